@@ -1,0 +1,1 @@
+//! Benchmarks of cim-ipld; each runs with `cargo bench --bench NAME`.

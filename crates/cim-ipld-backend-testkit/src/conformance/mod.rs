@@ -1,0 +1,232 @@
+//! The rules of the storage contract as named cases that every backend passes.
+//!
+//! Each case gets a fresh [`Fixture`] and uses buckets named after itself, so fixtures may share one store if it was
+//! empty at first. A case that panics or takes longer than [`CASE_TIMEOUT`] has failed; the others still run, and [`run`]
+//! panics at the end with the names of all that failed.
+
+mod buckets;
+mod concurrency;
+mod deletion;
+mod durability;
+mod order;
+mod preconditions;
+mod scanning;
+mod values;
+mod watching;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cim_ipld_backend::{
+    Backend, Bucket, BucketKind, ErrorKind, Key, KeyPrefix, KeyedEntry, Precondition, Revision, WatchEvent, WatchStream,
+};
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+
+/// The longest that a case may take before it has failed.
+pub const CASE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The longest that a watch may take to tell what has happened.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A backend to be tried, and how to open its store again where that can be done.
+pub struct Fixture {
+    backend: Arc<dyn Backend>,
+    reopen: Option<Reopen>,
+}
+
+type Reopen = Box<dyn FnOnce() -> LocalBoxFuture<'static, Arc<dyn Backend>>>;
+
+impl Fixture {
+    /// Tries `backend` without opening its store again.
+    #[must_use]
+    pub fn new(backend: impl Backend) -> Self {
+        Self { backend: Arc::new(backend), reopen: None }
+    }
+
+    /// Tells how to open the same store again, by any means that acknowledged writes must survive: a new connection, a
+    /// restart, a kill. It is called after the first backend was dropped.
+    #[must_use]
+    pub fn reopened_by<B, F>(mut self, reopen: impl FnOnce() -> F + 'static) -> Self
+    where
+        B: Backend,
+        F: Future<Output = B> + 'static,
+    {
+        self.reopen = Some(Box::new(move || async move { Arc::new(reopen().await) as Arc<dyn Backend> }.boxed_local()));
+        self
+    }
+}
+
+/// Runs every case, each on a fixture of its own, inside a tokio runtime with timers.
+///
+/// # Panics
+/// When a case fails; the message names all that did.
+pub async fn run(make: impl AsyncFn() -> Fixture) {
+    let mut failed = Vec::new();
+    for case in CASES {
+        for &kind in case.kinds {
+            let stage = Stage { fixture: make().await, case: case.name, kind };
+            let outcome = tokio::time::timeout(CASE_TIMEOUT, AssertUnwindSafe((case.run)(stage)).catch_unwind()).await;
+            match outcome {
+                Ok(Ok(())) => {}
+                Ok(Err(_panic)) => failed.push(format!("{} ({kind:?})", case.name)),
+                Err(_elapsed) => failed.push(format!("{} ({kind:?}): timed out", case.name)),
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} conformance cases failed: {}", failed.len(), failed.join(", "));
+}
+
+struct Case {
+    name: &'static str,
+    kinds: &'static [BucketKind],
+    run: fn(Stage) -> LocalBoxFuture<'static, ()>,
+}
+
+const BOTH: &[BucketKind] = &[BucketKind::Log, BucketKind::Objects];
+const LOG: &[BucketKind] = &[BucketKind::Log];
+
+macro_rules! cases {
+    ($($kinds:ident $module:ident $case:ident,)*) => {
+        &[$(Case { name: stringify!($case), kinds: $kinds, run: |stage| $module::$case(stage).boxed_local() },)*]
+    };
+}
+
+const CASES: &[Case] = cases![
+    BOTH buckets creating_twice_keeps_what_is_there,
+    BOTH buckets a_missing_bucket_is_an_error_everywhere,
+    BOTH buckets buckets_do_not_share_keys_or_watchers,
+    BOTH buckets the_longest_names_work,
+    BOTH values a_value_reads_back_as_written,
+    BOTH values values_of_every_allowed_size_are_kept,
+    BOTH values a_value_over_the_limit_is_too_large,
+    BOTH values an_acknowledged_value_is_read_at_once,
+    LOG values the_newest_value_is_read,
+    BOTH order revisions_grow_across_keys,
+    LOG order overwriting_moves_a_key_to_the_end,
+    BOTH order revisions_are_not_reused_after_deletion,
+    LOG preconditions preconditions_decide_as_the_table_says,
+    LOG preconditions a_refused_write_changes_nothing,
+    BOTH deletion deleted_keys_are_gone_everywhere,
+    BOTH deletion deleting_again_or_nothing_is_no_error,
+    BOTH deletion only_the_named_keys_go,
+    BOTH deletion many_keys_go_in_one_call,
+    BOTH deletion a_deleted_key_can_be_written_again,
+    BOTH scanning a_scan_is_in_order_and_ends,
+    BOTH scanning a_scan_starts_after_a_revision,
+    BOTH scanning a_prefix_ends_at_a_token,
+    BOTH scanning a_scan_holds_thousands_of_entries,
+    BOTH scanning a_scan_holds_large_values,
+    BOTH watching a_watch_catches_up_once_then_follows,
+    BOTH watching a_watch_resumes_after_a_revision,
+    BOTH watching a_watch_keeps_to_its_prefix,
+    BOTH watching a_watch_is_not_told_of_deletions,
+    LOG watching a_watch_tells_overwrites_in_order,
+    BOTH watching a_watch_misses_nothing_while_others_write,
+    BOTH watching a_watch_dropped_and_resumed_misses_nothing,
+    BOTH concurrency concurrent_writes_get_distinct_revisions,
+    LOG concurrency one_of_many_creators_wins,
+    LOG concurrency compare_and_set_loses_no_increment,
+    BOTH concurrency a_dropped_write_is_whole_or_absent,
+    BOTH concurrency dropped_streams_leave_the_backend_working,
+    BOTH durability acknowledged_state_survives_reopening,
+    BOTH durability revisions_grow_across_reopening,
+];
+
+/// What a case works with.
+struct Stage {
+    fixture: Fixture,
+    case: &'static str,
+    kind: BucketKind,
+}
+
+impl Stage {
+    fn backend(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.fixture.backend)
+    }
+
+    /// Names the case's bucket without creating it; `suffix` tells two of one case apart.
+    fn named(&self, suffix: &str) -> Bucket {
+        let name = format!("{}_{:?}{suffix}", self.case, self.kind);
+        match self.kind {
+            BucketKind::Objects => Bucket::objects(&name),
+            _ => Bucket::log(&name),
+        }
+        .unwrap()
+    }
+
+    /// Creates the case's bucket.
+    async fn bucket(&self) -> Bucket {
+        let bucket = self.named("");
+        self.fixture.backend.create(&bucket).await.unwrap();
+        bucket
+    }
+
+    /// Drops the backend and opens its store again; `None` where that cannot be done.
+    async fn reopen(self) -> Option<Arc<dyn Backend>> {
+        drop(self.fixture.backend);
+        match self.fixture.reopen {
+            Some(reopen) => Some(reopen().await),
+            None => None,
+        }
+    }
+}
+
+fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+async fn put(backend: &dyn Backend, bucket: &Bucket, name: &str, value: &str) -> Revision {
+    backend.put(bucket, &key(name), Bytes::copy_from_slice(value.as_bytes()), Precondition::Any).await.unwrap()
+}
+
+async fn value(backend: &dyn Backend, bucket: &Bucket, name: &str) -> Option<Bytes> {
+    backend.get(bucket, &key(name)).await.unwrap().map(|entry| entry.value)
+}
+
+async fn scanned(backend: &dyn Backend, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> Vec<KeyedEntry> {
+    backend.scan(bucket, prefix, after).try_collect().await.unwrap()
+}
+
+fn names(entries: &[KeyedEntry]) -> Vec<&str> {
+    entries.iter().map(|found| found.key.as_str()).collect()
+}
+
+fn assert_increasing(entries: &[KeyedEntry]) {
+    let ordered = entries.is_sorted_by(|left, right| left.entry.revision < right.entry.revision);
+    assert!(ordered, "entries are not in revision order: {:?}", names(entries));
+}
+
+async fn next_event(watch: &mut WatchStream) -> WatchEvent {
+    let told = tokio::time::timeout(EVENT_TIMEOUT, watch.next()).await;
+    told.expect("the watch tells what happened").expect("a watch does not end").expect("the watch goes on")
+}
+
+async fn next_entry(watch: &mut WatchStream) -> KeyedEntry {
+    match next_event(watch).await {
+        WatchEvent::Entry(entry) => entry,
+        other => panic!("expected an entry, got {other:?}"),
+    }
+}
+
+/// Reads up to the mark that everything older was told.
+async fn catch_up(watch: &mut WatchStream) -> Vec<KeyedEntry> {
+    let mut entries = Vec::new();
+    loop {
+        match next_event(watch).await {
+            WatchEvent::Entry(entry) => entries.push(entry),
+            WatchEvent::CaughtUp => return entries,
+            other => panic!("unknown event {other:?}"),
+        }
+    }
+}
+
+#[track_caller]
+fn assert_kind<T: std::fmt::Debug>(result: Result<T, cim_ipld_backend::Error>, kind: ErrorKind) {
+    match result {
+        Err(error) => assert_eq!(error.kind(), kind, "{error:?}"),
+        Ok(done) => panic!("expected {kind:?}, got {done:?}"),
+    }
+}

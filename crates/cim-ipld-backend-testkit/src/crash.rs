@@ -1,0 +1,263 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cim_ipld_backend::{
+    Backend, Bucket, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, Limits, MemoryBackend, Precondition, Result,
+    Revision, WatchStream,
+};
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::watch;
+
+/// Keeps what a running process sees apart from what a crash leaves, and crashes at a chosen operation.
+///
+/// Operations that change something (`create`, `put`, `delete`) are numbered from 0; reads are not, because a crash at a
+/// read leaves what a crash before the next change leaves. At the planned one everything stops: that call and every later
+/// one, on this handle and its clones, fails with `Unavailable` (or `OutcomeUnknown` for the call that was struck), and
+/// open streams end with `Unavailable`. [`reopen`](Crashing::reopen) then gives a backend with the durable state alone.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
+/// use cim_ipld_backend_testkit::{CrashMoment, Crashing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = Crashing::new();
+/// let (bucket, one, two) = (Bucket::log("catalog_v1")?, Key::new("one")?, Key::new("two")?);
+/// backend.crash_at(2, CrashMoment::Before);
+/// backend.create(&bucket).await?;
+/// backend.put(&bucket, &one, "kept".into(), Precondition::Any).await?;
+/// assert!(backend.put(&bucket, &two, "lost".into(), Precondition::Any).await.is_err());
+///
+/// let reopened = backend.reopen();
+/// assert!(reopened.get(&bucket, &one).await?.is_some());
+/// assert!(reopened.get(&bucket, &two).await?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Crashing {
+    live: MemoryBackend,
+    state: Arc<Mutex<State>>,
+    crashed: watch::Sender<bool>,
+}
+
+/// What has happened of the operation at which the crash comes. The caller of a struck operation learns nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CrashMoment {
+    /// Nothing of it is durable.
+    Before,
+    /// Half of it, where halves exist: a `delete` has removed the first half of its keys. The others are done.
+    Midway,
+    /// All of it is durable.
+    After,
+}
+
+impl CrashMoment {
+    /// Every moment, for tests that try them all.
+    pub const ALL: [Self; 3] = [Self::Before, Self::Midway, Self::After];
+}
+
+#[derive(Debug, Default)]
+struct State {
+    durable: MemoryBackend,
+    /// Acknowledged, not yet durable; never longer than `unsynced`.
+    pending: VecDeque<Change>,
+    unsynced: usize,
+    operations: u64,
+    plan: Option<(u64, CrashMoment)>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Create(Bucket),
+    Put(Bucket, Key, Bytes),
+    Delete(Bucket, Vec<Key>),
+}
+
+impl Default for Crashing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Crashing {
+    /// Makes an empty backend on which every acknowledged operation is durable.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::from_durable(MemoryBackend::new(), 0)
+    }
+
+    /// Makes an empty backend whose last `unsynced` acknowledged operations do not survive a crash: a server that
+    /// acknowledges before it syncs. Revisions that are lost are given again.
+    #[must_use]
+    pub fn losing(unsynced: usize) -> Self {
+        Self::from_durable(MemoryBackend::new(), unsynced)
+    }
+
+    /// Plans the crash at the operation of that number, counted from the making of this backend.
+    pub fn crash_at(&self, operation: u64, moment: CrashMoment) {
+        self.lock().plan = Some((operation, moment));
+    }
+
+    /// Crashes now, between two operations.
+    pub fn crash(&self) {
+        let state = self.lock();
+        self.crashed.send_replace(true);
+        drop(state);
+    }
+
+    /// Tells whether the crash has come.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        *self.crashed.borrow()
+    }
+
+    /// Returns how many changing operations were called.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// Crashes if that has not come yet, and returns a backend that holds the durable state alone, with no crash planned.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        self.crash();
+        let state = self.lock();
+        Self::from_durable(state.durable.fork(), state.unsynced)
+    }
+
+    fn from_durable(durable: MemoryBackend, unsynced: usize) -> Self {
+        let live = durable.fork();
+        let state = State { durable, unsynced, ..State::default() };
+        Self { live, state: Arc::new(Mutex::new(state)), crashed: watch::Sender::new(false) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.has_crashed() { Err(dead()) } else { Ok(()) }
+    }
+
+    /// Counts `change`, applies it with `act` to the live state and, when that succeeds, to the durable one, in one
+    /// critical section so that both see changes in the same order.
+    fn change<T>(&self, change: Change, act: impl FnOnce(&MemoryBackend) -> Result<T>) -> Result<T> {
+        let mut state = self.lock();
+        self.check()?;
+        let number = state.operations;
+        state.operations += 1;
+        let Some((_, moment)) = state.plan.filter(|(at, _)| *at == number) else {
+            let done = act(&self.live)?;
+            state.acknowledge(change);
+            return Ok(done);
+        };
+        self.crashed.send_replace(true);
+        let durable = match moment {
+            CrashMoment::Before => None,
+            CrashMoment::After => Some(change),
+            CrashMoment::Midway => Some(change.half()),
+        };
+        if let Some(change) = durable
+            && act(&self.live).is_ok()
+        {
+            state.sync_all();
+            change.apply(&state.durable);
+        }
+        Err(Error::new(ErrorKind::OutcomeUnknown, "simulated crash during this operation"))
+    }
+
+    /// Ends `items` with an error when the crash comes.
+    fn until_crash<T: Send + 'static>(&self, items: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
+        let (mut crash, crashed) = (self.crashed.subscribe(), self.crashed.clone());
+        let crash = async move { crash.wait_for(|crashed| *crashed).await.is_ok() };
+        let ending = async move { (*crashed.borrow()).then(|| Err(dead())) };
+        items.take_until(crash).chain(stream::once(ending).filter_map(std::future::ready)).boxed()
+    }
+}
+
+impl State {
+    fn acknowledge(&mut self, change: Change) {
+        self.pending.push_back(change);
+        while self.pending.len() > self.unsynced {
+            if let Some(change) = self.pending.pop_front() {
+                change.apply(&self.durable);
+            }
+        }
+    }
+
+    fn sync_all(&mut self) {
+        self.pending.drain(..).for_each(|change| change.apply(&self.durable));
+    }
+}
+
+impl Change {
+    fn half(self) -> Self {
+        match self {
+            Self::Delete(bucket, mut keys) => {
+                keys.truncate(keys.len() / 2);
+                Self::Delete(bucket, keys)
+            }
+            whole => whole,
+        }
+    }
+
+    /// Does again on `backend` what the live state has accepted, so it cannot fail there.
+    fn apply(self, backend: &MemoryBackend) {
+        let applied = match &self {
+            Self::Create(bucket) => now(backend.create(bucket)),
+            Self::Put(bucket, key, value) => {
+                now(backend.put(bucket, key, value.clone(), Precondition::Any)).map(|_revision| ())
+            }
+            Self::Delete(bucket, keys) => now(backend.delete(bucket, keys)),
+        };
+        debug_assert!(applied.is_ok(), "the durable state refused {self:?}: {applied:?}");
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Backend for Crashing {
+    async fn create(&self, bucket: &Bucket) -> Result<()> {
+        self.change(Change::Create(bucket.clone()), |live| now(live.create(bucket)))
+    }
+
+    async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
+        self.check()?;
+        self.live.get(bucket, key).await
+    }
+
+    async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
+        let change = Change::Put(bucket.clone(), key.clone(), value.clone());
+        self.change(change, |live| now(live.put(bucket, key, value, precondition)))
+    }
+
+    async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()> {
+        self.change(Change::Delete(bucket.clone(), keys.to_vec()), |live| now(live.delete(bucket, keys)))
+    }
+
+    fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream {
+        self.until_crash(self.live.scan(bucket, prefix, after))
+    }
+
+    fn watch(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> WatchStream {
+        self.until_crash(self.live.watch(bucket, prefix, after))
+    }
+
+    fn limits(&self) -> Limits {
+        self.live.limits()
+    }
+}
+
+/// Finishes a call on a memory backend, none of whose changing methods waits.
+fn now<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    use futures::FutureExt;
+    call.now_or_never().unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "the memory backend waited")))
+}
+
+fn dead() -> Error {
+    Error::new(ErrorKind::Unavailable, "simulated crash: this process is gone")
+}

@@ -1,0 +1,235 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cim_ipld_backend::{
+    Backend, Bucket, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, Limits, Precondition, Result, Revision,
+    WatchStream,
+};
+use futures::stream::{self, BoxStream, StreamExt};
+
+use crate::{Operation, OperationKind};
+
+/// What goes wrong with one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing happens and the caller gets an error of this kind. Give a write no kind that says it may have landed: that
+    /// is [`LostBefore`](Fault::LostBefore) and [`LostAfter`](Fault::LostAfter).
+    Fail(ErrorKind),
+    /// It happens after this long. A stream opens after this long.
+    Delay(Duration),
+    /// It happens twice, as when a network repeats a message: a second unconditional write gets a second revision, which
+    /// is the one acknowledged; a second conditional write is refused and the first one's revision acknowledged. Reads
+    /// and streams are not changed.
+    Duplicate,
+    /// A write or removal does not happen and the caller gets `OutcomeUnknown`. A read or stream gets `Unavailable`.
+    LostBefore,
+    /// A write or removal happens and the caller gets `OutcomeUnknown`. A read or stream gets `Unavailable`.
+    LostAfter,
+    /// A stream gives this many items, then `Unavailable`, then ends. Other operations are not changed.
+    CutAfter(usize),
+}
+
+/// Passes operations to a backend, but for those that a plan spoils.
+///
+/// Operations are numbered from 0 in the order of their calls, over all buckets and methods; clones share the numbers and
+/// the plan. A fault planned with [`at`](FaultInjecting::at) strikes once; one planned with
+/// [`when`](FaultInjecting::when) strikes whenever its predicate says so.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
+/// use cim_ipld_backend_testkit::{Fault, FaultInjecting};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = FaultInjecting::new(MemoryBackend::new());
+/// let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+/// backend.create(&bucket).await?;
+///
+/// backend.at(1, Fault::LostAfter);
+/// let lost = backend.put(&bucket, &key, "value".into(), Precondition::Any).await.unwrap_err();
+/// assert_eq!(lost.kind(), ErrorKind::OutcomeUnknown);
+/// assert_eq!(backend.get(&bucket, &key).await?.unwrap().value, "value");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct FaultInjecting {
+    inner: Arc<dyn Backend>,
+    next: Arc<AtomicU64>,
+    plan: Arc<Mutex<Vec<Planned>>>,
+}
+
+enum Planned {
+    At(u64, Fault),
+    When(Box<Predicate>),
+}
+
+type Predicate = dyn FnMut(&Operation) -> Option<Fault> + Send;
+
+impl FaultInjecting {
+    /// Stands in front of `inner` with an empty plan.
+    #[must_use]
+    pub fn new(inner: impl Backend) -> Self {
+        Self::over(Arc::new(inner))
+    }
+
+    /// Stands in front of a shared backend with an empty plan.
+    #[must_use]
+    pub fn over(inner: Arc<dyn Backend>) -> Self {
+        Self { inner, next: Arc::default(), plan: Arc::default() }
+    }
+
+    /// Plans `fault` for the operation of that number.
+    pub fn at(&self, number: u64, fault: Fault) {
+        self.plan().push(Planned::At(number, fault));
+    }
+
+    /// Plans a fault for every operation for which `predicate` returns one. The first plan that answers wins.
+    pub fn when(&self, predicate: impl FnMut(&Operation) -> Option<Fault> + Send + 'static) {
+        self.plan().push(Planned::When(Box::new(predicate)));
+    }
+
+    /// Forgets the plan; operations keep counting.
+    pub fn heal(&self) {
+        self.plan().clear();
+    }
+
+    /// Returns how many operations were called: the number of the next one.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.next.load(Ordering::SeqCst)
+    }
+
+    fn plan(&self) -> std::sync::MutexGuard<'_, Vec<Planned>> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn strike(&self, kind: OperationKind, bucket: &Bucket, key: Option<&Key>) -> Option<Fault> {
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        let operation = Operation { number, kind, bucket: bucket.clone(), key: key.cloned() };
+        self.plan().iter_mut().find_map(|planned| match planned {
+            Planned::At(at, fault) => (*at == number).then_some(*fault),
+            Planned::When(predicate) => predicate(&operation),
+        })
+    }
+
+    /// Lets `fault` strike a call that opens a stream.
+    fn spoil<T: Send + 'static>(
+        &self,
+        fault: Option<Fault>,
+        open: impl FnOnce(&dyn Backend) -> BoxStream<'static, Result<T>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T>> {
+        let failure = |kind| stream::iter([Err(injected(kind))]);
+        match fault {
+            None | Some(Fault::Duplicate) => open(&*self.inner),
+            Some(Fault::Fail(kind)) => failure(kind).boxed(),
+            Some(Fault::LostBefore | Fault::LostAfter) => failure(ErrorKind::Unavailable).boxed(),
+            Some(Fault::CutAfter(items)) => {
+                open(&*self.inner).take(items).chain(failure(ErrorKind::Unavailable)).boxed()
+            }
+            Some(Fault::Delay(time)) => {
+                let inner = Arc::clone(&self.inner);
+                let opened = async move {
+                    tokio::time::sleep(time).await;
+                    open(&*inner)
+                };
+                stream::once(opened).flatten().boxed()
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for FaultInjecting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FaultInjecting").field("inner", &self.inner).field("operations", &self.operations()).finish()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Backend for FaultInjecting {
+    async fn create(&self, bucket: &Bucket) -> Result<()> {
+        match self.strike(OperationKind::Create, bucket, None) {
+            Some(Fault::Fail(kind)) => return Err(injected(kind)),
+            Some(Fault::LostBefore) => return Err(injected(ErrorKind::Unavailable)),
+            Some(Fault::LostAfter) => {
+                self.inner.create(bucket).await?;
+                return Err(injected(ErrorKind::Unavailable));
+            }
+            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Duplicate) => self.inner.create(bucket).await?,
+            None | Some(Fault::CutAfter(_)) => {}
+        }
+        self.inner.create(bucket).await
+    }
+
+    async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
+        match self.strike(OperationKind::Get, bucket, Some(key)) {
+            Some(Fault::Fail(kind)) => return Err(injected(kind)),
+            Some(Fault::LostBefore | Fault::LostAfter) => return Err(injected(ErrorKind::Unavailable)),
+            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            None | Some(Fault::Duplicate | Fault::CutAfter(_)) => {}
+        }
+        self.inner.get(bucket, key).await
+    }
+
+    async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
+        match self.strike(OperationKind::Put, bucket, Some(key)) {
+            Some(Fault::Fail(kind)) => return Err(injected(kind)),
+            Some(Fault::LostBefore) => return Err(injected(ErrorKind::OutcomeUnknown)),
+            Some(Fault::LostAfter) => {
+                self.inner.put(bucket, key, value, precondition).await?;
+                return Err(injected(ErrorKind::OutcomeUnknown));
+            }
+            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Duplicate) => {
+                let first = self.inner.put(bucket, key, value.clone(), precondition).await?;
+                return match self.inner.put(bucket, key, value, precondition).await {
+                    Err(error) if error.kind() == ErrorKind::Conflict => Ok(first),
+                    second => second,
+                };
+            }
+            None | Some(Fault::CutAfter(_)) => {}
+        }
+        self.inner.put(bucket, key, value, precondition).await
+    }
+
+    async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()> {
+        match self.strike(OperationKind::Delete, bucket, None) {
+            Some(Fault::Fail(kind)) => return Err(injected(kind)),
+            Some(Fault::LostBefore) => return Err(injected(ErrorKind::OutcomeUnknown)),
+            Some(Fault::LostAfter) => {
+                self.inner.delete(bucket, keys).await?;
+                return Err(injected(ErrorKind::OutcomeUnknown));
+            }
+            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Duplicate) => self.inner.delete(bucket, keys).await?,
+            None | Some(Fault::CutAfter(_)) => {}
+        }
+        self.inner.delete(bucket, keys).await
+    }
+
+    fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream {
+        let fault = self.strike(OperationKind::Scan, bucket, None);
+        let (bucket, prefix) = (bucket.clone(), prefix.clone());
+        self.spoil(fault, move |inner| inner.scan(&bucket, &prefix, after))
+    }
+
+    fn watch(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> WatchStream {
+        let fault = self.strike(OperationKind::Watch, bucket, None);
+        let (bucket, prefix) = (bucket.clone(), prefix.clone());
+        self.spoil(fault, move |inner| inner.watch(&bucket, &prefix, after))
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+}
+
+fn injected(kind: ErrorKind) -> Error {
+    Error::new(kind, "injected fault")
+}

@@ -1,0 +1,67 @@
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::{POLL_INTERVAL, READY_TIMEOUT};
+
+/// A child process that does not outlive this one: killed on drop, and by a guardian when this process dies without
+/// dropping anything.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    guardian: Child,
+}
+
+impl Process {
+    /// Starts `program`; `folder` is removed by the guardian if this process dies.
+    pub(super) fn start(program: &Path, arguments: &[&OsStr], folder: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+        // The guardian's input is a pipe whose other end only this process holds: a line on it means that all is well,
+        // its end means that this process died.
+        let guardian = Command::new("sh")
+            .args(["-c", r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#, "guardian"])
+            .arg(child.id().to_string())
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh starts");
+        Self { child, guardian }
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be asked").is_some()
+    }
+
+    /// Sends a signal by its name.
+    pub(super) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill starts").success(), "signal {name} was not sent");
+    }
+
+    /// Asks the process to end and waits for it.
+    pub(super) fn terminate(mut self) {
+        self.signal("TERM");
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while !self.has_ended() {
+            assert!(Instant::now() < deadline, "the server did not end when asked to");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        use std::io::Write;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(mut input) = self.guardian.stdin.take() {
+            let _ = input.write_all(b"\n");
+        }
+        let _ = self.guardian.wait();
+    }
+}

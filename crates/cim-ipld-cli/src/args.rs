@@ -1,0 +1,248 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use cim_ipld::Cid;
+use cim_ipld::envelope::EncryptionAlgorithm;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::store::StoreName;
+
+/// Index, search and manage encrypted cim-ipld stores.
+///
+/// STORE is file:FOLDER or nats://HOST:PORT[/INDEX].
+#[derive(Debug, Parser)]
+#[command(name = "cim", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create an index
+    Init(InitArguments),
+    /// Add documents: JSON lines, files, or folders of files
+    Index(IndexArguments),
+    /// Find documents
+    Search(SearchArguments),
+    /// Print a document as it was indexed
+    Get(GetArguments),
+    /// Remove a document
+    Rm(RmArguments),
+    /// Print figures of the index
+    Stats(ReportArguments),
+    /// Read and check everything that the index consists of
+    Verify(ReportArguments),
+    /// Create, list, restore and delete named backups
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Generate keys, and rotate or list the keys of an index
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// An index, and what opens it.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArguments {
+    /// file:FOLDER or nats://HOST:PORT[/INDEX]
+    #[arg(value_name = "STORE")]
+    pub(crate) store: StoreName,
+    #[command(flatten)]
+    pub(crate) key: KeyArguments,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct KeyArguments {
+    /// File with the key of the index [env: CIM_KEY_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// File with the passphrase of the index [env: CIM_PASSPHRASE_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// What seals the index [default: the key's own algorithm, or aes-256-gcm for a passphrase]
+    #[arg(long, value_enum)]
+    pub(crate) algorithm: Option<Algorithm>,
+    /// Store everything unencrypted
+    #[arg(long, conflicts_with_all = ["algorithm", "key_file", "passphrase_file"])]
+    pub(crate) plaintext: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// What to index: files, folders, or - for JSON lines on standard input
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// How to read the paths; auto reads *.jsonl, *.ndjson and - as JSON lines, everything else as files
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// The most documents that are stored together, all or none
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) batch: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Auto,
+    Jsonl,
+    Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Words are alternatives; `a AND b` wants both
+    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    pub(crate) query: String,
+    /// Only documents with this tag; every tag given must be there
+    #[arg(long = "tag", value_name = "T")]
+    pub(crate) tags: Vec<String>,
+    /// Only documents of this type, or of another one given
+    #[arg(long = "type", value_name = "T")]
+    pub(crate) types: Vec<String>,
+    /// The most hits to print
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) limit: usize,
+    /// How many of the best hits to leave out
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Names the document
+    #[arg(value_name = "CID")]
+    pub(crate) cid: Cid,
+    /// Print one JSON object, with the fields of a JSON line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Names the document
+    #[arg(value_name = "CID")]
+    pub(crate) cid: Cid,
+}
+
+/// A command that reports on the whole index.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// Keep what the index holds now under a name
+    Create(SnapshotArguments),
+    /// Make the index what it was when the snapshot was made
+    Restore(SnapshotArguments),
+    /// Delete a snapshot
+    Delete(SnapshotArguments),
+    /// List the snapshots, oldest first
+    List(ReportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Names the snapshot
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write a new random key to a new file that only you can read
+    Generate(GenerateArguments),
+    /// Let another key or passphrase open the index, and the present one no more
+    Rotate(RotateArguments),
+    /// List what opens the index and what seals it; never the keys themselves
+    List(ReportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArguments {
+    /// The file to make; one that exists is never overwritten
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What the key is for
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) algorithm: Algorithm,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    #[command(flatten)]
+    pub(crate) new: NewKeyArguments,
+    /// What seals the index from now on [default: the new key's own, or the present one for a passphrase]
+    #[arg(long, value_enum)]
+    pub(crate) algorithm: Option<Algorithm>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct NewKeyArguments {
+    /// File with the key that opens the index from now on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key_file: Option<PathBuf>,
+    /// File with the passphrase that opens the index from now on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    #[default]
+    #[value(name = "aes-256-gcm")]
+    Aes256Gcm,
+    #[value(name = "chacha20-poly1305")]
+    ChaCha20Poly1305,
+    #[value(name = "xchacha20-poly1305")]
+    XChaCha20Poly1305,
+}
+
+impl From<Algorithm> for EncryptionAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Aes256Gcm => Self::AES256GCM,
+            Algorithm::ChaCha20Poly1305 => Self::ChaCha20Poly1305,
+            Algorithm::XChaCha20Poly1305 => Self::XChaCha20Poly1305,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,139 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cim_ipld::persistence::Engine;
+use futures::stream::{self, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::args::IndexArguments;
+use crate::failure::{Failure, Result};
+use crate::input::{Batch, Plan, Skipped};
+use crate::output::{one_line, print_line};
+use crate::progress::Progress;
+
+/// How many batches are under way at a time: one is being stored, one sealed, others analysed.
+const BATCHES_IN_FLIGHT: usize = 4;
+/// How many batches wait to be taken, so that reading overlaps with all that.
+const BATCHES_READ_AHEAD: usize = 2;
+/// A journal of this much memtable is folded at the end, so that the next opening has little to replay.
+const FOLD_AT_BYTES: usize = 4 << 20;
+
+const GO_ON: &str = "run the command again to go on: what is stored already is only replaced";
+
+pub(crate) async fn run(arguments: IndexArguments) -> Result<()> {
+    let plan = Plan::new(&arguments.paths, arguments.format)?;
+    let engine = arguments.at.open().await?;
+    let mut progress = Progress::start(plan.total_bytes());
+    let skipped = match store(&engine, plan, arguments.batch as usize, &mut progress).await {
+        Ok(Stopped::AtTheEnd(skipped)) => skipped,
+        Ok(Stopped::Interrupted) => {
+            progress.stopped_early()?;
+            let message = format!("interrupted; the first {} documents are stored", progress.documents());
+            return Err(Failure::new(message, GO_ON));
+        }
+        Err(failure) => {
+            progress.stopped_early()?;
+            return Err(failure);
+        }
+    };
+    progress.finishing();
+    if engine.stats().await?.memtable_bytes >= FOLD_AT_BYTES {
+        engine.fold().await.map_err(|error| {
+            Failure::from(error).hint("every document is stored; `cim verify` tells whether the store is sound")
+        })?;
+    }
+    progress.clear();
+    for line in skipped.lines() {
+        print_line(one_line(&line))?;
+    }
+    progress.summary()
+}
+
+enum Stopped {
+    AtTheEnd(Skipped),
+    Interrupted,
+}
+
+/// Stores what a thread of its own reads, until the end, an error or a signal; what is under way then is finished.
+async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &mut Progress) -> Result<Stopped> {
+    let (sender, mut receiver) = mpsc::channel::<Batch>(BATCHES_READ_AHEAD);
+    let reader = tokio::task::spawn_blocking(move || plan.read(batch_documents, sender));
+    let (stop, interruption) = watch_signals()?;
+    // The order of the input is kept: the first N documents are what N acknowledged documents are.
+    let mut acknowledgements = stream::poll_fn(move |context| receiver.poll_recv(context))
+        .take_until(stop)
+        .map(|batch| async move {
+            engine.index(&batch.documents).await?;
+            Ok::<_, Failure>((batch.documents.len() as u64, batch.bytes))
+        })
+        .buffered(BATCHES_IN_FLIGHT);
+    while let Some(acknowledged) = acknowledgements.next().await {
+        let (documents, bytes) = acknowledged?;
+        progress.acknowledged(documents, bytes)?;
+    }
+    drop(acknowledgements);
+    if interruption.load(Ordering::Acquire) {
+        // The reading thread may be waiting for input that never comes; it is not waited for.
+        return Ok(Stopped::Interrupted);
+    }
+    let read = reader.await.map_err(|_| Failure::new("reading the input failed", "report this as a bug"))?;
+    read.map(Stopped::AtTheEnd)
+}
+
+/// Resolves the future at the first interruption or termination signal; a second one ends the program at once.
+fn watch_signals() -> Result<(oneshot::Receiver<()>, Arc<AtomicBool>)> {
+    let interruption = Arc::new(AtomicBool::new(false));
+    let (stop, stopped) = oneshot::channel();
+    let mut signals = Signals::new()
+        .map_err(|error| Failure::new(format!("signals cannot be watched: {error}"), "free memory or descriptors"))?;
+    let noted = Arc::clone(&interruption);
+    tokio::spawn(async move {
+        signals.next().await;
+        noted.store(true, Ordering::Release);
+        if stop.send(()).is_err() {
+            // Everything was read already: what goes on is the fold, which may be left undone.
+            Failure::new("interrupted; what was acknowledged is stored", GO_ON).print();
+            std::process::exit(1);
+        }
+        signals.next().await;
+        std::process::exit(1);
+    });
+    Ok((stopped, interruption))
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,67 @@
+use std::collections::BTreeMap;
+
+use cim_ipld::index::DocumentKind;
+use cim_ipld::persistence::Stats;
+use serde::Serialize;
+
+use crate::args::ReportArguments;
+use crate::document_json::kind_name;
+use crate::failure::Result;
+use crate::output::{print, print_json};
+
+/// The object of `stats --json`.
+#[derive(Debug, Serialize)]
+struct StatsJson {
+    documents: u64,
+    by_kind: BTreeMap<&'static str, u64>,
+    terms: u64,
+    tags: u64,
+    types: u64,
+    segments: usize,
+    segment_bytes: u64,
+    memtable_bytes: usize,
+    revision: u64,
+    generation: u64,
+    /// `null` for an index that is not encrypted.
+    algorithm: Option<&'static str>,
+}
+
+pub(crate) async fn run(arguments: ReportArguments) -> Result<()> {
+    let engine = arguments.at.open().await?;
+    let stats = StatsJson::from(&engine.stats().await?);
+    if arguments.json { print_json(&stats) } else { print(&render(&stats)) }
+}
+
+impl From<&Stats> for StatsJson {
+    fn from(stats: &Stats) -> Self {
+        let by_kind = DocumentKind::ALL.into_iter();
+        Self {
+            documents: stats.index.documents,
+            by_kind: by_kind.map(|kind| (kind_name(kind), stats.index.by_kind[usize::from(kind.code())])).collect(),
+            terms: stats.index.terms,
+            tags: stats.index.tags,
+            types: stats.index.content_types,
+            segments: stats.segments,
+            segment_bytes: stats.segment_bytes,
+            memtable_bytes: stats.memtable_bytes,
+            revision: stats.applied.number(),
+            generation: stats.generation,
+            algorithm: stats.algorithm.map(|algorithm| algorithm.as_str()),
+        }
+    }
+}
+
+fn render(stats: &StatsJson) -> String {
+    let lines = [
+        ("documents", stats.documents.to_string()),
+        ("terms", stats.terms.to_string()),
+        ("tags", stats.tags.to_string()),
+        ("types", stats.types.to_string()),
+        ("segments", format!("{} of {} bytes", stats.segments, stats.segment_bytes)),
+        ("memtable", format!("{} bytes", stats.memtable_bytes)),
+        ("revision", stats.revision.to_string()),
+        ("generation", stats.generation.to_string()),
+        ("encryption", stats.algorithm.unwrap_or("none").to_owned()),
+    ];
+    lines.into_iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
+}

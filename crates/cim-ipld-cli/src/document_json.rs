@@ -1,0 +1,122 @@
+//! Documents and hits as JSON.
+
+use std::collections::BTreeMap;
+
+use cim_ipld::index::{Document, DocumentKind, Hit, SearchResults, Timestamp, Value};
+use serde::Serialize;
+
+/// A document with the fields of a JSON line. Fields that it has not are left out.
+#[derive(Debug, Serialize)]
+pub(crate) struct DocumentJson<'a> {
+    cid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    /// Only for images, audio and video, which programs index through the library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<&'a str, serde_json::Value>,
+}
+
+/// What a search found. Every field is always there.
+#[derive(Debug, Serialize)]
+pub(crate) struct ResultsJson<'a> {
+    total: u64,
+    hits: Vec<HitJson<'a>>,
+    took_us: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct HitJson<'a> {
+    cid: String,
+    score: f32,
+    title: Option<&'a str>,
+    author: Option<&'a str>,
+    tags: &'a [String],
+    #[serde(rename = "type")]
+    content_type: Option<&'a str>,
+    snippet: Option<&'a str>,
+}
+
+impl<'a> From<&'a Document> for DocumentJson<'a> {
+    fn from(document: &'a Document) -> Self {
+        let kind = (document.kind != DocumentKind::Document).then(|| kind_name(document.kind));
+        Self {
+            cid: document.cid.to_string(),
+            title: document.title.as_deref(),
+            author: document.author.as_deref(),
+            tags: &document.tags,
+            content_type: document.content_type.as_deref(),
+            created_at: document.created_at.map(time_text),
+            modified_at: document.modified_at.map(time_text),
+            size: document.size,
+            text: document.text.as_deref(),
+            kind,
+            attributes: document.attributes.iter().map(|(name, value)| (name.as_str(), value_json(value))).collect(),
+        }
+    }
+}
+
+impl<'a> ResultsJson<'a> {
+    pub(crate) fn new(results: &'a SearchResults, took: std::time::Duration) -> Self {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        Self { total: results.total, hits: results.hits.iter().map(HitJson::from).collect(), took_us }
+    }
+}
+
+impl<'a> From<&'a Hit> for HitJson<'a> {
+    fn from(hit: &'a Hit) -> Self {
+        Self {
+            cid: hit.cid.to_string(),
+            score: hit.score,
+            title: hit.title.as_deref(),
+            author: hit.author.as_deref(),
+            tags: &hit.tags,
+            content_type: hit.content_type.as_deref(),
+            snippet: hit.snippet.as_ref().map(|snippet| snippet.text.as_str()),
+        }
+    }
+}
+
+/// The name of a kind of content.
+pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
+    match kind {
+        DocumentKind::Document => "document",
+        DocumentKind::Image => "image",
+        DocumentKind::Audio => "audio",
+        DocumentKind::Video => "video",
+        _ => "other",
+    }
+}
+
+/// RFC 3339 in UTC, or Unix milliseconds where the year has no four digits.
+pub(crate) fn time_text(time: Timestamp) -> String {
+    match jiff::Timestamp::from_millisecond(time.0) {
+        Ok(time) => time.to_string(),
+        Err(_) => time.0.to_string(),
+    }
+}
+
+fn value_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Text(text) | Value::Keyword(text) => text.as_str().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Date(time) => time_text(*time).into(),
+        _ => serde_json::Value::Null,
+    }
+}

@@ -1,0 +1,143 @@
+//! What the program says when it cannot do what was asked.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use cim_ipld::persistence::ErrorKind;
+use cim_ipld::{backend, envelope, persistence};
+use clap::CommandFactory;
+use clap::error::ErrorKind as ClapErrorKind;
+
+use crate::args::Arguments;
+use crate::output::one_line;
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Two lines for standard error: what happened, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: String,
+    status: Status,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Status {
+    Failed,
+    Usage,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), status: Status::Failed }
+    }
+
+    /// A command line that asks for something that cannot be.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), status: Status::Usage }
+    }
+
+    /// What clap says, in two lines.
+    pub(crate) fn from_usage(error: &clap::Error) -> Self {
+        let command = command_named(std::env::args_os().skip(1));
+        if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self::usage("no command is given", format!("see `{command} --help`"));
+        }
+        let text = error.render().to_string();
+        let (mut message, mut tips) = (Vec::new(), Vec::new());
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if line.starts_with("Usage:") || line.starts_with("For more information") {
+                break;
+            }
+            match line.strip_prefix("tip: ") {
+                Some(tip) => tips.push(tip),
+                None => message.push(line),
+            }
+        }
+        let message = message.join(" ");
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        tips.push("see");
+        let tips = tips.join("; ");
+        Self::usage(message, format!("{tips} `{command} --help`"))
+    }
+
+    /// Puts what it is about in front of the message.
+    #[must_use]
+    pub(crate) fn at(mut self, place: impl Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Says something better to do than the kind of the error alone would suggest.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    pub(crate) fn print(&self) {
+        let text = format!("error: {}\nhint: {}\n", one_line(&self.message), one_line(&self.hint));
+        // Nobody is left to be told when standard error is closed.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self.status {
+            Status::Failed => ExitCode::from(1),
+            Status::Usage => ExitCode::from(2),
+        }
+    }
+}
+
+/// The command, as far as the command line names one: `cim key rotate`.
+fn command_named(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let root = Arguments::command();
+    let mut command = &root;
+    let mut name = command.get_name().to_owned();
+    for argument in arguments {
+        let Some(next) = command.find_subcommand(&argument) else { break };
+        name = format!("{name} {}", next.get_name());
+        command = next;
+    }
+    name
+}
+
+impl From<persistence::Error> for Failure {
+    fn from(error: persistence::Error) -> Self {
+        let hint = match error.kind() {
+            ErrorKind::NoIndex => "check STORE, or create the index with `cim init`",
+            ErrorKind::IndexExists => "use the index that is there, or choose another STORE",
+            ErrorKind::KeyRequired => {
+                "give its key with --key-file FILE, or its passphrase with --passphrase-file FILE"
+            }
+            ErrorKind::WrongKey => "give the key or passphrase file that it was created with, or was last rotated to",
+            ErrorKind::NotEncrypted => {
+                "give no key: leave out --key-file and --passphrase-file, and unset CIM_KEY_FILE"
+            }
+            ErrorKind::Damaged | ErrorKind::Lost => "see what is affected with `cim verify`, then restore a backup",
+            ErrorKind::UnsupportedVersion => "use a version of cim at least as new as the one that wrote it",
+            ErrorKind::KeyRotated => "run the command again with the new key",
+            ErrorKind::SnapshotMissing => "see which there are with `cim snapshot list`",
+            _ => error.hint(),
+        };
+        Self::new(error.to_string(), hint)
+    }
+}
+
+impl From<backend::Error> for Failure {
+    fn from(error: backend::Error) -> Self {
+        persistence::Error::from(error).into()
+    }
+}
+
+impl From<envelope::Error> for Failure {
+    fn from(error: envelope::Error) -> Self {
+        let hint = match error.kind() {
+            envelope::ErrorKind::InvalidKeyFile => "make a key file with `cim key generate FILE`",
+            _ => error.hint(),
+        };
+        Self::new(error.to_string(), hint)
+    }
+}

@@ -1,0 +1,246 @@
+//! JSON lines: one document a line.
+//!
+//! What is wrong with a line is said by its place and by what was expected, never by quoting it: the documents of an
+//! encrypted index do not belong in a log.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use cim_ipld::Cid;
+use cim_ipld::index::{Document, MAX_DOCUMENT_BYTES, Timestamp};
+use cim_ipld::persistence::content_cid;
+use serde_json::{Map, Value};
+
+use super::{Batcher, Skipped, Stop, unreadable};
+use crate::failure::Failure;
+
+/// The longest line: a document of the largest size, every byte of it escaped in the longest way.
+const MAX_LINE_BYTES: u64 = 6 * MAX_DOCUMENT_BYTES as u64;
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+pub(super) fn read_file(path: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
+    let place = path.display().to_string();
+    let file = File::open(path).map_err(|error| unreadable(&place, &error))?;
+    read(BufReader::with_capacity(BUFFER_BYTES, file), &place, batcher, skipped)
+}
+
+pub(super) fn read(
+    mut input: impl BufRead,
+    place: &dyn std::fmt::Display,
+    batcher: &mut Batcher,
+    skipped: &mut Skipped,
+) -> Result<(), Stop> {
+    let mut line = Vec::new();
+    for number in 1u64.. {
+        line.clear();
+        let mut limited = std::io::Read::take(&mut input, MAX_LINE_BYTES);
+        let read = limited.read_until(b'\n', &mut line).map_err(|error| unreadable(place, &error))?;
+        if read == 0 {
+            break;
+        }
+        let content = line.strip_suffix(b"\n").unwrap_or(&line);
+        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        if content.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let document = document(content, skipped).map_err(|what| {
+            let hint = "correct that line and run the command again: what is stored already is only replaced";
+            Failure::new(format!("{place}: line {number}: {what}"), hint)
+        })?;
+        batcher.add(document, content.len() as u64)?;
+    }
+    Ok(())
+}
+
+/// Reads one line. Fields that are not known are noted and passed over; `null` is the same as no field.
+fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
+    let value: Value = serde_json::from_slice(line).map_err(|error| syntax(&error))?;
+    let Value::Object(mut fields) = value else {
+        return Err(format!("expected a JSON object, found {}", kind(&value)));
+    };
+    let cid = match text(&mut fields, "cid")? {
+        Some(cid) => cid.parse::<Cid>().map_err(|_| "cid: expected a CID".to_owned())?,
+        None => content_cid(line),
+    };
+    let mut document = Document::new(cid);
+    document.title = text(&mut fields, "title")?;
+    document.author = text(&mut fields, "author")?;
+    document.tags = texts(&mut fields, "tags")?;
+    document.content_type = text(&mut fields, "type")?;
+    document.created_at = time(&mut fields, "created_at")?;
+    document.modified_at = time(&mut fields, "modified_at")?;
+    document.size = count(&mut fields, "size")?;
+    document.text = text(&mut fields, "text")?;
+    for name in fields.keys() {
+        skipped.unknown_field(name);
+    }
+    document.validate().map_err(|error| error.to_string())?;
+    Ok(document)
+}
+
+fn text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+    match fields.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(mismatch(name, "a string", &other)),
+    }
+}
+
+fn texts(fields: &mut Map<String, Value>, name: &str) -> Result<Vec<String>, String> {
+    let values = match fields.remove(name) {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(values)) => values,
+        Some(other) => return Err(mismatch(name, "an array of strings", &other)),
+    };
+    let text = |value| match value {
+        Value::String(text) => Ok(text),
+        other => Err(mismatch(name, "strings in the array", &other)),
+    };
+    values.into_iter().map(text).collect()
+}
+
+fn count(fields: &mut Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
+    match fields.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(count) => Ok(Some(count)),
+            None => Err(mismatch(name, "a whole number from 0 to 18446744073709551615", &value)),
+        },
+    }
+}
+
+/// A point in time: RFC 3339 text, or Unix seconds.
+fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>, String> {
+    const EXPECTED: &str = "RFC 3339 text such as 2024-02-29T12:00:00Z, or Unix seconds";
+    let value = match fields.remove(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    let time = match &value {
+        Value::String(text) => text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond()),
+        // What jiff can show again; milliseconds given for seconds lie far outside.
+        Value::Number(number) => match number.as_i64() {
+            Some(seconds) => jiff::Timestamp::from_second(seconds).ok().map(|time| time.as_millisecond()),
+            None => number.as_f64().and_then(|seconds| {
+                let milliseconds = (seconds * 1000.0).round();
+                // A float converts to the nearest integer there is; jiff refuses what is out of its range.
+                jiff::Timestamp::from_millisecond(milliseconds as i64).ok().map(|time| time.as_millisecond())
+            }),
+        },
+        _ => None,
+    };
+    time.map(|time| Some(Timestamp(time))).ok_or_else(|| match value {
+        Value::String(_) | Value::Number(_) => format!("{name}: expected {EXPECTED}"),
+        other => mismatch(name, EXPECTED, &other),
+    })
+}
+
+fn mismatch(name: &str, expected: &str, found: &Value) -> String {
+    format!("{name}: expected {expected}, found {}", kind(found))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a number that is not whole",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// What serde_json says, without its own idea of the line. It quotes no input where any value is acceptable.
+fn syntax(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    format!("not JSON at column {}: {what}", error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_read() {
+        let line = br#"{"cid":"bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy","title":"T","author":"A",
+            "tags":["x","y"],"type":"text/plain","created_at":"2024-02-29T12:00:00.5+01:00","modified_at":1700000000,
+            "size":7,"text":"W","lang":"en"}"#;
+        let mut skipped = Skipped::default();
+        let read = document(line, &mut skipped).expect("the line is a document");
+        let expected =
+            Document::new("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse().expect("a CID"))
+                .with_title("T")
+                .with_author("A")
+                .with_tag("x")
+                .with_tag("y")
+                .with_content_type("text/plain")
+                .with_created_at(Timestamp(1_709_204_400_500))
+                .with_modified_at(Timestamp(1_700_000_000_000))
+                .with_size(7)
+                .with_text("W");
+        assert_eq!(read, expected);
+        assert_eq!(skipped.lines(), ["ignored 1 unknown fields: lang"]);
+    }
+
+    #[test]
+    fn a_line_without_cid_has_that_of_its_bytes() {
+        for line in ["{}", r#"{"text":"a"}"#, r#"{ "text" : "a" , "cid" : null }"#] {
+            let read = document(line.as_bytes(), &mut Skipped::default()).expect("the line is a document");
+            assert_eq!(read.cid, content_cid(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn times_are_read() {
+        for (value, expected) in [
+            (r#""1970-01-01T00:00:00Z""#, Some(0)),
+            (r#""2023-11-14T22:13:20.123Z""#, Some(1_700_000_000_123)),
+            (r#""2023-11-14T23:13:20+01:00""#, Some(1_700_000_000_000)),
+            ("1700000000", Some(1_700_000_000_000)),
+            ("-1", Some(-1000)),
+            ("1700000000.1235", Some(1_700_000_000_124)),
+            ("1700000000000", None),
+            ("1e300", None),
+            (r#""2023-11-14""#, None),
+            (r#""yesterday""#, None),
+            ("true", None),
+        ] {
+            let line = format!(r#"{{"created_at":{value}}}"#);
+            let read = document(line.as_bytes(), &mut Skipped::default());
+            let read = read.ok().and_then(|document| document.created_at).map(|time| time.0);
+            assert_eq!(read, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_what_was_expected_and_never_quoted() {
+        for (line, expected) in [
+            ("{\"secret", "not JSON at column 8: EOF while parsing a string"),
+            ("\"secret\"", "expected a JSON object, found a string"),
+            ("{\"title\":\"secret\"} secret", "not JSON at column 20: trailing characters"),
+            ("{\"title\":5}", "title: expected a string, found a number"),
+            ("{\"tags\":\"secret\"}", "tags: expected an array of strings, found a string"),
+            ("{\"tags\":[1]}", "tags: expected strings in the array, found a number"),
+            ("{\"size\":-1}", "size: expected a whole number from 0 to 18446744073709551615, found a number"),
+            (
+                "{\"size\":1.5}",
+                "size: expected a whole number from 0 to 18446744073709551615, found a number that is not whole",
+            ),
+            ("{\"cid\":\"secret\"}", "cid: expected a CID"),
+            (
+                "{\"created_at\":\"secret\"}",
+                "created_at: expected RFC 3339 text such as 2024-02-29T12:00:00Z, or Unix seconds",
+            ),
+        ] {
+            let said = document(line.as_bytes(), &mut Skipped::default()).expect_err(line);
+            assert_eq!(said, expected, "{line}");
+        }
+        let long = format!(r#"{{"tags":["{}"]}}"#, "x".repeat(513));
+        let said = document(long.as_bytes(), &mut Skipped::default()).expect_err("the tag is too long");
+        assert!(said.contains("512") && !said.contains("xxx"), "{said}");
+    }
+}

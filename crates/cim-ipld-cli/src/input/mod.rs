@@ -1,0 +1,257 @@
+//! What `cim index` reads: JSON lines and files, as batches of documents.
+
+mod files;
+mod json_line;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use cim_ipld::index::Document;
+use tokio::sync::mpsc;
+
+use crate::args::Format;
+use crate::failure::{Failure, Result};
+
+/// A batch is closed at this size, however many documents it may have: so much travels as one record of the journal.
+const BATCH_BYTES: u64 = 512 << 10;
+
+/// How many unknown fields are named; the others are only counted.
+const NAMED_FIELDS: usize = 8;
+
+/// Documents that are stored together, all or none.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) documents: Vec<Document>,
+    /// The bytes of the lines and files that they were read from.
+    pub(crate) bytes: u64,
+}
+
+/// What was read without becoming a document.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    binary_files: u64,
+    unreadable_files: u64,
+    oversized_files: u64,
+    unknown_fields: BTreeSet<String>,
+}
+
+/// What to read, checked to be there.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    sources: Vec<Source>,
+    total_bytes: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Source {
+    StandardInput,
+    JsonLines(PathBuf),
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+impl Plan {
+    /// Looks at every path before anything is read or stored.
+    pub(crate) fn new(paths: &[PathBuf], format: Format) -> Result<Self> {
+        let mut plan = Self { sources: Vec::new(), total_bytes: Some(0) };
+        for path in paths {
+            plan.add(path, format)?;
+        }
+        let standard_input = plan.sources.iter().filter(|source| matches!(source, Source::StandardInput)).count();
+        if standard_input > 1 {
+            return Err(Failure::usage("standard input is named more than once", "give - once"));
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, path: &PathBuf, format: Format) -> Result<()> {
+        if path.as_os_str() == "-" {
+            if format == Format::Files {
+                return Err(Failure::usage("standard input holds JSON lines, not files", "give --format jsonl for -"));
+            }
+            if std::io::stdin().is_terminal() {
+                return Err(Failure::usage("standard input is a terminal", "send JSON lines to it"));
+            }
+            self.total_bytes = None;
+            self.sources.push(Source::StandardInput);
+            return Ok(());
+        }
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(path.display(), &error))?;
+        let named_lines = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
+        if metadata.is_dir() {
+            if format == Format::Jsonl {
+                let message = format!("{}: a folder holds no JSON lines", path.display());
+                return Err(Failure::usage(message, "name its files, or leave --format jsonl out"));
+            }
+            self.total_bytes = None;
+            self.sources.push(Source::Folder(path.clone()));
+            return Ok(());
+        }
+        // The size of a pipe or device is not known.
+        let bytes = metadata.is_file().then_some(metadata.len());
+        self.total_bytes = self.total_bytes.zip(bytes).map(|(total, bytes)| total + bytes);
+        self.sources.push(match format {
+            Format::Auto if named_lines => Source::JsonLines(path.clone()),
+            Format::Jsonl => Source::JsonLines(path.clone()),
+            Format::Auto | Format::Files => Source::File(path.clone()),
+        });
+        Ok(())
+    }
+
+    /// How many bytes there are to read, if that is known before.
+    pub(crate) fn total_bytes(&self) -> Option<u64> {
+        self.total_bytes
+    }
+
+    /// Reads everything in order, on the calling thread, until it is done or nobody takes the batches any more.
+    ///
+    /// A batch that holds something unreadable is never sent.
+    pub(crate) fn read(&self, batch_documents: usize, batches: mpsc::Sender<Batch>) -> Result<Skipped> {
+        let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches };
+        let mut skipped = Skipped::default();
+        for source in &self.sources {
+            let read = match source {
+                Source::StandardInput => {
+                    json_line::read(std::io::stdin().lock(), &"standard input", &mut batcher, &mut skipped)
+                }
+                Source::JsonLines(path) => json_line::read_file(path, &mut batcher, &mut skipped),
+                Source::File(path) => files::read_named(path, &mut batcher, &mut skipped),
+                Source::Folder(path) => files::read_folder(path, &mut batcher, &mut skipped),
+            };
+            match read {
+                Ok(()) => {}
+                Err(Stop::NotWanted) => return Ok(skipped),
+                Err(Stop::Failed(failure)) => return Err(failure),
+            }
+        }
+        match batcher.send() {
+            Ok(()) | Err(Stop::NotWanted) => Ok(skipped),
+            Err(Stop::Failed(failure)) => Err(failure),
+        }
+    }
+}
+
+/// Why reading ends before the input does.
+enum Stop {
+    /// Nobody takes the batches any more.
+    NotWanted,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Collects documents into batches and hands those on.
+struct Batcher {
+    batch: Batch,
+    batch_documents: usize,
+    batches: mpsc::Sender<Batch>,
+}
+
+impl Batcher {
+    fn add(&mut self, document: Document, bytes: u64) -> Result<(), Stop> {
+        if self.batch.bytes + bytes > BATCH_BYTES {
+            self.send()?;
+        }
+        self.batch.documents.push(document);
+        self.batch.bytes += bytes;
+        if self.batch.documents.len() >= self.batch_documents {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), Stop> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.documents.is_empty() {
+            return Ok(());
+        }
+        self.batches.blocking_send(batch).map_err(|_| Stop::NotWanted)
+    }
+}
+
+impl Skipped {
+    fn unknown_field(&mut self, name: &str) {
+        if !self.unknown_fields.contains(name) {
+            self.unknown_fields.insert(name.to_owned());
+        }
+    }
+
+    /// The lines that say what was passed over.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let files = [
+            (self.binary_files, "not UTF-8 text"),
+            (self.unreadable_files, "not readable"),
+            (self.oversized_files, "larger than a document may be"),
+        ];
+        let mut lines: Vec<String> = files
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("skipped {count} {}: {why}", if count == 1 { "file" } else { "files" }))
+            .collect();
+        if !self.unknown_fields.is_empty() {
+            let mut names: Vec<&str> = self.unknown_fields.iter().map(String::as_str).take(NAMED_FIELDS).collect();
+            if self.unknown_fields.len() > NAMED_FIELDS {
+                names.push("…");
+            }
+            lines.push(format!("ignored {} unknown fields: {}", self.unknown_fields.len(), names.join(", ")));
+        }
+        lines
+    }
+}
+
+fn unreadable(what: impl fmt::Display, error: &std::io::Error) -> Failure {
+    Failure::new(format!("{what}: cannot be read: {error}"), "check the path and its permissions")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_bounded_by_documents_and_by_bytes() {
+        let sized = |bytes: u64| bytes.min(BATCH_BYTES);
+        for (batch_documents, sizes, expected) in [
+            (2, vec![1, 1, 1, 1, 1], vec![2, 2, 1]),
+            (100, vec![BATCH_BYTES / 2, BATCH_BYTES / 2, 1], vec![2, 1]),
+            (100, vec![1, BATCH_BYTES * 3, 1, 1], vec![1, 1, 2]),
+            (1, vec![7, 7], vec![1, 1]),
+            (3, vec![], vec![]),
+        ] {
+            let (batches, mut sent) = mpsc::channel(16);
+            let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches };
+            for (number, bytes) in sizes.iter().enumerate() {
+                let cid = cim_ipld::persistence::content_cid(&number.to_le_bytes());
+                assert!(batcher.add(Document::new(cid), *bytes).is_ok());
+            }
+            assert!(batcher.send().is_ok());
+            drop(batcher);
+            let mut counts = Vec::new();
+            while let Ok(batch) = sent.try_recv() {
+                assert!(batch.documents.len() == 1 || batch.bytes == sized(batch.bytes));
+                counts.push(batch.documents.len());
+            }
+            assert_eq!(counts, expected, "{batch_documents} {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_skipped_is_said() {
+        let mut skipped = Skipped { binary_files: 1, oversized_files: 2, ..Skipped::default() };
+        for name in ["lang", "licence", "lang"] {
+            skipped.unknown_field(name);
+        }
+        let expected = [
+            "skipped 1 file: not UTF-8 text",
+            "skipped 2 files: larger than a document may be",
+            "ignored 2 unknown fields: lang, licence",
+        ];
+        assert_eq!(skipped.lines(), expected);
+        assert!(Skipped::default().lines().is_empty());
+    }
+}

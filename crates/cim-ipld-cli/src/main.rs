@@ -1,0 +1,65 @@
+//! `cim`: index, search and manage encrypted cim-ipld stores.
+//!
+//! Exit status: 0 done, 1 the operation failed, 2 bad usage. Errors go to standard error as two lines, `error: …` with
+//! what happened and `hint: …` with what to do.
+
+mod args;
+mod commands;
+mod document_json;
+mod failure;
+mod input;
+mod keys;
+mod output;
+mod progress;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Arguments;
+use crate::failure::{Failure, Result};
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(stop_at_bug));
+    match Arguments::try_parse() {
+        Ok(arguments) => report(run(arguments)),
+        Err(error) if !error.use_stderr() => {
+            // Help or the version was asked for; a reader that went away has seen enough.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => report(Err(Failure::from_usage(&error))),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    output::start_log()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the program cannot start: {error}"), "free memory or threads"))?;
+    let done = runtime.block_on(commands::run(arguments.command));
+    // A thread that waits for standard input must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// Ends the program at an assertion that does not hold, in whichever thread. The message is left out: it may quote what was
+/// being indexed. What the store has acknowledged is safe whenever the program ends.
+fn stop_at_bug(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
+    Failure::new(format!("the program has a bug{place}"), "report this line with what you did").print();
+    std::process::exit(1);
+}
+
+fn report(done: Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What `cim index` takes, refuses, passes over and says.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::corpus::Corpus;
+use crate::program::{acknowledged, cim, done, json, refusal, refused, succeeded};
+use crate::store::Store;
+
+fn plaintext() -> Store {
+    let store = Store::folder();
+    done(["init", &store.name(), "--plaintext"]);
+    store
+}
+
+fn documents(store: &Store) -> u64 {
+    json(["stats", &store.name(), "--json"])["documents"].as_u64().expect("a count")
+}
+
+#[test]
+fn a_folder_is_walked() {
+    let store = plaintext();
+    store.write("tree/readme.md", "# About harbours\n");
+    store.write("tree/src/main.rs", "fn harbour() {}\n");
+    store.write("tree/empty.txt", "");
+    store.write("tree/data.jsonl", "{\"not\": \"read as lines\"}\n");
+    store.write("tree/picture.png", b"\x89PNG\r\n\x1a\n\0\0");
+    store.write("tree/latin.txt", b"caf\xe9");
+    store.write("tree/.hidden", "harbour");
+    store.write("tree/.git/config", "harbour");
+    store.write("tree/Cargo.toml", "[package]\n");
+    store.write("tree/target/debug/out.txt", "harbour");
+    store.write("tree/cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55");
+    store.write("tree/cache/page.txt", "harbour");
+    let output = done(["index", &store.name(), &store.file("tree").display().to_string()]);
+    assert!(output.contains("skipped 2 files: not UTF-8 text\n"), "{output}");
+    assert!(output.lines().last().is_some_and(|line| line.starts_with("5 documents, ")), "{output}");
+
+    let found = json(["search", &store.name(), "harbour harbours", "--json"]);
+    let mut hits: Vec<_> =
+        found["hits"].as_array().expect("hits").iter().map(|hit| (&hit["title"], &hit["type"])).collect();
+    hits.sort_by_key(|(title, _)| title.as_str());
+    let expected = [(json!("readme.md"), json!("text/markdown")), (json!("src/main.rs"), json!("text/x-rust"))];
+    assert_eq!(hits, expected.each_ref().map(|(title, kind)| (title, kind)));
+
+    let cid = cim_ipld::persistence::content_cid(b"# About harbours\n").to_string();
+    let document = json(["get", &store.name(), &cid, "--json"]);
+    assert_eq!((&document["size"], &document["text"]), (&json!(17), &json!("# About harbours\n")));
+    assert!(document["modified_at"].as_str().is_some_and(|time| time.ends_with('Z')), "{document}");
+}
+
+#[test]
+fn formats_are_chosen() {
+    let store = plaintext();
+    let lines = "{\"title\":\"one\"}\n{\"title\":\"two\"}\n";
+    let named = store.write("lines.jsonl", lines);
+    let unnamed = store.write("lines.txt", lines);
+    for (arguments, expected) in [
+        (vec![named.as_str()], 2),
+        (vec![&unnamed], 1),
+        (vec!["--format", "jsonl", &unnamed], 2),
+        (vec!["--format", "files", &named], 1),
+        (vec![&named, &unnamed], 3),
+    ] {
+        let output = done([["index", &store.name()].as_slice(), &arguments].concat());
+        assert!(
+            output.lines().last().is_some_and(|last| last.starts_with(&format!("{expected} documents, "))),
+            "{arguments:?}: {output}"
+        );
+    }
+    let output = cim(["index", &store.name(), "-"]).write_stdin(lines).output().expect("the program starts");
+    assert!(succeeded(&output).lines().last().is_some_and(|last| last.starts_with("2 documents, 30 bytes, ")));
+    // The two lines, and the file that holds them.
+    assert_eq!(documents(&store), 3);
+}
+
+#[test]
+fn what_is_stored_is_acknowledged_in_order() {
+    let store = plaintext();
+    let lines = store.write("lines.jsonl", Corpus::text(&Corpus::generated(25).lines));
+    let output = done(["index", &store.name(), &lines, "--batch", "10"]);
+    let lines: Vec<&str> = output.lines().collect();
+    let [first, second, third, last] = lines[..] else { panic!("four lines: {output}") };
+    assert_eq!(
+        [first, second, third],
+        ["acknowledged 10 documents", "acknowledged 20 documents", "acknowledged 25 documents"]
+    );
+    assert!(last.starts_with("25 documents, "), "{output}");
+}
+
+#[test]
+fn indexing_again_replaces() {
+    let store = plaintext();
+    let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+    let line = |title: &str| format!("{{\"cid\":\"{cid}\",\"title\":\"{title}\"}}\n");
+    // The last one wins: within a batch, between batches, between runs.
+    for (content, batch, title) in [
+        (line("first") + &line("second"), "2", "second"),
+        (line("third") + &line("fourth"), "1", "fourth"),
+        (line("fifth"), "500", "fifth"),
+    ] {
+        let lines = store.write("lines.jsonl", content);
+        done(["index", &store.name(), &lines, "--batch", batch]);
+        assert_eq!(json(["get", &store.name(), cid, "--json"])["title"], json!(title));
+        assert_eq!(documents(&store), 1);
+    }
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_named() {
+    let store = plaintext();
+    let lines =
+        store.write("lines.jsonl", "{\"title\":\"a\",\"lang\":\"en\"}\n{\"title\":\"b\",\"lang\":\"de\",\"id\":7}\n");
+    let output = done(["index", &store.name(), &lines]);
+    assert!(output.contains("ignored 2 unknown fields: id, lang\n"), "{output}");
+    assert_eq!(documents(&store), 2);
+}
+
+#[test]
+fn a_bad_line_stops_the_run_before_its_batch() {
+    for (bad, expected) in [
+        ("{\"title\":", "not JSON at column 9"),
+        ("[]", "expected a JSON object, found an array"),
+        ("{\"title\":1}", "title: expected a string, found a number"),
+        ("{\"tags\":\"a\"}", "tags: expected an array of strings, found a string"),
+        ("{\"size\":-1}", "size: expected a whole number"),
+        ("{\"created_at\":\"soon\"}", "created_at: expected RFC 3339"),
+        ("{\"cid\":\"nothing\"}", "cid: expected a CID"),
+        ("\u{fffd}", "not JSON"),
+    ] {
+        let store = plaintext();
+        let mut lines = Corpus::generated(16).lines;
+        lines.insert(14, bad.to_owned());
+        let path = store.write("lines.jsonl", Corpus::text(&lines));
+        let output = cim(["index", &store.name(), &path, "--batch", "10"]).output().expect("the program starts");
+        let refusal = refusal(&output);
+        assert_eq!(refusal.status, 1);
+        assert!(refusal.error.starts_with(&format!("{path}: line 15: {expected}")), "{bad}: {refusal:?}");
+        assert_eq!(acknowledged(&String::from_utf8_lossy(&output.stdout)), 10);
+        assert_eq!(documents(&store), 10, "{bad}");
+    }
+}
+
+#[test]
+fn paths_are_looked_at_before_anything_is_stored() {
+    let store = plaintext();
+    let good = store.write("good.jsonl", "{\"title\":\"a\"}\n");
+    let missing = store.file("missing.jsonl").display().to_string();
+    let refusal = refused(["index", &store.name(), &good, &missing]);
+    assert_eq!(refusal.status, 1);
+    assert!(refusal.error.starts_with(&format!("{missing}: ")), "{refusal:?}");
+    assert_eq!(documents(&store), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_keeps_what_was_acknowledged() {
+    for (signal, store) in ["INT", "TERM"].into_iter().zip(Store::each()) {
+        let key = store.init_with_key();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cim"))
+            .args(["index", &store.name(), "-", "--batch", "10", "--key-file", &key])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        // More than the acknowledged ones are sent, and the input stays open: the program waits for the rest of a batch.
+        let mut input = child.stdin.take().expect("its standard input");
+        input.write_all(Corpus::text(&Corpus::generated(25).lines).as_bytes()).expect("it reads");
+        let mut output = BufReader::new(child.stdout.take().expect("its standard output"));
+        let mut said = String::new();
+        while acknowledged(&said) < 20 {
+            assert!(output.read_line(&mut said).expect("it writes") > 0, "it ended: {said}");
+        }
+        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+        assert!(sent.expect("kill starts").success());
+        let refusal = refusal(&child.wait_with_output().expect("it ends"));
+        assert_eq!((refusal.status, refusal.error.as_str()), (1, "interrupted; the first 20 documents are stored"));
+        drop(input);
+        let stats = json(["stats", &store.name(), "--key-file", &key, "--json"]);
+        assert_eq!(stats["documents"], json!(20));
+    }
+}

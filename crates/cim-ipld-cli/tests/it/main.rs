@@ -1,0 +1,13 @@
+//! The program, through its binary.
+
+mod corpus;
+mod indexing;
+mod keys;
+mod kill;
+mod leak;
+mod life;
+mod program;
+mod readme;
+mod refusals;
+mod store;
+mod usage;

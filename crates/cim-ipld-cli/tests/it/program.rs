@@ -1,0 +1,84 @@
+//! Running `cim` and reading what it says.
+
+use std::ffi::OsStr;
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// The program with nothing of the environment that changes what it does.
+pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cim"));
+    for variable in ["CIM_KEY_FILE", "CIM_PASSPHRASE_FILE", "CIM_LOG", "NO_COLOR"] {
+        command.env_remove(variable);
+    }
+    command.args(arguments);
+    command
+}
+
+/// Runs the program and returns its standard output, which must be all that it has to say.
+#[track_caller]
+pub(crate) fn done<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> String {
+    let output = cim(arguments).output().expect("the program starts");
+    succeeded(&output)
+}
+
+/// Checks a run that went well and returns its standard output.
+#[track_caller]
+pub(crate) fn succeeded(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "it failed: {error}");
+    assert_eq!(error, "", "standard error of a run that went well");
+    String::from_utf8(output.stdout.clone()).expect("standard output is UTF-8")
+}
+
+/// Runs the program and returns the one JSON object that it prints.
+#[track_caller]
+pub(crate) fn json<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Value {
+    let output = done(arguments);
+    assert_eq!(output.matches('\n').count(), 1, "one object on one line: {output}");
+    serde_json::from_str(&output).expect("standard output is JSON")
+}
+
+/// What a failed run said in its two lines.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: i32,
+    pub(crate) error: String,
+    pub(crate) hint: String,
+}
+
+/// Runs the program, which must fail as the contract says: status 1 or 2, `error: …` and `hint: …` on standard error.
+#[track_caller]
+pub(crate) fn refused<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Refusal {
+    refusal(&cim(arguments).output().expect("the program starts"))
+}
+
+/// Checks a failed run.
+#[track_caller]
+pub(crate) fn refusal(output: &Output) -> Refusal {
+    let text = String::from_utf8(output.stderr.clone()).expect("standard error is UTF-8");
+    let status = output.status.code().unwrap_or_else(|| panic!("it was killed: {text}"));
+    assert!(matches!(status, 1 | 2), "status {status}: {text}");
+    let lines: Vec<&str> = text.lines().collect();
+    let [error, hint] = lines[..] else { panic!("two lines are expected: {text:?}") };
+    let error = error.strip_prefix("error: ").unwrap_or_else(|| panic!("no error line: {text:?}"));
+    let hint = hint.strip_prefix("hint: ").unwrap_or_else(|| panic!("no hint line: {text:?}"));
+    assert!(!error.is_empty() && !hint.is_empty(), "{text:?}");
+    Refusal { status, error: error.to_owned(), hint: hint.to_owned() }
+}
+
+/// The names of a JSON object's fields, in alphabetical order.
+#[track_caller]
+pub(crate) fn names(value: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The documents that a run of `cim index` had acknowledged, by its last whole line that says so.
+pub(crate) fn acknowledged(stdout: &str) -> u64 {
+    let whole = stdout.rfind('\n').map_or("", |end| &stdout[..end]);
+    let counts = whole.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.strip_suffix(" documents"));
+    counts.map(|count| count.parse().expect("a count")).next_back().unwrap_or(0)
+}

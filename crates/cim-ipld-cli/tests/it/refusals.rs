@@ -1,0 +1,244 @@
+//! Stores that must not be opened, or not be believed: each its own words, and nothing in the store changes.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use crate::program::{cim, done, json, refusal, refused};
+use crate::store::{Store, Stored, files_below};
+
+const LINE: &str = "{\"title\":\"Whale song\",\"text\":\"low calls\"}\n";
+
+/// Every command that opens an index, without STORE.
+fn openers(store: &Store) -> Vec<Vec<String>> {
+    let lines = store.write("line.jsonl", LINE);
+    let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+    let key = store.file("next").display().to_string();
+    if !store.file("next").exists() {
+        store.key("next");
+    }
+    let at = &store.name();
+    [
+        vec!["index", at, &lines],
+        vec!["search", at, "whale"],
+        vec!["get", at, cid],
+        vec!["rm", at, cid],
+        vec!["stats", at],
+        vec!["verify", at],
+        vec!["snapshot", "create", at, "s"],
+        vec!["snapshot", "restore", at, "s"],
+        vec!["snapshot", "delete", at, "s"],
+        vec!["snapshot", "list", at],
+        vec!["key", "rotate", at, "--new-key-file", &key],
+        vec!["key", "list", at],
+    ]
+    .map(|arguments| arguments.into_iter().map(str::to_owned).collect())
+    .to_vec()
+}
+
+/// Runs every command with `options` and expects the same refusal of each, and the same store after it.
+#[track_caller]
+fn all_refused(store: &Store, options: &[&str], error: &str, hint: &str) {
+    let before = store.contents();
+    for mut arguments in openers(store) {
+        arguments.extend(options.iter().map(|option| (*option).to_owned()));
+        let refusal = refused(&arguments);
+        assert_eq!(refusal.status, 1, "{arguments:?}: {refusal:?}");
+        assert!(refusal.error.starts_with(&format!("{}: ", store.name())), "{arguments:?}: {refusal:?}");
+        assert!(refusal.error.contains(error) && refusal.hint.contains(hint), "{arguments:?}: {refusal:?}");
+    }
+    assert_eq!(store.contents(), before, "a refused command changed the store");
+}
+
+#[test]
+fn a_wrong_key_opens_nothing() {
+    for store in Store::each() {
+        store.init_with_key();
+        let other = store.key("other");
+        all_refused(&store, &["--key-file", &other], "wrong key", "created with");
+    }
+}
+
+#[test]
+fn an_encrypted_index_wants_its_key() {
+    for store in Store::each() {
+        store.init_with_key();
+        all_refused(&store, &[], "encrypted and no key was given", "--key-file");
+    }
+}
+
+#[test]
+fn a_plaintext_index_wants_none() {
+    for store in Store::each() {
+        done(["init", &store.name(), "--plaintext"]);
+        let key = store.key("key");
+        all_refused(&store, &["--key-file", &key], "not encrypted", "leave out --key-file");
+    }
+}
+
+#[test]
+fn a_refused_opening_leaves_every_file_alone() {
+    let store = Store::folder();
+    store.init_with_key();
+    let other = store.key("other");
+    // The first opening after the program that made it may tidy up.
+    refused(["stats", &store.name(), "--key-file", &other]);
+    let before = files_below(&store.data_folder());
+    refused(["stats", &store.name(), "--key-file", &other]);
+    refused(["search", &store.name(), "whale"]);
+    let after = files_below(&store.data_folder());
+    assert_eq!(paths(&after), paths(&before));
+    assert!(after == before, "a refused opening changed a file");
+}
+
+fn paths(files: &[(std::path::PathBuf, Vec<u8>)]) -> Vec<&std::path::Path> {
+    files.iter().map(|(path, _)| path.as_path()).collect()
+}
+
+#[test]
+fn an_index_that_is_not_there_is_not_made() {
+    let folder = Store::folder();
+    for arguments in openers(&folder) {
+        let refusal = refused(&arguments);
+        assert!(refusal.status == 1 && refusal.hint.contains("cim init"), "{arguments:?}: {refusal:?}");
+    }
+    assert!(!folder.data_folder().exists(), "opening made a folder");
+    let nats = Store::nats();
+    for arguments in openers(&nats) {
+        let refusal = refused(&arguments);
+        assert!(refusal.status == 1 && refusal.hint.contains("cim init"), "{arguments:?}: {refusal:?}");
+    }
+    assert!(files_below(&nats.data_folder()).iter().all(|(path, _)| !path.display().to_string().contains("KV_")));
+}
+
+#[test]
+fn an_index_that_is_there_is_not_made_again() {
+    for store in Store::each() {
+        let key = store.init_with_key();
+        let before = store.contents();
+        for options in [vec!["--plaintext"], vec!["--key-file", &key]] {
+            let refusal = refused([["init", &store.name()].as_slice(), &options].concat());
+            assert_eq!(refusal.status, 1);
+            assert!(refusal.error.contains("already"), "{refusal:?}");
+        }
+        assert_eq!(store.contents(), before);
+    }
+}
+
+#[test]
+fn a_second_opener_is_told_to_wait() {
+    let store = Store::folder();
+    let key = store.init_with_key();
+    let mut first = Command::new(env!("CARGO_BIN_EXE_cim"))
+        .args(["index", &store.name(), "-", "--batch", "1", "--key-file", &key])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut input = first.stdin.take().expect("its standard input");
+    input.write_all(LINE.as_bytes()).expect("it reads");
+    let mut said = String::new();
+    let mut output = BufReader::new(first.stdout.take().expect("its standard output"));
+    output.read_line(&mut said).expect("it writes");
+    assert_eq!(said, "acknowledged 1 documents\n");
+
+    let refusal = refused(["stats", &store.name(), "--key-file", &key]);
+    assert_eq!(refusal.status, 1);
+    assert!(refusal.error.contains("another opener") && refusal.hint.contains("NATS"), "{refusal:?}");
+
+    drop(input);
+    assert!(first.wait().expect("it ends").success());
+    assert_eq!(json(["stats", &store.name(), "--key-file", &key, "--json"])["documents"], 1);
+}
+
+/// An encrypted index with a document in a segment and another in the journal.
+fn with_two_documents(store: &Store) -> String {
+    let key = store.init_with_key();
+    let first = store.write("first.jsonl", "{\"title\":\"Harbour\"}");
+    let second = store.write("second.jsonl", LINE);
+    done(["index", &store.name(), &first, "--key-file", &key]);
+    done(["snapshot", "create", &store.name(), "s", "--key-file", &key]);
+    done(["index", &store.name(), &second, "--key-file", &key]);
+    key
+}
+
+fn the_one(contents: &[Stored], what: impl Fn(&Stored) -> bool) -> Stored {
+    contents.iter().find(|stored| what(stored)).expect("the store holds it").clone()
+}
+
+#[test]
+fn a_damaged_byte_is_noticed() {
+    for store in Store::each() {
+        let key = with_two_documents(&store);
+        let contents = store.contents();
+        let catalog =
+            |start: &'static str| move |stored: &Stored| stored.bucket == "catalog_v1" && stored.key.starts_with(start);
+        let targets = [
+            the_one(&contents, catalog("keyset")),
+            the_one(&contents, catalog("manifest")),
+            the_one(&contents, catalog("journal")),
+            the_one(&contents, catalog("snapshot")),
+            the_one(&contents, |stored| stored.bucket == "text_index_v1"),
+            the_one(&contents, |stored| stored.bucket == "metadata_cache_v1"),
+        ];
+        for target in targets {
+            let mut damaged = target.value.clone();
+            let middle = damaged.len() / 2;
+            damaged[middle] ^= 0x10;
+            store.replace(&target, damaged);
+            let before = store.contents();
+            let output = cim(["verify", &store.name(), "--key-file", &key]).output().expect("the program starts");
+            let refusal = refusal(&output);
+            let said = format!("{} {}", String::from_utf8_lossy(&output.stdout), refusal.error);
+            let place = format!("{}/{}", target.bucket, target.key);
+            assert_eq!(refusal.status, 1, "{place}: {refusal:?}");
+            assert!(said.contains("not what was written") || said.contains("problem"), "{place}: {said}");
+            assert_eq!(store.contents(), before, "{place}: verify changed the store");
+            store.replace(&target, target.value.clone());
+        }
+    }
+}
+
+#[test]
+fn a_lost_object_is_noticed() {
+    // What a server that lost a message answers: nothing at all.
+    let store = Store::folder();
+    let key = with_two_documents(&store);
+    let page = the_one(&store.contents(), |stored| stored.bucket == "text_index_v1");
+    store.delete(&page);
+    let report = cim(["verify", &store.name(), "--key-file", &key, "--json"]).output().expect("the program starts");
+    assert_eq!(refusal(&report).status, 1);
+    let report: serde_json::Value =
+        serde_json::from_slice(&report.stdout).expect("JSON, also of an index with problems");
+    assert_eq!(report["sound"], false, "{report}");
+    assert_eq!(report["problems"][0]["kind"], "lost", "{report}");
+}
+
+#[test]
+fn a_newer_format_is_named() {
+    for store in Store::each() {
+        let key = with_two_documents(&store);
+        let contents = store.contents();
+        for start in ["keyset", "manifest", "journal"] {
+            let target = the_one(&contents, |stored| stored.bucket == "catalog_v1" && stored.key.starts_with(start));
+            // The version stands after the four bytes of the magic, in the clear.
+            let mut newer = target.value.clone();
+            newer[4] += 1;
+            store.replace(&target, newer);
+            all_refused(&store, &["--key-file", &key], "format version 2", "at least as new");
+            store.replace(&target, target.value.clone());
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_something_else_is_left_alone() {
+    let store = Store::folder();
+    store.write("store/letter.txt", "dear diary");
+    let key = store.key("key");
+    let before = files_below(&store.data_folder());
+    for arguments in [["init", &store.name(), "--key-file", &key], ["stats", &store.name(), "--key-file", &key]] {
+        let refusal = refused(arguments);
+        assert!(refusal.status == 1 && refusal.error.contains("something else"), "{refusal:?}");
+    }
+    assert!(files_below(&store.data_folder()) == before);
+}

@@ -1,0 +1,72 @@
+use std::io;
+
+use cim_ipld_backend::{Error, ErrorKind};
+use futures::stream::{self, BoxStream, StreamExt};
+
+/// Tells what a caller can do about a failure of the store; `doing` says what was attempted.
+pub(crate) fn of_store(doing: &str, failure: fjall::Error) -> Error {
+    let kind = match &failure {
+        fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => of_kind(cause.kind()),
+        fjall::Error::Locked => ErrorKind::Locked,
+        fjall::Error::InvalidVersion(_) => ErrorKind::Incompatible,
+        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => ErrorKind::Unavailable,
+        _ => ErrorKind::Corrupt,
+    };
+    Error::new(kind, format!("{doing}: {}", what(kind))).with_source(failure)
+}
+
+/// Tells what a caller can do about a failed file operation.
+pub(crate) fn of_file(doing: &str, failure: io::Error) -> Error {
+    let kind = of_kind(failure.kind());
+    Error::new(kind, format!("{doing}: {}", what(kind))).with_source(failure)
+}
+
+/// A stream that holds one error.
+pub(crate) fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T, Error>> {
+    stream::iter([Err(error)]).boxed()
+}
+
+fn of_kind(kind: io::ErrorKind) -> ErrorKind {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+        // A file that a store has named and that is cut short, gone or unreadable as what it should be.
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound => ErrorKind::Corrupt,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+fn what(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Full => "there is no room left on the disk",
+        ErrorKind::Denied => "the operating system does not allow it",
+        ErrorKind::Corrupt => "the store is damaged",
+        ErrorKind::Locked => "another opener has the store",
+        ErrorKind::Incompatible => "the store has another format",
+        _ => "the disk did not do it",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_apart_by_what_to_do() {
+        let io = |kind| fjall::Error::Io(io::Error::from(kind));
+        for (failure, kind) in [
+            (io(io::ErrorKind::StorageFull), ErrorKind::Full),
+            (io(io::ErrorKind::QuotaExceeded), ErrorKind::Full),
+            (io(io::ErrorKind::PermissionDenied), ErrorKind::Denied),
+            (io(io::ErrorKind::UnexpectedEof), ErrorKind::Corrupt),
+            (io(io::ErrorKind::TimedOut), ErrorKind::Unavailable),
+            (fjall::Error::Locked, ErrorKind::Locked),
+            (fjall::Error::Poisoned, ErrorKind::Unavailable),
+            (fjall::Error::Unrecoverable, ErrorKind::Corrupt),
+            (fjall::Error::InvalidVersion(None), ErrorKind::Incompatible),
+        ] {
+            let shown = format!("{failure:?}");
+            assert_eq!(of_store("reading", failure).kind(), kind, "{shown}");
+        }
+    }
+}

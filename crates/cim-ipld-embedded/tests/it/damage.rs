@@ -1,0 +1,122 @@
+//! A damaged store says so, or still answers as before; it never answers otherwise.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cim_ipld_backend::{Backend, Bucket, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Precondition, Revision};
+use cim_ipld_embedded::EmbeddedBackend;
+use futures::TryStreamExt;
+
+fn bucket() -> Bucket {
+    Bucket::objects("text_index_v1").unwrap()
+}
+
+async fn everything(path: &Path) -> Result<Vec<KeyedEntry>, Error> {
+    let backend = EmbeddedBackend::open_existing(path).await?;
+    let read = async {
+        let entries: Vec<KeyedEntry> = backend.scan(&bucket(), &KeyPrefix::all(), Revision::ZERO).try_collect().await?;
+        for n in 0..20 {
+            let key = Key::new(&format!("page.{n}")).unwrap();
+            let missing = || Error::new(ErrorKind::Corrupt, "a page is not there");
+            let entry = backend.get(&bucket(), &key).await?.ok_or_else(missing)?;
+            assert!(entries.iter().any(|found| found.key == key && found.entry == entry));
+        }
+        Ok(entries)
+    };
+    let found = read.await;
+    backend.close().await;
+    found
+}
+
+fn files(path: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap().path();
+        if entry.is_dir() { found.extend(files(&entry)) } else { found.push(entry) }
+    }
+    found.sort();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_told_or_harmless() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    let backend = EmbeddedBackend::open(&good).await.unwrap();
+    backend.create(&bucket()).await.unwrap();
+    for n in 0..20_u8 {
+        let page = vec![n; 3000 + usize::from(n)];
+        let key = Key::new(&format!("page.{n}")).unwrap();
+        backend.put(&bucket(), &key, page.into(), Precondition::Any).await.unwrap();
+    }
+    backend.close().await;
+    let expected = everything(&good).await.unwrap();
+
+    let mut told = 0;
+    for file in files(&good) {
+        let length = fs::metadata(&file).unwrap().len().min(100_000);
+        // A few places in each file, its ends among them.
+        for part in 0..6 {
+            let at = usize::try_from(length * part / 5).unwrap().saturating_sub(usize::from(part == 5));
+            let damaged = folder.path().join("damaged");
+            copy(&good, &damaged);
+            let target = damaged.join(file.strip_prefix(&good).unwrap());
+            let mut bytes = fs::read(&target).unwrap();
+            let Some(byte) = bytes.get_mut(at) else { continue };
+            *byte ^= 0x10;
+            fs::write(&target, bytes).unwrap();
+            match everything(&damaged).await {
+                Ok(found) => assert!(found == expected, "{} byte {at}: the answer changed", target.display()),
+                Err(error) => {
+                    let kind = error.kind();
+                    let right = matches!(kind, ErrorKind::Corrupt | ErrorKind::Incompatible);
+                    assert!(right, "{} byte {at}: {error:?}", target.display());
+                    told += 1;
+                }
+            }
+            fs::remove_dir_all(&damaged).unwrap();
+        }
+    }
+    assert!(told >= 10, "only {told} of the damages were noticed");
+}
+
+#[tokio::test]
+async fn a_missing_file_is_told_or_harmless() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    let backend = EmbeddedBackend::open(&good).await.unwrap();
+    backend.create(&bucket()).await.unwrap();
+    for n in 0..20_u8 {
+        let key = Key::new(&format!("page.{n}")).unwrap();
+        backend.put(&bucket(), &key, vec![n; 3000].into(), Precondition::Any).await.unwrap();
+    }
+    backend.close().await;
+    let expected = everything(&good).await.unwrap();
+    for file in files(&good) {
+        let damaged = folder.path().join("damaged");
+        copy(&good, &damaged);
+        fs::remove_file(damaged.join(file.strip_prefix(&good).unwrap())).unwrap();
+        match everything(&damaged).await {
+            Ok(found) => assert!(found == expected, "without {}: the answer changed", file.display()),
+            Err(error) => assert!(
+                matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Incompatible | ErrorKind::BucketMissing),
+                "without {}: {error:?}",
+                file.display()
+            ),
+        }
+        fs::remove_dir_all(&damaged).unwrap();
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the embedded backend on real folders.
+
+mod conformance;
+mod damage;
+mod kill;
+mod opening;
+mod space;

@@ -1,0 +1,49 @@
+//! Removed values give their room on disk back.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use bytes::Bytes;
+use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, Precondition, Revision};
+use cim_ipld_embedded::EmbeddedBackend;
+use futures::TryStreamExt;
+
+fn disk_bytes(path: &Path) -> u64 {
+    let sizes = fs::read_dir(path).unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        let about = entry.metadata().unwrap();
+        if about.is_dir() { disk_bytes(&entry.path()) } else { about.blocks() * 512 }
+    });
+    sizes.sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn most_of_the_room_comes_back() {
+    const PAGES: u64 = 200;
+    const PAGE_BYTES: u64 = 1 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let backend = EmbeddedBackend::open(folder.path()).await.unwrap();
+    let bucket = Bucket::objects("text_index_v1").unwrap();
+    backend.create(&bucket).await.unwrap();
+    let key = |n: u64| Key::new(&format!("page.{n}")).unwrap();
+    for n in 0..PAGES {
+        let page = Bytes::from(vec![n as u8; PAGE_BYTES as usize]);
+        backend.put(&bucket, &key(n), page, Precondition::Any).await.unwrap();
+    }
+    backend.close().await;
+    let full = disk_bytes(folder.path());
+    assert!((PAGES * PAGE_BYTES..PAGES * PAGE_BYTES * 3 / 2).contains(&full), "{full} bytes on disk");
+
+    let backend = EmbeddedBackend::open(folder.path()).await.unwrap();
+    let removed: Vec<Key> = (0..PAGES - 10).map(key).collect();
+    backend.delete(&bucket, &removed).await.unwrap();
+    backend.close().await;
+    let left = disk_bytes(folder.path());
+    assert!(left < 50 * PAGE_BYTES, "{left} of {full} bytes are still taken");
+
+    let backend = EmbeddedBackend::open(folder.path()).await.unwrap();
+    let entries: Vec<_> = backend.scan(&bucket, &KeyPrefix::all(), Revision::ZERO).try_collect().await.unwrap();
+    let kept: Vec<Key> = entries.iter().map(|found| found.key.clone()).collect();
+    assert_eq!(kept, (PAGES - 10..PAGES).map(key).collect::<Vec<_>>());
+}

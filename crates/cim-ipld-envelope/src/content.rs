@@ -1,0 +1,291 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteArray, ByteBuf};
+
+use crate::primitives::aead::TAG_BYTES;
+use crate::primitives::hash::{Hash, sha256};
+use crate::primitives::hkdf;
+use crate::sealing::{COMMITMENT_BYTES, Commitment, Place, SALT_BYTES, Salt};
+use crate::secret::Secret;
+use crate::{
+    DataKeyId, EncryptionAlgorithm, EncryptionKey, Error, ErrorKind, Keyset, MAX_OBJECT_BYTES, Result, random,
+};
+
+/// Encrypts and decrypts single values with associated data, for people who want just that.
+///
+/// ```
+/// use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm};
+///
+/// let key = ContentEncryption::generate_key(EncryptionAlgorithm::ChaCha20Poly1305);
+/// let sealed = ContentEncryption::encrypt(&key, b"secret", b"invoice 7")?;
+/// assert_eq!(ContentEncryption::decrypt(&key, &sealed, b"invoice 7")?, b"secret");
+/// assert!(ContentEncryption::decrypt(&key, &sealed, b"invoice 8").is_err());
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ContentEncryption;
+
+impl ContentEncryption {
+    /// Generates a key for `algorithm` from the system's randomness. The key carries its algorithm.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no randomness to give, as [`random`](crate::random) does.
+    #[must_use]
+    pub fn generate_key(algorithm: EncryptionAlgorithm) -> EncryptionKey {
+        EncryptionKey::generate(algorithm)
+    }
+
+    /// Encrypts `plaintext`, bound to `associated`, which is not stored and must be given again to decrypt.
+    ///
+    /// # Errors
+    ///
+    /// [`Limit`](ErrorKind::Limit) when the plaintext is larger than [`MAX_OBJECT_BYTES`].
+    pub fn encrypt(key: &impl ContentKey, plaintext: &[u8], associated: &[u8]) -> Result<EncryptedData> {
+        EncryptedData::seal(key, Domain::CONTENT, &[associated], plaintext)
+    }
+
+    /// Decrypts what [`encrypt`](Self::encrypt) gave for the same `associated` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongKey`](ErrorKind::WrongKey) when the key or the associated data is another: the two cannot be told apart;
+    /// [`Damaged`](ErrorKind::Damaged) when the ciphertext was changed. With a keyset, also
+    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) and [`DestroyedDataKey`](ErrorKind::DestroyedDataKey).
+    pub fn decrypt(key: &impl ContentKey, data: &EncryptedData, associated: &[u8]) -> Result<Vec<u8>> {
+        data.open(key, Domain::CONTENT, &[associated])
+    }
+}
+
+/// What encrypts single values: an [`EncryptionKey`], or a [`Keyset`] whose data keys can be rotated.
+///
+/// This trait is sealed: it has no other implementations.
+pub trait ContentKey: sealed::ContentRoots {}
+
+impl ContentKey for EncryptionKey {}
+impl ContentKey for Keyset {}
+
+mod sealed {
+    use super::{DataKeyId, EncryptionAlgorithm, Result, SealingRoot, Secret};
+
+    pub trait ContentRoots {
+        #[expect(private_interfaces, reason = "the trait is sealed and its methods are this crate's own")]
+        fn sealing_root(&self) -> SealingRoot;
+
+        #[expect(private_interfaces, reason = "the trait is sealed and its methods are this crate's own")]
+        fn opening_root(&self, key: Option<DataKeyId>, algorithm: EncryptionAlgorithm) -> Result<Secret>;
+    }
+}
+
+pub(crate) use sealed::ContentRoots;
+
+/// The root that seals content, and the id that finds it again.
+pub(crate) struct SealingRoot {
+    key: Option<DataKeyId>,
+    algorithm: EncryptionAlgorithm,
+    root: Secret,
+}
+
+#[expect(private_interfaces, reason = "the trait is sealed and its methods are this crate's own")]
+impl ContentRoots for EncryptionKey {
+    fn sealing_root(&self) -> SealingRoot {
+        let root = hkdf::derive_secret(b"cim/v1/content", self.secret().as_bytes(), &[&[self.algorithm().suite()]]);
+        SealingRoot { key: None, algorithm: self.algorithm(), root }
+    }
+
+    fn opening_root(&self, key: Option<DataKeyId>, algorithm: EncryptionAlgorithm) -> Result<Secret> {
+        if key.is_some() || algorithm != self.algorithm() {
+            return Err(Error::wrong_key());
+        }
+        Ok(self.sealing_root().root)
+    }
+}
+
+#[expect(private_interfaces, reason = "the trait is sealed and its methods are this crate's own")]
+impl ContentRoots for Keyset {
+    fn sealing_root(&self) -> SealingRoot {
+        let (id, key) = self.sealing_key();
+        SealingRoot { key: Some(id), algorithm: self.algorithm(), root: key.content_root(&self.index_id()) }
+    }
+
+    fn opening_root(&self, key: Option<DataKeyId>, algorithm: EncryptionAlgorithm) -> Result<Secret> {
+        let id = key.ok_or_else(Error::wrong_key)?;
+        Ok(self.opening_key(id, algorithm)?.content_root(&self.index_id()))
+    }
+}
+
+/// What an encryption is for: values of one domain never open as those of another.
+#[derive(Clone, Copy)]
+pub(crate) struct Domain(&'static [u8]);
+
+impl Domain {
+    pub(crate) const CONTENT: Self = Self(b"cim/v1/content");
+    pub(crate) const WRAPPER: Self = Self(b"cim/v1/wrapper");
+    pub(crate) const HIDDEN_WRAPPER: Self = Self(b"cim/v1/hidden-wrapper");
+}
+
+/// The version of the encrypted value format.
+const DATA_VERSION: u8 = 1;
+
+/// One encrypted value: algorithm, key id if a keyset encrypted it, salt, commitment, ciphertext with tag.
+///
+/// It is self-describing through serde (compact in binary formats such as DAG-CBOR), and through
+/// [`to_bytes`](Self::to_bytes).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire")]
+pub struct EncryptedData {
+    algorithm: EncryptionAlgorithm,
+    key: Option<DataKeyId>,
+    salt: Salt,
+    commitment: Commitment,
+    /// With the tag at its end.
+    ciphertext: Vec<u8>,
+}
+
+impl EncryptedData {
+    /// Returns the algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> EncryptionAlgorithm {
+        self.algorithm
+    }
+
+    /// Returns the id of the data key, when a keyset encrypted the value.
+    #[must_use]
+    pub fn key_id(&self) -> Option<DataKeyId> {
+        self.key
+    }
+
+    /// Returns the size of the plaintext.
+    #[must_use]
+    pub fn plaintext_bytes(&self) -> usize {
+        self.ciphertext.len() - TAG_BYTES
+    }
+
+    /// Encodes the value as DAG-CBOR.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode_dag_cbor(self)
+    }
+
+    /// Decodes what [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`](ErrorKind::Damaged) when the bytes are not exactly an encoding of one value.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        decode_dag_cbor(bytes, "the encrypted value")
+    }
+
+    pub(crate) fn seal(key: &impl ContentRoots, domain: Domain, bound: &[&[u8]], plaintext: &[u8]) -> Result<Self> {
+        Self::seal_under(&key.sealing_root(), domain, bound, plaintext)
+    }
+
+    /// Seals under a root derived once for many values.
+    pub(crate) fn seal_under(root: &SealingRoot, domain: Domain, bound: &[&[u8]], plaintext: &[u8]) -> Result<Self> {
+        if plaintext.len() > MAX_OBJECT_BYTES {
+            return Err(Error::limit(format!("a value of {} bytes is over the limit", plaintext.len())));
+        }
+        let SealingRoot { key, algorithm, root } = root;
+        let context = context(domain, *algorithm, *key, bound);
+        let salt = random();
+        let mut ciphertext = Vec::with_capacity(plaintext.len() + TAG_BYTES);
+        ciphertext.extend_from_slice(plaintext);
+        let place = Place { root, algorithm: *algorithm, context: &context };
+        let (commitment, tag) = place.seal_in_place(&salt, &mut ciphertext);
+        ciphertext.extend_from_slice(&tag);
+        Ok(Self { algorithm: *algorithm, key: *key, salt, commitment, ciphertext })
+    }
+
+    pub(crate) fn open(&self, key: &impl ContentRoots, domain: Domain, bound: &[&[u8]]) -> Result<Vec<u8>> {
+        let root = key.opening_root(self.key, self.algorithm)?;
+        let context = context(domain, self.algorithm, self.key, bound);
+        let (body, tag) = self.ciphertext.split_last_chunk().ok_or_else(|| Error::damaged("the encrypted value"))?;
+        let mut plaintext = body.to_vec();
+        let place = Place { root: &root, algorithm: self.algorithm, context: &context };
+        match place.open_in_place(&self.salt, &self.commitment, &mut plaintext, tag) {
+            Ok(()) => Ok(plaintext),
+            Err(crate::sealing::Mismatch::Commitment) => Err(Error::wrong_key()),
+            Err(crate::sealing::Mismatch::Tag) => Err(Error::damaged("the encrypted value")),
+        }
+    }
+}
+
+impl fmt::Debug for EncryptedData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncryptedData({}, {} bytes)", self.algorithm, self.ciphertext.len())
+    }
+}
+
+/// Hashes what a value is bound to; docs/format.md gives the encoding byte by byte.
+fn context(domain: Domain, algorithm: EncryptionAlgorithm, key: Option<DataKeyId>, bound: &[&[u8]]) -> Hash {
+    let key = key.map_or([0; 8], |key| *key.as_bytes());
+    let lengths: Vec<[u8; 8]> = bound.iter().map(|part| (part.len() as u64).to_le_bytes()).collect();
+    let domain_bytes = [u8::try_from(domain.0.len()).expect("domains are short")];
+    let fixed = [DATA_VERSION, algorithm.suite()];
+    let mut parts: Vec<&[u8]> = vec![&domain_bytes, domain.0, &fixed, &key];
+    for (length, part) in lengths.iter().zip(bound) {
+        parts.extend([length.as_slice(), *part]);
+    }
+    sha256(&parts)
+}
+
+/// How a value is written; the field names are part of the format.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    v: u8,
+    alg: EncryptionAlgorithm,
+    key: Option<DataKeyId>,
+    salt: ByteArray<SALT_BYTES>,
+    commitment: ByteArray<COMMITMENT_BYTES>,
+    ciphertext: ByteBuf,
+}
+
+impl From<EncryptedData> for Wire {
+    fn from(data: EncryptedData) -> Self {
+        Self {
+            v: DATA_VERSION,
+            alg: data.algorithm,
+            key: data.key,
+            salt: ByteArray::new(data.salt),
+            commitment: ByteArray::new(data.commitment),
+            ciphertext: ByteBuf::from(data.ciphertext),
+        }
+    }
+}
+
+impl TryFrom<Wire> for EncryptedData {
+    type Error = Error;
+
+    fn try_from(wire: Wire) -> Result<Self> {
+        if wire.v > DATA_VERSION {
+            return Err(Error::unsupported("the encrypted value", wire.v, DATA_VERSION));
+        }
+        if wire.v != DATA_VERSION || wire.ciphertext.len() < TAG_BYTES {
+            return Err(Error::damaged("the encrypted value"));
+        }
+        Ok(Self {
+            algorithm: wire.alg,
+            key: wire.key,
+            salt: wire.salt.into_array(),
+            commitment: wire.commitment.into_array(),
+            ciphertext: wire.ciphertext.into_vec(),
+        })
+    }
+}
+
+pub(crate) fn encode_dag_cbor(value: &impl Serialize) -> Vec<u8> {
+    serde_ipld_dagcbor::to_vec(value).expect("these types have an encoding, and memory takes it")
+}
+
+/// Decodes strictly: bytes that a second encoding would not give again are refused, so one value has one CID.
+pub(crate) fn decode_dag_cbor<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    let damaged = || Error::new(ErrorKind::Damaged, format!("{what} is not in canonical DAG-CBOR"));
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| damaged().with_source(error))?;
+    if encode_dag_cbor(&value) != bytes {
+        return Err(damaged());
+    }
+    Ok(value)
+}

@@ -1,0 +1,99 @@
+//! Key and passphrase files: small, readable by their owner only, checked on the open file so that the file checked is
+//! the file read.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::secret::{SECRET_BYTES, Secret};
+use crate::{EncryptionAlgorithm, Error, ErrorKind, Result, hex};
+
+const KEY_PREFIX: &str = "cim-key-v1:";
+
+/// No key or passphrase file has a reason to be larger.
+const MAX_FILE_BYTES: usize = 64 * 1024;
+
+pub(crate) struct KeyFile {
+    pub(crate) algorithm: EncryptionAlgorithm,
+    pub(crate) secret: Secret,
+}
+
+pub(crate) fn read_key(path: &Path) -> Result<KeyFile> {
+    let content = read_private(path)?;
+    parse_key(&content)
+        .ok_or_else(|| Error::new(ErrorKind::InvalidKeyFile, format!("{} is not a key file", path.display())))
+}
+
+pub(crate) fn write_key(path: &Path, algorithm: EncryptionAlgorithm, secret: &Secret) -> Result<()> {
+    let mut line = Zeroizing::new(String::with_capacity(128));
+    line.push_str(KEY_PREFIX);
+    line.push_str(algorithm.as_str());
+    line.push(':');
+    hex::push(&mut line, secret.as_bytes());
+    line.push('\n');
+    write_private(path, line.as_bytes()).map_err(|error| io_error("cannot write the key file", path, error))
+}
+
+/// Reads a whole private file.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let cannot_read = |error| io_error("cannot read", path, error);
+    let mut file = File::open(path).map_err(cannot_read)?;
+    check_private(&file, path)?;
+    // The full capacity at once: growing would leave copies of the secret behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
+    (&mut file).take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content).map_err(cannot_read)?;
+    if content.len() > MAX_FILE_BYTES {
+        let message = format!("{} is larger than any key or passphrase file", path.display());
+        return Err(Error::new(ErrorKind::InvalidKeyFile, message));
+    }
+    Ok(content)
+}
+
+fn parse_key(content: &[u8]) -> Option<KeyFile> {
+    let line = content.strip_suffix(b"\n").unwrap_or(content);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let fields = line.strip_prefix(KEY_PREFIX.as_bytes())?;
+    let colon = fields.iter().position(|&byte| byte == b':')?;
+    let algorithm = std::str::from_utf8(&fields[..colon]).ok()?.parse().ok()?;
+    let digits = &fields[colon + 1..];
+    if digits.len() != 2 * SECRET_BYTES {
+        return None;
+    }
+    let secret = Secret::try_fill_with(|out| hex::decode_into(digits, out).ok_or(())).ok()?;
+    Some(KeyFile { algorithm, secret })
+}
+
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn check_private(file: &File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let metadata = file.metadata().map_err(|error| io_error("cannot read", path, error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let message = format!("{} has mode {mode:03o}: others than its owner may use it", path.display());
+    Err(Error::new(ErrorKind::KeyFilePermissions, message))
+}
+
+/// Access lists of other systems are not read: the caller's system administrator answers for them.
+#[cfg(not(unix))]
+fn check_private(_file: &File, _path: &Path) -> Result<()> {
+    Ok(())
+}
+
+fn io_error(what: &str, path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("{what} {}: {error}", path.display())).with_source(error)
+}

@@ -1,0 +1,218 @@
+//! The root record: what names a store encrypted or plaintext, and for an encrypted one holds its keyset.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::data_key::{DataKey, DataKeyState, KeyEntry};
+use super::slot::Slot;
+use super::usage::Usage;
+use super::{MAX_DATA_KEYS, MAX_SLOTS, Opened};
+use crate::codec::Reader;
+use crate::primitives::hash::{HASH_BYTES, Hash, sha256};
+use crate::primitives::hkdf;
+use crate::sealing::{Mismatch, Place};
+use crate::secret::{SECRET_BYTES, Secret};
+use crate::{DataKeyId, EncryptionAlgorithm, Error, IndexId, Result};
+
+const MAGIC: &[u8; 4] = b"CIMR";
+
+/// The version of the root record that this build writes, and the newest that it reads.
+pub const ROOT_VERSION: u8 = 1;
+
+const MODE_PLAINTEXT: u8 = 0;
+const MODE_ENCRYPTED: u8 = 1;
+
+/// A root record, parsed and whole, but not authenticated.
+pub(crate) enum Root {
+    Plaintext(IndexId),
+    Encrypted(SealedKeyset),
+}
+
+/// A keyset that no key has opened yet.
+pub(crate) struct SealedKeyset {
+    pub(crate) index: IndexId,
+    pub(crate) generation: u64,
+    pub(crate) algorithm: EncryptionAlgorithm,
+    pub(crate) slots: Vec<Slot>,
+    /// The hash of everything before the sealed body, which the body is bound to.
+    context: Hash,
+    body: Vec<u8>,
+}
+
+/// Writes the root record of a plaintext store.
+pub(crate) fn encode_plaintext(index: &IndexId) -> Vec<u8> {
+    let mut record = start(MODE_PLAINTEXT, index);
+    finish(&mut record);
+    record
+}
+
+/// Reads a root record, checking that it is whole.
+pub(crate) fn decode(record: &[u8]) -> Result<Root> {
+    let damaged = || Error::damaged("the store's root record");
+    let (content, digest) = record.split_last_chunk::<HASH_BYTES>().ok_or_else(damaged)?;
+    if content.first_chunk() != Some(MAGIC) {
+        return Err(damaged());
+    }
+    match content.get(4) {
+        Some(&version) if version > ROOT_VERSION => {
+            return Err(Error::unsupported("the store's root record", version, ROOT_VERSION));
+        }
+        Some(&ROOT_VERSION) if sha256(&[content]) == *digest => {}
+        _ => return Err(damaged()),
+    }
+    let mut reader = Reader::new(&content[5..]);
+    decode_content(&mut reader, content).ok_or_else(damaged)
+}
+
+fn decode_content(reader: &mut Reader<'_>, content: &[u8]) -> Option<Root> {
+    let mode = reader.u8()?;
+    if reader.u16()? != 0 {
+        return None;
+    }
+    let index = IndexId::from_bytes(reader.array()?);
+    let root = match mode {
+        MODE_PLAINTEXT => Root::Plaintext(index),
+        MODE_ENCRYPTED => Root::Encrypted(decode_encrypted(reader, content, index)?),
+        _ => return None,
+    };
+    reader.finished()?;
+    Some(root)
+}
+
+fn decode_encrypted(reader: &mut Reader<'_>, content: &[u8], index: IndexId) -> Option<SealedKeyset> {
+    let generation = reader.u64()?;
+    let algorithm = EncryptionAlgorithm::from_suite(reader.u8()?)?;
+    let count = usize::from(reader.u8()?);
+    if !(1..=MAX_SLOTS).contains(&count) {
+        return None;
+    }
+    let slots = (0..count).map(|_| Slot::decode(reader)).collect::<Option<Vec<_>>>()?;
+    let context = body_context(&content[..content.len() - reader.remaining()]);
+    let body_bytes = reader.u32()?;
+    let body = reader.take(body_bytes as usize)?.to_vec();
+    Some(SealedKeyset { index, generation, algorithm, slots, context, body })
+}
+
+impl SealedKeyset {
+    /// Opens the data keys with the keyset key that a slot gave, or that an older keyset holds.
+    pub(crate) fn open(self, keyset_key: Arc<Secret>) -> Result<Opened> {
+        let damaged = || Error::damaged("the keyset");
+        let root = body_root(&keyset_key);
+        let place = Place { root: &root, algorithm: self.algorithm, context: &self.context };
+        let body = place.open_blob(&self.body).map_err(|mismatch| match mismatch {
+            Mismatch::Commitment => Error::wrong_key(),
+            Mismatch::Tag => damaged(),
+        })?;
+        let keys = decode_keys(&body).ok_or_else(damaged)?;
+        Ok(Opened {
+            index: self.index,
+            generation: self.generation,
+            algorithm: self.algorithm,
+            slots: self.slots,
+            keys,
+            keyset_key,
+        })
+    }
+}
+
+impl Opened {
+    /// Writes the root record, sealing the data keys anew.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut record = start(MODE_ENCRYPTED, &self.index);
+        record.extend_from_slice(&self.generation.to_le_bytes());
+        let count = u8::try_from(self.slots.len()).expect("slots are bounded when added");
+        record.extend_from_slice(&[self.algorithm.suite(), count]);
+        for slot in &self.slots {
+            slot.encode(&mut record);
+        }
+        let context = body_context(&record);
+        let root = body_root(&self.keyset_key);
+        let mut body = Vec::new();
+        Place { root: &root, algorithm: self.algorithm, context: &context }
+            .seal_blob(&encode_keys(&self.keys), &mut body);
+        let body_bytes = u32::try_from(body.len()).expect("data keys are bounded when added");
+        record.extend_from_slice(&body_bytes.to_le_bytes());
+        record.extend_from_slice(&body);
+        finish(&mut record);
+        record
+    }
+}
+
+fn start(mode: u8, index: &IndexId) -> Vec<u8> {
+    let mut record = MAGIC.to_vec();
+    record.extend_from_slice(&[ROOT_VERSION, mode, 0, 0]);
+    record.extend_from_slice(index.as_bytes());
+    record
+}
+
+/// The digest tells damage from a wrong key; it protects against accidents, the sealing against people.
+fn finish(record: &mut Vec<u8>) {
+    let digest = sha256(&[record]);
+    record.extend_from_slice(&digest);
+}
+
+fn body_context(before_body: &[u8]) -> Hash {
+    sha256(&[b"cim/v1/keyset", before_body])
+}
+
+fn body_root(keyset_key: &Secret) -> Secret {
+    hkdf::derive_secret(b"cim/v1/keyset", keyset_key.as_bytes(), &[])
+}
+
+const KEY_ENTRY_BYTES: usize = 8 + 1 + 1 + 8 + 8 + 8 + SECRET_BYTES;
+
+fn encode_keys(keys: &[KeyEntry]) -> Zeroizing<Vec<u8>> {
+    // The full capacity at once: growing would leave copies of the keys behind.
+    let mut out = Zeroizing::new(Vec::with_capacity(2 + keys.len() * KEY_ENTRY_BYTES));
+    let count = u16::try_from(keys.len()).expect("data keys are bounded when added");
+    out.extend_from_slice(&count.to_le_bytes());
+    for entry in keys {
+        out.extend_from_slice(entry.id.as_bytes());
+        let state = match entry.state {
+            DataKeyState::Active => 1,
+            DataKeyState::DecryptOnly => 2,
+            DataKeyState::Destroyed => 3,
+        };
+        out.extend_from_slice(&[entry.algorithm.suite(), state]);
+        for number in [entry.since_generation, entry.recorded.seals, entry.recorded.blocks] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        match &entry.key {
+            Some(key) => out.extend_from_slice(key.secret().as_bytes()),
+            None => out.extend_from_slice(&[0; SECRET_BYTES]),
+        }
+    }
+    out
+}
+
+fn decode_keys(body: &[u8]) -> Option<Vec<KeyEntry>> {
+    let mut reader = Reader::new(body);
+    let count = usize::from(reader.u16()?);
+    if count > MAX_DATA_KEYS || reader.remaining() != count * KEY_ENTRY_BYTES {
+        return None;
+    }
+    let keys = (0..count).map(|_| decode_key(&mut reader)).collect::<Option<Vec<_>>>()?;
+    let active = keys.iter().filter(|entry| entry.state == DataKeyState::Active).count();
+    let unique = keys.iter().enumerate().all(|(at, entry)| keys[..at].iter().all(|earlier| earlier.id != entry.id));
+    (active == 1 && unique).then_some(keys)
+}
+
+fn decode_key(reader: &mut Reader<'_>) -> Option<KeyEntry> {
+    let id = DataKeyId::from_bytes(reader.array()?);
+    let algorithm = EncryptionAlgorithm::from_suite(reader.u8()?)?;
+    let state = match reader.u8()? {
+        1 => DataKeyState::Active,
+        2 => DataKeyState::DecryptOnly,
+        3 => DataKeyState::Destroyed,
+        _ => return None,
+    };
+    let since_generation = reader.u64()?;
+    let recorded = Usage { seals: reader.u64()?, blocks: reader.u64()? };
+    let mut secret = Zeroizing::new(reader.array::<SECRET_BYTES>()?);
+    let key = match state {
+        DataKeyState::Destroyed => None,
+        _ => Some(DataKey::new(algorithm, Secret::take(&mut secret)).into()),
+    };
+    Some(KeyEntry { id, algorithm, state, since_generation, recorded, included: Usage::default(), key })
+}

@@ -1,0 +1,164 @@
+//! Changes of a keyset, as values: nothing happens until the caller stores the new record.
+
+use std::sync::Arc;
+
+use super::data_key::{DataKeyState, KeyEntry};
+use super::slot::Slot;
+use super::{Keyset, MAX_DATA_KEYS, MAX_SLOTS, Opened};
+use crate::secret::Secret;
+use crate::{DataKeyId, EncryptionAlgorithm, Error, ErrorKind, KeySource, Result, SlotId};
+
+impl Keyset {
+    /// Adds a slot, so that `source` opens the keyset too.
+    ///
+    /// # Errors
+    ///
+    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](super::MAX_SLOTS) slots, else as [`create`](Self::create).
+    pub async fn with_slot_added(&self, source: &KeySource) -> Result<Self> {
+        let slot = self.new_slot(source).await?;
+        let mut next = self.next();
+        next.slots.push(slot);
+        check_slots(&next.slots)?;
+        Ok(Self::seal(next, self.0.unlocked_by))
+    }
+
+    /// Replaces one slot, so that `source` opens the keyset and what opened this slot no longer does.
+    ///
+    /// The keyset key stays, so that other running processes follow by [`reopen`](Self::reopen). Where the old key may be
+    /// in wrong hands together with an old record, use [`with_slots_replaced`](Self::with_slots_replaced).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when there is no such slot, else as [`create`](Self::create).
+    pub async fn with_slot_replaced(&self, id: SlotId, source: &KeySource) -> Result<Self> {
+        let at = self.slot_at(id)?;
+        let slot = self.new_slot(source).await?;
+        let unlocked_by = if self.0.unlocked_by == id { slot.id } else { self.0.unlocked_by };
+        let mut next = self.next();
+        next.slots[at] = slot;
+        Ok(Self::seal(next, unlocked_by))
+    }
+
+    /// Removes a slot, so that what opened it no longer opens the keyset. The keyset key stays, as in
+    /// [`with_slot_replaced`](Self::with_slot_replaced).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when there is no such slot, or no other.
+    pub fn with_slot_removed(&self, id: SlotId) -> Result<Self> {
+        let at = self.slot_at(id)?;
+        let mut next = self.next();
+        if next.slots.len() == 1 {
+            return Err(Error::invalid_request(
+                "the last key slot cannot be removed: nothing would open the store again",
+            ));
+        }
+        next.slots.remove(at);
+        let unlocked_by = if self.0.unlocked_by == id { next.slots[0].id } else { self.0.unlocked_by };
+        Ok(Self::seal(next, unlocked_by))
+    }
+
+    /// Replaces all slots and the keyset key itself: only `sources` open what is written from here on, even against
+    /// someone who held an old key *and* an old record.
+    ///
+    /// Such a person still has the data keys of the old record. To cut them off from new objects too, add a new data key
+    /// ([`with_new_data_key`](Self::with_new_data_key)) after this, then re-seal the old objects.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) without a source, [`Limit`](ErrorKind::Limit) with more than
+    /// [`MAX_SLOTS`](super::MAX_SLOTS), else as [`create`](Self::create).
+    pub async fn with_slots_replaced(&self, sources: &[KeySource]) -> Result<Self> {
+        let mut next = self.next();
+        next.keyset_key = Arc::new(Secret::random());
+        next.slots.clear();
+        for source in sources {
+            next.slots.push(Slot::seal(&next.index, next.algorithm, source, &next.keyset_key).await?);
+            check_slots(&next.slots)?;
+        }
+        let Some(first) = next.slots.first() else {
+            return Err(Error::invalid_request("a keyset needs at least one key slot"));
+        };
+        let unlocked_by = first.id;
+        Ok(Self::seal(next, unlocked_by))
+    }
+
+    /// Adds a data key that seals from here on; the one before it opens what it sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`Limit`](ErrorKind::Limit) at [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) data keys.
+    pub fn with_new_data_key(&self, algorithm: EncryptionAlgorithm) -> Result<Self> {
+        let mut next = self.next();
+        if next.keys.len() >= MAX_DATA_KEYS {
+            return Err(Error::limit(format!("a keyset holds at most {MAX_DATA_KEYS} data keys")));
+        }
+        let mut fresh = KeyEntry::generate(algorithm, next.generation);
+        while self.entry(fresh.id).is_some() {
+            fresh.id = DataKeyId::random();
+        }
+        for entry in &mut next.keys {
+            if entry.state == DataKeyState::Active {
+                entry.state = DataKeyState::DecryptOnly;
+            }
+        }
+        next.keys.push(fresh);
+        Ok(Self::seal(next, self.0.unlocked_by))
+    }
+
+    /// Destroys a data key: what was sealed with it is gone wherever a copy of it may be, except for holders of older
+    /// records. The caller has made sure that nothing needed names it.
+    ///
+    /// Destroying a destroyed key gives an equal keyset of the next generation.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for the active key,
+    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) when the keyset does not hold it.
+    pub fn with_data_key_destroyed(&self, id: DataKeyId) -> Result<Self> {
+        let mut next = self.next();
+        let Some(entry) = next.keys.iter_mut().find(|entry| entry.id == id) else {
+            return Err(Error::new(ErrorKind::UnknownDataKey, format!("the keyset holds no data key {id}")));
+        };
+        if entry.state == DataKeyState::Active {
+            return Err(Error::invalid_request("the active data key cannot be destroyed: add a new data key first"));
+        }
+        entry.state = DataKeyState::Destroyed;
+        entry.key = None;
+        Ok(Self::seal(next, self.0.unlocked_by))
+    }
+
+    /// Writes into the record what this process has sealed since the last one, so that
+    /// [`rotation_due`](super::DataKeyInfo::rotation_due) is right after a restart too.
+    #[must_use]
+    pub fn with_usage_recorded(&self) -> Self {
+        Self::seal(self.next(), self.0.unlocked_by)
+    }
+
+    /// The next generation, with the usage so far.
+    fn next(&self) -> Opened {
+        let mut next = self.0.opened.clone();
+        next.generation += 1;
+        next.keys.iter_mut().for_each(KeyEntry::record_usage);
+        next
+    }
+
+    async fn new_slot(&self, source: &KeySource) -> Result<Slot> {
+        let Opened { index, algorithm, keyset_key, .. } = &self.0.opened;
+        Slot::seal(index, *algorithm, source, keyset_key).await
+    }
+
+    fn slot_at(&self, id: SlotId) -> Result<usize> {
+        let mut slots = self.0.opened.slots.iter();
+        slots
+            .position(|slot| slot.id == id)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidRequest, format!("the keyset has no key slot {id}")))
+    }
+}
+
+fn check_slots(slots: &[Slot]) -> Result<()> {
+    if slots.len() > MAX_SLOTS {
+        return Err(Error::limit(format!("a keyset has at most {MAX_SLOTS} key slots")));
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+use crate::primitives::hash::{Hash, hmac_sha256};
+use crate::secret::Secret;
+
+/// Random-looking object names, all computable from one secret.
+///
+/// A segment keeps one secret of 32 bytes in its (sealed) manifest entry instead of a name per page. To anyone without
+/// the secret the names are unlinkable to each other and to what they name.
+///
+/// ```
+/// use cim_ipld_envelope::ObjectNames;
+///
+/// let names = ObjectNames::from_secret([7; 32]);
+/// assert_eq!(names.name(1, 0), names.name(1, 0));
+/// assert_ne!(names.name(1, 0), names.name(1, 1));
+/// assert_eq!(names.name(1, 0).len(), 32);
+/// ```
+#[derive(Debug)]
+pub struct ObjectNames(Secret);
+
+impl ObjectNames {
+    /// Draws a new secret.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Secret::random())
+    }
+
+    /// Computes names from a secret that [`generate`](Self::generate) drew.
+    #[must_use]
+    pub fn from_secret(mut secret: [u8; 32]) -> Self {
+        Self(Secret::take(&mut secret))
+    }
+
+    /// Returns the secret, to be stored inside a sealed object.
+    #[must_use]
+    pub fn secret(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Returns the name of the object with this class and ordinal: 32 characters of `a-z2-7`, which carry the first
+    /// 160 bits of HMAC-SHA-256(secret, "cim/v1/name" | class | ordinal in 4 bytes, little-endian) in base 32.
+    #[must_use]
+    pub fn name(&self, class: u8, ordinal: u32) -> String {
+        let mac = hmac_sha256(self.0.as_bytes(), &[b"cim/v1/name", &[class], &ordinal.to_le_bytes()]);
+        base32(&mac)
+    }
+
+    /// Returns the name that stands for `text` without revealing it: as [`name`](Self::name), of
+    /// HMAC-SHA-256(secret, "cim/v1/name-of" | text).
+    #[must_use]
+    pub fn name_of(&self, text: &str) -> String {
+        base32(&hmac_sha256(self.0.as_bytes(), &[b"cim/v1/name-of", text.as_bytes()]))
+    }
+}
+
+/// RFC 4648 base 32, in lower case, of the first 20 bytes, which need no padding.
+fn base32(mac: &Hash) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut name = String::with_capacity(32);
+    for group in mac[..20].chunks_exact(5) {
+        let bits = group.iter().fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
+        for shift in (0..8).rev() {
+            name.push(ALPHABET[(bits >> (shift * 5) & 31) as usize].into());
+        }
+    }
+    name
+}

@@ -1,0 +1,17 @@
+//! The object format: one self-describing sealed value as storage holds it.
+
+mod body;
+mod context;
+mod header;
+
+pub(crate) use body::{Body, Decoded, decode_body, plan_body};
+pub use body::{Compression, Padding, SealOptions};
+pub use context::{ObjectContext, ObjectKind};
+pub(crate) use header::{Fields, HEADER_PREFIX_BYTES, ParsedObject};
+pub use header::{HEADER_BYTES, OBJECT_VERSION, ObjectHeader};
+
+/// The largest plaintext of one object: 64 MiB.
+pub const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
+
+/// What sealing adds to an object that is neither compressed nor padded: header and tag.
+pub const OVERHEAD_BYTES: usize = HEADER_BYTES + crate::primitives::aead::TAG_BYTES;

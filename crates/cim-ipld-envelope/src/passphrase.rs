@@ -1,0 +1,157 @@
+use std::fmt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::primitives::argon2id::{self, Cost};
+use crate::secret::Secret;
+use crate::{Error, ErrorKind, Result, key_file};
+
+/// A passphrase. Its memory is wiped when it is dropped.
+///
+/// The bytes are used as they are: no trimming, no Unicode normalisation.
+///
+/// ```
+/// use cim_ipld_envelope::Passphrase;
+///
+/// let passphrase = Passphrase::new(String::from("correct horse battery staple"))?;
+/// assert_eq!(format!("{passphrase:?}"), "Passphrase(..)");
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
+pub struct Passphrase(Zeroizing<Vec<u8>>);
+
+impl Passphrase {
+    /// Takes over the bytes of a passphrase.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when it is empty.
+    pub fn new(passphrase: impl Into<Vec<u8>>) -> Result<Self> {
+        let passphrase = Zeroizing::new(passphrase.into());
+        if passphrase.is_empty() {
+            return Err(Error::invalid_request("a passphrase must not be empty"));
+        }
+        Ok(Self(passphrase))
+    }
+
+    /// Reads a passphrase from a file, without the newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) when others than the owner may read it (Unix),
+    /// [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) when it is empty or larger than 64 KiB,
+    /// [`Io`](ErrorKind::Io) when it cannot be read.
+    pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let mut content = key_file::read_private(path)?;
+        if content.ends_with(b"\n") {
+            content.pop();
+            if content.ends_with(b"\r") {
+                content.pop();
+            }
+        }
+        if content.is_empty() {
+            let message = format!("the passphrase file {} is empty", path.display());
+            return Err(Error::new(ErrorKind::InvalidKeyFile, message));
+        }
+        Ok(Self(content))
+    }
+
+    /// Makes a second copy, on purpose.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// Runs Argon2id. The caller has checked `profile` against what it accepts.
+    pub(crate) fn derive(&self, profile: &Argon2Profile, salt: &[u8; PASSPHRASE_SALT_BYTES]) -> Result<Secret> {
+        argon2id::derive(profile.0, &self.0, salt)
+            .map_err(|error| Error::limit(format!("these Argon2id parameters cannot be used: {error}")))
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(..)")
+    }
+}
+
+pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
+
+/// The cost of deriving a key from a passphrase with Argon2id (RFC 9106).
+///
+/// The default is RFC 9106's second recommended profile: 64 MiB, 3 passes, 4 lanes.
+///
+/// The profile is stored with the passphrase's key slot. A record may come from hostile storage, so what it asks for is
+/// bounded *before* anything is allocated: by [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB),
+/// [`MAX_PASSES`](Self::MAX_PASSES) and [`MAX_LANES`](Self::MAX_LANES), or by the opener's own profile where that is
+/// higher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argon2Profile(Cost);
+
+impl Argon2Profile {
+    /// RFC 9106, section 4, first recommended option: 2 GiB, 1 pass, 4 lanes.
+    pub const RFC_9106_FIRST: Self = Self(Cost { memory_kib: 2 * 1024 * 1024, passes: 1, lanes: 4 });
+    /// RFC 9106, section 4, second recommended option: 64 MiB, 3 passes, 4 lanes.
+    pub const RFC_9106_SECOND: Self = Self(Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 });
+
+    /// The most memory that a record may ask for when the opener's profile is smaller: 256 MiB.
+    pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
+    /// The most passes that a record may ask for when the opener's profile has fewer.
+    pub const MAX_PASSES: u32 = 8;
+    /// The most lanes that a record may ask for when the opener's profile has fewer.
+    pub const MAX_LANES: u32 = 16;
+
+    /// Makes a profile of `memory_kib` KiB, `passes` and `lanes`.
+    ///
+    /// # Errors
+    ///
+    /// [`Limit`](ErrorKind::Limit) when Argon2id does not define them: at least one pass and lane, and 8 KiB per lane.
+    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self> {
+        let defined = passes >= 1 && (1..=0xff_ffff).contains(&lanes) && memory_kib / 8 >= lanes;
+        if !defined {
+            return Err(Error::limit("Argon2id wants at least one pass, one lane, and 8 KiB of memory for each lane"));
+        }
+        Ok(Self(Cost { memory_kib, passes, lanes }))
+    }
+
+    /// Returns the memory in KiB.
+    #[must_use]
+    pub fn memory_kib(&self) -> u32 {
+        self.0.memory_kib
+    }
+
+    /// Returns the number of passes over the memory.
+    #[must_use]
+    pub fn passes(&self) -> u32 {
+        self.0.passes
+    }
+
+    /// Returns the number of lanes.
+    #[must_use]
+    pub fn lanes(&self) -> u32 {
+        self.0.lanes
+    }
+
+    /// Checks a profile read from a record, where `self` is the opener's own.
+    pub(crate) fn accept(&self, stored: &Self) -> Result<()> {
+        let within = stored.memory_kib() <= self.memory_kib().max(Self::MAX_MEMORY_KIB)
+            && stored.passes() <= self.passes().max(Self::MAX_PASSES)
+            && stored.lanes() <= self.lanes().max(Self::MAX_LANES);
+        if within {
+            return Ok(());
+        }
+        Err(Error::limit(format!(
+            "the record asks for {} KiB, {} passes and {} lanes of Argon2id, more than is accepted without being asked for",
+            stored.memory_kib(),
+            stored.passes(),
+            stored.lanes()
+        )))
+    }
+}
+
+impl Default for Argon2Profile {
+    fn default() -> Self {
+        Self::RFC_9106_SECOND
+    }
+}

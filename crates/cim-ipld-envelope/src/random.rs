@@ -1,0 +1,54 @@
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// Returns `N` bytes of the operating system's cryptographic randomness.
+///
+/// ```
+/// let a: [u8; 16] = cim_ipld_envelope::random();
+/// assert_ne!(a, cim_ipld_envelope::random());
+/// ```
+///
+/// # Panics
+///
+/// When the operating system has no randomness to give. Nothing safe can be done without it, and no caller could
+/// do better than to stop.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[cfg(test)]
+    if seeded::fill(&mut bytes) {
+        return bytes;
+    }
+    SystemRandom::new().fill(&mut bytes).expect("the operating system must supply randomness");
+    bytes
+}
+
+/// Repeatable bytes in place of randomness, so that this crate's own tests can freeze what it writes.
+#[cfg(test)]
+pub(crate) mod seeded {
+    use std::cell::RefCell;
+
+    use crate::primitives::hash::sha256;
+
+    thread_local! {
+        static SEED: RefCell<Option<(String, u64)>> = const { RefCell::new(None) };
+    }
+
+    /// Runs `body` with randomness that depends on `seed` alone.
+    pub(crate) fn with<R>(seed: &str, body: impl FnOnce() -> R) -> R {
+        SEED.set(Some((seed.to_owned(), 0)));
+        let result = body();
+        SEED.set(None);
+        result
+    }
+
+    pub(super) fn fill(bytes: &mut [u8]) -> bool {
+        SEED.with_borrow_mut(|seed| {
+            let Some((seed, draws)) = seed else { return false };
+            for chunk in bytes.chunks_mut(32) {
+                *draws += 1;
+                chunk.copy_from_slice(&sha256(&[seed.as_bytes(), &draws.to_le_bytes()])[..chunk.len()]);
+            }
+            true
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The one construction under every record and object: a salted subkey, a commitment, then the cipher.
+//!
+//! ```text
+//! h          = SHA-256(context)
+//! okm        = HKDF-Expand(root, "cim/v1" | suite | salt | h, 64 + nonce length)
+//! key        = okm[0..32]     commitment = okm[32..64]     nonce = okm[64..]
+//! ciphertext = AEAD(key, nonce, associated data = h, plaintext)
+//! ```
+//!
+//! The salt is fresh randomness for every sealing, so a (key, nonce) pair never repeats, without any counter that
+//! would have to survive a crash. The commitment is a collision-resistant function of root, suite, salt and context:
+//! a ciphertext that opens under two keys or in two contexts would be a collision in HMAC-SHA-256.
+
+#[cfg(test)]
+mod two_keys;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::primitives::aead::{self, TAG_BYTES};
+use crate::primitives::hash::Hash;
+use crate::primitives::hkdf;
+use crate::secret::Secret;
+use crate::{EncryptionAlgorithm, random};
+
+pub(crate) const SALT_BYTES: usize = 24;
+pub(crate) const COMMITMENT_BYTES: usize = 32;
+
+/// Salt, commitment and tag around a sealed blob.
+pub(crate) const BLOB_OVERHEAD_BYTES: usize = SALT_BYTES + COMMITMENT_BYTES + TAG_BYTES;
+
+pub(crate) type Salt = [u8; SALT_BYTES];
+pub(crate) type Commitment = [u8; COMMITMENT_BYTES];
+pub(crate) type Tag = [u8; TAG_BYTES];
+
+/// Why sealed bytes did not open. Both leave the plaintext unreleased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    /// Another key, or another context.
+    Commitment,
+    /// The right key and context over changed bytes.
+    Tag,
+}
+
+/// Where a sealing stands: the root it derives from, the cipher, the hash of its context.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) root: &'a Secret,
+    pub(crate) algorithm: EncryptionAlgorithm,
+    pub(crate) context: &'a Hash,
+}
+
+impl Place<'_> {
+    /// Encrypts `buffer` in place. `salt` must be fresh randomness.
+    pub(crate) fn seal_in_place(&self, salt: &Salt, buffer: &mut [u8]) -> (Commitment, Tag) {
+        let derived = self.derive(salt);
+        let tag = aead::seal(self.algorithm, derived.key(), derived.nonce(self.algorithm), self.context, buffer);
+        (*derived.commitment(), tag)
+    }
+
+    /// Checks the commitment, then the tag, then decrypts `buffer` in place; wipes it when the tag does not match.
+    pub(crate) fn open_in_place(
+        &self,
+        salt: &Salt,
+        commitment: &Commitment,
+        buffer: &mut [u8],
+        tag: &Tag,
+    ) -> Result<(), Mismatch> {
+        let derived = self.derive(salt);
+        if !bool::from(derived.commitment().ct_eq(commitment)) {
+            return Err(Mismatch::Commitment);
+        }
+        aead::open(self.algorithm, derived.key(), derived.nonce(self.algorithm), self.context, buffer, tag)
+            .map_err(|aead::TagMismatch| Mismatch::Tag)
+    }
+
+    /// Seals into `salt | commitment | ciphertext | tag`, appended to `out`.
+    pub(crate) fn seal_blob(&self, plaintext: &[u8], out: &mut Vec<u8>) {
+        let salt: Salt = random();
+        out.reserve(plaintext.len() + BLOB_OVERHEAD_BYTES);
+        out.extend_from_slice(&salt);
+        let commitment_at = out.len();
+        out.extend_from_slice(&[0; COMMITMENT_BYTES]);
+        let body_at = out.len();
+        out.extend_from_slice(plaintext);
+        let (commitment, tag) = self.seal_in_place(&salt, &mut out[body_at..]);
+        out[commitment_at..body_at].copy_from_slice(&commitment);
+        out.extend_from_slice(&tag);
+    }
+
+    /// Opens what [`seal_blob`](Self::seal_blob) made.
+    pub(crate) fn open_blob(&self, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, Mismatch> {
+        let (salt, rest) = blob.split_first_chunk::<SALT_BYTES>().ok_or(Mismatch::Tag)?;
+        let (commitment, rest) = rest.split_first_chunk::<COMMITMENT_BYTES>().ok_or(Mismatch::Tag)?;
+        let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(Mismatch::Tag)?;
+        let mut plaintext = Zeroizing::new(ciphertext.to_vec());
+        self.open_in_place(salt, commitment, &mut plaintext, tag)?;
+        Ok(plaintext)
+    }
+
+    fn derive(&self, salt: &Salt) -> Derived {
+        let mut okm = Zeroizing::new([0; OKM_BYTES]);
+        let info: [&[u8]; 4] = [b"cim/v1", &[self.algorithm.suite()], salt, self.context];
+        hkdf::expand(self.root.as_bytes(), &info, &mut okm[..64 + self.algorithm.nonce_bytes()]);
+        Derived(okm)
+    }
+}
+
+const OKM_BYTES: usize = 88;
+
+/// Output keying material: key, commitment, nonce.
+struct Derived(Zeroizing<[u8; OKM_BYTES]>);
+
+impl Derived {
+    fn key(&self) -> &[u8; 32] {
+        self.0[..32].try_into().expect("32 bytes")
+    }
+
+    fn commitment(&self) -> &Commitment {
+        self.0[32..64].try_into().expect("32 bytes")
+    }
+
+    fn nonce(&self, algorithm: EncryptionAlgorithm) -> &[u8] {
+        &self.0[64..64 + algorithm.nonce_bytes()]
+    }
+}

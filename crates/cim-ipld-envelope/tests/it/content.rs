@@ -1,0 +1,116 @@
+//! Single values: ContentEncryption and EncryptedData.
+
+use cim_ipld_envelope::{
+    ContentEncryption, EncryptedData, EncryptionAlgorithm, EncryptionKey, ErrorKind, Keyset, MAX_OBJECT_BYTES,
+};
+
+use crate::fixture::{key, key_source, keyset};
+
+#[test]
+fn encryption_of_values_round_trips() {
+    for algorithm in EncryptionAlgorithm::ALL {
+        let key = ContentEncryption::generate_key(algorithm);
+        assert_eq!(key.algorithm(), algorithm);
+        for bytes in [0, 1, 1000, 70_000] {
+            let plaintext = vec![b'p'; bytes];
+            let sealed = ContentEncryption::encrypt(&key, &plaintext, b"associated").unwrap();
+            assert_eq!((sealed.algorithm(), sealed.key_id(), sealed.plaintext_bytes()), (algorithm, None, bytes));
+            assert_eq!(ContentEncryption::decrypt(&key, &sealed, b"associated").unwrap(), plaintext);
+            let decoded = EncryptedData::from_bytes(&sealed.to_bytes()).unwrap();
+            assert_eq!(decoded, sealed);
+            let json: EncryptedData = serde_json::from_str(&serde_json::to_string(&sealed).unwrap()).unwrap();
+            assert_eq!(json, sealed);
+        }
+    }
+}
+
+#[test]
+fn encryption_of_values_binds_key_and_associated_data() {
+    let sealed = ContentEncryption::encrypt(&key(1), b"secret", b"associated").unwrap();
+    let other_algorithm = EncryptionKey::from_bytes(EncryptionAlgorithm::ChaCha20Poly1305, [1; 32]);
+    let cases = [
+        (key(2), &b"associated"[..]),
+        (other_algorithm, b"associated"),
+        (key(1).derive(b""), b"associated"),
+        (key(1), b"associateD"),
+        (key(1), b"associated "),
+        (key(1), b""),
+    ];
+    for (key, associated) in cases {
+        let error = ContentEncryption::decrypt(&key, &sealed, associated).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::WrongKey, "wrong key"));
+    }
+}
+
+#[test]
+fn encryption_of_values_finds_every_flipped_bit() {
+    for algorithm in EncryptionAlgorithm::ALL {
+        let key = EncryptionKey::from_bytes(algorithm, [5; 32]);
+        let encoded = ContentEncryption::encrypt(&key, b"secret", b"").unwrap().to_bytes();
+        for bit in 0..encoded.len() * 8 {
+            let mut flipped = encoded.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let opened =
+                EncryptedData::from_bytes(&flipped).and_then(|data| ContentEncryption::decrypt(&key, &data, b""));
+            let kind = opened.unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::Damaged | ErrorKind::WrongKey), "bit {bit}: {kind:?}");
+        }
+        for bytes in 0..encoded.len() {
+            assert_eq!(EncryptedData::from_bytes(&encoded[..bytes]).unwrap_err().kind(), ErrorKind::Damaged);
+        }
+        let extended = [&encoded[..], &[0]].concat();
+        assert_eq!(EncryptedData::from_bytes(&extended).unwrap_err().kind(), ErrorKind::Damaged);
+    }
+}
+
+/// The same value in another encoding would have another CID, so there is no other encoding.
+#[test]
+fn encryption_of_values_has_one_encoding() {
+    let encoded = ContentEncryption::encrypt(&key(1), b"secret", b"").unwrap().to_bytes();
+    // A map of 6 entries, with its size in one byte more than needed.
+    assert_eq!(encoded[0], 0xa6);
+    let longer = [&[0xb8, 6], &encoded[1..]].concat();
+    assert_eq!(EncryptedData::from_bytes(&longer).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[tokio::test]
+async fn encryption_of_values_follows_a_keyset() {
+    let first = keyset(EncryptionAlgorithm::AES256GCM).await;
+    let sealed = ContentEncryption::encrypt(&first, b"secret", b"associated").unwrap();
+    assert_eq!(sealed.key_id(), Some(first.active_key()));
+    let wrong = ContentEncryption::decrypt(&key(1), &sealed, b"associated").unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::WrongKey);
+
+    let second = first.with_new_data_key(EncryptionAlgorithm::XChaCha20Poly1305).unwrap();
+    let second = Keyset::open(second.record(), &key_source(1)).await.unwrap();
+    assert_eq!(ContentEncryption::decrypt(&second, &sealed, b"associated").unwrap(), b"secret");
+    let moved = ContentEncryption::decrypt(&second, &sealed, b"elsewhere").unwrap_err();
+    assert_eq!(moved.kind(), ErrorKind::WrongKey);
+    let newer = ContentEncryption::encrypt(&second, b"secret", b"").unwrap();
+    assert_eq!(ContentEncryption::decrypt(&first, &newer, b"").unwrap_err().kind(), ErrorKind::UnknownDataKey);
+    let third = second.with_data_key_destroyed(first.active_key()).unwrap();
+    let gone = ContentEncryption::decrypt(&third, &sealed, b"associated").unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::DestroyedDataKey);
+
+    let plain = ContentEncryption::encrypt(&key(1), b"secret", b"").unwrap();
+    assert_eq!(ContentEncryption::decrypt(&first, &plain, b"").unwrap_err().kind(), ErrorKind::WrongKey);
+}
+
+#[test]
+fn encryption_of_values_is_bounded() {
+    let oversized = vec![0; MAX_OBJECT_BYTES + 1];
+    let sealed = ContentEncryption::encrypt(&key(1), &oversized, b"");
+    assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
+}
+
+#[test]
+fn encryption_algorithm_names() {
+    for algorithm in EncryptionAlgorithm::ALL {
+        assert_eq!(algorithm.as_str().parse::<EncryptionAlgorithm>().unwrap(), algorithm);
+        let json = serde_json::to_string(&algorithm).unwrap();
+        assert_eq!(json, format!("\"{algorithm}\""));
+        assert_eq!(serde_json::from_str::<EncryptionAlgorithm>(&json).unwrap(), algorithm);
+    }
+    let unknown = "AES-256-GCM".parse::<EncryptionAlgorithm>().unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::InvalidRequest);
+}

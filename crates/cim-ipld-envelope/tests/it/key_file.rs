@@ -1,0 +1,144 @@
+//! Keys: files, derivation, and what never shows them.
+
+use std::fs;
+use std::path::Path;
+
+use cim_ipld_envelope::{
+    ContentEncryption, EncryptionAlgorithm, EncryptionKey, ErrorKind, KeySource, Keyset, Passphrase, Result,
+};
+
+use crate::fixture::{INDEX, key};
+
+/// Keys are equal when one opens what the other sealed.
+fn same(one: &EncryptionKey, other: &EncryptionKey) -> bool {
+    let sealed = ContentEncryption::encrypt(one, b"content", b"").expect("encrypted");
+    ContentEncryption::decrypt(other, &sealed, b"").is_ok()
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
+    result.expect_err("an error").kind()
+}
+
+#[test]
+fn encryption_key_file_round_trips() {
+    let folder = tempfile::tempdir().unwrap();
+    for algorithm in EncryptionAlgorithm::ALL {
+        let path = folder.path().join(algorithm.as_str());
+        let key = EncryptionKey::generate(algorithm);
+        key.write_file(&path).unwrap();
+        let read = EncryptionKey::read_file(&path).unwrap();
+        assert_eq!(read.algorithm(), algorithm);
+        assert!(same(&read, &key));
+
+        let before = fs::read(&path).unwrap();
+        assert_eq!(kind(key.write_file(&path)), ErrorKind::Io, "an existing file is never overwritten");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+    assert_eq!(kind(EncryptionKey::read_file(folder.path().join("none"))), ErrorKind::Io);
+}
+
+#[test]
+fn encryption_key_file_content_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let digits = "01".repeat(32);
+    let line = format!("cim-key-v1:aes-256-gcm:{digits}");
+    for good in [format!("{line}\n"), line.clone(), format!("{line}\r\n")] {
+        write_private(&path, good.as_bytes());
+        assert!(same(&EncryptionKey::read_file(&path).unwrap(), &key(1)));
+    }
+    let bad = [
+        String::new(),
+        "cim-key-v1:".into(),
+        format!("cim-key-v2:aes-256-gcm:{digits}"),
+        format!("cim-key-v1:aes-128-gcm:{digits}"),
+        format!("cim-key-v1:aes-256-gcm:{digits}0"),
+        format!("cim-key-v1:aes-256-gcm:{}", &digits[2..]),
+        format!("cim-key-v1:aes-256-gcm:{}", digits.replace('1', "G")),
+        format!("{line}\n\n"),
+        format!("{line}\nmore"),
+        format!("{line} "),
+        "x".repeat(100_000),
+    ];
+    for bad in bad {
+        write_private(&path, bad.as_bytes());
+        let error = EncryptionKey::read_file(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidKeyFile, "{bad:.80}");
+        assert!(!error.to_string().contains("0101"), "an error never quotes a key");
+    }
+}
+
+#[test]
+fn encryption_passphrase_file_loses_one_newline() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("passphrase");
+    let profile = cim_ipld_envelope::Argon2Profile::new(8, 1, 1).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let opens = |content: &[u8], passphrase: &str| {
+        write_private(&path, content);
+        let from_file = KeySource::Passphrase(Passphrase::read_file(&path).unwrap(), profile);
+        let typed = KeySource::Passphrase(Passphrase::new(passphrase).unwrap(), profile);
+        let keyset = runtime.block_on(Keyset::create(INDEX, EncryptionAlgorithm::AES256GCM, &from_file)).unwrap();
+        runtime.block_on(Keyset::open(keyset.record(), &typed)).is_ok()
+    };
+    assert!(opens(b"secret", "secret"));
+    assert!(opens(b"secret\n", "secret"));
+    assert!(opens(b"secret\r\n", "secret"));
+    assert!(opens(b" secret \n\n", " secret \n"));
+    assert!(!opens(b"secret \n", "secret"));
+    for empty in [&b""[..], b"\n", b"\r\n"] {
+        write_private(&path, empty);
+        assert_eq!(kind(Passphrase::read_file(&path)), ErrorKind::InvalidKeyFile);
+    }
+    assert_eq!(kind(Passphrase::new("")), ErrorKind::InvalidRequest);
+}
+
+#[cfg(unix)]
+#[test]
+fn encryption_key_file_must_be_private() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    key(1).write_file(&path).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    for open in [0o640, 0o604, 0o660, 0o644, 0o610, 0o601, 0o602] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+        assert_eq!(kind(EncryptionKey::read_file(&path)), ErrorKind::KeyFilePermissions, "{open:o}");
+        assert_eq!(kind(Passphrase::read_file(&path)), ErrorKind::KeyFilePermissions, "{open:o}");
+        assert_eq!(mode(&path), open, "the file is left as it is");
+    }
+    for private in [0o600, 0o400] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(private)).unwrap();
+        assert!(same(&EncryptionKey::read_file(&path).unwrap(), &key(1)), "{private:o}");
+    }
+}
+
+#[test]
+fn encryption_key_derivation_separates() {
+    let parent = key(1);
+    let chacha = EncryptionKey::from_bytes(EncryptionAlgorithm::ChaCha20Poly1305, [1; 32]);
+    assert!(same(&parent.derive(b"a"), &parent.derive(b"a")));
+    assert!(same(&parent.duplicate(), &parent));
+    assert!(!same(&parent.derive(b"a"), &parent.derive(b"b")));
+    assert!(!same(&parent.derive(b""), &parent));
+    assert!(!same(&key(2).derive(b"a"), &parent.derive(b"a")));
+    assert_eq!(chacha.derive(b"a").algorithm(), EncryptionAlgorithm::ChaCha20Poly1305);
+}
+
+#[test]
+fn encryption_keys_never_show_themselves() {
+    let source: KeySource = key(0x41).into();
+    let passphrase = KeySource::from(Passphrase::new("a secret phrase").unwrap());
+    let shown = format!("{source:?} {:#?} {passphrase:?} {:?}", key(0x41), source.duplicate());
+    for secret in ["65", "41", "AAAA", "secret"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+fn write_private(path: &Path, content: &[u8]) {
+    fs::write(path, content).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}

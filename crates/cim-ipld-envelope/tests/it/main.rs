@@ -1,0 +1,12 @@
+//! What the crate promises, one module per area.
+
+mod allocation;
+mod content;
+mod envelope;
+mod fixture;
+mod hostile;
+mod key_file;
+mod keyset;
+mod memory;
+mod vectors;
+mod wrapper;

@@ -1,0 +1,240 @@
+//! Documents as bytes: what a journal records and what a segment stores.
+//!
+//! Layout, version 1: version byte; flags (varint, one bit per optional field); CID (length-prefixed binary form); kind
+//! byte; then, each only if its flag is set, title, author, content type (length-prefixed UTF-8), created, modified
+//! (zigzag varints of milliseconds), size (varint), tags (count, then each), attributes (count, then name, type byte and
+//! value, sorted by name), text. The text stands last, so that whoever wants only the rest stops before it.
+
+use cid::Cid;
+
+use crate::document::{Document, DocumentKind, MAX_CID_BYTES, Timestamp, Value};
+use crate::error::{Error, ErrorKind, Result};
+use crate::wire::{Reader, put_bytes, put_varint, unzigzag, zigzag};
+
+const VERSION: u8 = 1;
+
+const TITLE: u64 = 1;
+const AUTHOR: u64 = 1 << 1;
+const CONTENT_TYPE: u64 = 1 << 2;
+const CREATED_AT: u64 = 1 << 3;
+const MODIFIED_AT: u64 = 1 << 4;
+const SIZE: u64 = 1 << 5;
+const TAGS: u64 = 1 << 6;
+const ATTRIBUTES: u64 = 1 << 7;
+const TEXT: u64 = 1 << 8;
+const ALL_FLAGS: u64 = (1 << 9) - 1;
+
+const TEXT_VALUE: u8 = 0;
+const KEYWORD_VALUE: u8 = 1;
+const INTEGER_VALUE: u8 = 2;
+const FLOAT_VALUE: u8 = 3;
+const DATE_VALUE: u8 = 4;
+
+/// Returns the document as bytes that [`decode`] turns back into an equal document.
+///
+/// Equal documents give equal bytes.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidDocument`] if the document exceeds a limit (see [`Document::validate`]).
+///
+/// ```
+/// use cim_ipld_index::{Document, codec};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let document = Document::new(cid).with_text("call me Ishmael");
+/// assert_eq!(codec::decode(&codec::encode(&document)?)?, document);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn encode(document: &Document) -> Result<Vec<u8>> {
+    document.validate()?;
+    let text_len = document.text.as_ref().map_or(0, String::len);
+    let mut out = Vec::with_capacity(text_len + 256);
+    out.push(VERSION);
+    put_varint(&mut out, flags(document));
+    put_bytes(&mut out, &document.cid.to_bytes());
+    out.push(document.kind.code());
+    for text in [&document.title, &document.author, &document.content_type].into_iter().flatten() {
+        put_bytes(&mut out, text.as_bytes());
+    }
+    for time in [document.created_at, document.modified_at].into_iter().flatten() {
+        put_varint(&mut out, zigzag(time.0));
+    }
+    if let Some(size) = document.size {
+        put_varint(&mut out, size);
+    }
+    if !document.tags.is_empty() {
+        put_varint(&mut out, document.tags.len() as u64);
+        document.tags.iter().for_each(|tag| put_bytes(&mut out, tag.as_bytes()));
+    }
+    if !document.attributes.is_empty() {
+        put_varint(&mut out, document.attributes.len() as u64);
+        for (name, value) in &document.attributes {
+            put_bytes(&mut out, name.as_bytes());
+            put_value(&mut out, value);
+        }
+    }
+    if let Some(text) = &document.text {
+        put_bytes(&mut out, text.as_bytes());
+    }
+    Ok(out)
+}
+
+/// Returns the document that [`encode`] wrote.
+///
+/// # Errors
+///
+/// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that break this one. The
+/// memory used never exceeds a small multiple of the input.
+pub fn decode(bytes: &[u8]) -> Result<Document> {
+    let (mut document, mut rest) = decode_head(bytes)?;
+    document.text = rest.take_text()?;
+    Ok(document)
+}
+
+/// What follows the metadata: the text, if there is one.
+pub(crate) struct Tail<'a> {
+    reader: Reader<'a>,
+    has_text: bool,
+}
+
+impl<'a> Tail<'a> {
+    pub(crate) fn text(&mut self) -> Result<Option<&'a str>> {
+        let text = if self.has_text { Some(self.reader.str()?) } else { None };
+        if !self.reader.is_empty() {
+            return Err(Error::damaged("bytes follow the end of a document"));
+        }
+        Ok(text)
+    }
+
+    fn take_text(&mut self) -> Result<Option<String>> {
+        Ok(self.text()?.map(str::to_owned))
+    }
+}
+
+/// Returns the document without its text, and where the text stands.
+pub(crate) fn decode_head(bytes: &[u8]) -> Result<(Document, Tail<'_>)> {
+    let mut reader = Reader::new(bytes);
+    let (flags, cid) = decode_start(&mut reader)?;
+    let mut document = Document::new(cid);
+    document.kind =
+        DocumentKind::from_code(reader.u8()?).ok_or_else(|| Error::damaged("a document has an unknown kind"))?;
+    for (flag, field) in
+        [(TITLE, &mut document.title), (AUTHOR, &mut document.author), (CONTENT_TYPE, &mut document.content_type)]
+    {
+        if flags & flag != 0 {
+            *field = Some(reader.str()?.to_owned());
+        }
+    }
+    for (flag, field) in [(CREATED_AT, &mut document.created_at), (MODIFIED_AT, &mut document.modified_at)] {
+        if flags & flag != 0 {
+            *field = Some(Timestamp(unzigzag(reader.varint()?)));
+        }
+    }
+    if flags & SIZE != 0 {
+        document.size = Some(reader.varint()?);
+    }
+    if flags & TAGS != 0 {
+        for _ in 0..reader.count()? {
+            document.tags.push(reader.str()?.to_owned());
+        }
+    }
+    if flags & ATTRIBUTES != 0 {
+        for _ in 0..reader.count()? {
+            let name = reader.str()?.to_owned();
+            let value = take_value(&mut reader)?;
+            if document.attributes.insert(name, value).is_some() {
+                return Err(Error::damaged("a document has one attribute twice"));
+            }
+        }
+    }
+    Ok((document, Tail { reader, has_text: flags & TEXT != 0 }))
+}
+
+/// Returns only the CID of an encoded document.
+pub(crate) fn decode_cid(bytes: &[u8]) -> Result<Cid> {
+    Ok(decode_start(&mut Reader::new(bytes))?.1)
+}
+
+/// Returns the CID that `bytes` hold in binary form, and nothing else.
+pub(crate) fn cid_from_bytes(bytes: &[u8]) -> Result<Cid> {
+    if bytes.len() > MAX_CID_BYTES {
+        return Err(Error::damaged("a CID is too long"));
+    }
+    let cid = Cid::try_from(bytes).map_err(|error| Error::damaged("a CID cannot be read").caused_by(error))?;
+    if cid.encoded_len() != bytes.len() {
+        return Err(Error::damaged("bytes follow the end of a CID"));
+    }
+    Ok(cid)
+}
+
+fn decode_start(reader: &mut Reader<'_>) -> Result<(u64, Cid)> {
+    match reader.u8()? {
+        VERSION => {}
+        0 => return Err(Error::damaged("a document has no valid version byte")),
+        newer => {
+            return Err(Error::new(
+                ErrorKind::UnsupportedVersion,
+                format!("a document has layout version {newer}; this build reads up to {VERSION}"),
+            ));
+        }
+    }
+    let flags = reader.varint()?;
+    if flags & !ALL_FLAGS != 0 {
+        return Err(Error::damaged("a document has unknown flags"));
+    }
+    Ok((flags, cid_from_bytes(reader.bytes()?)?))
+}
+
+fn flags(document: &Document) -> u64 {
+    [
+        (TITLE, document.title.is_some()),
+        (AUTHOR, document.author.is_some()),
+        (CONTENT_TYPE, document.content_type.is_some()),
+        (CREATED_AT, document.created_at.is_some()),
+        (MODIFIED_AT, document.modified_at.is_some()),
+        (SIZE, document.size.is_some()),
+        (TAGS, !document.tags.is_empty()),
+        (ATTRIBUTES, !document.attributes.is_empty()),
+        (TEXT, document.text.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(flag, set)| set.then_some(flag))
+    .sum()
+}
+
+fn put_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Text(text) => {
+            out.push(TEXT_VALUE);
+            put_bytes(out, text.as_bytes());
+        }
+        Value::Keyword(text) => {
+            out.push(KEYWORD_VALUE);
+            put_bytes(out, text.as_bytes());
+        }
+        Value::Integer(number) => {
+            out.push(INTEGER_VALUE);
+            put_varint(out, zigzag(*number));
+        }
+        Value::Float(number) => {
+            out.push(FLOAT_VALUE);
+            out.extend(number.to_bits().to_le_bytes());
+        }
+        Value::Date(time) => {
+            out.push(DATE_VALUE);
+            put_varint(out, zigzag(time.0));
+        }
+    }
+}
+
+fn take_value(reader: &mut Reader<'_>) -> Result<Value> {
+    Ok(match reader.u8()? {
+        TEXT_VALUE => Value::Text(reader.str()?.to_owned()),
+        KEYWORD_VALUE => Value::Keyword(reader.str()?.to_owned()),
+        INTEGER_VALUE => Value::Integer(unzigzag(reader.varint()?)),
+        FLOAT_VALUE => Value::Float(f64::from_bits(u64::from_le_bytes(reader.array()?))),
+        DATE_VALUE => Value::Date(Timestamp(unzigzag(reader.varint()?))),
+        _ => return Err(Error::damaged("an attribute has an unknown type")),
+    })
+}

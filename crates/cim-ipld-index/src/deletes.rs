@@ -1,0 +1,150 @@
+//! Deletes: the documents of a segment or memtable that are no longer live.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::docset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::page::DocId;
+use crate::wire::Reader;
+
+const VERSION: u8 = 1;
+const CHUNK_WORDS: usize = 1024;
+
+type Chunk = Arc<[u64; CHUNK_WORDS]>;
+
+/// A set of documents that are no longer live.
+///
+/// Cloning shares the set in chunks of 65,536 documents; inserting copies only the chunk it touches.
+///
+/// ```
+/// use cim_ipld_index::{Deletes, DocId};
+///
+/// let mut deletes = Deletes::new();
+/// assert!(deletes.insert(DocId(7)));
+/// assert!(!deletes.insert(DocId(7)));
+/// assert_eq!(Deletes::from_bytes(&deletes.to_bytes())?, deletes);
+/// # Ok::<(), cim_ipld_index::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Deletes {
+    chunks: Vec<Option<Chunk>>,
+    len: u32,
+}
+
+impl Deletes {
+    /// Makes an empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns how many documents are in the set.
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Says whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Says whether the document is in the set.
+    pub fn contains(&self, document: DocId) -> bool {
+        let (chunk, word, bit) = place(document);
+        matches!(self.chunks.get(chunk), Some(Some(words)) if words[word] & bit != 0)
+    }
+
+    /// Puts the document in; returns whether it was not in before.
+    pub fn insert(&mut self, document: DocId) -> bool {
+        let (chunk, word, bit) = place(document);
+        if chunk >= self.chunks.len() {
+            self.chunks.resize(chunk + 1, None);
+        }
+        let words = Arc::make_mut(self.chunks[chunk].get_or_insert_with(|| Arc::new([0; CHUNK_WORDS])));
+        let new = words[word] & bit == 0;
+        words[word] |= bit;
+        self.len += u32::from(new);
+        new
+    }
+
+    /// Visits the documents in increasing order.
+    pub fn iter(&self) -> impl Iterator<Item = DocId> + '_ {
+        self.chunks.iter().enumerate().filter_map(|(index, chunk)| Some((index, chunk.as_ref()?))).flat_map(
+            |(index, words)| docset::ones(&words[..]).map(move |bit| DocId((index * CHUNK_WORDS * 64) as u32 + bit)),
+        )
+    }
+
+    /// Returns the set as bytes; equal sets give equal bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        docset::encode(self.iter().map(|document| document.0), &mut out);
+        out
+    }
+
+    /// Returns the set that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that break this one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8()? {
+            VERSION => {}
+            0 => return Err(Error::damaged("a set of deletes has no valid version byte")),
+            newer => {
+                return Err(Error::new(
+                    ErrorKind::UnsupportedVersion,
+                    format!("a set of deletes has layout version {newer}; this build reads up to {VERSION}"),
+                ));
+            }
+        }
+        let mut deletes = Self::new();
+        docset::decode(&mut reader, |document| {
+            deletes.insert(DocId(document));
+        })?;
+        if !reader.is_empty() {
+            return Err(Error::damaged("bytes follow the end of a set of deletes"));
+        }
+        Ok(deletes)
+    }
+
+    /// The words of 64 documents each, from word `from` on, as many as `out` holds.
+    pub(crate) fn words(&self, from: usize, out: &mut [u64]) {
+        for (index, out) in out.iter_mut().enumerate() {
+            let word = from + index;
+            *out = match self.chunks.get(word / CHUNK_WORDS) {
+                Some(Some(words)) => words[word % CHUNK_WORDS],
+                _ => 0,
+            };
+        }
+    }
+}
+
+impl FromIterator<DocId> for Deletes {
+    fn from_iter<I: IntoIterator<Item = DocId>>(documents: I) -> Self {
+        let mut deletes = Self::new();
+        documents.into_iter().for_each(|document| {
+            deletes.insert(document);
+        });
+        deletes
+    }
+}
+
+impl PartialEq for Deletes {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Deletes {}
+
+impl fmt::Debug for Deletes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deletes({} documents)", self.len)
+    }
+}
+
+fn place(document: DocId) -> (usize, usize, u64) {
+    let word = (document.0 / 64) as usize;
+    (word / CHUNK_WORDS, word % CHUNK_WORDS, 1 << (document.0 % 64))
+}

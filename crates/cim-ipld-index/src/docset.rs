@@ -1,0 +1,244 @@
+//! Sets of document ids: dense in memory, compact in bytes.
+//!
+//! Byte layout: number of chunks (varint), then per chunk of 65,536 ids, in increasing order: key (u16), kind (u8) and
+//! either a count less one (u16) with that many sorted u16, or 8,192 bytes of bits. All little-endian.
+
+use crate::deletes::Deletes;
+use crate::error::{Error, Result};
+use crate::wire::{Reader, put_varint};
+
+const ARRAY: u8 = 0;
+const BITS: u8 = 1;
+
+/// Above this many ids the bits are smaller.
+const ARRAY_MAX: usize = 4096;
+const BITS_BYTES: usize = 8192;
+
+/// Writes the ids, which come in increasing order.
+pub(crate) fn encode(ids: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
+    let mut chunks: Vec<(u16, Vec<u16>)> = Vec::new();
+    for id in ids {
+        let key = (id >> 16) as u16;
+        match chunks.last_mut() {
+            Some((last, lows)) if *last == key => lows.push(id as u16),
+            _ => chunks.push((key, vec![id as u16])),
+        }
+    }
+    put_varint(out, chunks.len() as u64);
+    for (key, lows) in chunks {
+        out.extend(key.to_le_bytes());
+        if lows.len() <= ARRAY_MAX {
+            out.push(ARRAY);
+            out.extend((lows.len() as u16 - 1).to_le_bytes());
+            lows.iter().for_each(|low| out.extend(low.to_le_bytes()));
+        } else {
+            out.push(BITS);
+            let start = out.len();
+            out.resize(start + BITS_BYTES, 0);
+            lows.iter().for_each(|low| out[start + usize::from(*low) / 8] |= 1 << (low % 8));
+        }
+    }
+}
+
+/// Calls `each` for every id, in increasing order.
+pub(crate) fn decode(reader: &mut Reader<'_>, mut each: impl FnMut(u32)) -> Result<()> {
+    decode_chunks(reader, |base, chunk| {
+        match chunk {
+            Chunk::Array(lows) => {
+                lows.chunks_exact(2).for_each(|low| each(base + u32::from(u16::from_le_bytes([low[0], low[1]]))));
+            }
+            Chunk::Bits(bytes) => {
+                for (index, word) in bytes.chunks_exact(8).enumerate() {
+                    let mut word = word.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+                    while word != 0 {
+                        each(base + index as u32 * 64 + word.trailing_zeros());
+                        word &= word - 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+enum Chunk<'a> {
+    Array(&'a [u8]),
+    Bits(&'a [u8]),
+}
+
+fn decode_chunks<'a>(reader: &mut Reader<'a>, mut each: impl FnMut(u32, Chunk<'a>) -> Result<()>) -> Result<()> {
+    let mut next_key = 0u32;
+    for _ in 0..reader.count()? {
+        let key = u16::from_le_bytes(reader.array()?);
+        if u32::from(key) < next_key {
+            return Err(Error::damaged("the chunks of a document set are not in order"));
+        }
+        next_key = u32::from(key) + 1;
+        let base = u32::from(key) << 16;
+        match reader.u8()? {
+            ARRAY => {
+                let count = usize::from(u16::from_le_bytes(reader.array()?)) + 1;
+                let lows = reader.take(count * 2)?;
+                let mut values = lows.chunks_exact(2).map(|low| u16::from_le_bytes([low[0], low[1]]));
+                let mut last = values.next();
+                for value in values {
+                    if Some(value) <= last {
+                        return Err(Error::damaged("the ids of a document set are not in order"));
+                    }
+                    last = Some(value);
+                }
+                each(base, Chunk::Array(lows))?;
+            }
+            BITS => each(base, Chunk::Bits(reader.take(BITS_BYTES)?))?,
+            _ => return Err(Error::damaged("a document set has an unknown kind of chunk")),
+        }
+    }
+    Ok(())
+}
+
+/// Visits the set bits of `words` in increasing order.
+pub(crate) fn ones(words: &[u64]) -> impl Iterator<Item = u32> + '_ {
+    words.iter().enumerate().flat_map(|(index, &word)| {
+        std::iter::successors((word != 0).then_some(word), |word| {
+            let rest = word & (word - 1);
+            (rest != 0).then_some(rest)
+        })
+        .map(move |word| index as u32 * 64 + word.trailing_zeros())
+    })
+}
+
+/// One bit per document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BitSet {
+    words: Vec<u64>,
+    len: u32,
+}
+
+impl BitSet {
+    pub(crate) fn empty(len: u32) -> Self {
+        Self { words: vec![0; (len as usize).div_ceil(64)], len }
+    }
+
+    pub(crate) fn full(len: u32) -> Self {
+        let mut words = vec![u64::MAX; (len as usize).div_ceil(64)];
+        if let (Some(last), 1..) = (words.last_mut(), len % 64) {
+            *last = (1 << (len % 64)) - 1;
+        }
+        Self { words, len }
+    }
+
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    pub(crate) fn insert(&mut self, id: u32) {
+        self.words[(id / 64) as usize] |= 1 << (id % 64);
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    pub(crate) fn intersect(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+    }
+
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
+    }
+
+    pub(crate) fn subtract_deletes(&mut self, deletes: &Deletes) {
+        let mut gone = [0; 64];
+        for (index, words) in self.words.chunks_mut(64).enumerate() {
+            deletes.words(index * 64, &mut gone);
+            words.iter_mut().zip(gone).for_each(|(word, gone)| *word &= !gone);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        ones(&self.words)
+    }
+
+    /// Adds the ids of an encoded set; an id outside the set's range is damage.
+    pub(crate) fn insert_encoded(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        let len = self.len;
+        let words = &mut self.words;
+        decode_chunks(reader, |base, chunk| {
+            let outside = || Error::damaged("a document set names a document that is not there");
+            match chunk {
+                Chunk::Array(lows) => {
+                    for low in lows.chunks_exact(2) {
+                        let id = base + u32::from(u16::from_le_bytes([low[0], low[1]]));
+                        if id >= len {
+                            return Err(outside());
+                        }
+                        words[(id / 64) as usize] |= 1 << (id % 64);
+                    }
+                }
+                Chunk::Bits(bytes) => {
+                    let first = (base / 64) as usize;
+                    for (index, bits) in bytes.chunks_exact(8).enumerate() {
+                        let bits = bits.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+                        if bits != 0 {
+                            let last = (first + index) as u32 * 64 + bits.ilog2();
+                            if last >= len {
+                                return Err(outside());
+                            }
+                            words[first + index] |= bits;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sets_round_trip(mut ids in proptest::collection::btree_set(0u32..200_000, 0..300), dense in any::<bool>()) {
+            if dense {
+                ids.extend((70_000..76_000).filter(|id| id % 5 != 0));
+            }
+            let mut bytes = Vec::new();
+            encode(ids.iter().copied(), &mut bytes);
+            let mut decoded = Vec::new();
+            decode(&mut Reader::new(&bytes), |id| decoded.push(id)).unwrap();
+            prop_assert_eq!(&decoded, &ids.iter().copied().collect::<Vec<_>>());
+            let mut set = BitSet::empty(200_000);
+            set.insert_encoded(&mut Reader::new(&bytes)).unwrap();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), decoded);
+        }
+
+        #[test]
+        fn hostile_bytes_are_an_error_or_a_set(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut last = None;
+            let _ = decode(&mut Reader::new(&bytes), |id| {
+                assert!(Some(id) > last);
+                last = Some(id);
+            });
+            let _ = BitSet::empty(1000).insert_encoded(&mut Reader::new(&bytes));
+        }
+    }
+
+    #[test]
+    fn an_id_outside_the_range_is_damage() {
+        for ids in [vec![1000], (0..5000).collect::<Vec<u32>>()] {
+            let mut bytes = Vec::new();
+            encode(ids.iter().copied(), &mut bytes);
+            assert!(BitSet::empty(1000).insert_encoded(&mut Reader::new(&bytes)).is_err());
+        }
+    }
+
+    #[test]
+    fn full_sets_hold_exactly_their_length() {
+        for len in [0, 1, 63, 64, 65, 130] {
+            assert_eq!(BitSet::full(len).count(), u64::from(len));
+        }
+    }
+}

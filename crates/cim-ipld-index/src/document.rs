@@ -1,0 +1,240 @@
+//! Documents: what is indexed, and its limits.
+
+use std::collections::BTreeMap;
+
+use cid::Cid;
+
+use crate::error::{Error, Result};
+
+/// The longest CID, in bytes.
+pub const MAX_CID_BYTES: usize = 128;
+/// The most tags a document carries.
+pub const MAX_TAGS: usize = 1024;
+/// The longest tag and the longest content type, in bytes.
+pub const MAX_TAG_BYTES: usize = 512;
+/// The most attributes a document carries.
+pub const MAX_ATTRIBUTES: usize = 256;
+/// The longest attribute name, in bytes.
+pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
+/// The largest encoded document, in bytes.
+pub const MAX_DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, negative before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
+
+/// What kind of content a document describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum DocumentKind {
+    /// Text of any form.
+    #[default]
+    Document = 0,
+    /// A still picture.
+    Image = 1,
+    /// Sound.
+    Audio = 2,
+    /// Moving pictures.
+    Video = 3,
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Value {
+    /// Words to read.
+    Text(String),
+    /// An exact name.
+    Keyword(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number; any bit pattern is kept as it is.
+    Float(f64),
+    /// A point in time.
+    Date(Timestamp),
+}
+
+/// One entry of the index: a CID and what is known about the content it names.
+///
+/// ```
+/// use cim_ipld_index::{Document, Timestamp, Value};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let document = Document::new(cid)
+///     .with_title("Whale song")
+///     .with_tag("ocean")
+///     .with_content_type("audio/flac")
+///     .with_created_at(Timestamp(1_700_000_000_000))
+///     .with_attribute("duration_ms", Value::Integer(93_000));
+/// assert!(document.validate().is_ok());
+/// # Ok::<(), cid::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Document {
+    /// Names the content; an index holds one live document per CID.
+    pub cid: Cid,
+    /// The title, searched by default and by `title:`.
+    pub title: Option<String>,
+    /// The author, searched by default and by `author:`.
+    pub author: Option<String>,
+    /// Exact names to filter by, compared without regard to case.
+    pub tags: Vec<String>,
+    /// The media type, compared without regard to case.
+    pub content_type: Option<String>,
+    /// When the content was made.
+    pub created_at: Option<Timestamp>,
+    /// When the content was last changed.
+    pub modified_at: Option<Timestamp>,
+    /// The size of the content in bytes.
+    pub size: Option<u64>,
+    /// The words to search.
+    pub text: Option<String>,
+    /// The kind of content.
+    pub kind: DocumentKind,
+    /// Anything else: returned as it came.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+impl DocumentKind {
+    /// Every kind, in the order of its code.
+    pub const ALL: [Self; 4] = [Self::Document, Self::Image, Self::Audio, Self::Video];
+
+    /// Returns the stable code of the kind.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the kind of a code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
+impl Document {
+    /// Makes a document that has nothing but its CID.
+    pub fn new(cid: Cid) -> Self {
+        Self {
+            cid,
+            title: None,
+            author: None,
+            tags: Vec::new(),
+            content_type: None,
+            created_at: None,
+            modified_at: None,
+            size: None,
+            text: None,
+            kind: DocumentKind::Document,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// Sets the title.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Sets the author.
+    #[must_use]
+    pub fn with_author(mut self, author: impl Into<String>) -> Self {
+        self.author = Some(author.into());
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn with_tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Sets the content type.
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Sets when the content was made.
+    #[must_use]
+    pub fn with_created_at(mut self, at: Timestamp) -> Self {
+        self.created_at = Some(at);
+        self
+    }
+
+    /// Sets when the content was last changed.
+    #[must_use]
+    pub fn with_modified_at(mut self, at: Timestamp) -> Self {
+        self.modified_at = Some(at);
+        self
+    }
+
+    /// Sets the size of the content in bytes.
+    #[must_use]
+    pub fn with_size(mut self, bytes: u64) -> Self {
+        self.size = Some(bytes);
+        self
+    }
+
+    /// Sets the words to search.
+    #[must_use]
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// Sets the kind of content.
+    #[must_use]
+    pub fn with_kind(mut self, kind: DocumentKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Sets an attribute.
+    #[must_use]
+    pub fn with_attribute(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.attributes.insert(name.into(), value);
+        self
+    }
+
+    /// Checks the document against the limits of the index.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) names the limit that is exceeded.
+    pub fn validate(&self) -> Result<()> {
+        limit("the CID", self.cid.encoded_len(), MAX_CID_BYTES)?;
+        if self.tags.len() > MAX_TAGS {
+            return Err(Error::invalid_document(format!("{} tags; the limit is {MAX_TAGS}", self.tags.len())));
+        }
+        for tag in self.tags.iter().chain(&self.content_type) {
+            limit("a tag or content type", tag.len(), MAX_TAG_BYTES)?;
+        }
+        if self.attributes.len() > MAX_ATTRIBUTES {
+            let count = self.attributes.len();
+            return Err(Error::invalid_document(format!("{count} attributes; the limit is {MAX_ATTRIBUTES}")));
+        }
+        for name in self.attributes.keys() {
+            limit("an attribute name", name.len(), MAX_ATTRIBUTE_NAME_BYTES)?;
+        }
+        limit("the document", self.text_bytes(), MAX_DOCUMENT_BYTES)
+    }
+
+    fn text_bytes(&self) -> usize {
+        let attributes = self.attributes.values().map(|value| match value {
+            Value::Text(text) | Value::Keyword(text) => text.len(),
+            _ => 0,
+        });
+        [&self.title, &self.author, &self.text].into_iter().flatten().map(String::len).chain(attributes).sum()
+    }
+}
+
+fn limit(what: &str, bytes: usize, limit: usize) -> Result<()> {
+    if bytes > limit {
+        return Err(Error::invalid_document(format!("{what} takes {bytes} bytes; the limit is {limit}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! A search index over content-addressed documents: in memory, visible per document, in pages when sealed.
+//!
+//! Which part to use:
+//!
+//! * [`MemoryIndex`] is a whole index in memory: insert, delete, search.
+//! * [`Memtable`], [`build_segment`], [`merge_segments`], [`Segment`] and [`Snapshot`] are the parts for whoever keeps an
+//!   index somewhere: a document goes into a memtable and is searchable at once; a full memtable becomes the pages of a
+//!   segment; a snapshot searches segments and memtables as one.
+//!
+//! The crate does no I/O, has no clock and spawns nothing. An operation that would need a page that is not at hand says
+//! so ([`Progress::Need`]); whoever called fetches the pages and calls again. No search needs more than three rounds.
+//!
+//! Bytes from outside (pages, documents, sets of deletes, queries) may be hostile: they give a value or an [`Error`].
+//!
+//! ```
+//! use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions, SnippetOptions};
+//!
+//! let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+//! let index = MemoryIndex::new();
+//! index.insert(&Document::new(cid).with_text("The whale surfaced at dawn.").with_tag("log"))?;
+//!
+//! let options = SearchOptions::default().snippet(SnippetOptions::default());
+//! let results = index.search(&Query::parse("whale OR squid")?.tag("log"), &options)?;
+//! assert_eq!(results.total, 1);
+//! assert_eq!(results.hits[0].snippet.as_ref().map(|snippet| snippet.text.as_str()), Some("The whale surfaced at dawn."));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![allow(dead_code)]
+
+mod analysis;
+pub mod codec;
+mod deletes;
+mod docset;
+mod document;
+mod error;
+mod fetch;
+mod fields;
+mod keys;
+mod memory_index;
+mod memtable;
+mod merge;
+mod page;
+mod query;
+mod score;
+mod search;
+mod segment;
+mod snapshot;
+mod verify;
+mod wire;
+
+pub use analysis::{Analyzer, MAX_WORD_BYTES};
+pub use deletes::Deletes;
+pub use document::{
+    Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES, MAX_TAG_BYTES,
+    MAX_TAGS, Timestamp, Value,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use memory_index::MemoryIndex;
+pub use memtable::{Memtable, MemtableView};
+pub use merge::merge_segments;
+pub use page::{
+    DocId, MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageClass, PageId, PageMap, PageSink, PageSinkError,
+    PageSource, Progress, SegmentId, SubIndex,
+};
+pub use query::{Field, Query, QueryError};
+pub use search::MAX_REACH;
+pub use segment::{Segment, SegmentSummary, build_segment};
+pub use snapshot::{Hit, Location, SearchOptions, SearchResults, Snapshot, Snippet, SnippetOptions, Statistics};
+pub use verify::{Verification, VerifyReport};

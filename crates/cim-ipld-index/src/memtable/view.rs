@@ -1,0 +1,152 @@
+//! What a reader sees of a memtable.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cid::Cid;
+
+use super::lists::{BLOCK, BlockRef};
+use super::slots::Lookup;
+use super::{Inner, Stored};
+use crate::analysis::Analyzer;
+use crate::codec;
+use crate::document::Document;
+use crate::keys::FIELDS;
+use crate::page::DocId;
+
+/// Shows a memtable as it was at one moment. Cloning copies a pointer; later inserts do not change the view.
+#[derive(Clone)]
+pub struct MemtableView {
+    inner: Arc<Inner>,
+    documents: u32,
+}
+
+/// One list of a view: its blocks, and how to read them.
+#[derive(Debug, Clone)]
+pub(crate) struct MemtableList<'a> {
+    inner: &'a Inner,
+    pub(crate) blocks: Vec<BlockRef>,
+}
+
+/// Where the positions of one posting are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Position {
+    frequency: u32,
+    word: u32,
+}
+
+impl MemtableView {
+    pub(super) fn new(inner: Arc<Inner>, documents: u32) -> Self {
+        Self { inner, documents }
+    }
+
+    /// Returns the number of documents the view shows.
+    pub fn document_count(&self) -> u32 {
+        self.documents
+    }
+
+    /// Returns the analyzer that the documents were indexed with.
+    pub fn analyzer(&self) -> &Analyzer {
+        &self.inner.analyzer
+    }
+
+    /// Finds the newest document with this CID.
+    pub fn locate(&self, cid: &Cid) -> Option<DocId> {
+        let cid = cid.to_bytes();
+        let is_same = |id: u32| *self.inner.stored(id).cid == *cid;
+        let Lookup::Found { id, .. } = self.inner.cids.find(self.inner.cid_hash(&cid), is_same) else {
+            return None;
+        };
+        std::iter::successors(Some(id), |id| self.inner.stored(*id).older).find(|id| *id < self.documents).map(DocId)
+    }
+
+    /// Returns a document as it was inserted.
+    pub fn document(&self, id: DocId) -> Option<Document> {
+        codec::decode(self.encoded(id)?).ok()
+    }
+
+    /// Returns a document as [`codec::encode`](crate::codec::encode) wrote it.
+    pub fn encoded(&self, id: DocId) -> Option<&[u8]> {
+        Some(&self.stored(id)?.encoded)
+    }
+
+    pub(crate) fn cid_bytes(&self, id: DocId) -> Option<&[u8]> {
+        Some(&self.stored(id)?.cid)
+    }
+
+    pub(crate) fn norms(&self, id: DocId) -> Option<[u8; FIELDS]> {
+        Some(self.stored(id)?.norms)
+    }
+
+    /// The words of each field in all documents of the view.
+    pub(crate) fn total_words(&self) -> [u64; FIELDS] {
+        self.documents.checked_sub(1).map_or([0; FIELDS], |last| self.inner.stored(last).cumulative_words)
+    }
+
+    /// Words, tags and content types, those of documents that came after the view included.
+    pub(crate) fn distinct(&self) -> [u64; 3] {
+        std::array::from_fn(|index| u64::from(self.inner.distinct[index].load(Ordering::Relaxed)))
+    }
+
+    /// Returns the list of a key, unless no document of the view is in it.
+    pub(crate) fn list(&self, key: &[u8]) -> Option<MemtableList<'_>> {
+        self.list_of(self.inner.terms.find(key)?)
+    }
+
+    /// Visits the keys that start with `prefix`, in no promised order.
+    pub(crate) fn keys(&self, prefix: &[u8], mut each: impl FnMut(&[u8], u32)) {
+        let mut key = Vec::new();
+        for term in 0..self.inner.terms.len() {
+            self.inner.terms.put_key(term, &mut key);
+            if key.starts_with(prefix) {
+                each(&key, term);
+            }
+        }
+    }
+
+    /// Returns the list of a term that [`keys`](Self::keys) named, unless no document of the view is in it.
+    pub(crate) fn list_of(&self, term: u32) -> Option<MemtableList<'_>> {
+        let blocks = self.inner.lists.blocks(self.inner.terms.list(term), self.documents);
+        (!blocks.is_empty()).then_some(MemtableList { inner: &self.inner, blocks })
+    }
+
+    fn stored(&self, id: DocId) -> Option<&Stored> {
+        (id.0 < self.documents).then(|| self.inner.stored(id.0))
+    }
+}
+
+impl MemtableList<'_> {
+    pub(crate) fn document_frequency(&self) -> u32 {
+        self.blocks.iter().map(|block| block.len).sum()
+    }
+
+    /// Copies the documents of a block and their (frequency, length) words; returns how many there are.
+    #[inline]
+    pub(crate) fn load(&self, block: usize, documents: &mut [u32; BLOCK], weights: &mut [u32; BLOCK]) -> usize {
+        let block = &self.blocks[block];
+        self.inner.lists.load(block, documents, weights);
+        block.len as usize
+    }
+
+    /// Returns where the positions of posting `index` of a block are.
+    pub(crate) fn position(&self, block: usize, index: usize) -> Position {
+        let (frequency, word) = self.inner.lists.posting(&self.blocks[block], index);
+        Position { frequency, word }
+    }
+
+    /// Writes positions in increasing order.
+    pub(crate) fn put_positions(&self, position: Position, out: &mut Vec<u32>) {
+        out.clear();
+        match position.frequency {
+            1 => out.push(position.word),
+            many => out.extend((0..many).map(|index| self.inner.lists.word(position.word + index))),
+        }
+    }
+}
+
+impl fmt::Debug for MemtableView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemtableView({} documents)", self.documents)
+    }
+}

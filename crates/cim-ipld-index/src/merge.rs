@@ -1,0 +1,224 @@
+//! Merging segments into one.
+//!
+//! Documents come in the order of their CIDs from every input, so a merge is one pass over each input's tables and lists:
+//! memory holds one page of each table, the pages of one list of each input, and per document its new id and lengths.
+
+use crate::deletes::Deletes;
+use crate::docset::BitSet;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::Fetcher;
+use crate::keys::{FIELDS, Namespace, namespace};
+use crate::page::{DocId, PageClass, PageSink, PageSource};
+use crate::query::Field;
+use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, Want};
+use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor};
+
+/// Writes the live documents of several segments as one.
+///
+/// All pages of the inputs must be at hand: [`Segment::page_ids`] lists them. Each is asked for about once, in the order
+/// of its class, so a source that fetches as it is asked needs to hold only a few. A CID that is live in several inputs,
+/// which a well-kept index never has, is kept from the last of them.
+///
+/// # Errors
+///
+/// [`ErrorKind::Damaged`] if an input breaks the format or a page is not at hand, [`ErrorKind::Sink`] if the sink refuses
+/// a page, [`ErrorKind::AnalyzerMismatch`] if the inputs' analyzers differ, [`ErrorKind::Full`] if there are too many
+/// documents for one segment.
+pub fn merge_segments(
+    inputs: &[(&Segment, &Deletes)],
+    pages: &dyn PageSource,
+    sink: &mut dyn PageSink,
+) -> Result<SegmentSummary> {
+    let analyzer = inputs.first().map_or("", |(segment, _)| segment.analyzer());
+    if inputs.iter().any(|(segment, _)| segment.analyzer() != analyzer) {
+        return Err(Error::new(ErrorKind::AnalyzerMismatch, "segments of different analyzers cannot become one"));
+    }
+    let fetcher = Fetcher::new(pages);
+    let mut writer = SegmentWriter::new(analyzer, sink);
+    let maps = merge_documents(inputs, &fetcher, &mut writer)?;
+    let mut merge = TableMerge {
+        sources: inputs.iter().map(|(segment, deletes)| Source::Segment(segment, deletes)).collect(),
+        norms: inputs.iter().map(|_| NormCache::default()).collect(),
+        maps: &maps,
+        fetcher: &fetcher,
+        writer: &mut writer,
+    };
+    for class in [PageClass::Dictionary, PageClass::Tags, PageClass::Types] {
+        merge.run(inputs, class)?;
+    }
+    writer.finish(maps)
+}
+
+type Map = Vec<Option<DocId>>;
+
+fn merge_documents(
+    inputs: &[(&Segment, &Deletes)],
+    fetcher: &Fetcher<'_>,
+    writer: &mut SegmentWriter<'_>,
+) -> Result<Vec<Map>> {
+    let mut cursors = Vec::with_capacity(inputs.len());
+    let mut maps = Vec::with_capacity(inputs.len());
+    for (segment, deletes) in inputs {
+        cursors.push(Documents::new(segment, deletes, fetcher)?);
+        maps.push(vec![None; segment.document_count() as usize]);
+    }
+    while let Some(least) = cursors.iter().filter_map(Documents::cid).min().map(<[u8]>::to_vec) {
+        let holders: Vec<usize> = (0..cursors.len()).filter(|input| cursors[*input].cid() == Some(&least)).collect();
+        if let Some(&newest) = holders.last() {
+            let documents = &cursors[newest];
+            let id = DocId(documents.table.rank());
+            let encoded = at_hand(documents.segment.stored(fetcher, id)?)?;
+            maps[newest][id.0 as usize] = Some(writer.document(&least, &encoded, documents.norms(id))?);
+        }
+        for input in holders {
+            cursors[input].advance()?;
+        }
+    }
+    writer.end_documents()?;
+    Ok(maps)
+}
+
+/// The live documents of one input, in order.
+struct Documents<'a> {
+    segment: &'a Segment,
+    deletes: &'a Deletes,
+    norms: Vec<Norms>,
+    table: TableCursor<'a>,
+}
+
+impl<'a> Documents<'a> {
+    fn new(segment: &'a Segment, deletes: &'a Deletes, fetcher: &'a Fetcher<'a>) -> Result<Self> {
+        let mut norms = Vec::with_capacity(FIELDS);
+        for field in 0..FIELDS {
+            norms.push(at_hand(segment.norms(fetcher, field)?)?);
+        }
+        let table = segment.entries(fetcher, PageClass::Cids);
+        let mut documents = Self { segment, deletes, norms, table };
+        documents.advance()?;
+        Ok(documents)
+    }
+
+    fn cid(&self) -> Option<&[u8]> {
+        self.table.key()
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        while self.table.advance()? && self.deletes.contains(DocId(self.table.rank())) {}
+        Ok(())
+    }
+
+    fn norms(&self, id: DocId) -> [u8; FIELDS] {
+        std::array::from_fn(|field| self.norms[field].at(id.0))
+    }
+}
+
+/// Merges tables of lists and sets.
+struct TableMerge<'m, 'a, 'w> {
+    sources: Vec<Source<'a>>,
+    norms: Vec<NormCache>,
+    maps: &'m [Map],
+    fetcher: &'m Fetcher<'m>,
+    writer: &'m mut SegmentWriter<'w>,
+}
+
+impl<'a> TableMerge<'_, 'a, '_> {
+    fn run(&mut self, inputs: &[(&'a Segment, &'a Deletes)], class: PageClass) -> Result<()> {
+        let fetcher = self.fetcher;
+        let mut tables: Vec<TableCursor<'_>> =
+            inputs.iter().map(|(segment, _)| segment.entries(fetcher, class)).collect();
+        for table in &mut tables {
+            table.advance()?;
+        }
+        while let Some(key) = tables.iter().filter_map(TableCursor::key).min().map(<[u8]>::to_vec) {
+            let holders: Vec<usize> = (0..tables.len()).filter(|input| tables[*input].key() == Some(&key)).collect();
+            match namespace(&key) {
+                Some(Namespace::Word(field)) if class == PageClass::Dictionary => {
+                    self.merge_lists(&key, Field::ALL[field], &holders, &tables)?;
+                }
+                Some(Namespace::Tag | Namespace::Type) if class != PageClass::Dictionary => {
+                    self.merge_sets(&key, class, inputs, &holders, &tables)?;
+                }
+                _ => return Err(Error::damaged("a table holds a key of an unknown kind")),
+            }
+            for input in holders {
+                tables[input].advance()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_lists(&mut self, key: &[u8], field: Field, holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
+        let leaf = Leaf { field, want: Want::Word(String::new()), needs_positions: true };
+        let mut lists = Vec::with_capacity(holders.len());
+        for input in holders {
+            let Source::Segment(segment, _) = self.sources[*input] else { continue };
+            let handle = Handle::of_value(tables[*input].value(), segment)?;
+            let cursor = self.sources[*input].open(self.fetcher, &handle, &leaf, &mut self.norms[*input])?;
+            let mut list = Postings { cursor: at_hand(cursor)?, map: &self.maps[*input], new: None };
+            list.advance(0)?;
+            lists.push(list);
+        }
+        let (mut positions, mut is_empty) = (Vec::new(), true);
+        while let Some((index, new)) =
+            lists.iter().enumerate().filter_map(|(i, list)| Some((i, list.new?))).min_by_key(|(_, new)| *new)
+        {
+            let list = &mut lists[index];
+            list.cursor.put_positions(&mut positions)?;
+            self.writer.posting(field.index(), new, &positions)?;
+            is_empty = false;
+            list.advance(list.cursor.document() + 1)?;
+        }
+        if is_empty { Ok(()) } else { self.writer.end_list(key) }
+    }
+
+    fn merge_sets(
+        &mut self,
+        key: &[u8],
+        class: PageClass,
+        inputs: &[(&Segment, &Deletes)],
+        holders: &[usize],
+        tables: &[TableCursor<'_>],
+    ) -> Result<()> {
+        let mut ids = Vec::new();
+        for input in holders {
+            let segment = inputs[*input].0;
+            let mut set = BitSet::empty(segment.document_count());
+            if !segment.insert_set(self.fetcher, class, tables[*input].value(), &mut set)? {
+                return Err(missing());
+            }
+            ids.extend(set.iter().filter_map(|id| self.maps[*input][id as usize]).map(|new| new.0));
+        }
+        ids.sort_unstable();
+        if ids.is_empty() { Ok(()) } else { self.writer.set(key, &ids) }
+    }
+}
+
+/// One input's list, at a posting whose document lives on.
+struct Postings<'a> {
+    cursor: Cursor<'a>,
+    map: &'a Map,
+    new: Option<DocId>,
+}
+
+impl Postings<'_> {
+    fn advance(&mut self, from: u32) -> Result<()> {
+        let mut document = self.cursor.seek(from)?;
+        while document != END {
+            self.new = self.map.get(document as usize).copied().flatten();
+            if self.new.is_some() {
+                return Ok(());
+            }
+            document = self.cursor.seek(document + 1)?;
+        }
+        self.new = None;
+        Ok(())
+    }
+}
+
+fn at_hand<T>(found: Option<T>) -> Result<T> {
+    found.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    Error::damaged("a page that a merge needs is not at hand")
+}

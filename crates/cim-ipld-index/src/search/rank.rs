@@ -1,0 +1,90 @@
+//! From the best of each source to the hits: order by score, equal scores by CID.
+
+use cid::Cid;
+
+use super::plan::Leaf;
+use super::snippet;
+use super::source::Source;
+use crate::analysis::Analyzer;
+use crate::codec;
+use crate::error::Result;
+use crate::fetch::Fetcher;
+use crate::page::{DocId, Progress};
+use crate::snapshot::{Hit, SearchOptions};
+
+/// A document that may be among the hits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Candidate {
+    pub(super) score: f32,
+    pub(super) source: usize,
+    pub(super) document: DocId,
+}
+
+/// Orders the candidates and reads the documents of those that are hits.
+///
+/// The candidates of one source come in their final order. Only where equal scores of several sources meet are CIDs
+/// compared.
+pub(super) fn hits(
+    sources: &[Source<'_>],
+    mut candidates: Vec<Candidate>,
+    options: &SearchOptions,
+    leaves: &[Leaf],
+    analyzer: &Analyzer,
+    fetcher: &Fetcher<'_>,
+) -> Result<Progress<Vec<Hit>>> {
+    // A stable sort: within a source equal scores stay in order.
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let reach = options.offset + options.limit;
+    let mut ordered: Vec<Candidate> = Vec::with_capacity(reach.min(candidates.len()));
+    for group in candidates.chunk_by(|a, b| a.score == b.score) {
+        if ordered.len() >= reach {
+            break;
+        }
+        if group.iter().all(|candidate| candidate.source == group[0].source) {
+            ordered.extend(group);
+        } else {
+            ordered.extend(by_cid(sources, group, fetcher)?);
+        }
+    }
+    let wanted = ordered.iter().take(reach).skip(options.offset);
+    let mut hits = Vec::with_capacity(options.limit.min(ordered.len()));
+    for candidate in wanted {
+        if let Some(encoded) = sources[candidate.source].encoded(fetcher, candidate.document)? {
+            hits.push(hit(&encoded, candidate.score, options, leaves, analyzer)?);
+        }
+    }
+    Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(hits) })
+}
+
+fn by_cid(sources: &[Source<'_>], group: &[Candidate], fetcher: &Fetcher<'_>) -> Result<Vec<Candidate>> {
+    let mut keyed: Vec<(Vec<u8>, Candidate)> = Vec::with_capacity(group.len());
+    for candidate in group {
+        let encoded = sources[candidate.source].encoded(fetcher, candidate.document)?;
+        // Without its page a candidate stands anywhere: the search is called again.
+        let cid = encoded.map(|encoded| codec::decode_cid(&encoded)).transpose()?;
+        keyed.push((cid.as_ref().map(Cid::to_bytes).unwrap_or_default(), *candidate));
+    }
+    keyed.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(keyed.into_iter().map(|(_, candidate)| candidate).collect())
+}
+
+fn hit(encoded: &[u8], score: f32, options: &SearchOptions, leaves: &[Leaf], analyzer: &Analyzer) -> Result<Hit> {
+    let (document, mut tail) = codec::decode_head(encoded)?;
+    let snippet = match &options.snippet {
+        Some(how) => tail.text()?.and_then(|text| snippet::cut(text, how, leaves, analyzer)),
+        None => None,
+    };
+    Ok(Hit {
+        cid: document.cid,
+        score,
+        title: document.title,
+        author: document.author,
+        tags: document.tags,
+        content_type: document.content_type,
+        kind: document.kind,
+        created_at: document.created_at,
+        modified_at: document.modified_at,
+        size: document.size,
+        snippet,
+    })
+}

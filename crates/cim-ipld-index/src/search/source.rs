@@ -1,0 +1,287 @@
+//! A source: one segment or one memtable of a snapshot, as a search sees it.
+
+use std::rc::Rc;
+
+use super::cursor::{Cursor, List};
+use super::plan::{Leaf, Want};
+use crate::analysis::fold_keyword;
+use crate::deletes::Deletes;
+use crate::docset::BitSet;
+use crate::error::Result;
+use crate::fetch::Fetcher;
+use crate::keys;
+use crate::memtable::{BLOCK, MemtableList, MemtableView};
+use crate::page::{DocId, PageClass, PageId};
+use crate::query::Filter;
+use crate::segment::{Directory, Entries, ListPlace, Norms, PlaceKind, Segment, decode_inline};
+
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Segment(&'a Segment, &'a Deletes),
+    Memtable(&'a MemtableView, &'a Deletes),
+}
+
+/// A list that is there, before it is opened.
+pub(crate) enum Handle<'a> {
+    /// The dictionary value.
+    Segment {
+        value: Vec<u8>,
+        document_frequency: u32,
+    },
+    Memtable(MemtableList<'a>),
+}
+
+/// The length codes of the fields that a search has needed so far.
+#[derive(Default)]
+pub(crate) struct NormCache {
+    fields: [Option<Rc<Norms>>; keys::FIELDS],
+}
+
+impl Handle<'_> {
+    /// Reads a dictionary value.
+    pub(crate) fn of_value(value: &[u8], segment: &Segment) -> Result<Self> {
+        let document_frequency = ListPlace::decode(value, segment.document_count())?.document_frequency;
+        Ok(Self::Segment { value: value.to_vec(), document_frequency })
+    }
+
+    pub(crate) fn document_frequency(&self) -> u32 {
+        match self {
+            Self::Segment { document_frequency, .. } => *document_frequency,
+            Self::Memtable(list) => list.document_frequency(),
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn document_count(&self) -> u32 {
+        match self {
+            Self::Segment(segment, _) => segment.document_count(),
+            Self::Memtable(view, _) => view.document_count(),
+        }
+    }
+
+    pub(crate) fn deletes(&self) -> &'a Deletes {
+        match self {
+            Self::Segment(_, deletes) | Self::Memtable(_, deletes) => deletes,
+        }
+    }
+
+    pub(crate) fn total_words(&self, field: usize) -> u64 {
+        match self {
+            Self::Segment(segment, _) => segment.header().total_words[field],
+            Self::Memtable(view, _) => view.total_words()[field],
+        }
+    }
+
+    /// Words, tags and content types.
+    pub(crate) fn distinct(&self) -> [u64; 3] {
+        match self {
+            Self::Segment(segment, _) => segment.header().distinct,
+            Self::Memtable(view, _) => view.distinct(),
+        }
+    }
+
+    /// Finds the lists of a leaf; what is not at hand is noted by the fetcher and left out.
+    pub(crate) fn lists(&self, fetcher: &Fetcher<'_>, leaf: &Leaf) -> Result<Vec<Handle<'a>>> {
+        let mut handles = Vec::new();
+        match (self, &leaf.want) {
+            (Self::Memtable(view, _), Want::Word(word)) => {
+                handles.extend(view.list(&keys::word(leaf.field, word)).map(Handle::Memtable));
+            }
+            (Self::Memtable(view, _), want) => {
+                let mut terms = Vec::new();
+                let prefix = keys::word(leaf.field, want.fixed_prefix());
+                view.keys(&prefix, |key, term| {
+                    if accepts(want, key) {
+                        terms.push((key.to_vec(), term));
+                    }
+                });
+                terms.sort_unstable();
+                handles.extend(terms.into_iter().filter_map(|(_, term)| view.list_of(term)).map(Handle::Memtable));
+            }
+            (Self::Segment(segment, _), Want::Word(word)) => {
+                let key = keys::word(leaf.field, word);
+                if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
+                    handles.push(Handle::of_value(found.value(), segment)?);
+                }
+            }
+            (Self::Segment(segment, _), want) => {
+                let prefix = keys::word(leaf.field, want.fixed_prefix());
+                visit_prefix(segment, fetcher, PageClass::Dictionary, &prefix, |key, value| {
+                    if accepts(want, key) {
+                        handles.push(Handle::of_value(value, segment)?);
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(handles)
+    }
+
+    /// Opens a list; `None` if a page is not at hand.
+    pub(crate) fn open(
+        &self,
+        fetcher: &Fetcher<'_>,
+        handle: &Handle<'a>,
+        leaf: &Leaf,
+        norms: &mut NormCache,
+    ) -> Result<Option<Cursor<'a>>> {
+        let (value, df, segment) = match (handle, self) {
+            (Handle::Memtable(list), _) => {
+                return Ok(Some(Cursor::new(List::Memtable(list.clone()), list.document_frequency())));
+            }
+            (Handle::Segment { value, document_frequency }, Self::Segment(segment, _)) => {
+                (value, *document_frequency, segment)
+            }
+            (Handle::Segment { .. }, Self::Memtable(..)) => unreachable!("a handle belongs to the source that made it"),
+        };
+        let documents = segment.document_count();
+        let norms = norms.fetch(segment, fetcher, leaf.field.index())?;
+        let list = match ListPlace::decode(value, documents)?.kind {
+            PlaceKind::Inline(bytes) => {
+                let postings = decode_inline(bytes, df, documents)?;
+                norms.map(|norms| List::Inline { postings, norms })
+            }
+            PlaceKind::Streams { postings, positions } => {
+                let postings = segment.stream(fetcher, PageClass::Postings, postings)?;
+                let positions = match leaf.needs_positions {
+                    true => Some(segment.stream(fetcher, PageClass::Positions, positions)?),
+                    false => None,
+                };
+                let (Some(postings), Some(norms)) = (postings, norms) else { return Ok(None) };
+                let positions = match positions {
+                    Some(None) => return Ok(None),
+                    Some(found) => found,
+                    None => None,
+                };
+                let directory = Directory::decode(&postings, df, documents)?;
+                Some(List::Segment { directory, postings, positions, norms, documents })
+            }
+        };
+        Ok(list.map(|list| Cursor::new(list, df)))
+    }
+
+    /// Returns the live documents that pass the filter; `None` for all documents.
+    ///
+    /// What is not at hand is noted by the fetcher; the answer then means nothing.
+    pub(crate) fn allowed(&self, fetcher: &Fetcher<'_>, filter: &Filter) -> Result<Option<BitSet>> {
+        if filter.is_empty() && self.deletes().is_empty() {
+            return Ok(None);
+        }
+        let mut allowed = BitSet::full(self.document_count());
+        for tag in &filter.all_tags {
+            allowed.intersect(&self.names(fetcher, PageClass::Tags, [keys::tag(&fold_keyword(tag))])?);
+        }
+        let tags = |tags: &[String]| tags.iter().map(|tag| keys::tag(&fold_keyword(tag))).collect::<Vec<_>>();
+        if !filter.any_tags.is_empty() {
+            allowed.intersect(&self.names(fetcher, PageClass::Tags, tags(&filter.any_tags))?);
+        }
+        if !filter.no_tags.is_empty() {
+            allowed.subtract(&self.names(fetcher, PageClass::Tags, tags(&filter.no_tags))?);
+        }
+        if !filter.content_types.is_empty() {
+            let names = filter.content_types.iter().map(|name| keys::content_type(&fold_keyword(name)));
+            allowed.intersect(&self.names(fetcher, PageClass::Types, names)?);
+        }
+        if !filter.kinds.is_empty() {
+            let kinds = filter.kinds.iter().map(|kind| keys::kind(kind.code()));
+            allowed.intersect(&self.names(fetcher, PageClass::Types, kinds)?);
+        }
+        allowed.subtract_deletes(self.deletes());
+        Ok(Some(allowed))
+    }
+
+    /// Returns the documents that have at least one of the names, deleted ones included.
+    pub(crate) fn names(
+        &self,
+        fetcher: &Fetcher<'_>,
+        class: PageClass,
+        names: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<BitSet> {
+        let mut set = BitSet::empty(self.document_count());
+        for key in names {
+            match self {
+                Self::Segment(segment, _) => {
+                    if let Some(Some(found)) = segment.find(fetcher, class, &key)? {
+                        segment.insert_set(fetcher, class, found.value(), &mut set)?;
+                    }
+                }
+                Self::Memtable(view, _) => insert_list(view, &key, &mut set),
+            }
+        }
+        Ok(set)
+    }
+
+    /// Returns an encoded document; `None` if a page is not at hand.
+    pub(crate) fn encoded(&self, fetcher: &Fetcher<'_>, id: DocId) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Segment(segment, _) => segment.stored(fetcher, id),
+            Self::Memtable(view, _) => Ok(view.encoded(id).map(<[u8]>::to_vec)),
+        }
+    }
+}
+
+impl Want {
+    /// The bytes that every accepted word starts with.
+    fn fixed_prefix(&self) -> &str {
+        match self {
+            Self::Word(word) | Self::Prefix(word) => word,
+            Self::Fuzzy(..) => "",
+        }
+    }
+}
+
+impl NormCache {
+    fn fetch(&mut self, segment: &Segment, fetcher: &Fetcher<'_>, field: usize) -> Result<Option<Rc<Norms>>> {
+        if self.fields[field].is_none() {
+            self.fields[field] = segment.norms(fetcher, field)?.map(Rc::new);
+        }
+        Ok(self.fields[field].clone())
+    }
+}
+
+fn accepts(want: &Want, key: &[u8]) -> bool {
+    std::str::from_utf8(&key[1..]).is_ok_and(|word| want.accepts(word))
+}
+
+fn insert_list(view: &MemtableView, key: &[u8], set: &mut BitSet) {
+    let Some(list) = view.list(key) else { return };
+    let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
+    for block in 0..list.blocks.len() {
+        let len = list.load(block, &mut documents, &mut weights);
+        documents[..len].iter().for_each(|document| set.insert(*document));
+    }
+}
+
+/// Visits the entries of a table whose keys start with `prefix`; pages that are not at hand are noted and left out.
+pub(crate) fn visit_prefix(
+    segment: &Segment,
+    fetcher: &Fetcher<'_>,
+    class: PageClass,
+    prefix: &[u8],
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    let end = prefix.last().map(|last| {
+        // Keys start with a byte below 0x80 and go on in UTF-8, so the last byte is never 0xff.
+        let mut end = prefix.to_vec();
+        *end.last_mut().unwrap_or(&mut 0) = last.saturating_add(1);
+        end
+    });
+    for ordinal in segment.header().table(class).pages_of(prefix, end.as_deref()) {
+        let id = PageId::new(class, ordinal);
+        let Some(page) = fetcher.page(segment.id(), id) else { continue };
+        let mut visit = || -> Result<()> {
+            let mut entries = Entries::new(page.payload(id)?)?;
+            while let Some(value) = entries.next()? {
+                if entries.key.starts_with(prefix) {
+                    each(&entries.key, value)?;
+                } else if entries.key.as_slice() > prefix {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        visit().map_err(|error| error.at(segment.id(), id))?;
+    }
+    Ok(())
+}

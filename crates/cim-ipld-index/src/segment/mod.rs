@@ -1,0 +1,185 @@
+//! Segments: immutable, sorted, in pages.
+
+mod build;
+mod filter;
+mod header;
+mod list;
+mod stored;
+mod stream;
+mod table;
+mod writer;
+
+pub use build::build_segment;
+pub(crate) use list::{BLOCK, Directory, InlinePosting, ListPlace, PlaceKind, decode_inline, put_positions};
+pub(crate) use stored::stored_page;
+pub(crate) use stream::PagedBytes;
+pub(crate) use table::{Entries, Found, TableCursor};
+pub(crate) use writer::{SegmentWriter, SetPlace, decode_set_value};
+
+use header::{Header, norm_pages};
+
+use crate::docset::BitSet;
+use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
+use crate::keys::FIELDS;
+use crate::page::{DocId, PAGE_BYTES, Page, PageClass, PageId, SegmentId};
+use crate::wire::Reader;
+
+/// The resident part of a segment: counts, statistics, top indexes. Small; everything else is in pages.
+#[derive(Debug)]
+pub struct Segment {
+    id: SegmentId,
+    header: Header,
+}
+
+/// Tells what a build wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentSummary {
+    /// How many pages each class has; classes without pages are not listed.
+    pub pages: Vec<(PageClass, u32)>,
+    /// The bytes of all pages.
+    pub bytes: u64,
+    /// The number of documents.
+    pub document_count: u32,
+    /// For each input, where each of its documents went; `None` for those that were deleted.
+    pub document_maps: Vec<Vec<Option<DocId>>>,
+}
+
+/// The length codes of one field, whose pages are all at hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Norms {
+    pages: Vec<Page>,
+}
+
+impl Segment {
+    /// Opens a segment from its header pages, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for a newer format,
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) for bytes that break this one.
+    pub fn open(id: SegmentId, header: &[Page]) -> Result<Self> {
+        Ok(Self { id, header: Header::open(id, header)? })
+    }
+
+    /// Returns the name the segment was opened under.
+    pub fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    /// Returns the identity of the analyzer that the segment was built with.
+    pub fn analyzer(&self) -> &str {
+        &self.header.analyzer
+    }
+
+    /// Returns the number of documents, deleted ones included.
+    pub fn document_count(&self) -> u32 {
+        self.header.document_count
+    }
+
+    /// Returns the bytes of memory that the open segment holds.
+    pub fn resident_bytes(&self) -> usize {
+        size_of::<Self>() - size_of::<Header>() + self.header.resident_bytes()
+    }
+
+    /// Visits every page of the segment, header included.
+    pub fn page_ids(&self) -> impl Iterator<Item = PageId> + '_ {
+        PageClass::ALL
+            .into_iter()
+            .flat_map(|class| (0..self.header.page_count(class)).map(move |ordinal| PageId::new(class, ordinal)))
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Finds a key in a table; the outer option is empty if a page is not at hand.
+    pub(crate) fn find(&self, fetcher: &Fetcher<'_>, class: PageClass, key: &[u8]) -> Result<Option<Option<Found>>> {
+        self.header.table(class).find(fetcher, self.id, key)
+    }
+
+    /// Reads all entries of a table in order.
+    pub(crate) fn entries<'a>(&'a self, fetcher: &'a Fetcher<'a>, class: PageClass) -> TableCursor<'a> {
+        TableCursor::new(self.header.table(class), self.id, fetcher)
+    }
+
+    /// Gathers a range of a stream; `None` if a page is not at hand.
+    pub(crate) fn stream(
+        &self,
+        fetcher: &Fetcher<'_>,
+        class: PageClass,
+        (offset, len): (u64, u64),
+    ) -> Result<Option<PagedBytes>> {
+        let Some(end) = offset.checked_add(len) else {
+            return Err(Error::damaged("a range lies outside its stream"));
+        };
+        PagedBytes::fetch(fetcher, self.id, class, offset..end, self.header.stream_len(class))
+    }
+
+    /// Gathers the length codes of a field; `None` if a page is not at hand.
+    pub(crate) fn norms(&self, fetcher: &Fetcher<'_>, field: usize) -> Result<Option<Norms>> {
+        let per_field = norm_pages(self.document_count());
+        let mut pages = Vec::with_capacity(per_field as usize);
+        for index in 0..per_field {
+            let id = PageId::new(PageClass::Norms, field as u32 * per_field + index);
+            let Some(page) = fetcher.page(self.id, id) else { continue };
+            let expected = (self.document_count() as usize - index as usize * PAGE_BYTES).min(PAGE_BYTES);
+            if page.payload(id).map_err(|error| error.at(self.id, id))?.len() != expected {
+                return Err(Error::damaged("a page of lengths has the wrong length").at(self.id, id));
+            }
+            pages.push(page);
+        }
+        Ok((pages.len() == per_field as usize).then_some(Norms { pages }))
+    }
+
+    /// Says whether the segment may hold a CID, or `None` if the filter's page is not at hand.
+    pub(crate) fn may_contain(&self, fetcher: &Fetcher<'_>, cid: &[u8]) -> Result<Option<bool>> {
+        if self.document_count() == 0 {
+            return Ok(Some(false));
+        }
+        let len = self.header.stream_len(PageClass::CidFilter);
+        let block = PagedBytes::fetch(fetcher, self.id, PageClass::CidFilter, filter::range_of(cid, len), len)?;
+        block.map(|block| filter::may_contain(&block, cid)).transpose()
+    }
+
+    /// Returns an encoded document; `None` if a page is not at hand.
+    pub(crate) fn stored(&self, fetcher: &Fetcher<'_>, id: DocId) -> Result<Option<Vec<u8>>> {
+        self.header.stored.document(fetcher, self.id, id.0)
+    }
+
+    /// Adds the documents of a tag or type to `set`; says whether that was possible with the pages at hand.
+    pub(crate) fn insert_set(
+        &self,
+        fetcher: &Fetcher<'_>,
+        class: PageClass,
+        value: &[u8],
+        set: &mut BitSet,
+    ) -> Result<bool> {
+        let stream = if class == PageClass::Tags { PageClass::TagSets } else { PageClass::TypeSets };
+        match decode_set_value(value)?.1 {
+            SetPlace::Table(bytes) => set.insert_encoded(&mut Reader::new(bytes))?,
+            SetPlace::Stream { offset, len } => {
+                let Some(bytes) = self.stream(fetcher, stream, (offset, len))? else { return Ok(false) };
+                set.insert_encoded(&mut Reader::new(&bytes.slice(0..bytes.len())?))?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Norms {
+    /// Returns the code of a document that is in the segment.
+    #[inline]
+    pub(crate) fn at(&self, document: u32) -> u8 {
+        let page = &self.pages[document as usize / PAGE_BYTES];
+        page[crate::page::PAGE_PREFIX + document as usize % PAGE_BYTES]
+    }
+}
+
+const _: () = assert!(FIELDS < 0x10);
+
+/// Returns the CID filter that a segment of these CIDs must have.
+pub(crate) fn build_filter(cids: &[Box<[u8]>]) -> Vec<u8> {
+    filter::build(cids.iter().map(|cid| &cid[..]))
+}

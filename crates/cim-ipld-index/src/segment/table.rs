@@ -1,0 +1,402 @@
+//! Sorted tables: keys in order, each with a value, in pages whose first keys are resident.
+//!
+//! A page's payload is the number of restarts (u16), their offsets (u16 each, from the end of this list), and the
+//! entries. An entry is the length it shares with the key before it, the length of the rest, the rest, the length of the
+//! value, the value; lengths are varints. Every sixteenth entry is a restart, which shares nothing.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::stream::{Emitter, new_page};
+use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
+use crate::page::{Page, PageClass, PageId, SegmentId};
+use crate::wire::{Reader, put_bytes, put_varint};
+
+const RESTART_INTERVAL: u32 = 16;
+/// Entries of one page, in bytes; with the longest entry and the restarts a page stays near 64 KiB.
+const ENTRIES_BYTES: usize = 60 * 1024;
+const MAX_KEY_BYTES: usize = 4096;
+
+/// Writes a table whose entries come in increasing order of their keys.
+pub(super) struct TableWriter {
+    class: PageClass,
+    entries: Vec<u8>,
+    restarts: Vec<u16>,
+    count: u32,
+    first_key: Vec<u8>,
+    last_key: Vec<u8>,
+    top: TableTop,
+}
+
+/// The resident part of a table: the first key of every page and the number of entries before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableTop {
+    class: PageClass,
+    keys: Vec<u8>,
+    /// Per page: the end of its first key in `keys`, and the entries before and in it.
+    pages: Vec<(u32, u32)>,
+}
+
+/// An entry that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    page: Page,
+    value: Range<usize>,
+    /// The number of entries before it in the table.
+    pub(crate) rank: u32,
+}
+
+/// Reads all entries of a table in order; every page must be at hand.
+pub(crate) struct TableCursor<'a> {
+    top: &'a TableTop,
+    fetcher: &'a Fetcher<'a>,
+    segment: SegmentId,
+    page: Option<Page>,
+    next_page: u32,
+    /// Where the next entry starts in the page.
+    offset: usize,
+    key: Vec<u8>,
+    value: Range<usize>,
+    /// Entries read, the current one included.
+    read: u32,
+    is_at_entry: bool,
+}
+
+/// Reads the entries of one page in order.
+pub(crate) struct Entries<'a> {
+    reader: Reader<'a>,
+    restarts: &'a [u8],
+    entries: &'a [u8],
+    index: u32,
+    pub(crate) key: Vec<u8>,
+}
+
+impl TableWriter {
+    pub(super) fn new(class: PageClass) -> Self {
+        Self {
+            class,
+            entries: Vec::new(),
+            restarts: Vec::new(),
+            count: 0,
+            first_key: Vec::new(),
+            last_key: Vec::new(),
+            top: TableTop::new(class),
+        }
+    }
+
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8], out: &mut Emitter<'_>) -> Result<()> {
+        debug_assert!(key.len() <= MAX_KEY_BYTES);
+        debug_assert!(self.top.pages.is_empty() && self.count == 0 || self.last_key.as_slice() < key);
+        if self.entries.len() + key.len() + value.len() > ENTRIES_BYTES && self.count > 0 {
+            self.flush(out)?;
+        }
+        if self.count == 0 {
+            self.first_key = key.to_vec();
+        }
+        let shared = if self.count.is_multiple_of(RESTART_INTERVAL) {
+            self.restarts.push(self.entries.len() as u16);
+            0
+        } else {
+            self.last_key.iter().zip(key).take_while(|(a, b)| a == b).count()
+        };
+        put_varint(&mut self.entries, shared as u64);
+        put_bytes(&mut self.entries, &key[shared..]);
+        put_bytes(&mut self.entries, value);
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        self.count += 1;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, out: &mut Emitter<'_>) -> Result<TableTop> {
+        if self.count > 0 {
+            self.flush(out)?;
+        }
+        Ok(self.top)
+    }
+
+    fn flush(&mut self, out: &mut Emitter<'_>) -> Result<()> {
+        let mut page = new_page(self.class);
+        page.extend((self.restarts.len() as u16).to_le_bytes());
+        self.restarts.iter().for_each(|offset| page.extend(offset.to_le_bytes()));
+        page.extend_from_slice(&self.entries);
+        out.emit(self.class, page)?;
+        self.top.push(&self.first_key, self.count);
+        self.entries.clear();
+        self.restarts.clear();
+        self.count = 0;
+        Ok(())
+    }
+}
+
+impl TableTop {
+    pub(super) fn new(class: PageClass) -> Self {
+        Self { class, keys: Vec::new(), pages: Vec::new() }
+    }
+
+    pub(crate) fn page_count(&self) -> u32 {
+        self.pages.len() as u32
+    }
+
+    pub(crate) fn entry_count(&self) -> u32 {
+        self.pages.last().map_or(0, |page| page.1)
+    }
+
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.keys.capacity() + self.pages.capacity() * size_of::<(u32, u32)>()
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.pages.len() as u64);
+        for page in 0..self.pages.len() {
+            put_bytes(out, self.first_key(page));
+            put_varint(out, u64::from(self.pages[page].1 - self.entries_before(page)));
+        }
+    }
+
+    pub(super) fn decode(class: PageClass, reader: &mut Reader<'_>) -> Result<Self> {
+        let mut top = Self::new(class);
+        for page in 0..reader.count()? {
+            let key = reader.bytes()?;
+            let count = reader.varint_u32()?;
+            if key.len() > MAX_KEY_BYTES || count == 0 || top.entry_count().checked_add(count).is_none() {
+                return Err(Error::damaged("a table's top index has a page that cannot be"));
+            }
+            if page > 0 && top.first_key(page - 1) >= key {
+                return Err(Error::damaged("a table's top index is not in order"));
+            }
+            top.push(key, count);
+        }
+        Ok(top)
+    }
+
+    /// Returns the first key of a page.
+    pub(crate) fn first_key(&self, page: usize) -> &[u8] {
+        let start = page.checked_sub(1).map_or(0, |before| self.pages[before].0);
+        &self.keys[start as usize..self.pages[page].0 as usize]
+    }
+
+    pub(crate) fn entries_before(&self, page: usize) -> u32 {
+        page.checked_sub(1).and_then(|before| self.pages.get(before)).map_or(0, |before| before.1)
+    }
+
+    /// Returns the page that would hold `key`, if one could.
+    pub(crate) fn page_of(&self, key: &[u8]) -> Option<u32> {
+        let (mut low, mut high) = (0, self.pages.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.first_key(middle) <= key { low = middle + 1 } else { high = middle }
+        }
+        low.checked_sub(1).map(|page| page as u32)
+    }
+
+    /// Returns the pages that hold keys from `from` up to those below `to`.
+    pub(crate) fn pages_of(&self, from: &[u8], to: Option<&[u8]>) -> Range<u32> {
+        let start = self.page_of(from).unwrap_or(0);
+        let end = match to {
+            Some(to) => (start..self.page_count()).find(|page| self.first_key(*page as usize) >= to),
+            None => None,
+        };
+        start..end.unwrap_or(self.page_count())
+    }
+
+    /// Returns the pages that hold the entries with these ranks.
+    pub(crate) fn pages_of_ranks(&self, ranks: Range<u32>) -> Range<u32> {
+        let start = self.pages.partition_point(|page| page.1 <= ranks.start);
+        let end = start + self.pages[start..].iter().take_while(|page| page.1 < ranks.end).count() + 1;
+        start as u32..end.min(self.pages.len()) as u32
+    }
+
+    /// Finds a key. The outer option is empty if the page is not at hand.
+    pub(crate) fn find(&self, fetcher: &Fetcher<'_>, segment: SegmentId, key: &[u8]) -> Result<Option<Option<Found>>> {
+        let Some(ordinal) = self.page_of(key) else { return Ok(Some(None)) };
+        let id = PageId::new(self.class, ordinal);
+        let Some(page) = fetcher.page(segment, id) else { return Ok(None) };
+        let found = self.find_in(&page, id, key).map_err(|error| error.at(segment, id))?;
+        Ok(Some(found.map(|(index, value)| Found { page, value, rank: self.entries_before(ordinal as usize) + index })))
+    }
+
+    fn find_in(&self, page: &Page, id: PageId, key: &[u8]) -> Result<Option<(u32, Range<usize>)>> {
+        let payload = page.payload(id)?;
+        let mut entries = Entries::new(payload)?;
+        entries.seek(key)?;
+        for _ in 0..RESTART_INTERVAL {
+            let index = entries.index;
+            let Some(value) = entries.next()? else { return Ok(None) };
+            match entries.key.as_slice().cmp(key) {
+                Ordering::Less => {}
+                Ordering::Greater => return Ok(None),
+                Ordering::Equal => {
+                    let start = page.len() - entries.reader.remaining() - value.len();
+                    return Ok(Some((index, start..start + value.len())));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn push(&mut self, first_key: &[u8], count: u32) {
+        let before = self.entry_count();
+        self.keys.extend_from_slice(first_key);
+        self.pages.push((self.keys.len() as u32, before + count));
+    }
+}
+
+impl<'a> TableCursor<'a> {
+    /// Stands before the first entry.
+    pub(super) fn new(top: &'a TableTop, segment: SegmentId, fetcher: &'a Fetcher<'a>) -> Self {
+        Self {
+            top,
+            fetcher,
+            segment,
+            page: None,
+            next_page: 0,
+            offset: 0,
+            key: Vec::new(),
+            value: 0..0,
+            read: 0,
+            is_at_entry: false,
+        }
+    }
+
+    /// Returns the key of the entry, unless all have been read.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        self.is_at_entry.then_some(&self.key)
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        self.page.as_ref().map_or(&[], |page| &page[self.value.clone()])
+    }
+
+    /// Returns the number of entries before the current one.
+    pub(crate) fn rank(&self) -> u32 {
+        self.read - 1
+    }
+
+    /// Goes to the next entry; says whether there is one.
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        while self.page.as_ref().is_none_or(|page| self.offset == page.len()) {
+            if self.read != self.top.entries_before(self.next_page as usize) {
+                return Err(Error::damaged("a page of a table has not as many entries as it should"));
+            }
+            if self.next_page == self.top.page_count() {
+                self.is_at_entry = false;
+                return Ok(false);
+            }
+            self.open_page()?;
+        }
+        let Some(page) = &self.page else { return Ok(false) };
+        let before = self.is_at_entry.then(|| self.key.clone());
+        let mut entries = Entries::resume(&page[self.offset..], std::mem::take(&mut self.key));
+        let Some(value) = entries.next()? else { return Ok(false) };
+        let end = page.len() - entries.reader.remaining();
+        self.value = end - value.len()..end;
+        self.offset = end;
+        self.key = entries.key;
+        self.read += 1;
+        self.is_at_entry = true;
+        if before.is_some_and(|before| before >= self.key) || self.read > self.top.entry_count() {
+            return Err(Error::damaged("the entries of a table are not in order"));
+        }
+        Ok(true)
+    }
+
+    fn open_page(&mut self) -> Result<()> {
+        let id = PageId::new(self.top.class, self.next_page);
+        let Some(page) = self.fetcher.page(self.segment, id) else {
+            return Err(Error::damaged("a page of a table is not at hand").at(self.segment, id));
+        };
+        let entries = Entries::new(page.payload(id).map_err(|error| error.at(self.segment, id))?)?;
+        self.offset = page.len() - entries.entries.len();
+        self.page = Some(page);
+        self.next_page += 1;
+        Ok(())
+    }
+}
+
+impl Found {
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.page[self.value.clone()]
+    }
+}
+
+impl<'a> Entries<'a> {
+    /// Starts at the first entry of a page's payload.
+    pub(crate) fn new(payload: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(payload);
+        let count = usize::from(u16::from_le_bytes(reader.array()?));
+        let restarts = reader.take(count * 2)?;
+        let entries = reader.take(reader.remaining())?;
+        Ok(Self { reader: Reader::new(entries), restarts, entries, index: 0, key: Vec::new() })
+    }
+
+    /// Goes on in the middle of a page, after the entry with this key.
+    fn resume(entries: &'a [u8], key: Vec<u8>) -> Self {
+        Self { reader: Reader::new(entries), restarts: &[], entries, index: 0, key }
+    }
+
+    /// Reads the next entry: its key is then in `key`.
+    pub(crate) fn next(&mut self) -> Result<Option<&'a [u8]>> {
+        if self.reader.is_empty() {
+            return Ok(None);
+        }
+        let shared = self.reader.varint()? as usize;
+        let rest = self.reader.bytes()?;
+        if shared > self.key.len() || shared + rest.len() > MAX_KEY_BYTES {
+            return Err(Error::damaged("a key of a table is longer than can be"));
+        }
+        self.key.truncate(shared);
+        self.key.extend_from_slice(rest);
+        self.index += 1;
+        Ok(Some(self.reader.bytes()?))
+    }
+
+    /// Goes to the last restart whose key is at most `key`.
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        let (mut low, mut high) = (0, self.restarts.len() / 2);
+        while low < high {
+            let middle = low.midpoint(high);
+            let mut reader = self.at_restart(middle)?;
+            if reader.varint()? != 0 {
+                return Err(Error::damaged("a restart of a table shares bytes with the key before it"));
+            }
+            if reader.bytes()? <= key { low = middle + 1 } else { high = middle }
+        }
+        let restart = low.saturating_sub(1);
+        self.reader = self.at_restart(restart)?;
+        self.index = restart as u32 * RESTART_INTERVAL;
+        Ok(())
+    }
+
+    fn at_restart(&self, restart: usize) -> Result<Reader<'a>> {
+        let Some(offset) = self.restarts.get(2 * restart..2 * restart + 2) else {
+            return Err(Error::damaged("a page of a table has no restarts"));
+        };
+        let offset = usize::from(u16::from_le_bytes([offset[0], offset[1]]));
+        match self.entries.get(offset..) {
+            Some(rest) => Ok(Reader::new(rest)),
+            None => Err(Error::damaged("a restart lies outside its page")),
+        }
+    }
+
+    /// Checks what [`next`](Self::next) does not need: that every restart stands where it should.
+    pub(crate) fn check_restarts(&self) -> Result<()> {
+        let mut entries = Self { reader: Reader::new(self.entries), key: Vec::new(), index: 0, ..*self };
+        let mut restarts = self.restarts.chunks_exact(2).map(|offset| u16::from_le_bytes([offset[0], offset[1]]));
+        loop {
+            let offset = self.entries.len() - entries.reader.remaining();
+            let is_restart = entries.index.is_multiple_of(RESTART_INTERVAL) && !entries.reader.is_empty();
+            if is_restart && restarts.next().map(usize::from) != Some(offset) {
+                return Err(Error::damaged("a restart of a table is not where it should be"));
+            }
+            if is_restart && entries.reader.clone().varint()? != 0 {
+                return Err(Error::damaged("a restart of a table shares bytes with the key before it"));
+            }
+            if entries.next()?.is_none() {
+                break;
+            }
+        }
+        if restarts.next().is_some() { Err(Error::damaged("a table has more restarts than entries")) } else { Ok(()) }
+    }
+}

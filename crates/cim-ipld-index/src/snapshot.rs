@@ -1,0 +1,376 @@
+//! Snapshots: one moment of an index, searchable.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use cid::Cid;
+
+use crate::analysis::Analyzer;
+use crate::codec;
+use crate::deletes::Deletes;
+use crate::document::{Document, DocumentKind, Timestamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::Fetcher;
+use crate::keys;
+use crate::memtable::MemtableView;
+use crate::page::{DocId, PageClass, PageSource, Progress, SegmentId};
+use crate::query::Query;
+use crate::search::{self, Source};
+use crate::segment::Segment;
+
+/// One moment of an index: its segments and memtables with their deletes, oldest first.
+///
+/// Immutable and cheap to make; whoever maintains the index publishes a new one after each change and keeps exactly one
+/// live document per CID, by marking the older places that [`locate`](Self::locate) finds as deleted.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    analyzer: Analyzer,
+    segments: Vec<(Arc<Segment>, Deletes)>,
+    memtables: Vec<(MemtableView, Deletes)>,
+}
+
+pub(crate) type SnapshotParts = (Vec<(Arc<Segment>, Deletes)>, Vec<(MemtableView, Deletes)>);
+
+/// Says where a live document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Location {
+    /// In a segment.
+    Segment {
+        /// The segment.
+        segment: SegmentId,
+        /// The document in it.
+        document: DocId,
+    },
+    /// In a memtable.
+    Memtable {
+        /// The memtable's place in the list the snapshot was made of.
+        index: usize,
+        /// The document in it.
+        document: DocId,
+    },
+}
+
+/// Says how many hits to return and with what.
+///
+/// ```
+/// use cim_ipld_index::{SearchOptions, SnippetOptions};
+///
+/// let options = SearchOptions::default().limit(20).offset(40).snippet(SnippetOptions::default());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SearchOptions {
+    /// The most hits to return; 10 by default.
+    pub limit: usize,
+    /// How many of the best hits to leave out; 0 by default.
+    pub offset: usize,
+    /// How to cut snippets; none by default.
+    pub snippet: Option<SnippetOptions>,
+}
+
+/// Says how to cut a snippet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnippetOptions {
+    /// The most characters of a snippet; 200 by default.
+    pub max_chars: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SearchResults {
+    /// How many documents match in all, exactly.
+    pub total: u64,
+    /// The best of them: score from high to low, equal scores by the bytes of the CID.
+    pub hits: Vec<Hit>,
+}
+
+/// One document that was found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Hit {
+    /// Names the content.
+    pub cid: Cid,
+    /// How well it matches (BM25); 0 for a query without a text part.
+    pub score: f32,
+    /// The title.
+    pub title: Option<String>,
+    /// The author.
+    pub author: Option<String>,
+    /// The tags, as they were given.
+    pub tags: Vec<String>,
+    /// The content type, as it was given.
+    pub content_type: Option<String>,
+    /// The kind of content.
+    pub kind: DocumentKind,
+    /// When the content was made.
+    pub created_at: Option<Timestamp>,
+    /// When the content was last changed.
+    pub modified_at: Option<Timestamp>,
+    /// The size of the content in bytes.
+    pub size: Option<u64>,
+    /// The passage of the text that matches best, if [`SearchOptions::snippet`] asks for it and there is text.
+    pub snippet: Option<Snippet>,
+}
+
+/// A passage of a document's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snippet {
+    /// The passage, on one line.
+    pub text: String,
+    /// Where in `text` the words of the query stand, in bytes.
+    pub highlights: Vec<Range<usize>>,
+}
+
+/// Counts of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Live documents, exactly.
+    pub documents: u64,
+    /// Live documents of each kind, exactly, by [`DocumentKind::code`].
+    pub by_kind: [u64; 4],
+    /// Distinct words: the sum over segments and memtables, so at least the true number.
+    pub terms: u64,
+    /// Distinct tags: the sum over segments and memtables, so at least the true number.
+    pub tags: u64,
+    /// Distinct content types: the sum over segments and memtables, so at least the true number.
+    pub content_types: u64,
+}
+
+impl Snapshot {
+    /// Makes a snapshot of segments and memtables, each oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if a part was built with another analyzer.
+    pub fn new(
+        analyzer: Analyzer,
+        segments: Vec<(Arc<Segment>, Deletes)>,
+        memtables: Vec<(MemtableView, Deletes)>,
+    ) -> Result<Self> {
+        let segment_analyzers = segments.iter().map(|(segment, _)| segment.analyzer());
+        let memtable_analyzers = memtables.iter().map(|(view, _)| view.analyzer().identity());
+        if let Some(other) = segment_analyzers.chain(memtable_analyzers).find(|other| *other != analyzer.identity()) {
+            return Err(Error::new(
+                ErrorKind::AnalyzerMismatch,
+                format!("a part was built with `{other}`; the snapshot's analyzer is `{}`", analyzer.identity()),
+            ));
+        }
+        Ok(Self { analyzer, segments, memtables })
+    }
+
+    /// Returns the segments with their deletes.
+    pub fn segments(&self) -> &[(Arc<Segment>, Deletes)] {
+        &self.segments
+    }
+
+    /// Returns the memtables with their deletes.
+    pub fn memtables(&self) -> &[(MemtableView, Deletes)] {
+        &self.memtables
+    }
+
+    /// Returns the analyzer.
+    pub fn analyzer(&self) -> &Analyzer {
+        &self.analyzer
+    }
+
+    /// Returns the number of live documents.
+    pub fn document_count(&self) -> u64 {
+        let live = |source: &Source<'_>| u64::from(source.document_count().saturating_sub(source.deletes().len()));
+        self.sources().iter().map(live).sum()
+    }
+
+    /// Finds documents and returns the best of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if the options reach too deep,
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
+    /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for pages that cannot be read.
+    pub fn search(
+        &self,
+        query: &Query,
+        options: &SearchOptions,
+        pages: &dyn PageSource,
+    ) -> Result<Progress<SearchResults>> {
+        search::search(self, query, options, pages)
+    }
+
+    /// Finds where the live document of each CID is. CIDs that are not there cost no page once the filters are at hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`search`](Self::search) for pages that cannot be read.
+    pub fn locate(&self, cids: &[Cid], pages: &dyn PageSource) -> Result<Progress<Vec<Option<Location>>>> {
+        let fetcher = Fetcher::new(pages);
+        let locations = self.locate_with(cids, &fetcher)?;
+        Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(locations) })
+    }
+
+    /// Returns the live document of each CID, as it was indexed.
+    ///
+    /// # Errors
+    ///
+    /// As [`search`](Self::search) for pages that cannot be read.
+    pub fn documents(&self, cids: &[Cid], pages: &dyn PageSource) -> Result<Progress<Vec<Option<Document>>>> {
+        let fetcher = Fetcher::new(pages);
+        let locations = self.locate_with(cids, &fetcher)?;
+        let mut documents = Vec::with_capacity(cids.len());
+        for location in locations {
+            let encoded = match location {
+                Some(Location::Segment { segment, document }) => match self.segment(segment) {
+                    Some(segment) => segment.stored(&fetcher, document)?,
+                    None => None,
+                },
+                Some(Location::Memtable { index, document }) => {
+                    self.memtables[index].0.encoded(document).map(<[u8]>::to_vec)
+                }
+                None => None,
+            };
+            documents.push(encoded.map(|encoded| codec::decode(&encoded)).transpose()?);
+        }
+        Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(documents) })
+    }
+
+    /// Counts what the snapshot holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`search`](Self::search) for pages that cannot be read.
+    pub fn statistics(&self, pages: &dyn PageSource) -> Result<Progress<Statistics>> {
+        let fetcher = Fetcher::new(pages);
+        let mut statistics = Statistics { documents: self.document_count(), ..Statistics::default() };
+        for source in self.sources() {
+            for (kind, live) in DocumentKind::ALL.into_iter().zip(&mut statistics.by_kind) {
+                let mut set = source.names(&fetcher, PageClass::Types, [keys::kind(kind.code())])?;
+                set.subtract_deletes(source.deletes());
+                *live += set.count();
+            }
+            let [terms, tags, content_types] = source.distinct();
+            statistics.terms += terms;
+            statistics.tags += tags;
+            statistics.content_types += content_types;
+        }
+        Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(statistics) })
+    }
+
+    pub(crate) fn of_memtable(view: MemtableView) -> Self {
+        Self { analyzer: view.analyzer().clone(), segments: Vec::new(), memtables: vec![(view, Deletes::new())] }
+    }
+
+    /// Puts a newer view in place of the newest memtable's.
+    pub(crate) fn set_memtable(&mut self, view: MemtableView) {
+        if let Some((last, _)) = self.memtables.last_mut() {
+            *last = view;
+        }
+    }
+
+    pub(crate) fn delete_in_segment(&mut self, id: SegmentId, document: DocId) {
+        if let Some((_, deletes)) = self.segments.iter_mut().find(|(segment, _)| segment.id() == id) {
+            deletes.insert(document);
+        }
+    }
+
+    pub(crate) fn delete_in_memtable(&mut self, index: usize, document: DocId) {
+        self.memtables[index].1.insert(document);
+    }
+
+    pub(crate) fn parts(&self) -> SnapshotParts {
+        (self.segments.clone(), self.memtables.clone())
+    }
+
+    /// The segments, then the memtables.
+    pub(crate) fn sources(&self) -> Vec<Source<'_>> {
+        let segments = self.segments.iter().map(|(segment, deletes)| Source::Segment(segment, deletes));
+        let memtables = self.memtables.iter().map(|(view, deletes)| Source::Memtable(view, deletes));
+        segments.chain(memtables).collect()
+    }
+
+    fn segment(&self, id: SegmentId) -> Option<&Segment> {
+        self.segments.iter().map(|(segment, _)| &**segment).find(|segment| segment.id() == id)
+    }
+
+    /// Finds live documents, newest places first; what is not at hand is noted by the fetcher.
+    fn locate_with(&self, cids: &[Cid], fetcher: &Fetcher<'_>) -> Result<Vec<Option<Location>>> {
+        cids.iter().map(|cid| self.locate_one(cid, fetcher)).collect()
+    }
+
+    fn locate_one(&self, cid: &Cid, fetcher: &Fetcher<'_>) -> Result<Option<Location>> {
+        for (index, (view, deletes)) in self.memtables.iter().enumerate().rev() {
+            if let Some(document) = view.locate(cid).filter(|id| !deletes.contains(*id)) {
+                return Ok(Some(Location::Memtable { index, document }));
+            }
+        }
+        let bytes = cid.to_bytes();
+        // All filters are asked before any table, so that one round fetches every filter that is missing.
+        let mut maybe = Vec::new();
+        let mut is_known = true;
+        for (segment, deletes) in self.segments.iter().rev() {
+            match segment.may_contain(fetcher, &bytes)? {
+                Some(true) => maybe.push((segment, deletes)),
+                Some(false) => {}
+                None => is_known = false,
+            }
+        }
+        for (segment, deletes) in maybe {
+            let found = match segment.find(fetcher, PageClass::Cids, &bytes)? {
+                Some(found) => found.map(|found| DocId(found.rank)),
+                None => continue,
+            };
+            if let Some(document) = found.filter(|id| !deletes.contains(*id))
+                && is_known
+            {
+                return Ok(Some(Location::Segment { segment: segment.id(), document }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self { limit: 10, offset: 0, snippet: None }
+    }
+}
+
+impl SearchOptions {
+    /// Sets the most hits to return.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Sets how many of the best hits to leave out.
+    #[must_use]
+    pub fn offset(mut self, offset: usize) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// Asks for snippets.
+    #[must_use]
+    pub fn snippet(mut self, snippet: SnippetOptions) -> Self {
+        self.snippet = Some(snippet);
+        self
+    }
+}
+
+impl Default for SnippetOptions {
+    fn default() -> Self {
+        Self { max_chars: 200 }
+    }
+}
+
+impl SnippetOptions {
+    /// Sets the most characters of a snippet.
+    #[must_use]
+    pub fn max_chars(mut self, max_chars: usize) -> Self {
+        self.max_chars = max_chars;
+        self
+    }
+}

@@ -1,0 +1,8 @@
+//! Integration tests of the index core, one module per area.
+
+mod codec;
+mod equivalence;
+mod hostile;
+mod memory_index;
+mod model;
+mod query;

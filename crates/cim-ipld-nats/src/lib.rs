@@ -1,0 +1,26 @@
+//! Keeps cim-ipld's buckets in NATS JetStream Key-Value buckets, and configures the server's own encryption at rest.
+//!
+//! A bucket `b` is the stream `KV_b` on the subjects `$KV.b.>`; a revision is a stream sequence. Values are opaque bytes:
+//! encrypt before you store. What changes is read through the stream's leader, what is written once from any replica with
+//! the leader asked before an absence is believed. Removal purges by subject and leaves no tombstone.
+//!
+//! The default of a single server acknowledges before it syncs: [`Durability::Crash`](cim_ipld_backend::Durability). Three
+//! replicas in separate failure domains with `sync_interval: always` are the safe profile.
+//!
+//! ```no_run
+//! use cim_ipld_nats::NatsBackend;
+//!
+//! # async fn example() -> Result<(), cim_ipld_backend::Error> {
+//! let backend = NatsBackend::connect("nats://127.0.0.1:4222").await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backend;
+mod encryption;
+mod error;
+mod follow;
+
+pub use async_nats;
+pub use backend::{NatsBackend, NatsSettings};
+pub use encryption::NatsEncryption;

@@ -1,0 +1,344 @@
+//! The engine's front: open an index, write to it, search it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cid::Cid;
+use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind, Precondition, Revision};
+use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, IndexId, KeySource, Keyset, random};
+use cim_ipld_index::{Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec};
+use futures::stream::{self, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::catalog;
+use crate::fold::{Folder, Trigger};
+use crate::follower::Follower;
+use crate::format::manifest::{Manifest, Watermark};
+use crate::format::record::Operation;
+use crate::layout::{IndexName, Layout};
+use crate::objects::Objects;
+use crate::shared::Shared;
+use crate::state::View;
+use crate::writer::{Submit, Writer};
+use crate::{Error, ErrorKind, Result, Settings};
+
+/// How a new index is to be protected.
+#[non_exhaustive]
+pub enum Protection {
+    /// Everything is sealed under data keys of `algorithm`, which `key` opens.
+    Encrypted {
+        /// What seals the objects.
+        algorithm: EncryptionAlgorithm,
+        /// What opens the data keys.
+        key: KeySource,
+    },
+    /// Nothing is encrypted; objects are still checked for damage and for standing in the right place.
+    Plaintext,
+}
+
+/// A searchable index whose every acknowledged write is durable. Clones are the same engine; the last one dropped ends
+/// its tasks.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) folder: Arc<Folder>,
+    submit: Submit,
+    _tasks: Arc<Tasks>,
+}
+
+/// Ends the engine's tasks when it is dropped.
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// What loading everything into memory brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadReport {
+    /// Live documents of the index.
+    pub documents: u64,
+    /// Pages fetched.
+    pub pages: u64,
+    /// Their bytes, opened.
+    pub bytes: u64,
+}
+
+/// Figures of an index.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// What the index core counts: documents, terms, tags, types.
+    pub index: Statistics,
+    /// Segments of the manifest.
+    pub segments: usize,
+    /// Bytes of their pages, before sealing.
+    pub segment_bytes: u64,
+    /// Bytes of the memtable.
+    pub memtable_bytes: usize,
+    /// Bytes of opened pages in memory.
+    pub cached_bytes: u64,
+    /// The catalog revision up to which everything is searchable here.
+    pub applied: Revision,
+    /// Generation of the manifest.
+    pub generation: u64,
+    /// Whether objects are encrypted, and with what new ones are.
+    pub algorithm: Option<EncryptionAlgorithm>,
+}
+
+impl Engine {
+    /// Makes a new index in `backend` and opens it.
+    ///
+    /// # Errors
+    /// `IndexExists`, `InvalidInput`, and what the store answers (`Unavailable`, `Denied`, `Full`, …).
+    pub async fn create(
+        backend: Arc<dyn Backend>,
+        name: &IndexName,
+        protection: Protection,
+        settings: Settings,
+    ) -> Result<Self> {
+        let layout = Layout::new(name)?;
+        for bucket in layout.buckets() {
+            backend.create(bucket).await?;
+        }
+        let envelope = match protection {
+            Protection::Encrypted { algorithm, key } => {
+                Envelope::encrypted(Keyset::create(IndexId::random(), algorithm, &key).await?)
+            }
+            Protection::Plaintext => Envelope::plaintext(IndexId::random()),
+        };
+        let root = envelope.root_record();
+        let objects = Objects::new(backend, layout, envelope, settings.write_timeout());
+        let layout = &objects.layout;
+        let created = objects.write(&layout.catalog, &layout.root, root, Precondition::Absent).await;
+        if let Err(error) = created {
+            return Err(match error.kind() {
+                ErrorKind::Conflict => Error::new(ErrorKind::IndexExists, "there is an index at this place already"),
+                _ => error,
+            });
+        }
+        let first = Manifest {
+            generation: 1,
+            previous: [0; 32],
+            watermark: Watermark::At(0),
+            names_secret: random(),
+            segments: Vec::new(),
+        };
+        let sealed = catalog::seal_manifest(&objects, &first)?;
+        match objects.write(&layout.catalog, &layout.manifest, sealed, Precondition::Absent).await {
+            // Another process finished this creation: its manifest is as good.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            other => drop(other?),
+        }
+        Self::start(objects, settings).await
+    }
+
+    /// Opens the index that is in `backend`: searchable as soon as the journal's tail has been read.
+    ///
+    /// # Errors
+    /// `NoIndex`, `KeyRequired`, `WrongKey`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`, and what the store
+    /// answers. Nothing in the store is changed by a failed opening.
+    pub async fn open(
+        backend: Arc<dyn Backend>,
+        name: &IndexName,
+        key: Option<KeySource>,
+        settings: Settings,
+    ) -> Result<Self> {
+        let layout = Layout::new(name)?;
+        let root = backend.get(&layout.catalog, &layout.root).await?;
+        let root = root.ok_or_else(|| Error::new(ErrorKind::NoIndex, "there is no index at this place"))?;
+        let envelope = Envelope::open_root(&root.value, key.as_ref()).await?;
+        Self::start(Objects::new(backend, layout, envelope, settings.write_timeout()), settings).await
+    }
+
+    /// Tells whether `backend` holds an index of this name.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn exists(backend: &dyn Backend, name: &IndexName) -> Result<bool> {
+        let layout = Layout::new(name)?;
+        match backend.get(&layout.catalog, &layout.root).await {
+            Ok(root) => Ok(root.is_some()),
+            Err(error) if error.kind() == StoreErrorKind::BucketMissing => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn start(objects: Objects, settings: Settings) -> Result<Self> {
+        let manifest = catalog::read_manifest(&objects).await?;
+        let view = View::empty(manifest.clone())?;
+        let shared = Arc::new(Shared::new(objects, settings, view));
+        let (commands, obeyed) = mpsc::channel(8);
+        let trigger = Trigger::default();
+        let follower = Follower::start(&shared, manifest, obeyed, trigger.clone()).await?;
+        let (writer, submit) = Writer::new(Arc::clone(&shared));
+        let folder = Arc::new(Folder::new(Arc::clone(&shared), commands));
+        let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(writer.run())];
+        if shared.settings.background {
+            tasks.push(tokio::spawn(Arc::clone(&folder).run(trigger)));
+        }
+        Ok(Self { shared, folder, submit, _tasks: Arc::new(Tasks(tasks)) })
+    }
+
+    /// Adds `documents`, each replacing the one of its CID if there is one. All of them become durable and searchable
+    /// together, before this returns; the revision returned is their place in the order of all writes.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a document is over the index core's limits (none is written), `OutcomeUnknown` when the store
+    /// fell silent (all of them or none will be there), and what the store answers.
+    pub async fn index(&self, documents: &[Document]) -> Result<Revision> {
+        let operations =
+            documents.iter().map(|document| Ok(Operation::Put(codec::encode(document)?))).collect::<Result<_>>()?;
+        self.write(operations).await
+    }
+
+    /// Removes the documents of these CIDs; those that are not there are passed over.
+    ///
+    /// # Errors
+    /// As for [`index`](Engine::index).
+    pub async fn delete(&self, cids: &[Cid]) -> Result<Revision> {
+        self.write(cids.iter().map(|cid| Operation::Delete(cid.to_bytes())).collect()).await
+    }
+
+    async fn write(&self, operations: Vec<Operation>) -> Result<Revision> {
+        self.shared.check()?;
+        if operations.is_empty() {
+            return Ok(self.shared.progress().applied);
+        }
+        let revision = self.submit.operations(operations).await?;
+        self.shared.wait_published(revision).await?;
+        Ok(revision)
+    }
+
+    /// Waits until everything up to `revision` is searchable here: how a reader sees what another process wrote.
+    ///
+    /// # Errors
+    /// What stopped this engine from following.
+    pub async fn wait_for(&self, revision: Revision) -> Result<()> {
+        self.shared.wait_applied(revision).await
+    }
+
+    /// Finds documents.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a query that asks too much, `Damaged` and `Lost` when a page it needs is, `KeyRotated`,
+    /// `Unavailable`.
+    pub async fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
+        self.read(|view, pages| view.snapshot.search(query, options, pages)).await
+    }
+
+    /// Returns the documents of these CIDs as they were indexed, `None` for each that is not there.
+    ///
+    /// # Errors
+    /// As for [`search`](Engine::search).
+    pub async fn documents(&self, cids: &[Cid]) -> Result<Vec<Option<Document>>> {
+        self.read(|view, pages| view.snapshot.documents(cids, pages)).await
+    }
+
+    /// Returns figures of the index.
+    ///
+    /// # Errors
+    /// As for [`search`](Engine::search).
+    pub async fn stats(&self) -> Result<Stats> {
+        let index = self.read(|view, pages| view.snapshot.statistics(pages)).await?;
+        let (view, progress) = (self.shared.view(), self.shared.progress());
+        let segments = &view.manifest.manifest.segments;
+        Ok(Stats {
+            index,
+            segments: segments.len(),
+            segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            memtable_bytes: progress.memtable_bytes,
+            cached_bytes: self.shared.cache.resident_bytes(),
+            applied: view.applied,
+            generation: view.manifest.manifest.generation,
+            algorithm: self.algorithm(),
+        })
+    }
+
+    /// Returns what new objects are encrypted with, or `None` for a plaintext index.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<EncryptionAlgorithm> {
+        self.shared.objects.envelope().keyset().map(Keyset::algorithm)
+    }
+
+    /// Fetches every page into the cache, as far as its budget goes, so that the searches to come wait for none.
+    ///
+    /// # Errors
+    /// As for [`search`](Engine::search).
+    pub async fn load(&self) -> Result<LoadReport> {
+        self.shared.check()?;
+        let view = self.shared.view();
+        let mut report = LoadReport { documents: view.snapshot.document_count(), ..LoadReport::default() };
+        let mut keys = Vec::new();
+        for handle in view.segments.values() {
+            for page in handle.pages() {
+                keys.push((handle.id(), page?));
+            }
+        }
+        let (objects, cache) = (&self.shared.objects, &self.shared.cache);
+        let mut pages = stream::iter(keys)
+            .map(|key| cache.fetch(objects, &view.segments, key))
+            .buffer_unordered(self.shared.settings.parallel_transfers.max(1));
+        while let Some(page) = pages.next().await {
+            report.pages += 1;
+            report.bytes += page?.len() as u64;
+        }
+        Ok(report)
+    }
+
+    /// Folds the journal into a segment now, so that the next opening has nothing to replay.
+    ///
+    /// # Errors
+    /// What the store answers; the journal is untouched then.
+    pub async fn fold(&self) -> Result<()> {
+        self.shared.check()?;
+        self.folder.fold().await
+    }
+
+    /// Merges segments now where too many of one size have piled up, and drops what was deleted in them.
+    ///
+    /// # Errors
+    /// What the store answers; the index is untouched then.
+    pub async fn merge(&self) -> Result<()> {
+        self.shared.check()?;
+        self.folder.merge().await
+    }
+
+    /// Runs a computation of the index core on what is published now. When a page has gone because the manifest moved on
+    /// meanwhile, runs it again on what is published then; a page that the current manifest names and the store has not
+    /// is an error.
+    async fn read<T>(
+        &self,
+        computation: impl Fn(&View, &dyn PageSource) -> cim_ipld_index::Result<cim_ipld_index::Progress<T>>,
+    ) -> Result<T> {
+        loop {
+            self.shared.check()?;
+            let view = self.shared.view();
+            let (objects, cache) = (&self.shared.objects, &self.shared.cache);
+            let error = match cache.resolve(objects, &view.segments, |pages| computation(&view, pages)).await {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            if error.kind() != ErrorKind::Lost {
+                return Err(error);
+            }
+            let newest = catalog::read_manifest(objects).await?;
+            if newest.revision <= view.manifest.revision {
+                return Err(error);
+            }
+            self.shared.wait_generation(newest.manifest.generation).await?;
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("applied", &self.shared.progress().applied).finish_non_exhaustive()
+    }
+}

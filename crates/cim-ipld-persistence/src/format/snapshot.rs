@@ -1,0 +1,27 @@
+use bincode::{Decode, Encode};
+
+use super::manifest::Manifest;
+use super::{decode, encode};
+use crate::Result;
+
+const VERSION: u8 = 1;
+
+/// A named copy of a manifest that holds everything up to its watermark.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SnapshotRecord {
+    pub(crate) name: String,
+    /// Unix milliseconds.
+    pub(crate) created_at_ms: i64,
+    pub(crate) documents: u64,
+    pub(crate) manifest: Manifest,
+}
+
+impl SnapshotRecord {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        encode(VERSION, self)
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        decode("a snapshot", VERSION, bytes)
+    }
+}

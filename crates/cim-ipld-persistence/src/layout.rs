@@ -1,0 +1,97 @@
+//! Where everything of an index stands in the store: the names of its five buckets and of the catalog's keys.
+
+use cim_ipld_backend::{Bucket, Key, KeyPrefix};
+use cim_ipld_index::SubIndex;
+
+use crate::{Error, ErrorKind, Result};
+
+/// The name of one of several indexes in a store; the default one has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct IndexName(Option<String>);
+
+impl IndexName {
+    /// Parses a name: 1 to 64 of the characters `A-Z a-z 0-9 - _`.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is anything else.
+    pub fn new(name: &str) -> Result<Self> {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(valid) {
+            let message = format!("{name:?} is not an index name: expected 1 to 64 of A-Z a-z 0-9 - _");
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        Ok(Self(Some(name.to_owned())))
+    }
+
+    /// Returns the name, or `None` for the default index.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+/// The buckets and catalog keys of one index.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) text: Bucket,
+    pub(crate) tag: Bucket,
+    pub(crate) content_type: Bucket,
+    pub(crate) metadata: Bucket,
+    pub(crate) catalog: Bucket,
+    /// Holds the keyset, or the mark of a plaintext index: the first object ever read.
+    pub(crate) root: Key,
+    pub(crate) manifest: Key,
+    pub(crate) journal: KeyPrefix,
+    pub(crate) snapshots: KeyPrefix,
+}
+
+impl Layout {
+    pub(crate) fn new(name: &IndexName) -> Result<Self> {
+        let full = |bucket: &str| match name.as_str() {
+            Some(name) => format!("{name}_{bucket}"),
+            None => bucket.to_owned(),
+        };
+        Ok(Self {
+            text: Bucket::objects(&full("text_index_v1"))?,
+            tag: Bucket::objects(&full("tag_index_v1"))?,
+            content_type: Bucket::objects(&full("type_index_v1"))?,
+            metadata: Bucket::objects(&full("metadata_cache_v1"))?,
+            catalog: Bucket::log(&full("catalog_v1"))?,
+            root: Key::new("keyset")?,
+            manifest: Key::new("manifest")?,
+            journal: KeyPrefix::below("journal")?,
+            snapshots: KeyPrefix::below("snapshot")?,
+        })
+    }
+
+    /// All five, the catalog last: an index whose catalog exists has the others.
+    pub(crate) fn buckets(&self) -> [&Bucket; 5] {
+        [&self.text, &self.tag, &self.content_type, &self.metadata, &self.catalog]
+    }
+
+    pub(crate) fn objects(&self, sub_index: SubIndex) -> &Bucket {
+        match sub_index {
+            SubIndex::Text => &self.text,
+            SubIndex::Tag => &self.tag,
+            SubIndex::Type => &self.content_type,
+            // What is none of the other three describes documents.
+            _ => &self.metadata,
+        }
+    }
+
+    /// The key of record `sequence` of writer `writer`: no other writer uses it.
+    pub(crate) fn record(writer: u64, sequence: u64) -> Result<Key> {
+        Ok(Key::new(&format!("journal.{writer:016x}.{sequence}"))?)
+    }
+
+    /// The sequence number in a journal key, or `None` when `key` is not one.
+    pub(crate) fn record_sequence(key: &Key) -> Option<u64> {
+        let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
+        u64::from_str_radix(writer, 16).ok()?;
+        sequence.parse().ok()
+    }
+
+    pub(crate) fn snapshot(hidden_name: &str) -> Result<Key> {
+        Ok(Key::new(&format!("snapshot.{hidden_name}"))?)
+    }
+}

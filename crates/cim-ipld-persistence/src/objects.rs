@@ -1,0 +1,162 @@
+//! The store as the engine sees it: sealed objects in, opened objects out, every outcome resolved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use cim_ipld_backend::{Backend, Bucket, Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
+use cim_ipld_envelope::{Envelope, ObjectContext, ObjectKind, SealOptions};
+
+use tokio::time::Instant;
+
+use crate::layout::Layout;
+use crate::{Error, ErrorKind, Result};
+
+/// Seals what goes out, opens what comes in. The context of every object is rebuilt here, never read from it.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) layout: Layout,
+    envelope: ArcSwap<Envelope>,
+    write_timeout: Duration,
+}
+
+impl Objects {
+    pub(crate) fn new(backend: Arc<dyn Backend>, layout: Layout, envelope: Envelope, write_timeout: Duration) -> Self {
+        Self { backend, layout, envelope: ArcSwap::from_pointee(envelope), write_timeout }
+    }
+
+    pub(crate) fn envelope(&self) -> Arc<Envelope> {
+        self.envelope.load_full()
+    }
+
+    pub(crate) fn replace_envelope(&self, envelope: Envelope) {
+        self.envelope.store(Arc::new(envelope));
+    }
+
+    pub(crate) fn seal(&self, address: &Address<'_>, plaintext: &[u8], options: &SealOptions) -> Result<Bytes> {
+        Ok(self.envelope.load().seal(&address.context(), plaintext, options)?)
+    }
+
+    pub(crate) fn open(&self, address: &Address<'_>, sealed: Bytes) -> Result<Bytes> {
+        Ok(self.envelope.load().open_bytes(&address.context(), sealed)?)
+    }
+
+    pub(crate) async fn read(&self, address: &Address<'_>) -> Result<Option<Entry>> {
+        Ok(self.backend.get(address.bucket, &address.key()?).await?)
+    }
+
+    /// Reads and opens an object that must be there.
+    pub(crate) async fn fetch(&self, address: &Address<'_>) -> Result<Bytes> {
+        let entry = self.read(address).await?.ok_or_else(|| address.lost())?;
+        self.open(address, entry.value)
+    }
+
+    /// Writes sealed bytes and resolves an unknown outcome by reading back, retrying what did not happen until the write
+    /// timeout. With a precondition other than `Any` a write that landed is recognised by its bytes: every sealed
+    /// object is salted afresh, so equal bytes are this very write.
+    pub(crate) async fn write(
+        &self,
+        bucket: &Bucket,
+        key: &Key,
+        sealed: Bytes,
+        precondition: Precondition,
+    ) -> Result<Revision> {
+        let deadline = Instant::now() + self.write_timeout;
+        let mut pause = Backoff::new();
+        let mut maybe_landed = false;
+        loop {
+            let error = match self.backend.put(bucket, key, sealed.clone(), precondition).await {
+                Ok(revision) => return Ok(revision),
+                Err(error) => error,
+            };
+            match error.kind() {
+                StoreErrorKind::OutcomeUnknown => maybe_landed = true,
+                StoreErrorKind::Unavailable | StoreErrorKind::Conflict => {}
+                _ if maybe_landed => return Err(unknown(key, error)),
+                _ => return Err(error.into()),
+            }
+            // A conflict may be with an earlier try of this same write whose acknowledgement was lost.
+            match self.backend.get(bucket, key).await {
+                Ok(Some(entry)) if entry.value == sealed => return Ok(entry.revision),
+                // It may have landed and been replaced since: only a write that was never in doubt has simply lost.
+                Ok(_) if error.kind() == StoreErrorKind::Conflict && !maybe_landed => return Err(error.into()),
+                Ok(_) if error.kind() == StoreErrorKind::Conflict => return Err(unknown(key, error)),
+                Ok(_) | Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(if maybe_landed { unknown(key, error) } else { error.into() });
+            }
+            pause.wait().await;
+        }
+    }
+
+    /// Removes objects; a failure leaves garbage, which costs room and nothing else, so it is only told in the log.
+    pub(crate) async fn discard(&self, bucket: &Bucket, keys: &[Key]) {
+        if keys.is_empty() {
+            return;
+        }
+        if let Err(error) = self.backend.delete(bucket, keys).await {
+            tracing::warn!(%bucket, objects = keys.len(), %error, "objects that nothing names could not be removed");
+        }
+    }
+}
+
+fn unknown(key: &Key, error: cim_ipld_backend::Error) -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, format!("whether {key} was written could not be learned")).with_source(error)
+}
+
+/// The kinds of objects that the envelope has no name for.
+pub(crate) mod kind {
+    use cim_ipld_envelope::ObjectKind;
+
+    /// Deletes of a segment.
+    pub(crate) const DELETES: ObjectKind = ObjectKind(0x10);
+    /// A part of a journal record that is too large for one object.
+    pub(crate) const JOURNAL_CHUNK: ObjectKind = ObjectKind(0x11);
+}
+
+/// Which object is meant: everything that its context is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Address<'a> {
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) kind: ObjectKind,
+    pub(crate) name: &'a str,
+    pub(crate) generation: u64,
+}
+
+impl Address<'_> {
+    pub(crate) fn key(&self) -> Result<Key> {
+        Ok(Key::new(self.name)?)
+    }
+
+    pub(crate) fn lost(&self) -> Error {
+        Error::new(ErrorKind::Lost, format!("{self} is gone from the store"))
+    }
+
+    fn context(&self) -> ObjectContext<'_> {
+        ObjectContext::new(self.bucket.name(), self.kind, self.name, self.generation)
+    }
+}
+
+impl std::fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "object {} of bucket {}", self.name, self.bucket)
+    }
+}
+
+/// Growing pauses between tries: 5 ms, doubling to one second.
+#[derive(Debug)]
+pub(crate) struct Backoff(Duration);
+
+impl Backoff {
+    pub(crate) fn new() -> Self {
+        Self(Duration::from_millis(5))
+    }
+
+    pub(crate) async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(1));
+    }
+}

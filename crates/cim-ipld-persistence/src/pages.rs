@@ -1,0 +1,108 @@
+//! Opened pages in memory, within a budget, each fetched once however many searches wait for it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cim_ipld_index::{Page, PageId, PageSource, Progress, SegmentId};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+use crate::objects::Objects;
+use crate::segments::SegmentHandle;
+use crate::{Error, ErrorKind, Result};
+
+type PageKey = (SegmentId, PageId);
+
+/// The pages of all segments of an index, the most useful of them resident.
+#[derive(Debug)]
+pub(crate) struct PageCache {
+    cache: Cache<PageKey, Page, ByBytes>,
+    parallel: usize,
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<PageKey, Page> for ByBytes {
+    fn weight(&self, _: &PageKey, page: &Page) -> u64 {
+        // What the cache keeps beside the page: the key and its own bookkeeping.
+        const OVERHEAD_BYTES: u64 = 128;
+        page.len() as u64 + OVERHEAD_BYTES
+    }
+}
+
+impl PageCache {
+    pub(crate) fn new(budget_bytes: usize, parallel: usize) -> Self {
+        const ABOUT_ONE_PAGE_BYTES: usize = 64 << 10;
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity((budget_bytes / ABOUT_ONE_PAGE_BYTES).max(16))
+            .weight_capacity(budget_bytes as u64)
+            .build()
+            .expect("both capacities are set");
+        let cache = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Self { cache, parallel: parallel.max(1) }
+    }
+
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    /// Runs a sans-I/O computation of the index core to its end: whatever pages it needs are fetched in parallel, then it
+    /// is asked again. Pages of one computation stay with it, so that a small cache cannot starve it.
+    pub(crate) async fn resolve<T>(
+        &self,
+        objects: &Objects,
+        segments: &HashMap<SegmentId, Arc<SegmentHandle>>,
+        mut computation: impl FnMut(&dyn PageSource) -> cim_ipld_index::Result<Progress<T>>,
+    ) -> Result<T> {
+        let mut pinned = Pinned { cache: &self.cache, pages: RefCell::default() };
+        loop {
+            let needed: BTreeSet<PageKey> = match computation(&pinned)? {
+                Progress::Ready(result) => return Ok(result),
+                Progress::Need(pages) => pages.into_iter().collect(),
+            };
+            if needed.iter().all(|key| pinned.pages.get_mut().contains_key(key)) {
+                let message = "a search asks for the pages that it was just given: its segment contradicts itself";
+                return Err(Error::new(ErrorKind::Damaged, message));
+            }
+            let fetched: Vec<(PageKey, Page)> = stream::iter(needed)
+                .map(|key| async move { Ok::<_, Error>((key, self.fetch(objects, segments, key).await?)) })
+                .buffer_unordered(self.parallel)
+                .try_collect()
+                .await?;
+            pinned.pages.get_mut().extend(fetched);
+        }
+    }
+
+    pub(crate) async fn fetch(
+        &self,
+        objects: &Objects,
+        segments: &HashMap<SegmentId, Arc<SegmentHandle>>,
+        key: PageKey,
+    ) -> Result<Page> {
+        let (segment, page) = key;
+        let handle = segments.get(&segment).ok_or_else(|| {
+            Error::new(ErrorKind::Damaged, "a page is asked for of a segment that the manifest does not name")
+        })?;
+        self.cache.get_or_insert_async(&key, objects.fetch_page(handle, page)).await
+    }
+}
+
+struct Pinned<'a> {
+    cache: &'a Cache<PageKey, Page, ByBytes>,
+    pages: RefCell<HashMap<PageKey, Page>>,
+}
+
+impl PageSource for Pinned<'_> {
+    fn page(&self, segment: SegmentId, page: PageId) -> Option<Page> {
+        let key = (segment, page);
+        if let Some(page) = self.pages.borrow().get(&key) {
+            return Some(page.clone());
+        }
+        let bytes = self.cache.get(&key)?;
+        self.pages.borrow_mut().insert(key, bytes.clone());
+        Some(bytes)
+    }
+}

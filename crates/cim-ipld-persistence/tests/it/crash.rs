@@ -1,0 +1,249 @@
+//! A life is lived again and again, each time with a crash at the next operation, and goes on afterwards: what was
+//! acknowledged is there, what was under way is wholly there or wholly absent, and nothing is damaged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cim_ipld_backend::Backend;
+use cim_ipld_backend_testkit::{CrashMoment, Crashing, Fault, FaultInjecting, OperationKind};
+use cim_ipld_envelope::EncryptionAlgorithm;
+use cim_ipld_persistence::{Engine, IndexName, Result};
+
+use crate::support::{by_hand, cid, create, document, encrypted, key, open, total, try_open};
+
+/// Number of each live document, and its version.
+type Model = BTreeMap<u32, u32>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Index(Vec<(u32, u32)>),
+    Delete(Vec<u32>),
+    Fold,
+    Merge,
+    Snapshot(&'static str),
+    Restore(&'static str),
+    Forget(&'static str),
+    Rotate(u8),
+}
+
+/// One step of each kind, and each after such steps as matter to it.
+fn life() -> Vec<Step> {
+    use Step::*;
+    let mut steps = vec![
+        Index(vec![(1, 0), (2, 0), (3, 0)]),
+        Index(vec![(2, 1)]),
+        Fold,
+        Index(vec![(4, 0), (1, 1)]),
+        Delete(vec![3]),
+        Snapshot("one"),
+        Index(vec![(5, 0), (4, 2)]),
+        Delete(vec![1, 2]),
+        Fold,
+        Restore("one"),
+        Index(vec![(6, 0)]),
+        Rotate(2),
+        Index(vec![(7, 0), (2, 3)]),
+        Fold,
+        Forget("one"),
+        Index(vec![(8, 0)]),
+    ];
+    // Enough small segments that they are merged, with deletes in them and in the journal.
+    for number in 10..18 {
+        steps.extend([Index(vec![(number, 0), (2, number)]), Fold]);
+    }
+    steps.extend([Delete(vec![10, 11]), Merge, Index(vec![(12, 5)]), Fold]);
+    steps
+}
+
+#[derive(Clone, Debug, Default)]
+struct World {
+    live: Model,
+    snapshots: BTreeMap<&'static str, Model>,
+    key: u8,
+}
+
+impl World {
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Index(documents) => self.live.extend(documents.iter().copied()),
+            Step::Delete(numbers) => self.live.retain(|number, _| !numbers.contains(number)),
+            Step::Fold | Step::Merge => {}
+            Step::Snapshot(name) => drop(self.snapshots.insert(name, self.live.clone())),
+            Step::Restore(name) => self.live = self.snapshots[name].clone(),
+            Step::Forget(name) => drop(self.snapshots.remove(name)),
+            Step::Rotate(byte) => self.key = *byte,
+        }
+    }
+}
+
+async fn live(engine: &Engine, step: &Step) -> Result<()> {
+    match step {
+        Step::Index(documents) => {
+            let documents: Vec<_> = documents.iter().map(|&(number, version)| document(number, version)).collect();
+            engine.index(&documents).await.map(drop)
+        }
+        Step::Delete(numbers) => engine.delete(&numbers.iter().copied().map(cid).collect::<Vec<_>>()).await.map(drop),
+        Step::Fold => engine.fold().await,
+        Step::Merge => engine.merge().await,
+        Step::Snapshot(name) => engine.create_snapshot(name).await.map(drop),
+        Step::Restore(name) => engine.restore_snapshot(name).await.map(drop),
+        Step::Forget(name) => engine.delete_snapshot(name).await,
+        Step::Rotate(byte) => engine.rotate_key(&key(*byte), EncryptionAlgorithm::ChaCha20Poly1305).await,
+    }
+}
+
+async fn observed(engine: &Engine) -> Model {
+    let numbers: Vec<u32> = (0..30).collect();
+    let cids: Vec<_> = numbers.iter().copied().map(cid).collect();
+    let documents = engine.documents(&cids).await.expect("read");
+    let mut model = Model::new();
+    for (number, found) in numbers.into_iter().zip(documents) {
+        let Some(found) = found else { continue };
+        let version = (0..30).find(|version| found == document(number, *version)).expect("a version that was written");
+        model.insert(number, version);
+    }
+    assert_eq!(total(engine, "shared").await, model.len() as u64, "search and documents disagree");
+    model
+}
+
+/// Lives on from `from` until the crash; returns the world as acknowledged and the step that was under way.
+async fn live_until_crash(engine: &Engine, backend: &Crashing, world: &mut World, steps: &[Step]) -> Option<usize> {
+    for (number, step) in steps.iter().enumerate() {
+        match live(engine, step).await {
+            Ok(()) => world.apply(step),
+            Err(error) => {
+                assert!(backend.has_crashed(), "{step:?}: {error:?}");
+                return Some(number);
+            }
+        }
+    }
+    None
+}
+
+/// Opens what the crash left, with the key before or after the step that was under way.
+async fn reopen(backend: &Arc<dyn Backend>, before: &World, after: &World) -> (Engine, u8) {
+    match try_open(backend, Some(key(before.key))).await {
+        Ok(engine) => (engine, before.key),
+        Err(error) if before.key == after.key => panic!("{error:?}"),
+        Err(_) => (try_open(backend, Some(key(after.key))).await.expect("opened with the new key"), after.key),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn persistence_survives_a_crash_at_every_step() {
+    let steps = life();
+    for moment in CrashMoment::ALL {
+        for operation in 0.. {
+            let crashing = Crashing::new();
+            let backend: Arc<dyn Backend> = Arc::new(crashing.clone());
+            let engine = create(&backend).await;
+            let mut world = World { key: 1, ..World::default() };
+            crashing.crash_at(crashing.operations() + operation, moment);
+            let struck = live_until_crash(&engine, &crashing, &mut world, &steps).await;
+            drop(engine);
+            let Some(struck) = struck else {
+                assert!(!crashing.has_crashed());
+                break;
+            };
+            let what = format!("crash at operation {operation}, {moment:?}, during {:?}", steps[struck]);
+
+            let left = crashing.reopen();
+            let backend: Arc<dyn Backend> = Arc::new(left.clone());
+            let mut after = world.clone();
+            after.apply(&steps[struck]);
+            let (engine, key) = reopen(&backend, &world, &after).await;
+            let found = observed(&engine).await;
+            assert!(found == world.live || found == after.live, "{what}: {found:?}\nbefore {world:?}\nafter {after:?}");
+            let report = engine.verify().await.expect("verified");
+            assert!(report.is_sound(), "{what}: {:?}", report.problems);
+
+            // Life goes on: the rest of it ends as it would have, whether or not the struck step happened.
+            let mut world = if found == after.live { after } else { world };
+            world.key = key;
+            world.snapshots = names(&engine, &world).await;
+            let rest: Vec<Step> =
+                steps[struck + 1..].iter().filter(|step| is_possible(step, &world)).cloned().collect();
+            assert_eq!(live_until_crash(&engine, &left, &mut world, &rest).await, None, "{what}");
+            assert_eq!(observed(&engine).await, world.live, "{what}");
+            assert!(engine.verify().await.expect("verified").is_sound(), "{what}");
+        }
+    }
+}
+
+/// The snapshots that the crash left, with what they hold.
+async fn names(engine: &Engine, world: &World) -> BTreeMap<&'static str, Model> {
+    let there = engine.snapshots().await.expect("listed");
+    let one = there.iter().any(|snapshot| snapshot.name == "one");
+    one.then(|| ("one", world.snapshots.get("one").unwrap_or(&world.live).clone())).into_iter().collect()
+}
+
+fn is_possible(step: &Step, world: &World) -> bool {
+    match step {
+        Step::Restore(name) | Step::Forget(name) => world.snapshots.contains_key(name),
+        _ => true,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn persistence_resolves_every_lost_acknowledgement() {
+    let steps = life();
+    for fault in [Fault::LostAfter, Fault::LostBefore, Fault::Fail(cim_ipld_backend::ErrorKind::Unavailable)] {
+        let (mut operation, mut struck) = (0, true);
+        while struck {
+            let faulty = FaultInjecting::new(cim_ipld_backend::MemoryBackend::new());
+            let backend: Arc<dyn Backend> = Arc::new(faulty.clone());
+            let engine = create(&backend).await;
+            let mut world = World { key: 1, ..World::default() };
+            let mut puts = 0;
+            let (hit, chosen) = (Arc::new(std::sync::atomic::AtomicBool::new(false)), fault);
+            let seen = Arc::clone(&hit);
+            faulty.when(move |operation_made| {
+                if operation_made.kind != OperationKind::Put {
+                    return None;
+                }
+                puts += 1;
+                (puts == operation + 1).then(|| {
+                    seen.store(true, std::sync::atomic::Ordering::Relaxed);
+                    chosen
+                })
+            });
+            for step in &steps {
+                live(&engine, step)
+                    .await
+                    .unwrap_or_else(|error| panic!("{step:?} with {fault:?} at put {operation}: {error:?}"));
+                world.apply(step);
+            }
+            assert_eq!(observed(&engine).await, world.live, "{fault:?} at put {operation}");
+            drop(engine);
+            let engine = try_open(&backend, Some(key(world.key))).await.expect("opened");
+            assert_eq!(observed(&engine).await, world.live, "{fault:?} at put {operation}, opened again");
+            struck = hit.load(std::sync::atomic::Ordering::Relaxed);
+            operation += 1;
+        }
+        assert!(operation > 20, "the life has that many puts");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn persistence_creates_an_index_wholly_or_not_at_all() {
+    for moment in CrashMoment::ALL {
+        for operation in 0.. {
+            let crashing = Crashing::new();
+            crashing.crash_at(operation, moment);
+            let backend: Arc<dyn Backend> = Arc::new(crashing.clone());
+            let created = Engine::create(backend, &IndexName::default(), encrypted(), by_hand()).await;
+            if created.is_ok() {
+                break;
+            }
+            // Creating again, with the same key, ends in an index that works.
+            let backend: Arc<dyn Backend> = Arc::new(crashing.reopen());
+            let engine = match Engine::create(Arc::clone(&backend), &IndexName::default(), encrypted(), by_hand()).await
+            {
+                Ok(engine) => engine,
+                Err(_) => open(&backend).await,
+            };
+            engine.index(&[document(1, 0)]).await.expect("indexed");
+            assert_eq!(total(&engine, "shared").await, 1);
+        }
+    }
+}

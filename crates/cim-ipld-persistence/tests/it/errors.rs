@@ -1,0 +1,198 @@
+//! Each thing that can be wrong with a store or a key has its own error, and opening changes nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, KeyedEntry, MemoryBackend, Precondition, Revision};
+use cim_ipld_index::{Query, SearchOptions};
+use cim_ipld_persistence::{Engine, ErrorKind, IndexName, Protection};
+use futures::StreamExt;
+
+use crate::support::{by_hand, create, document, documents, encrypted, key, memory, open, total, try_open};
+
+const BUCKETS: [&str; 5] = ["catalog_v1", "text_index_v1", "tag_index_v1", "type_index_v1", "metadata_cache_v1"];
+
+fn bucket(name: &str) -> Bucket {
+    if name.starts_with("catalog") { Bucket::log(name) } else { Bucket::objects(name) }.expect("a name")
+}
+
+async fn contents(backend: &Arc<dyn Backend>) -> Vec<(Bucket, KeyedEntry)> {
+    let mut contents = Vec::new();
+    for bucket in BUCKETS.map(bucket) {
+        let mut entries = backend.scan(&bucket, &KeyPrefix::all(), Revision::ZERO);
+        while let Some(entry) = entries.next().await {
+            contents.push((bucket.clone(), entry.expect("scanned")));
+        }
+    }
+    contents
+}
+
+#[tokio::test]
+async fn encryption_tells_every_wrong_key_apart() {
+    let sealed = memory();
+    drop(create(&sealed).await);
+    let plain = memory();
+    drop(
+        Engine::create(Arc::clone(&plain), &IndexName::default(), Protection::Plaintext, by_hand())
+            .await
+            .expect("created"),
+    );
+    let empty = memory();
+    let cases = [
+        (&sealed, Some(key(9)), ErrorKind::WrongKey),
+        (&sealed, None, ErrorKind::KeyRequired),
+        (&plain, Some(key(1)), ErrorKind::NotEncrypted),
+        (&empty, Some(key(1)), ErrorKind::NoIndex),
+        (&empty, None, ErrorKind::NoIndex),
+    ];
+    for (backend, key, expected) in cases {
+        let before = if Arc::ptr_eq(backend, &empty) { Vec::new() } else { contents(backend).await };
+        let error = try_open(backend, key).await.expect_err("refused");
+        assert_eq!(error.kind(), expected, "{error}");
+        assert!(!error.hint().is_empty());
+        if !Arc::ptr_eq(backend, &empty) {
+            assert_eq!(contents(backend).await, before, "{expected:?} changed the store");
+        }
+    }
+    let again = Engine::create(Arc::clone(&sealed), &IndexName::default(), encrypted(), by_hand()).await;
+    assert_eq!(again.expect_err("refused").kind(), ErrorKind::IndexExists);
+}
+
+/// A store with pages, deletes, a snapshot and a journal, and a query that needs every page it can.
+async fn furnished() -> MemoryBackend {
+    let memory = MemoryBackend::new();
+    let backend: Arc<dyn Backend> = Arc::new(memory.clone());
+    let engine = create(&backend).await;
+    engine.index(&documents(0..30)).await.expect("indexed");
+    engine.create_snapshot("one").await.expect("snapshot");
+    engine.index(&documents(20..40)).await.expect("indexed");
+    engine.fold().await.expect("folded");
+    engine.index(&[document(1, 1), document(50, 0)]).await.expect("indexed");
+    engine.index(&[document(2, 1)]).await.expect("indexed");
+    memory
+}
+
+/// Opens and uses everything: what is wrong must come out as an error somewhere, never as an answer.
+async fn use_all(backend: &Arc<dyn Backend>) -> Result<Vec<String>, cim_ipld_persistence::Error> {
+    let engine = try_open(backend, Some(key(1))).await?;
+    let mut problems: Vec<String> = engine.verify().await?.problems.iter().map(ToString::to_string).collect();
+    let query = Query::parse("shared").expect("a query").tag("tag0").content_type("text/plain");
+    if let Err(error) = engine.search(&query, &SearchOptions::default()).await {
+        problems.push(error.to_string());
+    }
+    Ok(problems)
+}
+
+#[tokio::test]
+async fn persistence_reports_every_planted_loss_and_every_flipped_bit() {
+    let whole: Arc<dyn Backend> = Arc::new(furnished().await);
+    assert_eq!(use_all(&whole).await.expect("sound"), Vec::<String>::new());
+    let objects = contents(&whole).await;
+    assert!(objects.len() > 20);
+    for (bucket, KeyedEntry { key, entry }) in objects {
+        for flip in [None, Some(entry.value.len() / 2), Some(entry.value.len() - 1), Some(9)] {
+            let spoiled = furnished_like(&whole).await;
+            match flip {
+                None => spoiled.delete(&bucket, std::slice::from_ref(&key)).await.expect("deleted"),
+                Some(at) => {
+                    let mut bytes = entry.value.to_vec();
+                    bytes[at] ^= 0x40;
+                    let value = Bytes::from(bytes);
+                    // In the journal's own place in the order, so that only the bit is wrong.
+                    replace(&spoiled, &bucket, &key, value).await;
+                }
+            }
+            let what = format!("{bucket}/{key} of {} bytes, {flip:?}", entry.value.len());
+            match use_all(&spoiled).await {
+                Ok(problems) if is_last_record(&whole, &key).await && flip.is_none() => {
+                    assert_eq!(problems, Vec::<String>::new(), "{what}: only its writer can know of the last record");
+                }
+                Ok(problems) => assert!(!problems.is_empty(), "{what} was answered around"),
+                Err(error) => assert!(
+                    matches!(
+                        error.kind(),
+                        ErrorKind::Damaged
+                            | ErrorKind::Lost
+                            | ErrorKind::NoIndex
+                            | ErrorKind::UnsupportedVersion
+                            | ErrorKind::NotEncrypted
+                            | ErrorKind::WrongKey
+                            | ErrorKind::KeyRotated
+                    ),
+                    "{what}: {error:?}"
+                ),
+            }
+        }
+    }
+}
+
+async fn is_last_record(backend: &Arc<dyn Backend>, key: &Key) -> bool {
+    let journal = KeyPrefix::below("journal").expect("a prefix");
+    let records: Vec<_> = backend.scan(&bucket("catalog_v1"), &journal, Revision::ZERO).collect().await;
+    records.last().is_some_and(|last| last.as_ref().expect("scanned").key == *key)
+}
+
+/// A copy of a store, entry by entry in the same order.
+async fn furnished_like(whole: &Arc<dyn Backend>) -> Arc<dyn Backend> {
+    copy_with(whole, |_, _, value| value).await
+}
+
+async fn replace(backend: &Arc<dyn Backend>, bucket: &Bucket, key: &Key, value: Bytes) {
+    backend.put(bucket, key, value, Precondition::Any).await.expect("put");
+}
+
+async fn copy_with(whole: &Arc<dyn Backend>, change: impl Fn(&Bucket, &Key, Bytes) -> Bytes) -> Arc<dyn Backend> {
+    let copy: Arc<dyn Backend> = memory();
+    for bucket in BUCKETS.map(bucket) {
+        copy.create(&bucket).await.expect("created");
+    }
+    for (bucket, KeyedEntry { key, entry }) in contents(whole).await {
+        let value = change(&bucket, &key, entry.value);
+        pad_to(&copy, &bucket, entry.revision).await;
+        let revision = copy.put(&bucket, &key, value, Precondition::Any).await.expect("put");
+        assert_eq!(revision, entry.revision);
+    }
+    copy
+}
+
+/// Uses revisions up that were trimmed in the original, so that the copy's order is the original's.
+async fn pad_to(backend: &Arc<dyn Backend>, bucket: &Bucket, revision: Revision) {
+    let padding = Key::new("padding").expect("a key");
+    loop {
+        let last = backend.put(bucket, &padding, Bytes::new(), Precondition::Any).await.expect("put");
+        backend.delete(bucket, std::slice::from_ref(&padding)).await.expect("deleted");
+        assert!(last < revision);
+        if last.number() + 1 == revision.number() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn persistence_refuses_an_older_root_served_again() {
+    let memory = MemoryBackend::new();
+    let backend: Arc<dyn Backend> = Arc::new(memory.clone());
+    let engine = create(&backend).await;
+    engine.index(&documents(0..3)).await.expect("indexed");
+    let catalog = bucket("catalog_v1");
+    let manifest = Key::new("manifest").expect("a key");
+    let old = backend.get(&catalog, &manifest).await.expect("read").expect("there");
+    engine.fold().await.expect("folded");
+    let served = backend.put(&catalog, &manifest, old.value, Precondition::Any).await.expect("put");
+    let error = engine.wait_for(served).await.expect_err("an older manifest");
+    assert_eq!(error.kind(), ErrorKind::Rollback, "{error}");
+    let error = engine.search(&Query::parse("shared").expect("a query"), &SearchOptions::default()).await;
+    assert_eq!(error.expect_err("the engine stopped").kind(), ErrorKind::Rollback);
+}
+
+#[tokio::test]
+async fn persistence_refuses_documents_over_the_limits_and_writes_none_of_the_batch() {
+    let backend = memory();
+    let engine = create(&backend).await;
+    let bad = document(2, 0).with_tag("x".repeat(100_000));
+    let error = engine.index(&[document(1, 0), bad]).await.expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert_eq!(total(&engine, "shared").await, 0);
+    engine.index(&[]).await.expect("nothing is indexed");
+    assert_eq!(total(&open(&backend).await, "shared").await, 0);
+}

@@ -1,0 +1,149 @@
+use std::sync::Arc;
+
+use cim_ipld_index::{Query, SearchOptions};
+use cim_ipld_persistence::{Engine, IndexName, Settings};
+
+use crate::support::{Store, cid, cids, create, document, documents, encrypted, key, memory, open, search, total};
+
+#[tokio::test]
+async fn persistence_survives_restarts_on_every_backend() {
+    for (name, store) in Store::all().await {
+        let backend = store.connect().await;
+        let engine = create(&backend).await;
+        engine.index(&documents(0..50)).await.expect("indexed");
+        engine.index(&[document(7, 1)]).await.expect("replaced");
+        engine.delete(&[cid(8)]).await.expect("deleted");
+        let before = answers(&engine).await;
+        assert_eq!(before[0].len(), 49, "{name}");
+        drop((engine, backend));
+
+        let backend = store.connect().await;
+        let engine = open(&backend).await;
+        assert_eq!(answers(&engine).await, before, "{name}: after replaying the journal");
+        engine.fold().await.expect("folded");
+        assert_eq!(answers(&engine).await, before, "{name}: after folding");
+        drop((engine, backend));
+
+        let backend = store.connect().await;
+        let engine = open(&backend).await;
+        assert_eq!(answers(&engine).await, before, "{name}: from segments");
+        let loaded = engine.load().await.expect("loaded");
+        assert_eq!(loaded.documents, 49, "{name}");
+        assert!(loaded.pages > 0, "{name}");
+        let report = engine.verify().await.expect("verified");
+        assert!(report.is_sound(), "{name}: {:?}", report.problems);
+        assert_eq!(report.documents, 49, "{name}");
+    }
+}
+
+async fn answers(engine: &Engine) -> Vec<Vec<cid::Cid>> {
+    let mut answers = Vec::new();
+    for query in ["shared", "version1", "number7 AND version1", "number8", "group1 group2", "title3", "somebody"] {
+        answers.push(cids(engine, query).await);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn persistence_replaces_and_deletes_across_folds() {
+    let backend = memory();
+    let engine = create(&backend).await;
+    for version in 0..4 {
+        engine.index(&(0..20).map(|number| document(number, version)).collect::<Vec<_>>()).await.expect("indexed");
+        if version % 2 == 0 {
+            engine.fold().await.expect("folded");
+        }
+        assert_eq!(total(&engine, "shared").await, 20);
+        assert_eq!(total(&engine, &format!("version{version}")).await, 20);
+        assert_eq!(total(&engine, &format!("version{}", version + 1)).await, 0);
+        if version > 0 {
+            assert_eq!(total(&engine, &format!("version{}", version - 1)).await, 0);
+        }
+    }
+    engine.delete(&(0..15).map(cid).collect::<Vec<_>>()).await.expect("deleted");
+    assert_eq!(total(&engine, "shared").await, 5);
+    engine.fold().await.expect("folded");
+    assert_eq!(total(&engine, "shared").await, 5);
+    drop(engine);
+    let engine = open(&backend).await;
+    assert_eq!(total(&engine, "shared").await, 5);
+    assert!(engine.verify().await.expect("verified").is_sound());
+}
+
+#[tokio::test]
+async fn persistence_returns_documents_as_they_were_indexed() {
+    let backend = memory();
+    let engine = create(&backend).await;
+    let long = "word ".repeat(600_000);
+    let documents = [document(1, 0), document(2, 3).with_text(long)];
+    engine.index(&documents).await.expect("a batch larger than any value of the store is one record still");
+    for _ in 0..2 {
+        let found = engine.documents(&[cid(2), cid(9), cid(1)]).await.expect("read");
+        assert_eq!(found[0].as_ref(), Some(&documents[1]));
+        assert_eq!(found[1], None);
+        assert_eq!(found[2].as_ref(), Some(&documents[0]));
+        engine.fold().await.expect("folded");
+    }
+    drop(engine);
+    let engine = open(&backend).await;
+    assert_eq!(engine.documents(&[cid(2)]).await.expect("read")[0].as_ref(), Some(&documents[1]));
+}
+
+#[tokio::test]
+async fn persistence_folds_and_merges_by_itself_within_its_budget() {
+    let backend = memory();
+    let mut settings = Settings::default();
+    settings.memtable_budget_bytes = 64 << 10;
+    settings.cache_budget_bytes = 1 << 20;
+    let engine = Engine::create(Arc::clone(&backend), &IndexName::default(), encrypted(), settings.clone())
+        .await
+        .expect("created");
+    for batch in 0..60 {
+        engine.index(&documents(batch * 50..(batch + 1) * 50)).await.expect("indexed");
+    }
+    let stats = engine.stats().await.expect("counted");
+    assert_eq!(stats.index.documents, 3000);
+    assert!(stats.segments > 0, "nothing was folded");
+    assert!(stats.memtable_bytes < 4 * settings.memtable_budget_bytes, "{} bytes", stats.memtable_bytes);
+    assert_eq!(total(&engine, "shared").await, 3000);
+    drop(engine);
+    let engine = Engine::open(backend, &IndexName::default(), Some(key(1)), settings).await.expect("opened");
+    assert_eq!(total(&engine, "shared").await, 3000);
+    assert!(engine.verify().await.expect("verified").is_sound());
+}
+
+#[tokio::test]
+async fn persistence_keeps_several_indexes_apart_in_one_store() {
+    let backend = memory();
+    let (first, second) = (IndexName::new("first").expect("a name"), IndexName::new("second").expect("a name"));
+    let settings = crate::support::by_hand;
+    let one = Engine::create(Arc::clone(&backend), &first, encrypted(), settings()).await.expect("created");
+    let two = Engine::create(Arc::clone(&backend), &second, encrypted(), settings()).await.expect("created");
+    one.index(&documents(0..3)).await.expect("indexed");
+    two.index(&documents(3..5)).await.expect("indexed");
+    assert_eq!((total(&one, "shared").await, total(&two, "shared").await), (3, 2));
+}
+
+#[tokio::test]
+async fn persistence_filters_by_tag_and_type() {
+    let backend = memory();
+    let engine = create(&backend).await;
+    engine.index(&documents(0..30)).await.expect("indexed");
+    for _ in 0..2 {
+        let query = Query::parse("shared").expect("a query").tag("tag0").content_type("text/plain");
+        let found = engine.search(&query, &SearchOptions::default().limit(100)).await.expect("found");
+        assert_eq!(found.total, 5, "numbers divisible by 2 and by 3 below 30");
+        assert!(found.hits.iter().all(|hit| hit.tags == ["tag0"]));
+        engine.fold().await.expect("folded");
+    }
+}
+
+#[tokio::test]
+async fn persistence_scores_alike_before_and_after_folding() {
+    let backend = memory();
+    let engine = create(&backend).await;
+    engine.index(&documents(0..40)).await.expect("indexed");
+    let before = search(&engine, "number7 group2 shared").await;
+    engine.fold().await.expect("folded");
+    assert_eq!(search(&engine, "number7 group2 shared").await, before);
+}

@@ -1,0 +1,10 @@
+//! The engine's life on every backend: what is acknowledged is there, in order, after restarts, crashes and faults.
+
+mod cost;
+mod crash;
+mod errors;
+mod lifecycle;
+mod rotation;
+mod several;
+mod snapshots;
+mod support;

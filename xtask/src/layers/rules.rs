@@ -1,0 +1,101 @@
+//! The arrows of the house. A change of docs/architecture.md, "Rooms and arrows", is a change of this file.
+
+/// One package: where it lives and which packages of this workspace it may use.
+pub(crate) struct Room {
+    pub(crate) folder: &'static str,
+    pub(crate) package: &'static str,
+    /// May be a normal or a build dependency.
+    pub(crate) uses: &'static [&'static str],
+    /// May be one too, but only as an optional dependency that a feature turns on.
+    pub(crate) by_feature: &'static [&'static str],
+    /// May be a dev-dependency, beside those above.
+    pub(crate) tests: &'static [&'static str],
+}
+
+const INDEX: &str = "cim-ipld-index";
+const ENVELOPE: &str = "cim-ipld-envelope";
+const BACKEND: &str = "cim-ipld-backend";
+const TESTKIT: &str = "cim-ipld-backend-testkit";
+const EMBEDDED: &str = "cim-ipld-embedded";
+const NATS: &str = "cim-ipld-nats";
+const PERSISTENCE: &str = "cim-ipld-persistence";
+const FACADE: &str = "cim-ipld";
+const CLI: &str = "cim-ipld-cli";
+const EXAMPLES: &str = "cim-ipld-examples";
+const BENCHES: &str = "cim-ipld-benches";
+
+/// A reader of the examples takes one crate or the facade, so they (and the benchmarks) may use every library.
+const LIBRARIES: &[&str] = &[INDEX, ENVELOPE, BACKEND, TESTKIT, EMBEDDED, NATS, PERSISTENCE, FACADE];
+
+/// Every package of the workspace; one that is not here is refused.
+pub(crate) const ROOMS: &[Room] = &[
+    Room { folder: "crates/cim-ipld-index", package: INDEX, uses: &[], by_feature: &[], tests: &[] },
+    Room { folder: "crates/cim-ipld-envelope", package: ENVELOPE, uses: &[], by_feature: &[], tests: &[] },
+    Room { folder: "crates/cim-ipld-backend", package: BACKEND, uses: &[], by_feature: &[], tests: &[TESTKIT] },
+    Room { folder: "crates/cim-ipld-backend-testkit", package: TESTKIT, uses: &[BACKEND], by_feature: &[], tests: &[] },
+    Room {
+        folder: "crates/cim-ipld-embedded",
+        package: EMBEDDED,
+        uses: &[BACKEND],
+        by_feature: &[],
+        tests: &[TESTKIT],
+    },
+    Room { folder: "crates/cim-ipld-nats", package: NATS, uses: &[BACKEND], by_feature: &[], tests: &[TESTKIT] },
+    Room {
+        folder: "crates/cim-ipld-persistence",
+        package: PERSISTENCE,
+        uses: &[INDEX, ENVELOPE, BACKEND],
+        by_feature: &[],
+        tests: &[TESTKIT, EMBEDDED, NATS],
+    },
+    Room {
+        folder: "crates/cim-ipld",
+        package: FACADE,
+        uses: &[PERSISTENCE],
+        by_feature: &[EMBEDDED, NATS],
+        tests: &[TESTKIT, EMBEDDED, NATS, BACKEND],
+    },
+    Room {
+        folder: "crates/cim-ipld-cli",
+        package: CLI,
+        uses: &[FACADE],
+        by_feature: &[],
+        tests: &[TESTKIT, EMBEDDED, NATS, BACKEND],
+    },
+    Room { folder: "examples", package: EXAMPLES, uses: LIBRARIES, by_feature: &[], tests: &[] },
+    Room { folder: "benches", package: BENCHES, uses: LIBRARIES, by_feature: &[], tests: &[] },
+    Room { folder: "xtask", package: "xtask", uses: &[], by_feature: &[], tests: &[] },
+];
+
+/// A foreign package that only a few of ours may touch.
+pub(crate) struct Fence {
+    pub(crate) around: &'static str,
+    pub(crate) reach: Reach,
+    pub(crate) why: &'static str,
+}
+
+pub(crate) enum Reach {
+    /// Only these may name it in their `Cargo.toml`; the second list only by a feature.
+    Named { by: &'static [&'static str], by_feature: &'static [&'static str] },
+    /// Only these may lead to it, over any number of normal and build dependencies.
+    Led { from: &'static [&'static str] },
+    /// These must not lead to it, over any number of normal and build dependencies.
+    NotLed { from: &'static [&'static str] },
+}
+
+pub(crate) const FENCES: &[Fence] = &[
+    Fence { around: "tokio", reach: Reach::NotLed { from: &[INDEX] }, why: "the index core is pure and synchronous" },
+    Fence {
+        around: "async-nats",
+        reach: Reach::Named { by: &[NATS], by_feature: &[FACADE] },
+        why: "one crate speaks to the server; the facade re-exports it under its feature",
+    },
+    Fence {
+        around: "async-nats",
+        reach: Reach::Led { from: &[NATS, FACADE, CLI, EXAMPLES, BENCHES] },
+        why: "the engine works over any backend",
+    },
+];
+
+/// Words that say nothing about what a package is for.
+pub(crate) const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "misc"];

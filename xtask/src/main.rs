@@ -1,0 +1,79 @@
+//! The project's own tasks: `cargo xtask <task>`.
+//!
+//! Each task is one module. The checks (`layers`, `tidy`) are functions from data to findings, so that their own tests
+//! can plant an offence and see it found; only the outermost function of each reads the real tree.
+
+mod layers;
+mod metadata;
+mod nats;
+mod setup;
+mod steps;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// What every task answers: nothing, or one sentence that says what failed.
+type Outcome = Result<(), String>;
+
+struct Task {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "setup",
+        about: "get nats-server and the Python of the independent reader into .tools",
+        run: setup::run,
+    },
+    Task { name: "test", about: "set up, then run every check and every test", run: steps::test },
+    Task { name: "ci", about: "the same on a clean checkout, which must still be clean at the end", run: steps::ci },
+    Task { name: "layers", about: "check who may depend on whom", run: layers::run },
+    Task { name: "tidy", about: "check the habits of the house (--shrink lowers the baseline)", run: tidy::run },
+    Task {
+        name: "nats",
+        about: "run a local nats-server with JetStream on 127.0.0.1:4222 until Ctrl-C",
+        run: nats::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = args.split_first() else {
+        eprint!("{}", usage());
+        return ExitCode::from(2);
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprint!("xtask: no task is called {name}\n\n{}", usage());
+        return ExitCode::from(2);
+    };
+    match (task.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("xtask {name}: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> String {
+    let mut text = String::from("usage: cargo xtask <task>\n\n");
+    for task in TASKS {
+        text.push_str(&format!("  {:<8}{}\n", task.name, task.about));
+    }
+    text
+}
+
+/// Refuses arguments for a task that takes none.
+fn no_arguments(args: &[String]) -> Outcome {
+    match args.first() {
+        None => Ok(()),
+        Some(arg) => Err(format!("takes no argument, got {arg}")),
+    }
+}

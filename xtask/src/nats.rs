@@ -1,0 +1,29 @@
+//! `cargo xtask nats`: a server for development.
+
+use std::process::Command;
+
+use crate::{Outcome, no_arguments, setup, workspace};
+
+/// Runs nats-server in the foreground; it keeps its data in `.tools/nats-data` from one start to the next.
+pub(crate) fn run(args: &[String]) -> Outcome {
+    no_arguments(args)?;
+    let server = setup::nats_server()?;
+    let store = workspace::tools().join("nats-data");
+    println!("nats://127.0.0.1:4222, data in {}, Ctrl-C stops it", store.display());
+    let mut command = Command::new(server);
+    command.args(["--addr", "127.0.0.1", "--port", "4222", "--jetstream", "--store_dir"]).arg(store);
+    become_command(command)
+}
+
+/// Ctrl-C must reach the server alone, so that it closes its store before anything here ends.
+#[cfg(unix)]
+fn become_command(mut command: Command) -> Outcome {
+    use std::os::unix::process::CommandExt;
+    let error = command.exec();
+    Err(format!("{}: {error}", workspace::shown(&command)))
+}
+
+#[cfg(not(unix))]
+fn become_command(mut command: Command) -> Outcome {
+    workspace::succeed(&mut command)
+}

@@ -1,0 +1,87 @@
+//! Links in Markdown that stay inside the project lead to something: a file, a folder, a heading.
+
+use super::{Finding, Tree};
+
+pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
+    for (path, text) in tree.texts.iter().filter(|(path, _)| path.ends_with(".md")) {
+        for (line, target) in links(text) {
+            if let Some(what) = broken(tree, path, &target) {
+                findings.push(Finding::new(path, line, what));
+            }
+        }
+    }
+}
+
+/// What is wrong with a link from the file `path` to `target`, if anything.
+fn broken(tree: &Tree, path: &str, target: &str) -> Option<String> {
+    if target.contains("://") || target.starts_with("mailto:") {
+        return None;
+    }
+    let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let Some(file) = resolve(path, file) else { return Some(format!("{target} leads out of the project")) };
+    if !tree.paths.contains(&file) && !tree.has_folder(&file) && !file.is_empty() {
+        return Some(format!("{target} leads nowhere"));
+    }
+    let text = tree.texts.get(&file).filter(|_| file.ends_with(".md") && !anchor.is_empty())?;
+    let known = headings(text).any(|heading| slug(heading) == anchor);
+    (!known).then(|| format!("{target}: {file} has no such heading"))
+}
+
+/// The path that `target` means in the file `from`; an empty target is that file itself.
+fn resolve(from: &str, target: &str) -> Option<String> {
+    if target.is_empty() {
+        return Some(from.to_owned());
+    }
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in target.trim_end_matches('/').split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// Line and target of every `[text](target)` and `[name]: target` outside code.
+fn links(text: &str) -> Vec<(usize, String)> {
+    let mut links = Vec::new();
+    for (number, line) in prose(text) {
+        let line = without_code(line);
+        for (at, _) in line.match_indices("](") {
+            let target = line[at + 2..].split([')', ' ']).next().unwrap_or_default();
+            links.push((number, target.trim_matches(['<', '>']).to_owned()));
+        }
+        let definition = line.strip_prefix('[').and_then(|rest| rest.split_once("]: "));
+        if let Some((_, target)) = definition {
+            links.push((number, target.split(' ').next().unwrap_or_default().trim_matches(['<', '>']).to_owned()));
+        }
+    }
+    links
+}
+
+fn headings(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).filter(|(_, line)| line.starts_with('#')).map(|(_, line)| line.trim_start_matches('#').trim())
+}
+
+/// The lines outside fenced code, numbered from 1.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut fenced = false;
+    (1..).zip(text.lines()).filter(move |(_, line)| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    })
+}
+
+/// The line with what stands between backticks left out.
+fn without_code(line: &str) -> String {
+    line.split('`').step_by(2).collect()
+}
+
+/// The anchor that a heading gets: lower case, words joined by hyphens, other signs dropped.
+fn slug(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}

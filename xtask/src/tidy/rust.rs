@@ -1,0 +1,227 @@
+//! Rules for Rust: what must not be left in code or comments. Also the reader of Rust that the other rules use.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, Tree};
+
+/// A Rust file taken apart: the same lines twice, once with only the code (strings blanked), once with only the comments.
+#[derive(Default)]
+pub(super) struct Source {
+    pub(super) code: Vec<String>,
+    pub(super) comments: Vec<String>,
+}
+
+/// Calls that stand for work not done, and what to say of them.
+const UNFINISHED: &[(&str, &str)] =
+    &[("dbg!", "a debugging print"), ("todo!", "work not done"), ("unimplemented!", "work not done")];
+
+/// A library whose code is tests: there a broken expectation is a panic, and that is its answer.
+const TEST_LIBRARY: &str = "crates/cim-ipld-backend-testkit/";
+
+pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
+    let test_files = test_files(tree);
+    for (path, source) in &tree.sources {
+        let is_test = path.starts_with(TEST_LIBRARY) || test_files.contains(path);
+        let is_library = path.starts_with("crates/") && path.contains("/src/") && !is_test;
+        let test_lines = test_lines(&source.code);
+        for (index, (code, comment)) in source.code.iter().zip(&source.comments).enumerate() {
+            let mut find = |what: String| findings.push(Finding::new(path, index + 1, what));
+            for (call, why) in UNFINISHED {
+                if has_word(code, call) {
+                    find(format!("{call}: {why}"));
+                }
+            }
+            for mark in ["FIXME", "TODO"] {
+                if has_word(comment, mark) {
+                    find(format!("{mark}: do it, or write it down where it will be found"));
+                }
+            }
+            if code.contains("#[ignore") {
+                find("#[ignore]: a test runs or goes".into());
+            }
+            if comment.split_once("```").is_some_and(|(_, info)| info.split(',').any(|word| word.trim() == "ignore")) {
+                find("an example that nothing compiles".into());
+            }
+            if is_library && !test_lines.contains(&index) && code.contains(".unwrap()") {
+                find(".unwrap() in a library: return the error, or expect() with the invariant".into());
+            }
+        }
+    }
+}
+
+/// Whether `word` stands in `line` and is not part of a longer name.
+fn has_word(line: &str, word: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (line[..at].chars().next_back(), line[at + word.len()..].chars().next());
+        !before.is_some_and(is_name) && !after.is_some_and(is_name)
+    })
+}
+
+/// Files that a `#[cfg(test)] mod name;` elsewhere declares.
+fn test_files(tree: &Tree) -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    for (path, source) in &tree.sources {
+        let stem = path.strip_suffix(".rs").unwrap_or(path);
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let own =
+            if stem.ends_with("/lib") || stem.ends_with("/main") || stem.ends_with("/mod") { folder } else { stem };
+        for line in test_lines(&source.code) {
+            let words: Vec<&str> = source.code[line].split_whitespace().collect();
+            if let Some(name) = words.iter().position(|word| *word == "mod").and_then(|at| words.get(at + 1)) {
+                let name = name.trim_end_matches(';');
+                files.insert(format!("{own}/{name}.rs"));
+                files.insert(format!("{own}/{name}/mod.rs"));
+                let inside = format!("{own}/{name}/");
+                files.extend(tree.sources.keys().filter(|path| path.starts_with(&inside)).cloned());
+            }
+        }
+    }
+    files
+}
+
+/// Indices of the lines of every item under `#[cfg(test)]`.
+fn test_lines(code: &[String]) -> BTreeSet<usize> {
+    let mut lines = BTreeSet::new();
+    for (start, line) in code.iter().enumerate() {
+        let Some(at) = ["#[cfg(test)]", "#[cfg(all(test"].iter().find_map(|cfg| line.find(cfg)) else { continue };
+        let mut depth = 0usize;
+        let mut end = code.len() - 1;
+        'item: for (index, line) in code.iter().enumerate().skip(start) {
+            for c in line.chars().skip(if index == start { at } else { 0 }) {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                if depth == 0 && matches!(c, '}' | ';') {
+                    end = index;
+                    break 'item;
+                }
+            }
+        }
+        lines.extend(start..=end);
+    }
+    lines
+}
+
+impl Source {
+    pub(super) fn parse(text: &str) -> Self {
+        let mut reader = Reader { rest: text, source: Self::default(), code: String::new(), comment: String::new() };
+        while !reader.rest.is_empty() {
+            reader.step();
+        }
+        reader.end_line();
+        reader.source
+    }
+}
+
+/// Walks over a file and sorts its characters into code and comments.
+struct Reader<'a> {
+    rest: &'a str,
+    source: Source,
+    code: String,
+    comment: String,
+}
+
+impl Reader<'_> {
+    fn step(&mut self) {
+        let after_name = self.code.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+        if self.rest.starts_with("//") {
+            let end = self.rest.find('\n').unwrap_or(self.rest.len());
+            self.comment.push_str(&self.rest[..end]);
+            self.rest = &self.rest[end..];
+        } else if self.rest.starts_with("/*") {
+            let end = block_comment_end(self.rest);
+            self.take(end, |reader, c| reader.comment.push(c));
+        } else if let Some(end) = raw_string_end(self.rest).filter(|_| !after_name) {
+            self.blank(end);
+        } else if self.rest.starts_with('"') {
+            self.blank(quoted_end(self.rest, '"'));
+        } else if is_char_literal(self.rest) {
+            self.blank(quoted_end(self.rest, '\''));
+        } else {
+            let first = self.rest.chars().next().map_or(0, char::len_utf8);
+            self.take(first, |reader, c| reader.code.push(c));
+        }
+    }
+
+    /// Takes a literal: its quotes stay, what is between them does not.
+    fn blank(&mut self, end: usize) {
+        self.code.push('"');
+        self.take(end, |_, _| {});
+        self.code.push('"');
+    }
+
+    fn take(&mut self, end: usize, mut keep: impl FnMut(&mut Self, char)) {
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        for c in taken.chars() {
+            if c == '\n' { self.end_line() } else { keep(self, c) }
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.source.code.push(std::mem::take(&mut self.code));
+        self.source.comments.push(std::mem::take(&mut self.comment));
+    }
+}
+
+/// Where a block comment ends; they nest.
+fn block_comment_end(text: &str) -> usize {
+    let mut depth = 0usize;
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        if rest.starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if rest.starts_with("*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    text.len()
+}
+
+/// Where a raw string (`r"…"`, `br#"…"#`, `cr"…"`) at the start of `text` ends.
+fn raw_string_end(text: &str) -> Option<usize> {
+    let prefix = ["r", "br", "cr"]
+        .into_iter()
+        .find(|prefix| text.strip_prefix(prefix).is_some_and(|rest| rest.trim_start_matches('#').starts_with('"')))?;
+    let hashes = text[prefix.len()..].chars().take_while(|c| *c == '#').count();
+    let open = prefix.len() + hashes + 1;
+    let close = format!("\"{}", "#".repeat(hashes));
+    Some(text[open..].find(&close).map_or(text.len(), |at| open + at + close.len()))
+}
+
+/// Where a quoted literal at the start of `text` ends.
+fn quoted_end(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if escaped {
+            escaped = false;
+        } else if c == '\\' {
+            escaped = true;
+        } else if c == quote {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
+/// Tells `'a'` and `'\n'` from the lifetime `'a`.
+fn is_char_literal(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next() == Some('\'')
+        && match (chars.next(), chars.next()) {
+            (Some('\\'), _) => true,
+            (Some(_), third) => third == Some('\''),
+            _ => false,
+        }
+}
