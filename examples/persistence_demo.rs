@@ -17,21 +17,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use cim_ipld::index::Document;
 use cim_ipld::nats::async_nats;
 use cim_ipld::{
     ContentEncryption, ContentIndex, DocumentMetadata, EncryptedCidWrapper, EncryptionAlgorithm, EncryptionKey,
     ErrorKind, IndexName, IndexPersistence, IndexPersistenceBuilder, SearchQuery,
 };
-use cim_ipld_examples::{Tree, TreeCounts, files_below};
+use cim_ipld_examples::{Questions, SEARCHED_BYTES, Tree, TreeCounts, files_below};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
 /// A batch is one atomic write; these bounds keep it from growing with the input.
 const BATCH_DOCUMENTS: usize = 256;
 const BATCH_BYTES: u64 = 4 << 20;
-/// Shorter words could stand in random bytes by chance.
-const SEARCHED_BYTES: usize = 8;
 
 #[derive(Parser)]
 struct Args {
@@ -356,42 +353,6 @@ impl Answer {
             answers.push(Self::to(question, index).await?);
         }
         Ok(answers)
-    }
-}
-
-/// Questions that the input itself answers: words of documents number 1, 2, 4, 8 and so on, and a tag.
-#[derive(Default)]
-struct Questions {
-    words: Vec<String>,
-    pairs: Vec<String>,
-    tag: Option<String>,
-}
-
-impl Questions {
-    fn consider(&mut self, document: &Document, number: u64) {
-        if self.tag.is_none() {
-            self.tag = document.tags.last().cloned();
-        }
-        if !number.is_power_of_two() {
-            return;
-        }
-        let is_plain = |word: &&str| word.len() >= SEARCHED_BYTES && word.chars().all(char::is_lowercase);
-        let mut words: Vec<&str> =
-            document.text.as_deref().unwrap_or_default().split_whitespace().filter(is_plain).collect();
-        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-        words.dedup();
-        if let [first, second, ..] = words[..] {
-            self.words.push(first.to_owned());
-            self.pairs.push(format!("{first} AND {second}"));
-        }
-    }
-
-    fn into_queries(self) -> Result<Vec<SearchQuery>> {
-        ensure!(!self.words.is_empty(), "the input has no words to ask for");
-        let texts = std::iter::once(self.words.join(" ")).chain(self.pairs);
-        let texts = texts.map(|text| SearchQuery { text: Some(text), ..SearchQuery::default() });
-        let tag = self.tag.map(|tag| SearchQuery { tags: vec![tag], ..SearchQuery::default() });
-        Ok(texts.chain(tag).collect())
     }
 }
 

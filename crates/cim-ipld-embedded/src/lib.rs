@@ -38,3 +38,7 @@ mod writer;
 
 pub use backend::{EmbeddedBackend, EmbeddedSettings};
 pub use folder::FORMAT_VERSION;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

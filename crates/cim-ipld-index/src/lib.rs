@@ -68,3 +68,7 @@ pub use search::MAX_REACH;
 pub use segment::{Segment, SegmentSummary, build_segment};
 pub use snapshot::{Hit, Location, SearchOptions, SearchResults, Snapshot, Snippet, SnippetOptions, Statistics};
 pub use verify::{Verification, VerifyReport};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

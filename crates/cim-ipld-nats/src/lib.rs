@@ -24,3 +24,7 @@ mod follow;
 pub use async_nats;
 pub use backend::{NatsBackend, NatsSettings};
 pub use encryption::NatsEncryption;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
