@@ -5,10 +5,11 @@ use crate::keyset::{Root, decode_root, encode_plaintext_root};
 use crate::object::{Body, Decoded, Fields, HEADER_PREFIX_BYTES, ParsedObject, decode_body, plan_body};
 use crate::primitives::aead::TAG_BYTES;
 use crate::primitives::hash::{Hash, sha256};
+use crate::seal_buffer::Growing;
 use crate::sealing::{Commitment, Mismatch, Place, SALT_BYTES};
 use crate::{
     DataKeyId, Error, ErrorKind, HEADER_BYTES, IndexId, KeySource, Keyset, MAX_OBJECT_BYTES, ObjectContext,
-    ObjectHeader, Padding, Result, SealOptions, random,
+    ObjectHeader, Padding, Result, SealBuffer, SealOptions, random,
 };
 
 /// Seals and opens the objects of one store, encrypted or plaintext.
@@ -148,7 +149,7 @@ impl Envelope {
     ///
     /// [`Limit`](ErrorKind::Limit) when content or names are too large.
     pub fn seal_in_place(&self, context: &ObjectContext<'_>, buffer: SealBuffer) -> Result<Bytes> {
-        let SealBuffer(mut object) = buffer;
+        let mut object = buffer.into_object();
         let content_bytes = object.len() - HEADER_BYTES;
         if content_bytes > MAX_OBJECT_BYTES {
             return Err(Error::limit(format!("an object's content of {content_bytes} bytes is over the limit")));
@@ -321,79 +322,6 @@ impl Envelope {
                 Err(Error::new(ErrorKind::NotEncrypted, "a plaintext object stands in an encrypted store"))
             }
         }
-    }
-}
-
-/// Content to be sealed where it stands: bytes appended here have room for the header before them and the tag after.
-///
-/// ```
-/// use cim_ipld_envelope::{Envelope, IndexId, ObjectContext, ObjectKind, SealBuffer};
-///
-/// let mut buffer = SealBuffer::with_capacity(4);
-/// buffer.extend_from_slice(b"page");
-/// let envelope = Envelope::plaintext(IndexId::random());
-/// let context = ObjectContext::new("text_index_v1", ObjectKind::PAGE, "a1", 0);
-/// let object = envelope.seal_in_place(&context, buffer)?;
-/// assert_eq!(envelope.open(&context, &object)?, "page");
-/// # Ok::<(), cim_ipld_envelope::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct SealBuffer(BytesMut);
-
-impl SealBuffer {
-    /// Makes a buffer for `bytes` bytes of content; it grows when there is more.
-    #[must_use]
-    pub fn with_capacity(bytes: usize) -> Self {
-        let mut object = BytesMut::with_capacity(HEADER_BYTES + bytes + TAG_BYTES);
-        object.resize(HEADER_BYTES, 0);
-        Self(object)
-    }
-
-    /// Appends content.
-    pub fn extend_from_slice(&mut self, content: &[u8]) {
-        self.0.extend_from_slice(content);
-    }
-
-    /// Returns the content so far, to be changed in place.
-    pub fn content_mut(&mut self) -> &mut [u8] {
-        &mut self.0[HEADER_BYTES..]
-    }
-}
-
-impl std::io::Write for SealBuffer {
-    fn write(&mut self, content: &[u8]) -> std::io::Result<usize> {
-        self.extend_from_slice(content);
-        Ok(content.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A byte buffer that takes a tag at its end.
-trait Growing {
-    fn bytes(&mut self) -> &mut [u8];
-    fn append(&mut self, tail: &[u8]);
-}
-
-impl Growing for Vec<u8> {
-    fn bytes(&mut self) -> &mut [u8] {
-        self
-    }
-
-    fn append(&mut self, tail: &[u8]) {
-        self.extend_from_slice(tail);
-    }
-}
-
-impl Growing for BytesMut {
-    fn bytes(&mut self) -> &mut [u8] {
-        self
-    }
-
-    fn append(&mut self, tail: &[u8]) {
-        self.extend_from_slice(tail);
     }
 }
 

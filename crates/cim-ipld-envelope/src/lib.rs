@@ -48,6 +48,7 @@ mod passphrase;
 mod primitives;
 mod provider;
 mod random;
+mod seal_buffer;
 mod sealing;
 mod secret;
 #[cfg(test)]
@@ -56,7 +57,7 @@ mod wrapper;
 
 pub use algorithm::EncryptionAlgorithm;
 pub use content::{ContentEncryption, ContentKey, EncryptedData};
-pub use envelope::{Envelope, SealBuffer};
+pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{DataKeyId, IndexId, SlotId};
 pub use key::EncryptionKey;
@@ -73,6 +74,7 @@ pub use object::{
 pub use passphrase::{Argon2Profile, Passphrase};
 pub use provider::{KeyProvider, KeySource, ProviderError};
 pub use random::random;
+pub use seal_buffer::SealBuffer;
 pub use wrapper::{CidNames, EncryptedCidWrapper, HiddenCidWrapper};
 pub use zeroize::Zeroizing;
 

@@ -10,6 +10,11 @@ pub(crate) const INDEX: IndexId = IndexId::from_bytes([7; 16]);
 pub(crate) const PAGE: ObjectContext<'static> =
     ObjectContext::new("text_index_v1", ObjectKind::PAGE, "k5yxiyvqcnb3k7on6xdc64bjhbvgg4dd", 3);
 
+/// Content that compresses, of any size.
+pub(crate) fn content(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| (at / 7 % 251) as u8).collect()
+}
+
 /// A different key for each number.
 pub(crate) fn key(number: u8) -> EncryptionKey {
     EncryptionKey::from_bytes(EncryptionAlgorithm::AES256GCM, [number; 32])

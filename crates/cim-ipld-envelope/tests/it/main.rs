@@ -1,6 +1,7 @@
 //! What the crate promises, one module per area.
 
 mod allocation;
+mod body;
 mod content;
 mod envelope;
 mod fixture;

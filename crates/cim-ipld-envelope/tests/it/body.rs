@@ -1,0 +1,110 @@
+//! What stands inside the seal: compression, padding, and the bounds of both.
+
+use cim_ipld_envelope::{
+    Compression, EncryptionAlgorithm, Envelope, ErrorKind, HEADER_BYTES, MAX_OBJECT_BYTES, OVERHEAD_BYTES,
+    ObjectContext, ObjectHeader, Padding, SealOptions,
+};
+
+use crate::fixture::{INDEX, PAGE, content, envelope, every_envelope};
+
+#[tokio::test]
+async fn encryption_bounds_content() {
+    for envelope in every_envelope().await {
+        let options = SealOptions::default().compressed(Compression::default());
+        let object = envelope.seal(&PAGE, &[0; 100_000], &options).unwrap();
+        assert!(object.len() < 1000);
+        let bounded = envelope.clone().with_content_limit(99_999);
+        assert_eq!(bounded.open(&PAGE, &object).unwrap_err().kind(), ErrorKind::Limit);
+        assert_eq!(envelope.with_content_limit(100_000).open(&PAGE, &object).unwrap().len(), 100_000);
+    }
+    let envelope = Envelope::plaintext(INDEX);
+    let oversized = vec![0; MAX_OBJECT_BYTES + 1];
+    let sealed = envelope.seal(&PAGE, &oversized, &SealOptions::default());
+    assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
+    let long = "n".repeat(65_536);
+    let sealed = envelope.seal(&ObjectContext { name: &long, ..PAGE }, b"", &SealOptions::default());
+    assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
+}
+
+/// A frame that promises more than it can hold is refused before the memory is asked for.
+#[test]
+fn encryption_refuses_decompression_bombs() {
+    let envelope = Envelope::plaintext(INDEX);
+    let bomb = |length: u32, frame: &[u8]| {
+        let body = [&length.to_le_bytes(), frame].concat();
+        let object = forge_plaintext_object(&body, 1);
+        envelope.open(&PAGE, &object).unwrap_err().kind()
+    };
+    assert_eq!(bomb(u32::MAX, &[0; 8]), ErrorKind::Limit);
+    assert_eq!(bomb(60 << 20, &[0; 8]), ErrorKind::Damaged);
+    let frame = zstd::bulk::compress(&[0; 5000], 1).unwrap();
+    assert_eq!(bomb(4999, &frame), ErrorKind::Damaged, "more than promised");
+    assert_eq!(bomb(5001, &frame), ErrorKind::Damaged, "less than promised");
+    let object = forge_plaintext_object(&[&5000u32.to_le_bytes(), &frame[..]].concat(), 1);
+    assert_eq!(envelope.open(&PAGE, &object).unwrap(), vec![0; 5000]);
+}
+
+#[test]
+fn encryption_refuses_malformed_padding() {
+    let envelope = Envelope::plaintext(INDEX);
+    for body in [&b""[..], &[0; 20], b"content", b"content\x80\x01", b"content\x81"] {
+        let object = forge_plaintext_object(body, 2);
+        assert_eq!(envelope.open(&PAGE, &object).unwrap_err().kind(), ErrorKind::Damaged, "{body:?}");
+    }
+    assert_eq!(envelope.open(&PAGE, &forge_plaintext_object(b"content\x80\0\0", 2)).unwrap(), "content");
+    assert_eq!(envelope.open(&PAGE, &forge_plaintext_object(b"content\x80", 2)).unwrap(), "content");
+}
+
+/// Builds a plaintext object with any body, from the format alone.
+fn forge_plaintext_object(body: &[u8], flags: u8) -> Vec<u8> {
+    use ring::digest::{SHA256, digest};
+
+    let mut context = b"cim/v1/object\x01\x00".to_vec();
+    context.extend_from_slice(&[flags, PAGE.kind.0]);
+    context.extend_from_slice(&[0; 8]);
+    context.extend_from_slice(INDEX.as_bytes());
+    context.extend_from_slice(&PAGE.generation.to_le_bytes());
+    for text in [PAGE.bucket, PAGE.name] {
+        context.extend_from_slice(&(text.len() as u16).to_le_bytes());
+        context.extend_from_slice(text.as_bytes());
+    }
+    let context = digest(&SHA256, &context);
+    let authenticated = [b"cim/v1/plaintext", context.as_ref(), body].concat();
+
+    let mut object = b"CIMO\x01\x00".to_vec();
+    object.extend_from_slice(&[flags, PAGE.kind.0]);
+    object.extend_from_slice(&[0; 32]);
+    object.extend_from_slice(digest(&SHA256, &authenticated).as_ref());
+    assert_eq!(object.len(), HEADER_BYTES);
+    object.extend_from_slice(body);
+    object
+}
+
+#[tokio::test]
+async fn encryption_padding_hides_sizes() {
+    let envelope = envelope(EncryptionAlgorithm::AES256GCM).await;
+    let sealed_bytes = |bytes: usize, padding: Padding| {
+        envelope.seal(&PAGE, &content(bytes), &SealOptions::default().padded(padding)).unwrap().len()
+    };
+    let kib = Padding::Multiple(1024.try_into().unwrap());
+    assert_eq!(sealed_bytes(0, kib), 1024 + OVERHEAD_BYTES);
+    assert_eq!(sealed_bytes(1023, kib), 1024 + OVERHEAD_BYTES);
+    assert_eq!(sealed_bytes(1024, kib), 2048 + OVERHEAD_BYTES);
+    assert_eq!(sealed_bytes(60_001, Padding::Padme), sealed_bytes(60_500, Padding::Padme));
+    assert_ne!(sealed_bytes(60_001, Padding::None), sealed_bytes(60_500, Padding::None));
+}
+
+/// Content that does not get smaller is stored as it is.
+#[tokio::test]
+async fn encryption_compresses_only_what_shrinks() {
+    let envelope = envelope(EncryptionAlgorithm::AES256GCM).await;
+    let options = SealOptions::default().compressed(Compression { level: 3, min_bytes: 100 });
+    let is_compressed = |content: &[u8]| {
+        let object = envelope.seal(&PAGE, content, &options).unwrap();
+        assert!(object.len() <= content.len() + OVERHEAD_BYTES);
+        ObjectHeader::parse(&object).unwrap().is_compressed()
+    };
+    assert!(is_compressed(&[0; 100]));
+    assert!(!is_compressed(&[0; 99]), "below the size to try");
+    assert!(!is_compressed(&cim_ipld_envelope::random::<4096>()), "random bytes");
+}
