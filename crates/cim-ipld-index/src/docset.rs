@@ -127,6 +127,10 @@ impl BitSet {
         Self { words, len }
     }
 
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
     pub(crate) fn words(&self) -> &[u64] {
         &self.words
     }

@@ -16,6 +16,8 @@ pub const MAX_TAG_BYTES: usize = 512;
 pub const MAX_ATTRIBUTES: usize = 256;
 /// The longest attribute name, in bytes.
 pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
+/// The longest attribute that is a keyword, in bytes.
+pub const MAX_KEYWORD_BYTES: usize = 1024;
 /// The largest encoded document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
 
@@ -43,15 +45,15 @@ pub enum DocumentKind {
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Value {
-    /// Words to read.
+    /// Words to search.
     Text(String),
-    /// An exact name.
+    /// An exact name, found as it is written.
     Keyword(String),
-    /// A whole number.
+    /// A whole number, for ranges and sorting.
     Integer(i64),
-    /// A number; any bit pattern is kept as it is.
+    /// A number, for ranges and sorting. Any bit pattern is kept as it is; what is not a number is not indexed.
     Float(f64),
-    /// A point in time.
+    /// A point in time, for ranges and sorting.
     Date(Timestamp),
 }
 
@@ -93,7 +95,7 @@ pub struct Document {
     pub text: Option<String>,
     /// The kind of content.
     pub kind: DocumentKind,
-    /// Anything else: returned as it came.
+    /// Fields of your own: any document may bring new ones, each indexed by the type of its value.
     pub attributes: BTreeMap<String, Value>,
 }
 
@@ -217,8 +219,11 @@ impl Document {
             let count = self.attributes.len();
             return Err(Error::invalid_document(format!("{count} attributes; the limit is {MAX_ATTRIBUTES}")));
         }
-        for name in self.attributes.keys() {
+        for (name, value) in &self.attributes {
             limit("an attribute name", name.len(), MAX_ATTRIBUTE_NAME_BYTES)?;
+            if let Value::Keyword(keyword) = value {
+                limit("a keyword", keyword.len(), MAX_KEYWORD_BYTES)?;
+            }
         }
         limit("the document", self.text_bytes(), MAX_DOCUMENT_BYTES)
     }

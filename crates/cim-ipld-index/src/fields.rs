@@ -1,8 +1,9 @@
-//! From a document to its keys: which words stand where, which names it has.
+//! From a document to its keys: which words stand where, which names and numbers it has.
 
 use crate::analysis::{Analyzer, Scratch, fold_keyword};
-use crate::document::Document;
-use crate::keys::{self, FIELDS};
+use crate::document::{Document, Value};
+use crate::keys::{self, ColumnKind, FIELDS};
+use crate::numbers;
 use crate::query::Field;
 
 /// The positions left free between two parts of the combined field, so that no phrase spans them.
@@ -16,20 +17,23 @@ pub(crate) fn visit_words(
     document: &Document,
     analyzer: &Analyzer,
     scratch: &mut Scratch,
-    mut each: impl FnMut(Field, &str, u32),
+    mut each: impl FnMut(&Field, &str, u32),
 ) -> [u32; FIELDS] {
     let mut lengths = [0; FIELDS];
     let mut base = 0;
-    let parts =
-        [(None, &document.text), (Some(Field::Title), &document.title), (Some(Field::Author), &document.author)];
+    let parts = [
+        (None, &document.text),
+        (Some((1, Field::Title)), &document.title),
+        (Some((2, Field::Author)), &document.author),
+    ];
     for (field, text) in parts {
         let Some(text) = text else { continue };
         let positions = analyzer.analyze(text, scratch, |token| {
-            each(Field::Any, token.word, base + token.position);
-            lengths[Field::Any.index()] += 1;
-            if let Some(field) = field {
+            each(&Field::Any, token.word, base + token.position);
+            lengths[0] += 1;
+            if let Some((index, field)) = &field {
                 each(field, token.word, token.position);
-                lengths[field.index()] += 1;
+                lengths[*index] += 1;
             }
         });
         base += positions + FIELD_GAP;
@@ -37,7 +41,15 @@ pub(crate) fn visit_words(
     lengths
 }
 
-/// Calls `each` once for the key of every tag, of the content type and of the kind.
+/// Visits the attributes that are texts.
+pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, &str)> {
+    document.attributes.iter().filter_map(|(name, value)| match value {
+        Value::Text(text) => Some((name.as_str(), text.as_str())),
+        _ => None,
+    })
+}
+
+/// Calls `each` once for the key of every tag and keyword, of the content type and of the kind.
 pub(crate) fn visit_names<E>(document: &Document, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     let mut tags: Vec<String> = document.tags.iter().map(|tag| fold_keyword(tag)).collect();
     tags.sort_unstable();
@@ -45,8 +57,43 @@ pub(crate) fn visit_names<E>(document: &Document, mut each: impl FnMut(&[u8]) ->
     for tag in &tags {
         each(&keys::tag(tag))?;
     }
+    for (name, value) in &document.attributes {
+        if let Value::Keyword(value) = value {
+            each(&keys::keyword(name, value))?;
+        }
+    }
     if let Some(content_type) = &document.content_type {
         each(&keys::content_type(&fold_keyword(content_type)))?;
     }
     each(&keys::kind(document.kind.code()))
+}
+
+/// Calls `each` for every number of the document that has a column, lengths excepted: the kind, the attribute's name, the
+/// code.
+pub(crate) fn visit_numbers<E>(
+    document: &Document,
+    mut each: impl FnMut(ColumnKind, &str, u64) -> Result<(), E>,
+) -> Result<(), E> {
+    let own = [
+        (ColumnKind::Created, document.created_at.map(|time| numbers::of_integer(time.0))),
+        (ColumnKind::Modified, document.modified_at.map(|time| numbers::of_integer(time.0))),
+        (ColumnKind::Size, document.size),
+    ];
+    for (kind, number) in own {
+        if let Some(number) = number {
+            each(kind, "", number)?;
+        }
+    }
+    for (name, value) in &document.attributes {
+        let (kind, number) = match value {
+            Value::Integer(number) => (ColumnKind::Integer, Some(numbers::of_integer(*number))),
+            Value::Float(number) => (ColumnKind::Float, numbers::of_float(*number)),
+            Value::Date(time) => (ColumnKind::Date, Some(numbers::of_integer(time.0))),
+            Value::Text(_) | Value::Keyword(_) => continue,
+        };
+        if let Some(number) = number {
+            each(kind, name, number)?;
+        }
+    }
+    Ok(())
 }

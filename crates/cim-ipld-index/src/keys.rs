@@ -1,53 +1,112 @@
-//! Keys of posting lists and sets: one byte that says what is named, then the name.
+//! Keys of posting lists, sets and columns: one byte that says what is named, then the name.
+//!
+//! Where a field's name is followed by something, the name has its length in front (varint).
 
 use crate::query::Field;
+use crate::wire::{Reader, put_bytes};
 
-/// The number of text fields.
+/// The number of text fields that every document may have.
 pub(crate) const FIELDS: usize = 3;
 
+const ATTRIBUTE_WORD: u8 = 0x08;
 const TAG: u8 = 0x10;
+const KEYWORD: u8 = 0x11;
 const TYPE: u8 = 0x20;
 const KIND: u8 = 0x21;
+const COLUMN: u8 = 0x30;
 
 /// Says what a key names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Namespace {
     /// A word of a text field.
     Word(usize),
+    /// A word of an attribute.
+    AttributeWord,
     /// A tag.
     Tag,
+    /// An attribute that is a keyword, with its value.
+    Keyword,
     /// A content type or a kind.
     Type,
+    /// A field with numbers.
+    Column(ColumnKind),
+}
+
+/// Says what the numbers of a column are. The codes are part of the format and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum ColumnKind {
+    Created = 0,
+    Modified = 1,
+    Size = 2,
+    /// A whole number of an attribute.
+    Integer = 3,
+    /// A number of an attribute.
+    Float = 4,
+    /// A time of an attribute.
+    Date = 5,
+    /// The number of words of an attribute that is a text.
+    Length = 6,
+}
+
+impl ColumnKind {
+    const ALL: [Self; 7] =
+        [Self::Created, Self::Modified, Self::Size, Self::Integer, Self::Float, Self::Date, Self::Length];
 }
 
 impl Field {
-    /// Every text field, in the order of its code.
-    pub(crate) const ALL: [Self; FIELDS] = [Self::Any, Self::Title, Self::Author];
-
-    pub(crate) fn index(self) -> usize {
+    /// Returns the place of a field that every document may have; `None` for an attribute.
+    pub(crate) fn index(&self) -> Option<usize> {
         match self {
-            Self::Any => 0,
-            Self::Title => 1,
-            Self::Author => 2,
+            Self::Any => Some(0),
+            Self::Title => Some(1),
+            Self::Author => Some(2),
+            Self::Attribute(_) => None,
         }
     }
 }
 
-pub(crate) fn put_word(field: Field, word: &str, key: &mut Vec<u8>) {
+/// Writes what the keys of all words of a field start with.
+pub(crate) fn put_field(field: &Field, key: &mut Vec<u8>) {
     key.clear();
-    key.push(field.index() as u8);
-    key.extend_from_slice(word.as_bytes());
+    match field {
+        Field::Attribute(name) => put_attribute(name, key),
+        Field::Any => key.push(0),
+        Field::Title => key.push(1),
+        Field::Author => key.push(2),
+    }
 }
 
-pub(crate) fn word(field: Field, word: &str) -> Vec<u8> {
+/// Writes what the keys of all words of an attribute start with.
+pub(crate) fn put_attribute(name: &str, key: &mut Vec<u8>) {
+    key.clear();
+    key.push(ATTRIBUTE_WORD);
+    put_bytes(key, name.as_bytes());
+}
+
+pub(crate) fn word(field: &Field, word: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(word.len() + 1);
-    put_word(field, word, &mut key);
+    put_field(field, &mut key);
+    key.extend_from_slice(word.as_bytes());
     key
+}
+
+/// Returns the word that a key of a field names, given the length of what [`put_field`] writes.
+pub(crate) fn word_of(key: &[u8], field_len: usize) -> Option<&str> {
+    std::str::from_utf8(key.get(field_len..)?).ok()
 }
 
 /// The key of a tag, which has been folded.
 pub(crate) fn tag(folded: &str) -> Vec<u8> {
     prefixed(TAG, folded.as_bytes())
+}
+
+/// The key of a keyword.
+pub(crate) fn keyword(name: &str, value: &str) -> Vec<u8> {
+    let mut key = vec![KEYWORD];
+    put_bytes(&mut key, name.as_bytes());
+    key.extend_from_slice(value.as_bytes());
+    key
 }
 
 /// The key of a content type, which has been folded.
@@ -59,12 +118,37 @@ pub(crate) fn kind(code: u8) -> Vec<u8> {
     vec![KIND, code]
 }
 
+/// The key of a column; the name is that of an attribute, or empty.
+pub(crate) fn column(kind: ColumnKind, name: &str) -> Vec<u8> {
+    let mut key = vec![COLUMN, kind as u8];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
 /// Says what a key names, if it is a key of this format.
 pub(crate) fn namespace(key: &[u8]) -> Option<Namespace> {
     match *key.first()? {
         field if usize::from(field) < FIELDS => Some(Namespace::Word(usize::from(field))),
+        ATTRIBUTE_WORD => Reader::new(&key[1..]).str().ok().map(|_| Namespace::AttributeWord),
         TAG => Some(Namespace::Tag),
+        KEYWORD => Reader::new(&key[1..]).str().ok().map(|_| Namespace::Keyword),
         TYPE | KIND => Some(Namespace::Type),
+        COLUMN => {
+            let kind = *ColumnKind::ALL.get(usize::from(*key.get(1)?))?;
+            let is_named = kind >= ColumnKind::Integer;
+            (std::str::from_utf8(&key[2..]).is_ok() && (is_named || key.len() == 2)).then_some(Namespace::Column(kind))
+        }
+        _ => None,
+    }
+}
+
+/// Returns the field in which the key of a word looks.
+pub(crate) fn field_of(key: &[u8]) -> Option<Field> {
+    match namespace(key)? {
+        Namespace::Word(0) => Some(Field::Any),
+        Namespace::Word(1) => Some(Field::Title),
+        Namespace::Word(_) => Some(Field::Author),
+        Namespace::AttributeWord => Some(Field::Attribute(Reader::new(&key[1..]).str().ok()?.into())),
         _ => None,
     }
 }

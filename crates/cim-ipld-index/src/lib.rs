@@ -40,6 +40,7 @@ mod keys;
 mod memory_index;
 mod memtable;
 mod merge;
+mod numbers;
 mod page;
 mod query;
 mod score;
@@ -52,8 +53,8 @@ mod wire;
 pub use analysis::{Analyzer, MAX_WORD_BYTES};
 pub use deletes::Deletes;
 pub use document::{
-    Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES, MAX_TAG_BYTES,
-    MAX_TAGS, Timestamp, Value,
+    Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES,
+    MAX_KEYWORD_BYTES, MAX_TAG_BYTES, MAX_TAGS, Timestamp, Value,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use memory_index::MemoryIndex;

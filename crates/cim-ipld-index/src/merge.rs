@@ -7,9 +7,8 @@ use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
-use crate::keys::{FIELDS, Namespace, namespace};
+use crate::keys::{self, ColumnKind, FIELDS, Namespace, namespace};
 use crate::page::{DocId, PageClass, PageSink, PageSource};
-use crate::query::Field;
 use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, Want};
 use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor};
 
@@ -43,7 +42,7 @@ pub fn merge_segments(
         fetcher: &fetcher,
         writer: &mut writer,
     };
-    for class in [PageClass::Dictionary, PageClass::Tags, PageClass::Types] {
+    for class in [PageClass::Dictionary, PageClass::Tags, PageClass::Types, PageClass::Fields] {
         merge.run(inputs, class)?;
     }
     writer.finish(maps)
@@ -131,12 +130,16 @@ impl<'a> TableMerge<'_, 'a, '_> {
         }
         while let Some(key) = tables.iter().filter_map(TableCursor::key).min().map(<[u8]>::to_vec) {
             let holders: Vec<usize> = (0..tables.len()).filter(|input| tables[*input].key() == Some(&key)).collect();
-            match namespace(&key) {
-                Some(Namespace::Word(field)) if class == PageClass::Dictionary => {
-                    self.merge_lists(&key, Field::ALL[field], &holders, &tables)?;
+            match (namespace(&key), class) {
+                (Some(Namespace::Word(_) | Namespace::AttributeWord), PageClass::Dictionary) => {
+                    self.merge_lists(&key, &holders, &tables)?;
                 }
-                Some(Namespace::Tag | Namespace::Type) if class != PageClass::Dictionary => {
+                (Some(Namespace::Tag | Namespace::Keyword), PageClass::Tags)
+                | (Some(Namespace::Type), PageClass::Types) => {
                     self.merge_sets(&key, class, inputs, &holders, &tables)?;
+                }
+                (Some(Namespace::Column(kind)), PageClass::Fields) => {
+                    self.merge_columns(&key, kind, inputs, &holders, &tables)?;
                 }
                 _ => return Err(Error::damaged("a table holds a key of an unknown kind")),
             }
@@ -147,7 +150,9 @@ impl<'a> TableMerge<'_, 'a, '_> {
         Ok(())
     }
 
-    fn merge_lists(&mut self, key: &[u8], field: Field, holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
+    fn merge_lists(&mut self, key: &[u8], holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
+        let field = keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary holds what is no word"))?;
+        let index = field.index();
         let leaf = Leaf { field, want: Want::Word(String::new()), needs_positions: true };
         let mut lists = Vec::with_capacity(holders.len());
         for input in holders {
@@ -159,12 +164,13 @@ impl<'a> TableMerge<'_, 'a, '_> {
             lists.push(list);
         }
         let (mut positions, mut is_empty) = (Vec::new(), true);
-        while let Some((index, new)) =
+        while let Some((least, new)) =
             lists.iter().enumerate().filter_map(|(i, list)| Some((i, list.new?))).min_by_key(|(_, new)| *new)
         {
-            let list = &mut lists[index];
+            let list = &mut lists[least];
             list.cursor.put_positions(&mut positions)?;
-            self.writer.posting(field.index(), new, &positions)?;
+            let (_, norm) = list.cursor.frequency_and_norm();
+            self.writer.posting(index, new, norm, &positions)?;
             is_empty = false;
             list.advance(list.cursor.document() + 1)?;
         }
@@ -190,6 +196,23 @@ impl<'a> TableMerge<'_, 'a, '_> {
         }
         ids.sort_unstable();
         if ids.is_empty() { Ok(()) } else { self.writer.set(key, &ids) }
+    }
+
+    fn merge_columns(
+        &mut self,
+        key: &[u8],
+        kind: ColumnKind,
+        inputs: &[(&Segment, &Deletes)],
+        holders: &[usize],
+        tables: &[TableCursor<'_>],
+    ) -> Result<()> {
+        let mut numbers = Vec::new();
+        for input in holders {
+            let column = at_hand(inputs[*input].0.open_column(self.fetcher, kind, tables[*input].value())?)?;
+            numbers.extend(column.iter().filter_map(|(id, number)| Some((self.maps[*input][id as usize]?.0, number))));
+        }
+        numbers.sort_unstable();
+        if numbers.is_empty() { Ok(()) } else { self.writer.column(kind, key, &numbers) }
     }
 }
 

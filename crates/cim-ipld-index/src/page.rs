@@ -55,14 +55,18 @@ pub enum PageClass {
     Cids = 7,
     /// A Bloom filter over the CIDs.
     CidFilter = 8,
-    /// Sorted tags with the documents that carry them.
+    /// Sorted tags and keywords with the documents that carry them.
     Tags = 9,
     /// Sorted content types and document kinds with the documents that have them.
     Types = 10,
-    /// Document sets of tags that are too long for their table.
+    /// Document sets of tags and keywords that are too long for their table.
     TagSets = 11,
     /// Document sets of types that are too long for their table.
     TypeSets = 12,
+    /// Sorted fields that have numbers, with the bounds and places of their columns.
+    Fields = 13,
+    /// Columns that are too long for their table: which documents have a number, and the numbers.
+    Columns = 14,
 }
 
 /// The index a page belongs to, as the persistence layer sorts pages into buckets.
@@ -71,11 +75,11 @@ pub enum PageClass {
 pub enum SubIndex {
     /// Words: dictionary, postings, positions, lengths.
     Text,
-    /// Tags.
+    /// Tags and keywords.
     Tag,
     /// Content types and kinds.
     Type,
-    /// Documents, CIDs and headers.
+    /// Documents, their numbers and times, CIDs and headers.
     Metadata,
 }
 
@@ -140,7 +144,7 @@ pub struct PageMap {
 
 impl PageClass {
     /// Every class, in the order of its code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Header,
         Self::Dictionary,
         Self::Postings,
@@ -153,6 +157,8 @@ impl PageClass {
         Self::Types,
         Self::TagSets,
         Self::TypeSets,
+        Self::Fields,
+        Self::Columns,
     ];
 
     /// Returns the stable code of the class.
@@ -171,7 +177,9 @@ impl PageClass {
             Self::Dictionary | Self::Postings | Self::Positions | Self::Norms => SubIndex::Text,
             Self::Tags | Self::TagSets => SubIndex::Tag,
             Self::Types | Self::TypeSets => SubIndex::Type,
-            Self::Header | Self::Stored | Self::Cids | Self::CidFilter => SubIndex::Metadata,
+            Self::Header | Self::Stored | Self::Cids | Self::CidFilter | Self::Fields | Self::Columns => {
+                SubIndex::Metadata
+            }
         }
     }
 }

@@ -161,6 +161,11 @@ impl ListStore {
         (frequency, words[2 * capacity + index].load(Ordering::Relaxed))
     }
 
+    /// Returns the length code of posting `index` of a block.
+    pub(super) fn norm(&self, block: &BlockRef, index: usize) -> u8 {
+        self.words.slice(block.place)[block.capacity as usize + index].load(Ordering::Relaxed) as u8
+    }
+
     fn documents(&self, block: &BlockRef) -> &[AtomicU32] {
         &self.words.slice(block.place)[..block.len as usize]
     }

@@ -27,7 +27,7 @@ use crate::codec;
 use crate::document::Document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fields;
-use crate::keys::{self, FIELDS, Namespace};
+use crate::keys::{self, ColumnKind, FIELDS, Namespace};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
 use crate::score::norm_of_length;
 
@@ -87,6 +87,8 @@ struct Occurrences {
     /// Term id (upper 32 bits) and position of every word.
     words: Vec<u64>,
     lengths: [u32; FIELDS],
+    /// The words of the attribute that was collected last.
+    attribute_length: u32,
 }
 
 impl Memtable {
@@ -150,7 +152,15 @@ impl Inner {
     fn insert(&self, id: u32, document: &Document, encoded: Vec<u8>, words: &mut Occurrences) -> Option<()> {
         words.collect(self, document)?;
         self.insert_words(id, words)?;
+        for (name, text) in fields::texts(document) {
+            words.collect_attribute(self, name, text)?;
+            self.insert_words(id, words)?;
+            if words.attribute_length > 0 {
+                self.insert_number(id, &keys::column(ColumnKind::Length, name), u64::from(words.attribute_length))?;
+            }
+        }
         self.insert_names(id, document)?;
+        self.insert_numbers(id, document)?;
         self.insert_stored(id, document, encoded, words.lengths)?;
         self.document_count.store(id + 1, Ordering::Release);
         Some(())
@@ -160,20 +170,34 @@ impl Inner {
         words.words.sort_unstable();
         for group in words.words.chunk_by(|a, b| a >> 32 == b >> 32) {
             let term = (group[0] >> 32) as u32;
-            let field = usize::from(self.terms.first_key_byte(term));
             let frequency = group.len().min(lists::MAX_FREQUENCY as usize);
             let positions = match group {
                 [only] => *only as u32,
                 many => self.lists.store(many[..frequency].iter().map(|word| *word as u32))?,
             };
-            let norm = norm_of_length(words.lengths[field]);
+            let length = words.lengths.get(usize::from(self.terms.first_key_byte(term)));
+            let norm = norm_of_length(length.copied().unwrap_or(words.attribute_length));
             let posting = Posting { document: id, frequency: frequency as u32, norm, positions };
             self.lists.push(self.terms.list(term), posting)?;
         }
         Some(())
     }
 
-    /// Puts tags, content type and kind in.
+    fn insert_numbers(&self, id: u32, document: &Document) -> Option<()> {
+        fields::visit_numbers(document, |kind, name, number| {
+            self.insert_number(id, &keys::column(kind, name), number).ok_or(())
+        })
+        .ok()
+    }
+
+    /// Puts a number in: a posting whose two positions are its halves, the lower one first.
+    fn insert_number(&self, id: u32, key: &[u8], number: u64) -> Option<()> {
+        let list = self.terms.list(self.term(key)?);
+        let positions = self.lists.store([number as u32, (number >> 32) as u32].into_iter())?;
+        self.lists.push(list, Posting { document: id, frequency: 2, norm: 0, positions })
+    }
+
+    /// Puts tags, keywords, content type and kind in.
     fn insert_names(&self, id: u32, document: &Document) -> Option<()> {
         fields::visit_names(document, |key| {
             let list = self.terms.list(self.term(key).ok_or(())?);
@@ -210,7 +234,7 @@ impl Inner {
             let counter = match keys::namespace(key) {
                 Some(Namespace::Tag) => 1,
                 Some(Namespace::Type) if keys::is_content_type(key) => 2,
-                Some(Namespace::Type) => return Some(term),
+                Some(Namespace::Type | Namespace::Keyword | Namespace::Column(_)) => return Some(term),
                 _ => 0,
             };
             self.distinct[counter].fetch_add(1, Ordering::Relaxed);
@@ -244,13 +268,34 @@ impl Inner {
 impl Occurrences {
     /// Cuts the document into words and finds their terms.
     fn collect(&mut self, inner: &Inner, document: &Document) -> Option<()> {
-        let Self { analysis, key, words, lengths } = self;
+        let Self { analysis, key, words, lengths, .. } = self;
         let mut is_full = false;
         words.clear();
         *lengths = fields::visit_words(document, &inner.analyzer, analysis, |field, word, position| {
-            keys::put_word(field, word, key);
+            keys::put_field(field, key);
+            key.extend_from_slice(word.as_bytes());
             match inner.term(key) {
                 Some(term) => words.push(u64::from(term) << 32 | u64::from(position)),
+                None => is_full = true,
+            }
+        });
+        (!is_full).then_some(())
+    }
+
+    /// Cuts a text of an attribute into words and finds their terms.
+    fn collect_attribute(&mut self, inner: &Inner, name: &str, text: &str) -> Option<()> {
+        let Self { analysis, key, words, attribute_length, .. } = self;
+        let mut is_full = false;
+        words.clear();
+        *attribute_length = 0;
+        keys::put_attribute(name, key);
+        let prefix = key.len();
+        inner.analyzer.analyze(text, analysis, |token| {
+            key.truncate(prefix);
+            key.extend_from_slice(token.word.as_bytes());
+            *attribute_length += 1;
+            match inner.term(key) {
+                Some(term) => words.push(u64::from(term) << 32 | u64::from(token.position)),
                 None => is_full = true,
             }
         });

@@ -129,6 +129,25 @@ impl MemtableList<'_> {
         block.len as usize
     }
 
+    /// Visits the documents of a column with their numbers.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.blocks.iter().flat_map(move |block| {
+            let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
+            self.inner.lists.load(block, &mut documents, &mut weights);
+            (0..block.len as usize).map(move |index| {
+                let (_, halves) = self.inner.lists.posting(block, index);
+                let [low, high] = [0, 1].map(|half| u64::from(self.inner.lists.word(halves + half)));
+                (documents[index], high << 32 | low)
+            })
+        })
+    }
+
+    /// Writes the positions of posting `index` of a block and returns its length code.
+    pub(crate) fn put_posting(&self, block: usize, index: usize, out: &mut Vec<u32>) -> u8 {
+        self.put_positions(self.position(block, index), out);
+        self.inner.lists.norm(&self.blocks[block], index)
+    }
+
     /// Returns where the positions of posting `index` of a block are.
     pub(crate) fn position(&self, block: usize, index: usize) -> Position {
         let (frequency, word) = self.inner.lists.posting(&self.blocks[block], index);

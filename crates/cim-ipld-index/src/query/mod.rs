@@ -3,11 +3,12 @@
 mod parse;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::document::DocumentKind;
 
 /// A text field that a query can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 pub enum Field {
     /// Title, author and text together: where a search without a field looks.
@@ -17,6 +18,8 @@ pub enum Field {
     Title,
     /// The author alone.
     Author,
+    /// The attribute of this name, where it is a text.
+    Attribute(Arc<str>),
 }
 
 /// What to look for: a text part that selects and scores, and filters that only select.

@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 64;
 
 pub(super) fn parse(text: &str) -> Result<Query, QueryError> {
     let mut parser = Parser { text, at: 0, filter: Filter::default() };
-    let root = parser.alternatives(Field::Any, 0)?;
+    let root = parser.alternatives(&Field::Any, 0)?;
     if parser.at < text.len() {
         return Err(parser.expected("a word, a phrase or `(`"));
     }
@@ -34,7 +34,7 @@ enum Sign {
 }
 
 impl<'a> Parser<'a> {
-    fn alternatives(&mut self, field: Field, depth: usize) -> Result<Option<Node>, QueryError> {
+    fn alternatives(&mut self, field: &Field, depth: usize) -> Result<Option<Node>, QueryError> {
         let (mut must, mut should, mut must_not) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             self.skip_space();
@@ -61,7 +61,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Clauses joined by AND.
-    fn conjunction(&mut self, field: Field, depth: usize) -> Result<Option<(Sign, Node)>, QueryError> {
+    fn conjunction(&mut self, field: &Field, depth: usize) -> Result<Option<(Sign, Node)>, QueryError> {
         let (first_sign, first) = self.clause(field, depth)?;
         self.skip_space();
         if !self.rest().starts_with("AND") || !self.keyword("AND") {
@@ -86,7 +86,7 @@ impl<'a> Parser<'a> {
         Ok(join(must, Vec::new(), must_not).map(|node| (Sign::Optional, node)))
     }
 
-    fn clause(&mut self, field: Field, depth: usize) -> Result<(Sign, Option<Node>), QueryError> {
+    fn clause(&mut self, field: &Field, depth: usize) -> Result<(Sign, Option<Node>), QueryError> {
         self.skip_space();
         let sign = if self.keyword("NOT") {
             self.require_operand("NOT")?;
@@ -107,7 +107,7 @@ impl<'a> Parser<'a> {
         Ok((sign, Some(Node::Boost(Box::new(node), factor))))
     }
 
-    fn unit(&mut self, field: Field, sign: Sign, depth: usize) -> Result<Option<Node>, QueryError> {
+    fn unit(&mut self, field: &Field, sign: Sign, depth: usize) -> Result<Option<Node>, QueryError> {
         if depth > MAX_DEPTH {
             return Err(self.expected("fewer nested parentheses"));
         }
@@ -140,7 +140,7 @@ impl<'a> Parser<'a> {
             return Err(self.expected("a value right after the `:`"));
         }
         match known {
-            KnownField::Text(field) => self.unit(field, sign, depth + 1),
+            KnownField::Text(field) => self.unit(&field, sign, depth + 1),
             KnownField::Tag => {
                 let tag = self.value()?;
                 if sign == Sign::Excluded {
@@ -161,18 +161,18 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn phrase(&mut self, field: Field) -> Result<Node, QueryError> {
+    fn phrase(&mut self, field: &Field) -> Result<Node, QueryError> {
         let text = self.quoted()?;
         let slop = if self.eat('~') { self.number::<u32>("how many words may stand between")? } else { 0 };
-        Ok(Node::Words { field, text, slop })
+        Ok(Node::Words { field: field.clone(), text, slop })
     }
 
-    fn word_node(&mut self, field: Field, word: &'a str) -> Result<Node, QueryError> {
+    fn word_node(&mut self, field: &Field, word: &'a str) -> Result<Node, QueryError> {
         if word == "*" {
             return Ok(Node::All);
         }
         if let Some(stem) = word.strip_suffix('*') {
-            return Ok(Node::Prefix { field, text: stem.to_owned() });
+            return Ok(Node::Prefix { field: field.clone(), text: stem.to_owned() });
         }
         if self.eat('~') {
             let distance = match self.rest().chars().next() {
@@ -182,9 +182,9 @@ impl<'a> Parser<'a> {
             if !(1..=2).contains(&distance) {
                 return Err(self.expected("a distance of 1 or 2"));
             }
-            return Ok(Node::Fuzzy { field, text: word.to_owned(), distance });
+            return Ok(Node::Fuzzy { field: field.clone(), text: word.to_owned(), distance });
         }
-        Ok(Node::Words { field, text: word.to_owned(), slop: 0 })
+        Ok(Node::Words { field: field.clone(), text: word.to_owned(), slop: 0 })
     }
 
     /// A value of a filter: quoted, or up to the next space or parenthesis.
@@ -231,9 +231,11 @@ impl<'a> Parser<'a> {
 
     /// Takes a sign, which must stand right before what it is about.
     fn eat_sign(&mut self, sign: char) -> Result<bool, QueryError> {
-        if !self.eat(sign) {
+        // Signs in a row, such as `--`, are a word (that holds nothing to look for).
+        if !self.rest().starts_with(sign) || self.rest()[1..].starts_with(['+', '-']) {
             return Ok(false);
         }
+        self.at += 1;
         match self.rest().chars().next() {
             Some(next) if !next.is_whitespace() => Ok(true),
             _ => Err(self.expected(&format!("a word right after `{sign}`"))),

@@ -56,7 +56,7 @@ pub(crate) fn search(
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
-    let statistics = CollectionStatistics::new(&sources, &leaves, &lists);
+    let statistics = CollectionStatistics::new(&sources, &leaves, &lists, &fetcher)?;
     let mut evals = Vec::with_capacity(sources.len());
     for (source, lists) in sources.iter().zip(&lists) {
         let mut opener = Opener {
@@ -86,26 +86,34 @@ pub(crate) fn search(
 /// Document frequencies and lengths over all sources.
 struct CollectionStatistics {
     documents: u64,
-    average_lengths: [f32; crate::keys::FIELDS],
+    /// Of the field of each leaf.
+    average_lengths: Vec<f32>,
     document_frequencies: Vec<u64>,
 }
 
 impl CollectionStatistics {
-    fn new(sources: &[Source<'_>], leaves: &[Leaf], lists: &[Vec<Vec<Handle<'_>>>]) -> Self {
+    fn new(
+        sources: &[Source<'_>],
+        leaves: &[Leaf],
+        lists: &[Vec<Vec<Handle<'_>>>],
+        fetcher: &Fetcher<'_>,
+    ) -> Result<Self> {
         let documents: u64 = sources.iter().map(|source| u64::from(source.document_count())).sum();
-        let average_lengths = std::array::from_fn(|field| {
-            let words: u64 = sources.iter().map(|source| source.total_words(field)).sum();
-            words as f32 / documents.max(1) as f32
-        });
+        let mut average_lengths = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            let words = sources.iter().map(|source| source.total_words(fetcher, &leaf.field));
+            let words = words.collect::<Result<Vec<_>>>()?.into_iter().fold(0, u64::saturating_add);
+            average_lengths.push(words as f32 / documents.max(1) as f32);
+        }
         let frequency = |leaf: usize| {
             let handles = lists.iter().flat_map(|lists| &lists[leaf]);
             handles.map(|handle| u64::from(handle.document_frequency())).sum::<u64>().min(documents)
         };
-        Self { documents, average_lengths, document_frequencies: (0..leaves.len()).map(frequency).collect() }
+        Ok(Self { documents, average_lengths, document_frequencies: (0..leaves.len()).map(frequency).collect() })
     }
 
-    fn scorer(&self, leaf: usize, field: usize, boost: f32) -> TermScorer {
-        TermScorer::new(self.document_frequencies[leaf], self.documents, self.average_lengths[field], boost)
+    fn scorer(&self, leaf: usize, boost: f32) -> TermScorer {
+        TermScorer::new(self.document_frequencies[leaf], self.documents, self.average_lengths[leaf], boost)
     }
 }
 
@@ -140,7 +148,7 @@ impl<'a> Opener<'_, 'a> {
             Plan::Nothing => Eval::Nothing,
             Plan::All => Eval::All(self.source.document_count()),
             Plan::Leaf { leaf, boost } => {
-                let scorer = self.statistics.scorer(*leaf, self.leaves[*leaf].field.index(), *boost);
+                let scorer = self.statistics.scorer(*leaf, *boost);
                 let mut cursors = self.cursors(*leaf)?;
                 match (cursors.pop(), cursors.is_empty()) {
                     (Some(cursor), true) => Eval::Term(Box::new(Term { cursor, scorer })),
@@ -168,7 +176,7 @@ impl<'a> Opener<'_, 'a> {
         let mut cursors = Vec::with_capacity(leaves.len());
         let mut scorers = Vec::with_capacity(leaves.len());
         for (leaf, place) in leaves {
-            scorers.push(self.statistics.scorer(*leaf, self.leaves[*leaf].field.index(), boost));
+            scorers.push(self.statistics.scorer(*leaf, boost));
             cursors.extend(self.cursors(*leaf)?.into_iter().map(|cursor| (cursor, *place)));
         }
         if cursors.len() < leaves.len() {

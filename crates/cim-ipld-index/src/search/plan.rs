@@ -60,10 +60,10 @@ impl Planner<'_> {
     fn node(&mut self, node: &Node, boost: f32) -> Option<Plan> {
         match node {
             Node::All => Some(Plan::All),
-            Node::Words { field, text, slop } => self.words(*field, text, *slop, boost),
-            Node::Prefix { field, text } => self.last_word(*field, text, boost, Want::Prefix),
+            Node::Words { field, text, slop } => self.words(field, text, *slop, boost),
+            Node::Prefix { field, text } => self.last_word(field, text, boost, Want::Prefix),
             Node::Fuzzy { field, text, distance } => {
-                self.last_word(*field, text, boost, |word| Want::Fuzzy(word, *distance))
+                self.last_word(field, text, boost, |word| Want::Fuzzy(word, *distance))
             }
             Node::Boost(node, factor) => self.node(node, boost * factor),
             Node::Bool { must, should, must_not } => {
@@ -77,7 +77,7 @@ impl Planner<'_> {
         }
     }
 
-    fn words(&mut self, field: Field, text: &str, slop: u32, boost: f32) -> Option<Plan> {
+    fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Option<Plan> {
         let words = self.cut(text);
         if let [(word, _)] = &words[..] {
             let leaf = self.leaf(field, Want::Word(word.clone()), false);
@@ -89,7 +89,7 @@ impl Planner<'_> {
     }
 
     /// A part whose last word is not exact; words before it must be there too.
-    fn last_word(&mut self, field: Field, text: &str, boost: f32, want: impl Fn(String) -> Want) -> Option<Plan> {
+    fn last_word(&mut self, field: &Field, text: &str, boost: f32, want: impl Fn(String) -> Want) -> Option<Plan> {
         let mut words = self.cut(text);
         let (last, _) = words.pop()?;
         let mut must: Vec<Plan> = Vec::new();
@@ -104,8 +104,8 @@ impl Planner<'_> {
         Some(Plan::Bool { must, should: Vec::new(), must_not: Vec::new() })
     }
 
-    fn leaf(&mut self, field: Field, want: Want, needs_positions: bool) -> usize {
-        let leaf = Leaf { field, want, needs_positions };
+    fn leaf(&mut self, field: &Field, want: Want, needs_positions: bool) -> usize {
+        let leaf = Leaf { field: field.clone(), want, needs_positions };
         match self.leaves.iter().position(|known| *known == leaf) {
             Some(index) => index,
             None => {

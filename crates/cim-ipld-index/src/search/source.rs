@@ -7,12 +7,12 @@ use super::plan::{Leaf, Want};
 use crate::analysis::fold_keyword;
 use crate::deletes::Deletes;
 use crate::docset::BitSet;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
-use crate::keys;
+use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass, PageId};
-use crate::query::Filter;
+use crate::query::{Field, Filter};
 use crate::segment::{Directory, Entries, ListPlace, Norms, PlaceKind, Segment, decode_inline};
 
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub(crate) enum Handle<'a> {
 #[derive(Default)]
 pub(crate) struct NormCache {
     fields: [Option<Rc<Norms>>; keys::FIELDS],
+    /// Those of the last attribute, since they are made anew for each.
+    attribute: Option<(Field, Rc<Norms>)>,
 }
 
 impl Handle<'_> {
@@ -66,10 +68,20 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub(crate) fn total_words(&self, field: usize) -> u64 {
-        match self {
-            Self::Segment(segment, _) => segment.header().total_words[field],
-            Self::Memtable(view, _) => view.total_words()[field],
+    /// Returns the number of words of a field; an attribute's is known once its page of the fields table is at hand.
+    pub(crate) fn total_words(&self, fetcher: &Fetcher<'_>, field: &Field) -> Result<u64> {
+        match (self, field.index(), field) {
+            (Self::Segment(segment, _), Some(field), _) => Ok(segment.header().total_words[field]),
+            (Self::Memtable(view, _), Some(field), _) => Ok(view.total_words()[field]),
+            (Self::Segment(segment, _), None, Field::Attribute(name)) => {
+                let Some(Some(found)) = segment.find_column(fetcher, ColumnKind::Length, name)? else { return Ok(0) };
+                Ok(segment.column_place(ColumnKind::Length, found.value())?.sum)
+            }
+            (Self::Memtable(view, _), None, Field::Attribute(name)) => {
+                let list = view.list(&keys::column(ColumnKind::Length, name));
+                Ok(list.map_or(0, |list| list.numbers().map(|(_, length)| length).sum()))
+            }
+            _ => Ok(0),
         }
     }
 
@@ -84,15 +96,20 @@ impl<'a> Source<'a> {
     /// Finds the lists of a leaf; what is not at hand is noted by the fetcher and left out.
     pub(crate) fn lists(&self, fetcher: &Fetcher<'_>, leaf: &Leaf) -> Result<Vec<Handle<'a>>> {
         let mut handles = Vec::new();
+        if let (Self::Segment(segment, _), Field::Attribute(name)) = (self, &leaf.field) {
+            // The lengths will be needed with the lists: their place is asked for now.
+            segment.find_column(fetcher, ColumnKind::Length, name)?;
+        }
         match (self, &leaf.want) {
             (Self::Memtable(view, _), Want::Word(word)) => {
-                handles.extend(view.list(&keys::word(leaf.field, word)).map(Handle::Memtable));
+                handles.extend(view.list(&keys::word(&leaf.field, word)).map(Handle::Memtable));
             }
             (Self::Memtable(view, _), want) => {
                 let mut terms = Vec::new();
-                let prefix = keys::word(leaf.field, want.fixed_prefix());
+                let field_len = keys::word(&leaf.field, "").len();
+                let prefix = keys::word(&leaf.field, want.fixed_prefix());
                 view.keys(&prefix, |key, term| {
-                    if accepts(want, key) {
+                    if accepts(want, key, field_len) {
                         terms.push((key.to_vec(), term));
                     }
                 });
@@ -100,15 +117,16 @@ impl<'a> Source<'a> {
                 handles.extend(terms.into_iter().filter_map(|(_, term)| view.list_of(term)).map(Handle::Memtable));
             }
             (Self::Segment(segment, _), Want::Word(word)) => {
-                let key = keys::word(leaf.field, word);
+                let key = keys::word(&leaf.field, word);
                 if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
                     handles.push(Handle::of_value(found.value(), segment)?);
                 }
             }
             (Self::Segment(segment, _), want) => {
-                let prefix = keys::word(leaf.field, want.fixed_prefix());
+                let field_len = keys::word(&leaf.field, "").len();
+                let prefix = keys::word(&leaf.field, want.fixed_prefix());
                 visit_prefix(segment, fetcher, PageClass::Dictionary, &prefix, |key, value| {
-                    if accepts(want, key) {
+                    if accepts(want, key, field_len) {
                         handles.push(Handle::of_value(value, segment)?);
                     }
                     Ok(())
@@ -136,7 +154,7 @@ impl<'a> Source<'a> {
             (Handle::Segment { .. }, Self::Memtable(..)) => unreachable!("a handle belongs to the source that made it"),
         };
         let documents = segment.document_count();
-        let norms = norms.fetch(segment, fetcher, leaf.field.index())?;
+        let norms = norms.fetch(segment, fetcher, &leaf.field)?;
         let list = match ListPlace::decode(value, documents)?.kind {
             PlaceKind::Inline(bytes) => {
                 let postings = decode_inline(bytes, df, documents)?;
@@ -232,16 +250,34 @@ impl Want {
 }
 
 impl NormCache {
-    fn fetch(&mut self, segment: &Segment, fetcher: &Fetcher<'_>, field: usize) -> Result<Option<Rc<Norms>>> {
-        if self.fields[field].is_none() {
-            self.fields[field] = segment.norms(fetcher, field)?.map(Rc::new);
+    fn fetch(&mut self, segment: &Segment, fetcher: &Fetcher<'_>, field: &Field) -> Result<Option<Rc<Norms>>> {
+        let Some(index) = field.index() else { return self.fetch_attribute(segment, fetcher, field) };
+        if self.fields[index].is_none() {
+            self.fields[index] = segment.norms(fetcher, index)?.map(Rc::new);
         }
-        Ok(self.fields[field].clone())
+        Ok(self.fields[index].clone())
+    }
+
+    fn fetch_attribute(
+        &mut self,
+        segment: &Segment,
+        fetcher: &Fetcher<'_>,
+        field: &Field,
+    ) -> Result<Option<Rc<Norms>>> {
+        if let Some((_, norms)) = self.attribute.as_ref().filter(|(held, _)| held == field) {
+            return Ok(Some(norms.clone()));
+        }
+        let Field::Attribute(name) = field else { return Ok(None) };
+        let Some(found) = segment.find_column(fetcher, ColumnKind::Length, name)? else { return Ok(None) };
+        let found = found.ok_or_else(|| Error::damaged("an attribute has words but no lengths"))?;
+        let Some(norms) = segment.attribute_norms(fetcher, found.value())?.map(Rc::new) else { return Ok(None) };
+        self.attribute = Some((field.clone(), norms.clone()));
+        Ok(Some(norms))
     }
 }
 
-fn accepts(want: &Want, key: &[u8]) -> bool {
-    std::str::from_utf8(&key[1..]).is_ok_and(|word| want.accepts(word))
+fn accepts(want: &Want, key: &[u8], field_len: usize) -> bool {
+    keys::word_of(key, field_len).is_some_and(|word| want.accepts(word))
 }
 
 fn insert_list(view: &MemtableView, key: &[u8], set: &mut BitSet) {

@@ -56,6 +56,12 @@ fn write_list(
     buffers: &mut Buffers,
     writer: &mut SegmentWriter<'_>,
 ) -> Result<()> {
+    if let Some(Namespace::Column(kind)) = keys::namespace(key) {
+        let mut numbers: Vec<_> =
+            list.numbers().filter_map(|(id, number)| Some((map[id as usize]?.0, number))).collect();
+        numbers.sort_unstable();
+        return if numbers.is_empty() { Ok(()) } else { writer.column(kind, key, &numbers) };
+    }
     let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
     buffers.postings.clear();
     for block in 0..list.blocks.len() {
@@ -70,15 +76,19 @@ fn write_list(
         return Ok(());
     }
     buffers.postings.sort_unstable();
-    let Some(Namespace::Word(field)) = keys::namespace(key) else {
-        buffers.ids.clear();
-        buffers.ids.extend(buffers.postings.iter().map(|posting| (posting >> 32) as u32));
-        return writer.set(key, &buffers.ids);
+    let field = match keys::namespace(key) {
+        Some(Namespace::Word(field)) => Some(field),
+        Some(Namespace::AttributeWord) => None,
+        _ => {
+            buffers.ids.clear();
+            buffers.ids.extend(buffers.postings.iter().map(|posting| (posting >> 32) as u32));
+            return writer.set(key, &buffers.ids);
+        }
     };
     for posting in &buffers.postings {
         let place = *posting as u32 as usize;
-        list.put_positions(list.position(place / BLOCK, place % BLOCK), &mut buffers.positions);
-        writer.posting(field, DocId((posting >> 32) as u32), &buffers.positions)?;
+        let norm = list.put_posting(place / BLOCK, place % BLOCK, &mut buffers.positions);
+        writer.posting(field, DocId((posting >> 32) as u32), norm, &buffers.positions)?;
     }
     writer.end_list(key)
 }

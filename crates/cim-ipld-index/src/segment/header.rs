@@ -13,10 +13,17 @@ use crate::wire::{Reader, put_bytes, put_varint};
 const PART_BYTES: usize = 256 * 1024;
 
 /// Tables, in the order of the header.
-pub(super) const TABLES: [PageClass; 4] = [PageClass::Dictionary, PageClass::Cids, PageClass::Tags, PageClass::Types];
+pub(super) const TABLES: [PageClass; 5] =
+    [PageClass::Dictionary, PageClass::Cids, PageClass::Tags, PageClass::Types, PageClass::Fields];
 /// Streams, in the order of the header.
-pub(super) const STREAMS: [PageClass; 5] =
-    [PageClass::Postings, PageClass::Positions, PageClass::TagSets, PageClass::TypeSets, PageClass::CidFilter];
+pub(super) const STREAMS: [PageClass; 6] = [
+    PageClass::Postings,
+    PageClass::Positions,
+    PageClass::TagSets,
+    PageClass::TypeSets,
+    PageClass::CidFilter,
+    PageClass::Columns,
+];
 
 /// Counts, statistics and top indexes of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Segments: immutable, sorted, in pages.
 
 mod build;
+mod column;
 mod filter;
 mod header;
 mod list;
@@ -10,19 +11,22 @@ mod table;
 mod writer;
 
 pub use build::build_segment;
+pub(crate) use column::{Column, ColumnPlace, Number, encode as encode_column};
 pub(crate) use list::{BLOCK, Directory, InlinePosting, ListPlace, PlaceKind, decode_inline, put_positions};
 pub(crate) use stored::stored_page;
 pub(crate) use stream::PagedBytes;
 pub(crate) use table::{Entries, Found, TableCursor};
 pub(crate) use writer::{SegmentWriter, SetPlace, decode_set_value};
 
+use column::ColumnFetch;
 use header::{Header, norm_pages};
 
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
-use crate::keys::FIELDS;
-use crate::page::{DocId, PAGE_BYTES, Page, PageClass, PageId, SegmentId};
+use crate::keys::{self, ColumnKind, FIELDS};
+use crate::page::{DocId, PAGE_BYTES, PAGE_PREFIX, Page, PageClass, PageId, SegmentId};
+use crate::score::norm_of_length;
 use crate::wire::Reader;
 
 /// The resident part of a segment: counts, statistics, top indexes. Small; everything else is in pages.
@@ -133,6 +137,47 @@ impl Segment {
         Ok((pages.len() == per_field as usize).then_some(Norms { pages }))
     }
 
+    /// Finds a column; the outer option is empty if a page is not at hand.
+    pub(crate) fn find_column(
+        &self,
+        fetcher: &Fetcher<'_>,
+        kind: ColumnKind,
+        name: &str,
+    ) -> Result<Option<Option<Found>>> {
+        self.find(fetcher, PageClass::Fields, &keys::column(kind, name))
+    }
+
+    /// Reads the table entry of a column.
+    pub(crate) fn column_place<'a>(&self, kind: ColumnKind, value: &'a [u8]) -> Result<ColumnPlace<'a>> {
+        ColumnPlace::decode(kind, value, self.document_count())
+    }
+
+    /// Returns what it takes to read columns.
+    pub(crate) fn column_fetch<'a>(&self, fetcher: &'a Fetcher<'a>) -> ColumnFetch<'a> {
+        ColumnFetch { fetcher, segment: self.id, stream_len: self.header.stream_len(PageClass::Columns) }
+    }
+
+    /// Opens a column; `None` if a page is not at hand.
+    pub(crate) fn open_column<'a>(
+        &self,
+        fetcher: &Fetcher<'_>,
+        kind: ColumnKind,
+        value: &'a [u8],
+    ) -> Result<Option<Column<'a>>> {
+        self.column_place(kind, value)?.open(&self.column_fetch(fetcher), self.document_count())
+    }
+
+    /// Makes the length codes of an attribute from the table entry of its lengths; `None` if a page is not at hand.
+    pub(crate) fn attribute_norms(&self, fetcher: &Fetcher<'_>, lengths: &[u8]) -> Result<Option<Norms>> {
+        let Some(column) = self.open_column(fetcher, ColumnKind::Length, lengths)? else { return Ok(None) };
+        let mut codes = vec![0; self.document_count() as usize];
+        for (document, length) in column.iter() {
+            codes[document as usize] = norm_of_length(u32::try_from(length).unwrap_or(u32::MAX));
+        }
+        let pages = codes.chunks(PAGE_BYTES).map(|part| [&[0; PAGE_PREFIX], part].concat().into());
+        Ok(Some(Norms { pages: pages.collect() }))
+    }
+
     /// Says whether the segment may hold a CID, or `None` if the filter's page is not at hand.
     pub(crate) fn may_contain(&self, fetcher: &Fetcher<'_>, cid: &[u8]) -> Result<Option<bool>> {
         if self.document_count() == 0 {
@@ -173,7 +218,7 @@ impl Norms {
     #[inline]
     pub(crate) fn at(&self, document: u32) -> u8 {
         let page = &self.pages[document as usize / PAGE_BYTES];
-        page[crate::page::PAGE_PREFIX + document as usize % PAGE_BYTES]
+        page[PAGE_PREFIX + document as usize % PAGE_BYTES]
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writing a segment: documents in the order of their CIDs first, then lists and sets in the order of their keys.
 
 use super::SegmentSummary;
+use super::column::{self, Number};
 use super::filter;
 use super::header::{Header, STREAMS, TABLES};
 use super::list::{ListStreams, ListWriter};
@@ -9,7 +10,7 @@ use super::stream::{Emitter, StreamWriter, new_page, too_large};
 use super::table::{TableTop, TableWriter};
 use crate::docset;
 use crate::error::{Error, Result};
-use crate::keys::{self, FIELDS, Namespace};
+use crate::keys::{self, ColumnKind, FIELDS, Namespace};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS, PAGE_BYTES, PageClass, PageSink};
 use crate::wire::{Reader, put_varint};
 
@@ -35,6 +36,8 @@ pub(crate) struct SegmentWriter<'a> {
     streams: ListStreams,
     tags: SetWriter,
     types: SetWriter,
+    fields: TableWriter,
+    columns: StreamWriter,
 }
 
 /// A table of sets and the stream for its long ones.
@@ -65,6 +68,8 @@ impl<'a> SegmentWriter<'a> {
             },
             tags: SetWriter::new(PageClass::Tags, PageClass::TagSets),
             types: SetWriter::new(PageClass::Types, PageClass::TypeSets),
+            fields: TableWriter::new(PageClass::Fields),
+            columns: StreamWriter::new(PageClass::Columns),
         }
     }
 
@@ -100,10 +105,12 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
-    /// Adds a posting to the list that [`end_list`](Self::end_list) will name. Documents come in increasing order.
-    pub(crate) fn posting(&mut self, field: usize, document: DocId, positions: &[u32]) -> Result<()> {
-        let norm = self.norms[field][document.0 as usize];
-        self.total_words[field] += positions.len() as u64;
+    /// Adds a posting to the list that [`end_list`](Self::end_list) will name: the field, unless it is an attribute, and
+    /// the document's length code there. Documents come in increasing order.
+    pub(crate) fn posting(&mut self, field: Option<usize>, document: DocId, norm: u8, positions: &[u32]) -> Result<()> {
+        if let Some(field) = field {
+            self.total_words[field] += positions.len() as u64;
+        }
         self.list.push(document.0, norm, positions, &mut self.streams, &mut self.out)
     }
 
@@ -114,11 +121,18 @@ impl<'a> SegmentWriter<'a> {
         self.dictionary.push(key, &value, &mut self.out)
     }
 
-    /// Adds the set of a tag or type. Keys and ids come in increasing order.
+    /// Adds a column. Keys and documents come in increasing order.
+    pub(crate) fn column(&mut self, kind: ColumnKind, key: &[u8], numbers: &[Number]) -> Result<()> {
+        let count = self.document_count();
+        let value = column::write(kind, numbers, count, &mut self.columns, &mut self.out)?;
+        self.fields.push(key, &value, &mut self.out)
+    }
+
+    /// Adds the set of a tag, keyword or type. Keys and ids come in increasing order.
     pub(crate) fn set(&mut self, key: &[u8], ids: &[u32]) -> Result<()> {
         match keys::namespace(key) {
-            Some(Namespace::Tag) => {
-                self.distinct[1] += 1;
+            Some(namespace @ (Namespace::Tag | Namespace::Keyword)) => {
+                self.distinct[1] += u64::from(namespace == Namespace::Tag);
                 self.tags.push(key, ids, &mut self.out)
             }
             _ => {
@@ -138,14 +152,20 @@ impl<'a> SegmentWriter<'a> {
         let mut filter_stream = StreamWriter::new(PageClass::CidFilter);
         filter_stream.write(&filter, out)?;
         let document_count = self.cid_bytes.len() as u32;
-        let tables =
-            [self.dictionary.finish(out)?, self.cids_top, self.tags.table.finish(out)?, self.types.table.finish(out)?];
+        let tables = [
+            self.dictionary.finish(out)?,
+            self.cids_top,
+            self.tags.table.finish(out)?,
+            self.types.table.finish(out)?,
+            self.fields.finish(out)?,
+        ];
         let streams = [
             self.streams.postings.finish(out)?,
             self.streams.positions.finish(out)?,
             self.tags.stream.finish(out)?,
             self.types.stream.finish(out)?,
             filter_stream.finish(out)?,
+            self.columns.finish(out)?,
         ];
         debug_assert_eq!((tables.len(), streams.len()), (TABLES.len(), STREAMS.len()));
         let header = Header {

@@ -86,6 +86,7 @@ fn each_limit_is_an_error_that_names_it() {
         (base.clone().with_content_type("x".repeat(513)), "513 bytes"),
         ((0..1025).fold(base.clone(), |document, n| document.with_tag(n.to_string())), "1025 tags"),
         (base.clone().with_attribute("x".repeat(257), Value::Integer(0)), "attribute name"),
+        (base.clone().with_attribute("x", Value::Keyword("y".repeat(1025))), "a keyword"),
         (crowded, "257 attributes"),
     ];
     for (document, expected) in cases {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cim_ipld_index::{
     Analyzer, Deletes, DocId, Document, DocumentKind, ErrorKind, Field, Page, PageClass, PageId, PageMap, Progress,
-    Query, Result, SearchOptions, Segment, SegmentId, Snapshot, SnippetOptions, Verification, VerifyReport,
-    merge_segments,
+    Query, Result, SearchOptions, Segment, SegmentId, Snapshot, SnippetOptions, Timestamp, Value, Verification,
+    VerifyReport, merge_segments,
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,17 @@ fn sample(documents: u64) -> BTreeMap<PageId, Vec<u8>> {
             .with_tag(format!("t{}", n % 10))
             .with_content_type("text/plain");
         document.kind = DocumentKind::ALL[(n % 4) as usize];
+        document.created_at = Some(Timestamp(1_700_000_000_000 + n as i64 * 1013));
+        document.size = (n % 3 > 0).then_some(n * n * 7919);
+        let attributes = [
+            ("abstract", Value::Text(format!("about word{} and {}", n % 7, "more ".repeat((n % 3) as usize)))),
+            ("lang", Value::Keyword(["en", "de", "FR"][(n % 3) as usize].to_owned())),
+            ("pages", Value::Integer(n as i64 % 50 - 9)),
+            ("ratio", Value::Float(n as f64 / 7.0)),
+            ("due", Value::Date(Timestamp(n as i64 * 86_400_000))),
+        ];
+        let own = attributes.into_iter().take((n % 6) as usize);
+        document.attributes = own.map(|(name, value)| (name.to_owned(), value)).collect();
         index.insert(&document);
     }
     index.insert(&Document::new(cid(documents)).with_text("large text ".repeat(6_500)));
@@ -62,6 +73,7 @@ fn use_everything(pages: &PageMap) -> Result<()> {
         Query::prefix(Field::Any, "w"),
         Query::fuzzy(Field::Title, "titel", 2),
         Query::everything().kind(DocumentKind::Audio),
+        Query::term_in(Field::Attribute("abstract".into()), "word3"),
     ];
     let mut first = Ok(());
     for query in queries {
@@ -81,7 +93,7 @@ fn a_sound_segment_passes_and_is_counted() {
     let pages = page_map(&sample(700));
     let report = verify(&pages, [DocId(0), DocId(5)].into_iter().collect()).unwrap();
     assert_eq!((report.documents, report.live_documents), (701, 699));
-    assert!(report.postings > 4000 && report.terms > 700 && report.names == 16, "{report:?}");
+    assert!(report.postings > 4000 && report.terms > 700 && report.names == 19 && report.numbers > 2000, "{report:?}");
     assert!(use_everything(&pages).is_ok());
 }
 

@@ -1,0 +1,208 @@
+//! Reading columns: ranges, single documents, all of it.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use super::{BLOCK, Block, ColumnPlace, Number, Rest, block_bytes, block_len, width};
+use crate::docset::BitSet;
+use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
+use crate::page::{PageClass, SegmentId};
+use crate::segment::PagedBytes;
+use crate::wire::Reader;
+
+/// A column whose pages are all at hand.
+pub(crate) struct Column<'a> {
+    /// Which documents have a number, unless all have.
+    presence: Option<BitSet>,
+    count: u32,
+    blocks: Vec<Values<'a>>,
+    /// The words of the presence set that [`seek`](Self::seek) has passed, and the documents in them.
+    passed: (usize, usize),
+}
+
+/// What reading a column takes from its segment.
+#[derive(Clone, Copy)]
+pub(crate) struct ColumnFetch<'a> {
+    pub(in crate::segment) fetcher: &'a Fetcher<'a>,
+    pub(in crate::segment) segment: SegmentId,
+    pub(in crate::segment) stream_len: u64,
+}
+
+/// One block.
+struct Values<'a> {
+    part: Part<'a>,
+    min: u64,
+    width: u32,
+}
+
+enum Part<'a> {
+    Table(&'a [u8]),
+    Stream(PagedBytes),
+}
+
+impl<'a> ColumnPlace<'a> {
+    /// Gathers a part of what follows the table entry; `None` if a page is not at hand.
+    fn part(&self, fetch: &ColumnFetch<'_>, start: u64, len: u64) -> Result<Option<Part<'a>>> {
+        match self.rest {
+            Rest::Table(bytes) => {
+                let part = usize::try_from(start).ok().zip(usize::try_from(start + len).ok());
+                let part = part.and_then(|(start, end)| bytes.get(start..end));
+                part.map(|part| Some(Part::Table(part))).ok_or_else(|| Error::damaged("a column is cut short"))
+            }
+            Rest::Stream(offset) => {
+                let start = offset.checked_add(start).filter(|start| start.checked_add(len).is_some());
+                let start = start.ok_or_else(|| Error::damaged("a range lies outside its stream"))?;
+                let ColumnFetch { fetcher, segment, stream_len } = *fetch;
+                let range = start..start + len;
+                Ok(PagedBytes::fetch(fetcher, segment, PageClass::Columns, range, stream_len)?.map(Part::Stream))
+            }
+        }
+    }
+
+    /// Reads which documents have a value; the inner option is empty if all have.
+    fn presence(&self, fetch: &ColumnFetch<'_>, document_count: u32) -> Result<Option<Option<BitSet>>> {
+        if self.presence_len == 0 {
+            return Ok(Some(None));
+        }
+        let Some(part) = self.part(fetch, 0, self.presence_len)? else { return Ok(None) };
+        let mut set = BitSet::empty(document_count);
+        set.insert_encoded(&mut Reader::new(&part.bytes()?))?;
+        if set.count() != u64::from(self.count) {
+            return Err(Error::damaged("a column has not as many values as documents"));
+        }
+        Ok(Some(Some(set)))
+    }
+
+    /// Adds the documents whose value is in the range; says whether that was possible with the pages at hand.
+    ///
+    /// Only the blocks that hold values on both sides of a bound are read.
+    pub(crate) fn insert_range(
+        &self,
+        fetch: &ColumnFetch<'_>,
+        range: &RangeInclusive<u64>,
+        set: &mut BitSet,
+    ) -> Result<bool> {
+        let overlaps = |block: &Block| block.min <= *range.end() && block.max >= *range.start();
+        let is_inside = |block: &Block| range.contains(&block.min) && range.contains(&block.max);
+        if !self.blocks.iter().any(overlaps) {
+            return Ok(true);
+        }
+        let presence = self.presence(fetch, set.len())?;
+        let mut parts = Vec::with_capacity(self.blocks.len());
+        let mut is_complete = presence.is_some();
+        for (index, block) in self.blocks.iter().enumerate() {
+            let part = if overlaps(block) && !is_inside(block) { self.block(fetch, index)? } else { None };
+            is_complete &= part.is_some() || !overlaps(block) || is_inside(block);
+            parts.push(part);
+        }
+        let Some(presence) = presence.filter(|_| is_complete) else { return Ok(false) };
+        let mut visit = |rank: usize, document: u32| {
+            let block = &self.blocks[rank / BLOCK];
+            let is_in = match &parts[rank / BLOCK] {
+                Some(values) => range.contains(&values.at(rank % BLOCK)),
+                None => is_inside(block),
+            };
+            if is_in {
+                set.insert(document);
+            }
+        };
+        match presence {
+            Some(presence) => presence.iter().enumerate().for_each(|(rank, document)| visit(rank, document)),
+            None => (0..self.count).for_each(|document| visit(document as usize, document)),
+        }
+        Ok(true)
+    }
+
+    /// Opens the whole column; `None` if a page is not at hand.
+    pub(crate) fn open(&self, fetch: &ColumnFetch<'_>, document_count: u32) -> Result<Option<Column<'a>>> {
+        let presence = self.presence(fetch, document_count)?;
+        let blocks: Vec<_> = (0..self.blocks.len()).map(|index| self.block(fetch, index)).collect::<Result<_>>()?;
+        let blocks = blocks.into_iter().collect::<Option<Vec<_>>>();
+        Ok(presence.zip(blocks).map(|(presence, blocks)| Column {
+            presence,
+            count: self.count,
+            blocks,
+            passed: (0, 0),
+        }))
+    }
+
+    fn block(&self, fetch: &ColumnFetch<'_>, index: usize) -> Result<Option<Values<'a>>> {
+        let Block { min, max, start } = self.blocks[index];
+        let width = width(min, max);
+        let len = block_bytes(block_len(self.count, index), width);
+        let part = self.part(fetch, self.presence_len.saturating_add(start), len)?;
+        Ok(part.map(|part| Values { part, min, width }))
+    }
+}
+
+impl Column<'_> {
+    /// Returns the number of a document, if it has one. Documents are asked for in increasing order.
+    pub(crate) fn seek(&mut self, document: u32) -> Option<u64> {
+        let rank = match &self.presence {
+            None => document as usize,
+            Some(presence) => {
+                let (word, bit) = (document as usize / 64, 1u64 << (document % 64));
+                let words = presence.words();
+                let (passed, before) = &mut self.passed;
+                *before += words[*passed..word].iter().map(|word| word.count_ones() as usize).sum::<usize>();
+                *passed = word;
+                if words[word] & bit == 0 {
+                    return None;
+                }
+                *before + (words[word] & (bit - 1)).count_ones() as usize
+            }
+        };
+        Some(self.at(rank))
+    }
+
+    /// Visits the documents that have a number, with it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Number> + '_ {
+        let all = if self.presence.is_none() { 0..self.count } else { 0..0 };
+        let documents = self.presence.iter().flat_map(BitSet::iter).chain(all);
+        documents.enumerate().map(|(rank, document)| (document, self.at(rank)))
+    }
+
+    #[inline]
+    fn at(&self, rank: usize) -> u64 {
+        self.blocks[rank / BLOCK].at(rank % BLOCK)
+    }
+}
+
+impl Values<'_> {
+    #[inline]
+    fn at(&self, index: usize) -> u64 {
+        let bit = index * self.width as usize;
+        let (byte, shift) = (bit / 8, (bit % 8) as u32);
+        let mut value = u128::from(self.part.u64_at(byte));
+        if shift + self.width > 64 {
+            value |= u128::from(self.part.u64_at(byte + 8)) << 64;
+        }
+        let mask = (1u128 << self.width) - 1;
+        self.min.wrapping_add(((value >> shift) & mask) as u64)
+    }
+}
+
+impl Part<'_> {
+    fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Self::Table(bytes) => Ok((*bytes).into()),
+            Self::Stream(bytes) => bytes.slice(0..bytes.len()),
+        }
+    }
+
+    /// Returns eight bytes as a number; what lies beyond the part reads as anything.
+    #[inline]
+    fn u64_at(&self, at: usize) -> u64 {
+        match self {
+            Self::Stream(bytes) => bytes.u64_at(at),
+            Self::Table(bytes) => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                match rest.first_chunk::<8>() {
+                    Some(word) => u64::from_le_bytes(*word),
+                    None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Checking the documents, and adding up what their words, names and numbers give.
+
+use super::entries::{hash, number_hash};
+use super::{READ_AHEAD_PAGES, Sums, Verification};
+use crate::analysis::Scratch;
+use crate::codec;
+use crate::document::Document;
+use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
+use crate::fields;
+use crate::keys::{self, ColumnKind, FIELDS};
+use crate::page::{PageClass, PageId};
+use crate::score::norm_of_length;
+use crate::segment::{Entries, Segment, stored_page};
+
+impl Verification {
+    /// Checks one stored page, or all pages of one large document: documents, their CIDs and lengths.
+    pub(super) fn documents(&mut self, segment: &Segment, fetcher: &Fetcher<'_>) -> Result<bool> {
+        let top = &segment.header().stored;
+        if self.page == top.page_count() {
+            return Ok(true);
+        }
+        let (pages, documents) = top.unit_of(self.page, segment.document_count());
+        let cids = self.cids_of(segment, fetcher, documents.clone())?;
+        let mut norms = Vec::with_capacity(FIELDS);
+        for field in 0..FIELDS {
+            norms.extend(segment.norms(fetcher, field)?);
+        }
+        let held: Vec<_> = pages.clone().filter_map(|page| fetcher.page(segment.id(), stored_page(page))).collect();
+        (pages.end..top.page_count()).take(READ_AHEAD_PAGES).for_each(|page| {
+            if fetcher.has_missing() {
+                fetcher.page(segment.id(), stored_page(page));
+            }
+        });
+        if fetcher.has_missing() {
+            return Ok(false);
+        }
+        let place = stored_page(pages.start);
+        let check = |own: &mut Self| -> Result<()> {
+            let mut next = documents.start;
+            let mut whole = Vec::new();
+            for (page, ordinal) in held.iter().zip(pages.clone()) {
+                top.visit_page(page.payload(stored_page(ordinal))?, ordinal, |id, bytes| {
+                    if held.len() > 1 {
+                        whole.extend_from_slice(bytes);
+                        return Ok(());
+                    }
+                    let lengths = norms.iter().map(|norms| norms.at(id.min(segment.document_count() - 1)));
+                    own.document(id, bytes, cids.get((id - documents.start) as usize).map(|cid| &cid[..]), lengths)?;
+                    next = id + 1;
+                    Ok(())
+                })?;
+            }
+            if held.len() > 1 {
+                let lengths = norms.iter().map(|norms| norms.at(documents.start));
+                own.document(documents.start, &whole, cids.first().map(|cid| &cid[..]), lengths)?;
+                next = documents.start + 1;
+            }
+            if next == documents.end {
+                Ok(())
+            } else {
+                Err(Error::damaged("a page has not as many documents as it should"))
+            }
+        };
+        check(self).map_err(|error| error.at(segment.id(), place))?;
+        self.cids.extend(cids);
+        self.page = pages.end;
+        Ok(false)
+    }
+
+    fn document(&mut self, id: u32, bytes: &[u8], cid: Option<&[u8]>, norms: impl Iterator<Item = u8>) -> Result<()> {
+        let document = codec::decode(bytes)?;
+        if cid.is_none_or(|cid| cid != document.cid.to_bytes()) {
+            return Err(Error::damaged("a stored document is not the one its CID's place says"));
+        }
+        if self.last_key.as_slice() >= &*document.cid.to_bytes() {
+            return Err(Error::damaged("CIDs are not in order"));
+        }
+        self.last_key = document.cid.to_bytes();
+        let lengths = self.add_expected(id, &document);
+        if !norms.eq(lengths.map(norm_of_length)) {
+            return Err(Error::damaged("a document's length is not what its words add up to"));
+        }
+        Ok(())
+    }
+
+    fn add_expected(&mut self, id: u32, document: &Document) -> [u32; FIELDS] {
+        let mut key = Vec::new();
+        let words = &mut self.expected.words;
+        let lengths =
+            fields::visit_words(document, &self.analyzer, &mut Scratch::default(), |field, word, position| {
+                keys::put_field(field, &mut key);
+                key.extend_from_slice(word.as_bytes());
+                *words = words.wrapping_add(hash(&key, id, position));
+            });
+        let Sums { words, names, numbers } = &mut self.expected;
+        for (name, text) in fields::texts(document) {
+            keys::put_attribute(name, &mut key);
+            let (field_len, mut length) = (key.len(), 0);
+            self.analyzer.analyze(text, &mut Scratch::default(), |token| {
+                key.truncate(field_len);
+                key.extend_from_slice(token.word.as_bytes());
+                *words = words.wrapping_add(hash(&key, id, token.position));
+                length += 1;
+            });
+            if length > 0 {
+                *numbers = numbers.wrapping_add(number_hash(&keys::column(ColumnKind::Length, name), id, length));
+            }
+        }
+        let Ok(()) = fields::visit_numbers(document, |kind, name, number| {
+            *numbers = numbers.wrapping_add(number_hash(&keys::column(kind, name), id, number));
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let Ok(()) = fields::visit_names(document, |key| {
+            *names = names.wrapping_add(hash(key, id, 0));
+            Ok::<(), std::convert::Infallible>(())
+        });
+        self.expected_words.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += u64::from(length));
+        lengths
+    }
+
+    /// Returns the CIDs with these ranks.
+    fn cids_of(&self, segment: &Segment, fetcher: &Fetcher<'_>, ranks: std::ops::Range<u32>) -> Result<Vec<Box<[u8]>>> {
+        let top = segment.header().table(PageClass::Cids);
+        let mut cids = Vec::new();
+        for ordinal in top.pages_of_ranks(ranks.clone()) {
+            let id = PageId::new(PageClass::Cids, ordinal);
+            let Some(page) = fetcher.page(segment.id(), id) else { continue };
+            let mut read = || -> Result<u32> {
+                let mut entries = Entries::new(page.payload(id)?)?;
+                let mut rank = top.entries_before(ordinal as usize);
+                if rank >= ranks.start {
+                    entries.check_restarts()?;
+                }
+                while let Some(value) = entries.next()? {
+                    if rank == top.entries_before(ordinal as usize) && entries.key != top.first_key(ordinal as usize) {
+                        return Err(Error::damaged("a page does not start with the CID that the top index says"));
+                    }
+                    if ranks.contains(&rank) {
+                        cids.push(entries.key.as_slice().into());
+                    }
+                    if !value.is_empty() {
+                        return Err(Error::damaged("a CID has a value"));
+                    }
+                    rank += 1;
+                }
+                Ok(rank)
+            };
+            if read().map_err(|error| error.at(segment.id(), id))? != top.entries_before(ordinal as usize + 1) {
+                return Err(Error::damaged("a page has not as many CIDs as it should").at(segment.id(), id));
+            }
+        }
+        Ok(cids)
+    }
+}
