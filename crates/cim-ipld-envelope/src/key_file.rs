@@ -66,13 +66,38 @@ fn parse_key(content: &[u8]) -> Option<KeyFile> {
 }
 
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    create_private(path, |file| {
+        file.write_all(content)?;
+        file.sync_all()?;
+        sync_folder_of(path)
+    })
+}
+
+/// Creates a file that only its owner can read and writes it; a file that cannot be written whole is removed, because
+/// half a key file would stand in the way of the next try.
+fn create_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    write(&mut file).inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(path);
+    })
+}
+
+/// Makes the file's name as durable as its content: a store whose key file is gone after a crash is lost.
+#[cfg(unix)]
+fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Folders of other systems cannot be opened for this.
+#[cfg(not(unix))]
+fn sync_folder_of(_path: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -96,4 +121,26 @@ fn check_private(_file: &File, _path: &Path) -> Result<()> {
 
 fn io_error(what: &str, path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("{what} {}: {error}", path.display())).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_key_file_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        let failed = create_private(&path, |file| {
+            file.write_all(b"cim-key-v1:")?;
+            Err(std::io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(failed.expect_err("the disk is full").kind(), std::io::ErrorKind::StorageFull);
+        assert!(!path.exists());
+
+        write_private(&path, b"first").expect("written");
+        let again = write_private(&path, b"second").expect_err("the name is taken");
+        assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).expect("the file"), b"first", "a file of before is not removed");
+    }
 }
