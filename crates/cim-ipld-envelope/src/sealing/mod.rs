@@ -12,6 +12,8 @@
 //! a ciphertext that opens under two keys or in two contexts would be a collision in HMAC-SHA-256.
 
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod two_keys;
 
 use subtle::ConstantTimeEq;
