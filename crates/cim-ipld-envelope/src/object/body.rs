@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::find_frame_compressed_size;
 
 use super::{Fields, MAX_OBJECT_BYTES};
 use crate::{Error, Result};
@@ -39,7 +40,7 @@ impl SealOptions {
 /// How to compress with Zstandard (RFC 8878). Content that does not get smaller is stored as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
-    /// The compression level, 1 (fast) to 22 (small); negative levels are faster still.
+    /// The compression level, 1 (fast) to 22 (small); 0 is Zstandard's default, negative levels are faster still.
     pub level: i32,
     /// Content below this size is not tried.
     pub min_bytes: usize,
@@ -90,6 +91,9 @@ const LENGTH_BYTES: usize = 4;
 /// this multiple of the frame is a lie that need not be allocated for.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
+/// What a Zstandard frame begins with (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+
 /// The content as it will stand inside the seal, before padding.
 pub(crate) enum Body<'a> {
     Stored(&'a [u8]),
@@ -100,6 +104,11 @@ pub(crate) enum Body<'a> {
 /// Compresses where that is asked for and helps. Returns the body and the size it is padded to.
 pub(crate) fn plan_body<'a>(content: &'a [u8], options: &SealOptions) -> Result<(Body<'a>, usize)> {
     check_size(content.len())?;
+    if let Some(Compression { level, .. }) = options.compression
+        && !zstd::compression_level_range().contains(&level)
+    {
+        return Err(Error::limit(format!("Zstandard has no compression level {level}")));
+    }
     let compressed = match options.compression {
         Some(compression) if content.len() >= compression.min_bytes => compress(content, compression.level)?,
         _ => None,
@@ -193,6 +202,11 @@ fn decompress(framed: &[u8], limit: usize) -> Result<Vec<u8>> {
         return Err(over(length, limit));
     }
     if length > frame.len().saturating_mul(MAX_ZSTD_RATIO) {
+        return Err(damaged());
+    }
+    // Zstandard decoders also take frames in a row and frames to skip: bytes that the length does not answer for.
+    let single = frame.starts_with(&ZSTD_MAGIC) && find_frame_compressed_size(frame) == Ok(frame.len());
+    if !single {
         return Err(damaged());
     }
     let mut content = vec![0; length];

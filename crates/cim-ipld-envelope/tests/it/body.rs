@@ -44,6 +44,43 @@ fn encryption_refuses_decompression_bombs() {
     assert_eq!(envelope.open(&PAGE, &object).unwrap(), vec![0; 5000]);
 }
 
+/// What a decoder of Zstandard takes beyond one frame: frames in a row, frames to skip, nothing at all.
+#[test]
+fn encryption_refuses_all_but_one_frame() {
+    let envelope = Envelope::plaintext(INDEX);
+    let open = |length: u32, frames: &[&[u8]]| {
+        let body = [&length.to_le_bytes()[..], &frames.concat()].concat();
+        envelope.open(&PAGE, &forge_plaintext_object(&body, 1)).map_err(|error| error.kind())
+    };
+    let frame = |byte: u8| zstd::bulk::compress(&[byte; 500], 1).unwrap();
+    let skipped = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 9, 9, 9];
+    let empty = zstd::bulk::compress(&[], 1).unwrap();
+    let damaged = Err(ErrorKind::Damaged);
+    assert_eq!(open(1000, &[&frame(1), &frame(2)]), damaged, "two frames");
+    assert_eq!(open(500, &[&skipped, &frame(1)]), damaged, "a frame to skip");
+    assert_eq!(open(500, &[&frame(1), &skipped]), damaged, "a frame to skip");
+    assert_eq!(open(500, &[&frame(1), &[0]]), damaged, "a byte left over");
+    assert_eq!(open(0, &[&skipped]), damaged, "only a frame to skip");
+    assert_eq!(open(0, &[]), damaged, "no frame");
+    assert_eq!(open(500, &[&frame(1)]).unwrap(), [1; 500].as_slice());
+    assert_eq!(open(0, &[&empty]).unwrap(), b"".as_slice());
+}
+
+#[test]
+fn encryption_refuses_levels_that_zstandard_lacks() {
+    let envelope = Envelope::plaintext(INDEX);
+    let seal = |level: i32| {
+        let options = SealOptions::default().compressed(Compression { level, min_bytes: 0 });
+        envelope.seal(&PAGE, &[0; 3000], &options).map(|object| object.len()).map_err(|error| error.kind())
+    };
+    for level in [23, i32::MAX, i32::MIN] {
+        assert_eq!(seal(level), Err(ErrorKind::Limit), "level {level}");
+    }
+    for level in [-5, 0, 1, 22] {
+        assert!(seal(level).unwrap() < 300, "level {level}");
+    }
+}
+
 #[test]
 fn encryption_refuses_malformed_padding() {
     let envelope = Envelope::plaintext(INDEX);
