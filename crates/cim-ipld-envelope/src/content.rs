@@ -1,16 +1,17 @@
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
+use crate::dag_cbor::{self, DagCbor};
+use crate::keyset::DataKey;
 use crate::primitives::aead::TAG_BYTES;
 use crate::primitives::hash::{Hash, sha256};
 use crate::primitives::hkdf;
 use crate::sealing::{COMMITMENT_BYTES, Commitment, Place, SALT_BYTES, Salt};
 use crate::secret::Secret;
-use crate::{
-    DataKeyId, EncryptionAlgorithm, EncryptionKey, Error, ErrorKind, Keyset, MAX_OBJECT_BYTES, Result, random,
-};
+use crate::{DataKeyId, EncryptionAlgorithm, EncryptionKey, Error, Keyset, MAX_OBJECT_BYTES, Result, random};
 
 /// Encrypts and decrypts single values with associated data, for people who want just that.
 ///
@@ -42,18 +43,18 @@ impl ContentEncryption {
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when the plaintext is larger than [`MAX_OBJECT_BYTES`].
+    /// [`Limit`](crate::ErrorKind::Limit) when the plaintext is larger than [`MAX_OBJECT_BYTES`].
     pub fn encrypt(key: &impl ContentKey, plaintext: &[u8], associated: &[u8]) -> Result<EncryptedData> {
-        EncryptedData::seal(key, Domain::CONTENT, &[associated], plaintext)
+        EncryptedData::seal_under(&key.sealing_root(), Domain::CONTENT, &[associated], plaintext)
     }
 
     /// Decrypts what [`encrypt`](Self::encrypt) gave for the same `associated` bytes.
     ///
     /// # Errors
     ///
-    /// [`WrongKey`](ErrorKind::WrongKey) when the key or the associated data is another: the two cannot be told apart;
-    /// [`Damaged`](ErrorKind::Damaged) when the ciphertext was changed. With a keyset, also
-    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) and [`DestroyedDataKey`](ErrorKind::DestroyedDataKey).
+    /// [`WrongKey`](crate::ErrorKind::WrongKey) when the key or the associated data is another: the two cannot be told apart;
+    /// [`Damaged`](crate::ErrorKind::Damaged) when the ciphertext was changed. With a keyset, also
+    /// [`UnknownDataKey`](crate::ErrorKind::UnknownDataKey) and [`DestroyedDataKey`](crate::ErrorKind::DestroyedDataKey).
     pub fn decrypt(key: &impl ContentKey, data: &EncryptedData, associated: &[u8]) -> Result<Vec<u8>> {
         data.open(key, Domain::CONTENT, &[associated])
     }
@@ -86,13 +87,15 @@ pub(crate) struct SealingRoot {
     key: Option<DataKeyId>,
     algorithm: EncryptionAlgorithm,
     root: Secret,
+    /// The data key whose use is counted.
+    counted: Option<Arc<DataKey>>,
 }
 
 #[expect(private_interfaces, reason = "the trait is sealed and its methods are this crate's own")]
 impl ContentRoots for EncryptionKey {
     fn sealing_root(&self) -> SealingRoot {
         let root = hkdf::derive_secret(b"cim/v1/content", self.secret().as_bytes(), &[&[self.algorithm().suite()]]);
-        SealingRoot { key: None, algorithm: self.algorithm(), root }
+        SealingRoot { key: None, algorithm: self.algorithm(), root, counted: None }
     }
 
     fn opening_root(&self, key: Option<DataKeyId>, algorithm: EncryptionAlgorithm) -> Result<Secret> {
@@ -107,7 +110,8 @@ impl ContentRoots for EncryptionKey {
 impl ContentRoots for Keyset {
     fn sealing_root(&self) -> SealingRoot {
         let (id, key) = self.sealing_key();
-        SealingRoot { key: Some(id), algorithm: self.algorithm(), root: key.content_root(&self.index_id()) }
+        let root = key.content_root(&self.index_id());
+        SealingRoot { key: Some(id), algorithm: self.algorithm(), root, counted: Some(Arc::clone(key)) }
     }
 
     fn opening_root(&self, key: Option<DataKeyId>, algorithm: EncryptionAlgorithm) -> Result<Secret> {
@@ -127,7 +131,7 @@ impl Domain {
 }
 
 /// The version of the encrypted value format.
-const DATA_VERSION: u8 = 1;
+pub(crate) const DATA_VERSION: u8 = 1;
 
 /// One encrypted value: algorithm, key id if a keyset encrypted it, salt, commitment, ciphertext with tag.
 ///
@@ -166,28 +170,25 @@ impl EncryptedData {
     /// Encodes the value as DAG-CBOR.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode_dag_cbor(self)
+        dag_cbor::encode(self)
     }
 
     /// Decodes what [`to_bytes`](Self::to_bytes) gave.
     ///
     /// # Errors
     ///
-    /// [`Damaged`](ErrorKind::Damaged) when the bytes are not exactly an encoding of one value.
+    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly an encoding of one value,
+    /// [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format wrote it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        decode_dag_cbor(bytes, "the encrypted value")
+        dag_cbor::decode(bytes)
     }
 
-    pub(crate) fn seal(key: &impl ContentRoots, domain: Domain, bound: &[&[u8]], plaintext: &[u8]) -> Result<Self> {
-        Self::seal_under(&key.sealing_root(), domain, bound, plaintext)
-    }
-
-    /// Seals under a root derived once for many values.
+    /// Seals under a root, which may serve many values.
     pub(crate) fn seal_under(root: &SealingRoot, domain: Domain, bound: &[&[u8]], plaintext: &[u8]) -> Result<Self> {
         if plaintext.len() > MAX_OBJECT_BYTES {
             return Err(Error::limit(format!("a value of {} bytes is over the limit", plaintext.len())));
         }
-        let SealingRoot { key, algorithm, root } = root;
+        let SealingRoot { key, algorithm, root, counted } = root;
         let context = context(domain, *algorithm, *key, bound);
         let salt = random();
         let mut ciphertext = Vec::with_capacity(plaintext.len() + TAG_BYTES);
@@ -195,6 +196,9 @@ impl EncryptedData {
         let place = Place { root, algorithm: *algorithm, context: &context };
         let (commitment, tag) = place.seal_in_place(&salt, &mut ciphertext);
         ciphertext.extend_from_slice(&tag);
+        if let Some(key) = counted {
+            key.count_seal(plaintext.len());
+        }
         Ok(Self { algorithm: *algorithm, key: *key, salt, commitment, ciphertext })
     }
 
@@ -243,6 +247,23 @@ struct Wire {
     ciphertext: ByteBuf,
 }
 
+impl DagCbor for EncryptedData {
+    const NAME: &'static str = "the encrypted value";
+    type Version = ValueVersion;
+}
+
+/// What every version of an encrypted value says of itself.
+#[derive(Deserialize)]
+pub(crate) struct ValueVersion {
+    v: u8,
+}
+
+impl From<ValueVersion> for u8 {
+    fn from(version: ValueVersion) -> Self {
+        version.v
+    }
+}
+
 impl From<EncryptedData> for Wire {
     fn from(data: EncryptedData) -> Self {
         Self {
@@ -261,7 +282,7 @@ impl TryFrom<Wire> for EncryptedData {
 
     fn try_from(wire: Wire) -> Result<Self> {
         if wire.v > DATA_VERSION {
-            return Err(Error::unsupported("the encrypted value", wire.v, DATA_VERSION));
+            return Err(Error::unsupported(EncryptedData::NAME, wire.v, DATA_VERSION));
         }
         if wire.v != DATA_VERSION || wire.ciphertext.len() < TAG_BYTES {
             return Err(Error::damaged("the encrypted value"));
@@ -274,18 +295,4 @@ impl TryFrom<Wire> for EncryptedData {
             ciphertext: wire.ciphertext.into_vec(),
         })
     }
-}
-
-pub(crate) fn encode_dag_cbor(value: &impl Serialize) -> Vec<u8> {
-    serde_ipld_dagcbor::to_vec(value).expect("these types have an encoding, and memory takes it")
-}
-
-/// Decodes strictly: bytes that a second encoding would not give again are refused, so one value has one CID.
-pub(crate) fn decode_dag_cbor<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
-    let damaged = || Error::new(ErrorKind::Damaged, format!("{what} is not in canonical DAG-CBOR"));
-    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| damaged().with_source(error))?;
-    if encode_dag_cbor(&value) != bytes {
-        return Err(damaged());
-    }
-    Ok(value)
 }

@@ -34,6 +34,7 @@
 mod algorithm;
 mod codec;
 mod content;
+mod dag_cbor;
 mod envelope;
 mod error;
 mod hex;

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::primitives::argon2id::{self, Cost};
 use crate::secret::Secret;
-use crate::{Error, ErrorKind, Result, key_file};
+use crate::{Error, ErrorKind, MAX_SLOTS, Result, key_file};
 
 /// A passphrase. Its memory is wiped when it is dropped.
 ///
@@ -85,7 +85,7 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 /// The profile is stored with the passphrase's key slot. A record may come from hostile storage, so what it asks for is
 /// bounded *before* anything is allocated: by [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB),
 /// [`MAX_PASSES`](Self::MAX_PASSES) and [`MAX_LANES`](Self::MAX_LANES), or by the opener's own profile where that is
-/// higher.
+/// higher; and all passphrase slots of a record together by what two slots at these bounds cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Profile(Cost);
 
@@ -147,6 +147,23 @@ impl Argon2Profile {
             stored.passes(),
             stored.lanes()
         )))
+    }
+
+    /// Checks what all passphrase slots of a record cost together, where `self` is the opener's own profile: no more than
+    /// the two dearest that are accepted, or as many slots like the opener's own as a record holds.
+    pub(crate) fn accept_all<'a>(&self, stored: impl Iterator<Item = &'a Self>) -> Result<()> {
+        let dearest = u64::from(Self::MAX_MEMORY_KIB) * u64::from(Self::MAX_PASSES);
+        let accepted = (2 * dearest).max(self.kib_passes().saturating_mul(MAX_SLOTS as u64));
+        let asked: u64 = stored.filter(|stored| self.accept(stored).is_ok()).map(Self::kib_passes).sum();
+        if asked <= accepted {
+            return Ok(());
+        }
+        Err(Error::limit("the record's passphrase slots together ask for more of Argon2id than is accepted"))
+    }
+
+    /// What the time of one derivation grows with; accepted profiles keep sums of it far below the type's end.
+    fn kib_passes(&self) -> u64 {
+        u64::from(self.memory_kib()) * u64::from(self.passes())
     }
 }
 

@@ -3,7 +3,8 @@ use cid::multihash::Multihash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::content::{Domain, decode_dag_cbor, encode_dag_cbor};
+use crate::content::{Domain, SealingRoot, ValueVersion};
+use crate::dag_cbor::{self, DagCbor};
 use crate::primitives::hash::{hmac_sha256, sha256};
 use crate::primitives::hkdf;
 use crate::secret::Secret;
@@ -49,9 +50,7 @@ impl EncryptedCidWrapper {
     ///
     /// [`Limit`](crate::ErrorKind::Limit) when the metadata is over [`MAX_OBJECT_BYTES`](crate::MAX_OBJECT_BYTES).
     pub fn seal(key: &impl ContentKey, cid: Cid, metadata: &[u8], aad: impl Into<Vec<u8>>) -> Result<Self> {
-        let aad = aad.into();
-        let encrypted_metadata = EncryptedData::seal(key, Domain::WRAPPER, &[&cid.to_bytes(), &aad], metadata)?;
-        Ok(Self { cid, encrypted_metadata, aad })
+        Self::seal_under(&key.sealing_root(), cid, metadata, aad.into())
     }
 
     /// Seals many wrappers that share their `aad`, deriving what the key gives only once.
@@ -65,12 +64,14 @@ impl EncryptedCidWrapper {
         aad: &[u8],
     ) -> Result<Vec<Self>> {
         let root = key.sealing_root();
-        let seal = |(cid, metadata): (Cid, M)| {
-            let bound: [&[u8]; 2] = [&cid.to_bytes(), aad];
-            let encrypted_metadata = EncryptedData::seal_under(&root, Domain::WRAPPER, &bound, metadata.as_ref())?;
-            Ok(Self { cid, encrypted_metadata, aad: aad.to_vec() })
-        };
+        let seal = |(cid, metadata): (Cid, M)| Self::seal_under(&root, cid, metadata.as_ref(), aad.to_vec());
         items.into_iter().map(seal).collect()
+    }
+
+    fn seal_under(root: &SealingRoot, cid: Cid, metadata: &[u8], aad: Vec<u8>) -> Result<Self> {
+        let bound: [&[u8]; 2] = [&cid.to_bytes(), &aad];
+        let encrypted_metadata = EncryptedData::seal_under(root, Domain::WRAPPER, &bound, metadata)?;
+        Ok(Self { cid, encrypted_metadata, aad })
     }
 
     /// Decrypts the metadata.
@@ -114,22 +115,40 @@ impl EncryptedCidWrapper {
     /// Encodes the wrapper as a DAG-CBOR block.
     #[must_use]
     pub fn to_dag_cbor(&self) -> Vec<u8> {
-        encode_dag_cbor(self)
+        dag_cbor::encode(self)
     }
 
     /// Decodes a DAG-CBOR block.
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one wrapper.
+    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one wrapper,
+    /// [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format wrote it.
     pub fn from_dag_cbor(block: &[u8]) -> Result<Self> {
-        decode_dag_cbor(block, "the wrapper")
+        dag_cbor::decode(block)
     }
 
     /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of [`to_dag_cbor`](Self::to_dag_cbor).
     #[must_use]
     pub fn wrapper_cid(&self) -> Cid {
         dag_cbor_cid(&self.to_dag_cbor())
+    }
+}
+
+impl DagCbor for EncryptedCidWrapper {
+    const NAME: &'static str = "the wrapper";
+    type Version = WrapperVersion;
+}
+
+/// Where a wrapper names its version.
+#[derive(Deserialize)]
+pub(crate) struct WrapperVersion {
+    encrypted_metadata: ValueVersion,
+}
+
+impl From<WrapperVersion> for u8 {
+    fn from(version: WrapperVersion) -> Self {
+        version.encrypted_metadata.into()
     }
 }
 
@@ -174,16 +193,36 @@ impl HiddenCidWrapper {
         metadata: &[u8],
         aad: impl Into<Vec<u8>>,
     ) -> Result<Self> {
+        Self::seal_under(&key.sealing_root(), names, cid, metadata, aad.into())
+    }
+
+    /// Seals many wrappers that share their `aad`, deriving what the key gives only once.
+    ///
+    /// # Errors
+    ///
+    /// As [`seal`](Self::seal), for the first that fails.
+    pub fn seal_batch<M: AsRef<[u8]>>(
+        key: &impl ContentKey,
+        names: &CidNames,
+        items: impl IntoIterator<Item = (Cid, M)>,
+        aad: &[u8],
+    ) -> Result<Vec<Self>> {
+        let root = key.sealing_root();
+        let seal = |(cid, metadata): (Cid, M)| Self::seal_under(&root, names, cid, metadata.as_ref(), aad.to_vec());
+        items.into_iter().map(seal).collect()
+    }
+
+    fn seal_under(root: &SealingRoot, names: &CidNames, cid: Cid, metadata: &[u8], aad: Vec<u8>) -> Result<Self> {
         let name = names.name(&cid);
-        let aad = aad.into();
         let cid = cid.to_bytes();
         let cid_bytes = u16::try_from(cid.len()).map_err(|_| Error::limit("the CID is over 65535 bytes"))?;
         let plaintext = [&cid_bytes.to_le_bytes(), cid.as_slice(), metadata].concat();
-        let encrypted = EncryptedData::seal(key, Domain::HIDDEN_WRAPPER, &[&name, &aad], &plaintext)?;
+        let encrypted = EncryptedData::seal_under(root, Domain::HIDDEN_WRAPPER, &[&name, &aad], &plaintext)?;
         Ok(Self { name, encrypted, aad })
     }
 
-    /// Decrypts the CID and the metadata.
+    /// Decrypts the CID and the metadata. Storage may answer with another wrapper than the one asked for: compare the
+    /// CID with the one that was sought.
     ///
     /// # Errors
     ///
@@ -192,8 +231,10 @@ impl HiddenCidWrapper {
         let plaintext = self.encrypted.open(key, Domain::HIDDEN_WRAPPER, &[&self.name, &self.aad])?;
         let split = || {
             let (cid_bytes, rest) = plaintext.split_first_chunk::<2>()?;
-            let (cid, metadata) = rest.split_at_checked(u16::from_le_bytes(*cid_bytes).into())?;
-            Some((Cid::try_from(cid).ok()?, metadata.to_vec()))
+            let (bytes, metadata) = rest.split_at_checked(u16::from_le_bytes(*cid_bytes).into())?;
+            // The parser stops at the CID's end and takes longer varints: one CID has one encoding here.
+            let cid = Cid::try_from(bytes).ok().filter(|cid| cid.to_bytes() == bytes)?;
+            Some((cid, metadata.to_vec()))
         };
         split().ok_or_else(|| Error::damaged("the content of the hidden wrapper"))
     }
@@ -201,22 +242,40 @@ impl HiddenCidWrapper {
     /// Encodes the wrapper as a DAG-CBOR block.
     #[must_use]
     pub fn to_dag_cbor(&self) -> Vec<u8> {
-        encode_dag_cbor(self)
+        dag_cbor::encode(self)
     }
 
     /// Decodes a DAG-CBOR block.
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one wrapper.
+    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one wrapper,
+    /// [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format wrote it.
     pub fn from_dag_cbor(block: &[u8]) -> Result<Self> {
-        decode_dag_cbor(block, "the hidden wrapper")
+        dag_cbor::decode(block)
     }
 
     /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of [`to_dag_cbor`](Self::to_dag_cbor).
     #[must_use]
     pub fn wrapper_cid(&self) -> Cid {
         dag_cbor_cid(&self.to_dag_cbor())
+    }
+}
+
+impl DagCbor for HiddenCidWrapper {
+    const NAME: &'static str = "the hidden wrapper";
+    type Version = HiddenWrapperVersion;
+}
+
+/// Where a hidden wrapper names its version.
+#[derive(Deserialize)]
+pub(crate) struct HiddenWrapperVersion {
+    encrypted: ValueVersion,
+}
+
+impl From<HiddenWrapperVersion> for u8 {
+    fn from(version: HiddenWrapperVersion) -> Self {
+        version.encrypted.into()
     }
 }
 

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use subtle::ConstantTimeEq;
+
 use super::usage::{Usage, UsageLimits};
 use crate::primitives::hkdf;
 use crate::secret::Secret;
@@ -85,12 +87,18 @@ impl KeyEntry {
         }
     }
 
-    /// Shares the key material and the counters of `known`, the same key in an older keyset of this process.
-    pub(crate) fn adopt(&mut self, known: &Self) {
-        if self.key.is_some() && known.key.is_some() {
+    /// Shares the key material and the counters of `known`, the entry with this id in an older keyset of this process.
+    /// Gives `None` when the two are not the same key, as no honest writer makes them.
+    pub(crate) fn adopt(&mut self, known: &Self) -> Option<()> {
+        if let (Some(key), Some(known_key)) = (&self.key, &known.key) {
+            let same = key.secret.as_bytes().ct_eq(known_key.secret.as_bytes());
+            if key.algorithm != known_key.algorithm || !bool::from(same) {
+                return None;
+            }
             self.key.clone_from(&known.key);
             self.included = known.included;
         }
+        Some(())
     }
 
     pub(crate) fn info(&self) -> DataKeyInfo {

@@ -118,13 +118,15 @@ impl Keyset {
     /// Opens a newer record of this keyset with the keyset key in memory, so that a running process follows the
     /// changes of others without asking for the key again.
     ///
-    /// What this process sealed and no record holds yet stays counted.
+    /// What this process sealed and no record holds yet stays counted. An older record of the keyset opens as well:
+    /// the caller compares generations, and knows whether going back is meant.
     ///
     /// # Errors
     ///
     /// [`WrongKey`](ErrorKind::WrongKey) when the record was sealed under a new keyset key, as
     /// [`with_slots_replaced`](Self::with_slots_replaced) does: [`open`](Self::open) it with its new key. Else as
-    /// [`open`](Self::open), and [`Damaged`](ErrorKind::Damaged) when the record is of another store.
+    /// [`open`](Self::open), and [`Damaged`](ErrorKind::Damaged) when the record is of another store or gives a known data
+    /// key other bytes.
     pub fn reopen(&self, record: &[u8]) -> Result<Self> {
         let Root::Encrypted(sealed) = decode_root(record)? else {
             return Err(Error::new(ErrorKind::NotEncrypted, "the store is no longer encrypted"));
@@ -135,7 +137,7 @@ impl Keyset {
         let mut opened = sealed.open(Arc::clone(&self.0.opened.keyset_key))?;
         for entry in &mut opened.keys {
             if let Some(known) = self.entry(entry.id) {
-                entry.adopt(known);
+                entry.adopt(known).ok_or_else(|| Error::damaged("the keyset"))?;
             }
         }
         Ok(Self(Arc::new(Inner { opened, unlocked_by: self.0.unlocked_by, record: Bytes::copy_from_slice(record) })))
@@ -189,13 +191,17 @@ impl Keyset {
         self.0.opened.slots.iter().map(Slot::info).collect()
     }
 
-    /// Returns the slot that the keyset was opened by, or created with.
+    /// Returns the slot that the keyset was opened by, or created with. A newer record that was
+    /// [reopened](Self::reopen) may no longer have it.
     #[must_use]
     pub fn unlocked_by(&self) -> SlotId {
         self.0.unlocked_by
     }
 
     pub(crate) async fn open_sealed(sealed: SealedKeyset, record: Bytes, source: &KeySource) -> Result<Self> {
+        if let KeySource::Passphrase(_, own) = source {
+            own.accept_all(sealed.slots.iter().filter_map(Slot::argon2_profile))?;
+        }
         let mut refused = None;
         for slot in &sealed.slots {
             match slot.open(&sealed.index, source).await {

@@ -211,6 +211,7 @@ fn decode_key(reader: &mut Reader<'_>) -> Option<KeyEntry> {
     let recorded = Usage { seals: reader.u64()?, blocks: reader.u64()? };
     let mut secret = Zeroizing::new(reader.array::<SECRET_BYTES>()?);
     let key = match state {
+        DataKeyState::Destroyed if *secret != [0; SECRET_BYTES] => return None,
         DataKeyState::Destroyed => None,
         _ => Some(DataKey::new(algorithm, Secret::take(&mut secret)).into()),
     };

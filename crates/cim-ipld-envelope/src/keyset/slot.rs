@@ -119,6 +119,14 @@ impl Slot {
         }
     }
 
+    /// The cost of a passphrase slot.
+    pub(crate) fn argon2_profile(&self) -> Option<&Argon2Profile> {
+        match &self.method {
+            Method::Passphrase { profile, .. } => Some(profile),
+            _ => None,
+        }
+    }
+
     pub(crate) fn info(&self) -> KeySlotInfo {
         let kind = match &self.method {
             Method::Key => KeySlotKind::Key,

@@ -27,7 +27,8 @@ impl Usage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageLimits {
-    /// The most objects. 2^32 where the nonce has 96 bits (NIST SP 800-38D, section 8.3, for random nonces).
+    /// The most objects. 2^32 where the nonce has 96 bits (NIST SP 800-38D, section 8.3, for random nonces); 2^48 where
+    /// it has 192, which no document limits: among so many, random nonces repeat with a probability below 2^-96.
     pub seals: u64,
     /// The most objects and blocks together. For AES-256-GCM sqrt(p) * 2^(129/2) - 1 at p = 2^-50, which is 2^39.5
     /// (draft-irtf-cfrg-aead-limits, section 5.1.1); ChaCha20-Poly1305 has no such limit.

@@ -53,7 +53,8 @@ fn encryption_of_values_finds_every_flipped_bit() {
             let opened =
                 EncryptedData::from_bytes(&flipped).and_then(|data| ContentEncryption::decrypt(&key, &data, b""));
             let kind = opened.unwrap_err().kind();
-            assert!(matches!(kind, ErrorKind::Damaged | ErrorKind::WrongKey), "bit {bit}: {kind:?}");
+            let newer = bit / 8 == version_at(&encoded) && matches!(kind, ErrorKind::UnsupportedVersion { .. });
+            assert!(newer || matches!(kind, ErrorKind::Damaged | ErrorKind::WrongKey), "bit {bit}: {kind:?}");
         }
         for bytes in 0..encoded.len() {
             assert_eq!(EncryptedData::from_bytes(&encoded[..bytes]).unwrap_err().kind(), ErrorKind::Damaged);
@@ -61,6 +62,36 @@ fn encryption_of_values_finds_every_flipped_bit() {
         let extended = [&encoded[..], &[0]].concat();
         assert_eq!(EncryptedData::from_bytes(&extended).unwrap_err().kind(), ErrorKind::Damaged);
     }
+}
+
+/// A newer format is told from damage, whatever it added.
+#[test]
+fn encryption_of_values_names_newer_versions() {
+    let encoded = ContentEncryption::encrypt(&key(1), b"secret", b"").unwrap().to_bytes();
+    let at = version_at(&encoded);
+    let version = |version: u8, more: bool| {
+        let mut newer = encoded.clone();
+        newer[at] = version;
+        if more {
+            // One entry more, which sorts last: a longer key, and a map in it.
+            newer[0] = 0xa7;
+            newer.extend_from_slice(b"\x6dsomething-new\xa1\x61a\xd8\x2a\x45\0\x01\x55\0\0");
+        }
+        EncryptedData::from_bytes(&newer).map_err(|error| error.kind())
+    };
+    for found in [2, 23] {
+        let expected = Err(ErrorKind::UnsupportedVersion { found, supported: 1 });
+        assert_eq!(version(found, false), expected);
+        assert_eq!(version(found, true), expected);
+    }
+    assert_eq!(version(0, false), Err(ErrorKind::Damaged));
+    assert_eq!(version(1, true), Err(ErrorKind::Damaged));
+    assert!(version(1, false).is_ok());
+}
+
+/// Where the version stands in the encoding of an encrypted value.
+pub(crate) fn version_at(encoded: &[u8]) -> usize {
+    encoded.windows(3).position(|window| window == b"\x61v\x01").expect("a version") + 2
 }
 
 /// The same value in another encoding would have another CID, so there is no other encoding.

@@ -9,5 +9,7 @@ mod hostile;
 mod key_file;
 mod keyset;
 mod memory;
+mod passphrase;
+mod usage;
 mod vectors;
 mod wrapper;

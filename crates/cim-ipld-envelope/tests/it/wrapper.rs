@@ -7,6 +7,7 @@ use cim_ipld_envelope::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::content::version_at;
 use crate::fixture::{key, keyset};
 
 fn cid(number: u8) -> Cid {
@@ -72,14 +73,38 @@ fn encryption_wrapper_finds_every_flipped_bit() {
 }
 
 #[test]
+fn encryption_wrapper_names_newer_versions() {
+    let (key, names) = (key(1), CidNames::generate());
+    let mut clear = EncryptedCidWrapper::seal(&key, cid(1), b"metadata", b"aad").unwrap().to_dag_cbor();
+    let mut hidden = HiddenCidWrapper::seal(&key, &names, cid(1), b"metadata", b"aad").unwrap().to_dag_cbor();
+    for block in [&mut clear, &mut hidden] {
+        let at = version_at(block);
+        block[at] = 2;
+    }
+    let expected = ErrorKind::UnsupportedVersion { found: 2, supported: 1 };
+    assert_eq!(EncryptedCidWrapper::from_dag_cbor(&clear).unwrap_err().kind(), expected);
+    assert_eq!(HiddenCidWrapper::from_dag_cbor(&hidden).unwrap_err().kind(), expected);
+    assert_eq!(HiddenCidWrapper::from_dag_cbor(&clear).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[test]
 fn encryption_wrapper_batch_is_like_one_by_one() {
-    let key = key(1);
+    let (key, names) = (key(1), CidNames::generate());
     let items = (0..20).map(|number| (cid(number), format!("metadata {number}")));
     let wrappers = EncryptedCidWrapper::seal_batch(&key, items, b"batch").unwrap();
     assert_eq!(wrappers.len(), 20);
     for (number, wrapper) in wrappers.iter().enumerate() {
         assert_eq!(wrapper.cid, cid(number as u8));
         assert_eq!(wrapper.open(&key).unwrap(), format!("metadata {number}").into_bytes());
+    }
+
+    let items = (0..20).map(|number| (cid(number), format!("metadata {number}")));
+    let hidden = HiddenCidWrapper::seal_batch(&key, &names, items, b"batch").unwrap();
+    assert_eq!(hidden.len(), 20);
+    for (number, wrapper) in hidden.iter().enumerate() {
+        assert_eq!((wrapper.name, wrapper.aad.as_slice()), (names.name(&cid(number as u8)), &b"batch"[..]));
+        let expected = (cid(number as u8), format!("metadata {number}").into_bytes());
+        assert_eq!(wrapper.open(&key).unwrap(), expected);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The fuzz targets on their seeds and on repeatable mutations of them.
 
+mod forged;
 mod targets;
 
 use std::fs;

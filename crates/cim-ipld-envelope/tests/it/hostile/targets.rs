@@ -72,14 +72,13 @@ pub(crate) fn object(data: &[u8]) -> bool {
 /// A root record is an error, or a keyset that writes a record which opens; with any bytes for a record, its slots, and
 /// the plaintext of its body.
 pub(crate) fn keyset(data: &[u8]) -> bool {
-    let (generation, algorithm) = ([9, 0, 0, 0, 0, 0, 0, 0], [1, 1]);
-    let head = [b"CIMR\x01\x01\0\0".as_slice(), INDEX.as_bytes(), &generation, &algorithm].concat();
+    let head = record_head();
     let records = [
         data.to_vec(),
         with_digest(data),
         with_digest(&[b"CIMR\x01\x01\0\0".as_slice(), data].concat()),
         with_digest(&[&head, data].concat()),
-        with_digest(&sealed_record(head, data)),
+        sealed_record(head, data),
     ];
     records.map(|record| opens_root(&record)).contains(&true)
 }
@@ -106,7 +105,9 @@ pub(crate) fn wrapper(data: &[u8]) -> bool {
     }
     match hidden_wrapper(data).open(&key) {
         Ok((cid, metadata)) => {
-            assert!(cid.encoded_len() + metadata.len() + 2 <= data.len());
+            let (length, rest) = data.split_at(2);
+            assert_eq!(usize::from(u16::from_le_bytes([length[0], length[1]])), cid.encoded_len());
+            assert_eq!(rest, [cid.to_bytes(), metadata].concat());
             accepted = true;
         }
         Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged),
@@ -176,8 +177,14 @@ fn opens_root(record: &[u8]) -> bool {
     }
 }
 
+/// A record up to its slots, of which there is one.
+pub(crate) fn record_head() -> Vec<u8> {
+    let (generation, algorithm) = ([9, 0, 0, 0, 0, 0, 0, 0], [1, 1]);
+    [b"CIMR\x01\x01\0\0".as_slice(), INDEX.as_bytes(), &generation, &algorithm].concat()
+}
+
 /// A record whose one slot and whose body are properly sealed, the body around `keys`.
-fn sealed_record(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
+pub(crate) fn sealed_record(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
     let slot = b"slot id.\x01\x01\0\0";
     let context = [b"cim/v1/slot".as_slice(), INDEX.as_bytes(), slot].concat();
     head.extend_from_slice(slot);
@@ -186,11 +193,11 @@ fn sealed_record(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
     let body = blob(&derive(b"cim/v1/keyset", &[2; 32], b""), &context, keys);
     head.extend_from_slice(&u32::try_from(body.len()).expect("short").to_le_bytes());
     head.extend_from_slice(&body);
-    head
+    with_digest(&head)
 }
 
 /// A hidden wrapper that is properly sealed around `plaintext`.
-fn hidden_wrapper(plaintext: &[u8]) -> HiddenCidWrapper {
+pub(crate) fn hidden_wrapper(plaintext: &[u8]) -> HiddenCidWrapper {
     let name = [3; 32];
     let mut context = b"\x15cim/v1/hidden-wrapper\x01\x01".to_vec();
     context.extend_from_slice(&[0; 8]);
@@ -250,7 +257,7 @@ fn expand(prk: &hkdf::Prk, info: &[u8], out: &mut [u8]) {
     prk.expand(&[info], Length(out.len())).and_then(|okm| okm.fill(out)).expect("short");
 }
 
-fn with_digest(record: &[u8]) -> Vec<u8> {
+pub(crate) fn with_digest(record: &[u8]) -> Vec<u8> {
     [record, &sha256(record)].concat()
 }
 
@@ -258,7 +265,7 @@ fn sha256(data: &[u8]) -> [u8; 32] {
     digest::digest(&digest::SHA256, data).as_ref().try_into().expect("32 bytes")
 }
 
-fn key_source() -> KeySource {
+pub(crate) fn key_source() -> KeySource {
     EncryptionKey::from_bytes(EncryptionAlgorithm::AES256GCM, KEY).into()
 }
 

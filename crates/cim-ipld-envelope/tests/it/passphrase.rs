@@ -1,0 +1,91 @@
+//! Passphrase slots: their default cost, and what a hostile record may ask.
+
+use std::time::Instant;
+
+use cim_ipld_envelope::{Argon2Profile, ErrorKind, KeySource, Keyset, MAX_SLOTS, Passphrase};
+
+use crate::fixture::{INDEX, passphrase_source};
+use crate::keyset::{AES, kind_of_opening};
+
+/// What a hostile record asks of Argon2id is bounded before it is paid.
+#[tokio::test]
+async fn encryption_passphrase_cost_is_bounded() {
+    let keyset = Keyset::create(INDEX, AES, &passphrase_source("secret")).await.unwrap();
+    let with_cost = |memory_kib: u32, passes: u32, lanes: u32| {
+        let mut forged = keyset.record()[..keyset.record().len() - 32].to_vec();
+        for (at, value) in [memory_kib, passes, lanes].into_iter().enumerate() {
+            forged[46 + at * 4..50 + at * 4].copy_from_slice(&value.to_le_bytes());
+        }
+        let digest = ring::digest::digest(&ring::digest::SHA256, &forged);
+        forged.extend_from_slice(digest.as_ref());
+        forged
+    };
+    let cases = [
+        ((64, 1, 2), None),
+        ((u32::MAX, 1, 1), Some(ErrorKind::Limit)),
+        ((Argon2Profile::MAX_MEMORY_KIB + 1, 1, 1), Some(ErrorKind::Limit)),
+        ((64, Argon2Profile::MAX_PASSES + 1, 1), Some(ErrorKind::Limit)),
+        ((64, u32::MAX, 1), Some(ErrorKind::Limit)),
+        ((1024, 1, Argon2Profile::MAX_LANES + 1), Some(ErrorKind::Limit)),
+        ((64, 0, 1), Some(ErrorKind::Damaged)),
+        ((64, 1, 0), Some(ErrorKind::Damaged)),
+        ((7, 1, 1), Some(ErrorKind::Damaged)),
+        ((64, 2, 2), Some(ErrorKind::WrongKey)),
+    ];
+    for ((memory_kib, passes, lanes), expected) in cases {
+        let record = with_cost(memory_kib, passes, lanes);
+        let kind = kind_of_opening(&record, &passphrase_source("secret")).await;
+        assert_eq!(kind, expected, "{memory_kib} KiB, {passes} passes, {lanes} lanes");
+    }
+}
+
+/// The default profile is RFC 9106's second, and a keyset made with it opens.
+#[tokio::test]
+async fn encryption_default_passphrase_profile() {
+    let profile = Argon2Profile::default();
+    assert_eq!((profile.memory_kib(), profile.passes(), profile.lanes()), (65_536, 3, 4));
+    let source = KeySource::from(Passphrase::new("correct horse battery staple").unwrap());
+    let keyset = Keyset::create(INDEX, AES, &source).await.unwrap();
+    assert_eq!(kind_of_opening(keyset.record(), &source).await, None);
+}
+
+/// Slots that are each acceptable are not acceptable in any number: together they may cost what two of the dearest do,
+/// or what a full record of slots like the opener's own does. More is refused before anything is derived.
+#[tokio::test]
+async fn encryption_passphrase_cost_is_bounded_over_all_slots() {
+    let dearest = (Argon2Profile::MAX_MEMORY_KIB, Argon2Profile::MAX_PASSES, 1);
+    let cheap = (64, 1, 1);
+    let own = |memory_kib: u32, passes: u32| {
+        KeySource::Passphrase(Passphrase::new("any").unwrap(), Argon2Profile::new(memory_kib, passes, 1).unwrap())
+    };
+    let opened = async |slots: &[(u32, u32, u32)], source: KeySource| {
+        let begin = Instant::now();
+        (kind_of_opening(&record_of(slots), &source).await, begin.elapsed())
+    };
+    let (kind, time) = opened(&[dearest, dearest, cheap], own(64, 1)).await;
+    assert_eq!(kind, Some(ErrorKind::Limit));
+    assert!(time.as_millis() < 500, "refused before it was paid, not after {time:?}");
+    assert_eq!(opened(&[cheap; MAX_SLOTS], own(64, 1)).await.0, Some(ErrorKind::WrongKey));
+    // Slots that are refused one by one are never paid, so they do not count.
+    let beyond = (Argon2Profile::MAX_MEMORY_KIB + 1, Argon2Profile::MAX_PASSES, 1);
+    let begin = Instant::now();
+    assert_eq!(opened(&[beyond, beyond, beyond, cheap], own(64, 1)).await.0, Some(ErrorKind::Limit));
+    assert!(begin.elapsed().as_millis() < 500);
+}
+
+/// A record with these passphrase slots, whole and sealed by nobody.
+fn record_of(slots: &[(u32, u32, u32)]) -> Vec<u8> {
+    let mut record = b"CIMR\x01\x01\0\0".to_vec();
+    record.extend_from_slice(INDEX.as_bytes());
+    record.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 1, slots.len() as u8]);
+    for (memory_kib, passes, lanes) in slots {
+        record.extend_from_slice(b"slot id.\x02\x01\x1c\0");
+        for number in [memory_kib, passes, lanes] {
+            record.extend_from_slice(&number.to_le_bytes());
+        }
+        record.extend_from_slice(&[0; 16 + 104]);
+    }
+    record.extend_from_slice(&[0; 4]);
+    let digest = ring::digest::digest(&ring::digest::SHA256, &record);
+    [&record, digest.as_ref()].concat()
+}
