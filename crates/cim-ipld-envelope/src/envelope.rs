@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod shared_keys;
+
 use bytes::{Buf, Bytes, BytesMut};
 use subtle::ConstantTimeEq;
 

@@ -45,10 +45,10 @@ impl ObjectNames {
     }
 
     /// Returns the name that stands for `text` without revealing it: as [`name`](Self::name), of
-    /// HMAC-SHA-256(secret, "cim/v1/name-of" | text).
+    /// HMAC-SHA-256(secret, "cim/v1/text-name" | text). No text has the name of a class and ordinal.
     #[must_use]
     pub fn name_of(&self, text: &str) -> String {
-        base32(&hmac_sha256(self.0.as_bytes(), &[b"cim/v1/name-of", text.as_bytes()]))
+        base32(&hmac_sha256(self.0.as_bytes(), &[b"cim/v1/text-name", text.as_bytes()]))
     }
 }
 

@@ -14,18 +14,26 @@ use ring::rand::{SecureRandom, SystemRandom};
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[cfg(test)]
-    if seeded::fill(&mut bytes) {
-        return bytes;
-    }
-    SystemRandom::new().fill(&mut bytes).expect("the operating system must supply randomness");
+    fill(&mut bytes);
     bytes
+}
+
+/// Fills `bytes` with what [`random`] returns, so that a secret is drawn where it stays.
+pub(crate) fn fill(bytes: &mut [u8]) {
+    #[cfg(test)]
+    if seeded::fill(bytes) {
+        return;
+    }
+    SystemRandom::new().fill(bytes).expect("the operating system must supply randomness");
 }
 
 /// Repeatable bytes in place of randomness, so that this crate's own tests can freeze what it writes.
 #[cfg(test)]
 pub(crate) mod seeded {
     use std::cell::RefCell;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     use crate::primitives::hash::sha256;
 
@@ -39,6 +47,14 @@ pub(crate) mod seeded {
         let result = body();
         SEED.set(None);
         result
+    }
+
+    /// Runs a future that never waits, on the thread that is seeded.
+    pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => unreachable!("nothing in these tests waits"),
+        }
     }
 
     pub(super) fn fill(bytes: &mut [u8]) -> bool {

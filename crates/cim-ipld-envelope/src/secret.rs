@@ -32,8 +32,7 @@ impl Secret {
     }
 
     pub(crate) fn random() -> Self {
-        let mut bytes = crate::random();
-        Self::take(&mut bytes)
+        Self::fill_with(|out| crate::random::fill(out))
     }
 
     pub(crate) fn duplicate(&self) -> Self {

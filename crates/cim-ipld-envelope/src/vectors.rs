@@ -4,18 +4,15 @@
 //! Python. To add vectors for a new format version, run the tests with `CIM_WRITE_VECTORS=1`; a changed line of an existing
 //! version is a broken format.
 
-use std::future::Future;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::object::{MAX_OBJECT_BYTES, Padding, SealOptions};
 use crate::primitives::hash::sha256;
-use crate::random::seeded;
+use crate::random::seeded::{self, now};
 use crate::{
     Argon2Profile, CidNames, Compression, ContentEncryption, EncryptedCidWrapper, EncryptionAlgorithm, EncryptionKey,
     Envelope, HiddenCidWrapper, IndexId, KeyProvider, KeySource, Keyset, ObjectContext, ObjectKind, ObjectNames,
@@ -58,7 +55,9 @@ fn vectors() -> Value {
         "values": values,
         "wrappers": wrappers(),
         "names": names(),
+        "text_names": text_names(),
         "derived_keys": derived_keys(),
+        "key_files": key_files(),
     })
 }
 
@@ -148,6 +147,12 @@ fn every_object(root: &str, envelope: &Envelope, objects: &mut Vec<Value>) {
     for (name, place, content, options) in cases {
         seeded::with(&format!("{root}/{name}"), || {
             objects.push(object(root, name, envelope, place, content, options));
+        });
+    }
+    for kind in 1..=7 {
+        let place = ObjectContext { bucket: "catalog_v1", kind: ObjectKind(kind), ..PLACE };
+        seeded::with(&format!("{root}/kind {kind}"), || {
+            objects.push(object(root, &format!("kind {kind}"), envelope, place, b"content", options));
         });
     }
     for (name, padded) in [("compressed", false), ("compressed and padded", true)] {
@@ -265,6 +270,27 @@ fn derived_keys() -> Vec<Value> {
     EncryptionAlgorithm::ALL.into_iter().map(vector).collect()
 }
 
+fn text_names() -> Vec<Value> {
+    let secret = sha256(&[b"names"]);
+    let names = ObjectNames::from_secret(secret);
+    let vector = |text: &str| json!({"secret": hex::encode(&secret), "text": text, "name": names.name_of(text)});
+    ["", "before the move", "büro"].into_iter().map(vector).collect()
+}
+
+fn key_files() -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let vector = |algorithm: EncryptionAlgorithm| {
+        let (key, path) = (key_of("file", algorithm), folder.path().join(algorithm.as_str()));
+        key.write_file(&path).expect("written");
+        json!({
+            "algorithm": algorithm,
+            "key": hex::encode(key.secret().as_bytes()),
+            "file": std::fs::read_to_string(&path).expect("a line of text"),
+        })
+    };
+    EncryptionAlgorithm::ALL.into_iter().map(vector).collect()
+}
+
 fn root(name: &str, keyset: &Keyset, sources: &[Value]) -> Value {
     json!({
         "name": name,
@@ -296,13 +322,5 @@ impl KeyProvider for ClearProvider {
 
     async fn unwrap(&self, wrapped: &[u8], _associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
         wrapped.try_into().map(Zeroizing::new).map_err(ProviderError::refused)
-    }
-}
-
-/// Runs a future that never waits.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => unreachable!("nothing in these tests waits"),
     }
 }

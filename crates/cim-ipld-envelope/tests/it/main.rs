@@ -9,6 +9,7 @@ mod hostile;
 mod key_file;
 mod keyset;
 mod memory;
+mod names;
 mod passphrase;
 mod usage;
 mod vectors;

@@ -68,6 +68,11 @@ def check(vectors):
     for vector in vectors["names"]:
         message = b"cim/v1/name" + struct.pack("<BI", vector["class"], vector["ordinal"])
         assert base64.b32encode(mac(unhex(vector["secret"]), message)[:20]).decode().lower() == vector["name"]
+    for vector in vectors["text_names"]:
+        message = b"cim/v1/text-name" + vector["text"].encode()
+        assert base64.b32encode(mac(unhex(vector["secret"]), message)[:20]).decode().lower() == vector["name"]
+    for vector in vectors["key_files"]:
+        assert vector["file"] == f"cim-key-v1:{vector['algorithm']}:{vector['key']}\n"
     for vector in vectors["derived_keys"]:
         info = bytes([SUITES[vector["algorithm"]]]) + unhex(vector["info"])
         assert derive(b"cim/v1/derive", unhex(vector["key"]), info).hex() == vector["derived"]
