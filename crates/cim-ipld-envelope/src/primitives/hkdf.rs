@@ -8,7 +8,7 @@ use crate::secret::Secret;
 /// HKDF-Extract, then HKDF-Expand to 32 bytes. `salt` names the use of `secret`, so that one secret serves several
 /// uses independently.
 pub(crate) fn derive_secret(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> Secret {
-    let pseudorandom_key = Salt::new(HKDF_SHA256, salt).extract(secret);
+    let pseudorandom_key = extract(salt, secret);
     Secret::fill_with(|out| fill(&pseudorandom_key, info, out))
 }
 
@@ -19,7 +19,11 @@ pub(crate) fn expand(pseudorandom_key: &[u8; 32], info: &[&[u8]], out: &mut [u8]
 
 #[cfg(test)]
 pub(crate) fn extract_and_expand(salt: &[u8], secret: &[u8], info: &[u8], out: &mut [u8]) -> Result<(), Unspecified> {
-    try_fill(&Salt::new(HKDF_SHA256, salt).extract(secret), &[info], out)
+    try_fill(&extract(salt, secret), &[info], out)
+}
+
+fn extract(salt: &[u8], secret: &[u8]) -> Prk {
+    Salt::new(HKDF_SHA256, salt).extract(secret)
 }
 
 fn fill(pseudorandom_key: &Prk, info: &[&[u8]], out: &mut [u8]) {

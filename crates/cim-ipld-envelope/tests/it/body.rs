@@ -38,6 +38,8 @@ fn encryption_refuses_decompression_bombs() {
     assert_eq!(bomb(u32::MAX, &[0; 8]), ErrorKind::Limit);
     assert_eq!(bomb(60 << 20, &[0; 8]), ErrorKind::Damaged);
     let frame = zstd::bulk::compress(&[0; 5000], 1).unwrap();
+    let lie = allocation_counter::measure(|| assert_eq!(bomb(60 << 20, &frame), ErrorKind::Damaged));
+    assert!(lie.bytes_max < 100_000, "{lie:?} for a frame of {} bytes", frame.len());
     assert_eq!(bomb(4999, &frame), ErrorKind::Damaged, "more than promised");
     assert_eq!(bomb(5001, &frame), ErrorKind::Damaged, "less than promised");
     let object = forge_plaintext_object(&[&5000u32.to_le_bytes(), &frame[..]].concat(), 1);
