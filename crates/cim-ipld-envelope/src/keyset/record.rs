@@ -81,7 +81,7 @@ fn decode_content(reader: &mut Reader<'_>, content: &[u8]) -> Option<Root> {
 }
 
 fn decode_encrypted(reader: &mut Reader<'_>, content: &[u8], index: IndexId) -> Option<SealedKeyset> {
-    let generation = reader.u64()?;
+    let generation = reader.u64().filter(|&generation| generation > 0)?;
     let algorithm = EncryptionAlgorithm::from_suite(reader.u8()?)?;
     let count = usize::from(reader.u8()?);
     if !(1..=MAX_SLOTS).contains(&count) {

@@ -85,13 +85,19 @@ impl Keyset {
 
     /// Adds a data key that seals from here on; the one before it opens what it sealed.
     ///
+    /// Where [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) are reached, the oldest destroyed key is forgotten for it: its id
+    /// becomes one that the keyset does not know.
+    ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) at [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) data keys.
+    /// [`Limit`](ErrorKind::Limit) at [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) data keys of which none is destroyed.
     pub fn with_new_data_key(&self, algorithm: EncryptionAlgorithm) -> Result<Self> {
         let mut next = self.next();
         if next.keys.len() >= MAX_DATA_KEYS {
-            return Err(Error::limit(format!("a keyset holds at most {MAX_DATA_KEYS} data keys")));
+            let Some(oldest) = next.keys.iter().position(|entry| entry.state == DataKeyState::Destroyed) else {
+                return Err(Error::limit(format!("a keyset holds at most {MAX_DATA_KEYS} data keys")));
+            };
+            next.keys.remove(oldest);
         }
         let mut fresh = KeyEntry::generate(algorithm, next.generation);
         while self.entry(fresh.id).is_some() {
@@ -138,7 +144,8 @@ impl Keyset {
     /// The next generation, with the usage so far.
     fn next(&self) -> Opened {
         let mut next = self.0.opened.clone();
-        next.generation += 1;
+        // Only a record made to be there stands at the last generation; staying there is no panic.
+        next.generation = next.generation.saturating_add(1);
         next.keys.iter_mut().for_each(KeyEntry::record_usage);
         next
     }

@@ -2,7 +2,7 @@
 
 use cid::Cid;
 use cid::multihash::Multihash;
-use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, ErrorKind, Keyset};
+use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, ErrorKind, Keyset, MAX_DATA_KEYS};
 
 use super::targets::{hidden_wrapper, key_source, record_head, sealed_record};
 
@@ -11,8 +11,15 @@ fn entry(id: u8, state: u8, key: [u8; 32]) -> Vec<u8> {
     [&[id; 8][..], &[1, state], &[0; 24], &key].concat()
 }
 
+/// A data key whose id and bytes are those of a number.
+fn numbered(number: u16, state: u8) -> Vec<u8> {
+    let mut entry = entry(0xff, state, if state == 3 { [0; 32] } else { [9; 32] });
+    entry[..2].copy_from_slice(&number.to_le_bytes());
+    entry
+}
+
 fn record(entries: &[Vec<u8>]) -> Vec<u8> {
-    sealed_record(record_head(), &[&[entries.len() as u8, 0], entries.concat().as_slice()].concat())
+    sealed_record(record_head(9), &[&(entries.len() as u16).to_le_bytes(), entries.concat().as_slice()].concat())
 }
 
 #[tokio::test]
@@ -51,6 +58,43 @@ async fn encryption_reopening_refuses_changed_keys() {
     let mut other_suite = entry(1, 1, [3; 32]);
     other_suite[8] = 2;
     assert_eq!(keyset.reopen(&record(&[other_suite])).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+/// A keyset that was rotated a thousand times can be rotated again as long as old keys are destroyed.
+#[tokio::test]
+async fn encryption_full_keyset_forgets_destroyed_keys() {
+    let full = |oldest_state: u8| {
+        let last = MAX_DATA_KEYS as u16 - 1;
+        let states = (0..=last).map(|number| match number {
+            0 => 2,
+            1 | 2 => oldest_state,
+            number if number == last => 1,
+            _ => 2,
+        });
+        record(&states.enumerate().map(|(number, state)| numbered(number as u16, state)).collect::<Vec<_>>())
+    };
+    let keyset = Keyset::open(&full(3), &key_source()).await.unwrap();
+    let forgotten = keyset.keys()[1].id;
+    let rotated = keyset.with_new_data_key(EncryptionAlgorithm::AES256GCM).unwrap();
+    let rotated = Keyset::open(rotated.record(), &key_source()).await.unwrap();
+    assert_eq!(rotated.keys().len(), MAX_DATA_KEYS);
+    assert!(rotated.keys().iter().all(|key| key.id != forgotten));
+    assert_eq!(rotated.keys()[1].id, keyset.keys()[2].id, "no more than one");
+
+    let keyset = Keyset::open(&full(2), &key_source()).await.unwrap();
+    let refused = keyset.with_new_data_key(EncryptionAlgorithm::AES256GCM).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Limit);
+}
+
+#[tokio::test]
+async fn encryption_keyset_of_the_last_generation_is_no_panic() {
+    let body = [&[1, 0], entry(1, 1, [3; 32]).as_slice()].concat();
+    let keyset = Keyset::open(&sealed_record(record_head(u64::MAX), &body), &key_source()).await.unwrap();
+    let next = keyset.with_usage_recorded();
+    assert_eq!(next.generation(), u64::MAX);
+    Keyset::open(next.record(), &key_source()).await.expect("still a keyset");
+    let never = Keyset::open(&sealed_record(record_head(0), &body), &key_source()).await.unwrap_err();
+    assert_eq!(never.kind(), ErrorKind::Damaged, "the first generation is 1");
 }
 
 #[test]

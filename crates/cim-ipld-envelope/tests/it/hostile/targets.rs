@@ -72,7 +72,7 @@ pub(crate) fn object(data: &[u8]) -> bool {
 /// A root record is an error, or a keyset that writes a record which opens; with any bytes for a record, its slots, and
 /// the plaintext of its body.
 pub(crate) fn keyset(data: &[u8]) -> bool {
-    let head = record_head();
+    let head = record_head(9);
     let records = [
         data.to_vec(),
         with_digest(data),
@@ -178,9 +178,8 @@ fn opens_root(record: &[u8]) -> bool {
 }
 
 /// A record up to its slots, of which there is one.
-pub(crate) fn record_head() -> Vec<u8> {
-    let (generation, algorithm) = ([9, 0, 0, 0, 0, 0, 0, 0], [1, 1]);
-    [b"CIMR\x01\x01\0\0".as_slice(), INDEX.as_bytes(), &generation, &algorithm].concat()
+pub(crate) fn record_head(generation: u64) -> Vec<u8> {
+    [b"CIMR\x01\x01\0\0".as_slice(), INDEX.as_bytes(), &generation.to_le_bytes(), &[1, 1]].concat()
 }
 
 /// A record whose one slot and whose body are properly sealed, the body around `keys`.
