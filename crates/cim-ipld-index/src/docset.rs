@@ -135,6 +135,11 @@ impl BitSet {
         &self.words
     }
 
+    #[inline]
+    pub(crate) fn contains(&self, id: u32) -> bool {
+        self.words.get((id / 64) as usize).is_some_and(|word| word >> (id % 64) & 1 == 1)
+    }
+
     pub(crate) fn insert(&mut self, id: u32) {
         self.words[(id / 64) as usize] |= 1 << (id % 64);
     }

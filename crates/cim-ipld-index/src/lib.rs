@@ -67,7 +67,9 @@ pub use page::{
 pub use query::{Field, Query, QueryError};
 pub use search::MAX_REACH;
 pub use segment::{Segment, SegmentSummary, build_segment};
-pub use snapshot::{Hit, Location, SearchOptions, SearchResults, Snapshot, Snippet, SnippetOptions, Statistics};
+pub use snapshot::{
+    Hit, Location, Matches, SearchOptions, SearchResults, Snapshot, Snippet, SnippetOptions, Statistics, Total,
+};
 pub use verify::{Verification, VerifyReport};
 
 #[cfg(doctest)]

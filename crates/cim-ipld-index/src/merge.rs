@@ -169,7 +169,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
         {
             let list = &mut lists[least];
             list.cursor.put_positions(&mut positions)?;
-            let (_, norm) = list.cursor.frequency_and_norm();
+            let (_, norm) = list.cursor.frequency_and_norm()?;
             self.writer.posting(index, new, norm, &positions)?;
             is_empty = false;
             list.advance(list.cursor.document() + 1)?;

@@ -3,6 +3,8 @@
 //! Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the inverse document
 //! frequency that Lucene uses, which is never negative.
 
+use std::rc::Rc;
+
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
@@ -21,112 +23,226 @@ pub(crate) fn length_of_norm(norm: u8) -> u32 {
     LENGTHS[usize::from(norm)]
 }
 
-/// What a term needs to score a document: its weight and, per length code, the saturation constant.
+/// Scores inside a search: whole numbers of one unit, so that a sum does not depend on the order of its parts.
+///
+/// The unit is a power of two, chosen so that all parts of a query together stay below 2^24: sums are exact, and so is
+/// the score that they stand for.
+pub(crate) type Points = u32;
+
+/// The most points that the parts of a query can have together.
+const MAX_POINTS: f32 = 8_388_608.0;
+
+/// How much a point is worth in one search.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Scale {
+    points_per_score: f32,
+}
+
+impl Scale {
+    /// Makes the scale for a query whose parts score at most `ceiling` together.
+    pub(crate) fn for_ceiling(ceiling: f32) -> Self {
+        if !(ceiling > 0.0 && ceiling.is_finite()) {
+            return Self { points_per_score: 1.0 };
+        }
+        // Half of the room is left for the rounding of many parts.
+        let exponent = (MAX_POINTS / 2.0 / ceiling).log2().floor().clamp(-100.0, 100.0);
+        Self { points_per_score: exponent.exp2() }
+    }
+
+    /// Returns the score that so many points are.
+    pub(crate) fn score(self, points: Points) -> f32 {
+        points as f32 / self.points_per_score
+    }
+}
+
+/// What the lengths of a field's documents mean for its scores.
+#[derive(Debug, Clone)]
+pub(crate) struct Saturation(Rc<[f32; 256]>);
+
+impl Saturation {
+    /// Prepares the scores of a field whose documents have so many words on average.
+    pub(crate) fn new(average_length: f32) -> Self {
+        let average = if average_length > 0.0 { average_length } else { 1.0 };
+        Self(Rc::new(std::array::from_fn(|norm| K1 * (1.0 - B + B * LENGTHS[norm] as f32 / average))))
+    }
+}
+
+/// Returns the most that a term scores which `document_frequency` of `documents` documents have.
+pub(crate) fn term_weight(document_frequency: u64, documents: u64, boost: f32) -> f32 {
+    let (df, n) = (document_frequency as f32, documents as f32);
+    let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln();
+    (boost * idf * (1.0 + K1)).clamp(0.0, f32::MAX)
+}
+
+/// What a term needs to score a document: its weight in points and, per length code, the saturation constant.
 #[derive(Debug, Clone)]
 pub(crate) struct TermScorer {
     weight: f32,
-    saturation: Box<[f32; 256]>,
+    saturation: Saturation,
 }
 
 impl TermScorer {
-    /// Prepares the scores of a term that `document_frequency` of `documents` documents have.
-    pub(crate) fn new(document_frequency: u64, documents: u64, average_length: f32, boost: f32) -> Self {
-        let (df, n) = (document_frequency as f32, documents as f32);
-        let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln();
-        let average = if average_length > 0.0 { average_length } else { 1.0 };
-        let saturation = std::array::from_fn(|norm| K1 * (1.0 - B + B * LENGTHS[norm] as f32 / average));
-        Self { weight: boost * idf * (1.0 + K1), saturation: Box::new(saturation) }
+    /// Prepares the scores of a term of this [`term_weight`]; that of a phrase is the sum of its terms' weights.
+    pub(crate) fn new(weight: f32, saturation: Saturation, scale: Scale) -> Self {
+        Self { weight: weight * scale.points_per_score, saturation }
     }
 
-    /// Prepares the scores of a phrase of these terms: rare is what all of them are together.
-    pub(crate) fn sum(terms: &[Self]) -> Self {
-        let weight = terms.iter().map(|term| term.weight).sum();
-        let saturation = terms.first().map_or_else(|| Box::new([0.0; 256]), |term| term.saturation.clone());
-        Self { weight, saturation }
-    }
-
-    /// Returns the score of one document.
+    /// Returns the points of one document.
     #[inline]
-    pub(crate) fn score(&self, frequency: u32, norm: u8) -> f32 {
+    pub(crate) fn points(&self, frequency: u32, norm: u8) -> Points {
         let frequency = frequency as f32;
-        self.weight * (frequency / (frequency + self.saturation[usize::from(norm)]))
+        round(self.weight * (frequency / (frequency + self.saturation.0[usize::from(norm)])))
     }
 
-    /// Returns a score that no document within the bound exceeds.
+    /// Returns points that no document within the bound exceeds.
     #[inline]
-    pub(crate) fn upper(&self, bound: Bound) -> f32 {
-        if bound.frequency == u8::MAX { self.weight } else { self.score(u32::from(bound.frequency), bound.norm) }
+    pub(crate) fn upper(&self, bound: Bound) -> Points {
+        let [a, b] = bound.pairs.map(|pair| self.upper_of(pair));
+        a.max(b)
     }
 
-    /// Returns a score that no document exceeds.
-    pub(crate) fn ceiling(&self) -> f32 {
-        self.weight
+    #[inline]
+    fn upper_of(&self, pair: Pair) -> Points {
+        // Rounding may lift a smaller score above a larger one by a point.
+        if pair.frequency == u8::MAX { self.ceiling() } else { self.points(u32::from(pair.frequency), pair.norm) + 1 }
+    }
+
+    /// Returns points that no document exceeds.
+    pub(crate) fn ceiling(&self) -> Points {
+        round(self.weight) + 1
     }
 }
 
-/// A (frequency, length) pair that no posting of a block outscores, whatever the average length.
+/// Rounds a number of 0 to 2^23 by adding 2^23, above which the numbers of a float are whole.
+#[inline]
+fn round(points: f32) -> Points {
+    (points + MAX_POINTS).to_bits() - MAX_POINTS.to_bits()
+}
+
+/// A (frequency, length) pair that no posting it stands for outscores, whatever the average length.
 ///
 /// A score grows with `frequency / (a + b * length)` for some positive `a` and `b`. The pair takes the largest frequency
 /// `F` and the length `F * min(length / frequency)`: then both `a / F` and `b * length / F` are at most those of any
 /// posting. A frequency of 255 stands for any frequency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bound {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pair {
     pub(crate) frequency: u8,
     pub(crate) norm: u8,
 }
 
+/// Two pairs such that every posting of a block is outscored by one of them: one for the small frequencies, one for the
+/// large ones. A single pair would have to be as good as the shortest and as the most frequent posting at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Bound {
+    pub(crate) pairs: [Pair; 2],
+}
+
 /// Finds the bound of the postings that are added.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct BoundBuilder {
-    frequency: u32,
-    /// The smallest length per occurrence, as a fraction.
-    length: u64,
-    per: u64,
+    /// The least length code of postings of each frequency; the last is for all larger ones.
+    shortest: [u8; DISTINCT],
+    /// The largest frequency.
+    most: u32,
+}
+
+/// Frequencies that are told apart before they are paired.
+const DISTINCT: usize = 16;
+const NONE: u8 = u8::MAX;
+
+fn class_of(frequency: u32) -> usize {
+    (frequency as usize).clamp(1, DISTINCT) - 1
 }
 
 impl Default for BoundBuilder {
     fn default() -> Self {
-        Self { frequency: 0, length: u64::from(u32::MAX), per: 1 }
+        Self { shortest: [NONE; DISTINCT], most: 0 }
     }
 }
 
 impl BoundBuilder {
     #[inline]
     pub(crate) fn add(&mut self, frequency: u32, norm: u8) {
-        self.frequency = self.frequency.max(frequency);
-        let (length, per) = (u64::from(length_of_norm(norm)), u64::from(frequency));
-        if length * self.per < self.length * per {
-            (self.length, self.per) = (length, per);
-        }
+        let class = class_of(frequency);
+        self.shortest[class] = self.shortest[class].min(norm);
+        self.most = self.most.max(frequency);
     }
 
-    pub(crate) fn finish(self) -> Bound {
-        if self.frequency >= u32::from(u8::MAX) {
-            return Bound { frequency: u8::MAX, norm: 0 };
+    pub(crate) fn finish(&self) -> Bound {
+        // A posting that is both rarer in its document and longer than another one is outscored by that one.
+        let mut front = [(0u32, NONE); DISTINCT];
+        let mut len = 0;
+        let mut shortest = NONE;
+        for class in (0..=class_of(self.most)).rev() {
+            let norm = self.shortest[class];
+            // The longest of lengths has the code that stands for "none".
+            if norm < shortest || len == 0 {
+                // The last class stands for many frequencies; the largest of them covers all.
+                let frequency = if class + 1 == DISTINCT { self.most } else { class as u32 + 1 };
+                front[len] = (frequency, norm);
+                len += 1;
+                shortest = norm;
+            }
         }
-        let length = (u64::from(self.frequency) * self.length / self.per).min(u64::from(u32::MAX));
-        Bound { frequency: self.frequency as u8, norm: norm_of_length(length as u32) }
+        let front = &front[..len];
+        let mut best = Bound { pairs: [pair_of(front), Pair::default()] };
+        let mut least = f32::MAX;
+        for split in 1..len {
+            let pairs = [pair_of(&front[split..]), pair_of(&front[..split])];
+            let worst = pairs.map(nominal).into_iter().fold(0.0, f32::max);
+            if worst < least {
+                (least, best) = (worst, Bound { pairs });
+            }
+        }
+        best
     }
 }
 
+/// The pair for postings of these (frequency, length code), the largest frequency first.
+fn pair_of(front: &[(u32, u8)]) -> Pair {
+    let most = front.first().map_or(0, |(frequency, _)| *frequency);
+    let per = |&(frequency, norm): &(u32, u8)| (u64::from(length_of_norm(norm)), u64::from(frequency));
+    let least = front.iter().map(per).reduce(|a, b| if a.0 * b.1 <= b.0 * a.1 { a } else { b });
+    match least {
+        None => Pair::default(),
+        Some(_) if most >= u32::from(u8::MAX) => Pair { frequency: u8::MAX, norm: 0 },
+        Some((length, frequency)) => {
+            let length = (u64::from(most) * length / frequency).min(u64::from(u32::MAX));
+            Pair { frequency: most as u8, norm: norm_of_length(length as u32) }
+        }
+    }
+}
+
+/// A score under lengths that are usual, by which the split of a bound is chosen.
+fn nominal(pair: Pair) -> f32 {
+    const USUAL_LENGTH: f32 = 64.0;
+    let frequency = if pair.frequency == u8::MAX { f32::MAX } else { f32::from(pair.frequency) };
+    frequency / (frequency + K1 * (1.0 - B + B * length_of_norm(pair.norm) as f32 / USUAL_LENGTH))
+}
+
 impl Bound {
-    pub(crate) fn to_word(self) -> u32 {
-        u32::from(self.frequency) << 8 | u32::from(self.norm)
+    /// Covers every posting there can be.
+    pub(crate) const ANY: Self = Self { pairs: [Pair { frequency: u8::MAX, norm: 0 }; 2] };
+
+    pub(crate) fn to_bytes(self) -> [u8; 4] {
+        let [a, b] = self.pairs;
+        [a.frequency, a.norm, b.frequency, b.norm]
     }
 
-    pub(crate) fn from_word(word: u32) -> Self {
-        Self { frequency: (word >> 8) as u8, norm: word as u8 }
+    pub(crate) fn from_bytes([a, b, c, d]: [u8; 4]) -> Self {
+        Self { pairs: [Pair { frequency: a, norm: b }, Pair { frequency: c, norm: d }] }
     }
 
-    /// Says whether the bound covers a posting; see the type for the condition.
+    /// Says whether the bound covers a posting; see [`Pair`] for the condition.
     #[cfg(test)]
     pub(crate) fn covers(self, frequency: u32, norm: u8) -> bool {
-        if self.frequency == u8::MAX {
-            return true;
-        }
-        let own = u64::from(self.frequency);
-        frequency <= u32::from(self.frequency)
-            && u64::from(length_of_norm(self.norm)) * u64::from(frequency) <= u64::from(length_of_norm(norm)) * own
+        self.pairs.iter().any(|pair| {
+            let own = u64::from(pair.frequency);
+            pair.frequency == u8::MAX
+                || frequency <= u32::from(pair.frequency)
+                    && u64::from(length_of_norm(pair.norm)) * u64::from(frequency)
+                        <= u64::from(length_of_norm(norm)) * own
+        })
     }
 }
 
@@ -169,10 +285,35 @@ mod tests {
     #[test]
     fn scores_equal_the_formula_computed_by_hand() {
         // 10 documents, 2 have the term, average length 20; frequency 3 in a document of 15 words.
-        let scorer = TermScorer::new(2, 10, 20.0, 1.0);
+        let weight = term_weight(2, 10, 1.0);
+        let scale = Scale::for_ceiling(weight);
+        let scorer = TermScorer::new(weight, Saturation::new(20.0), scale);
         let idf = (1.0f64 + 8.5 / 2.5).ln();
         let expected = idf * 3.0 * 2.2 / (3.0 + 1.2 * (0.25 + 0.75 * 15.0 / 20.0));
-        assert!((f64::from(scorer.score(3, norm_of_length(15))) - expected).abs() < 1e-6);
+        let score = scale.score(scorer.points(3, norm_of_length(15)));
+        assert!((f64::from(score) - expected).abs() < 1e-6, "{score} {expected}");
+    }
+
+    #[test]
+    fn points_stand_for_scores_exactly_and_their_sums_have_room() {
+        for ceiling in [1e-9, 0.1, 1.0, 7.3, 110.0, 1e6, 1e12] {
+            let scale = Scale::for_ceiling(ceiling);
+            let points = round(ceiling * scale.points_per_score);
+            assert!(points > 1 << 20 && points <= 1 << 22, "{ceiling}: {points}");
+            assert_ne!(scale.score(points * 3), scale.score(points * 3 + 1));
+            assert!((scale.score(points) / ceiling - 1.0).abs() < 1e-6);
+        }
+        for nothing in [0.0, f32::NAN, f32::INFINITY, -1.0] {
+            assert_eq!(Scale::for_ceiling(nothing).score(7), 7.0);
+        }
+    }
+
+    #[test]
+    fn two_pairs_are_exact_where_one_would_be_far_off() {
+        let mut builder = BoundBuilder::default();
+        [(1, 8), (3, 60)].into_iter().for_each(|(frequency, length)| builder.add(frequency, norm_of_length(length)));
+        let pairs = [Pair { frequency: 1, norm: norm_of_length(8) }, Pair { frequency: 3, norm: norm_of_length(60) }];
+        assert_eq!(builder.finish(), Bound { pairs });
     }
 
     proptest! {
@@ -184,11 +325,13 @@ mod tests {
             let mut builder = BoundBuilder::default();
             postings.iter().for_each(|(frequency, length)| builder.add(*frequency, norm_of_length(*length)));
             let bound = builder.finish();
-            let scorer = TermScorer::new(5, 100, average, 1.0);
+            prop_assert_eq!(Bound::from_bytes(bound.to_bytes()), bound);
+            let weight = term_weight(5, 100, 1.0);
+            let scorer = TermScorer::new(weight, Saturation::new(average), Scale::for_ceiling(weight));
             for (frequency, length) in postings {
                 let norm = norm_of_length(length);
                 prop_assert!(bound.covers(frequency, norm));
-                prop_assert!(scorer.score(frequency, norm) <= scorer.upper(bound) * (1.0 + 1e-6));
+                prop_assert!(scorer.points(frequency, norm) <= scorer.upper(bound));
             }
         }
     }

@@ -67,6 +67,19 @@ pub struct SearchOptions {
     pub offset: usize,
     /// How to cut snippets; none by default.
     pub snippet: Option<SnippetOptions>,
+    /// Whether all matches are counted; they are by default.
+    pub total: Total,
+}
+
+/// Says how matches are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Total {
+    /// Every match, exactly.
+    #[default]
+    Exact,
+    /// Only those that had to be looked at to find the best: a search for a few of many matches is then faster.
+    AtLeast,
 }
 
 /// Says how to cut a snippet.
@@ -81,10 +94,20 @@ pub struct SnippetOptions {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SearchResults {
-    /// How many documents match in all, exactly.
+    /// How many documents match in all: exactly, unless [`SearchOptions::total`] asks for less.
     pub total: u64,
     /// The best of them: score from high to low, equal scores by the bytes of the CID.
     pub hits: Vec<Hit>,
+}
+
+/// The best documents of a search, before they are read.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Matches {
+    /// How many documents match in all: exactly, unless [`SearchOptions::total`] asks for less.
+    pub total: u64,
+    /// Where the best of them are, with their scores, in the order of [`SearchResults::hits`].
+    pub best: Vec<(Location, f32)>,
 }
 
 /// One document that was found.
@@ -198,6 +221,29 @@ impl Snapshot {
         pages: &dyn PageSource,
     ) -> Result<Progress<SearchResults>> {
         search::search(self, query, options, pages)
+    }
+
+    /// Finds the same documents in the same order as [`search`](Self::search), and says where they are: for whoever reads
+    /// them later, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`search`](Self::search).
+    pub fn matches(&self, query: &Query, options: &SearchOptions, pages: &dyn PageSource) -> Result<Progress<Matches>> {
+        let fetcher = Fetcher::new(pages);
+        let Some(found) = search::find(self, query, options, &fetcher)? else { return Ok(fetcher.need()) };
+        let location = |candidate: &search::Candidate| match found.sources[candidate.source] {
+            Source::Segment(segment, _) => Location::Segment { segment: segment.id(), document: candidate.document },
+            // Memtables come after the segments.
+            Source::Memtable(..) => {
+                Location::Memtable { index: candidate.source - self.segments.len(), document: candidate.document }
+            }
+        };
+        if fetcher.has_missing() {
+            return Ok(fetcher.need());
+        }
+        let best = found.best.iter().map(|candidate| (location(candidate), candidate.score)).collect();
+        Ok(Progress::Ready(Matches { total: found.total, best }))
     }
 
     /// Finds where the live document of each CID is. CIDs that are not there cost no page once the filters are at hand.
@@ -333,7 +379,7 @@ impl Snapshot {
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { limit: 10, offset: 0, snippet: None }
+        Self { limit: 10, offset: 0, snippet: None, total: Total::Exact }
     }
 }
 
@@ -356,6 +402,13 @@ impl SearchOptions {
     #[must_use]
     pub fn snippet(mut self, snippet: SnippetOptions) -> Self {
         self.snippet = Some(snippet);
+        self
+    }
+
+    /// Says how matches are counted.
+    #[must_use]
+    pub fn total(mut self, total: Total) -> Self {
+        self.total = total;
         self
     }
 }

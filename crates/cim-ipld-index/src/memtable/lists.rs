@@ -118,7 +118,13 @@ impl ListStore {
         for index in 0..count {
             let [last, place, bound] = [0, 1, 2].map(|word| self.word(entries + index * ENTRY + word));
             let full = BLOCK as u32;
-            blocks.push(BlockRef { last, place, capacity: full, len: full, bound: Bound::from_word(bound) });
+            blocks.push(BlockRef {
+                last,
+                place,
+                capacity: full,
+                len: full,
+                bound: Bound::from_bytes(bound.to_le_bytes()),
+            });
         }
         if tail.len > 0 {
             let tail = self.bounded(tail);
@@ -214,7 +220,9 @@ impl ListStore {
             entries = new;
         }
         let block = self.bounded(full);
-        for (word, value) in [block.last, block.place, block.bound.to_word()].into_iter().enumerate() {
+        for (word, value) in
+            [block.last, block.place, u32::from_le_bytes(block.bound.to_bytes())].into_iter().enumerate()
+        {
             self.words.at(entries + count * ENTRY + word as u32).store(value, Ordering::Relaxed);
         }
         list.directory.store(u64::from(entries) << 32 | u64::from(count + 1), Ordering::Release);

@@ -1,71 +1,118 @@
 //! The best candidates of one source.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 
-/// Keeps the `limit` best documents: score from high to low, equal scores by key from low to high.
-pub(crate) struct TopK<K> {
+use crate::memtable::MemtableView;
+use crate::page::DocId;
+use crate::score::Points;
+
+/// Keeps the `limit` best documents: points from high to low, equal points by CID from low to high.
+pub(crate) struct TopK<'a> {
     limit: usize,
-    /// The worst of the best is on top.
-    heap: BinaryHeap<Entry<K>>,
+    /// A binary heap with the worst of the best at its root.
+    heap: Vec<(Points, u32)>,
+    /// Knows the CIDs; without it the documents are numbered in the order of their CIDs.
+    view: Option<&'a MemtableView>,
+    floor: Points,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct Entry<K> {
-    score: f32,
-    key: K,
-    document: u32,
-}
-
-impl<K: Ord> TopK<K> {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, heap: BinaryHeap::with_capacity(limit.min(1024) + 1) }
+impl<'a> TopK<'a> {
+    /// Keeps documents of a segment.
+    pub(crate) fn of_segment(limit: usize) -> Self {
+        Self::new(limit, None)
     }
 
-    /// Returns the score below which a document cannot enter.
+    /// Keeps documents of a memtable.
+    pub(crate) fn of_memtable(limit: usize, view: &'a MemtableView) -> Self {
+        Self::new(limit, Some(view))
+    }
+
+    fn new(limit: usize, view: Option<&'a MemtableView>) -> Self {
+        let floor = if limit == 0 { Points::MAX } else { 0 };
+        Self { limit, heap: Vec::with_capacity(limit.min(1024)), view, floor }
+    }
+
+    /// Returns the points that a document needs at least to be kept, whatever its place.
     #[inline]
-    pub(crate) fn threshold(&self) -> f32 {
-        match self.heap.peek() {
-            Some(worst) if self.heap.len() >= self.limit => worst.score,
-            _ => f32::NEG_INFINITY,
+    pub(crate) fn floor(&self) -> Points {
+        self.floor
+    }
+
+    /// Returns the points that a document needs at least if it comes after all that were offered, in their order.
+    #[inline]
+    pub(crate) fn floor_in_order(&self) -> Points {
+        // The numbers of a segment's documents follow their CIDs: a later one loses a tie.
+        self.floor.saturating_add(Points::from(self.view.is_none() && self.heap.len() == self.limit))
+    }
+
+    #[inline]
+    pub(crate) fn offer(&mut self, points: Points, document: u32) {
+        if points >= self.floor {
+            self.take((points, document));
         }
     }
 
-    #[inline]
-    pub(crate) fn offer(&mut self, score: f32, document: u32, key: impl FnOnce(u32) -> K) {
-        if score < self.threshold() || self.limit == 0 {
-            return;
-        }
-        let entry = Entry { score, key: key(document), document };
+    #[inline(never)]
+    fn take(&mut self, entry: (Points, u32)) {
         if self.heap.len() < self.limit {
             self.heap.push(entry);
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && entry < *worst
-        {
-            *worst = entry;
+            self.sift_up(self.heap.len() - 1);
+        } else if self.limit > 0 && self.is_worse(self.heap[0], entry) {
+            self.heap[0] = entry;
+            self.sift_down();
+        }
+        if self.limit > 0 && self.heap.len() == self.limit {
+            self.floor = self.heap[0].0;
         }
     }
 
-    /// Returns (score, document), best first.
-    pub(crate) fn finish(self) -> Vec<(f32, u32)> {
-        self.heap.into_sorted_vec().into_iter().map(|entry| (entry.score, entry.document)).collect()
+    /// Returns (points, document), best first.
+    pub(crate) fn finish(mut self) -> Vec<(Points, u32)> {
+        let mut heap = std::mem::take(&mut self.heap);
+        heap.sort_unstable_by(|a, b| self.order(*a, *b));
+        heap
     }
-}
 
-impl<K: Ord> Ord for Entry<K> {
     /// Better is less.
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then_with(|| self.key.cmp(&other.key))
+    fn order(&self, a: (Points, u32), b: (Points, u32)) -> Ordering {
+        b.0.cmp(&a.0).then_with(|| match self.view {
+            None => a.1.cmp(&b.1),
+            Some(view) => view.cid_bytes(DocId(a.1)).cmp(&view.cid_bytes(DocId(b.1))),
+        })
+    }
+
+    fn is_worse(&self, a: (Points, u32), b: (Points, u32)) -> bool {
+        self.order(a, b) == Ordering::Greater
+    }
+
+    fn sift_up(&mut self, mut at: usize) {
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            if !self.is_worse(self.heap[at], self.heap[parent]) {
+                break;
+            }
+            self.heap.swap(at, parent);
+            at = parent;
+        }
+    }
+
+    fn sift_down(&mut self) {
+        let mut at = 0;
+        loop {
+            let mut worst = at;
+            for child in [2 * at + 1, 2 * at + 2] {
+                if child < self.heap.len() && self.is_worse(self.heap[child], self.heap[worst]) {
+                    worst = child;
+                }
+            }
+            if worst == at {
+                break;
+            }
+            self.heap.swap(at, worst);
+            at = worst;
+        }
     }
 }
-
-impl<K: Ord> PartialOrd for Entry<K> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<K: PartialEq> Eq for Entry<K> {}
 
 #[cfg(test)]
 mod tests {
@@ -74,14 +121,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_best_are_kept_in_order(scores in proptest::collection::vec(0u8..6, 0..60), limit in 0usize..12) {
-            let mut top = TopK::new(limit);
-            let mut all: Vec<(f32, u32)> = Vec::new();
-            for (document, score) in scores.iter().enumerate() {
-                top.offer(f32::from(*score), document as u32, |document| 1000 - document);
-                all.push((f32::from(*score), document as u32));
+        fn the_best_are_kept_in_order(
+            scores in proptest::collection::vec(0u32..6, 0..60),
+            limit in 0usize..12,
+            backwards in any::<bool>(),
+        ) {
+            let mut top = TopK::of_segment(limit);
+            let mut all: Vec<(Points, u32)> = scores.iter().copied().zip(0..).collect();
+            if backwards {
+                all.reverse();
             }
-            all.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+            for (points, document) in &all {
+                let would_enter = *points >= if backwards { top.floor() } else { top.floor_in_order() };
+                let before = top.heap.clone();
+                top.offer(*points, *document);
+                prop_assert!(would_enter || top.heap == before);
+            }
+            all.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
             all.truncate(limit);
             prop_assert_eq!(top.finish(), all);
         }

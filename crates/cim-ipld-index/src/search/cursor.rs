@@ -1,16 +1,17 @@
 //! Cursors: one posting list of one source, block by block.
+//!
+//! A block is decoded when a document of it is wanted: its documents first, its frequencies and lengths only when they
+//! are asked for.
 
 use std::rc::Rc;
 
 use crate::error::Result;
 use crate::memtable::MemtableList;
 use crate::score::{Bound, TermScorer};
-use crate::segment::{BLOCK, Directory, InlinePosting, Norms, PagedBytes, put_positions};
+use crate::segment::{BLOCK, Directory, InlineList, Norms, PagedBytes, put_positions};
 
 /// Stands for "no document".
 pub(crate) const END: u32 = u32::MAX;
-
-const NOT_LOADED: usize = usize::MAX;
 
 /// A posting list and a place in it.
 pub(crate) struct Cursor<'a> {
@@ -19,8 +20,7 @@ pub(crate) struct Cursor<'a> {
     last: Vec<u32>,
     document_frequency: u32,
     block: usize,
-    /// Which block the buffers hold.
-    loaded: usize,
+    /// The postings of the block that are decoded: 0 while it is not loaded.
     len: usize,
     at: usize,
     buffer: Box<Buffer>,
@@ -31,13 +31,16 @@ struct Buffer {
     documents: [u32; BLOCK],
     frequencies: [u32; BLOCK],
     norms: [u8; BLOCK],
+    has_frequencies: bool,
     has_norms: bool,
+    /// The sums of the frequencies before each posting, as far as they were needed.
+    skips: Vec<u32>,
 }
 
 /// The postings, wherever they are.
 pub(crate) enum List<'a> {
     Inline {
-        postings: Vec<InlinePosting>,
+        list: InlineList,
         norms: Rc<Norms>,
     },
     Segment {
@@ -52,43 +55,58 @@ pub(crate) enum List<'a> {
 
 impl<'a> Cursor<'a> {
     /// Stands before the first posting: [`seek`](Self::seek) moves it there.
-    pub(crate) fn new(list: List<'a>, document_frequency: u32) -> Self {
-        let last = match &list {
-            List::Inline { postings, .. } => postings.last().map(|posting| posting.document).into_iter().collect(),
-            List::Segment { directory, .. } => directory.last.clone(),
+    pub(crate) fn new(mut list: List<'a>, document_frequency: u32) -> Self {
+        let last = match &mut list {
+            List::Inline { list, .. } => list.documents().last().copied().into_iter().collect(),
+            List::Segment { directory, .. } => std::mem::take(&mut directory.last),
             List::Memtable(list) => list.blocks.iter().map(|block| block.last).collect(),
         };
-        let buffer =
-            Box::new(Buffer { documents: [END; BLOCK], frequencies: [0; BLOCK], norms: [0; BLOCK], has_norms: false });
-        Self { list, last, document_frequency, block: 0, loaded: NOT_LOADED, len: 0, at: 0, buffer }
+        let buffer = Box::new(Buffer {
+            documents: [END; BLOCK],
+            frequencies: [0; BLOCK],
+            norms: [0; BLOCK],
+            has_frequencies: false,
+            has_norms: false,
+            skips: Vec::new(),
+        });
+        Self { list, last, document_frequency, block: 0, len: 0, at: 0, buffer }
     }
 
     pub(crate) fn document_frequency(&self) -> u32 {
         self.document_frequency
     }
 
-    /// Returns the document the cursor stands at, [`END`] after the last.
+    /// Returns the document the cursor stands at, [`END`] after the last and before a block is loaded.
     #[inline]
     pub(crate) fn document(&self) -> u32 {
         if self.at < self.len { self.buffer.documents[self.at] } else { END }
     }
 
+    /// Returns a document that is not above the next one, without decoding anything; [`END`] after the last.
+    #[inline]
+    pub(crate) fn next_possible(&self) -> u32 {
+        match (self.at < self.len, self.block < self.last.len()) {
+            (true, _) => self.buffer.documents[self.at],
+            (false, true) => self.first_possible(self.block),
+            (false, false) => END,
+        }
+    }
+
     /// Moves to the first document that is at least `target` and returns it.
     #[inline]
     pub(crate) fn seek(&mut self, target: u32) -> Result<u32> {
-        if !self.seek_block(target) {
-            return Ok(END);
-        }
-        self.load()?;
-        let rest = &self.buffer.documents[self.at..self.len];
-        self.at += rest.iter().position(|document| *document >= target).unwrap_or(rest.len());
-        if self.at == self.len {
+        loop {
+            if !self.seek_block(target) {
+                return Ok(END);
+            }
+            self.load()?;
+            self.at += before(&self.buffer.documents[self.at..self.len], target);
+            if self.at < self.len {
+                return Ok(self.buffer.documents[self.at]);
+            }
             // Only a tail, whose last document is not known before it is decoded, ends below its stated last.
-            self.block += 1;
-            (self.len, self.at) = (0, 0);
-            return if self.block < self.last.len() { self.seek(target) } else { Ok(END) };
+            self.leave_block();
         }
-        Ok(self.buffer.documents[self.at])
     }
 
     /// Moves to the first block that may hold a document of at least `target`, without decoding it.
@@ -108,39 +126,94 @@ impl<'a> Cursor<'a> {
         }
         let high = high.min(blocks);
         self.block = low + self.last[low.min(blocks)..high].partition_point(|last| *last < target);
-        (self.len, self.at) = (0, 0);
+        self.unload();
         self.block < blocks
     }
 
-    /// Returns the last document of the block the cursor is in, and the bound of its postings.
+    /// Returns the block the cursor is in.
     #[inline]
-    pub(crate) fn block_bound(&self) -> (u32, Bound) {
-        let bound = match &self.list {
-            List::Inline { .. } => Bound { frequency: u8::MAX, norm: 0 },
-            List::Segment { directory, .. } => directory.bounds[self.block],
-            List::Memtable(list) => list.blocks[self.block].bound,
-        };
-        (self.last[self.block], bound)
+    pub(crate) fn block(&self) -> usize {
+        self.block
     }
 
-    /// Returns the largest score of any posting.
-    pub(crate) fn max_score(&self, scorer: &TermScorer) -> f32 {
+    pub(crate) fn block_count(&self) -> usize {
+        self.last.len()
+    }
+
+    /// Returns the last document of a block; of a tail, a document that is not below its last.
+    #[inline]
+    pub(crate) fn last_of(&self, block: usize) -> u32 {
+        self.last[block]
+    }
+
+    /// Returns a document that is not above the first of a block.
+    #[inline]
+    pub(crate) fn first_possible(&self, block: usize) -> u32 {
+        block.checked_sub(1).map_or(0, |before| self.last[before] + 1)
+    }
+
+    /// Returns the bound of the postings of a block.
+    #[inline]
+    pub(crate) fn bound_of(&self, block: usize) -> Bound {
         match &self.list {
-            List::Inline { .. } => scorer.ceiling(),
-            List::Segment { directory, .. } => upper(scorer, directory.bounds.iter().copied()),
-            List::Memtable(list) => upper(scorer, list.blocks.iter().map(|block| block.bound)),
+            List::Inline { .. } => Bound::ANY,
+            List::Segment { directory, .. } => directory.bound(block),
+            List::Memtable(list) => list.blocks[block].bound,
+        }
+    }
+
+    /// Goes to a block, forwards or back, and decodes its documents.
+    pub(crate) fn enter_block(&mut self, block: usize) -> Result<()> {
+        if self.block != block || self.len == 0 {
+            self.block = block;
+            self.unload();
+            self.load()?;
+        }
+        self.at = 0;
+        Ok(())
+    }
+
+    /// Returns the documents of the loaded block from the cursor's place on.
+    #[inline]
+    pub(crate) fn documents(&self) -> &[u32] {
+        &self.buffer.documents[self.at..self.len]
+    }
+
+    /// Moves on by so many postings of the loaded block.
+    #[inline]
+    pub(crate) fn skip(&mut self, postings: usize) {
+        self.at = (self.at + postings).min(self.len);
+        if self.at == self.len {
+            self.leave_block();
         }
     }
 
     /// Returns the frequency and the length code of the posting the cursor stands at.
     #[inline]
-    pub(crate) fn frequency_and_norm(&mut self) -> (u32, u8) {
+    pub(crate) fn frequency_and_norm(&mut self) -> Result<(u32, u8)> {
+        self.weight(0)
+    }
+
+    /// Returns the frequency and the length code of the posting `ahead` of the cursor's place.
+    #[inline]
+    pub(crate) fn weight(&mut self, ahead: usize) -> Result<(u32, u8)> {
+        self.fill_frequencies()?;
+        let at = self.at + ahead;
         let norm = match &self.list {
-            _ if self.buffer.has_norms => self.buffer.norms[self.at],
-            List::Inline { norms, .. } | List::Segment { norms, .. } => norms.at(self.buffer.documents[self.at]),
-            List::Memtable(_) => self.buffer.norms[self.at],
+            List::Inline { norms, .. } | List::Segment { norms, .. } => norms.at(self.buffer.documents[at]),
+            List::Memtable(_) => self.buffer.norms[at],
         };
-        (self.buffer.frequencies[self.at], norm)
+        Ok((self.buffer.frequencies[at], norm))
+    }
+
+    /// Returns documents, frequencies and length codes of the loaded block from the cursor's place on.
+    #[inline]
+    pub(crate) fn postings(&mut self) -> Result<(&[u32], &[u32], &[u8])> {
+        self.fill_frequencies()?;
+        self.fill_norms();
+        let range = self.at..self.len;
+        let Buffer { documents, frequencies, norms, .. } = &*self.buffer;
+        Ok((&documents[range.clone()], &frequencies[range.clone()], &norms[range]))
     }
 
     /// Visits the postings with documents in `from..to`: document, frequency, length code.
@@ -148,33 +221,51 @@ impl<'a> Cursor<'a> {
     pub(crate) fn visit(&mut self, from: u32, to: u32, mut each: impl FnMut(u32, u32, u8)) -> Result<()> {
         let mut document = self.seek(from)?;
         while document < to {
-            let rest = &self.buffer.documents[self.at..self.len];
-            let end = self.at + rest.iter().position(|document| *document >= to).unwrap_or(rest.len());
-            self.fill_norms();
-            let buffer = &*self.buffer;
-            for index in self.at..end {
-                each(buffer.documents[index], buffer.frequencies[index], buffer.norms[index]);
+            let (documents, frequencies, norms) = self.postings()?;
+            let end = before(documents, to);
+            for index in 0..end {
+                each(documents[index], frequencies[index], norms[index]);
             }
-            self.at = end;
-            if end < self.len {
+            self.skip(end);
+            if self.len > 0 || self.block >= self.last.len() {
                 break;
             }
-            document = self.next_block()?;
+            self.load()?;
+            document = self.document();
+        }
+        Ok(())
+    }
+
+    /// Visits the documents in `from..to`.
+    #[inline]
+    pub(crate) fn visit_documents(&mut self, from: u32, to: u32, mut each: impl FnMut(&[u32])) -> Result<()> {
+        let mut document = self.seek(from)?;
+        while document < to {
+            let documents = self.documents();
+            let end = before(documents, to);
+            each(&documents[..end]);
+            self.skip(end);
+            if self.len > 0 || self.block >= self.last.len() {
+                break;
+            }
+            self.load()?;
+            document = self.document();
         }
         Ok(())
     }
 
     /// Writes the positions of the posting the cursor stands at.
-    pub(crate) fn put_positions(&self, out: &mut Vec<u32>) -> Result<()> {
+    pub(crate) fn put_positions(&mut self, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
+        if matches!(self.list, List::Segment { .. }) {
+            self.fill_skips()?;
+        }
         match &self.list {
-            List::Inline { postings, .. } => out.extend_from_slice(&postings[self.at].positions),
+            List::Inline { list, .. } => list.put_positions(self.at, out)?,
             List::Memtable(list) => list.put_positions(list.position(self.block, self.at), out),
             List::Segment { directory, positions, .. } => {
                 let Some(positions) = positions else { return Ok(()) };
-                let frequencies = &self.buffer.frequencies;
-                let skip = frequencies[..self.at].iter().map(|frequency| *frequency as usize).sum();
-                let count = frequencies[self.at] as usize;
+                let (skip, count) = (self.buffer.skips[self.at] as usize, self.buffer.frequencies[self.at] as usize);
                 put_positions(positions, directory.positions_of(self.block), skip, count, out)?;
             }
         }
@@ -183,21 +274,24 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn load(&mut self) -> Result<()> {
-        if self.loaded == self.block && self.len > 0 {
+        if self.len > 0 {
             return Ok(());
         }
         let buffer = &mut *self.buffer;
         buffer.has_norms = false;
-        self.len = match &self.list {
-            List::Inline { postings, .. } => {
-                for (index, posting) in postings.iter().enumerate() {
-                    buffer.documents[index] = posting.document;
-                    buffer.frequencies[index] = posting.frequency;
-                }
-                postings.len()
+        buffer.skips.clear();
+        (self.len, buffer.has_frequencies) = match &self.list {
+            List::Inline { list, .. } => {
+                let len = list.documents().len();
+                buffer.documents[..len].copy_from_slice(list.documents());
+                buffer.frequencies[..len].copy_from_slice(list.frequencies());
+                (len, true)
             }
             List::Segment { directory, postings, documents, .. } => {
-                directory.load(postings, self.block, *documents, &mut buffer.documents, &mut buffer.frequencies)?
+                let before = self.block.checked_sub(1).map(|block| self.last[block]);
+                let last = self.last[self.block];
+                let place = (self.block, before, last);
+                directory.load_documents(postings, place, *documents, &mut buffer.documents, &mut buffer.frequencies)?
             }
             List::Memtable(list) => {
                 let len = list.load(self.block, &mut buffer.documents, &mut buffer.frequencies);
@@ -206,22 +300,31 @@ impl<'a> Cursor<'a> {
                     *frequency >>= 8;
                 }
                 buffer.has_norms = true;
-                len
+                (len, true)
             }
         };
         self.at = 0;
-        self.loaded = self.block;
         Ok(())
     }
 
-    fn next_block(&mut self) -> Result<u32> {
-        self.block += 1;
+    fn unload(&mut self) {
         (self.len, self.at) = (0, 0);
-        if self.block >= self.last.len() {
-            return Ok(END);
+    }
+
+    fn leave_block(&mut self) {
+        self.block += 1;
+        self.unload();
+    }
+
+    #[inline]
+    fn fill_frequencies(&mut self) -> Result<()> {
+        if !self.buffer.has_frequencies {
+            if let List::Segment { directory, postings, .. } = &self.list {
+                directory.load_frequencies(postings, self.block, &mut self.buffer.frequencies)?;
+            }
+            self.buffer.has_frequencies = true;
         }
-        self.load()?;
-        Ok(self.document())
+        Ok(())
     }
 
     #[inline]
@@ -231,13 +334,40 @@ impl<'a> Cursor<'a> {
         }
         let (List::Inline { norms, .. } | List::Segment { norms, .. }) = &self.list else { return };
         let Buffer { documents, norms: codes, has_norms, .. } = &mut *self.buffer;
-        for (code, document) in codes.iter_mut().zip(&documents[..self.len]) {
-            *code = norms.at(*document);
-        }
+        norms.gather(&documents[..self.len], &mut codes[..self.len]);
         *has_norms = true;
+    }
+
+    fn fill_skips(&mut self) -> Result<()> {
+        self.fill_frequencies()?;
+        let Buffer { frequencies, skips, .. } = &mut *self.buffer;
+        if skips.is_empty() {
+            skips.extend(frequencies[..self.len].iter().scan(0u32, |sum, frequency| {
+                let before = *sum;
+                *sum = sum.saturating_add(*frequency);
+                Some(before)
+            }));
+        }
+        Ok(())
     }
 }
 
-fn upper(scorer: &TermScorer, bounds: impl Iterator<Item = Bound>) -> f32 {
-    bounds.map(|bound| scorer.upper(bound)).fold(0.0, f32::max)
+/// Counts the documents below `target` in a sorted slice of at most a block.
+#[inline]
+pub(super) fn before(documents: &[u32], target: u32) -> usize {
+    // Most moves are short; the rest is a count that the compiler turns into wide comparisons.
+    let near = documents.len().min(8);
+    for (index, document) in documents[..near].iter().enumerate() {
+        if *document >= target {
+            return index;
+        }
+    }
+    // Documents are below 2^24, so that they compare the same as signed numbers, which every machine does at once.
+    let target = target.min(1 << 30) as i32;
+    near + documents[near..].iter().map(|document| i32::from((*document as i32) < target)).sum::<i32>() as usize
+}
+
+/// Returns the largest bound in points of all blocks.
+pub(super) fn most_points(cursor: &Cursor<'_>, scorer: &TermScorer) -> u32 {
+    (0..cursor.block_count()).map(|block| scorer.upper(cursor.bound_of(block))).max().unwrap_or(0)
 }

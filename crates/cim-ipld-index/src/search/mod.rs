@@ -6,30 +6,43 @@
 mod collect;
 mod cursor;
 mod eval;
+mod phrase;
 mod plan;
 mod rank;
 mod snippet;
 mod source;
+mod top;
+mod union;
 
 pub(crate) use cursor::{Cursor, END};
 pub(crate) use plan::{Leaf, Want};
+pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
 
 use collect::TopK;
-use eval::{Bool, Eval, Phrase, Term, Union, WINDOW, Window};
+use eval::{Bool, Eval, Term};
+use phrase::Phrase;
 use plan::Plan;
-use rank::Candidate;
+use top::Run;
+use union::Union;
 
-use crate::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::page::{DocId, PageSource, Progress};
 use crate::query::Query;
-use crate::score::TermScorer;
-use crate::snapshot::{SearchOptions, SearchResults, Snapshot};
+use crate::score::{Saturation, Scale, TermScorer, term_weight};
+use crate::snapshot::{SearchOptions, SearchResults, Snapshot, Total};
 
 /// The most hits that limit and offset may reach.
 pub const MAX_REACH: usize = 100_000;
+
+/// The best documents of a search, in order, and how many match.
+pub(crate) struct Found<'a> {
+    pub(crate) total: u64,
+    pub(crate) best: Vec<Candidate>,
+    pub(crate) sources: Vec<Source<'a>>,
+    leaves: Vec<Leaf>,
+}
 
 pub(crate) fn search(
     snapshot: &Snapshot,
@@ -37,26 +50,45 @@ pub(crate) fn search(
     options: &SearchOptions,
     pages: &dyn PageSource,
 ) -> Result<Progress<SearchResults>> {
+    let fetcher = Fetcher::new(pages);
+    let Some(found) = find(snapshot, query, options, &fetcher)? else { return Ok(fetcher.need()) };
+    let hits = rank::hits(&found.sources, &found.best, options, &found.leaves, snapshot.analyzer(), &fetcher)?;
+    Ok(match fetcher.has_missing() {
+        true => fetcher.need(),
+        false => Progress::Ready(SearchResults { total: found.total, hits }),
+    })
+}
+
+/// Finds the best documents without reading them; `None` if pages are missing, which the fetcher knows.
+///
+/// Where only the order of equal scores of several sources is not known yet, the best are given in any order and the
+/// fetcher knows the pages that tell it: those of these documents.
+pub(crate) fn find<'a>(
+    snapshot: &'a Snapshot,
+    query: &Query,
+    options: &SearchOptions,
+    fetcher: &Fetcher<'_>,
+) -> Result<Option<Found<'a>>> {
     let reach = options.offset.saturating_add(options.limit);
     if reach > MAX_REACH {
         let detail = format!("limit and offset reach hit {reach}; at most {MAX_REACH} can be reached");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
-    let fetcher = Fetcher::new(pages);
     let (plan, leaves) = plan::plan(query.root.as_ref(), snapshot.analyzer());
     let sources = snapshot.sources();
     let mut lists = Vec::with_capacity(sources.len());
     for source in &sources {
-        lists.push(leaves.iter().map(|leaf| source.lists(&fetcher, leaf)).collect::<Result<Vec<_>>>()?);
+        lists.push(leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
     }
     let mut allowed = Vec::with_capacity(sources.len());
     for source in &sources {
-        allowed.push(source.allowed(&fetcher, &query.filter)?);
+        allowed.push(source.allowed(fetcher, &query.filter)?);
     }
     if fetcher.has_missing() {
-        return Ok(fetcher.need());
+        return Ok(None);
     }
-    let statistics = CollectionStatistics::new(&sources, &leaves, &lists, &fetcher)?;
+    let statistics = CollectionStatistics::new(&sources, &leaves, &lists, fetcher)?;
+    let scale = Scale::for_ceiling(statistics.ceiling(&plan));
     let mut evals = Vec::with_capacity(sources.len());
     for (source, lists) in sources.iter().zip(&lists) {
         let mut opener = Opener {
@@ -64,30 +96,41 @@ pub(crate) fn search(
             lists,
             leaves: &leaves,
             statistics: &statistics,
-            fetcher: &fetcher,
+            scale,
+            fetcher,
             norms: NormCache::default(),
         };
-        evals.push(if opener.can_match(&plan) { opener.open(&plan)? } else { Eval::Nothing });
+        evals.push(opener.open(&plan)?);
     }
     if fetcher.has_missing() {
-        return Ok(fetcher.need());
+        return Ok(None);
     }
     let mut total = 0;
     let mut candidates = Vec::new();
     for (index, (source, (eval, allowed))) in sources.iter().zip(evals.iter_mut().zip(&allowed)).enumerate() {
-        let (count, best) = collect(source, eval, allowed.as_ref(), reach)?;
-        total += count;
-        candidates.extend(best.into_iter().map(|(score, id)| Candidate { score, source: index, document: DocId(id) }));
+        let top = match source {
+            // In a segment documents are numbered in the order of their CIDs.
+            Source::Segment(..) => TopK::of_segment(reach),
+            Source::Memtable(view, _) => TopK::of_memtable(reach, view),
+        };
+        let mut run = Run { allowed: allowed.as_ref(), top, is_counting: options.total == Total::Exact, total: 0 };
+        run.evaluate(eval)?;
+        total += run.total;
+        candidates.extend(run.top.finish().into_iter().map(|(points, id)| Candidate {
+            score: scale.score(points),
+            source: index,
+            document: DocId(id),
+        }));
     }
-    rank::hits(&sources, candidates, options, &leaves, snapshot.analyzer(), &fetcher)
-        .map(|progress| progress.map(|hits| SearchResults { total, hits }))
+    let best = rank::order(&sources, candidates, options, fetcher)?;
+    Ok(Some(Found { total, best, sources, leaves }))
 }
 
 /// Document frequencies and lengths over all sources.
 struct CollectionStatistics {
     documents: u64,
     /// Of the field of each leaf.
-    average_lengths: Vec<f32>,
+    saturations: Vec<Saturation>,
     document_frequencies: Vec<u64>,
 }
 
@@ -99,21 +142,41 @@ impl CollectionStatistics {
         fetcher: &Fetcher<'_>,
     ) -> Result<Self> {
         let documents: u64 = sources.iter().map(|source| u64::from(source.document_count())).sum();
-        let mut average_lengths = Vec::with_capacity(leaves.len());
-        for leaf in leaves {
+        let mut saturations: Vec<Saturation> = Vec::with_capacity(leaves.len());
+        for (index, leaf) in leaves.iter().enumerate() {
+            if let Some(known) = leaves[..index].iter().position(|known| known.field == leaf.field) {
+                saturations.push(saturations[known].clone());
+                continue;
+            }
             let words = sources.iter().map(|source| source.total_words(fetcher, &leaf.field));
             let words = words.collect::<Result<Vec<_>>>()?.into_iter().fold(0, u64::saturating_add);
-            average_lengths.push(words as f32 / documents.max(1) as f32);
+            saturations.push(Saturation::new(words as f32 / documents.max(1) as f32));
         }
         let frequency = |leaf: usize| {
             let handles = lists.iter().flat_map(|lists| &lists[leaf]);
             handles.map(|handle| u64::from(handle.document_frequency())).sum::<u64>().min(documents)
         };
-        Ok(Self { documents, average_lengths, document_frequencies: (0..leaves.len()).map(frequency).collect() })
+        Ok(Self { documents, saturations, document_frequencies: (0..leaves.len()).map(frequency).collect() })
     }
 
-    fn scorer(&self, leaf: usize, boost: f32) -> TermScorer {
-        TermScorer::new(self.document_frequencies[leaf], self.documents, self.average_lengths[leaf], boost)
+    fn weight(&self, leaf: usize, boost: f32) -> f32 {
+        term_weight(self.document_frequencies[leaf], self.documents, boost)
+    }
+
+    /// Returns the weight of a phrase: rare is what all of its words are together.
+    fn phrase_weight(&self, leaves: &[(usize, u32)], boost: f32) -> f32 {
+        leaves.iter().map(|(leaf, _)| self.weight(*leaf, boost)).sum()
+    }
+
+    /// Returns the most that a document can score.
+    fn ceiling(&self, plan: &Plan) -> f32 {
+        let sum = |parts: &[Plan]| parts.iter().map(|part| self.ceiling(part)).sum::<f32>();
+        match plan {
+            Plan::Nothing | Plan::All => 0.0,
+            Plan::Leaf { leaf, boost } => self.weight(*leaf, *boost),
+            Plan::Phrase { leaves, boost, .. } => self.phrase_weight(leaves, *boost),
+            Plan::Bool { must, should, .. } => sum(must) + sum(should),
+        }
     }
 }
 
@@ -123,6 +186,7 @@ struct Opener<'s, 'a> {
     lists: &'s [Vec<Handle<'a>>],
     leaves: &'s [Leaf],
     statistics: &'s CollectionStatistics,
+    scale: Scale,
     fetcher: &'s Fetcher<'s>,
     norms: NormCache,
 }
@@ -147,18 +211,7 @@ impl<'a> Opener<'_, 'a> {
         Ok(match plan {
             Plan::Nothing => Eval::Nothing,
             Plan::All => Eval::All(self.source.document_count()),
-            Plan::Leaf { leaf, boost } => {
-                let scorer = self.statistics.scorer(*leaf, *boost);
-                let mut cursors = self.cursors(*leaf)?;
-                match (cursors.pop(), cursors.is_empty()) {
-                    (Some(cursor), true) => Eval::Term(Box::new(Term { cursor, scorer })),
-                    (Some(last), false) => {
-                        cursors.push(last);
-                        Eval::Union(Box::new(Union::new(cursors)), scorer)
-                    }
-                    (None, _) => Eval::Nothing,
-                }
-            }
+            Plan::Leaf { leaf, boost } => self.leaf(*leaf, *boost)?,
             Plan::Phrase { leaves, slop, boost } => self.phrase(leaves, *slop, *boost)?,
             Plan::Bool { must, should, must_not } => {
                 let mut open = |parts: &[Plan]| parts.iter().map(|part| self.open(part)).collect::<Result<Vec<_>>>();
@@ -172,75 +225,37 @@ impl<'a> Opener<'_, 'a> {
         })
     }
 
+    fn leaf(&mut self, leaf: usize, boost: f32) -> Result<Eval<'a>> {
+        let scorer = self.scorer(leaf, self.statistics.weight(leaf, boost));
+        let handles = &self.lists[leaf];
+        if let [handle] = &handles[..] {
+            let cursor = self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?;
+            return Ok(cursor.map_or(Eval::Nothing, |cursor| Eval::Term(Box::new(Term { cursor, scorer }))));
+        }
+        let mut union = Union::new(self.source.document_count(), scorer);
+        for handle in handles {
+            self.source.gather(self.fetcher, handle, &self.leaves[leaf], &mut self.norms, &mut union)?;
+        }
+        Ok(Eval::Union(Box::new(union)))
+    }
+
     fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Eval<'a>> {
         let mut cursors = Vec::with_capacity(leaves.len());
-        let mut scorers = Vec::with_capacity(leaves.len());
         for (leaf, place) in leaves {
-            scorers.push(self.statistics.scorer(*leaf, boost));
-            cursors.extend(self.cursors(*leaf)?.into_iter().map(|cursor| (cursor, *place)));
+            for handle in &self.lists[*leaf] {
+                let cursor = self.source.open(self.fetcher, handle, &self.leaves[*leaf], &mut self.norms)?;
+                cursors.extend(cursor.map(|cursor| (cursor, *place)));
+            }
         }
         if cursors.len() < leaves.len() {
             // A page is not at hand; the fetcher knows.
             return Ok(Eval::Nothing);
         }
-        let scorer = TermScorer::sum(&scorers);
+        let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
         Ok(Eval::Phrase(Box::new(Phrase::new(cursors, slop, scorer))))
     }
 
-    fn cursors(&mut self, leaf: usize) -> Result<Vec<Cursor<'a>>> {
-        let mut cursors = Vec::with_capacity(self.lists[leaf].len());
-        for handle in &self.lists[leaf] {
-            cursors.extend(self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?);
-        }
-        Ok(cursors)
+    fn scorer(&self, leaf: usize, weight: f32) -> TermScorer {
+        TermScorer::new(weight, self.statistics.saturations[leaf].clone(), self.scale)
     }
-}
-
-/// Evaluates over one source: the exact number of matches, and the best of them.
-fn collect(
-    source: &Source<'_>,
-    eval: &mut Eval<'_>,
-    allowed: Option<&BitSet>,
-    reach: usize,
-) -> Result<(u64, Vec<(f32, u32)>)> {
-    match source {
-        // In a segment documents are numbered in the order of their CIDs.
-        Source::Segment(..) => collect_by(eval, allowed, TopK::new(reach), |document| document),
-        Source::Memtable(view, _) => {
-            collect_by(eval, allowed, TopK::new(reach), |document| view.cid_bytes(DocId(document)).unwrap_or_default())
-        }
-    }
-}
-
-fn collect_by<K: Ord>(
-    eval: &mut Eval<'_>,
-    allowed: Option<&BitSet>,
-    mut top: TopK<K>,
-    key: impl Fn(u32) -> K,
-) -> Result<(u64, Vec<(f32, u32)>)> {
-    let mut window = Window::new();
-    let mut total = 0;
-    let mut from = 0;
-    loop {
-        let document = eval.next(from)?;
-        if document == END {
-            break;
-        }
-        let start = document / WINDOW * WINDOW;
-        eval.eval(start, &mut window)?;
-        let mut mask = window.mask;
-        if let Some(allowed) = allowed {
-            let words = allowed.words().get((start / 64) as usize..).unwrap_or_default();
-            for (index, word) in mask.iter_mut().enumerate() {
-                *word &= words.get(index).copied().unwrap_or(0);
-            }
-        }
-        Window::places(&mask, |place| {
-            total += 1;
-            top.offer(window.scores[place], start + place as u32, &key);
-        });
-        window.clear();
-        from = start + WINDOW;
-    }
-    Ok((total, top.finish()))
 }

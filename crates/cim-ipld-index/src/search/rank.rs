@@ -9,29 +9,27 @@ use crate::analysis::Analyzer;
 use crate::codec;
 use crate::error::Result;
 use crate::fetch::Fetcher;
-use crate::page::{DocId, Progress};
+use crate::page::DocId;
 use crate::snapshot::{Hit, SearchOptions};
 
 /// A document that may be among the hits.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Candidate {
-    pub(super) score: f32,
-    pub(super) source: usize,
-    pub(super) document: DocId,
+pub(crate) struct Candidate {
+    pub(crate) score: f32,
+    pub(crate) source: usize,
+    pub(crate) document: DocId,
 }
 
-/// Orders the candidates and reads the documents of those that are hits.
+/// Orders the candidates and returns those that the options ask for.
 ///
 /// The candidates of one source come in their final order. Only where equal scores of several sources meet are CIDs
 /// compared.
-pub(super) fn hits(
+pub(super) fn order(
     sources: &[Source<'_>],
     mut candidates: Vec<Candidate>,
     options: &SearchOptions,
-    leaves: &[Leaf],
-    analyzer: &Analyzer,
     fetcher: &Fetcher<'_>,
-) -> Result<Progress<Vec<Hit>>> {
+) -> Result<Vec<Candidate>> {
     // A stable sort: within a source equal scores stay in order.
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     let reach = options.offset + options.limit;
@@ -46,14 +44,27 @@ pub(super) fn hits(
             ordered.extend(by_cid(sources, group, fetcher)?);
         }
     }
-    let wanted = ordered.iter().take(reach).skip(options.offset);
-    let mut hits = Vec::with_capacity(options.limit.min(ordered.len()));
-    for candidate in wanted {
+    ordered.truncate(reach);
+    ordered.drain(..options.offset.min(ordered.len()));
+    Ok(ordered)
+}
+
+/// Reads the documents of the hits; what is not at hand is noted by the fetcher and left out.
+pub(super) fn hits(
+    sources: &[Source<'_>],
+    best: &[Candidate],
+    options: &SearchOptions,
+    leaves: &[Leaf],
+    analyzer: &Analyzer,
+    fetcher: &Fetcher<'_>,
+) -> Result<Vec<Hit>> {
+    let mut hits = Vec::with_capacity(best.len());
+    for candidate in best {
         if let Some(encoded) = sources[candidate.source].encoded(fetcher, candidate.document)? {
             hits.push(hit(&encoded, candidate.score, options, leaves, analyzer)?);
         }
     }
-    Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(hits) })
+    Ok(hits)
 }
 
 fn by_cid(sources: &[Source<'_>], group: &[Candidate], fetcher: &Fetcher<'_>) -> Result<Vec<Candidate>> {

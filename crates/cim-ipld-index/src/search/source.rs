@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::cursor::{Cursor, List};
 use super::plan::{Leaf, Want};
+use super::union::Union;
 use crate::analysis::fold_keyword;
 use crate::deletes::Deletes;
 use crate::docset::BitSet;
@@ -13,7 +14,7 @@ use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass, PageId};
 use crate::query::{Field, Filter};
-use crate::segment::{Directory, Entries, ListPlace, Norms, PlaceKind, Segment, decode_inline};
+use crate::segment::{Directory, Entries, InlineList, ListPlace, Norms, PlaceKind, Segment};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
@@ -157,8 +158,8 @@ impl<'a> Source<'a> {
         let norms = norms.fetch(segment, fetcher, &leaf.field)?;
         let list = match ListPlace::decode(value, documents)?.kind {
             PlaceKind::Inline(bytes) => {
-                let postings = decode_inline(bytes, df, documents)?;
-                norms.map(|norms| List::Inline { postings, norms })
+                let list = InlineList::decode(bytes, df, documents)?;
+                norms.map(|norms| List::Inline { list, norms })
             }
             PlaceKind::Streams { postings, positions } => {
                 let postings = segment.stream(fetcher, PageClass::Postings, postings)?;
@@ -177,6 +178,35 @@ impl<'a> Source<'a> {
             }
         };
         Ok(list.map(|list| Cursor::new(list, df)))
+    }
+
+    /// Adds the postings of a list to a union, as far as they are at hand; the fetcher knows what is not.
+    pub(crate) fn gather(
+        &self,
+        fetcher: &Fetcher<'_>,
+        handle: &Handle<'a>,
+        leaf: &Leaf,
+        norms: &mut NormCache,
+        union: &mut Union,
+    ) -> Result<()> {
+        if let (Handle::Segment { value, document_frequency }, Self::Segment(segment, _)) = (handle, self)
+            && let PlaceKind::Inline(bytes) = ListPlace::decode(value, segment.document_count())?.kind
+        {
+            // The common case, without a cursor.
+            let Some(norms) = norms.fetch(segment, fetcher, &leaf.field)? else { return Ok(()) };
+            let list = InlineList::decode(bytes, *document_frequency, segment.document_count())?;
+            for (document, frequency) in list.documents().iter().zip(list.frequencies()) {
+                union.add(&[*document], &[*frequency], &[norms.at(*document)]);
+            }
+            return Ok(());
+        }
+        let Some(mut cursor) = self.open(fetcher, handle, leaf, norms)? else { return Ok(()) };
+        for block in 0..cursor.block_count() {
+            cursor.enter_block(block)?;
+            let (documents, frequencies, norms) = cursor.postings()?;
+            union.add(documents, frequencies, norms);
+        }
+        Ok(())
     }
 
     /// Returns the live documents that pass the filter; `None` for all documents.

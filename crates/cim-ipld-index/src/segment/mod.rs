@@ -12,7 +12,7 @@ mod writer;
 
 pub use build::build_segment;
 pub(crate) use column::{Column, ColumnPlace, Number, encode as encode_column};
-pub(crate) use list::{BLOCK, Directory, InlinePosting, ListPlace, PlaceKind, decode_inline, put_positions};
+pub(crate) use list::{BLOCK, Directory, InlineList, ListPlace, PlaceKind, put_positions};
 pub(crate) use stored::stored_page;
 pub(crate) use stream::PagedBytes;
 pub(crate) use table::{Entries, Found, TableCursor};
@@ -214,6 +214,19 @@ impl Segment {
 }
 
 impl Norms {
+    /// Writes the codes of documents in increasing order.
+    #[inline]
+    pub(crate) fn gather(&self, documents: &[u32], codes: &mut [u8]) {
+        let (Some(first), Some(last)) = (documents.first(), documents.last()) else { return };
+        let page = *first as usize / PAGE_BYTES;
+        if page == *last as usize / PAGE_BYTES {
+            let page = &self.pages[page][crate::page::PAGE_PREFIX..];
+            codes.iter_mut().zip(documents).for_each(|(code, document)| *code = page[*document as usize % PAGE_BYTES]);
+        } else {
+            codes.iter_mut().zip(documents).for_each(|(code, document)| *code = self.at(*document));
+        }
+    }
+
     /// Returns the code of a document that is in the segment.
     #[inline]
     pub(crate) fn at(&self, document: u32) -> u8 {

@@ -11,8 +11,8 @@ use crate::page::PageClass;
 use crate::query::Field;
 use crate::score::{Bound, BoundBuilder};
 use crate::segment::{
-    BLOCK, Directory, ListPlace, Norms, Number, PagedBytes, PlaceKind, Segment, SetPlace, decode_inline,
-    decode_set_value, encode_column, put_positions,
+    BLOCK, Directory, InlineList, ListPlace, Norms, Number, PagedBytes, PlaceKind, Segment, SetPlace, decode_set_value,
+    encode_column, put_positions,
 };
 
 impl Verification {
@@ -30,8 +30,12 @@ impl Verification {
         let (postings_at, positions_at) = match place.kind {
             PlaceKind::Inline(bytes) => {
                 if is_checking {
-                    for posting in decode_inline(bytes, place.document_frequency, documents)? {
-                        self.posting(key, posting.document, &posting.positions)?;
+                    let list = InlineList::decode(bytes, place.document_frequency, documents)?;
+                    let mut positions = Vec::new();
+                    for (index, document) in list.documents().iter().enumerate() {
+                        positions.clear();
+                        list.put_positions(index, &mut positions)?;
+                        self.posting(key, *document, &positions)?;
                     }
                     self.count_list(place.document_frequency);
                 }
@@ -56,7 +60,7 @@ impl Verification {
                 return Err(Error::damaged("a list's documents are not in order"));
             }
             next = ids[len - 1] + 1;
-            let bound = directory.bounds[block];
+            let bound = directory.bound(block);
             self.block(key, &directory, &positions, block, (&ids[..len], &frequencies[..len]), bound, |id| {
                 norms.at(id)
             })?;

@@ -1,6 +1,6 @@
 //! The index answers as a naive scan does, whatever was done to it and in whatever order pages come.
 
-use cim_ipld_index::{Document, Query, SearchOptions};
+use cim_ipld_index::{Document, Query, SearchOptions, Total};
 use proptest::prelude::*;
 
 use crate::model::{Cold, Index, Model, Want, cid};
@@ -93,6 +93,10 @@ proptest! {
             let end = (offset + limit).min(all.hits.len());
             prop_assert_eq!(&page.hits[..], &all.hits[offset.min(end)..end]);
             prop_assert_eq!(page.total, all.total);
+
+            let uncounted = index.search(&query, &options.clone().total(Total::AtLeast));
+            prop_assert_eq!(&uncounted.hits, &page.hits);
+            prop_assert!(uncounted.total <= page.total);
 
             let (snapshot, cold) = (index.snapshot(), Cold::new(&index.pages));
             let (answer, rounds) = cold.run(|pages| snapshot.search(&query, &options, pages).unwrap());

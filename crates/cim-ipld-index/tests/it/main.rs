@@ -5,4 +5,5 @@ mod equivalence;
 mod hostile;
 mod memory_index;
 mod model;
+mod pruning;
 mod query;

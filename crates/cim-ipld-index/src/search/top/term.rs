@@ -1,0 +1,63 @@
+//! One word: its best blocks first, so that most of the others need not be decoded.
+
+use super::super::eval::Term;
+use super::Run;
+use crate::error::Result;
+use crate::score::Points;
+
+/// So many of the best blocks are read before the others.
+const FIRST_BLOCKS: usize = 8;
+
+pub(super) fn run(term: &mut Term<'_>, run: &mut Run<'_, '_>) -> Result<()> {
+    // A list knows its length; only what passes a filter has to be counted.
+    let is_counted = run.is_counting || run.allowed.is_none();
+    if is_counted {
+        run.total += count(term, run)?;
+    }
+    let blocks = term.cursor.block_count();
+    let mut uppers: Vec<(Points, u32)> = Vec::with_capacity(blocks);
+    uppers.extend((0..blocks).map(|block| (term.scorer.upper(term.cursor.bound_of(block)), block as u32)));
+    let first = FIRST_BLOCKS.min(blocks);
+    if first < blocks {
+        uppers.select_nth_unstable_by(first, |a, b| b.cmp(a));
+        uppers[first..].sort_unstable_by_key(|(_, block)| *block);
+    }
+    uppers[..first].sort_unstable_by(|a, b| b.cmp(a));
+    for (upper, block) in uppers {
+        // Blocks do not come in order, so that a tie may still be won.
+        if upper < run.top.floor() {
+            continue;
+        }
+        let seen = read(term, block as usize, run)?;
+        run.total += if is_counted { 0 } else { seen };
+    }
+    Ok(())
+}
+
+/// Offers the documents of a block; returns how many of them could be among the best.
+fn read(term: &mut Term<'_>, block: usize, run: &mut Run<'_, '_>) -> Result<u64> {
+    let Term { cursor, scorer } = term;
+    cursor.enter_block(block)?;
+    let (documents, frequencies, norms) = cursor.postings()?;
+    let mut seen = 0;
+    for ((document, frequency), norm) in documents.iter().zip(frequencies).zip(norms) {
+        let points = scorer.points(*frequency, *norm);
+        if points >= run.top.floor() && run.is_allowed(*document) {
+            run.top.offer(points, *document);
+            seen += 1;
+        }
+    }
+    Ok(seen)
+}
+
+fn count(term: &mut Term<'_>, run: &Run<'_, '_>) -> Result<u64> {
+    if run.allowed.is_none() {
+        return Ok(u64::from(term.cursor.document_frequency()));
+    }
+    let mut count = 0;
+    for block in 0..term.cursor.block_count() {
+        term.cursor.enter_block(block)?;
+        count += term.cursor.documents().iter().map(|document| u64::from(run.is_allowed(*document))).sum::<u64>();
+    }
+    Ok(count)
+}

@@ -1,0 +1,330 @@
+//! Reading lists.
+
+use bitpacking::{BitPacker, BitPacker4x};
+
+use super::super::stream::PagedBytes;
+use super::{BLOCK, BLOCK_META, MAX_DOCUMENT_WIDTH, MAX_INLINE, MAX_INLINE_POSITIONS, TAIL_META};
+use crate::error::{Error, Result};
+use crate::page::MAX_SEGMENT_DOCUMENTS;
+use crate::score::Bound;
+use crate::wire::Reader;
+
+/// A dictionary value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ListPlace<'a> {
+    pub(crate) document_frequency: u32,
+    pub(crate) kind: PlaceKind<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlaceKind<'a> {
+    Inline(&'a [u8]),
+    Streams { postings: (u64, u64), positions: (u64, u64) },
+}
+
+/// The directory of a list: everything but the postings themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    /// The last document of every block, a tail included.
+    pub(crate) last: Vec<u32>,
+    /// The start of every full block, and of the tail, in the list.
+    starts: Vec<u32>,
+    /// The ends of positions, the widths and the bounds, as they are stored.
+    columns: Box<[u8]>,
+    tail_len: usize,
+    tail_end: usize,
+}
+
+/// A list that stands in the dictionary.
+#[derive(Debug, Clone)]
+pub(crate) struct InlineList {
+    bytes: Box<[u8]>,
+    count: usize,
+    documents: [u32; MAX_INLINE],
+    frequencies: [u32; MAX_INLINE],
+    /// Where in the bytes the positions of each posting start.
+    positions_at: [usize; MAX_INLINE],
+}
+
+impl<'a> ListPlace<'a> {
+    pub(crate) fn decode(value: &'a [u8], document_count: u32) -> Result<Self> {
+        let mut reader = Reader::new(value);
+        let head = reader.varint()?;
+        let document_frequency = u32::try_from(head >> 1).ok().filter(|df| (1..=document_count).contains(df));
+        let Some(document_frequency) = document_frequency else {
+            return Err(Error::damaged("a word is in more documents than there are, or in none"));
+        };
+        if head & 1 == 1 {
+            if document_frequency as usize > MAX_INLINE {
+                return Err(Error::damaged("a list in the dictionary is too long"));
+            }
+            let rest = reader.take(reader.remaining())?;
+            return Ok(Self { document_frequency, kind: PlaceKind::Inline(rest) });
+        }
+        let postings = (reader.varint()?, reader.varint()?);
+        let positions = (reader.varint()?, reader.varint()?);
+        Ok(Self { document_frequency, kind: PlaceKind::Streams { postings, positions } })
+    }
+}
+
+impl InlineList {
+    /// Reads and checks a list of `document_frequency` postings.
+    pub(crate) fn decode(bytes: &[u8], document_frequency: u32, document_count: u32) -> Result<Self> {
+        let mut list = Self {
+            bytes: bytes.into(),
+            count: document_frequency as usize,
+            documents: [0; MAX_INLINE],
+            frequencies: [0; MAX_INLINE],
+            positions_at: [0; MAX_INLINE],
+        };
+        let mut reader = Reader::new(bytes);
+        let mut next = 0u32;
+        for index in 0..list.count.min(MAX_INLINE) {
+            let document = next.checked_add(reader.varint_u32()?).filter(|document| *document < document_count);
+            let document = document.ok_or_else(|| Error::damaged("a list names a document that is not there"))?;
+            let frequency = reader.varint_u32()?;
+            if frequency == 0 || frequency as usize > MAX_INLINE_POSITIONS {
+                return Err(Error::damaged("a list in the dictionary has an impossible frequency"));
+            }
+            list.documents[index] = document;
+            list.frequencies[index] = frequency;
+            list.positions_at[index] = bytes.len() - reader.remaining();
+            let mut last = 0u32;
+            for _ in 0..frequency {
+                let sum = last.checked_add(reader.varint_u32()?);
+                last = sum.ok_or_else(|| Error::damaged("a position is too large"))?;
+            }
+            next = document + 1;
+        }
+        if reader.is_empty() { Ok(list) } else { Err(Error::damaged("bytes follow a list in the dictionary")) }
+    }
+
+    pub(crate) fn documents(&self) -> &[u32] {
+        &self.documents[..self.count]
+    }
+
+    pub(crate) fn frequencies(&self) -> &[u32] {
+        &self.frequencies[..self.count]
+    }
+
+    /// Appends the positions of one posting.
+    pub(crate) fn put_positions(&self, index: usize, out: &mut Vec<u32>) -> Result<()> {
+        let mut reader = Reader::new(&self.bytes[self.positions_at[index]..]);
+        let mut last = 0u32;
+        for _ in 0..self.frequencies[index] {
+            last = last.saturating_add(reader.varint_u32()?);
+            out.push(last);
+        }
+        Ok(())
+    }
+}
+
+impl Directory {
+    /// Reads the arrays behind the tail and checks that they can be true.
+    pub(crate) fn decode(list: &PagedBytes, df: u32, document_count: u32) -> Result<Self> {
+        let blocks = df as usize / BLOCK;
+        let tail_len = df as usize % BLOCK;
+        let meta_len = blocks * BLOCK_META + if tail_len > 0 { TAIL_META } else { 0 };
+        let Some(tail_end) = list.len().checked_sub(meta_len) else {
+            return Err(Error::damaged("a list is shorter than its blocks"));
+        };
+        let meta = list.slice(tail_end..list.len())?;
+        let (lasts, columns) = meta.split_at(4 * blocks);
+        let mut last = Vec::with_capacity(blocks + 1);
+        last.extend(lasts.chunks_exact(4).map(word));
+        let mut starts = Vec::with_capacity(blocks + 1);
+        starts.push(0u32);
+        let mut start = 0u32;
+        let widths = &columns[4 * blocks..];
+        for (block, document_width) in widths[..blocks].iter().enumerate() {
+            let (frequency_width, position_width) = (widths[blocks + block], widths[2 * blocks + block]);
+            if *document_width > MAX_DOCUMENT_WIDTH || frequency_width > 32 || position_width > 32 {
+                return Err(Error::damaged("a block is packed wider than can be"));
+            }
+            start += 16 * u32::from(document_width + frequency_width);
+            starts.push(start);
+        }
+        let is_sorted = last.windows(2).all(|pair| pair[0] < pair[1]);
+        if !is_sorted || last.last().is_some_and(|last| *last >= document_count) || start as usize > tail_end {
+            return Err(Error::damaged("the blocks of a list cannot be where they say"));
+        }
+        if tail_len > 0 {
+            if columns[columns.len() - TAIL_META] > 32 {
+                return Err(Error::damaged("a block is packed wider than can be"));
+            }
+            // The tail's last document is known once it is decoded; until then no document is beyond it.
+            last.push(document_count - 1);
+        } else if start as usize != tail_end {
+            return Err(Error::damaged("bytes follow the last block of a list"));
+        }
+        Ok(Self { last, starts, columns: columns.into(), tail_len, tail_end })
+    }
+
+    /// Decodes a whole block; returns how many postings it has.
+    pub(crate) fn load(
+        &self,
+        list: &PagedBytes,
+        block: usize,
+        document_count: u32,
+        documents: &mut [u32; BLOCK],
+        frequencies: &mut [u32; BLOCK],
+    ) -> Result<usize> {
+        let place = (block, block.checked_sub(1).map(|block| self.last[block]), self.last[block]);
+        let (len, has_frequencies) = self.load_documents(list, place, document_count, documents, frequencies)?;
+        if !has_frequencies {
+            self.load_frequencies(list, block, frequencies)?;
+        }
+        Ok(len)
+    }
+
+    pub(crate) fn block_count(&self) -> usize {
+        self.last.len()
+    }
+
+    /// Returns the bound of a block's postings.
+    #[inline]
+    pub(crate) fn bound(&self, block: usize) -> Bound {
+        let blocks = self.full_blocks();
+        match block < blocks {
+            true => Bound::from_bytes(std::array::from_fn(|part| self.columns[(7 + part) * blocks + block])),
+            false => {
+                let tail = &self.columns[self.columns.len() - TAIL_META + 1..];
+                Bound::from_bytes([tail[0], tail[1], tail[2], tail[3]])
+            }
+        }
+    }
+
+    /// Decodes the documents of a block; returns how many there are, and whether their frequencies came with them.
+    ///
+    /// The place is the block's number, the last document of the block before it, and its own last document.
+    #[inline]
+    pub(crate) fn load_documents(
+        &self,
+        list: &PagedBytes,
+        (block, before, last): (usize, Option<u32>, u32),
+        document_count: u32,
+        documents: &mut [u32; BLOCK],
+        frequencies: &mut [u32; BLOCK],
+    ) -> Result<(usize, bool)> {
+        let full_blocks = self.full_blocks();
+        if block >= full_blocks {
+            let tail = list.slice(self.starts[full_blocks] as usize..self.tail_end)?;
+            decode_tail(&tail, before, document_count, &mut documents[..self.tail_len], frequencies)?;
+            return Ok((self.tail_len, true));
+        }
+        let start = self.starts[block] as usize;
+        let width = self.width(0, block);
+        let bytes = list.slice(start..start + 16 * usize::from(width))?;
+        BitPacker4x::new().decompress_strictly_sorted(before, &bytes, &mut documents[..], width);
+        // Differences are at least 1 and at most 2^24, so the documents increase; the last one bounds them all.
+        if documents[BLOCK - 1] != last {
+            return Err(Error::damaged("a block does not end where its list says"));
+        }
+        Ok((BLOCK, false))
+    }
+
+    /// Decodes the frequencies of a full block.
+    #[inline]
+    pub(crate) fn load_frequencies(
+        &self,
+        list: &PagedBytes,
+        block: usize,
+        frequencies: &mut [u32; BLOCK],
+    ) -> Result<()> {
+        let width = self.width(1, block);
+        if width == 0 {
+            *frequencies = [1; BLOCK];
+            return Ok(());
+        }
+        let end = self.starts[block + 1] as usize;
+        let bytes = list.slice(end - 16 * usize::from(width)..end)?;
+        BitPacker4x::new().decompress(&bytes, &mut frequencies[..], width);
+        for frequency in frequencies.iter_mut() {
+            *frequency = frequency.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// Returns where the positions of a block start, in bits, and their width.
+    pub(crate) fn positions_of(&self, block: usize) -> (usize, u32) {
+        let start = block.checked_sub(1).and_then(|before| self.positions_end(before)).unwrap_or(0);
+        let width = match block < self.full_blocks() {
+            true => self.width(2, block),
+            false => self.columns[self.columns.len() - TAIL_META],
+        };
+        (start as usize * 8, u32::from(width))
+    }
+
+    /// Returns the end of a block's positions, in bytes; `None` for a tail, whose positions end with the list's.
+    pub(crate) fn positions_end(&self, block: usize) -> Option<u32> {
+        (block < self.full_blocks()).then(|| word(&self.columns[4 * block..4 * block + 4]))
+    }
+
+    fn full_blocks(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The width of documents, frequencies or positions of a full block.
+    #[inline]
+    fn width(&self, part: usize, block: usize) -> u8 {
+        let blocks = self.full_blocks();
+        self.columns[(4 + part) * blocks + block]
+    }
+}
+
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn decode_tail(
+    bytes: &[u8],
+    before: Option<u32>,
+    document_count: u32,
+    documents: &mut [u32],
+    frequencies: &mut [u32; BLOCK],
+) -> Result<()> {
+    let mut reader = Reader::new(bytes);
+    let mut next = before.map_or(0, |last| last + 1);
+    for (document, frequency) in documents.iter_mut().zip(frequencies) {
+        let head = reader.varint_u32()?;
+        *document = next + (head >> 1);
+        if *document >= document_count.min(MAX_SEGMENT_DOCUMENTS) {
+            return Err(Error::damaged("a list names a document that is not there"));
+        }
+        *frequency = if head & 1 == 1 { 1 } else { reader.varint_u32()? };
+        if *frequency == 0 {
+            return Err(Error::damaged("a list has a posting without occurrences"));
+        }
+        next = *document + 1;
+    }
+    if reader.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow the last posting of a list")) }
+}
+
+/// Reads `count` positions of one posting, `skip` positions after the start of their block.
+///
+/// What lies beyond the bytes reads as 0; a verification finds it.
+pub(crate) fn put_positions(
+    positions: &PagedBytes,
+    (start_bit, width): (usize, u32),
+    skip: usize,
+    count: usize,
+    out: &mut Vec<u32>,
+) -> Result<()> {
+    let mut bit = start_bit + skip * width as usize;
+    let end = bit + count * width as usize;
+    if end.div_ceil(8) > positions.len() {
+        return Err(Error::damaged("positions lie outside their list"));
+    }
+    if width == 0 && count > 1 {
+        return Err(Error::damaged("a word stands several times in one place"));
+    }
+    let mask = (1u64 << width) - 1;
+    let mut last = 0u32;
+    for _ in 0..count {
+        let difference = (positions.u64_at(bit / 8) >> (bit % 8)) & mask;
+        last = last.saturating_add(difference as u32);
+        out.push(last);
+        bit += width as usize;
+    }
+    Ok(())
+}
