@@ -30,8 +30,12 @@ fn of_kind(kind: io::ErrorKind) -> ErrorKind {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-        // A file that a store has named and that is cut short, gone or unreadable as what it should be.
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound => ErrorKind::Corrupt,
+        // A file that a store has named and that is cut short, gone or unreadable as what it should be; or one that stands
+        // where the store, for want of another file, believes that there is nothing yet.
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::InvalidData
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::AlreadyExists => ErrorKind::Corrupt,
         _ => ErrorKind::Unavailable,
     }
 }
@@ -59,6 +63,7 @@ mod tests {
             (io(io::ErrorKind::QuotaExceeded), ErrorKind::Full),
             (io(io::ErrorKind::PermissionDenied), ErrorKind::Denied),
             (io(io::ErrorKind::UnexpectedEof), ErrorKind::Corrupt),
+            (io(io::ErrorKind::AlreadyExists), ErrorKind::Corrupt),
             (io(io::ErrorKind::TimedOut), ErrorKind::Unavailable),
             (fjall::Error::Locked, ErrorKind::Locked),
             (fjall::Error::Poisoned, ErrorKind::Unavailable),

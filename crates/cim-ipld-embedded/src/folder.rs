@@ -64,7 +64,9 @@ fn is_store(path: &Path) -> Result<bool> {
     let read = File::open(path.join(FORMAT_FILE)).and_then(|file| file.take(256).read_to_string(&mut text));
     match read {
         Ok(_) => {}
-        Err(failure) if failure.kind() == io::ErrorKind::NotFound => return no_store(path).map(|()| false),
+        Err(failure) if matches!(failure.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return no_store(path).map(|()| false);
+        }
         Err(failure) if failure.kind() == io::ErrorKind::InvalidData => text.clear(),
         Err(failure) => return Err(of_file("reading the store's format", failure)),
     }

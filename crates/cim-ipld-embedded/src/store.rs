@@ -3,9 +3,10 @@ use std::fmt;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Result, Revision};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use tokio::sync::watch;
 
 use crate::EmbeddedSettings;
@@ -68,7 +69,22 @@ impl Store {
                 .map_err(|_| Error::new(ErrorKind::Corrupt, "a bucket's name in the store is damaged"))?;
             store.hold(name, BucketRecord::decode(&record)?)?;
         }
+        store.all_buckets().iter().try_for_each(|bucket| bucket.check_last())?;
         Ok(store)
+    }
+
+    /// Moves what `keyspace` holds in memory and in the journal into its checksummed tables.
+    ///
+    /// fjall's own `rotate_memtable_and_wait` waits for ever when its worker has failed, for want of room on the disk for
+    /// one; a failed worker leaves the store refusing writes, which is looked for here.
+    pub(crate) fn flush(&self, keyspace: &Keyspace) -> fjall::Result<()> {
+        const POLL_INTERVAL: Duration = Duration::from_millis(2);
+        keyspace.rotate_memtable()?;
+        while keyspace.sealed_memtable_count() > 0 {
+            self.database.persist(PersistMode::Buffer)?;
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -154,6 +170,21 @@ impl Store {
             }
         }
         Ok(chunk)
+    }
+}
+
+impl HeldBucket {
+    /// A journal that is damaged in its middle is replayed up to there only, on top of tables that are newer: then `meta` has
+    /// gone back, and revisions would be given a second time.
+    fn check_last(&self) -> Result<()> {
+        let Some(newest) = self.values.last_key_value() else { return Ok(()) };
+        let newest = newest.key().map_err(|failure| of_store("opening a bucket", failure))?;
+        let (newest, last) = (record::decode_revision(&newest)?, *self.last.borrow());
+        if newest > last {
+            let message = format!("bucket {} holds revision {newest} and claims to end at {last}", self.name);
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(())
     }
 }
 

@@ -250,9 +250,9 @@ impl WriteLoop {
             return;
         }
         self.removed.remove(&bucket.name);
-        let values = bucket.values.clone();
+        let (store, values) = (Arc::clone(&self.store), bucket.values.clone());
         let compact = move || {
-            let compacted = values.rotate_memtable_and_wait().and_then(|()| values.major_compact());
+            let compacted = store.flush(&values).and_then(|()| values.major_compact());
             if let Err(failure) = compacted {
                 tracing::warn!(%failure, "a bucket was not compacted; it takes more room than it needs");
             }
@@ -273,7 +273,7 @@ impl WriteLoop {
         let buckets = self.store.all_buckets();
         let keyspaces = buckets.iter().flat_map(|bucket| [&bucket.keys, &bucket.values]);
         for keyspace in keyspaces.chain([&self.store.meta]) {
-            if let Err(failure) = keyspace.rotate_memtable_and_wait() {
+            if let Err(failure) = self.store.flush(keyspace) {
                 tracing::warn!(%failure, "the store was not flushed; its journal is replayed at the next opening");
             }
         }
