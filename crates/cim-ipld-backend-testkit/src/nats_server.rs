@@ -35,6 +35,8 @@ pub struct ServerOptions {
     pub jetstream: String,
     /// Lines at the top level of the configuration: accounts, authorization, TLS.
     pub config: String,
+    /// Environment variables of the server, beside those of this process: what the configuration refers to as `$NAME`.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A running nats-server with JetStream; killed and its folder removed on drop, or when this process dies.
@@ -139,7 +141,7 @@ impl NatsServer {
         std::fs::write(&config, self.config()).expect("the configuration is written");
         // Old lines must not be taken for this start's.
         let _ = std::fs::remove_file(self.log_file());
-        let mut process = Process::start(&find_program(), &["-c".as_ref(), config.as_os_str()], self.folder.path());
+        let mut process = Process::start(&find_program(), &config, &self.options.environment, self.folder.path());
         let deadline = Instant::now() + READY_TIMEOUT;
         loop {
             let log = read_log(&self.log_file());

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Corrupt,
     /// A bucket name, key or prefix is not one.
     InvalidName,
+    /// A setting, or a file that one names, is not acceptable: correct it.
+    InvalidSettings,
 }
 
 impl Error {
@@ -79,6 +81,7 @@ impl Error {
             ErrorKind::Locked => "close the other process, or share the store over NATS",
             ErrorKind::Corrupt => "verify the store, then repair it or restore a backup",
             ErrorKind::InvalidName => "correct the name",
+            ErrorKind::InvalidSettings => "correct what the message names",
         }
     }
 }

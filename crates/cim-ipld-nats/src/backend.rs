@@ -1,51 +1,45 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind, StorageType, Stream};
-use async_nats::jetstream::{self, kv};
+use async_nats::HeaderMap;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, PurgeErrorKind, Stream};
+use async_nats::jetstream::{self};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cim_ipld_backend::{
     Backend, Bucket, BucketKind, Durability, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, Limits,
     Precondition, Result, Revision, WatchStream,
 };
+use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::error::{bucket_missing, publish, unavailable};
-use crate::follow;
+use crate::NatsSettings;
+use crate::backoff::Backoff;
+use crate::buckets::{Buckets, stream_name};
+use crate::connect;
+use crate::denials::Denials;
+use crate::error::{bucket_missing, jetstream_kind, unavailable};
+use crate::follow::{self, Source};
+use crate::publish::Publisher;
 
 /// What headers and subject may take of the server's largest payload.
 const PAYLOAD_RESERVE_BYTES: usize = 8 << 10;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
-
-/// How buckets are made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NatsSettings {
-    /// Copies of each bucket in the cluster.
-    pub replicas: usize,
-    /// Whether buckets live in memory instead of files.
-    pub in_memory: bool,
-    /// How long an acknowledgement is waited for, in milliseconds.
-    pub ack_timeout_ms: u64,
-}
-
-impl Default for NatsSettings {
-    fn default() -> Self {
-        Self { replicas: 1, in_memory: false, ack_timeout_ms: 5_000 }
-    }
-}
+const PARALLEL_PURGES: usize = 32;
 
 /// Stores buckets in NATS JetStream. Clones share the connection.
 #[derive(Clone)]
 pub struct NatsBackend {
     context: jetstream::Context,
+    buckets: Buckets,
+    publisher: Publisher,
+    denials: Denials,
     settings: NatsSettings,
 }
 
 impl NatsBackend {
-    /// Uses a JetStream context of the caller's.
+    /// Uses a JetStream context of the caller's. A refused permission then shows as `Unavailable` or `OutcomeUnknown` after
+    /// a timeout, because the server tells the reason to the connection alone; [`connect`](Self::connect) hears it.
     #[must_use]
     pub fn new(context: jetstream::Context) -> Self {
         Self::with_settings(context, NatsSettings::default())
@@ -53,27 +47,35 @@ impl NatsBackend {
 
     /// Uses a JetStream context of the caller's, with settings.
     #[must_use]
-    pub fn with_settings(mut context: jetstream::Context, settings: NatsSettings) -> Self {
-        context.set_timeout(Duration::from_millis(settings.ack_timeout_ms));
-        Self { context, settings }
+    pub fn with_settings(context: jetstream::Context, settings: NatsSettings) -> Self {
+        Self::over(context, Denials::new(), settings)
     }
 
-    /// Connects to the server at `url`, `nats://[USER:PASSWORD@]HOST:PORT`.
+    /// Connects to the server at `url`: `nats://HOST:PORT`, or `tls://` to insist on TLS, with `USER:PASSWORD@` or `TOKEN@`
+    /// before the host where the server wants that.
     ///
     /// # Errors
-    /// `Unavailable` when it does not answer, `Denied` when it refuses the credentials.
+    /// `InvalidSettings` when `url` is none, `Unavailable` when the server does not answer, `Denied` when it refuses the
+    /// credentials.
     pub async fn connect(url: &str) -> Result<Self> {
-        let client = async_nats::connect(url).await.map_err(|error| {
-            let kind = match error.kind() {
-                async_nats::ConnectErrorKind::Authentication | async_nats::ConnectErrorKind::AuthorizationViolation => {
-                    ErrorKind::Denied
-                }
-                _ => ErrorKind::Unavailable,
-            };
-            // The error's own text may hold the address with its password.
-            Error::new(kind, format!("the NATS server cannot be reached: {:?}", error.kind()))
-        })?;
-        Ok(Self::new(jetstream::new(client)))
+        Self::connect_with(url, NatsSettings::default()).await
+    }
+
+    /// Connects to the server at `url` with settings.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn connect_with(url: &str, settings: NatsSettings) -> Result<Self> {
+        let denials = Denials::new();
+        let client = connect::connect(url, denials.clone()).await?;
+        Ok(Self::over(jetstream::new(client), denials, settings))
+    }
+
+    fn over(mut context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
+        context.set_timeout(Duration::from_millis(settings.request_timeout_ms));
+        let buckets = Buckets::new(context.clone(), denials.clone(), settings.clone());
+        let publisher = Publisher::new(context.clone(), buckets.clone(), denials.clone(), &settings);
+        Self { context, buckets, publisher, denials, settings }
     }
 
     /// Notes that the server is expected to encrypt its files, and checks what a client can: that JetStream answers and that
@@ -92,8 +94,62 @@ impl NatsBackend {
         Ok(())
     }
 
-    async fn stream(&self, bucket: &Bucket) -> Result<Stream> {
-        find_stream(&self.context, bucket).await
+    /// The value as any replica has it; `None` when the one that answered has not, or none did.
+    async fn get_from_any(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Option<StreamMessage> {
+        let asked = format!("$JS.API.DIRECT.GET.{}.{subject}", stream_name(bucket));
+        let read = async {
+            let answer = stream.direct_get_last_for_subject(subject).await;
+            answer.map_err(|error| unavailable("reading from a replica", error))
+        };
+        self.denials.watch(&[&asked], read).await.ok()
+    }
+
+    /// The value as the leader has it: an absence that it tells is one.
+    async fn get_from_leader(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Result<Option<StreamMessage>> {
+        let asked = format!("$JS.API.STREAM.MSG.GET.{}", stream_name(bucket));
+        let read = async {
+            match stream.get_last_raw_message_by_subject(subject).await {
+                Ok(message) => Ok(Some(message)),
+                Err(error) => match error.kind() {
+                    LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                    LastRawMessageErrorKind::JetStream(answer)
+                        if jetstream_kind(&answer) == Some(ErrorKind::BucketMissing) =>
+                    {
+                        self.buckets.forget(bucket);
+                        Err(bucket_missing(bucket))
+                    }
+                    _ => Err(unavailable(&format!("reading from bucket {bucket}"), error)),
+                },
+            }
+        };
+        self.denials.watch(&[&asked], read).await
+    }
+
+    /// Removes every message of a subject. Doing so twice is doing it once, so a silence is asked again.
+    async fn purge(&self, stream: &Stream, bucket: &Bucket, key: &Key) -> Result<()> {
+        let asked = format!("$JS.API.STREAM.PURGE.{}", stream_name(bucket));
+        let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
+        loop {
+            let purged = async {
+                stream.purge().filter(subject(bucket, key)).await.map(drop).map_err(|error| {
+                    let kind = match error.kind() {
+                        PurgeErrorKind::JetStream(answer) => jetstream_kind(&answer),
+                        _ => None,
+                    };
+                    let kind = kind.unwrap_or(ErrorKind::OutcomeUnknown);
+                    let message = format!("whether all keys were removed from bucket {bucket} could not be learned");
+                    Error::new(kind, message).with_source(error)
+                })
+            };
+            match self.denials.watch(&[&asked], purged).await {
+                Err(error) if error.kind() == ErrorKind::OutcomeUnknown && backoff.wait().await => {}
+                Err(error) if error.kind() == ErrorKind::BucketMissing => {
+                    self.buckets.forget(bucket);
+                    return Err(bucket_missing(bucket));
+                }
+                done => return done,
+            }
+        }
     }
 }
 
@@ -103,60 +159,24 @@ impl fmt::Debug for NatsBackend {
     }
 }
 
-pub(crate) async fn find_stream(context: &jetstream::Context, bucket: &Bucket) -> Result<Stream> {
-    context.get_stream(format!("KV_{bucket}")).await.map_err(|error| match error.kind() {
-        GetStreamErrorKind::JetStream(answer) if answer.code() == 404 => bucket_missing(bucket),
-        _ => unavailable(&format!("opening bucket {bucket}"), error),
-    })
-}
-
-pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
-    format!("$KV.{bucket}.{key}")
-}
-
 #[async_trait]
 impl Backend for NatsBackend {
     async fn create(&self, bucket: &Bucket) -> Result<()> {
-        match self.stream(bucket).await {
-            Ok(stream) => return check(bucket, &stream),
-            Err(error) if error.kind() == ErrorKind::BucketMissing => {}
-            Err(error) => return Err(error),
-        }
-        let config = kv::Config {
-            bucket: bucket.name().to_owned(),
-            history: 1,
-            storage: if self.settings.in_memory { StorageType::Memory } else { StorageType::File },
-            num_replicas: self.settings.replicas,
-            ..kv::Config::default()
-        };
-        match self.context.create_key_value(config).await {
-            Ok(_) => Ok(()),
-            Err(error) => match self.stream(bucket).await {
-                // Another process was first.
-                Ok(stream) => check(bucket, &stream),
-                Err(_) => Err(unavailable(&format!("creating bucket {bucket}"), error)),
-            },
-        }
+        self.buckets.create(bucket).await
     }
 
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
-        let stream = self.stream(bucket).await?;
+        let stream = self.buckets.open(bucket).await?;
         let subject = subject(bucket, key);
+        let mut message = None;
         if bucket.kind() == BucketKind::Objects {
-            match stream.direct_get_last_for_subject(subject.as_str()).await {
-                Ok(message) => {
-                    return Ok(Some(Entry { value: message.payload, revision: Revision::new(message.sequence) }));
-                }
-                // A replica may not have it yet: only the leader's word counts.
-                Err(error) if error.kind() == DirectGetErrorKind::NotFound => {}
-                Err(error) => return Err(unavailable(&format!("reading {key} from bucket {bucket}"), error)),
-            }
+            message = self.get_from_any(&stream, bucket, &subject).await;
         }
-        match stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok(Some(Entry { value: message.payload, revision: Revision::new(message.sequence) })),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(unavailable(&format!("reading {key} from bucket {bucket}"), error)),
+        if message.is_none() {
+            message = self.get_from_leader(&stream, bucket, &subject).await?;
         }
+        let value = message.filter(|message| !is_marker(&message.headers));
+        Ok(value.map(|message| Entry { value: message.payload, revision: Revision::new(message.sequence) }))
     }
 
     async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
@@ -165,48 +185,22 @@ impl Backend for NatsBackend {
             let message = format!("a value of {} bytes is over the server's limit of {limit}", value.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let message = PublishMessage::build().payload(value);
-        let message = match precondition {
-            Precondition::Absent => message.expected_last_subject_sequence(0),
-            Precondition::Unchanged(revision) => message.expected_last_subject_sequence(revision.number()),
-            _ => message,
-        };
-        let sent = self.context.send_publish(subject(bucket, key), message).await;
-        let ack = sent.map_err(|error| publish(bucket, key, error))?;
-        match ack.await {
-            Ok(ack) => Ok(Revision::new(ack.sequence)),
-            Err(error) => {
-                let error = publish(bucket, key, error);
-                // No stream listens: nothing was stored.
-                match self.stream(bucket).await {
-                    Err(missing) if missing.kind() == ErrorKind::BucketMissing => Err(missing),
-                    _ => Err(error),
-                }
-            }
-        }
+        self.buckets.open(bucket).await?;
+        self.publisher.put(bucket, key, value, precondition).await
     }
 
     async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()> {
-        use futures::stream::StreamExt;
-        const PARALLEL_PURGES: usize = 32;
-        let stream = self.stream(bucket).await?;
-        let purges: Vec<_> = keys.iter().map(|key| stream.purge().filter(subject(bucket, key))).collect();
-        let mut purges = futures::stream::iter(purges).map(IntoFuture::into_future).buffer_unordered(PARALLEL_PURGES);
-        while let Some(purged) = purges.next().await {
-            purged.map_err(|error| {
-                let message = format!("whether all keys were removed from bucket {bucket} could not be learned");
-                Error::new(ErrorKind::OutcomeUnknown, message).with_source(error)
-            })?;
-        }
-        Ok(())
+        let stream = &self.buckets.open(bucket).await?;
+        let purges: Vec<_> = keys.iter().map(|key| self.purge(stream, bucket, key)).collect();
+        stream::iter(purges).buffer_unordered(PARALLEL_PURGES).try_collect().await
     }
 
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream {
-        follow::scan(self.context.clone(), bucket.clone(), prefix.clone(), after)
+        follow::scan(self.source(bucket, prefix), after)
     }
 
     fn watch(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> WatchStream {
-        follow::watch(self.context.clone(), bucket.clone(), prefix.clone(), after)
+        follow::watch(self.source(bucket, prefix), after)
     }
 
     fn limits(&self) -> Limits {
@@ -220,17 +214,25 @@ impl Backend for NatsBackend {
     }
 }
 
-/// A bucket that keeps old values or drops new ones cannot hold an index.
-fn check(bucket: &Bucket, stream: &Stream) -> Result<()> {
-    let config = &stream.cached_info().config;
-    let problem = if config.max_messages_per_subject != 1 {
-        "keeps more than one value per key: set its history to 1"
-    } else if !config.max_age.is_zero() {
-        "lets values expire: set its time to live to none"
-    } else if config.deny_purge {
-        "refuses to remove values: allow purging"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::Incompatible, format!("bucket {bucket} {problem}")))
+impl NatsBackend {
+    fn source(&self, bucket: &Bucket, prefix: &KeyPrefix) -> Source {
+        Source {
+            context: self.context.clone(),
+            buckets: self.buckets.clone(),
+            denials: self.denials.clone(),
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            patience: Duration::from_millis(self.settings.patience_ms),
+        }
+    }
+}
+
+pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// Tells the mark that other programs of NATS KV leave where they removed a value. This one leaves none.
+pub(crate) fn is_marker(headers: &HeaderMap) -> bool {
+    let removed = headers.get("KV-Operation").is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"));
+    removed || headers.get("Nats-Marker-Reason").is_some()
 }

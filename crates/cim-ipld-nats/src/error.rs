@@ -1,8 +1,7 @@
 use std::error::Error as StdError;
 
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use cim_ipld_backend::{Bucket, Error, ErrorKind, Key};
+use async_nats::jetstream;
+use cim_ipld_backend::{Bucket, Error, ErrorKind};
 
 pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Unavailable, format!("{what}: the NATS server gave no usable answer")).with_source(source)
@@ -12,29 +11,76 @@ pub(crate) fn bucket_missing(bucket: &Bucket) -> Error {
     Error::new(ErrorKind::BucketMissing, format!("there is no bucket {bucket}"))
 }
 
-/// Sorts a failed publish by what it means for the write.
+/// What an error of JetStream means to a caller; `None` for those that pass by themselves.
 ///
-/// A lost compare-and-set is error 10071 on one replica and mostly 10164 on three, where the client wraps it.
-pub(crate) fn publish(bucket: &Bucket, key: &Key, error: PublishError) -> Error {
-    let code = jetstream_code(&error);
-    let kind = match (error.kind(), code) {
-        (PublishErrorKind::WrongLastSequence, _) | (_, Some(10_071 | 10_164)) => ErrorKind::Conflict,
-        (PublishErrorKind::MaxPayloadExceeded, _) | (_, Some(10_054)) => ErrorKind::TooLarge,
-        (_, Some(10_077)) => ErrorKind::Full,
-        (PublishErrorKind::StreamNotFound, _) | (_, Some(10_059)) => ErrorKind::BucketMissing,
-        _ => ErrorKind::OutcomeUnknown,
-    };
-    Error::new(kind, format!("writing {key} to bucket {bucket} failed: {}", error.kind())).with_source(error)
+/// The codes are the server's (`server/errors.json`). A lost compare-and-set is 10071 on one replica and mostly 10164 on
+/// three.
+pub(crate) fn jetstream_kind(error: &jetstream::Error) -> Option<ErrorKind> {
+    Some(match error.error_code().0 {
+        10_071 | 10_164 => ErrorKind::Conflict,
+        10_054 => ErrorKind::TooLarge,
+        // No room: in the account, the server's memory, the server's disk, the stream.
+        10_002 | 10_028 | 10_047 | 10_077 => ErrorKind::Full,
+        10_059 => ErrorKind::BucketMissing,
+        // JetStream is not for this account.
+        10_039 => ErrorKind::Denied,
+        // A configuration that the server refuses: more replicas than it has peers, overlapping subjects, a name in use.
+        10_052 | 10_058 | 10_065 | 10_074 => ErrorKind::Incompatible,
+        _ => return None,
+    })
 }
 
-fn jetstream_code(error: &PublishError) -> Option<u64> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<async_nats::jetstream::Error>() {
-            let ErrorCode(code) = error.error_code();
-            return Some(code);
+/// The error of JetStream somewhere below `error`; the client wraps those that it has no name for.
+pub(crate) fn jetstream_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a jetstream::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        source = cause.source();
+        cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Wrapped(Box<dyn StdError>);
+
+    impl std::fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("wrapped")
+        }
+    }
+
+    impl StdError for Wrapped {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&*self.0)
+        }
+    }
+
+    #[test]
+    fn codes_say_what_to_do() {
+        for (code, expected) in [
+            (10_071, Some(ErrorKind::Conflict)),
+            (10_164, Some(ErrorKind::Conflict)),
+            (10_054, Some(ErrorKind::TooLarge)),
+            (10_077, Some(ErrorKind::Full)),
+            (10_047, Some(ErrorKind::Full)),
+            (10_059, Some(ErrorKind::BucketMissing)),
+            (10_074, Some(ErrorKind::Incompatible)),
+            // Insufficient resources, no leader, not ready: these pass.
+            (10_008, None),
+            (10_076, None),
+        ] {
+            let text = format!(r#"{{"code":400,"err_code":{code},"description":"told by the server"}}"#);
+            let error: jetstream::Error = serde_json::from_str(&text).expect("an error of JetStream");
+            assert_eq!(jetstream_kind(&error), expected, "{code}");
+            let wrapped = Wrapped(Box::new(Wrapped(Box::new(error.clone()))));
+            assert_eq!(jetstream_error(&wrapped).map(jetstream::Error::error_code), Some(error.error_code()));
+        }
+        assert!(jetstream_error(&std::io::Error::other("anything")).is_none());
+    }
 }

@@ -1,29 +1,67 @@
 //! Reads a bucket in its order: everything so far, and then what comes.
 //!
-//! Each delivery carries its stream sequence; the ordered consumer recreates itself after a gap. When it ends or misses its
-//! heartbeats the stream is looked at again: one that was recreated has lower sequences and cannot be followed on.
+//! An ephemeral push consumer with flow control delivers; its deliveries are numbered, and its heartbeats say how many there
+//! were. Whatever does not fit (a gap, a silence, a connection that came back) ends the consumer, and another one begins after
+//! the last revision that was passed on. So nothing is repeated or skipped, whatever becomes of connections and servers. The
+//! stream is looked at each time: one that was made anew, or that went back, cannot be followed on.
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::push::OrderedConfig;
-use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push};
+use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self};
+use async_nats::{Message, StatusCode};
+use bytes::Bytes;
 use cim_ipld_backend::{
     Bucket, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Result, Revision, WatchEvent, WatchStream,
 };
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::backend::find_stream;
+use crate::backend::is_marker;
+use crate::backoff::Backoff;
+use crate::buckets::{Buckets, stream_name};
+use crate::denials::Denials;
 use crate::error::unavailable;
 
-/// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader.
+/// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader, beside the window of the server's flow
+/// control.
 const READ_AHEAD: usize = 64;
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Without a word for this long, a consumer is taken for dead.
+const SILENCE: Duration = Duration::from_millis(2_000);
+/// How long the server keeps a consumer that nobody listens to.
+const CONSUMER_LIFE: Duration = Duration::from_secs(10);
 
-pub(crate) fn watch(context: jetstream::Context, bucket: Bucket, prefix: KeyPrefix, after: Revision) -> WatchStream {
+/// What is followed.
+pub(crate) struct Source {
+    pub(crate) context: jetstream::Context,
+    pub(crate) buckets: Buckets,
+    pub(crate) denials: Denials,
+    pub(crate) bucket: Bucket,
+    pub(crate) prefix: KeyPrefix,
+    /// How long a server that is away is waited for before everything older was told.
+    pub(crate) patience: Duration,
+}
+
+/// Where following begins.
+#[derive(Clone, Copy)]
+enum Start {
+    /// After a revision that was seen: a bucket that ends before it has lost that.
+    AfterSeen,
+    /// After any number: where nothing stands behind it, there is nothing to tell.
+    AfterAny,
+}
+
+pub(crate) fn watch(source: Source, after: Revision) -> WatchStream {
+    follow(source, after, Start::AfterSeen)
+}
+
+fn follow(source: Source, after: Revision, start: Start) -> WatchStream {
     let (events, received) = mpsc::channel(READ_AHEAD);
+    // In a task of its own, so that heartbeats are answered however seldom the reader comes.
     let task = tokio::spawn(async move {
-        let follower = Follower { context, bucket, prefix, last: after.number() };
+        let follower = Follower { source, start, last: after.number(), caught_up: false, created: None };
         if let Err(error) = follower.run(&events).await {
             // A reader that has gone has no use for the error.
             let _ = events.send(Err(error)).await;
@@ -36,8 +74,8 @@ pub(crate) fn watch(context: jetstream::Context, bucket: Bucket, prefix: KeyPref
     .boxed()
 }
 
-pub(crate) fn scan(context: jetstream::Context, bucket: Bucket, prefix: KeyPrefix, after: Revision) -> EntryStream {
-    watch(context, bucket, prefix, after)
+pub(crate) fn scan(source: Source, after: Revision) -> EntryStream {
+    follow(source, after, Start::AfterAny)
         .take_while(|event| std::future::ready(!matches!(event, Ok(WatchEvent::CaughtUp))))
         .filter_map(|event| {
             std::future::ready(match event {
@@ -58,120 +96,210 @@ impl Drop for AbortOnDrop {
 }
 
 struct Follower {
-    context: jetstream::Context,
-    bucket: Bucket,
-    prefix: KeyPrefix,
-    /// The last sequence delivered.
+    source: Source,
+    start: Start,
+    /// The last sequence that was passed on.
     last: u64,
+    /// Whether everything older was told.
+    caught_up: bool,
+    /// When the stream was made that is being followed.
+    created: Option<String>,
 }
 
 type Events = mpsc::Sender<Result<WatchEvent>>;
 
+/// Why a consumer came to its end.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// It no longer fits what was received.
+    Broken,
+    /// Nobody reads any more.
+    ReaderGone,
+}
+
 impl Follower {
     async fn run(mut self, events: &Events) -> Result<()> {
-        let stream = find_stream(&self.context, &self.bucket).await?;
-        let created = stream.cached_info().created;
-        let mut caught_up = false;
-        let mut pause = Duration::from_millis(50);
+        let mut backoff = Backoff::new(self.source.patience);
         loop {
-            let mut stream = find_stream(&self.context, &self.bucket).await?;
-            let info = stream.info().await.map_err(|error| unavailable("looking at a bucket", error))?;
-            if info.created != created || info.state.last_sequence < self.last {
-                let message =
-                    format!("bucket {} is not the one that was followed: it went back or was made anew", self.bucket);
-                return Err(Error::new(ErrorKind::Corrupt, message));
+            let last = self.last;
+            let problem = match self.follow(events).await {
+                Ok(End::ReaderGone) => return Ok(()),
+                Ok(End::Broken) => None,
+                Err(error) if error.kind() == ErrorKind::Unavailable => Some(error),
+                Err(error) => return Err(error),
+            };
+            if self.last > last {
+                backoff = Backoff::new(self.source.patience);
             }
-            if self.follow_once(&stream, &mut caught_up, events).await?.is_gone() {
-                return Ok(());
+            if let Some(error) = problem {
+                tracing::warn!(bucket = %self.source.bucket, %error, "following is broken off; it is tried again");
+                // Whoever waits for what is there must hear of it; whoever waits for what comes can wait longer.
+                if !self.caught_up && !backoff.wait().await {
+                    return Err(error);
+                }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            if self.caught_up {
+                backoff.pause().await;
+            }
         }
     }
 
-    /// Follows with one consumer until it fails or the reader has gone.
-    async fn follow_once(
-        &mut self,
-        stream: &jetstream::stream::Stream,
-        caught_up: &mut bool,
-        events: &Events,
-    ) -> Result<Reader> {
-        let mut consumer = stream
-            .create_consumer(OrderedConfig {
-                deliver_subject: self.context.client().new_inbox(),
-                filter_subject: self.filter(),
-                replay_policy: ReplayPolicy::Instant,
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
-                ..OrderedConfig::default()
-            })
-            .await
-            .map_err(|error| unavailable("following a bucket", error))?;
-        let pending = consumer.info().await.map_err(|error| unavailable("following a bucket", error))?.num_pending;
-        if pending == 0 && !*caught_up && self.is_empty_after(stream).await? {
-            *caught_up = true;
-            if events.send(Ok(WatchEvent::CaughtUp)).await.is_err() {
-                return Ok(Reader::Gone);
+    /// Follows with one consumer, until it no longer fits or the reader has gone.
+    async fn follow(&mut self, events: &Events) -> Result<End> {
+        let stream = self.source.buckets.look(&self.source.bucket).await?;
+        if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
+            return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
+        }
+        self.check_history(&stream)?;
+        let client = self.source.context.client();
+        let inbox = client.new_inbox();
+        // Before the consumer is made: its first delivery needs somebody who listens.
+        let mut deliveries =
+            client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
+        let consumer = self.make_consumer(&stream, inbox).await?;
+        let info = consumer.cached_info();
+        let mut received = 0;
+        if info.num_pending == 0 && info.delivered.consumer_sequence == 0 && !self.tell_caught_up(events).await {
+            return Ok(End::ReaderGone);
+        }
+        loop {
+            let delivery = tokio::select! {
+                delivery = tokio::time::timeout(SILENCE, deliveries.next()) => delivery,
+                () = events.closed() => return Ok(End::ReaderGone),
+            };
+            let Ok(Some(message)) = delivery else { return Ok(End::Broken) };
+            if message.status.is_some() {
+                if !self.heartbeat(&message, received).await {
+                    return Ok(End::Broken);
+                }
+                if !self.caught_up
+                    && is_idle(&message)
+                    && self.has_delivered_all(&stream, &info.name, received).await?
+                    && !self.tell_caught_up(events).await
+                {
+                    return Ok(End::ReaderGone);
+                }
+                continue;
+            }
+            let delivered = jetstream::Message { message, context: self.source.context.clone() };
+            let place = delivered.info().map_err(|_| foreign(&self.source.bucket))?;
+            let (number, sequence, pending) = (place.consumer_sequence, place.stream_sequence, place.pending);
+            if number != received + 1 {
+                return Ok(End::Broken);
+            }
+            received = number;
+            if !self.tell(delivered.message, sequence, events).await? {
+                return Ok(End::ReaderGone);
+            }
+            if pending == 0 && !self.tell_caught_up(events).await {
+                return Ok(End::ReaderGone);
             }
         }
-        let mut messages = consumer.messages().await.map_err(|error| unavailable("following a bucket", error))?;
-        while let Some(message) = messages.next().await {
-            let Ok(message) = message else { return Ok(Reader::There) };
-            let info = message.info().map_err(|_| Error::new(ErrorKind::Corrupt, "a message without its sequence"))?;
-            let (sequence, pending) = (info.stream_sequence, info.pending);
-            if sequence > self.last {
-                self.last = sequence;
-                let entry = self.entry(message.subject.as_str(), message.payload.clone(), sequence)?;
-                if events.send(Ok(WatchEvent::Entry(entry))).await.is_err() {
-                    return Ok(Reader::Gone);
-                }
-            }
-            if pending == 0 && !*caught_up {
-                *caught_up = true;
-                if events.send(Ok(WatchEvent::CaughtUp)).await.is_err() {
-                    return Ok(Reader::Gone);
-                }
-            }
-        }
-        Ok(Reader::There)
     }
 
-    /// Whether nothing that the filter lets through stands after the last sequence delivered.
-    async fn is_empty_after(&self, stream: &jetstream::stream::Stream) -> Result<bool> {
-        // The consumer's own count was taken before its first delivery: none pending means none there or some on their
-        // way, which the first and last sequence of the stream tell apart well enough to be asked about by subject.
-        let found = stream.get_first_raw_message_by_subject(self.filter(), self.last + 1).await;
-        match found {
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == jetstream::stream::LastRawMessageErrorKind::NoMessageFound => Ok(true),
-            Err(error) => Err(unavailable("following a bucket", error)),
+    /// A stream that was made anew, or whose end lies before what was seen of it, has lost what it acknowledged.
+    fn check_history(&mut self, stream: &Stream) -> Result<()> {
+        let info = stream.cached_info();
+        let made = info.created.to_string();
+        let created = self.created.get_or_insert_with(|| made.clone());
+        if *created != made || info.state.last_sequence < self.last {
+            let message = format!(
+                "bucket {} is not the one that was followed: it went back or was made anew",
+                self.source.bucket
+            );
+            return Err(Error::new(ErrorKind::Corrupt, message));
         }
+        Ok(())
+    }
+
+    async fn make_consumer(
+        &self,
+        stream: &Stream,
+        inbox: String,
+    ) -> Result<jetstream::consumer::Consumer<push::Config>> {
+        let config = push::Config {
+            deliver_subject: inbox,
+            filter_subject: self.filter(),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
+            replay_policy: ReplayPolicy::Instant,
+            ack_policy: AckPolicy::None,
+            max_deliver: 1,
+            flow_control: true,
+            idle_heartbeat: HEARTBEAT,
+            inactive_threshold: CONSUMER_LIFE,
+            num_replicas: 1,
+            memory_storage: true,
+            ..push::Config::default()
+        };
+        let asked = format!("$JS.API.CONSUMER.CREATE.{}", stream_name(&self.source.bucket));
+        let made =
+            async { stream.create_consumer(config).await.map_err(|error| unavailable("following a bucket", error)) };
+        self.source.denials.watch(&[&asked], made).await
+    }
+
+    /// Takes a heartbeat, and answers it where the server's flow control asks for that. Returns false when it tells of
+    /// deliveries that did not arrive.
+    async fn heartbeat(&self, message: &Message, received: u64) -> bool {
+        let headers = message.headers.as_ref();
+        let stalled = headers.and_then(|headers| headers.get("Nats-Consumer-Stalled"));
+        let answer_to = message.reply.clone().or_else(|| stalled.map(|subject| subject.as_str().into()));
+        if let Some(subject) = answer_to {
+            // An answer that is not sent shows as a consumer that stays silent.
+            let _ = self.source.context.client().publish(subject, Bytes::new()).await;
+        }
+        let delivered = headers.and_then(|headers| headers.get("Nats-Last-Consumer"));
+        let delivered = delivered.and_then(|number| number.as_str().parse::<u64>().ok());
+        delivered.is_none_or(|delivered| delivered == received)
+    }
+
+    /// What was still to come when the consumer was made may have been removed since: then no last delivery says so.
+    async fn has_delivered_all(&self, stream: &Stream, consumer: &str, received: u64) -> Result<bool> {
+        let info = stream.consumer_info(consumer).await.map_err(|error| unavailable("following a bucket", error))?;
+        Ok(info.num_pending == 0 && info.delivered.consumer_sequence == received)
+    }
+
+    /// Passes a delivery on; returns false when the reader has gone.
+    async fn tell(&mut self, message: Message, sequence: u64, events: &Events) -> Result<bool> {
+        if sequence <= self.last {
+            return Ok(true);
+        }
+        self.last = sequence;
+        if message.headers.as_ref().is_some_and(is_marker) {
+            return Ok(true);
+        }
+        let entry = self.entry(message.subject.as_str(), message.payload, sequence)?;
+        Ok(events.send(Ok(WatchEvent::Entry(entry))).await.is_ok())
+    }
+
+    async fn tell_caught_up(&mut self, events: &Events) -> bool {
+        if self.caught_up {
+            return true;
+        }
+        self.caught_up = true;
+        events.send(Ok(WatchEvent::CaughtUp)).await.is_ok()
     }
 
     fn filter(&self) -> String {
-        match self.prefix.tokens() {
-            Some(tokens) => format!("$KV.{}.{tokens}.>", self.bucket),
-            None => format!("$KV.{}.>", self.bucket),
+        let bucket = &self.source.bucket;
+        match self.source.prefix.tokens() {
+            Some(tokens) => format!("$KV.{bucket}.{tokens}.>"),
+            None => format!("$KV.{bucket}.>"),
         }
     }
 
-    fn entry(&self, subject: &str, value: bytes::Bytes, sequence: u64) -> Result<KeyedEntry> {
-        let bucket = format!("$KV.{}.", self.bucket);
-        let key = subject.strip_prefix(&bucket).map(Key::new);
-        let Some(Ok(key)) = key else {
-            return Err(Error::new(ErrorKind::Corrupt, format!("bucket {} holds a key that is none", self.bucket)));
-        };
+    fn entry(&self, subject: &str, value: Bytes, sequence: u64) -> Result<KeyedEntry> {
+        let bucket = &self.source.bucket;
+        let key = subject.strip_prefix(&format!("$KV.{bucket}.")).map(Key::new);
+        let Some(Ok(key)) = key else { return Err(foreign(bucket)) };
         Ok(KeyedEntry { key, entry: Entry { value, revision: Revision::new(sequence) } })
     }
 }
 
-/// Whether anybody still reads.
-enum Reader {
-    There,
-    Gone,
+/// A heartbeat that is no request of the flow control: nothing was to be delivered for a while.
+fn is_idle(message: &Message) -> bool {
+    message.status == Some(StatusCode::IDLE_HEARTBEAT) && message.reply.is_none()
 }
 
-impl Reader {
-    fn is_gone(&self) -> bool {
-        matches!(self, Self::Gone)
-    }
+fn foreign(bucket: &Bucket) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("bucket {bucket} holds something that is no value of a key"))
 }

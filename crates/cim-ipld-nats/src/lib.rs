@@ -17,13 +17,20 @@
 //! ```
 
 mod backend;
+mod backoff;
+mod buckets;
+mod connect;
+mod denials;
 mod encryption;
 mod error;
 mod follow;
+mod publish;
+mod settings;
 
 pub use async_nats;
-pub use backend::{NatsBackend, NatsSettings};
-pub use encryption::NatsEncryption;
+pub use backend::NatsBackend;
+pub use encryption::{NatsEncryption, ServerKey};
+pub use settings::NatsSettings;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

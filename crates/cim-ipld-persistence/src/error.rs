@@ -146,7 +146,7 @@ impl From<backend::Error> for Error {
         use backend::ErrorKind as From;
         let kind = match error.kind() {
             From::Conflict => ErrorKind::Conflict,
-            From::TooLarge | From::InvalidName => ErrorKind::InvalidInput,
+            From::TooLarge | From::InvalidName | From::InvalidSettings => ErrorKind::InvalidInput,
             From::Full => ErrorKind::Full,
             From::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             From::Denied => ErrorKind::Denied,

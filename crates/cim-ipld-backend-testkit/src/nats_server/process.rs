@@ -1,4 +1,3 @@
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -14,10 +13,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program`; `folder` is removed by the guardian if this process dies.
-    pub(super) fn start(program: &Path, arguments: &[&OsStr], folder: &Path) -> Self {
+    /// Starts `program` with a configuration; `folder` is removed by the guardian if this process dies.
+    pub(super) fn start(program: &Path, config: &Path, environment: &[(String, String)], folder: &Path) -> Self {
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("-c").arg(config).envs(environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
         // The guardian's input is a pipe whose other end only this process holds: a line on it means that all is well,
         // its end means that this process died.

@@ -1,0 +1,37 @@
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Growing pauses between tries, until a deadline. Each is drawn from the upper half of its length, so that many clients of a
+/// server that comes back do not come back to it at once.
+pub(crate) struct Backoff {
+    pause: Duration,
+    deadline: Instant,
+}
+
+impl Backoff {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { pause: FIRST_PAUSE, deadline: Instant::now() + patience }
+    }
+
+    /// Waits before the next try; returns false instead once the patience is used up.
+    pub(crate) async fn wait(&mut self) -> bool {
+        if Instant::now() >= self.deadline {
+            return false;
+        }
+        self.pause().await;
+        true
+    }
+
+    /// Waits before the next try, however long it has been.
+    pub(crate) async fn pause(&mut self) {
+        // The keys of a hasher are random: enough for jitter.
+        let random = RandomState::new().hash_one(self.pause) % 1000;
+        tokio::time::sleep(self.pause.mul_f64(0.5 + random as f64 / 2000.0)).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,10 @@
+//! The backend on real servers: the contract, and the days on which a server misbehaves.
+
+mod buckets;
+mod conformance;
+mod encryption;
+mod permissions;
+mod reading;
+mod support;
+mod watching;
+mod writing;
