@@ -40,7 +40,8 @@ async fn most_of_the_room_comes_back() {
     backend.delete(&bucket, &removed).await.unwrap();
     backend.close().await;
     let left = disk_bytes(folder.path());
-    assert!(left < 50 * PAGE_BYTES, "{left} of {full} bytes are still taken");
+    // The ten pages that are left, and the store's journal, which is begun anew at 64 MB.
+    assert!(left < 90 * PAGE_BYTES, "{left} of {full} bytes are still taken");
 
     let backend = EmbeddedBackend::open(folder.path()).await.unwrap();
     let entries: Vec<_> = backend.scan(&bucket, &KeyPrefix::all(), Revision::ZERO).try_collect().await.unwrap();
