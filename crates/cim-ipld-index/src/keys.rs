@@ -96,6 +96,18 @@ pub(crate) fn word_of(key: &[u8], field_len: usize) -> Option<&str> {
     std::str::from_utf8(key.get(field_len..)?).ok()
 }
 
+/// Returns the word of a key that bounds those of a field; `None` if it does not bound them.
+///
+/// `field` is what [`put_field`] writes. A key of another field bounds nothing.
+pub(crate) fn bound_of<'a>(key: Option<&'a [u8]>, field: &[u8]) -> Option<&'a str> {
+    let key = key?;
+    match key.strip_prefix(field) {
+        // Bytes that are no text bound nothing.
+        Some(word) => std::str::from_utf8(word).ok(),
+        None => None,
+    }
+}
+
 /// The key of a tag, which has been folded.
 pub(crate) fn tag(folded: &str) -> Vec<u8> {
     prefixed(TAG, folded.as_bytes())

@@ -64,7 +64,7 @@ pub use page::{
     DocId, MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageClass, PageId, PageMap, PageSink, PageSinkError,
     PageSource, Progress, SegmentId, SubIndex,
 };
-pub use query::{Field, Query, QueryError};
+pub use query::{Field, Number, NumberField, Query, QueryError};
 pub use search::MAX_REACH;
 pub use segment::{Segment, SegmentSummary, build_segment};
 pub use snapshot::{

@@ -1,306 +1,512 @@
 //! The query language.
 //!
 //! ```text
-//! query  = clause*                       clauses joined by AND bind tighter than OR or nothing
-//! clause = ("+" | "-" | "NOT")? unit ("^" number)?
+//! query  = clause ("OR"? clause)*        a clause beside another is an alternative, unless it filters
+//! clause = part ("AND" part)*            AND binds tighter than OR
+//! part   = ("+" | "-" | "NOT")* unit ("^" number)?
 //! unit   = "(" query ")" | field ":" unit | '"' words '"' ("~" number)? | word ("*" | "~" number?)?
+//!        | (">=" | ">" | "<=" | "<") value | ("[" | "{") value "TO" value ("]" | "}")
 //! ```
+//!
+//! What names a tag, a type, a number or a time filters: it is wanted, whatever words stand beside it, unless OR stands
+//! beside it. So is what names an attribute, whose words score.
 
-use super::{Field, Filter, Node, Query, QueryError};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::words::Text;
+use super::{Field, Filter, Node, Number, NumberField, Query, QueryError, Range, date};
 
 /// The deepest nesting of parentheses and fields.
 const MAX_DEPTH: usize = 64;
 
 pub(super) fn parse(text: &str) -> Result<Query, QueryError> {
-    let mut parser = Parser { text, at: 0, filter: Filter::default() };
-    let root = parser.alternatives(&Field::Any, 0)?;
-    if parser.at < text.len() {
-        return Err(parser.expected("a word, a phrase or `(`"));
+    let mut parser = Parser { text: Text::new(text) };
+    let group = parser.group(&Scope::Text(Field::Any), 0)?;
+    if !parser.text.rest().is_empty() {
+        return Err(parser.text.expected(A_UNIT));
     }
-    Ok(Query { root, filter: parser.filter })
+    Ok(group.into_query())
 }
+
+const A_UNIT: &str = "a word, a phrase or `(`";
+const A_VALUE: &str = "a value right after the `:`";
 
 struct Parser<'a> {
-    text: &'a str,
-    at: usize,
-    filter: Filter,
+    text: Text<'a>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+/// What a word without a field of its own is about.
+#[derive(Debug, Clone)]
+enum Scope {
+    Text(Field),
+    Attribute(Arc<str>),
+    Tag,
+    Type,
+    Number(NumberField),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Sign {
     Optional,
     Required,
     Excluded,
 }
 
-impl<'a> Parser<'a> {
-    fn alternatives(&mut self, field: &Field, depth: usize) -> Result<Option<Node>, QueryError> {
-        let (mut must, mut should, mut must_not) = (Vec::new(), Vec::new(), Vec::new());
+struct Clause {
+    sign: Sign,
+    node: Node,
+    /// Whether OR stands before it.
+    is_alternative: bool,
+}
+
+/// Clauses, sorted by what they do.
+#[derive(Default)]
+struct Group {
+    must: Vec<Node>,
+    should: Vec<Node>,
+    must_not: Vec<Node>,
+    /// Wanted whatever words there are, and scoring.
+    wanted: Vec<Node>,
+    /// Wanted whatever words there are.
+    filters: Vec<Node>,
+}
+
+impl Parser<'_> {
+    fn group(&mut self, scope: &Scope, depth: usize) -> Result<Group, QueryError> {
+        let mut clauses = Vec::new();
+        let mut is_alternative = false;
         loop {
-            self.skip_space();
-            if self.rest().is_empty() || self.rest().starts_with(')') {
+            self.text.skip_space();
+            if self.text.rest().is_empty() || self.text.rest().starts_with(')') {
                 break;
             }
-            if is_keyword(self.rest(), "AND") {
-                return Err(self.expected("something before AND"));
+            if self.text.is_at_keyword("AND") {
+                return Err(self.text.expected("something before AND"));
             }
-            if self.keyword("OR") {
-                if must.is_empty() && should.is_empty() && must_not.is_empty() {
-                    return Err(self.expected("something before OR"));
+            if self.text.keyword("OR") {
+                if clauses.is_empty() {
+                    return Err(self.text.expected("something before OR"));
                 }
                 self.require_operand("OR")?;
+                is_alternative = true;
             }
-            let Some((sign, node)) = self.conjunction(field, depth)? else { continue };
-            match sign {
-                Sign::Optional => should.push(node),
-                Sign::Required => must.push(node),
-                Sign::Excluded => must_not.push(node),
+            let mut parts = self.conjunction(scope, depth)?;
+            if parts.len() > 1 {
+                let is_all = clauses.is_empty() && !is_alternative;
+                self.text.skip_space();
+                if is_all && (self.text.rest().is_empty() || self.text.rest().starts_with(')')) {
+                    // Nothing but a conjunction: its parts are the group's.
+                    return Ok(Group::new(parts));
+                }
+                let node = Group::new(parts).into_node();
+                parts = node.into_iter().map(|node| Clause { sign: Sign::Optional, node, is_alternative }).collect();
             }
+            clauses.extend(parts.into_iter().map(|part| Clause { is_alternative, ..part }));
+            is_alternative = false;
         }
-        Ok(join(must, should, must_not))
+        Ok(Group::new(clauses))
     }
 
-    /// Clauses joined by AND.
-    fn conjunction(&mut self, field: &Field, depth: usize) -> Result<Option<(Sign, Node)>, QueryError> {
-        let (first_sign, first) = self.clause(field, depth)?;
-        self.skip_space();
-        if !self.rest().starts_with("AND") || !self.keyword("AND") {
-            return Ok(first.map(|node| (first_sign, node)));
-        }
-        let (mut must, mut must_not) = (Vec::new(), Vec::new());
-        let mut sort = |sign: Sign, node: Option<Node>| match (sign, node) {
-            (_, None) => {}
-            (Sign::Excluded, Some(node)) => must_not.push(node),
-            (_, Some(node)) => must.push(node),
-        };
-        sort(first_sign, first);
+    /// One part, or several joined by AND, which are then all required or excluded.
+    fn conjunction(&mut self, scope: &Scope, depth: usize) -> Result<Vec<Clause>, QueryError> {
+        let mut parts: Vec<Clause> = self.part(scope, depth)?.into_iter().collect();
+        let mut is_conjunction = false;
         loop {
+            self.text.skip_space();
+            if !self.text.keyword("AND") {
+                break;
+            }
             self.require_operand("AND")?;
-            let (sign, node) = self.clause(field, depth)?;
-            sort(sign, node);
-            self.skip_space();
-            if !self.keyword("AND") {
+            parts.extend(self.part(scope, depth)?);
+            is_conjunction = true;
+        }
+        if is_conjunction {
+            parts.iter_mut().filter(|part| part.sign == Sign::Optional).for_each(|part| part.sign = Sign::Required);
+        }
+        Ok(parts)
+    }
+
+    fn part(&mut self, scope: &Scope, depth: usize) -> Result<Option<Clause>, QueryError> {
+        let (mut is_required, mut is_excluded) = (false, false);
+        loop {
+            self.text.skip_space();
+            if self.text.keyword("NOT") {
+                self.require_operand("NOT")?;
+                is_excluded = !is_excluded;
+            } else if self.text.sign('-')? {
+                is_excluded = !is_excluded;
+            } else if self.text.sign('+')? {
+                is_required = true;
+            } else {
                 break;
             }
         }
-        Ok(join(must, Vec::new(), must_not).map(|node| (Sign::Optional, node)))
-    }
-
-    fn clause(&mut self, field: &Field, depth: usize) -> Result<(Sign, Option<Node>), QueryError> {
-        self.skip_space();
-        let sign = if self.keyword("NOT") {
-            self.require_operand("NOT")?;
-            Sign::Excluded
-        } else if self.eat_sign('-')? {
-            Sign::Excluded
-        } else if self.eat_sign('+')? {
-            Sign::Required
-        } else {
-            Sign::Optional
+        let Some(mut node) = self.unit(scope, depth)? else { return Ok(None) };
+        if self.text.eat('^') {
+            const A_BOOST: &str = "a boost such as 2 or 0.5";
+            let factor: f32 = self.text.number(A_BOOST)?;
+            if !factor.is_finite() {
+                return Err(self.text.expected(A_BOOST));
+            }
+            node = Node::Boost(Box::new(node), factor);
+        }
+        let sign = match (is_excluded, is_required) {
+            (true, _) => Sign::Excluded,
+            (false, true) => Sign::Required,
+            (false, false) => Sign::Optional,
         };
-        let node = self.unit(field, sign, depth)?;
-        let Some(node) = node else { return Ok((sign, None)) };
-        if !self.eat('^') {
-            return Ok((sign, Some(node)));
-        }
-        let factor = self.number("a boost such as 2 or 0.5")?;
-        Ok((sign, Some(Node::Boost(Box::new(node), factor))))
+        Ok(Some(Clause { sign, node, is_alternative: false }))
     }
 
-    fn unit(&mut self, field: &Field, sign: Sign, depth: usize) -> Result<Option<Node>, QueryError> {
+    fn unit(&mut self, scope: &Scope, depth: usize) -> Result<Option<Node>, QueryError> {
         if depth > MAX_DEPTH {
-            return Err(self.expected("fewer nested parentheses"));
+            return Err(self.text.expected("fewer nested parentheses"));
         }
-        if self.eat('(') {
-            let node = self.alternatives(field, depth + 1)?;
-            if !self.eat(')') {
-                return Err(self.expected("`)`"));
+        if self.text.eat('(') {
+            let group = self.group(scope, depth + 1)?;
+            if !self.text.eat(')') {
+                return Err(self.text.expected("`)`"));
             }
-            return Ok(node);
+            return Ok(group.into_node());
         }
-        if self.rest().starts_with('"') {
-            return self.phrase(field).map(Some);
-        }
-        let start = self.at;
-        let word = self.word();
-        if word.is_empty() {
-            return Err(self.expected("a word, a phrase or `(`"));
-        }
-        if let Some((name, _)) = word.split_once(':')
-            && let Some(known) = KnownField::of(name)
-        {
-            self.at = start + name.len() + 1;
-            return self.in_field(known, sign, depth);
-        }
-        self.word_node(field, word).map(Some)
-    }
-
-    fn in_field(&mut self, known: KnownField, sign: Sign, depth: usize) -> Result<Option<Node>, QueryError> {
-        if self.rest().is_empty() || self.rest().starts_with(char::is_whitespace) {
-            return Err(self.expected("a value right after the `:`"));
-        }
-        match known {
-            KnownField::Text(field) => self.unit(&field, sign, depth + 1),
-            KnownField::Tag => {
-                let tag = self.value()?;
-                if sign == Sign::Excluded {
-                    self.filter.no_tags.push(tag)
-                } else {
-                    self.filter.all_tags.push(tag)
-                }
-                Ok(None)
+        let name = self.text.field(|name, after| Scope::is_known(name) || after.starts_with(starts_value));
+        if let Some(name) = name {
+            if self.text.rest().is_empty() || self.text.rest().starts_with(|c: char| c.is_whitespace() || c == ')') {
+                return Err(self.text.expected(A_VALUE));
             }
-            KnownField::Type if sign == Sign::Excluded => {
-                Err(self.expected("a type that is wanted (`-type:` is not known)"))
-            }
-            KnownField::Type => {
-                let content_type = self.value()?;
-                self.filter.content_types.push(content_type);
-                Ok(None)
-            }
+            return self.unit(&Scope::of(&name), depth + 1);
+        }
+        let is_range = self.text.rest().starts_with(['[', '{', '<', '>']);
+        match scope {
+            Scope::Text(Field::Any) => self.words(scope).map(Some),
+            Scope::Text(_) if self.text.rest().starts_with(['[', '{']) => Err(self.text.expected("a word or a phrase")),
+            Scope::Text(_) => self.words(scope).map(Some),
+            Scope::Tag => self.value().map(|tag| Some(Node::Tag(tag))),
+            Scope::Type => self.value().map(|name| Some(Node::Type(name))),
+            Scope::Attribute(name) if is_range => self.range(NumberField::Attribute(name.clone())).map(Some),
+            Scope::Number(field) if is_range => self.range(field.clone()).map(Some),
+            Scope::Attribute(_) => self.words(scope).map(Some),
+            Scope::Number(field) => self.equal(field.clone()).map(Some),
         }
     }
 
-    fn phrase(&mut self, field: &Field) -> Result<Node, QueryError> {
-        let text = self.quoted()?;
-        let slop = if self.eat('~') { self.number::<u32>("how many words may stand between")? } else { 0 };
-        Ok(Node::Words { field: field.clone(), text, slop })
-    }
-
-    fn word_node(&mut self, field: &Field, word: &'a str) -> Result<Node, QueryError> {
-        if word == "*" {
-            return Ok(Node::All);
+    /// A word or a phrase of a text or an attribute.
+    fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
+        let field = scope.field();
+        if self.text.rest().starts_with('"') {
+            let text = self.text.quoted()?;
+            let slop = if self.text.eat('~') { self.text.number("how many words may stand between")? } else { 0 };
+            return Ok(match scope {
+                Scope::Attribute(name) if slop == 0 => Node::Attribute { name: name.clone(), text },
+                _ => Node::Words { field, text, slop },
+            });
         }
-        if let Some(stem) = word.strip_suffix('*') {
-            return Ok(Node::Prefix { field: field.clone(), text: stem.to_owned() });
+        let start = self.text.at();
+        let word = self.text.word()?;
+        if self.text.at() == start {
+            return Err(self.text.expected(A_UNIT));
         }
-        if self.eat('~') {
-            let distance = match self.rest().chars().next() {
-                Some(digit) if digit.is_ascii_digit() => self.number::<u8>("1 or 2")?,
+        if word.is_prefix {
+            return Ok(match (scope, word.text.is_empty()) {
+                (Scope::Attribute(name), true) => Node::Exists(name.clone()),
+                (Scope::Attribute(name), false) => Node::AttributePrefix { name: name.clone(), text: word.text },
+                (_, true) => Node::All,
+                (_, false) => Node::Prefix { field, text: word.text },
+            });
+        }
+        if self.text.eat('~') {
+            let distance = match self.text.rest().chars().next() {
+                Some(digit) if digit.is_ascii_digit() => self.text.number::<u8>("1 or 2")?,
                 _ => 1,
             };
             if !(1..=2).contains(&distance) {
-                return Err(self.expected("a distance of 1 or 2"));
+                return Err(self.text.expected("a distance of 1 or 2"));
             }
-            return Ok(Node::Fuzzy { field: field.clone(), text: word.to_owned(), distance });
+            return Ok(Node::Fuzzy { field, text: word.text, distance });
         }
-        Ok(Node::Words { field: field.clone(), text: word.to_owned(), slop: 0 })
+        Ok(match scope {
+            Scope::Attribute(name) => Node::Attribute { name: name.clone(), text: word.text },
+            _ => Node::Words { field, text: word.text, slop: 0 },
+        })
     }
 
-    /// A value of a filter: quoted, or up to the next space or parenthesis.
     fn value(&mut self) -> Result<String, QueryError> {
-        if self.rest().starts_with('"') {
-            return self.quoted();
-        }
-        let len = self.rest().find(|c: char| c.is_whitespace() || c == ')').unwrap_or(self.rest().len());
-        let value = &self.rest()[..len];
-        self.at += len;
-        if value.is_empty() { Err(self.expected("a value right after the `:`")) } else { Ok(value.to_owned()) }
+        let start = self.text.at();
+        let value = self.text.value()?;
+        if self.text.at() == start { Err(self.text.expected(A_VALUE)) } else { Ok(value) }
     }
 
-    fn quoted(&mut self) -> Result<String, QueryError> {
-        self.at += 1;
-        let Some(len) = self.rest().find('"') else {
-            self.at = self.text.len();
-            return Err(self.expected("a closing `\"`"));
-        };
-        let quoted = self.rest()[..len].to_owned();
-        self.at += len + 1;
-        Ok(quoted)
+    /// A number or the span of a date, to be met exactly.
+    fn equal(&mut self, field: NumberField) -> Result<Node, QueryError> {
+        let (start, text) = (self.text.at(), self.text.value()?);
+        let value = Value::of(&field, &text).ok_or_else(|| self.text.expected_at(start, Value::expected(&field)))?;
+        let value = value.settled(&value);
+        Ok(Node::Range(Range { field, low: value.low(true), high: value.high(true) }))
     }
 
-    fn word(&mut self) -> &'a str {
-        let is_end = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | '"' | '^' | '~');
-        let rest = &self.text[self.at..];
-        let word = &rest[..rest.find(is_end).unwrap_or(rest.len())];
-        self.at += word.len();
-        word
-    }
-
-    fn number<T: std::str::FromStr>(&mut self, expected: &str) -> Result<T, QueryError> {
-        let is_end = |c: char| !c.is_ascii_digit() && c != '.';
-        let len = self.rest().find(is_end).unwrap_or(self.rest().len());
-        match self.rest()[..len].parse() {
-            Ok(number) => {
-                self.at += len;
-                Ok(number)
+    fn range(&mut self, field: NumberField) -> Result<Node, QueryError> {
+        let (low, high) = match self.text.rest().as_bytes().first() {
+            Some(b'[' | b'{') => self.between(&field)?,
+            first => {
+                let is_low = first == Some(&b'>');
+                self.text.eat(if is_low { '>' } else { '<' });
+                let is_included = self.text.eat('=');
+                let (start, text) = (self.text.at(), self.text.value()?);
+                let value = Value::of(&field, &text);
+                let value = value.ok_or_else(|| self.text.expected_at(start, Value::expected(&field)))?;
+                let value = value.settled(&value);
+                if is_low {
+                    (value.low(is_included), Bound::Unbounded)
+                } else {
+                    (Bound::Unbounded, value.high(is_included))
+                }
             }
-            Err(_) => Err(self.expected(expected)),
-        }
+        };
+        Ok(Node::Range(Range { field, low, high }))
     }
 
-    /// Takes a sign, which must stand right before what it is about.
-    fn eat_sign(&mut self, sign: char) -> Result<bool, QueryError> {
-        // Signs in a row, such as `--`, are a word (that holds nothing to look for).
-        if !self.rest().starts_with(sign) || self.rest()[1..].starts_with(['+', '-']) {
-            return Ok(false);
+    fn between(&mut self, field: &NumberField) -> Result<(Bound<Number>, Bound<Number>), QueryError> {
+        let includes_low = self.text.eat('[');
+        if !includes_low {
+            self.text.eat('{');
         }
-        self.at += 1;
-        match self.rest().chars().next() {
-            Some(next) if !next.is_whitespace() => Ok(true),
-            _ => Err(self.expected(&format!("a word right after `{sign}`"))),
+        let low = self.end(field)?;
+        self.text.skip_space();
+        if !self.text.keyword("TO") {
+            return Err(self.text.expected("TO"));
         }
+        self.text.skip_space();
+        let start = self.text.at();
+        let high = self.end(field)?;
+        self.text.skip_space();
+        let includes_high = self.text.eat(']');
+        if !includes_high && !self.text.eat('}') {
+            return Err(self.text.expected("`]` or `}`"));
+        }
+        let (low, high) = match (low, high) {
+            (Some(low), Some(high)) if low.meets(&high) => (Some(low.settled(&high)), Some(high.settled(&low))),
+            (Some(_), Some(_)) => {
+                return Err(self.text.expected_at(start, "two numbers or two dates"));
+            }
+            (low, high) => (low.map(|low| low.settled(&low)), high.map(|high| high.settled(&high))),
+        };
+        let low = low.map_or(Bound::Unbounded, |low| low.low(includes_low));
+        let high = high.map_or(Bound::Unbounded, |high| high.high(includes_high));
+        Ok((low, high))
+    }
+
+    /// One end of a range; `None` for `*`.
+    fn end(&mut self, field: &NumberField) -> Result<Option<Value>, QueryError> {
+        self.text.skip_space();
+        let (start, text) = (self.text.at(), self.text.end_of_range()?);
+        if text == "*" {
+            return Ok(None);
+        }
+        let value = Value::of(field, &text);
+        value.map(Some).ok_or_else(|| self.text.expected_at(start, format!("{} or `*`", Value::expected(field))))
     }
 
     fn require_operand(&mut self, after: &str) -> Result<(), QueryError> {
-        self.skip_space();
-        let rest = self.rest();
-        if rest.is_empty() || rest.starts_with(')') || is_keyword(rest, "AND") || is_keyword(rest, "OR") {
-            return Err(self.expected(&format!("something after {after}")));
+        self.text.skip_space();
+        let rest = self.text.rest();
+        if rest.is_empty() || rest.starts_with(')') || ["AND", "OR"].iter().any(|word| self.text.is_at_keyword(word)) {
+            return Err(self.text.expected(format!("something after {after}")));
         }
         Ok(())
     }
-
-    fn keyword(&mut self, keyword: &str) -> bool {
-        let found = is_keyword(self.rest(), keyword);
-        if found {
-            self.at += keyword.len();
-        }
-        found
-    }
-
-    fn eat(&mut self, wanted: char) -> bool {
-        let found = self.rest().starts_with(wanted);
-        if found {
-            self.at += wanted.len_utf8();
-        }
-        found
-    }
-
-    fn skip_space(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start().len();
-    }
-
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    fn expected(&self, expected: &str) -> QueryError {
-        QueryError { position: self.at, expected: expected.to_owned() }
-    }
 }
 
-enum KnownField {
-    Text(Field),
-    Tag,
-    Type,
-}
+impl Scope {
+    fn is_known(name: &str) -> bool {
+        !matches!(Self::of(name), Self::Attribute(_))
+    }
 
-impl KnownField {
-    fn of(name: &str) -> Option<Self> {
-        Some(match name {
+    fn of(name: &str) -> Self {
+        match name {
             "title" => Self::Text(Field::Title),
             "author" => Self::Text(Field::Author),
             "tag" => Self::Tag,
             "type" => Self::Type,
-            _ => return None,
-        })
+            "size" => Self::Number(NumberField::Size),
+            "created" => Self::Number(NumberField::CreatedAt),
+            "modified" => Self::Number(NumberField::ModifiedAt),
+            _ => Self::Attribute(name.into()),
+        }
+    }
+
+    fn field(&self) -> Field {
+        match self {
+            Self::Text(field) => field.clone(),
+            Self::Attribute(name) => Field::Attribute(name.clone()),
+            Self::Tag | Self::Type | Self::Number(_) => Field::Any,
+        }
     }
 }
 
-fn is_keyword(text: &str, keyword: &str) -> bool {
-    text.strip_prefix(keyword)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == '('))
+/// Says whether the value of an attribute may start like this; else `http://` would be one.
+fn starts_value(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '"' | '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '_' | '-' | '+')
+}
+
+/// A number, a date, or what may be either.
+#[derive(Clone, Copy)]
+struct Value {
+    number: Option<Number>,
+    /// The start of the span that a date names, and of what follows.
+    date: Option<(Number, Number)>,
+}
+
+impl Value {
+    fn of(field: &NumberField, text: &str) -> Option<Self> {
+        let is_time = matches!(field, NumberField::CreatedAt | NumberField::ModifiedAt);
+        let number = (!is_time).then(|| number(text)).flatten();
+        let date = (*field != NumberField::Size).then(|| date::parse(text)).flatten();
+        let date = date.map(|(from, to)| (Number::Date(from), Number::Date(to)));
+        (number.is_some() || date.is_some()).then_some(Self { number, date })
+    }
+
+    fn expected(field: &NumberField) -> &'static str {
+        match field {
+            NumberField::Size => "a number",
+            NumberField::CreatedAt | NumberField::ModifiedAt => "a date such as 2024-01-31",
+            NumberField::Attribute(_) => "a number or a date such as 2024-01-31",
+        }
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.number.is_some() && other.number.is_some() || self.date.is_some() && other.date.is_some()
+    }
+
+    /// Takes it as a number if both can be one.
+    fn settled(self, other: &Self) -> Self {
+        let is_number = self.number.is_some() && other.number.is_some();
+        if is_number { Self { date: None, ..self } } else { Self { number: None, ..self } }
+    }
+
+    fn low(self, is_included: bool) -> Bound<Number> {
+        match (self.number, self.date) {
+            (_, Some((from, to))) => Bound::Included(if is_included { from } else { to }),
+            (Some(number), None) if is_included => Bound::Included(number),
+            (Some(number), None) => Bound::Excluded(number),
+            (None, None) => Bound::Unbounded,
+        }
+    }
+
+    fn high(self, is_included: bool) -> Bound<Number> {
+        match (self.number, self.date) {
+            (_, Some((from, to))) => Bound::Excluded(if is_included { to } else { from }),
+            (Some(number), None) if is_included => Bound::Included(number),
+            (Some(number), None) => Bound::Excluded(number),
+            (None, None) => Bound::Unbounded,
+        }
+    }
+}
+
+/// Reads a number: whole, or with a point or an exponent.
+pub(super) fn number(text: &str) -> Option<Number> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(Number::from(whole));
+    }
+    if let Ok(whole) = text.parse::<u64>() {
+        return Some(Number::from(whole));
+    }
+    let is_number = text.contains(|c: char| c.is_ascii_digit());
+    text.parse::<f64>().ok().filter(|_| is_number).map(Number::Float)
+}
+
+impl Group {
+    fn new(clauses: Vec<Clause>) -> Self {
+        let mut group = Self::default();
+        let next: Vec<bool> = clauses.iter().skip(1).map(|clause| clause.is_alternative).chain([false]).collect();
+        for (Clause { sign, node, is_alternative }, is_next_alternative) in clauses.into_iter().zip(next) {
+            let is_alternative = is_alternative || is_next_alternative;
+            match sign {
+                Sign::Excluded if is_alternative => {
+                    group.should.push(Node::Bool { must: vec![Node::All], should: Vec::new(), must_not: vec![node] })
+                }
+                Sign::Excluded => group.must_not.push(node),
+                Sign::Optional if is_alternative => group.should.push(node),
+                _ if node.is_filter() => group.filters.push(node),
+                Sign::Required => group.must.push(node),
+                Sign::Optional if node.is_wanted() => group.wanted.push(node),
+                Sign::Optional => group.should.push(node),
+            }
+        }
+        group
+    }
+
+    /// The group as one node; a part that only excludes takes from everything.
+    fn into_node(mut self) -> Option<Node> {
+        // Of several types a document can have one: they are alternatives.
+        let is_type = |node: &Node| matches!(node, Node::Type(_));
+        let (types, mut wanted): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
+        wanted.extend(any(types));
+        self.wanted.append(&mut wanted);
+        if self.wanted.is_empty() {
+            return join(self.must, self.should, self.must_not);
+        }
+        let mut must: Vec<Node> = join(self.must, self.should, Vec::new()).into_iter().collect();
+        must.append(&mut self.wanted);
+        join(must, Vec::new(), self.must_not)
+    }
+
+    /// The group as a query, whose filters need not be nodes.
+    fn into_query(mut self) -> Query {
+        let mut filter = Filter::default();
+        for node in std::mem::take(&mut self.filters) {
+            match node {
+                Node::Tag(tag) => filter.all_tags.push(tag),
+                Node::Type(name) => filter.content_types.push(name),
+                other => filter.others.push(other),
+            }
+        }
+        let is_tag = |node: &Node| matches!(node, Node::Tag(_));
+        let (tags, others) = std::mem::take(&mut self.must_not).into_iter().partition(is_tag);
+        self.must_not = others;
+        filter.no_tags =
+            Vec::into_iter(tags).filter_map(|node| if let Node::Tag(tag) = node { Some(tag) } else { None }).collect();
+        Query { root: self.into_node(), filter }
+    }
+}
+
+impl Node {
+    /// Says whether it selects without a score.
+    fn is_filter(&self) -> bool {
+        match self {
+            Self::Tag(_) | Self::Type(_) | Self::Kind(_) | Self::Exists(_) | Self::Range(_) => true,
+            Self::Boost(node, _) => node.is_filter(),
+            Self::Bool { must, should, must_not } => {
+                let is_all = |node: &Self| *node == Self::All;
+                let mut selecting = must.iter().chain(should).filter(|node| !is_all(node)).peekable();
+                selecting.peek().is_some() && selecting.chain(must_not).all(|node| node.is_filter())
+            }
+            _ => false,
+        }
+    }
+
+    /// Says whether it is wanted beside words.
+    fn is_wanted(&self) -> bool {
+        match self {
+            Self::Attribute { .. } | Self::AttributePrefix { .. } => true,
+            Self::Words { field, .. } | Self::Prefix { field, .. } | Self::Fuzzy { field, .. } => {
+                matches!(field, Field::Attribute(_))
+            }
+            Self::Boost(node, _) => node.is_wanted(),
+            Self::Bool { must, should, must_not } => {
+                let parts = || must.iter().chain(should).chain(must_not);
+                parts().any(Self::is_wanted) && parts().all(|node| node.is_wanted() || node.is_filter())
+            }
+            _ => false,
+        }
+    }
+}
+
+fn any(mut nodes: Vec<Node>) -> Option<Node> {
+    if nodes.len() < 2 {
+        return nodes.pop();
+    }
+    Some(Node::Bool { must: Vec::new(), should: nodes, must_not: Vec::new() })
 }
 
 /// One node of what was found; a part that only excludes takes from everything.

@@ -5,6 +5,7 @@
 use super::cursor::{Cursor, END};
 use super::phrase::Phrase;
 use super::union::Union;
+use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::{Points, TermScorer};
 
@@ -23,6 +24,8 @@ pub(crate) enum Eval<'a> {
     Nothing,
     /// Every document below the number, with no points.
     All(u32),
+    /// The documents of a set, with score 0.
+    Set(BitSet),
     Term(Box<Term<'a>>),
     /// Several lists as if they were one: frequencies add up.
     Union(Box<Union>),
@@ -79,7 +82,7 @@ impl Window {
     }
 
     /// Keeps what `mask` has.
-    fn retain(&mut self, keep: impl Fn(usize) -> u64) {
+    pub(super) fn retain(&mut self, keep: impl Fn(usize) -> u64) {
         for index in 0..WINDOW_WORDS {
             let mut gone = self.mask[index] & !keep(index);
             self.mask[index] &= keep(index);
@@ -120,6 +123,7 @@ impl Eval<'_> {
                     END
                 }
             }
+            Self::Set(set) => set.next(from).unwrap_or(END),
             Self::Term(term) => term.cursor.seek(from)?,
             Self::Union(union) => union.next(from),
             Self::Phrase(phrase) => phrase.next(from)?,
@@ -138,6 +142,11 @@ impl Eval<'_> {
                 for (index, word) in out.mask.iter_mut().enumerate().take(len.div_ceil(64)) {
                     *word |= if len >= index * 64 + 64 { u64::MAX } else { (1 << (len % 64)) - 1 };
                 }
+                Ok(())
+            }
+            Self::Set(set) => {
+                let words = set.words().get((start / 64) as usize..).unwrap_or_default();
+                out.mask.iter_mut().zip(words).for_each(|(mask, word)| *mask |= word);
                 Ok(())
             }
             Self::Term(term) => {

@@ -6,9 +6,12 @@
 mod collect;
 mod cursor;
 mod eval;
+mod exhaustive;
+mod fuzzy;
 mod phrase;
 mod plan;
 mod rank;
+mod sets;
 mod snippet;
 mod source;
 mod top;
@@ -22,10 +25,11 @@ pub(crate) use source::{Handle, NormCache, Source};
 use collect::TopK;
 use eval::{Bool, Eval, Term};
 use phrase::Phrase;
-use plan::Plan;
+use plan::{Plan, Planned, SetWant};
 use top::Run;
 use union::Union;
 
+use crate::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::page::{DocId, PageSource, Progress};
@@ -74,33 +78,36 @@ pub(crate) fn find<'a>(
         let detail = format!("limit and offset reach hit {reach}; at most {MAX_REACH} can be reached");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
-    let (plan, leaves) = plan::plan(query.root.as_ref(), snapshot.analyzer());
+    let planned = plan::plan(query, snapshot.analyzer())?;
+    let Planned { plan, leaves, .. } = &planned;
     let sources = snapshot.sources();
     let mut lists = Vec::with_capacity(sources.len());
     for source in &sources {
         lists.push(leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
     }
-    let mut allowed = Vec::with_capacity(sources.len());
     for source in &sources {
-        allowed.push(source.allowed(fetcher, &query.filter)?);
+        planned.sets.iter().try_for_each(|want| source.ask_for_set(fetcher, want))?;
     }
     if fetcher.has_missing() {
         return Ok(None);
     }
-    let statistics = CollectionStatistics::new(&sources, &leaves, &lists, fetcher)?;
-    let scale = Scale::for_ceiling(statistics.ceiling(&plan));
+    let statistics = CollectionStatistics::new(&sources, leaves, &lists, fetcher)?;
+    let scale = Scale::for_ceiling(statistics.ceiling(plan));
     let mut evals = Vec::with_capacity(sources.len());
+    let mut allowed = Vec::with_capacity(sources.len());
     for (source, lists) in sources.iter().zip(&lists) {
         let mut opener = Opener {
             source,
             lists,
-            leaves: &leaves,
+            leaves,
+            sets: &planned.sets,
             statistics: &statistics,
             scale,
             fetcher,
             norms: NormCache::default(),
         };
-        evals.push(opener.open(&plan)?);
+        evals.push(opener.open(plan)?);
+        allowed.push(opener.allowed(&planned)?);
     }
     if fetcher.has_missing() {
         return Ok(None);
@@ -123,7 +130,7 @@ pub(crate) fn find<'a>(
         }));
     }
     let best = rank::order(&sources, candidates, options, fetcher)?;
-    Ok(Some(Found { total, best, sources, leaves }))
+    Ok(Some(Found { total, best, sources, leaves: planned.leaves }))
 }
 
 /// Document frequencies and lengths over all sources.
@@ -172,7 +179,7 @@ impl CollectionStatistics {
     fn ceiling(&self, plan: &Plan) -> f32 {
         let sum = |parts: &[Plan]| parts.iter().map(|part| self.ceiling(part)).sum::<f32>();
         match plan {
-            Plan::Nothing | Plan::All => 0.0,
+            Plan::Nothing | Plan::All | Plan::Set(_) => 0.0,
             Plan::Leaf { leaf, boost } => self.weight(*leaf, *boost),
             Plan::Phrase { leaves, boost, .. } => self.phrase_weight(leaves, *boost),
             Plan::Bool { must, should, .. } => sum(must) + sum(should),
@@ -185,6 +192,7 @@ struct Opener<'s, 'a> {
     source: &'s Source<'a>,
     lists: &'s [Vec<Handle<'a>>],
     leaves: &'s [Leaf],
+    sets: &'s [SetWant],
     statistics: &'s CollectionStatistics,
     scale: Scale,
     fetcher: &'s Fetcher<'s>,
@@ -196,7 +204,7 @@ impl<'a> Opener<'_, 'a> {
     fn can_match(&self, plan: &Plan) -> bool {
         match plan {
             Plan::Nothing => false,
-            Plan::All => self.source.document_count() > 0,
+            Plan::All | Plan::Set(_) => self.source.document_count() > 0,
             Plan::Leaf { leaf, .. } => !self.lists[*leaf].is_empty(),
             Plan::Phrase { leaves, .. } => leaves.iter().all(|(leaf, _)| !self.lists[*leaf].is_empty()),
             Plan::Bool { must, should, .. } if must.is_empty() => should.iter().any(|part| self.can_match(part)),
@@ -212,6 +220,7 @@ impl<'a> Opener<'_, 'a> {
             Plan::Nothing => Eval::Nothing,
             Plan::All => Eval::All(self.source.document_count()),
             Plan::Leaf { leaf, boost } => self.leaf(*leaf, *boost)?,
+            Plan::Set(set) => Eval::Set(self.source.set(self.fetcher, &self.sets[*set])?),
             Plan::Phrase { leaves, slop, boost } => self.phrase(leaves, *slop, *boost)?,
             Plan::Bool { must, should, must_not } => {
                 let mut open = |parts: &[Plan]| parts.iter().map(|part| self.open(part)).collect::<Result<Vec<_>>>();
@@ -237,6 +246,38 @@ impl<'a> Opener<'_, 'a> {
             self.source.gather(self.fetcher, handle, &self.leaves[leaf], &mut self.norms, &mut union)?;
         }
         Ok(Eval::Union(Box::new(union)))
+    }
+
+    /// Returns the live documents that pass the filter; `None` for all documents.
+    ///
+    /// What is not at hand is noted by the fetcher; the answer then means nothing.
+    fn allowed(&mut self, planned: &Planned) -> Result<Option<BitSet>> {
+        let deletes = self.source.deletes();
+        if planned.wanted.is_empty() && planned.unwanted.is_empty() && deletes.is_empty() {
+            return Ok(None);
+        }
+        let mut allowed = BitSet::full(self.source.document_count());
+        for wanted in &planned.wanted {
+            allowed.intersect(&self.matches(wanted)?);
+        }
+        for unwanted in &planned.unwanted {
+            allowed.subtract(&self.matches(unwanted)?);
+        }
+        allowed.subtract_deletes(deletes);
+        Ok(Some(allowed))
+    }
+
+    /// Returns all documents that a plan matches, deleted ones included.
+    fn matches(&mut self, plan: &Plan) -> Result<BitSet> {
+        let mut eval = match self.open(plan)? {
+            Eval::Set(set) => return Ok(set),
+            eval => eval,
+        };
+        let mut matches = BitSet::empty(self.source.document_count());
+        if !self.fetcher.has_missing() {
+            exhaustive::visit(&mut eval, None, |start, window| matches.insert_words(start / 64, &window.mask))?;
+        }
+        Ok(matches)
     }
 
     fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Eval<'a>> {

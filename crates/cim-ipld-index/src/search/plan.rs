@@ -1,11 +1,34 @@
 //! From a query to what must be looked up: words folded, phrases cut, boosts multiplied out.
 
-use crate::analysis::{Analyzer, Scratch};
-use crate::query::{Field, Node};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-/// What to evaluate, naming words by their place in the list of leaves.
-#[derive(Debug, Clone, PartialEq)]
+use super::fuzzy::{Fuzzy, Matcher};
+use crate::analysis::{Analyzer, Scratch, fold_keyword};
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::{self, ColumnKind};
+use crate::page::PageClass;
+use crate::query::{Field, Node, NumberField, Query, Range};
+
+/// The deepest that queries may stand in queries.
+const MAX_DEPTH: usize = 250;
+
+/// What to look up for a query, and how to put it together.
+#[derive(Debug, Default)]
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    /// Documents must match all of these, which do not score.
+    pub(crate) wanted: Vec<Plan>,
+    /// Documents must match none of these.
+    pub(crate) unwanted: Vec<Plan>,
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) sets: Vec<SetWant>,
+}
+
+/// What to evaluate, naming words and sets by their places in the lists of leaves and sets.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Plan {
+    #[default]
     Nothing,
     All,
     Leaf {
@@ -18,6 +41,8 @@ pub(crate) enum Plan {
         slop: u32,
         boost: f32,
     },
+    /// A set, with no score.
+    Set(usize),
     Bool {
         must: Vec<Plan>,
         should: Vec<Plan>,
@@ -37,44 +62,89 @@ pub(crate) struct Leaf {
 pub(crate) enum Want {
     Word(String),
     Prefix(String),
-    Fuzzy(String, u8),
+    Fuzzy(Fuzzy),
 }
 
-/// Makes the plan of a query's text part. Parts that have no words in them, such as `--`, do not count.
-pub(crate) fn plan(root: Option<&Node>, analyzer: &Analyzer) -> (Plan, Vec<Leaf>) {
-    let mut planner = Planner { analyzer, scratch: Scratch::default(), leaves: Vec::new() };
-    let plan = match root {
+/// A set of documents.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum SetWant {
+    /// Those that carry a name, by its key.
+    Name(PageClass, Vec<u8>),
+    /// Those that carry a name whose key starts like this.
+    NamesFrom(PageClass, Vec<u8>),
+    /// Those with a number in a range of codes.
+    Numbers(ColumnKind, Arc<str>, RangeInclusive<u64>),
+}
+
+/// Makes the plan of a query. Parts that have no words in them, such as `--`, do not count.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidQuery`] if queries stand too deep in queries.
+pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
+    let mut planner = Planner { analyzer, scratch: Scratch::default(), planned: Planned::default() };
+    planner.planned.plan = match &query.root {
         None => Plan::All,
-        Some(node) => planner.node(node, 1.0).unwrap_or(Plan::Nothing),
+        Some(node) => planner.node(node, 1.0, 0)?.unwrap_or(Plan::Nothing),
     };
-    (plan, planner.leaves)
+    let (wanted, unwanted) = query.filter.clone().into_nodes();
+    planner.planned.wanted = planner.nodes(&wanted, 0.0, 0)?;
+    planner.planned.unwanted = planner.nodes(&unwanted, 0.0, 0)?;
+    Ok(planner.planned)
 }
 
 struct Planner<'a> {
     analyzer: &'a Analyzer,
     scratch: Scratch,
-    leaves: Vec<Leaf>,
+    planned: Planned,
 }
 
 impl Planner<'_> {
-    fn node(&mut self, node: &Node, boost: f32) -> Option<Plan> {
-        match node {
+    fn node(&mut self, node: &Node, boost: f32, depth: usize) -> Result<Option<Plan>> {
+        if depth > MAX_DEPTH {
+            let detail = format!("queries stand more than {MAX_DEPTH} deep in queries");
+            return Err(Error::new(ErrorKind::InvalidQuery, detail));
+        }
+        Ok(match node {
             Node::All => Some(Plan::All),
             Node::Words { field, text, slop } => self.words(field, text, *slop, boost),
             Node::Prefix { field, text } => self.last_word(field, text, boost, Want::Prefix),
             Node::Fuzzy { field, text, distance } => {
-                self.last_word(field, text, boost, |word| Want::Fuzzy(word, *distance))
+                self.last_word(field, text, boost, |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))
             }
-            Node::Boost(node, factor) => self.node(node, boost * factor),
+            Node::Tag(tag) => Some(self.name(PageClass::Tags, keys::tag(&fold_keyword(tag)))),
+            Node::Type(name) => Some(self.name(PageClass::Types, keys::content_type(&fold_keyword(name)))),
+            Node::Kind(kind) => Some(self.name(PageClass::Types, keys::kind(kind.code()))),
+            Node::Attribute { name, text } => {
+                let mut parts = vec![self.name(PageClass::Tags, keys::keyword(name, text))];
+                parts.extend(self.words(&Field::Attribute(name.clone()), text, 0, boost));
+                for range in Range::of_text(name, text) {
+                    parts.extend(self.range(&range));
+                }
+                Some(any(parts))
+            }
+            Node::AttributePrefix { name, text } => {
+                let mut parts = vec![self.set(SetWant::NamesFrom(PageClass::Tags, keys::keyword(name, text)))];
+                parts.extend(self.last_word(&Field::Attribute(name.clone()), text, boost, Want::Prefix));
+                Some(any(parts))
+            }
+            Node::Exists(name) => Some(self.exists(name)),
+            Node::Range(range) => Some(any(self.range(range))),
+            Node::Boost(node, factor) => self.node(node, product(boost, *factor), depth + 1)?,
             Node::Bool { must, should, must_not } => {
-                let mut nodes = |nodes: &[Node]| nodes.iter().filter_map(|node| self.node(node, boost)).collect();
-                let (must, should, must_not): (Vec<_>, Vec<_>, Vec<_>) = (nodes(must), nodes(should), nodes(must_not));
+                let must = self.nodes(must, boost, depth + 1)?;
+                let should = self.nodes(should, boost, depth + 1)?;
+                let must_not = self.nodes(must_not, boost, depth + 1)?;
                 match (must.is_empty(), should.is_empty()) {
                     (true, true) => None,
                     _ => Some(Plan::Bool { must, should, must_not }),
                 }
             }
-        }
+        })
+    }
+
+    fn nodes(&mut self, nodes: &[Node], boost: f32, depth: usize) -> Result<Vec<Plan>> {
+        nodes.iter().filter_map(|node| self.node(node, boost, depth).transpose()).collect()
     }
 
     fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Option<Plan> {
@@ -104,13 +174,38 @@ impl Planner<'_> {
         Some(Plan::Bool { must, should: Vec::new(), must_not: Vec::new() })
     }
 
+    fn range(&mut self, range: &Range) -> Vec<Plan> {
+        let (kinds, name) = range.field.columns();
+        let codes = kinds.iter().filter_map(|kind| Some(SetWant::Numbers(*kind, name.into(), range.codes(*kind)?)));
+        codes.map(|want| self.set(want)).collect()
+    }
+
+    fn exists(&mut self, name: &Arc<str>) -> Plan {
+        let (kinds, _) = NumberField::Attribute(name.clone()).columns();
+        let kinds = kinds.iter().copied().chain([ColumnKind::Length]);
+        let mut parts: Vec<Plan> =
+            kinds.map(|kind| self.set(SetWant::Numbers(kind, name.clone(), 0..=u64::MAX))).collect();
+        parts.push(self.set(SetWant::NamesFrom(PageClass::Tags, keys::keyword(name, ""))));
+        any(parts)
+    }
+
+    fn name(&mut self, class: PageClass, key: Vec<u8>) -> Plan {
+        self.set(SetWant::Name(class, key))
+    }
+
+    fn set(&mut self, want: SetWant) -> Plan {
+        self.planned.sets.push(want);
+        Plan::Set(self.planned.sets.len() - 1)
+    }
+
     fn leaf(&mut self, field: &Field, want: Want, needs_positions: bool) -> usize {
         let leaf = Leaf { field: field.clone(), want, needs_positions };
-        match self.leaves.iter().position(|known| *known == leaf) {
+        let leaves = &mut self.planned.leaves;
+        match leaves.iter().position(|known| *known == leaf) {
             Some(index) => index,
             None => {
-                self.leaves.push(leaf);
-                self.leaves.len() - 1
+                leaves.push(leaf);
+                leaves.len() - 1
             }
         }
     }
@@ -122,59 +217,42 @@ impl Planner<'_> {
     }
 }
 
+/// Says of one word after another whether it is what is wanted.
+pub(crate) enum WantMatcher<'a> {
+    Word(&'a str),
+    Prefix(&'a str),
+    Fuzzy(Matcher<'a>),
+}
+
 impl Want {
-    /// Says whether a word of a document is what is wanted.
-    pub(crate) fn accepts(&self, word: &str) -> bool {
+    pub(crate) fn matcher(&self) -> WantMatcher<'_> {
         match self {
-            Self::Word(wanted) => wanted == word,
-            Self::Prefix(prefix) => word.starts_with(prefix.as_str()),
-            Self::Fuzzy(wanted, distance) => within_distance(wanted, word, usize::from(*distance)),
+            Self::Word(word) => WantMatcher::Word(word),
+            Self::Prefix(prefix) => WantMatcher::Prefix(prefix),
+            Self::Fuzzy(fuzzy) => WantMatcher::Fuzzy(fuzzy.matcher()),
         }
     }
 }
 
-/// Says whether one word becomes the other by at most `limit` insertions, deletions and replacements of characters.
-pub(crate) fn within_distance(a: &str, b: &str, limit: usize) -> bool {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > limit {
-        return false;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = row[j + 1];
-            row[j + 1] = next;
-        }
-        if row.iter().all(|distance| *distance > limit) {
-            return false;
+impl WantMatcher<'_> {
+    pub(crate) fn accepts(&mut self, word: &str) -> bool {
+        match self {
+            Self::Word(wanted) => *wanted == word,
+            Self::Prefix(prefix) => word.starts_with(*prefix),
+            Self::Fuzzy(matcher) => matcher.accepts(word),
         }
     }
-    row[b.len()] <= limit
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A boost may be any number that a caller finds: scores stay numbers.
+fn product(boost: f32, factor: f32) -> f32 {
+    let product = boost * factor;
+    if product.is_nan() { 0.0 } else { product.clamp(0.0, f32::MAX) }
+}
 
-    #[test]
-    fn distances_count_single_characters() {
-        let cases = [
-            ("kitten", "kitten", 0, true),
-            ("kitten", "sitten", 1, true),
-            ("kitten", "kittens", 1, true),
-            ("kitten", "itten", 1, true),
-            ("kitten", "sitting", 2, false),
-            ("straße", "strasse", 2, true),
-            ("é", "e", 1, true),
-            ("", "ab", 2, true),
-            ("", "abc", 2, false),
-        ];
-        for (a, b, limit, expected) in cases {
-            assert_eq!(within_distance(a, b, limit), expected, "{a} {b}");
-            assert_eq!(within_distance(b, a, limit), expected, "{b} {a}");
-        }
+fn any(mut parts: Vec<Plan>) -> Plan {
+    match parts.len() {
+        0 | 1 => parts.pop().unwrap_or(Plan::Nothing),
+        _ => Plan::Bool { must: Vec::new(), should: parts, must_not: Vec::new() },
     }
 }

@@ -19,8 +19,9 @@ struct Match {
 pub(super) fn cut(text: &str, options: &SnippetOptions, leaves: &[Leaf], analyzer: &Analyzer) -> Option<Snippet> {
     let text = &text[..floor_boundary(text, MAX_TEXT_BYTES)];
     let mut matches = Vec::new();
+    let mut matchers: Vec<_> = leaves.iter().map(|leaf| leaf.want.matcher()).collect();
     analyzer.analyze(text, &mut Scratch::default(), |token| {
-        if let Some(leaf) = leaves.iter().position(|leaf| leaf.want.accepts(token.word)) {
+        if let Some(leaf) = matchers.iter_mut().position(|matcher| matcher.accepts(token.word)) {
             matches.push(Match { place: token.start..token.end, leaf });
         }
     });

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::cursor::{Cursor, List};
 use super::plan::{Leaf, Want};
 use super::union::Union;
-use crate::analysis::fold_keyword;
 use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
@@ -13,7 +12,7 @@ use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass, PageId};
-use crate::query::{Field, Filter};
+use crate::query::Field;
 use crate::segment::{Directory, Entries, InlineList, ListPlace, Norms, PlaceKind, Segment};
 
 #[derive(Clone, Copy)]
@@ -106,11 +105,10 @@ impl<'a> Source<'a> {
                 handles.extend(view.list(&keys::word(&leaf.field, word)).map(Handle::Memtable));
             }
             (Self::Memtable(view, _), want) => {
-                let mut terms = Vec::new();
+                let (mut terms, mut matcher) = (Vec::new(), want.matcher());
                 let field_len = keys::word(&leaf.field, "").len();
-                let prefix = keys::word(&leaf.field, want.fixed_prefix());
-                view.keys(&prefix, |key, term| {
-                    if accepts(want, key, field_len) {
+                view.keys(&keys::word(&leaf.field, want.fixed_prefix()), |key, term| {
+                    if keys::word_of(key, field_len).is_some_and(|word| matcher.accepts(word)) {
                         terms.push((key.to_vec(), term));
                     }
                 });
@@ -124,10 +122,15 @@ impl<'a> Source<'a> {
                 }
             }
             (Self::Segment(segment, _), want) => {
-                let field_len = keys::word(&leaf.field, "").len();
+                let mut matcher = want.matcher();
+                let field = keys::word(&leaf.field, "");
                 let prefix = keys::word(&leaf.field, want.fixed_prefix());
-                visit_prefix(segment, fetcher, PageClass::Dictionary, &prefix, |key, value| {
-                    if accepts(want, key, field_len) {
+                let can_hold = |low: Option<&[u8]>, high: Option<&[u8]>| match want {
+                    Want::Fuzzy(fuzzy) => fuzzy.reaches(keys::bound_of(low, &field), keys::bound_of(high, &field)),
+                    Want::Word(_) | Want::Prefix(_) => true,
+                };
+                visit_pages(segment, fetcher, PageClass::Dictionary, &prefix, can_hold, |key, value| {
+                    if keys::word_of(key, field.len()).is_some_and(|word| matcher.accepts(word)) {
                         handles.push(Handle::of_value(value, segment)?);
                     }
                     Ok(())
@@ -209,36 +212,6 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Returns the live documents that pass the filter; `None` for all documents.
-    ///
-    /// What is not at hand is noted by the fetcher; the answer then means nothing.
-    pub(crate) fn allowed(&self, fetcher: &Fetcher<'_>, filter: &Filter) -> Result<Option<BitSet>> {
-        if filter.is_empty() && self.deletes().is_empty() {
-            return Ok(None);
-        }
-        let mut allowed = BitSet::full(self.document_count());
-        for tag in &filter.all_tags {
-            allowed.intersect(&self.names(fetcher, PageClass::Tags, [keys::tag(&fold_keyword(tag))])?);
-        }
-        let tags = |tags: &[String]| tags.iter().map(|tag| keys::tag(&fold_keyword(tag))).collect::<Vec<_>>();
-        if !filter.any_tags.is_empty() {
-            allowed.intersect(&self.names(fetcher, PageClass::Tags, tags(&filter.any_tags))?);
-        }
-        if !filter.no_tags.is_empty() {
-            allowed.subtract(&self.names(fetcher, PageClass::Tags, tags(&filter.no_tags))?);
-        }
-        if !filter.content_types.is_empty() {
-            let names = filter.content_types.iter().map(|name| keys::content_type(&fold_keyword(name)));
-            allowed.intersect(&self.names(fetcher, PageClass::Types, names)?);
-        }
-        if !filter.kinds.is_empty() {
-            let kinds = filter.kinds.iter().map(|kind| keys::kind(kind.code()));
-            allowed.intersect(&self.names(fetcher, PageClass::Types, kinds)?);
-        }
-        allowed.subtract_deletes(self.deletes());
-        Ok(Some(allowed))
-    }
-
     /// Returns the documents that have at least one of the names, deleted ones included.
     pub(crate) fn names(
         &self,
@@ -306,11 +279,7 @@ impl NormCache {
     }
 }
 
-fn accepts(want: &Want, key: &[u8], field_len: usize) -> bool {
-    keys::word_of(key, field_len).is_some_and(|word| want.accepts(word))
-}
-
-fn insert_list(view: &MemtableView, key: &[u8], set: &mut BitSet) {
+pub(super) fn insert_list(view: &MemtableView, key: &[u8], set: &mut BitSet) {
     let Some(list) = view.list(key) else { return };
     let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
     for block in 0..list.blocks.len() {
@@ -325,6 +294,18 @@ pub(crate) fn visit_prefix(
     fetcher: &Fetcher<'_>,
     class: PageClass,
     prefix: &[u8],
+    each: impl FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    visit_pages(segment, fetcher, class, prefix, |_, _| true, each)
+}
+
+/// As [`visit_prefix`], but only of pages for which `can_hold` says so, given their first key and the next page's.
+fn visit_pages(
+    segment: &Segment,
+    fetcher: &Fetcher<'_>,
+    class: PageClass,
+    prefix: &[u8],
+    can_hold: impl Fn(Option<&[u8]>, Option<&[u8]>) -> bool,
     mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
     let end = prefix.last().map(|last| {
@@ -333,7 +314,12 @@ pub(crate) fn visit_prefix(
         *end.last_mut().unwrap_or(&mut 0) = last.saturating_add(1);
         end
     });
-    for ordinal in segment.header().table(class).pages_of(prefix, end.as_deref()) {
+    let top = segment.header().table(class);
+    for ordinal in top.pages_of(prefix, end.as_deref()) {
+        let next = (ordinal + 1 < top.page_count()).then(|| top.first_key(ordinal as usize + 1));
+        if !can_hold(Some(top.first_key(ordinal as usize)), next) {
+            continue;
+        }
         let id = PageId::new(class, ordinal);
         let Some(page) = fetcher.page(segment.id(), id) else { continue };
         let mut visit = || -> Result<()> {

@@ -1,6 +1,10 @@
 //! The query language: what texts mean, and where they cannot be understood.
 
-use cim_ipld_index::{Document, Field, MemoryIndex, Query, SearchOptions};
+use std::ops::Bound;
+
+use cim_ipld_index::{
+    Document, ErrorKind, Field, MemoryIndex, Number, NumberField, Query, SearchOptions, Timestamp, Value,
+};
 use proptest::prelude::*;
 
 use crate::model::cid;
@@ -36,6 +40,35 @@ fn texts_and_builders_say_the_same() {
         ("tag:x AND a", Query::term("a").tag("x")),
         ("http://a/b", Query::term("http://a/b")),
         ("ANDROID ORBIT", any(&["ANDROID", "ORBIT"])),
+        ("a OR b AND c OR d", Query::any([Query::term("a"), all(&["b", "c"]), Query::term("d")])),
+        ("(a AND b)", all(&["a", "b"])),
+        ("NOT NOT a", Query::term("a")),
+        ("a OR NOT b", Query::any([Query::term("a"), Query::everything().and_not(Query::term("b"))])),
+        ("tag:x OR tag:y", Query::any([Query::tagged("x"), Query::tagged("y")])),
+        ("a OR tag:x", Query::any([Query::term("a"), Query::tagged("x")])),
+        ("tag:(x OR y) a", Query::term("a").filter(Query::any([Query::tagged("x"), Query::tagged("y")]))),
+        ("a tag:x type:t", Query::term("a").tag("x").content_type("t")),
+        ("-type:x", Query::everything().and_not(Query::typed("x"))),
+        ("C\\+\\+", Query::term("C++")),
+        ("\\-a", Query::term("-a")),
+        ("\\AND", Query::term("AND")),
+        ("a\\*", Query::term("a*")),
+        ("a\\:b", Query::term("a:b")),
+        ("\"the \\\"best\\\"\"", Query::term("the \"best\"")),
+        ("tag:a\\)b", Query::everything().tag("a)b")),
+        ("tag:c++", Query::everything().tag("c++")),
+        ("lang:en", Query::attribute("lang", "en")),
+        ("lang:\"en GB\"", Query::attribute("lang", "en GB")),
+        ("my\\ name:v", Query::attribute("my name", "v")),
+        ("lang:en a", Query::all([Query::term("a"), Query::attribute("lang", "en")])),
+        ("lang:en AND a", Query::all([Query::attribute("lang", "en"), Query::term("a")])),
+        ("lang:en OR a", Query::any([Query::attribute("lang", "en"), Query::term("a")])),
+        ("lang:e*", Query::attribute_prefix("lang", "e")),
+        ("lang:*", Query::everything().filter(Query::exists("lang"))),
+        ("note:\"a b\"~2", Query::phrase(Field::Attribute("note".into()), "a b", 2)),
+        ("note:ab~", Query::fuzzy(Field::Attribute("note".into()), "ab", 1)),
+        ("12:30", Query::term("12:30")),
+        ("std::fmt", Query::term("std::fmt")),
     ];
     for (text, expected) in cases {
         assert_eq!(Query::parse(text).as_ref(), Ok(&expected), "{text:?}");
@@ -60,16 +93,156 @@ fn what_cannot_be_understood_is_named_with_its_place() {
         ("\"a b\"~x", 6, "how many"),
         ("title: a", 6, "value"),
         ("tag:", 4, "value"),
-        ("-type:x", 6, "type that is wanted"),
         ("é (", 4, "`)`"),
+        ("a^99999999999999999999999999999999999999999999", 46, "boost"),
+        ("size:", 5, "value"),
+        ("size:abc", 5, "a number"),
+        ("a size:[1 TO", 12, "a number or `*`"),
+        ("size:[1 2]", 8, "TO"),
+        ("size:[1 TO 2", 12, "`]` or `}`"),
+        ("size:2024-01-31", 5, "a number"),
+        ("created:[5 TO *]", 9, "a date such as 2024-01-31 or `*`"),
+        ("created:>2024-02-30", 9, "a date"),
+        ("due:[2024-01-01 TO 5]", 19, "two numbers or two dates"),
+        ("due:[soon TO *]", 5, "a number or a date such as 2024-01-31 or `*`"),
+        ("title:[a TO b]", 6, "a word or a phrase"),
+        ("a\\", 2, "backslash"),
     ];
     for (text, position, expected) in cases {
         let error = Query::parse(text).unwrap_err();
         assert_eq!(error.position, position, "{text:?}: {error}");
         assert!(error.expected.contains(expected), "{text:?}: {error}");
     }
-    assert!(Query::parse(&"(".repeat(100_000)).unwrap_err().expected.contains("fewer"));
-    assert!(Query::parse(&"title:".repeat(100_000)).unwrap_err().expected.contains("fewer"));
+    for nested in ["(", "title:", "tag:(", "-(", "NOT(", "a AND("] {
+        let error = Query::parse(&nested.repeat(100_000)).unwrap_err();
+        assert!(error.expected.contains("fewer"), "{nested}: {error}");
+    }
+}
+
+#[test]
+fn ranges_say_what_builders_say() {
+    let at = |text: &str| text.parse::<i64>().map(Timestamp).unwrap();
+    let (jan, feb, mar) = (at("1704067200000"), at("1706745600000"), at("1709251200000"));
+    let size = |bounds: (Bound<u64>, Bound<u64>)| Query::range(NumberField::Size, bounds);
+    let created = |bounds: (Bound<Timestamp>, Bound<Timestamp>)| Query::range(NumberField::CreatedAt, bounds);
+    let attribute = |bounds: (Bound<Number>, Bound<Number>)| Query::range(NumberField::Attribute("x".into()), bounds);
+    let float = |bounds: (Bound<f64>, Bound<f64>)| Query::range(NumberField::Attribute("x".into()), bounds);
+    let integer = |number: i64| Bound::Included(Number::from(number));
+    use Bound::{Excluded, Included, Unbounded};
+    let cases = [
+        ("size:[100 TO 200}", size((Included(100), Excluded(200)))),
+        ("size:{100 TO 200]", size((Excluded(100), Included(200)))),
+        ("size:[* TO 200]", size((Unbounded, Included(200)))),
+        ("size:[ 100  TO  * ]", size((Included(100), Unbounded))),
+        ("size:>=100", size((Included(100), Unbounded))),
+        ("size:>100", size((Excluded(100), Unbounded))),
+        ("size:<=18446744073709551615", size((Unbounded, Included(u64::MAX)))),
+        ("size:<100", size((Unbounded, Excluded(100)))),
+        ("size:100", size((Included(100), Included(100)))),
+        ("created:2024-01", created((Included(jan), Excluded(feb)))),
+        ("created:[2024-01 TO 2024-02]", created((Included(jan), Excluded(mar)))),
+        ("created:{2024-01 TO 2024-03}", created((Included(feb), Excluded(mar)))),
+        ("created:>2024-01", created((Included(feb), Unbounded))),
+        ("created:>=\"2024-02-01T00:00:00Z\"", created((Included(feb), Unbounded))),
+        ("created:<2024-01-31T19:00:00-05:00", created((Unbounded, Excluded(feb)))),
+        ("x:[-3 TO 2024]", attribute((integer(-3), integer(2024)))),
+        ("x:>=-1.5", float((Included(-1.5), Unbounded))),
+        ("x:<1e3", float((Unbounded, Excluded(1000.0)))),
+        ("x:[2024 TO 2024-01]", attribute((Included(jan.into()), Excluded(feb.into())))),
+        ("x:[* TO *]", attribute((Unbounded, Unbounded))),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(Query::parse(text), Ok(Query::everything().filter(expected.clone())), "{text:?}");
+        let beside = Query::term("a").filter(expected.clone());
+        assert_eq!(Query::parse(&format!("{text} a")), Ok(beside), "{text:?}");
+        let either = Query::any([Query::term("a"), expected]);
+        assert_eq!(Query::parse(&format!("a OR {text}")), Ok(either), "{text:?}");
+    }
+}
+
+#[test]
+fn attributes_are_found_by_what_they_are() {
+    let index = MemoryIndex::new();
+    let days = |days: i64| Value::Date(Timestamp(days * 86_400_000));
+    let text = |text: &str| Value::Text(text.to_owned());
+    let keyword = |name: &str| Value::Keyword(name.to_owned());
+    let attributes: [&[(&str, Value)]; 6] = [
+        &[("lang", keyword("en")), ("year", Value::Integer(2024)), ("note", text("A whale, white as snow"))],
+        &[("lang", keyword("en-GB")), ("year", Value::Float(2023.5)), ("due", days(1))],
+        &[("lang", text("en and de")), ("year", text("about 2024")), ("due", days(-1))],
+        &[("lang", keyword("EN")), ("year", days(19_723)), ("note", text("white whales"))],
+        &[("year", Value::Float(f64::NAN)), ("note", text("--")), ("ratio", Value::Float(-0.0))],
+        &[],
+    ];
+    for (n, own) in attributes.into_iter().enumerate() {
+        let mut document = Document::new(cid(n as u64)).with_text(format!("document number {n}"));
+        document.attributes = own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        document.size = Some(n as u64 * 100);
+        document.created_at = Some(Timestamp(1_704_067_200_000 + n as i64 * 86_400_000));
+        index.insert(&document).unwrap();
+    }
+    let cases: &[(&str, &[u64])] = &[
+        ("lang:en", &[0, 2]),
+        ("lang:EN", &[2, 3]),
+        ("lang:en-GB", &[1]),
+        ("lang:\"en and\"", &[2]),
+        ("lang:e*", &[0, 1, 2]),
+        ("lang:*", &[0, 1, 2, 3]),
+        ("note:whale", &[0]),
+        ("note:whale~", &[0, 3]),
+        ("note:\"white whales\"", &[3]),
+        ("note:\"whale snow\"~2", &[0]),
+        ("note:*", &[0, 3]),
+        ("whale", &[]),
+        ("year:2024", &[0, 2, 3]),
+        ("year:[2023 TO 2024]", &[0, 1]),
+        ("year:>2023.5", &[0]),
+        ("year:>=2024-01", &[3]),
+        ("year:*", &[0, 1, 2, 3]),
+        ("due:<1970-01", &[2]),
+        ("due:1970-01-02", &[1]),
+        ("ratio:0", &[4]),
+        ("ratio:>=0", &[4]),
+        ("size:[100 TO 300}", &[1, 2]),
+        ("size:300", &[3]),
+        ("created:2024-01-02", &[1]),
+        ("created:>=2024-01-05", &[4, 5]),
+        ("created:[* TO *] -lang:en", &[1, 3, 4, 5]),
+        ("number lang:en size:>0", &[2]),
+        ("size:0 OR size:500", &[0, 5]),
+        ("5 OR note:snow", &[0, 5]),
+        ("missing:x", &[]),
+        ("missing:*", &[]),
+    ];
+    for compact in [false, true] {
+        if compact {
+            index.compact().unwrap();
+        }
+        for (text, expected) in cases {
+            assert_found(&index, text, expected);
+        }
+    }
+}
+
+#[test]
+fn queries_too_deep_are_refused() {
+    let mut query = Query::term("a");
+    for _ in 0..1000 {
+        query = Query::any([query, Query::term("b")]);
+    }
+    let error = MemoryIndex::new().search(&query, &SearchOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidQuery);
+}
+
+fn assert_found(index: &MemoryIndex, text: &str, expected: &[u64]) {
+    let query = Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let results = index.search(&query, &SearchOptions::default()).unwrap();
+    let mut found: Vec<_> = results.hits.iter().map(|hit| hit.cid).collect();
+    let mut wanted: Vec<_> = expected.iter().map(|n| cid(*n)).collect();
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted, "{text}");
+    assert_eq!(results.total, expected.len() as u64, "{text}");
 }
 
 #[test]
@@ -117,14 +290,7 @@ fn queries_find_what_they_say() {
             index.compact().unwrap();
         }
         for (text, expected) in cases {
-            let query = Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            let results = index.search(&query, &SearchOptions::default()).unwrap();
-            let mut found: Vec<_> = results.hits.iter().map(|hit| hit.cid).collect();
-            let mut wanted: Vec<_> = expected.iter().map(|n| cid(*n)).collect();
-            found.sort();
-            wanted.sort();
-            assert_eq!(found, wanted, "{text}");
-            assert_eq!(results.total, expected.len() as u64, "{text}");
+            assert_found(&index, text, expected);
         }
     }
 }
@@ -145,6 +311,10 @@ fn filters_combine() {
         (everything().content_type("image/png").content_type("TEXT/plain"), 6),
         (everything().tag("missing"), 0),
         (everything().no_tag(["missing"]), 6),
+        (Query::any([everything().tag("a0").tag("b1"), everything().tag("a1").no_tag(["b1"])]), 3),
+        (everything().and_not(everything().tag("a0")), 3),
+        (everything().filter(Query::any([Query::tagged("b0"), Query::tagged("b1")])), 4),
+        (everything().filter(everything().tag("a0").content_type("text/plain")), 2),
     ];
     for (query, total) in cases {
         assert_eq!(index.search(&query, &SearchOptions::default()).unwrap().total, total, "{query:?}");
@@ -153,7 +323,7 @@ fn filters_combine() {
 
 proptest! {
     #[test]
-    fn any_text_is_a_query_or_an_error_inside_it(text in "[ab \"()+\\-~^*:ANDORtile0-9é]{0,40}") {
+    fn any_text_is_a_query_or_an_error_inside_it(text in "[ab \"()+\\-~^*:ANDORTtilesz0-9é<>=\\[\\]{}\\\\]{0,40}") {
         match Query::parse(&text) {
             Ok(query) => drop(MemoryIndex::new().search(&query, &SearchOptions::default()).unwrap()),
             Err(error) => prop_assert!(error.position <= text.len() && text.is_char_boundary(error.position)),

@@ -1,0 +1,27 @@
+//! Visiting every match of a query over one source.
+
+use super::cursor::END;
+use super::eval::{Eval, WINDOW, Window};
+use crate::docset::BitSet;
+use crate::error::Result;
+
+/// Calls `each` with the first document and the matches of every window that has one.
+pub(super) fn visit(eval: &mut Eval<'_>, allowed: Option<&BitSet>, mut each: impl FnMut(u32, &Window)) -> Result<()> {
+    let mut window = Window::new();
+    let mut from = 0;
+    loop {
+        let document = eval.next(from)?;
+        if document == END {
+            return Ok(());
+        }
+        let start = document / WINDOW * WINDOW;
+        eval.eval(start, &mut window)?;
+        if let Some(allowed) = allowed {
+            let words = allowed.words().get((start / 64) as usize..).unwrap_or_default();
+            window.retain(|index| words.get(index).copied().unwrap_or(0));
+        }
+        each(start, &window);
+        window.clear();
+        from = start + WINDOW;
+    }
+}

@@ -1,0 +1,84 @@
+//! Sets of documents that tags, types, keywords and numbers name.
+
+use super::plan::SetWant;
+use super::source::{Source, insert_list, visit_prefix};
+use crate::docset::BitSet;
+use crate::error::Result;
+use crate::fetch::Fetcher;
+use crate::keys;
+use crate::page::PageClass;
+
+impl Source<'_> {
+    /// Asks for the pages of tables that a set needs; what follows from them is not asked for yet.
+    pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<()> {
+        let Self::Segment(segment, _) = self else { return Ok(()) };
+        match want {
+            SetWant::Name(class, key) => segment.find(fetcher, *class, key).map(drop),
+            SetWant::NamesFrom(class, prefix) => visit_prefix(segment, fetcher, *class, prefix, |_, _| Ok(())),
+            SetWant::Numbers(kind, name, _) => segment.find_column(fetcher, *kind, name).map(drop),
+        }
+    }
+
+    /// Returns a set, deleted documents included; what is not at hand is noted by the fetcher and left out.
+    pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<BitSet> {
+        let mut set = BitSet::empty(self.document_count());
+        match (self, want) {
+            (Self::Segment(segment, _), SetWant::Name(class, key)) => {
+                if let Some(Some(found)) = segment.find(fetcher, *class, key)? {
+                    segment.insert_set(fetcher, *class, found.value(), &mut set)?;
+                }
+            }
+            (Self::Segment(segment, _), SetWant::NamesFrom(class, prefix)) => {
+                visit_prefix(segment, fetcher, *class, prefix, |_, value| {
+                    segment.insert_set(fetcher, *class, value, &mut set).map(drop)
+                })?;
+            }
+            (Self::Segment(segment, _), SetWant::Numbers(kind, name, codes)) => {
+                if let Some(Some(found)) = segment.find_column(fetcher, *kind, name)? {
+                    let place = segment.column_place(*kind, found.value())?;
+                    place.insert_range(&segment.column_fetch(fetcher), codes, &mut set)?;
+                }
+            }
+            (Self::Memtable(view, _), SetWant::Name(_, key)) => insert_list(view, key, &mut set),
+            (Self::Memtable(view, _), SetWant::NamesFrom(_, prefix)) => {
+                view.keys(prefix, |key, _| insert_list(view, key, &mut set));
+            }
+            (Self::Memtable(view, _), SetWant::Numbers(kind, name, codes)) => {
+                if let Some(list) = view.list(&keys::column(*kind, name)) {
+                    let numbers = list.numbers().filter(|(_, number)| codes.contains(number));
+                    numbers.for_each(|(document, _)| set.insert(document));
+                }
+            }
+        }
+        Ok(set)
+    }
+
+    /// Visits the names of a class whose keys start with `prefix`, each with its documents, deleted ones included; what is
+    /// not at hand is noted by the fetcher and left out.
+    pub(super) fn visit_names(
+        &self,
+        fetcher: &Fetcher<'_>,
+        class: PageClass,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &BitSet),
+    ) -> Result<()> {
+        let mut set = BitSet::empty(self.document_count());
+        match self {
+            Self::Segment(segment, _) => visit_prefix(segment, fetcher, class, prefix, |key, value| {
+                set.clear();
+                if segment.insert_set(fetcher, class, value, &mut set)? {
+                    each(key, &set);
+                }
+                Ok(())
+            }),
+            Self::Memtable(view, _) => {
+                view.keys(prefix, |key, _| {
+                    set.clear();
+                    insert_list(view, key, &mut set);
+                    each(key, &set);
+                });
+                Ok(())
+            }
+        }
+    }
+}
