@@ -45,6 +45,8 @@ mod page;
 mod query;
 mod score;
 mod search;
+mod search_cursor;
+mod search_options;
 mod segment;
 mod snapshot;
 mod verify;
@@ -66,10 +68,10 @@ pub use page::{
 };
 pub use query::{Field, Number, NumberField, Query, QueryError};
 pub use search::MAX_REACH;
+pub use search_cursor::SearchCursor;
+pub use search_options::{Facet, FacetCounts, FacetOf, Order, SearchOptions, SnippetOptions, Sort, SortBy, Total};
 pub use segment::{Segment, SegmentSummary, build_segment};
-pub use snapshot::{
-    Hit, Location, Matches, SearchOptions, SearchResults, Snapshot, Snippet, SnippetOptions, Statistics, Total,
-};
+pub use snapshot::{Hit, Location, Matches, SearchResults, Snapshot, Snippet, Statistics};
 pub use verify::{Verification, VerifyReport};
 
 #[cfg(doctest)]

@@ -13,8 +13,9 @@ use crate::memtable::{Memtable, MemtableView};
 use crate::merge::merge_segments;
 use crate::page::{Page, PageId, PageMap, PageSource, Progress, SegmentId};
 use crate::query::Query;
+use crate::search_options::SearchOptions;
 use crate::segment::{Segment, build_segment};
-use crate::snapshot::{Location, SearchOptions, SearchResults, Snapshot, Statistics};
+use crate::snapshot::{Location, SearchResults, Snapshot, Statistics};
 
 /// A memtable of more than this is sealed.
 const MEMTABLE_BUDGET_BYTES: usize = 64 * 1024 * 1024;

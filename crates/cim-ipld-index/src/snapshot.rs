@@ -1,5 +1,6 @@
 //! Snapshots: one moment of an index, searchable.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use cid::Cid;
 use crate::analysis::Analyzer;
 use crate::codec;
 use crate::deletes::Deletes;
-use crate::document::{Document, DocumentKind, Timestamp};
+use crate::document::{Document, DocumentKind, Timestamp, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::keys;
@@ -16,6 +17,8 @@ use crate::memtable::MemtableView;
 use crate::page::{DocId, PageClass, PageSource, Progress, SegmentId};
 use crate::query::Query;
 use crate::search::{self, Source};
+use crate::search_cursor::SearchCursor;
+use crate::search_options::{FacetCounts, SearchOptions};
 use crate::segment::Segment;
 
 /// One moment of an index: its segments and memtables with their deletes, oldest first.
@@ -51,53 +54,19 @@ pub enum Location {
     },
 }
 
-/// Says how many hits to return and with what.
-///
-/// ```
-/// use cim_ipld_index::{SearchOptions, SnippetOptions};
-///
-/// let options = SearchOptions::default().limit(20).offset(40).snippet(SnippetOptions::default());
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SearchOptions {
-    /// The most hits to return; 10 by default.
-    pub limit: usize,
-    /// How many of the best hits to leave out; 0 by default.
-    pub offset: usize,
-    /// How to cut snippets; none by default.
-    pub snippet: Option<SnippetOptions>,
-    /// Whether all matches are counted; they are by default.
-    pub total: Total,
-}
-
-/// Says how matches are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Total {
-    /// Every match, exactly.
-    #[default]
-    Exact,
-    /// Only those that had to be looked at to find the best: a search for a few of many matches is then faster.
-    AtLeast,
-}
-
-/// Says how to cut a snippet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SnippetOptions {
-    /// The most characters of a snippet; 200 by default.
-    pub max_chars: usize,
-}
-
 /// What a search found.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SearchResults {
     /// How many documents match in all: exactly, unless [`SearchOptions::total`] asks for less.
     pub total: u64,
-    /// The best of them: score from high to low, equal scores by the bytes of the CID.
+    /// The best of them: score from high to low unless [`SearchOptions::sort`] says otherwise, equals by the bytes of the
+    /// CID.
     pub hits: Vec<Hit>,
+    /// Where the hits after these start, if there are as many as were asked for: [`SearchOptions::after`] takes it.
+    pub next: Option<SearchCursor>,
+    /// What [`SearchOptions::facets`] asks for, in that order.
+    pub facets: Vec<FacetCounts>,
 }
 
 /// The best documents of a search, before they are read.
@@ -134,6 +103,8 @@ pub struct Hit {
     pub modified_at: Option<Timestamp>,
     /// The size of the content in bytes.
     pub size: Option<u64>,
+    /// The attributes.
+    pub attributes: BTreeMap<String, Value>,
     /// The passage of the text that matches best, if [`SearchOptions::snippet`] asks for it and there is text.
     pub snippet: Option<Snippet>,
 }
@@ -374,56 +345,5 @@ impl Snapshot {
             }
         }
         Ok(None)
-    }
-}
-
-impl Default for SearchOptions {
-    fn default() -> Self {
-        Self { limit: 10, offset: 0, snippet: None, total: Total::Exact }
-    }
-}
-
-impl SearchOptions {
-    /// Sets the most hits to return.
-    #[must_use]
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// Sets how many of the best hits to leave out.
-    #[must_use]
-    pub fn offset(mut self, offset: usize) -> Self {
-        self.offset = offset;
-        self
-    }
-
-    /// Asks for snippets.
-    #[must_use]
-    pub fn snippet(mut self, snippet: SnippetOptions) -> Self {
-        self.snippet = Some(snippet);
-        self
-    }
-
-    /// Says how matches are counted.
-    #[must_use]
-    pub fn total(mut self, total: Total) -> Self {
-        self.total = total;
-        self
-    }
-}
-
-impl Default for SnippetOptions {
-    fn default() -> Self {
-        Self { max_chars: 200 }
-    }
-}
-
-impl SnippetOptions {
-    /// Sets the most characters of a snippet.
-    #[must_use]
-    pub fn max_chars(mut self, max_chars: usize) -> Self {
-        self.max_chars = max_chars;
-        self
     }
 }

@@ -1,8 +1,10 @@
 //! Queries: what to look for, as a value.
 
 mod date;
+mod group;
 mod parse;
 mod range;
+mod value;
 mod words;
 
 use std::fmt;

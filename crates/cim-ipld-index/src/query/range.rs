@@ -3,7 +3,7 @@
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::sync::Arc;
 
-use super::{date, parse};
+use super::{date, value};
 use crate::document::Timestamp;
 use crate::keys::ColumnKind;
 use crate::numbers;
@@ -63,7 +63,7 @@ impl Range {
 
     /// Returns the ranges of an attribute that a value stands for, as a number and as a date.
     pub(crate) fn of_text(name: &Arc<str>, text: &str) -> impl Iterator<Item = Self> {
-        let number = parse::number(text).map(|number| (Bound::Included(number), Bound::Included(number)));
+        let number = value::number(text).map(|number| (Bound::Included(number), Bound::Included(number)));
         let date = date::parse(text)
             .map(|(from, to)| (Bound::Included(Number::Date(from)), Bound::Excluded(Number::Date(to))));
         let field = NumberField::Attribute(name.clone());

@@ -10,19 +10,22 @@ use crate::codec;
 use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::page::DocId;
-use crate::snapshot::{Hit, SearchOptions};
+use crate::search_options::SearchOptions;
+use crate::snapshot::Hit;
 
 /// A document that may be among the hits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
     pub(crate) score: f32,
+    /// Smaller for what comes first.
+    pub(crate) rank: u128,
     pub(crate) source: usize,
     pub(crate) document: DocId,
 }
 
 /// Orders the candidates and returns those that the options ask for.
 ///
-/// The candidates of one source come in their final order. Only where equal scores of several sources meet are CIDs
+/// The candidates of one source come in their final order. Only where equals of several sources meet are CIDs
 /// compared.
 pub(super) fn order(
     sources: &[Source<'_>],
@@ -30,11 +33,11 @@ pub(super) fn order(
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
 ) -> Result<Vec<Candidate>> {
-    // A stable sort: within a source equal scores stay in order.
-    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    // A stable sort: within a source equals stay in order.
+    candidates.sort_by_key(|candidate| candidate.rank);
     let reach = options.offset + options.limit;
     let mut ordered: Vec<Candidate> = Vec::with_capacity(reach.min(candidates.len()));
-    for group in candidates.chunk_by(|a, b| a.score == b.score) {
+    for group in candidates.chunk_by(|a, b| a.rank == b.rank) {
         if ordered.len() >= reach {
             break;
         }
@@ -96,6 +99,7 @@ fn hit(encoded: &[u8], score: f32, options: &SearchOptions, leaves: &[Leaf], ana
         created_at: document.created_at,
         modified_at: document.modified_at,
         size: document.size,
+        attributes: document.attributes,
         snippet,
     })
 }

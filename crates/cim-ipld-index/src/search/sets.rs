@@ -1,7 +1,7 @@
 //! Sets of documents that tags, types, keywords and numbers name.
 
 use super::plan::SetWant;
-use super::source::{Source, insert_list, visit_prefix};
+use super::source::{Source, insert_list, visit_list, visit_prefix};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
@@ -53,29 +53,35 @@ impl Source<'_> {
         Ok(set)
     }
 
-    /// Visits the names of a class whose keys start with `prefix`, each with its documents, deleted ones included; what is
-    /// not at hand is noted by the fetcher and left out.
-    pub(super) fn visit_names(
+    /// Asks for the sets of all names whose keys start with `prefix`, where their tables are at hand.
+    pub(super) fn ask_for_names(&self, fetcher: &Fetcher<'_>, class: PageClass, prefix: &[u8]) -> Result<()> {
+        let Self::Segment(segment, _) = self else { return Ok(()) };
+        visit_prefix(segment, fetcher, class, prefix, |_, value| segment.ask_for_set(fetcher, class, value))
+    }
+
+    /// Visits the names whose keys start with `prefix`, each with how many of `matches` have it. All pages are at hand.
+    pub(super) fn count_names(
         &self,
         fetcher: &Fetcher<'_>,
         class: PageClass,
         prefix: &[u8],
-        mut each: impl FnMut(&[u8], &BitSet),
+        matches: &BitSet,
+        mut each: impl FnMut(&[u8], u64),
     ) -> Result<()> {
-        let mut set = BitSet::empty(self.document_count());
         match self {
             Self::Segment(segment, _) => visit_prefix(segment, fetcher, class, prefix, |key, value| {
-                set.clear();
-                if segment.insert_set(fetcher, class, value, &mut set)? {
-                    each(key, &set);
-                }
+                let mut count = 0;
+                segment.visit_set(fetcher, class, value, |document| count += u64::from(matches.contains(document)))?;
+                each(key, count);
                 Ok(())
             }),
             Self::Memtable(view, _) => {
-                view.keys(prefix, |key, _| {
-                    set.clear();
-                    insert_list(view, key, &mut set);
-                    each(key, &set);
+                view.keys(prefix, |key, term| {
+                    if let Some(list) = view.list_of(term) {
+                        let mut count = 0;
+                        visit_list(&list, |document| count += u64::from(matches.contains(document)));
+                        each(key, count);
+                    }
                 });
                 Ok(())
             }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::plan::Leaf;
 use crate::analysis::{Analyzer, Scratch};
-use crate::snapshot::{Snippet, SnippetOptions};
+use crate::search_options::SnippetOptions;
+use crate::snapshot::Snippet;
 
 /// How much of a text is looked at, in bytes.
 const MAX_TEXT_BYTES: usize = 256 * 1024;

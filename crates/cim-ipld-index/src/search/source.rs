@@ -280,11 +280,16 @@ impl NormCache {
 }
 
 pub(super) fn insert_list(view: &MemtableView, key: &[u8], set: &mut BitSet) {
-    let Some(list) = view.list(key) else { return };
+    if let Some(list) = view.list(key) {
+        visit_list(&list, |document| set.insert(document));
+    }
+}
+
+pub(super) fn visit_list(list: &MemtableList<'_>, mut each: impl FnMut(u32)) {
     let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
     for block in 0..list.blocks.len() {
         let len = list.load(block, &mut documents, &mut weights);
-        documents[..len].iter().for_each(|document| set.insert(*document));
+        documents[..len].iter().copied().for_each(&mut each);
     }
 }
 

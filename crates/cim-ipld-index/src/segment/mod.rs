@@ -21,7 +21,7 @@ pub(crate) use writer::{SegmentWriter, SetPlace, decode_set_value};
 use column::ColumnFetch;
 use header::{Header, norm_pages};
 
-use crate::docset::BitSet;
+use crate::docset::{self, BitSet};
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind, FIELDS};
@@ -103,6 +103,11 @@ impl Segment {
         self.header.table(class).find(fetcher, self.id, key)
     }
 
+    /// Returns how many keys of a table are not above `key`; `None` if a page is not at hand.
+    pub(crate) fn rank_above(&self, fetcher: &Fetcher<'_>, class: PageClass, key: &[u8]) -> Result<Option<u32>> {
+        self.header.table(class).rank_above(fetcher, self.id, key)
+    }
+
     /// Reads all entries of a table in order.
     pub(crate) fn entries<'a>(&'a self, fetcher: &'a Fetcher<'a>, class: PageClass) -> TableCursor<'a> {
         TableCursor::new(self.header.table(class), self.id, fetcher)
@@ -158,12 +163,7 @@ impl Segment {
     }
 
     /// Opens a column; `None` if a page is not at hand.
-    pub(crate) fn open_column<'a>(
-        &self,
-        fetcher: &Fetcher<'_>,
-        kind: ColumnKind,
-        value: &'a [u8],
-    ) -> Result<Option<Column<'a>>> {
+    pub(crate) fn open_column(&self, fetcher: &Fetcher<'_>, kind: ColumnKind, value: &[u8]) -> Result<Option<Column>> {
         self.column_place(kind, value)?.open(&self.column_fetch(fetcher), self.document_count())
     }
 
@@ -193,7 +193,32 @@ impl Segment {
         self.header.stored.document(fetcher, self.id, id.0)
     }
 
-    /// Adds the documents of a tag or type to `set`; says whether that was possible with the pages at hand.
+    /// Asks for what a set needs besides its table.
+    pub(crate) fn ask_for_set(&self, fetcher: &Fetcher<'_>, class: PageClass, value: &[u8]) -> Result<()> {
+        if let SetPlace::Stream { offset, len } = decode_set_value(value)?.1 {
+            self.stream(fetcher, stream_of(class), (offset, len))?;
+        }
+        Ok(())
+    }
+
+    /// Visits the documents of a tag, keyword or type, as far as the pages are at hand.
+    pub(crate) fn visit_set(
+        &self,
+        fetcher: &Fetcher<'_>,
+        class: PageClass,
+        value: &[u8],
+        each: impl FnMut(u32),
+    ) -> Result<()> {
+        match decode_set_value(value)?.1 {
+            SetPlace::Table(bytes) => docset::decode(&mut Reader::new(bytes), each),
+            SetPlace::Stream { offset, len } => match self.stream(fetcher, stream_of(class), (offset, len))? {
+                Some(bytes) => docset::decode(&mut Reader::new(&bytes.slice(0..bytes.len())?), each),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Adds the documents of a tag, keyword or type to `set`; says whether that was possible with the pages at hand.
     pub(crate) fn insert_set(
         &self,
         fetcher: &Fetcher<'_>,
@@ -201,16 +226,20 @@ impl Segment {
         value: &[u8],
         set: &mut BitSet,
     ) -> Result<bool> {
-        let stream = if class == PageClass::Tags { PageClass::TagSets } else { PageClass::TypeSets };
         match decode_set_value(value)?.1 {
             SetPlace::Table(bytes) => set.insert_encoded(&mut Reader::new(bytes))?,
             SetPlace::Stream { offset, len } => {
-                let Some(bytes) = self.stream(fetcher, stream, (offset, len))? else { return Ok(false) };
+                let Some(bytes) = self.stream(fetcher, stream_of(class), (offset, len))? else { return Ok(false) };
                 set.insert_encoded(&mut Reader::new(&bytes.slice(0..bytes.len())?))?;
             }
         }
         Ok(true)
     }
+}
+
+/// The stream for the long sets of a table.
+fn stream_of(class: PageClass) -> PageClass {
+    if class == PageClass::Tags { PageClass::TagSets } else { PageClass::TypeSets }
 }
 
 impl Norms {

@@ -1,6 +1,10 @@
 //! The index answers as a naive scan does, whatever was done to it and in whatever order pages come.
 
-use cim_ipld_index::{Document, Query, SearchOptions, Total};
+use std::collections::BTreeSet;
+
+use cim_ipld_index::{
+    Document, Facet, NumberField, Order, Query, SearchCursor, SearchOptions, Sort, Timestamp, Total, Value,
+};
 use proptest::prelude::*;
 
 use crate::model::{Cold, Index, Model, Want, cid};
@@ -10,17 +14,50 @@ const TAGS: [&str; 3] = ["red", "green", "blue"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    Insert { cid: u64, text: Vec<usize>, title: Vec<usize>, tags: Vec<usize> },
+    Insert { cid: u64, text: Vec<usize>, title: Vec<usize>, tags: Vec<usize>, numbers: Numbers },
     Delete(u64),
     Seal,
     Merge,
 }
 
+/// What of a document is not text: times, size, and attributes that are now of this type, now of that.
+#[derive(Debug, Clone)]
+struct Numbers {
+    created: Option<i64>,
+    size: Option<u64>,
+    attributes: Vec<(&'static str, Value)>,
+}
+
+const ATTRIBUTES: [&str; 3] = ["rating", "lang", "note"];
+const VALUES: [&str; 4] = ["2", "en", "bee", "1.5"];
+
+fn attribute() -> impl Strategy<Value = (&'static str, Value)> {
+    let value = prop_oneof![
+        (-3i64..6).prop_map(Value::Integer),
+        (-6i32..12).prop_map(|halves| Value::Float(f64::from(halves) / 2.0)),
+        (0..VALUES.len()).prop_map(|value| Value::Keyword(VALUES[value].to_owned())),
+        proptest::collection::vec(0..WORDS.len(), 1..6)
+            .prop_map(|words| Value::Text(words.into_iter().map(|word| WORDS[word]).collect::<Vec<_>>().join(" "))),
+    ];
+    ((0..ATTRIBUTES.len()).prop_map(|name| ATTRIBUTES[name]), value)
+}
+
+fn numbers() -> impl Strategy<Value = Numbers> {
+    let created = proptest::option::of(-3i64..4);
+    (created, proptest::option::of(0u64..5), proptest::collection::vec(attribute(), 0..3))
+        .prop_map(|(created, size, attributes)| Numbers { created, size, attributes })
+}
+
+fn field() -> impl Strategy<Value = NumberField> {
+    let attribute = (0..ATTRIBUTES.len()).prop_map(|name| NumberField::Attribute(ATTRIBUTES[name].into()));
+    prop_oneof![Just(NumberField::CreatedAt), Just(NumberField::ModifiedAt), Just(NumberField::Size), attribute]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let words = |max| proptest::collection::vec(0..WORDS.len(), 0..max);
     prop_oneof![
-        12 => (0u64..40, words(20), words(4), proptest::collection::vec(0..TAGS.len(), 0..3))
-            .prop_map(|(cid, text, title, tags)| Step::Insert { cid, text, title, tags }),
+        12 => (0u64..40, words(20), words(4), proptest::collection::vec(0..TAGS.len(), 0..3), numbers())
+            .prop_map(|(cid, text, title, tags, numbers)| Step::Insert { cid, text, title, tags, numbers }),
         3 => (0u64..40).prop_map(Step::Delete),
         1 => Just(Step::Seal),
         1 => Just(Step::Merge),
@@ -32,7 +69,22 @@ fn want() -> impl Strategy<Value = Want> {
     let phrase = proptest::collection::vec(0..WORDS.len(), 2..4)
         .prop_map(|words| Want::Phrase(words.into_iter().map(|word| WORDS[word]).collect()));
     let prefix = prop_oneof![Just("an"), Just("b"), Just("cat"), Just("x")].prop_map(Want::Prefix);
-    let leaf = prop_oneof![4 => word, 2 => phrase, 1 => prefix];
+    let fuzzy = prop_oneof![Just("bat"), Just("antelop"), Just("eet")]
+        .prop_flat_map(|word| (1usize..3).prop_map(move |distance| Want::Fuzzy(word, distance)));
+    let attribute = (0..ATTRIBUTES.len(), 0..VALUES.len())
+        .prop_map(|(name, value)| Want::Attribute(ATTRIBUTES[name], VALUES[value]));
+    let range = (field(), proptest::option::of(-6i32..8), proptest::option::of(-6i32..12))
+        .prop_map(|(field, low, high)| Want::Range(field, low, high));
+    let leaf = prop_oneof![
+        4 => word,
+        2 => phrase,
+        1 => prefix,
+        1 => fuzzy,
+        1 => (0..TAGS.len()).prop_map(|tag| Want::Tag(TAGS[tag])),
+        2 => attribute,
+        1 => (0..ATTRIBUTES.len()).prop_map(|name| Want::Exists(ATTRIBUTES[name])),
+        3 => range,
+    ];
     leaf.prop_recursive(2, 8, 3, |inner| {
         let many = || proptest::collection::vec(inner.clone(), 2..4);
         prop_oneof![
@@ -47,10 +99,13 @@ fn apply(steps: &[Step]) -> (Index, Model) {
     let (mut index, mut model) = (Index::new(), Model::default());
     for step in steps {
         match step {
-            Step::Insert { cid: n, text, title, tags } => {
+            Step::Insert { cid: n, text, title, tags, numbers } => {
                 let join = |words: &[usize]| words.iter().map(|word| WORDS[*word]).collect::<Vec<_>>().join(" ");
                 let mut document = Document::new(cid(*n)).with_text(join(text)).with_title(join(title));
                 document.tags = tags.iter().map(|tag| TAGS[*tag].to_owned()).collect();
+                (document.created_at, document.size) = (numbers.created.map(Timestamp), numbers.size);
+                let attributes = numbers.attributes.iter();
+                document.attributes = attributes.map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
                 index.insert(&document);
                 model.documents.insert(document.cid.to_bytes(), document);
             }
@@ -103,6 +158,75 @@ proptest! {
             prop_assert!(rounds.len() <= 3, "{:?}", rounds);
             prop_assert_eq!(answer, page);
         }
+    }
+
+    #[test]
+    fn orders_pages_and_counts_equal_a_scan(
+        steps in proptest::collection::vec(step(), 1..80),
+        wants in proptest::collection::vec((want(), field(), any::<bool>()), 1..5),
+        limit in 1usize..9,
+    ) {
+        let (index, model) = apply(&steps);
+        for (want, field, is_ascending) in wants {
+            let order = if is_ascending { Order::Ascending } else { Order::Descending };
+            let sort = if is_ascending { Sort::ascending(field.clone()) } else { Sort::descending(field.clone()) };
+            let facets = [Facet::tags(), Facet::content_types(), Facet::attribute("lang").limit(2)];
+            let options = facets.into_iter().fold(SearchOptions::default().limit(limit).sort(sort), SearchOptions::facet);
+            let query = want.query();
+            let expected = model.sorted(&want, &field, order);
+
+            let (snapshot, cold) = (index.snapshot(), Cold::new(&index.pages));
+            let (first, rounds) = cold.run(|pages| snapshot.search(&query, &options, pages).unwrap());
+            prop_assert!(rounds.len() <= 3, "{:?}", rounds);
+            prop_assert_eq!(first.total, expected.len() as u64);
+            let tags = model.counts(&want, |document| document.tags.iter().cloned().collect());
+            prop_assert_eq!(&first.facets[0].counts, &tags);
+            prop_assert_eq!(first.facets[1].distinct, 0);
+            let langs = model.counts(&want, |document| match document.attributes.get("lang") {
+                Some(Value::Keyword(lang)) => BTreeSet::from([lang.clone()]),
+                _ => BTreeSet::new(),
+            });
+            prop_assert_eq!(first.facets[2].distinct, langs.len() as u64);
+            prop_assert_eq!(&first.facets[2].counts[..], &langs[..langs.len().min(2)]);
+
+            let mut found = Vec::new();
+            let mut page = first;
+            loop {
+                found.extend(page.hits.iter().map(|hit| hit.cid.to_bytes()));
+                let Some(next) = &page.next else { break };
+                let next: SearchCursor = next.to_string().parse().unwrap();
+                let options = options.clone().after(next);
+                let cold = Cold::new(&index.pages);
+                let (later, rounds) = cold.run(|pages| snapshot.search(&query, &options, pages).unwrap());
+                prop_assert!(rounds.len() <= 3, "{:?}", rounds);
+                page = later;
+            }
+            prop_assert_eq!(found, expected, "{:?} by {:?} {:?}", want, field, order);
+        }
+    }
+
+    #[test]
+    fn pages_by_score_are_those_of_one_long_page(
+        steps in proptest::collection::vec(step(), 1..80),
+        want in want(),
+        limit in 1usize..9,
+        order in prop_oneof![Just(Order::Ascending), Just(Order::Descending)],
+    ) {
+        let (index, _) = apply(&steps);
+        let query = want.query();
+        let all = index.search(&query, &SearchOptions::default().limit(100));
+        let options = SearchOptions::default().limit(limit).sort(Sort::by_score(order));
+        let mut page = index.search(&query, &options);
+        let mut hits = page.hits;
+        while let Some(next) = page.next {
+            page = index.search(&query, &options.clone().after(next));
+            hits.extend(page.hits);
+        }
+        if order == Order::Ascending {
+            prop_assert!(hits.is_sorted_by(|a, b| a.score < b.score || a.score == b.score && a.cid.to_bytes() < b.cid.to_bytes()));
+            hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+        }
+        prop_assert_eq!(hits, all.hits);
     }
 
     #[test]

@@ -7,3 +7,4 @@ mod memory_index;
 mod model;
 mod pruning;
 mod query;
+mod rounds;

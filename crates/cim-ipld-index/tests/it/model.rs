@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use cid::Cid;
 use cim_ipld_index::{
-    Analyzer, Deletes, Document, Location, Memtable, Page, PageClass, PageId, PageMap, PageSource, Progress, Query,
-    SearchOptions, SearchResults, Segment, SegmentId, Snapshot, build_segment, merge_segments,
+    Analyzer, Deletes, Document, Field, Location, Memtable, NumberField, Order, Page, PageClass, PageId, PageMap,
+    PageSource, Progress, Query, SearchOptions, SearchResults, Segment, SegmentId, Snapshot, Value, build_segment,
+    merge_segments,
 };
 use multihash::Multihash;
 
@@ -33,6 +35,13 @@ pub(crate) enum Want {
     AndNot(Box<Want>, Box<Want>),
     Phrase(Vec<&'static str>),
     Prefix(&'static str),
+    Fuzzy(&'static str, usize),
+    Tag(&'static str),
+    /// The value of an attribute, whatever its type.
+    Attribute(&'static str, &'static str),
+    Exists(&'static str),
+    /// Numbers in halves, both bounds included.
+    Range(NumberField, Option<i32>, Option<i32>),
 }
 
 impl Want {
@@ -44,20 +53,73 @@ impl Want {
             Self::AndNot(wanted, unwanted) => wanted.query().and_not(unwanted.query()),
             Self::Phrase(words) => Query::term(words.join(" ")),
             Self::Prefix(prefix) => Query::prefix(Default::default(), *prefix),
+            Self::Fuzzy(word, distance) => Query::fuzzy(Field::Any, *word, *distance as u8),
+            Self::Tag(tag) => Query::tagged(tag.to_uppercase()),
+            Self::Attribute(name, value) => Query::attribute(*name, *value),
+            Self::Exists(name) => Query::exists(*name),
+            Self::Range(field, low, high) => {
+                let bound = |bound: &Option<i32>| {
+                    bound.map_or(Bound::Unbounded, |halves| Bound::Included(f64::from(halves) / 2.0))
+                };
+                Query::range(field.clone(), (bound(low), bound(high)))
+            }
         }
     }
 
-    fn matches(&self, parts: &[Vec<String>]) -> bool {
+    pub(crate) fn matches(&self, document: &Document) -> bool {
+        let parts = &parts(document)[..];
         let has = |wanted: &str| parts.iter().flatten().any(|word| word == wanted);
         match self {
             Self::Word(word) => has(word),
-            Self::Any(wants) => wants.iter().any(|want| want.matches(parts)),
-            Self::All(wants) => wants.iter().all(|want| want.matches(parts)),
-            Self::AndNot(wanted, unwanted) => wanted.matches(parts) && !unwanted.matches(parts),
+            Self::Any(wants) => wants.iter().any(|want| want.matches(document)),
+            Self::All(wants) => wants.iter().all(|want| want.matches(document)),
+            Self::AndNot(wanted, unwanted) => wanted.matches(document) && !unwanted.matches(document),
             Self::Phrase(words) => {
                 parts.iter().any(|part| part.windows(words.len()).any(|window| window == &words[..]))
             }
             Self::Prefix(prefix) => parts.iter().flatten().any(|word| word.starts_with(prefix)),
+            Self::Fuzzy(wanted, limit) => {
+                parts.iter().flatten().any(|word| distance(wanted.as_bytes(), word.as_bytes()) <= *limit)
+            }
+            Self::Tag(tag) => document.tags.iter().any(|own| own == tag),
+            Self::Attribute(name, value) => match document.attributes.get(*name) {
+                Some(Value::Text(text)) => Analyzer::default().words(text).iter().any(|word| word == value),
+                Some(Value::Keyword(own)) => own == value,
+                Some(Value::Integer(own)) => value.parse().is_ok_and(|value: f64| *own as f64 == value),
+                Some(Value::Float(own)) => value.parse().is_ok_and(|value: f64| *own == value),
+                _ => false,
+            },
+            Self::Exists(name) => document.attributes.contains_key(*name),
+            Self::Range(field, low, high) => number(document, field).is_some_and(|number| {
+                low.is_none_or(|low| number * 2.0 >= f64::from(low))
+                    && high.is_none_or(|high| number * 2.0 <= f64::from(high))
+            }),
+        }
+    }
+}
+
+/// The number of a field, small enough to be exact.
+pub(crate) fn number(document: &Document, field: &NumberField) -> Option<f64> {
+    match field {
+        NumberField::CreatedAt => document.created_at.map(|time| time.0 as f64),
+        NumberField::ModifiedAt => document.modified_at.map(|time| time.0 as f64),
+        NumberField::Size => document.size.map(|size| size as f64),
+        NumberField::Attribute(name) => match document.attributes.get(&**name)? {
+            Value::Integer(number) => Some(*number as f64),
+            Value::Float(number) => Some(*number),
+            _ => None,
+        },
+        _ => unreachable!(),
+    }
+}
+
+/// The edits between two words, by definition.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    match (a, b) {
+        ([], rest) | (rest, []) => rest.len(),
+        ([x, a @ ..], [y, b @ ..]) if x == y => distance(a, b),
+        ([_, a_rest @ ..], [_, b_rest @ ..]) => {
+            1 + distance(a_rest, b_rest).min(distance(a, b_rest)).min(distance(a_rest, b))
         }
     }
 }
@@ -71,9 +133,31 @@ pub(crate) fn parts(document: &Document) -> Vec<Vec<String>> {
 impl Model {
     pub(crate) fn matching(&self, want: &Want, tag: Option<&str>) -> BTreeSet<Vec<u8>> {
         let passes = |document: &Document| {
-            want.matches(&parts(document)) && tag.is_none_or(|tag| document.tags.iter().any(|own| own == tag))
+            want.matches(document) && tag.is_none_or(|tag| document.tags.iter().any(|own| own == tag))
         };
         self.documents.iter().filter(|(_, document)| passes(document)).map(|(cid, _)| cid.clone()).collect()
+    }
+
+    /// The CIDs of what matches, in the order of a number.
+    pub(crate) fn sorted(&self, want: &Want, field: &NumberField, order: Order) -> Vec<Vec<u8>> {
+        let mut found: Vec<_> = self.documents.iter().filter(|(_, document)| want.matches(document)).collect();
+        found.sort_by(|(_, a), (_, b)| match (number(a, field), number(b, field)) {
+            (Some(a), Some(b)) if order == Order::Ascending => a.total_cmp(&b),
+            (Some(a), Some(b)) => b.total_cmp(&a),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        });
+        found.into_iter().map(|(cid, _)| cid.clone()).collect()
+    }
+
+    /// How many of what matches have each name, most frequent first.
+    pub(crate) fn counts(&self, want: &Want, names: impl Fn(&Document) -> BTreeSet<String>) -> Vec<(String, u64)> {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for document in self.documents.values().filter(|document| want.matches(document)) {
+            names(document).into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts
     }
 
     /// BM25 in f64 of one word in one document, by definition; statistics over the live documents.

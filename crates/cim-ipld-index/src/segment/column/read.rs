@@ -12,11 +12,11 @@ use crate::segment::PagedBytes;
 use crate::wire::Reader;
 
 /// A column whose pages are all at hand.
-pub(crate) struct Column<'a> {
+pub(crate) struct Column {
     /// Which documents have a number, unless all have.
     presence: Option<BitSet>,
     count: u32,
-    blocks: Vec<Values<'a>>,
+    blocks: Vec<Values>,
     /// The words of the presence set that [`seek`](Self::seek) has passed, and the documents in them.
     passed: (usize, usize),
 }
@@ -30,25 +30,25 @@ pub(crate) struct ColumnFetch<'a> {
 }
 
 /// One block.
-struct Values<'a> {
-    part: Part<'a>,
+struct Values {
+    part: Part,
     min: u64,
     width: u32,
 }
 
-enum Part<'a> {
-    Table(&'a [u8]),
+enum Part {
+    Table(Box<[u8]>),
     Stream(PagedBytes),
 }
 
-impl<'a> ColumnPlace<'a> {
+impl ColumnPlace<'_> {
     /// Gathers a part of what follows the table entry; `None` if a page is not at hand.
-    fn part(&self, fetch: &ColumnFetch<'_>, start: u64, len: u64) -> Result<Option<Part<'a>>> {
+    fn part(&self, fetch: &ColumnFetch<'_>, start: u64, len: u64) -> Result<Option<Part>> {
         match self.rest {
             Rest::Table(bytes) => {
                 let part = usize::try_from(start).ok().zip(usize::try_from(start + len).ok());
                 let part = part.and_then(|(start, end)| bytes.get(start..end));
-                part.map(|part| Some(Part::Table(part))).ok_or_else(|| Error::damaged("a column is cut short"))
+                part.map(|part| Some(Part::Table(part.into()))).ok_or_else(|| Error::damaged("a column is cut short"))
             }
             Rest::Stream(offset) => {
                 let start = offset.checked_add(start).filter(|start| start.checked_add(len).is_some());
@@ -115,7 +115,7 @@ impl<'a> ColumnPlace<'a> {
     }
 
     /// Opens the whole column; `None` if a page is not at hand.
-    pub(crate) fn open(&self, fetch: &ColumnFetch<'_>, document_count: u32) -> Result<Option<Column<'a>>> {
+    pub(crate) fn open(&self, fetch: &ColumnFetch<'_>, document_count: u32) -> Result<Option<Column>> {
         let presence = self.presence(fetch, document_count)?;
         let blocks: Vec<_> = (0..self.blocks.len()).map(|index| self.block(fetch, index)).collect::<Result<_>>()?;
         let blocks = blocks.into_iter().collect::<Option<Vec<_>>>();
@@ -127,7 +127,7 @@ impl<'a> ColumnPlace<'a> {
         }))
     }
 
-    fn block(&self, fetch: &ColumnFetch<'_>, index: usize) -> Result<Option<Values<'a>>> {
+    fn block(&self, fetch: &ColumnFetch<'_>, index: usize) -> Result<Option<Values>> {
         let Block { min, max, start } = self.blocks[index];
         let width = width(min, max);
         let len = block_bytes(block_len(self.count, index), width);
@@ -136,7 +136,7 @@ impl<'a> ColumnPlace<'a> {
     }
 }
 
-impl Column<'_> {
+impl Column {
     /// Returns the number of a document, if it has one. Documents are asked for in increasing order.
     pub(crate) fn seek(&mut self, document: u32) -> Option<u64> {
         let rank = match &self.presence {
@@ -169,7 +169,7 @@ impl Column<'_> {
     }
 }
 
-impl Values<'_> {
+impl Values {
     #[inline]
     fn at(&self, index: usize) -> u64 {
         let bit = index * self.width as usize;
@@ -183,10 +183,10 @@ impl Values<'_> {
     }
 }
 
-impl Part<'_> {
+impl Part {
     fn bytes(&self) -> Result<Cow<'_, [u8]>> {
         match self {
-            Self::Table(bytes) => Ok((*bytes).into()),
+            Self::Table(bytes) => Ok((&**bytes).into()),
             Self::Stream(bytes) => bytes.slice(0..bytes.len()),
         }
     }

@@ -1,0 +1,138 @@
+//! Groups: clauses beside each other, sorted by what they do to what is found.
+
+use super::{Field, Filter, Node, Query};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Sign {
+    Optional,
+    Required,
+    Excluded,
+}
+
+pub(super) struct Clause {
+    pub(super) sign: Sign,
+    pub(super) node: Node,
+    /// Whether OR stands before it.
+    pub(super) is_alternative: bool,
+}
+
+/// Clauses, sorted by what they do.
+#[derive(Default)]
+pub(super) struct Group {
+    must: Vec<Node>,
+    should: Vec<Node>,
+    must_not: Vec<Node>,
+    /// Wanted whatever words there are, and scoring.
+    wanted: Vec<Node>,
+    /// Wanted whatever words there are.
+    filters: Vec<Node>,
+}
+
+impl Group {
+    pub(super) fn new(clauses: Vec<Clause>) -> Self {
+        let mut group = Self::default();
+        let next: Vec<bool> = clauses.iter().skip(1).map(|clause| clause.is_alternative).chain([false]).collect();
+        for (Clause { sign, node, is_alternative }, is_next_alternative) in clauses.into_iter().zip(next) {
+            let is_alternative = is_alternative || is_next_alternative;
+            match sign {
+                Sign::Excluded if is_alternative => {
+                    group.should.push(Node::Bool { must: vec![Node::All], should: Vec::new(), must_not: vec![node] })
+                }
+                Sign::Excluded => group.must_not.push(node),
+                Sign::Optional if is_alternative => group.should.push(node),
+                _ if node.is_filter() => group.filters.push(node),
+                Sign::Required => group.must.push(node),
+                Sign::Optional if node.is_wanted() => group.wanted.push(node),
+                Sign::Optional => group.should.push(node),
+            }
+        }
+        group
+    }
+
+    /// The group as one node; a part that only excludes takes from everything.
+    pub(super) fn into_node(mut self) -> Option<Node> {
+        // Of several types a document can have one: they are alternatives.
+        let is_type = |node: &Node| matches!(node, Node::Type(_));
+        let (types, mut wanted): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
+        wanted.extend(any(types));
+        self.wanted.append(&mut wanted);
+        if self.wanted.is_empty() {
+            return join(self.must, self.should, self.must_not);
+        }
+        let mut must: Vec<Node> = join(self.must, self.should, Vec::new()).into_iter().collect();
+        must.append(&mut self.wanted);
+        join(must, Vec::new(), self.must_not)
+    }
+
+    /// The group as a query, whose filters need not be nodes.
+    pub(super) fn into_query(mut self) -> Query {
+        let mut filter = Filter::default();
+        for node in std::mem::take(&mut self.filters) {
+            match node {
+                Node::Tag(tag) => filter.all_tags.push(tag),
+                Node::Type(name) => filter.content_types.push(name),
+                other => filter.others.push(other),
+            }
+        }
+        let is_tag = |node: &Node| matches!(node, Node::Tag(_));
+        let (tags, others) = std::mem::take(&mut self.must_not).into_iter().partition(is_tag);
+        self.must_not = others;
+        filter.no_tags =
+            Vec::into_iter(tags).filter_map(|node| if let Node::Tag(tag) = node { Some(tag) } else { None }).collect();
+        Query { root: self.into_node(), filter }
+    }
+}
+
+impl Node {
+    /// Says whether it selects without a score.
+    fn is_filter(&self) -> bool {
+        match self {
+            Self::Tag(_) | Self::Type(_) | Self::Kind(_) | Self::Exists(_) | Self::Range(_) => true,
+            Self::Boost(node, _) => node.is_filter(),
+            Self::Bool { must, should, must_not } => {
+                let is_all = |node: &Self| *node == Self::All;
+                let mut selecting = must.iter().chain(should).filter(|node| !is_all(node)).peekable();
+                selecting.peek().is_some() && selecting.chain(must_not).all(|node| node.is_filter())
+            }
+            _ => false,
+        }
+    }
+
+    /// Says whether it is wanted beside words.
+    fn is_wanted(&self) -> bool {
+        match self {
+            Self::Attribute { .. } | Self::AttributePrefix { .. } => true,
+            Self::Words { field, .. } | Self::Prefix { field, .. } | Self::Fuzzy { field, .. } => {
+                matches!(field, Field::Attribute(_))
+            }
+            Self::Boost(node, _) => node.is_wanted(),
+            Self::Bool { must, should, must_not } => {
+                let parts = || must.iter().chain(should).chain(must_not);
+                parts().any(Self::is_wanted) && parts().all(|node| node.is_wanted() || node.is_filter())
+            }
+            _ => false,
+        }
+    }
+}
+
+fn any(mut nodes: Vec<Node>) -> Option<Node> {
+    if nodes.len() < 2 {
+        return nodes.pop();
+    }
+    Some(Node::Bool { must: Vec::new(), should: nodes, must_not: Vec::new() })
+}
+
+/// One node of what was found; a part that only excludes takes from everything.
+fn join(mut must: Vec<Node>, mut should: Vec<Node>, must_not: Vec<Node>) -> Option<Node> {
+    if must_not.is_empty() {
+        match (must.len(), should.len()) {
+            (0, 0) => return None,
+            (1, 0) => return must.pop(),
+            (0, 1) => return should.pop(),
+            _ => {}
+        }
+    } else if must.is_empty() && should.is_empty() {
+        must.push(Node::All);
+    }
+    Some(Node::Bool { must, should, must_not })
+}

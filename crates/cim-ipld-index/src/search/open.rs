@@ -1,0 +1,180 @@
+//! Opening a plan over one source: lists, sets and lengths, with the weights of the whole snapshot.
+
+use super::eval::{Bool, Eval, Term};
+use super::exhaustive;
+use super::phrase::Phrase;
+use super::plan::{Leaf, Plan, Planned, SetWant};
+use super::source::{Handle, NormCache, Source};
+use super::union::Union;
+use crate::docset::BitSet;
+use crate::error::Result;
+use crate::fetch::Fetcher;
+use crate::score::{Saturation, Scale, TermScorer, term_weight};
+
+/// Document frequencies and lengths over all sources.
+pub(super) struct CollectionStatistics {
+    documents: u64,
+    /// Of the field of each leaf.
+    saturations: Vec<Saturation>,
+    document_frequencies: Vec<u64>,
+}
+
+impl CollectionStatistics {
+    pub(super) fn new(
+        sources: &[Source<'_>],
+        leaves: &[Leaf],
+        lists: &[Vec<Vec<Handle<'_>>>],
+        fetcher: &Fetcher<'_>,
+    ) -> Result<Self> {
+        let documents: u64 = sources.iter().map(|source| u64::from(source.document_count())).sum();
+        let mut saturations: Vec<Saturation> = Vec::with_capacity(leaves.len());
+        for (index, leaf) in leaves.iter().enumerate() {
+            if let Some(known) = leaves[..index].iter().position(|known| known.field == leaf.field) {
+                saturations.push(saturations[known].clone());
+                continue;
+            }
+            let words = sources.iter().map(|source| source.total_words(fetcher, &leaf.field));
+            let words = words.collect::<Result<Vec<_>>>()?.into_iter().fold(0, u64::saturating_add);
+            saturations.push(Saturation::new(words as f32 / documents.max(1) as f32));
+        }
+        let frequency = |leaf: usize| {
+            let handles = lists.iter().flat_map(|lists| &lists[leaf]);
+            handles.map(|handle| u64::from(handle.document_frequency())).sum::<u64>().min(documents)
+        };
+        Ok(Self { documents, saturations, document_frequencies: (0..leaves.len()).map(frequency).collect() })
+    }
+
+    fn weight(&self, leaf: usize, boost: f32) -> f32 {
+        term_weight(self.document_frequencies[leaf], self.documents, boost)
+    }
+
+    /// Returns the weight of a phrase: rare is what all of its words are together.
+    fn phrase_weight(&self, leaves: &[(usize, u32)], boost: f32) -> f32 {
+        leaves.iter().map(|(leaf, _)| self.weight(*leaf, boost)).sum()
+    }
+
+    /// Returns the most that a document can score.
+    pub(super) fn ceiling(&self, plan: &Plan) -> f32 {
+        let sum = |parts: &[Plan]| parts.iter().map(|part| self.ceiling(part)).sum::<f32>();
+        match plan {
+            Plan::Nothing | Plan::All | Plan::Set(_) => 0.0,
+            Plan::Leaf { leaf, boost } => self.weight(*leaf, *boost),
+            Plan::Phrase { leaves, boost, .. } => self.phrase_weight(leaves, *boost),
+            Plan::Bool { must, should, .. } => sum(must) + sum(should),
+        }
+    }
+}
+
+/// Opens the cursors of a plan over one source.
+pub(super) struct Opener<'s, 'a> {
+    pub(super) source: &'s Source<'a>,
+    pub(super) lists: &'s [Vec<Handle<'a>>],
+    pub(super) leaves: &'s [Leaf],
+    pub(super) sets: &'s [SetWant],
+    pub(super) statistics: &'s CollectionStatistics,
+    pub(super) scale: Scale,
+    pub(super) fetcher: &'s Fetcher<'s>,
+    pub(super) norms: NormCache,
+}
+
+impl<'a> Opener<'_, 'a> {
+    /// Says whether the source has the words it would take, so that no list is fetched in vain.
+    fn can_match(&self, plan: &Plan) -> bool {
+        match plan {
+            Plan::Nothing => false,
+            Plan::All | Plan::Set(_) => self.source.document_count() > 0,
+            Plan::Leaf { leaf, .. } => !self.lists[*leaf].is_empty(),
+            Plan::Phrase { leaves, .. } => leaves.iter().all(|(leaf, _)| !self.lists[*leaf].is_empty()),
+            Plan::Bool { must, should, .. } if must.is_empty() => should.iter().any(|part| self.can_match(part)),
+            Plan::Bool { must, .. } => must.iter().all(|part| self.can_match(part)),
+        }
+    }
+
+    pub(super) fn open(&mut self, plan: &Plan) -> Result<Eval<'a>> {
+        if !self.can_match(plan) {
+            return Ok(Eval::Nothing);
+        }
+        Ok(match plan {
+            Plan::Nothing => Eval::Nothing,
+            Plan::All => Eval::All(self.source.document_count()),
+            Plan::Leaf { leaf, boost } => self.leaf(*leaf, *boost)?,
+            Plan::Set(set) => Eval::Set(self.source.set(self.fetcher, &self.sets[*set])?),
+            Plan::Phrase { leaves, slop, boost } => self.phrase(leaves, *slop, *boost)?,
+            Plan::Bool { must, should, must_not } => {
+                let mut open = |parts: &[Plan]| parts.iter().map(|part| self.open(part)).collect::<Result<Vec<_>>>();
+                let (must, should, must_not) = (open(must)?, open(should)?, open(must_not)?);
+                if must.is_empty() && must_not.is_empty() {
+                    Eval::Any(should)
+                } else {
+                    Eval::Bool(Box::new(Bool::new(must, should, must_not)))
+                }
+            }
+        })
+    }
+
+    fn leaf(&mut self, leaf: usize, boost: f32) -> Result<Eval<'a>> {
+        let scorer = self.scorer(leaf, self.statistics.weight(leaf, boost));
+        let handles = &self.lists[leaf];
+        if let [handle] = &handles[..] {
+            let cursor = self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?;
+            return Ok(cursor.map_or(Eval::Nothing, |cursor| Eval::Term(Box::new(Term { cursor, scorer }))));
+        }
+        let mut union = Union::new(self.source.document_count(), scorer);
+        for handle in handles {
+            self.source.gather(self.fetcher, handle, &self.leaves[leaf], &mut self.norms, &mut union)?;
+        }
+        Ok(Eval::Union(Box::new(union)))
+    }
+
+    /// Returns the live documents that pass the filter; `None` for all documents.
+    ///
+    /// What is not at hand is noted by the fetcher; the answer then means nothing.
+    pub(super) fn allowed(&mut self, planned: &Planned) -> Result<Option<BitSet>> {
+        let deletes = self.source.deletes();
+        if planned.wanted.is_empty() && planned.unwanted.is_empty() && deletes.is_empty() {
+            return Ok(None);
+        }
+        let mut allowed = BitSet::full(self.source.document_count());
+        for wanted in &planned.wanted {
+            allowed.intersect(&self.matches(wanted)?);
+        }
+        for unwanted in &planned.unwanted {
+            allowed.subtract(&self.matches(unwanted)?);
+        }
+        allowed.subtract_deletes(deletes);
+        Ok(Some(allowed))
+    }
+
+    /// Returns all documents that a plan matches, deleted ones included.
+    fn matches(&mut self, plan: &Plan) -> Result<BitSet> {
+        let mut eval = match self.open(plan)? {
+            Eval::Set(set) => return Ok(set),
+            eval => eval,
+        };
+        let mut matches = BitSet::empty(self.source.document_count());
+        if !self.fetcher.has_missing() {
+            exhaustive::visit(&mut eval, None, |start, window| matches.insert_words(start / 64, &window.mask))?;
+        }
+        Ok(matches)
+    }
+
+    fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Eval<'a>> {
+        let mut cursors = Vec::with_capacity(leaves.len());
+        for (leaf, place) in leaves {
+            for handle in &self.lists[*leaf] {
+                let cursor = self.source.open(self.fetcher, handle, &self.leaves[*leaf], &mut self.norms)?;
+                cursors.extend(cursor.map(|cursor| (cursor, *place)));
+            }
+        }
+        if cursors.len() < leaves.len() {
+            // A page is not at hand; the fetcher knows.
+            return Ok(Eval::Nothing);
+        }
+        let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
+        Ok(Eval::Phrase(Box::new(Phrase::new(cursors, slop, scorer))))
+    }
+
+    fn scorer(&self, leaf: usize, weight: f32) -> TermScorer {
+        TermScorer::new(weight, self.statistics.saturations[leaf].clone(), self.scale)
+    }
+}

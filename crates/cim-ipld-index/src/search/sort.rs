@@ -1,0 +1,260 @@
+//! Orders of hits: by any key, from any place on.
+//!
+//! A key becomes a rank, a number that is smaller for what comes first; the largest of all ranks is that of documents
+//! without a key, in either order.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::source::Source;
+use crate::error::Result;
+use crate::fetch::Fetcher;
+use crate::keys::{self, ColumnKind};
+use crate::memtable::MemtableView;
+use crate::numbers;
+use crate::page::{DocId, PageClass};
+use crate::search_options::{Order, SearchOptions, Sort, SortBy};
+use crate::segment::Column;
+
+const NO_KEY: u128 = u128::MAX;
+
+/// Returns the rank of a score.
+pub(super) fn rank_of_score(score: f32, order: Order) -> u128 {
+    // Scores are not negative, so their bits are in their order.
+    directed(u128::from(score.to_bits()), order)
+}
+
+fn directed(key: u128, order: Order) -> u128 {
+    match order {
+        Order::Ascending => key,
+        Order::Descending => NO_KEY - 1 - key,
+    }
+}
+
+/// Keeps the first documents of one source, in the order that is asked for.
+pub(super) struct Sorter<'a> {
+    order: Order,
+    /// What is compared, unless it is the score.
+    numbers: Option<Vec<(ColumnKind, Numbers)>>,
+    /// Knows the CIDs; without it the documents are numbered in the order of their CIDs.
+    view: Option<&'a MemtableView>,
+    after: Option<After>,
+    limit: usize,
+    /// The last of the first is on top.
+    heap: BinaryHeap<Entry<'a>>,
+}
+
+/// A document that is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Entry<'a> {
+    pub(super) rank: u128,
+    tie: Tie<'a>,
+    pub(super) document: u32,
+    pub(super) score: f32,
+}
+
+/// What tells documents of equal rank apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tie<'a> {
+    Document(u32),
+    Cid(&'a [u8]),
+}
+
+/// A place in the order.
+struct After {
+    rank: u128,
+    cid: Vec<u8>,
+    /// In a segment, the first document whose CID is larger.
+    first: u32,
+}
+
+/// The numbers of one field, looked at in the order of the documents.
+enum Numbers {
+    Segment(Column),
+    Memtable(std::iter::Peekable<std::vec::IntoIter<(u32, u64)>>),
+}
+
+/// Asks for the pages of tables that an order needs; what follows from them is not asked for yet.
+pub(super) fn ask_for_order(source: &Source<'_>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<()> {
+    let Source::Segment(segment, _) = source else { return Ok(()) };
+    if let SortBy::Number(field) = &options.sort.by {
+        let (kinds, name) = field.columns();
+        kinds.iter().try_for_each(|kind| segment.find_column(fetcher, *kind, name).map(drop))?;
+    }
+    if let Some(after) = &options.after {
+        let (_, cid) = after.place(&options.sort)?;
+        segment.rank_above(fetcher, PageClass::Cids, &cid)?;
+    }
+    Ok(())
+}
+
+impl<'a> Sorter<'a> {
+    /// Opens what an order needs; what is not at hand is noted by the fetcher and left out.
+    pub(super) fn open(source: &Source<'a>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<Self> {
+        let Sort { by, order } = &options.sort;
+        let numbers = match by {
+            SortBy::Score => None,
+            SortBy::Number(field) => {
+                let (kinds, name) = field.columns();
+                let opened = kinds.iter().map(|kind| Ok(Some((*kind, numbers_of(source, *kind, name, fetcher)?))));
+                let opened = opened.collect::<Result<Vec<_>>>()?;
+                Some(opened.into_iter().flatten().filter_map(|(kind, numbers)| Some((kind, numbers?))).collect())
+            }
+        };
+        let after = options.after.as_ref().map(|after| after.place(&options.sort)).transpose()?;
+        let after = after.map(|(rank, cid)| -> Result<After> {
+            let first = match source {
+                Source::Segment(segment, _) => segment.rank_above(fetcher, PageClass::Cids, &cid)?.unwrap_or_default(),
+                Source::Memtable(..) => 0,
+            };
+            Ok(After { rank, cid, first })
+        });
+        let view = match source {
+            Source::Segment(..) => None,
+            Source::Memtable(view, _) => Some(*view),
+        };
+        let limit = options.offset + options.limit;
+        Ok(Self { order: *order, numbers, view, after: after.transpose()?, limit, heap: BinaryHeap::new() })
+    }
+
+    /// Takes a match, if it is among the first so far. Documents come in increasing order.
+    pub(super) fn offer(&mut self, document: u32, score: f32) {
+        let rank = match &mut self.numbers {
+            None => rank_of_score(score, self.order),
+            Some(numbers) => {
+                let key = numbers.iter_mut().find_map(|(kind, numbers)| Some(key_of(*kind, numbers.seek(document)?)));
+                key.map_or(NO_KEY, |key| directed(key, self.order))
+            }
+        };
+        if self.limit == 0 || self.heap.len() == self.limit && self.heap.peek().is_some_and(|last| rank > last.rank) {
+            return;
+        }
+        let tie = match self.view {
+            None => Tie::Document(document),
+            Some(view) => Tie::Cid(view.cid_bytes(DocId(document)).unwrap_or_default()),
+        };
+        if self.after.as_ref().is_some_and(|after| !after.precedes(rank, tie)) {
+            return;
+        }
+        let entry = Entry { rank, tie, document, score };
+        if self.heap.len() < self.limit {
+            self.heap.push(entry);
+        } else if let Some(mut last) = self.heap.peek_mut()
+            && entry < *last
+        {
+            *last = entry;
+        }
+    }
+
+    /// Returns the first documents, in order.
+    pub(super) fn finish(self) -> Vec<Entry<'a>> {
+        self.heap.into_sorted_vec()
+    }
+}
+
+impl After {
+    fn precedes(&self, rank: u128, tie: Tie<'_>) -> bool {
+        let is_behind = match tie {
+            Tie::Document(document) => document >= self.first,
+            Tie::Cid(cid) => cid > self.cid.as_slice(),
+        };
+        rank > self.rank || rank == self.rank && is_behind
+    }
+}
+
+fn numbers_of(source: &Source<'_>, kind: ColumnKind, name: &str, fetcher: &Fetcher<'_>) -> Result<Option<Numbers>> {
+    Ok(match source {
+        Source::Segment(segment, _) => match segment.find_column(fetcher, kind, name)?.flatten() {
+            Some(found) => segment.open_column(fetcher, kind, found.value())?.map(Numbers::Segment),
+            None => None,
+        },
+        Source::Memtable(view, _) => {
+            let numbers = view.list(&keys::column(kind, name)).map(|list| list.numbers().collect::<Vec<_>>());
+            numbers.map(|numbers| Numbers::Memtable(numbers.into_iter().peekable()))
+        }
+    })
+}
+
+impl Numbers {
+    fn seek(&mut self, document: u32) -> Option<u64> {
+        match self {
+            Self::Segment(column) => column.seek(document),
+            Self::Memtable(numbers) => {
+                while numbers.next_if(|(at, _)| *at < document).is_some() {}
+                numbers.next_if(|(at, _)| *at == document).map(|(_, number)| number)
+            }
+        }
+    }
+}
+
+/// Returns a key such that those of one field are in the order of their numbers, whole or not.
+///
+/// A number is the largest float that is not above it, and how much it is above that.
+fn key_of(kind: ColumnKind, code: u64) -> u128 {
+    let (float, above) = match kind {
+        ColumnKind::Created | ColumnKind::Modified | ColumnKind::Size | ColumnKind::Length => return u128::from(code),
+        ColumnKind::Float => (numbers::to_float(code), 0),
+        ColumnKind::Integer | ColumnKind::Date => {
+            let whole = i128::from(numbers::to_integer(code));
+            let nearest = whole as f64;
+            let float = if nearest as i128 > whole { nearest.next_down() } else { nearest };
+            (float, whole - float as i128)
+        }
+    };
+    // A float is never further from a 64-bit number than 2^11.
+    u128::from(numbers::of_float(float).unwrap_or_default()) << 16 | above as u128
+}
+
+impl Eq for Entry<'_> {}
+
+impl Ord for Entry<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.rank, self.tie).cmp(&(other.rank, other.tie))
+    }
+}
+
+impl PartialOrd for Entry<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key_of_integer(number: i64) -> u128 {
+        key_of(ColumnKind::Integer, numbers::of_integer(number))
+    }
+
+    fn key_of_float(number: f64) -> u128 {
+        key_of(ColumnKind::Float, numbers::of_float(number).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn keys_order_whole_numbers_and_others_as_one(
+            a in prop_oneof![any::<i64>(), -9i64..9, Just(i64::MAX), Just(i64::MIN)],
+            b in prop_oneof![any::<i64>(), -9i64..9, Just(i64::MAX - 1)],
+            x in prop_oneof![-1e19..1e19f64, -9.0..9.0f64, any::<i64>().prop_map(|number| number as f64)],
+        ) {
+            prop_assert_eq!(key_of_integer(a).cmp(&key_of_integer(b)), a.cmp(&b));
+            // Exactly: the whole part decides, and then whether there is a fraction.
+            let whole = x.floor() as i128;
+            let expected = i128::from(a).cmp(&whole).then(if x.fract() == 0.0 { Ordering::Equal } else { Ordering::Less });
+            prop_assert_eq!(key_of_integer(a).cmp(&key_of_float(x)), expected, "{} {}", a, x);
+        }
+
+        #[test]
+        fn ranks_turn_keys_around_and_leave_the_keyless_last(a in any::<u64>(), b in any::<u64>()) {
+            let [up, down] = [Order::Ascending, Order::Descending].map(|order| {
+                let rank = |key: u64| directed(u128::from(key) << 16, order);
+                assert!(rank(a) < NO_KEY);
+                rank(a).cmp(&rank(b))
+            });
+            prop_assert_eq!(up, a.cmp(&b));
+            prop_assert_eq!(down, b.cmp(&a));
+        }
+    }
+}

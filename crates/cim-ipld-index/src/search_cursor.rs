@@ -1,0 +1,117 @@
+//! Places in the order of hits, from which a later search goes on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use cid::Cid;
+
+use crate::codec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::query::NumberField;
+use crate::search_options::{Order, Sort, SortBy};
+use crate::wire::Reader;
+
+const VERSION: u8 = 1;
+
+/// The place behind a hit in the order of hits: what it was sorted by, and its CID.
+///
+/// Searches that go on from it are stable: a document that does not change is neither given twice nor passed over,
+/// whatever is inserted or deleted in between. (Scores change with what is indexed; numbers and times do not.)
+///
+/// It has a form in bytes and one in text, in which a program may hand it to its own callers: what they hand back is
+/// checked. It says the CID and the sort key of a hit to whoever reads it.
+///
+/// ```
+/// use cim_ipld_index::{Document, MemoryIndex, NumberField, Query, SearchCursor, SearchOptions, Sort};
+///
+/// let index = MemoryIndex::new();
+/// for cid in [
+///     "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+///     "bafkreidgvpkjawlxz6sffxzwgooowe5yt7i6wsyg236mfoks77nywkptdq",
+/// ] {
+///     index.insert(&Document::new(cid.parse()?).with_size(10))?;
+/// }
+/// let options = SearchOptions::default().limit(1).sort(Sort::ascending(NumberField::Size));
+/// let first = index.search(&Query::everything(), &options)?;
+/// let cursor: SearchCursor = first.next.expect("a full page").to_string().parse()?;
+/// let second = index.search(&Query::everything(), &options.after(cursor))?;
+/// assert_ne!(first.hits[0].cid, second.hits[0].cid);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SearchCursor {
+    /// Tells orders apart.
+    order: u64,
+    rank: u128,
+    cid: Cid,
+}
+
+impl SearchCursor {
+    pub(crate) fn new(sort: &Sort, rank: u128, cid: Cid) -> Self {
+        Self { order: order_of(sort), rank, cid }
+    }
+
+    /// Returns the place, unless it is one of another order.
+    pub(crate) fn place(&self, sort: &Sort) -> Result<(u128, Vec<u8>)> {
+        if self.order != order_of(sort) {
+            return Err(Error::new(ErrorKind::InvalidQuery, "the cursor is of a search with another order"));
+        }
+        Ok((self.rank, self.cid.to_bytes()))
+    }
+
+    /// Returns the cursor as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend(self.order.to_le_bytes());
+        out.extend(self.rank.to_le_bytes());
+        out.extend(self.cid.to_bytes());
+        out
+    }
+
+    /// Returns the cursor that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidQuery`] for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let read = || -> Result<Option<Self>> {
+            let mut reader = Reader::new(bytes);
+            if reader.u8()? != VERSION {
+                return Ok(None);
+            }
+            let (order, rank) = (u64::from_le_bytes(reader.array()?), u128::from_le_bytes(reader.array()?));
+            Ok(Some(Self { order, rank, cid: codec::cid_from_bytes(reader.take(reader.remaining())?)? }))
+        };
+        read().ok().flatten().ok_or_else(|| Error::new(ErrorKind::InvalidQuery, "this is no cursor of a search"))
+    }
+}
+
+/// Tells orders apart: FNV-1a over what they compare.
+fn order_of(sort: &Sort) -> u64 {
+    let (code, name) = match &sort.by {
+        SortBy::Score => (0, ""),
+        SortBy::Number(NumberField::CreatedAt) => (1, ""),
+        SortBy::Number(NumberField::ModifiedAt) => (2, ""),
+        SortBy::Number(NumberField::Size) => (3, ""),
+        SortBy::Number(NumberField::Attribute(name)) => (4, &**name),
+    };
+    let parts = [code, u8::from(sort.order == Order::Ascending)].into_iter().chain(name.bytes());
+    parts.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl fmt::Display for SearchCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for SearchCursor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        let pairs = text.as_bytes().chunks(2);
+        let bytes: Option<Vec<u8>> = pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
+        Self::from_bytes(&bytes.unwrap_or_default())
+    }
+}
