@@ -1,5 +1,5 @@
 #[cfg(test)]
-mod shared_keys;
+mod forgeries;
 
 use bytes::{Buf, Bytes, BytesMut};
 use subtle::ConstantTimeEq;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use cim_ipld_envelope::{
-    ContentEncryption, EncryptionAlgorithm, EncryptionKey, ErrorKind, KeySource, Keyset, Passphrase, Result,
+    CidNames, ContentEncryption, EncryptionAlgorithm, EncryptionKey, Envelope, ErrorKind, KeySource, Keyset,
+    ObjectNames, Passphrase, Result,
 };
 
 use crate::fixture::{INDEX, key};
@@ -136,6 +137,25 @@ fn encryption_keys_never_show_themselves() {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
+
+/// Compiles only where the type lacks the trait: with it, two implementations would fit.
+macro_rules! lacks {
+    ($trait:path: $($type:ty),+) => {
+        $(const _: fn() = || {
+            trait Fits<Which> {
+                fn once() {}
+            }
+            impl<T: ?Sized> Fits<()> for T {}
+            struct ByTheTrait;
+            impl<T: ?Sized + $trait> Fits<ByTheTrait> for T {}
+            let _ = <$type as Fits<_>>::once;
+        };)+
+    };
+}
+
+lacks!(Clone: EncryptionKey, Passphrase, KeySource, ObjectNames, CidNames);
+lacks!(serde::Serialize: EncryptionKey, Passphrase, KeySource, ObjectNames, CidNames, Keyset, Envelope);
+lacks!(PartialEq: EncryptionKey, Passphrase, KeySource);
 
 fn write_private(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();

@@ -237,6 +237,15 @@ async fn encryption_usage_is_counted_over_processes() {
     assert!(!recorded.keys()[0].rotation_due());
 }
 
+/// The provider is given what binds a wrapped key to its store and slot; this one writes it into what it wraps.
+#[tokio::test]
+async fn encryption_provider_binds_store_and_slot() {
+    let provider: Arc<dyn KeyProvider> = Arc::new(XorProvider::new("hsm", 3));
+    let keyset = Keyset::create(INDEX, AES, &provider.into()).await.unwrap();
+    let bound = [b"cim/v1/provider".as_slice(), INDEX.as_bytes(), keyset.slots()[0].id.as_bytes()].concat();
+    assert!(keyset.record().windows(bound.len()).any(|window| window == bound));
+}
+
 #[tokio::test]
 async fn encryption_provider_outage_is_told_apart() {
     let provider = Arc::new(XorProvider::new("hsm", 3));

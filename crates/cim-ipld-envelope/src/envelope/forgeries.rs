@@ -1,6 +1,8 @@
-//! Stores that hold the very same data keys: their index ids alone keep their objects apart.
+//! What only a holder of the data keys can make, and what must not open all the same.
 
+use crate::object::Fields;
 use crate::random::seeded::{self, now};
+use crate::sealing::Place;
 use crate::{
     ContentEncryption, EncryptionAlgorithm, EncryptionKey, Envelope, ErrorKind, IndexId, Keyset, ObjectContext,
     ObjectKind, SealOptions,
@@ -9,7 +11,7 @@ use crate::{
 const INDEX: [u8; 16] = *b"sixteen id bytes";
 const PLACE: ObjectContext<'static> = ObjectContext::new("text_index_v1", ObjectKind::PAGE, "page", 3);
 
-/// Every single bit of the index id counts, in every suite.
+/// Stores may hold the very same data keys: every single bit of the index id keeps them apart, in every suite.
 #[test]
 fn encryption_finds_every_flipped_bit_of_the_index() {
     for algorithm in EncryptionAlgorithm::ALL {
@@ -29,6 +31,32 @@ fn encryption_finds_every_flipped_bit_of_the_index() {
         }
         let same = Envelope::encrypted(keyset(algorithm, INDEX));
         assert_eq!(same.open(&PLACE, &object).expect("the same keys and index"), "content");
+    }
+}
+
+/// A data key is for one suite. An object sealed under it by the rules of another one is refused.
+#[test]
+fn encryption_refuses_a_data_key_of_another_suite() {
+    for algorithm in EncryptionAlgorithm::ALL {
+        let keyset = keyset(algorithm, INDEX);
+        let forge = |suite: EncryptionAlgorithm| {
+            let (key_id, key) = keyset.sealing_key();
+            let root = key.object_root(&keyset.index_id(), PLACE.kind, PLACE.bucket);
+            let fields = Fields { algorithm: Some(suite), compressed: false, padded: false, kind: PLACE.kind, key_id };
+            let context = PLACE.hash(&keyset.index_id(), &fields).expect("short names");
+            let place = Place { root: &root, algorithm: suite, context: &context };
+            let (salt, mut body) = ([5; 24], b"content".to_vec());
+            let (commitment, tag) = place.seal_in_place(&salt, &mut body);
+            [&fields.encode(&salt), commitment.as_slice(), &body, &tag].concat()
+        };
+        let envelope = Envelope::encrypted(keyset.clone());
+        for suite in EncryptionAlgorithm::ALL {
+            let opened = envelope.open(&PLACE, &forge(suite));
+            match suite == algorithm {
+                true => assert_eq!(opened.expect("its own suite"), "content"),
+                false => assert_eq!(opened.expect_err("another suite").kind(), ErrorKind::Damaged, "{suite}"),
+            }
+        }
     }
 }
 
