@@ -32,6 +32,11 @@ impl<'a> TopK<'a> {
         Self { limit, heap: Vec::with_capacity(limit.min(1024)), view, floor }
     }
 
+    /// Returns how many documents are kept.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Returns the points that a document needs at least to be kept, whatever its place.
     #[inline]
     pub(crate) fn floor(&self) -> Points {

@@ -43,8 +43,8 @@ pub(crate) struct Bool<'a> {
     pub(crate) must: Vec<Eval<'a>>,
     pub(crate) should: Vec<Eval<'a>>,
     pub(crate) must_not: Vec<Eval<'a>>,
-    own: Box<Window>,
-    part: Box<Window>,
+    /// Made when they are first needed.
+    windows: Option<(Box<Window>, Box<Window>)>,
 }
 
 impl Window {
@@ -159,7 +159,7 @@ impl Eval<'_> {
                 union.eval(start, out);
                 Ok(())
             }
-            Self::Phrase(phrase) => phrase.eval(start, 0, out),
+            Self::Phrase(phrase) => phrase.eval(start, out),
             Self::Any(parts) => parts.iter_mut().try_for_each(|part| part.eval(start, out)),
             Self::Bool(parts) => parts.eval(start, out),
         }
@@ -173,11 +173,12 @@ impl<'a> Bool<'a> {
     }
 
     pub(crate) fn new(must: Vec<Eval<'a>>, should: Vec<Eval<'a>>, must_not: Vec<Eval<'a>>) -> Self {
-        Self { must, should, must_not, own: Window::new(), part: Window::new() }
+        Self { must, should, must_not, windows: None }
     }
 
     fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
-        let Self { must, should, must_not, own, part } = self;
+        let Self { must, should, must_not, windows } = self;
+        let (own, part) = windows.get_or_insert_with(|| (Window::new(), Window::new()));
         for (index, wanted) in must.iter_mut().enumerate() {
             if index == 0 {
                 wanted.eval(start, own)?;

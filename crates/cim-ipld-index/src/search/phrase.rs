@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::score::{Points, TermScorer};
 
 pub(crate) struct Phrase<'a> {
-    /// Each with the place of its word in the phrase.
+    /// Each with the place of its word in the phrase; two at least.
     cursors: Vec<(Cursor<'a>, u32)>,
     slop: u32,
     scorer: TermScorer,
@@ -26,17 +26,45 @@ impl<'a> Phrase<'a> {
         Self { cursors, slop, scorer, positions, order, reached }
     }
 
+    pub(super) fn scorer(&self) -> &TermScorer {
+        &self.scorer
+    }
+
+    /// Says whether the words must stand at their exact distances, so that none can serve in two places.
+    pub(super) fn is_exact(&self) -> bool {
+        self.slop == 0
+    }
+
+    /// Returns which two words are the rarest.
+    pub(super) fn rarest(&self) -> [usize; 2] {
+        [self.order[0], self.order[1]]
+    }
+
+    pub(super) fn cursor(&self, index: usize) -> &Cursor<'a> {
+        &self.cursors[index].0
+    }
+
+    pub(super) fn cursor_mut(&mut self, index: usize) -> &mut Cursor<'a> {
+        &mut self.cursors[index].0
+    }
+
+    /// Returns two different cursors.
+    pub(super) fn two_cursors(&mut self, a: usize, b: usize) -> (&Cursor<'a>, &mut Cursor<'a>) {
+        let (low, high) = self.cursors.split_at_mut(a.max(b));
+        if a < b { (&low[a].0, &mut high[0].0) } else { (&high[0].0, &mut low[b].0) }
+    }
+
     /// Returns the first document from `from` on that may match.
     pub(crate) fn next(&mut self, from: u32) -> Result<u32> {
         greatest(self.cursors.iter_mut().map(|(cursor, _)| cursor.seek(from)))
     }
 
-    /// Adds the matches of one window that can have at least `floor` points.
-    pub(crate) fn eval(&mut self, start: u32, floor: Points, out: &mut Window) -> Result<()> {
+    /// Adds the matches of one window.
+    pub(crate) fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
         let end = start + WINDOW;
         let mut document = self.next_common(start)?;
         while document < end {
-            if let Some(points) = self.points(floor)? {
+            if let Some((_, points)) = self.points_at([0, 0], 0)? {
                 out.add(document - start, points);
             }
             document = self.next_common(document + 1)?;
@@ -44,29 +72,54 @@ impl<'a> Phrase<'a> {
         Ok(())
     }
 
-    /// Returns the points of the document the cursors are at, if it matches; `None` also if it has less than `floor`
-    /// for certain, which is known before any position is decoded.
-    pub(crate) fn points(&mut self, floor: Points) -> Result<Option<Points>> {
-        // Each place of the first word counts once; without slop no word can serve two of them.
-        let lead = if self.slop == 0 { self.order[0] } else { 0 };
-        let (mut most, norm) = self.cursors[lead].0.frequency_and_norm()?;
-        if self.scorer.points(most, norm) < floor {
-            return Ok(None);
-        }
-        if self.slop == 0 && floor > 0 {
-            for index in &self.order[1..] {
-                most = most.min(self.cursors[*index].0.frequency_and_norm()?.0);
-            }
-            if self.scorer.points(most, norm) < floor {
+    /// Returns a document and its points, if it matches. The two rarest words' postings are at these places ahead of
+    /// their cursors. `None` also if it has less than `floor` for certain, which is known before a position is decoded.
+    pub(super) fn points_at(&mut self, places: [usize; 2], floor: Points) -> Result<Option<(u32, Points)>> {
+        let [lead, second] = self.rarest();
+        let document = self.cursors[lead].0.documents()[places[0]];
+        let counts = [self.cursors[lead].0.frequency(places[0])?, self.cursors[second].0.frequency(places[1])?];
+        if self.is_exact() && floor > 0 {
+            let norm = self.cursors[lead].0.weight(places[0])?.1;
+            if self.scorer.points(counts[0].min(counts[1]), norm) < floor {
                 return Ok(None);
             }
         }
-        let frequency = self.frequency()?;
-        Ok((frequency > 0).then(|| self.scorer.points(frequency, norm)))
+        if counts == [1, 1] && self.cursors.len() == 2 && self.is_exact() {
+            return self.pair_at(document, places);
+        }
+        for index in 2..self.order.len() {
+            if self.cursors[self.order[index]].0.seek(document)? != document {
+                return Ok(None);
+            }
+        }
+        for (index, (cursor, _)) in self.cursors.iter_mut().enumerate() {
+            let ahead = match index {
+                _ if index == lead => places[0],
+                _ if index == second => places[1],
+                _ => 0,
+            };
+            cursor.put_positions_ahead(ahead, &mut self.positions[index])?;
+        }
+        let frequency = if self.slop == 0 { self.count_exact() } else { self.count_loose() };
+        let norm = self.cursors[lead].0.weight(places[0])?.1;
+        Ok((frequency > 0).then(|| (document, self.scorer.points(frequency, norm))))
+    }
+
+    /// Does it for two words that stand once each.
+    fn pair_at(&mut self, document: u32, places: [usize; 2]) -> Result<Option<(u32, Points)>> {
+        let [lead, second] = self.rarest();
+        let mut own = [0; 2];
+        own[lead] = self.cursors[lead].0.only_position(places[0])?;
+        own[second] = self.cursors[second].0.only_position(places[1])?;
+        if own[0].wrapping_sub(self.cursors[0].1) != own[1].wrapping_sub(self.cursors[1].1) {
+            return Ok(None);
+        }
+        let norm = self.cursors[lead].0.weight(places[0])?.1;
+        Ok(Some((document, self.scorer.points(1, norm))))
     }
 
     /// Moves all cursors to the first document from `from` on that all have.
-    pub(crate) fn next_common(&mut self, from: u32) -> Result<u32> {
+    fn next_common(&mut self, from: u32) -> Result<u32> {
         let mut target = from;
         'again: loop {
             for index in &self.order {
@@ -83,14 +136,6 @@ impl<'a> Phrase<'a> {
             }
             return Ok(target);
         }
-    }
-
-    /// Counts how often the phrase stands in the document the cursors are at.
-    fn frequency(&mut self) -> Result<u32> {
-        for ((cursor, _), positions) in self.cursors.iter_mut().zip(&mut self.positions) {
-            cursor.put_positions(positions)?;
-        }
-        Ok(if self.slop == 0 { self.count_exact() } else { self.count_loose() })
     }
 
     fn count_exact(&mut self) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::cursor::{Cursor, List};
+use super::cursor::{Cursor, LengthCodes, List};
 use super::plan::{Leaf, Want};
 use super::union::Union;
 use crate::deletes::Deletes;
@@ -198,16 +198,18 @@ impl<'a> Source<'a> {
             // The common case, without a cursor.
             let Some(norms) = norms.fetch(segment, fetcher, &leaf.field)? else { return Ok(()) };
             let list = InlineList::decode(bytes, *document_frequency, segment.document_count())?;
-            for (document, frequency) in list.documents().iter().zip(list.frequencies()) {
-                union.add(&[*document], &[*frequency], &[norms.at(*document)]);
-            }
+            union.add(list.documents(), list.frequencies(), LengthCodes::ByDocument(&norms));
+            union.learn(&norms);
             return Ok(());
         }
         let Some(mut cursor) = self.open(fetcher, handle, leaf, norms)? else { return Ok(()) };
         for block in 0..cursor.block_count() {
             cursor.enter_block(block)?;
-            let (documents, frequencies, norms) = cursor.postings()?;
+            let (documents, frequencies, norms) = cursor.weights()?;
             union.add(documents, frequencies, norms);
+        }
+        if let Some(norms) = cursor.norms() {
+            union.learn(norms);
         }
         Ok(())
     }
@@ -329,6 +331,7 @@ fn visit_pages(
         let Some(page) = fetcher.page(segment.id(), id) else { continue };
         let mut visit = || -> Result<()> {
             let mut entries = Entries::new(page.payload(id)?)?;
+            entries.seek(prefix)?;
             while let Some(value) = entries.next()? {
                 if entries.key.starts_with(prefix) {
                     each(&entries.key, value)?;

@@ -2,15 +2,21 @@
 //!
 //! Most of the lists are short, so they are not read side by side but one after the other into one place per document.
 
-use super::cursor::END;
+use std::rc::Rc;
+
+use super::cursor::{END, LengthCodes};
 use super::eval::{WINDOW, WINDOW_WORDS, Window};
 use crate::score::{Points, TermScorer};
+use crate::segment::Norms;
 
 /// What many lists come to: which documents are in any of them, and how often the words stand there together.
 pub(crate) struct Union {
     words: Vec<u64>,
     frequencies: Vec<u16>,
-    norms: Vec<u8>,
+    /// The length codes of a segment's field, once a list of it was added.
+    norms: Option<Rc<Norms>>,
+    /// The length codes of a memtable's postings.
+    own_norms: Vec<u8>,
     scorer: TermScorer,
 }
 
@@ -18,18 +24,31 @@ impl Union {
     /// Makes an empty union over so many documents.
     pub(crate) fn new(documents: u32, scorer: TermScorer) -> Self {
         let documents = (documents as usize).next_multiple_of(WINDOW as usize);
-        Self { words: vec![0; documents / 64], frequencies: vec![0; documents], norms: vec![0; documents], scorer }
+        let (words, frequencies) = (vec![0; documents / 64], vec![0; documents]);
+        Self { words, frequencies, norms: None, own_norms: Vec::new(), scorer }
+    }
+
+    /// Tells the length codes of the documents that were added by document.
+    pub(crate) fn learn(&mut self, norms: &Rc<Norms>) {
+        if self.norms.is_none() {
+            self.norms = Some(norms.clone());
+        }
     }
 
     /// Adds postings: documents with their frequencies and length codes.
     #[inline]
-    pub(crate) fn add(&mut self, documents: &[u32], frequencies: &[u32], norms: &[u8]) {
-        for ((document, frequency), norm) in documents.iter().zip(frequencies).zip(norms) {
+    pub(crate) fn add(&mut self, documents: &[u32], frequencies: &[u32], norms: LengthCodes<'_>) {
+        for (document, frequency) in documents.iter().zip(frequencies) {
             let place = *document as usize;
             self.words[place / 64] |= 1 << (place % 64);
             let sum = &mut self.frequencies[place];
             *sum = sum.saturating_add((*frequency).min(u32::from(u16::MAX)) as u16);
-            self.norms[place] = *norm;
+        }
+        if let LengthCodes::ByPlace(codes) = norms {
+            self.own_norms.resize(self.frequencies.len(), 0);
+            for (document, code) in documents.iter().zip(codes) {
+                self.own_norms[*document as usize] = *code;
+            }
         }
     }
 
@@ -62,9 +81,29 @@ impl Union {
         self.words.get(start..start + WINDOW_WORDS).unwrap_or_default()
     }
 
+    /// Returns all documents, as bits.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    pub(crate) fn scorer(&self) -> &TermScorer {
+        &self.scorer
+    }
+
     #[inline]
     pub(crate) fn points(&self, document: u32) -> Points {
+        let (frequency, norm) = self.weight(document);
+        self.scorer.points(frequency, norm)
+    }
+
+    /// Returns how often the words stand in a document of the union, and its length code.
+    #[inline]
+    pub(crate) fn weight(&self, document: u32) -> (u32, u8) {
         let place = document as usize;
-        self.scorer.points(u32::from(self.frequencies[place]), self.norms[place])
+        let norm = match &self.norms {
+            Some(norms) => norms.at(document),
+            None => self.own_norms[place],
+        };
+        (u32::from(self.frequencies[place]), norm)
     }
 }

@@ -1,17 +1,19 @@
 //! From the parts of a query to the best documents of one source.
 //!
-//! A query of any form is evaluated window by window. A single word, a choice of words, words that must all be there and
-//! a phrase have ways of their own, which pass over blocks and documents whose bounds say that they cannot be among the
+//! A query of any form is evaluated window by window. A single word, many words as one, a choice of words, words that must
+//! all be there and a phrase have ways of their own, which pass over blocks and documents whose bounds say that they cannot be among the
 //! best. They find the same documents with the same points.
 
 mod all;
 mod any;
+mod pairing;
+mod phrase;
 mod term;
+mod union;
 
 use super::collect::TopK;
 use super::cursor::END;
 use super::eval::{Eval, Term, WINDOW, WINDOW_WORDS, Window};
-use super::phrase::Phrase;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
@@ -34,7 +36,11 @@ impl Run<'_, '_> {
             Eval::Term(term) => term::run(term, self),
             Eval::Any(parts) if parts.iter().all(Eval::is_term) => any::run(&mut terms(parts), self),
             Eval::Bool(parts) if parts.has_only_terms_to_match() => all::run(&mut terms(&mut parts.must), self),
-            Eval::Phrase(phrase) => self.phrase(phrase),
+            Eval::Phrase(phrase) => phrase::run(phrase, self),
+            Eval::Union(union) => {
+                union::run(union, self);
+                Ok(())
+            }
             other => self.windows(other),
         }
     }
@@ -90,20 +96,6 @@ impl Run<'_, '_> {
             });
             window.clear();
         }
-    }
-
-    fn phrase(&mut self, phrase: &mut Phrase<'_>) -> Result<()> {
-        let mut document = phrase.next_common(0)?;
-        while document != END {
-            if self.is_allowed(document)
-                && let Some(points) = phrase.points(self.floor())?
-            {
-                self.total += 1;
-                self.top.offer(points, document);
-            }
-            document = phrase.next_common(document + 1)?;
-        }
-        Ok(())
     }
 }
 

@@ -14,16 +14,7 @@ pub(super) fn run(term: &mut Term<'_>, run: &mut Run<'_, '_>) -> Result<()> {
     if is_counted {
         run.total += count(term, run)?;
     }
-    let blocks = term.cursor.block_count();
-    let mut uppers: Vec<(Points, u32)> = Vec::with_capacity(blocks);
-    uppers.extend((0..blocks).map(|block| (term.scorer.upper(term.cursor.bound_of(block)), block as u32)));
-    let first = FIRST_BLOCKS.min(blocks);
-    if first < blocks {
-        uppers.select_nth_unstable_by(first, |a, b| b.cmp(a));
-        uppers[first..].sort_unstable_by_key(|(_, block)| *block);
-    }
-    uppers[..first].sort_unstable_by(|a, b| b.cmp(a));
-    for (upper, block) in uppers {
+    for (upper, block) in best_first(&term.cursor.uppers(&term.scorer), FIRST_BLOCKS) {
         // Blocks do not come in order, so that a tie may still be won.
         if upper < run.top.floor() {
             continue;
@@ -32,6 +23,22 @@ pub(super) fn run(term: &mut Term<'_>, run: &mut Run<'_, '_>) -> Result<()> {
         run.total += if is_counted { 0 } else { seen };
     }
     Ok(())
+}
+
+/// Returns the blocks with their bounds: the `first` best ones, then the others in their order.
+pub(super) fn best_first(uppers: &[Points], first: usize) -> Vec<(Points, u32)> {
+    let mut blocks: Vec<(Points, u32)> = uppers.iter().copied().zip(0..).collect();
+    let first = first.min(blocks.len());
+    if first < blocks.len() {
+        blocks.select_nth_unstable_by(first, |a, b| b.cmp(a));
+        let least = blocks[..first].iter().min().copied().unwrap_or_default();
+        // In their order again, without a sort.
+        let best: Vec<(Points, u32)> = blocks[..first].to_vec();
+        let others = uppers.iter().copied().zip(0..).filter(|block| *block < least);
+        blocks = best.into_iter().chain(others).collect();
+    }
+    blocks[..first].sort_unstable_by(|a, b| b.cmp(a));
+    blocks
 }
 
 /// Offers the documents of a block; returns how many of them could be among the best.

@@ -194,6 +194,16 @@ impl Directory {
         }
     }
 
+    /// Returns the bounds of all blocks.
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = Bound> {
+        let blocks = self.full_blocks();
+        let column = |part: usize| &self.columns[(7 + part) * blocks..(8 + part) * blocks];
+        let first = column(0).iter().zip(column(1));
+        let second = column(2).iter().zip(column(3));
+        let full = first.zip(second).map(|((a, b), (c, d))| Bound::from_bytes([*a, *b, *c, *d]));
+        full.chain((self.tail_len > 0).then(|| self.bound(blocks)))
+    }
+
     /// Decodes the documents of a block; returns how many there are, and whether their frequencies came with them.
     ///
     /// The place is the block's number, the last document of the block before it, and its own last document.
@@ -298,6 +308,15 @@ fn decode_tail(
         next = *document + 1;
     }
     if reader.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow the last posting of a list")) }
+}
+
+/// Reads the only position of a posting, which starts at a bit of its list's positions.
+#[inline]
+pub(crate) fn only_position(positions: &PagedBytes, bit: usize, width: u32) -> Result<u32> {
+    if (bit + width as usize).div_ceil(8) > positions.len() {
+        return Err(Error::damaged("positions lie outside their list"));
+    }
+    Ok((positions.u64_at(bit / 8) >> (bit % 8) & ((1u64 << width) - 1)) as u32)
 }
 
 /// Reads `count` positions of one posting, `skip` positions after the start of their block.

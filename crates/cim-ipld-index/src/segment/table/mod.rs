@@ -285,8 +285,8 @@ impl<'a> Entries<'a> {
         Ok(Some(self.reader.bytes()?))
     }
 
-    /// Goes to the last restart whose key is at most `key`.
-    fn seek(&mut self, key: &[u8]) -> Result<()> {
+    /// Goes to the last restart whose key is at most `key`, or to the first.
+    pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
         let (mut low, mut high) = (0, self.restarts.len() / 2);
         while low < high {
             let middle = low.midpoint(high);

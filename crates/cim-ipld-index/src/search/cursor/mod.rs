@@ -3,12 +3,14 @@
 //! A block is decoded when a document of it is wanted: its documents first, its frequencies and lengths only when they
 //! are asked for.
 
+mod decode;
+
 use std::rc::Rc;
 
 use crate::error::Result;
 use crate::memtable::MemtableList;
-use crate::score::{Bound, TermScorer};
-use crate::segment::{BLOCK, Directory, InlineList, Norms, PagedBytes, put_positions};
+use crate::score::{Points, TermScorer};
+use crate::segment::{BLOCK, Directory, InlineList, Norms, PagedBytes};
 
 /// Stands for "no document".
 pub(crate) const END: u32 = u32::MAX;
@@ -33,7 +35,9 @@ struct Buffer {
     norms: [u8; BLOCK],
     has_frequencies: bool,
     has_norms: bool,
-    /// The sums of the frequencies before each posting, as far as they were needed.
+    /// Where the positions start, in bits, and their width, once they were needed.
+    positions_at: Option<(usize, u32)>,
+    /// The sums of the frequencies before each posting, likewise.
     skips: Vec<u32>,
 }
 
@@ -53,6 +57,23 @@ pub(crate) enum List<'a> {
     Memtable(MemtableList<'a>),
 }
 
+/// The length codes of a block's postings, where only some of them are needed.
+pub(crate) enum LengthCodes<'c> {
+    ByDocument(&'c Norms),
+    ByPlace(&'c [u8]),
+}
+
+impl LengthCodes<'_> {
+    /// Returns the code of a document and its place in the block.
+    #[inline]
+    pub(crate) fn of(&self, place: usize, document: u32) -> u8 {
+        match self {
+            Self::ByDocument(norms) => norms.at(document),
+            Self::ByPlace(codes) => codes[place],
+        }
+    }
+}
+
 impl<'a> Cursor<'a> {
     /// Stands before the first posting: [`seek`](Self::seek) moves it there.
     pub(crate) fn new(mut list: List<'a>, document_frequency: u32) -> Self {
@@ -67,6 +88,7 @@ impl<'a> Cursor<'a> {
             norms: [0; BLOCK],
             has_frequencies: false,
             has_norms: false,
+            positions_at: None,
             skips: Vec::new(),
         });
         Self { list, last, document_frequency, block: 0, len: 0, at: 0, buffer }
@@ -152,13 +174,12 @@ impl<'a> Cursor<'a> {
         block.checked_sub(1).map_or(0, |before| self.last[before] + 1)
     }
 
-    /// Returns the bound of the postings of a block.
-    #[inline]
-    pub(crate) fn bound_of(&self, block: usize) -> Bound {
+    /// Returns the most points of the postings of every block.
+    pub(crate) fn uppers(&self, scorer: &TermScorer) -> Vec<Points> {
         match &self.list {
-            List::Inline { .. } => Bound::ANY,
-            List::Segment { directory, .. } => directory.bound(block),
-            List::Memtable(list) => list.blocks[block].bound,
+            List::Inline { .. } => vec![scorer.ceiling()],
+            List::Segment { directory, .. } => directory.bounds().map(|bound| scorer.upper(bound)).collect(),
+            List::Memtable(list) => list.blocks.iter().map(|block| scorer.upper(block.bound)).collect(),
         }
     }
 
@@ -171,6 +192,20 @@ impl<'a> Cursor<'a> {
         }
         self.at = 0;
         Ok(())
+    }
+
+    /// Returns the length codes of the list's field, if they are kept by document.
+    pub(crate) fn norms(&self) -> Option<&Rc<Norms>> {
+        match &self.list {
+            List::Inline { norms, .. } | List::Segment { norms, .. } => Some(norms),
+            List::Memtable(_) => None,
+        }
+    }
+
+    /// Goes back before the first posting.
+    pub(crate) fn rewind(&mut self) {
+        self.block = 0;
+        self.unload();
     }
 
     /// Returns the documents of the loaded block from the cursor's place on.
@@ -216,6 +251,25 @@ impl<'a> Cursor<'a> {
         Ok((&documents[range.clone()], &frequencies[range.clone()], &norms[range]))
     }
 
+    /// Returns the frequency of the posting `ahead` of the cursor's place.
+    #[inline]
+    pub(crate) fn frequency(&mut self, ahead: usize) -> Result<u32> {
+        self.fill_frequencies()?;
+        Ok(self.buffer.frequencies[self.at + ahead])
+    }
+
+    /// Returns documents and frequencies of the loaded block from the cursor's place on, and how to learn the length codes.
+    #[inline]
+    pub(crate) fn weights(&mut self) -> Result<(&[u32], &[u32], LengthCodes<'_>)> {
+        self.fill_frequencies()?;
+        let range = self.at..self.len;
+        let codes = match &self.list {
+            List::Inline { norms, .. } | List::Segment { norms, .. } => LengthCodes::ByDocument(norms),
+            List::Memtable(_) => LengthCodes::ByPlace(&self.buffer.norms[range.clone()]),
+        };
+        Ok((&self.buffer.documents[range.clone()], &self.buffer.frequencies[range], codes))
+    }
+
     /// Visits the postings with documents in `from..to`: document, frequency, length code.
     #[inline]
     pub(crate) fn visit(&mut self, from: u32, to: u32, mut each: impl FnMut(u32, u32, u8)) -> Result<()> {
@@ -236,14 +290,20 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Visits the documents in `from..to`.
+    /// Visits the postings with documents in `from..to`, as many at once as stand in one block: documents, frequencies,
+    /// and how to learn the length codes.
     #[inline]
-    pub(crate) fn visit_documents(&mut self, from: u32, to: u32, mut each: impl FnMut(&[u32])) -> Result<()> {
+    pub(crate) fn visit_weights(
+        &mut self,
+        from: u32,
+        to: u32,
+        mut each: impl FnMut(&[u32], &[u32], LengthCodes<'_>),
+    ) -> Result<()> {
         let mut document = self.seek(from)?;
         while document < to {
-            let documents = self.documents();
+            let (documents, frequencies, norms) = self.weights()?;
             let end = before(documents, to);
-            each(&documents[..end]);
+            each(&documents[..end], &frequencies[..end], norms);
             self.skip(end);
             if self.len > 0 || self.block >= self.last.len() {
                 break;
@@ -251,59 +311,6 @@ impl<'a> Cursor<'a> {
             self.load()?;
             document = self.document();
         }
-        Ok(())
-    }
-
-    /// Writes the positions of the posting the cursor stands at.
-    pub(crate) fn put_positions(&mut self, out: &mut Vec<u32>) -> Result<()> {
-        out.clear();
-        if matches!(self.list, List::Segment { .. }) {
-            self.fill_skips()?;
-        }
-        match &self.list {
-            List::Inline { list, .. } => list.put_positions(self.at, out)?,
-            List::Memtable(list) => list.put_positions(list.position(self.block, self.at), out),
-            List::Segment { directory, positions, .. } => {
-                let Some(positions) = positions else { return Ok(()) };
-                let (skip, count) = (self.buffer.skips[self.at] as usize, self.buffer.frequencies[self.at] as usize);
-                put_positions(positions, directory.positions_of(self.block), skip, count, out)?;
-            }
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn load(&mut self) -> Result<()> {
-        if self.len > 0 {
-            return Ok(());
-        }
-        let buffer = &mut *self.buffer;
-        buffer.has_norms = false;
-        buffer.skips.clear();
-        (self.len, buffer.has_frequencies) = match &self.list {
-            List::Inline { list, .. } => {
-                let len = list.documents().len();
-                buffer.documents[..len].copy_from_slice(list.documents());
-                buffer.frequencies[..len].copy_from_slice(list.frequencies());
-                (len, true)
-            }
-            List::Segment { directory, postings, documents, .. } => {
-                let before = self.block.checked_sub(1).map(|block| self.last[block]);
-                let last = self.last[self.block];
-                let place = (self.block, before, last);
-                directory.load_documents(postings, place, *documents, &mut buffer.documents, &mut buffer.frequencies)?
-            }
-            List::Memtable(list) => {
-                let len = list.load(self.block, &mut buffer.documents, &mut buffer.frequencies);
-                for (norm, frequency) in buffer.norms.iter_mut().zip(&mut buffer.frequencies).take(len) {
-                    *norm = *frequency as u8;
-                    *frequency >>= 8;
-                }
-                buffer.has_norms = true;
-                (len, true)
-            }
-        };
-        self.at = 0;
         Ok(())
     }
 
@@ -315,59 +322,17 @@ impl<'a> Cursor<'a> {
         self.block += 1;
         self.unload();
     }
-
-    #[inline]
-    fn fill_frequencies(&mut self) -> Result<()> {
-        if !self.buffer.has_frequencies {
-            if let List::Segment { directory, postings, .. } = &self.list {
-                directory.load_frequencies(postings, self.block, &mut self.buffer.frequencies)?;
-            }
-            self.buffer.has_frequencies = true;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn fill_norms(&mut self) {
-        if self.buffer.has_norms {
-            return;
-        }
-        let (List::Inline { norms, .. } | List::Segment { norms, .. }) = &self.list else { return };
-        let Buffer { documents, norms: codes, has_norms, .. } = &mut *self.buffer;
-        norms.gather(&documents[..self.len], &mut codes[..self.len]);
-        *has_norms = true;
-    }
-
-    fn fill_skips(&mut self) -> Result<()> {
-        self.fill_frequencies()?;
-        let Buffer { frequencies, skips, .. } = &mut *self.buffer;
-        if skips.is_empty() {
-            skips.extend(frequencies[..self.len].iter().scan(0u32, |sum, frequency| {
-                let before = *sum;
-                *sum = sum.saturating_add(*frequency);
-                Some(before)
-            }));
-        }
-        Ok(())
-    }
 }
 
-/// Counts the documents below `target` in a sorted slice of at most a block.
+/// Counts the documents below `target` in a sorted slice.
 #[inline]
 pub(super) fn before(documents: &[u32], target: u32) -> usize {
-    // Most moves are short; the rest is a count that the compiler turns into wide comparisons.
-    let near = documents.len().min(8);
+    // Most moves are short.
+    let near = documents.len().min(4);
     for (index, document) in documents[..near].iter().enumerate() {
         if *document >= target {
             return index;
         }
     }
-    // Documents are below 2^24, so that they compare the same as signed numbers, which every machine does at once.
-    let target = target.min(1 << 30) as i32;
-    near + documents[near..].iter().map(|document| i32::from((*document as i32) < target)).sum::<i32>() as usize
-}
-
-/// Returns the largest bound in points of all blocks.
-pub(super) fn most_points(cursor: &Cursor<'_>, scorer: &TermScorer) -> u32 {
-    (0..cursor.block_count()).map(|block| scorer.upper(cursor.bound_of(block))).max().unwrap_or(0)
+    near + documents[near..].partition_point(|document| *document < target)
 }

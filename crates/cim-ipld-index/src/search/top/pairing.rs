@@ -1,0 +1,170 @@
+//! Two lists side by side: the documents that both have, block by block, without the blocks that cannot matter.
+//!
+//! Two lists of like length are not walked in step, where every step is a guess for the processor: the places of a block
+//! of the one are written into a map by document, in which the documents of the other are looked up.
+
+use super::super::cursor::{Cursor, before};
+use crate::docset::BitSet;
+use crate::error::Result;
+use crate::score::Points;
+use crate::segment::BLOCK;
+
+/// A list that is so many times longer than the leading one is searched for each document instead.
+const MUCH_LONGER: u32 = 16;
+/// A block whose documents lie further apart is searched too.
+const MAX_SPAN: usize = 1 << 15;
+const NO_BLOCK: usize = usize::MAX;
+
+/// The pairs of postings of one document in two blocks: their places in them.
+pub(super) struct Pairs {
+    pub(super) count: usize,
+    pub(super) leads: [u8; BLOCK],
+    pub(super) seconds: [u8; BLOCK],
+}
+
+/// Which block of a list stands in the map.
+pub(super) struct PlaceMap {
+    block: usize,
+    base: u32,
+    /// One more than the place of each document of the block, by its distance from the base.
+    places: Box<[u8; MAX_SPAN]>,
+    /// The documents of the block, so that they can be taken out again.
+    filled: Vec<u32>,
+}
+
+/// What a pairing looks for.
+pub(super) struct Wanted<'r> {
+    pub(super) allowed: Option<&'r BitSet>,
+    /// Blocks whose documents cannot reach it are passed over.
+    pub(super) floor: Points,
+}
+
+impl Pairs {
+    pub(super) fn new() -> Self {
+        Self { count: 0, leads: [0; BLOCK], seconds: [0; BLOCK] }
+    }
+}
+
+impl PlaceMap {
+    pub(super) fn new() -> Self {
+        let places = vec![0; MAX_SPAN].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; MAX_SPAN]));
+        Self { block: NO_BLOCK, base: 0, places, filled: Vec::new() }
+    }
+
+    /// Finds the pairs between the lead's loaded block and one block of the second list, which `second` then stands in;
+    /// starts at place `at` of the lead's block, and returns the place to go on from.
+    ///
+    /// `upper` tells the most that a document can have if it is in a given block of the second list.
+    pub(super) fn next(
+        &mut self,
+        lead: &Cursor<'_>,
+        second: &mut Cursor<'_>,
+        mut at: usize,
+        wanted: &Wanted<'_>,
+        upper: impl Fn(usize) -> Points,
+        pairs: &mut Pairs,
+    ) -> Result<Option<usize>> {
+        let documents = lead.documents();
+        pairs.count = 0;
+        while at < documents.len() && second.seek_block(documents[at]) {
+            let block = second.block();
+            let end = at + before(&documents[at..], second.last_of(block) + 1);
+            if upper(block) < wanted.floor {
+                at = end;
+                continue;
+            }
+            second.enter_block(block)?;
+            let is_searched = second.document_frequency() / MUCH_LONGER > lead.document_frequency();
+            self.pair(&documents[at..end], at, second, is_searched, pairs);
+            if let Some(allowed) = wanted.allowed {
+                pairs.retain(|lead| allowed.contains(documents[lead]));
+            }
+            at = end;
+            if pairs.count > 0 {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    fn pair(&mut self, documents: &[u32], first: usize, second: &Cursor<'_>, is_searched: bool, pairs: &mut Pairs) {
+        let own = second.documents();
+        let (Some(base), Some(last)) = (own.first(), own.last()) else { return };
+        // The last document of a tail is not known before it is decoded.
+        let documents = &documents[..before(documents, last + 1)];
+        let skipped = before(documents, *base);
+        let mut count = 0;
+        if is_searched || (last - base) as usize >= MAX_SPAN {
+            for (place, document) in documents.iter().enumerate().skip(skipped) {
+                let found = own.partition_point(|own| own < document);
+                pairs.leads[count % BLOCK] = (first + place) as u8;
+                pairs.seconds[count % BLOCK] = found as u8;
+                count += usize::from(own.get(found) == Some(document));
+            }
+        } else {
+            self.fill(second.block(), own, *base);
+            for (place, document) in documents.iter().enumerate().skip(skipped) {
+                let found = self.places[(document - base) as usize % MAX_SPAN];
+                pairs.leads[count % BLOCK] = (first + place) as u8;
+                pairs.seconds[count % BLOCK] = found.wrapping_sub(1);
+                count += usize::from(found != 0);
+            }
+        }
+        pairs.count = count;
+    }
+
+    fn fill(&mut self, block: usize, documents: &[u32], base: u32) {
+        if self.block == block {
+            return;
+        }
+        for document in self.filled.drain(..) {
+            self.places[(document - self.base) as usize % MAX_SPAN] = 0;
+        }
+        for (place, document) in (1..).zip(documents) {
+            self.places[(document - base) as usize % MAX_SPAN] = place;
+        }
+        self.filled.extend_from_slice(documents);
+        (self.block, self.base) = (block, base);
+    }
+}
+
+impl Pairs {
+    fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        let mut kept = 0;
+        for index in 0..self.count {
+            let (lead, second) = (self.leads[index], self.seconds[index]);
+            (self.leads[kept], self.seconds[kept]) = (lead, second);
+            kept += usize::from(keep(usize::from(lead)));
+        }
+        self.count = kept;
+    }
+}
+
+/// The bounds of the blocks of a list.
+pub(super) struct Uppers(Vec<Points>);
+
+impl Uppers {
+    pub(super) fn new(uppers: Vec<Points>) -> Self {
+        Self(uppers)
+    }
+
+    pub(super) fn of(&self, block: usize) -> Points {
+        self.0[block]
+    }
+
+    /// Moves the cursor to the first block that may hold a document from `first` on, and returns the most points of any
+    /// document in `first..=last`; `None` after the list's last document.
+    pub(super) fn within(&self, cursor: &mut Cursor<'_>, first: u32, last: u32) -> Option<Points> {
+        if !cursor.seek_block(first) {
+            return None;
+        }
+        let mut upper = 0;
+        for block in cursor.block()..cursor.block_count() {
+            if cursor.first_possible(block) > last {
+                break;
+            }
+            upper = upper.max(self.0[block]);
+        }
+        Some(upper)
+    }
+}

@@ -1,0 +1,44 @@
+//! A phrase: its two rarest words are paired as words that must both be there, and positions are decoded only for
+//! documents whose frequencies and length say that they can be among the best.
+
+use super::super::phrase::Phrase;
+use super::Run;
+use super::pairing::{Pairs, PlaceMap, Uppers, Wanted};
+use crate::error::Result;
+
+pub(super) fn run(phrase: &mut Phrase<'_>, run: &mut Run<'_, '_>) -> Result<()> {
+    let [lead, second] = phrase.rarest();
+    let uppers = |index: usize| phrase.cursor(index).uppers(phrase.scorer());
+    let (lead_uppers, second_uppers) = (uppers(lead), Uppers::new(uppers(second)));
+    // With slop a word can serve several places of the first word, which alone bounds the frequency.
+    let is_bounded = phrase.is_exact();
+    let (mut map, mut pairs) = (PlaceMap::new(), Pairs::new());
+    let mut from = 0;
+    while phrase.cursor_mut(lead).seek_block(from) {
+        let cursor = phrase.cursor(lead);
+        let block = cursor.block();
+        let (first, last) = (cursor.first_possible(block).max(from), cursor.last_of(block));
+        from = last + 1;
+        let Some(upper) = second_uppers.within(phrase.cursor_mut(second), first, last) else { return Ok(()) };
+        if is_bounded && lead_uppers[block].min(upper) < run.floor() {
+            continue;
+        }
+        phrase.cursor_mut(lead).enter_block(block)?;
+        let mut at = 0;
+        loop {
+            let wanted = Wanted { allowed: run.allowed, floor: if is_bounded { run.floor() } else { 0 } };
+            let upper = |other| lead_uppers[block].min(second_uppers.of(other));
+            let (lead, second) = phrase.two_cursors(lead, second);
+            let Some(next) = map.next(lead, second, at, &wanted, upper, &mut pairs)? else { break };
+            at = next;
+            for (lead, second) in pairs.leads[..pairs.count].iter().zip(pairs.seconds) {
+                let places = [usize::from(*lead), usize::from(second)];
+                if let Some((document, points)) = phrase.points_at(places, run.floor())? {
+                    run.total += 1;
+                    run.top.offer(points, document);
+                }
+            }
+        }
+    }
+    Ok(())
+}
