@@ -135,7 +135,7 @@ impl Envelope {
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when content, padding or names are too large, or the compression level is none.
+    /// [`Limit`](ErrorKind::Limit) when content, padding or names are too large, or Zstandard lacks the compression level.
     pub fn seal(&self, context: &ObjectContext<'_>, content: &[u8], options: &SealOptions) -> Result<Bytes> {
         let (body, padded_bytes) = plan_body(content, options)?;
         let mut object = Vec::with_capacity(HEADER_BYTES + padded_bytes + TAG_BYTES);
