@@ -11,8 +11,8 @@ use crate::Fastest;
 const CONTEXT_BYTES: usize = 49 + 2 + 13 + 2 + 32;
 /// The info of the sealing: label, suite, salt, hash of the context.
 const INFO_BYTES: usize = 6 + 1 + 24 + 32;
-/// Key, commitment and nonce of 12 bytes.
-const OKM_BYTES: usize = 32 + 32 + 12;
+/// Key and commitment.
+const OKM_BYTES: usize = 32 + 32;
 
 pub(crate) fn print() {
     println!("\n| step | time |\n|---|---:|");
@@ -23,7 +23,7 @@ pub(crate) fn print() {
         salt
     });
     step("hash of the context", || digest(&SHA256, &[1; CONTEXT_BYTES]));
-    step("key, commitment and nonce by HKDF", || {
+    step("key and commitment by HKDF", || {
         let mut okm = [0; OKM_BYTES];
         let info: [&[u8]; 1] = [&[2; INFO_BYTES]];
         let derived =

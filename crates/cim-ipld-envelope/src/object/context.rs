@@ -45,7 +45,7 @@ impl fmt::Debug for ObjectKind {
 
 /// The place an object stands at. The reader rebuilds it from where it looked, never from the object.
 ///
-/// Together with the index id and the header it is bound into the object's key, nonce, commitment and tag, so an object
+/// Together with the index id and the header it is bound into the object's key, commitment and tag, so an object
 /// that is moved, swapped with another, or replayed from another index or generation does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectContext<'a> {

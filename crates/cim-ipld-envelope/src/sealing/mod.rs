@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! h          = SHA-256(context)
-//! okm        = HKDF-Expand(root, "cim/v1" | suite | salt | h, 64 + nonce length)
-//! key        = okm[0..32]     commitment = okm[32..64]     nonce = okm[64..]
+//! okm        = HKDF-Expand(root, "cim/v1" | suite | salt | h, 64)
+//! key        = okm[0..32]     commitment = okm[32..64]     nonce = salt[0..nonce length]
 //! ciphertext = AEAD(key, nonce, associated data = h, plaintext)
 //! ```
 //!
-//! The salt is fresh randomness for every sealing, so a (key, nonce) pair never repeats, without any counter that
-//! would have to survive a crash. The commitment is a collision-resistant function of root, suite, salt and context:
-//! a ciphertext that opens under two keys or in two contexts would be a collision in HMAC-SHA-256.
+//! The salt is fresh randomness for every sealing, so every key seals one message, without any counter that would have to
+//! survive a crash; the nonce therefore need not be derived as well. The commitment is a collision-resistant function of
+//! root, suite, salt and context: a ciphertext that opens under two keys or in two contexts would be a collision in
+//! HMAC-SHA-256.
 
 #[cfg(test)]
 mod release;
@@ -56,7 +57,7 @@ impl Place<'_> {
     /// Encrypts `buffer` in place. `salt` must be fresh randomness.
     pub(crate) fn seal_in_place(&self, salt: &Salt, buffer: &mut [u8]) -> (Commitment, Tag) {
         let derived = self.derive(salt);
-        let tag = aead::seal(self.algorithm, derived.key(), derived.nonce(self.algorithm), self.context, buffer);
+        let tag = aead::seal(self.algorithm, derived.key(), self.nonce(salt), self.context, buffer);
         (*derived.commitment(), tag)
     }
 
@@ -72,7 +73,7 @@ impl Place<'_> {
         if !bool::from(derived.commitment().ct_eq(commitment)) {
             return Err(Mismatch::Commitment);
         }
-        aead::open(self.algorithm, derived.key(), derived.nonce(self.algorithm), self.context, buffer, tag)
+        aead::open(self.algorithm, derived.key(), self.nonce(salt), self.context, buffer, tag)
             .map_err(|aead::TagMismatch| Mismatch::Tag)
     }
 
@@ -103,14 +104,18 @@ impl Place<'_> {
     fn derive(&self, salt: &Salt) -> Derived {
         let mut okm = Zeroizing::new([0; OKM_BYTES]);
         let info: [&[u8]; 4] = [b"cim/v1", &[self.algorithm.suite()], salt, self.context];
-        hkdf::expand(self.root.as_bytes(), &info, &mut okm[..64 + self.algorithm.nonce_bytes()]);
+        hkdf::expand(self.root.as_bytes(), &info, &mut *okm);
         Derived(okm)
+    }
+
+    fn nonce<'s>(&self, salt: &'s Salt) -> &'s [u8] {
+        &salt[..self.algorithm.nonce_bytes()]
     }
 }
 
-const OKM_BYTES: usize = 88;
+const OKM_BYTES: usize = 64;
 
-/// Output keying material: key, commitment, nonce.
+/// Output keying material: key, commitment.
 struct Derived(Zeroizing<[u8; OKM_BYTES]>);
 
 impl Derived {
@@ -119,10 +124,6 @@ impl Derived {
     }
 
     fn commitment(&self) -> &Commitment {
-        self.0[32..64].try_into().expect("32 bytes")
-    }
-
-    fn nonce(&self, algorithm: EncryptionAlgorithm) -> &[u8] {
-        &self.0[64..64 + algorithm.nonce_bytes()]
+        self.0[32..].try_into().expect("32 bytes")
     }
 }

@@ -15,14 +15,14 @@ fn encryption_ciphertext_for_two_keys_opens_under_the_committed_one_only() {
     let roots = [1, 2].map(|byte| Secret::take(&mut [byte; 32]));
     let places = roots.each_ref().map(|root| Place { root, algorithm: AES256GCM, context: &CONTEXT });
     let derived = places.each_ref().map(|place| place.derive(&SALT));
-    let keys = derived.each_ref().map(|derived| GcmKey::learn(derived.key(), derived.nonce(AES256GCM)));
+    let keys = derived.each_ref().map(|derived| GcmKey::learn(derived.key(), places[0].nonce(&SALT)));
 
     let ciphertext = block_for_two_keys(&keys);
     let tag = keys[0].tag(ciphertext);
     assert_eq!(tag, keys[1].tag(ciphertext));
     for derived in &derived {
         let mut buffer = ciphertext.to_be_bytes();
-        let nonce = derived.nonce(AES256GCM);
+        let nonce = places[0].nonce(&SALT);
         let opened = aead::open(AES256GCM, derived.key(), nonce, &CONTEXT, &mut buffer, &tag.to_be_bytes());
         assert_eq!(opened, Ok(()), "the cipher alone accepts the ciphertext under both keys");
     }

@@ -40,11 +40,10 @@ class Wrong(Exception):
 
 def unseal(root, suite, salt, context, commitment, ciphertext):
     h = sha256(context)
-    nonce_bytes = 24 if suite == 3 else 12
-    okm = expand(root, b"cim/v1" + bytes([suite]) + salt + h, 64 + nonce_bytes)
-    if not hmac.compare_digest(okm[32:64], commitment):
+    okm = expand(root, b"cim/v1" + bytes([suite]) + salt + h, 64)
+    if not hmac.compare_digest(okm[32:], commitment):
         raise Wrong()
-    key, nonce = okm[:32], okm[64:]
+    key, nonce = okm[:32], salt if suite == 3 else salt[:12]
     if suite == 1:
         return AESGCM(key).decrypt(nonce, ciphertext, h)
     if suite == 2:

@@ -230,14 +230,14 @@ fn plaintext_object(flags: u8, body: &[u8]) -> Vec<u8> {
 /// The sealing of docs/format.md with AES-256-GCM, as a blob with a fixed salt.
 fn blob(root: &[u8; 32], context: &[u8], plaintext: &[u8]) -> Vec<u8> {
     let (salt, hash) = ([5; 24], sha256(context));
-    let mut okm = [0; 76];
+    let mut okm = [0; 64];
     let info = [b"cim/v1\x01".as_slice(), &salt, &hash].concat();
     expand(&hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, root), &info, &mut okm);
     let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, &okm[..32]).expect("32 bytes"));
-    let nonce = aead::Nonce::try_assume_unique_for_key(&okm[64..]).expect("12 bytes");
+    let nonce = aead::Nonce::try_assume_unique_for_key(&salt[..12]).expect("12 bytes");
     let mut ciphertext = plaintext.to_vec();
     key.seal_in_place_append_tag(nonce, aead::Aad::from(hash), &mut ciphertext).expect("sealed");
-    [&salt, &okm[32..64], &ciphertext].concat()
+    [&salt, &okm[32..], &ciphertext].concat()
 }
 
 fn derive(label: &[u8], secret: &[u8], info: &[u8]) -> [u8; 32] {
