@@ -1,0 +1,69 @@
+//! Chinese, Japanese and Korean, two neighbouring characters each.
+//!
+//! As Lucene's `CJKBigramFilter` with its default settings: Han, Hiragana, Katakana and Hangul characters that follow each
+//! other make a run, whatever their scripts; a run of one character is that character, any other its pairs.
+
+/// A character with the marks that follow it: where it stands, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unit {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Says whether all of a word is of the scripts that are cut into bigrams.
+pub(super) fn is_cjk(word: &str) -> bool {
+    word.starts_with(is_cjk_char) && word.chars().all(|c| is_cjk_char(c) || is_mark(c))
+}
+
+/// Adds the characters of a word that starts at `start`.
+pub(super) fn push_units(word: &str, start: usize, run: &mut Vec<Unit>) {
+    for (at, c) in word.char_indices() {
+        let (from, to) = (start + at, start + at + c.len_utf8());
+        match run.last_mut() {
+            Some(last) if is_mark(c) => last.end = to,
+            _ => run.push(Unit { start: from, end: to }),
+        }
+    }
+}
+
+/// Calls `each` for every bigram, with its number and where it starts and ends; returns how many there are.
+pub(super) fn visit(run: &[Unit], mut each: impl FnMut(u32, usize, usize)) -> u32 {
+    match run {
+        [] => 0,
+        [only] => {
+            each(0, only.start, only.end);
+            1
+        }
+        _ => {
+            for (index, pair) in run.windows(2).enumerate() {
+                each(index as u32, pair[0].start, pair[1].end);
+            }
+            run.len() as u32 - 1
+        }
+    }
+}
+
+fn is_cjk_char(c: char) -> bool {
+    matches!(
+        c,
+        // Han.
+        '\u{3005}' | '\u{3007}' | '\u{3021}'..='\u{3029}' | '\u{3038}'..='\u{303b}'
+        | '\u{2e80}'..='\u{2fd5}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
+        | '\u{20000}'..='\u{2fa1f}' | '\u{30000}'..='\u{323af}'
+        // Hiragana and Katakana, half-width forms included.
+        | '\u{3041}'..='\u{3096}' | '\u{309d}'..='\u{309f}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}'
+        | '\u{31f0}'..='\u{31ff}' | '\u{ff66}'..='\u{ff9d}' | '\u{1b000}'..='\u{1b16f}'
+        // Hangul: syllables, leading consonants, compatibility and half-width forms.
+        | '\u{ac00}'..='\u{d7a3}' | '\u{1100}'..='\u{115f}' | '\u{a960}'..='\u{a97c}' | '\u{3131}'..='\u{318e}'
+        | '\u{ffa0}'..='\u{ffdc}'
+    )
+}
+
+/// Says whether a character belongs to the one before it: sound marks of Kana, vowels and final consonants of Hangul.
+fn is_mark(c: char) -> bool {
+    matches!(
+        c,
+        '\u{3099}' | '\u{309a}' | '\u{ff9e}' | '\u{ff9f}' | '\u{1160}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7fb}'
+        | '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+    )
+}
