@@ -52,7 +52,7 @@ mod snapshot;
 mod verify;
 mod wire;
 
-pub use analysis::{Analyzer, MAX_WORD_BYTES};
+pub use analysis::{Analyze, Analyzer, Language, MAX_WORD_BYTES, Token, UnicodeWords};
 pub use deletes::Deletes;
 pub use document::{
     Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES,

@@ -61,12 +61,21 @@ struct Pages(Vec<(SegmentId, Arc<PageMap>)>);
 impl MemoryIndex {
     /// Makes an empty index.
     pub fn new() -> Self {
-        Self::with_memtable_budget(MEMTABLE_BUDGET_BYTES)
+        Self::with_analyzer(Analyzer::default())
+    }
+
+    /// Makes an empty index whose texts are cut into words by an analyzer of your choice.
+    pub fn with_analyzer(analyzer: Analyzer) -> Self {
+        Self::with(analyzer, MEMTABLE_BUDGET_BYTES)
     }
 
     /// Makes an empty index that seals its memtable into a segment when it takes more than so many bytes.
     pub fn with_memtable_budget(bytes: usize) -> Self {
-        let memtable = Memtable::new(Analyzer::default());
+        Self::with(Analyzer::default(), bytes)
+    }
+
+    fn with(analyzer: Analyzer, bytes: usize) -> Self {
+        let memtable = Memtable::new(analyzer);
         let snapshot = Snapshot::of_memtable(memtable.view());
         let state = State { snapshot, pages: Pages::default(), next_segment: 0 };
         let shared = Shared {
@@ -156,7 +165,7 @@ impl MemoryIndex {
     }
 
     fn seal(&self, memtable: &mut Memtable, state: &mut State) -> Result<()> {
-        let fresh = Memtable::new(Analyzer::default());
+        let fresh = Memtable::new(state.snapshot.analyzer().clone());
         state.seal(fresh.view())?;
         *memtable = fresh;
         Ok(())

@@ -124,6 +124,8 @@ pub enum Total {
 pub struct SnippetOptions {
     /// The most characters of a snippet; 200 by default.
     pub max_chars: usize,
+    /// The most passages that share these characters, with ` … ` between them; 1 by default.
+    pub passages: usize,
 }
 
 impl Default for SearchOptions {
@@ -244,7 +246,7 @@ impl Facet {
 
 impl Default for SnippetOptions {
     fn default() -> Self {
-        Self { max_chars: 200 }
+        Self { max_chars: 200, passages: 1 }
     }
 }
 
@@ -253,6 +255,13 @@ impl SnippetOptions {
     #[must_use]
     pub fn max_chars(mut self, max_chars: usize) -> Self {
         self.max_chars = max_chars;
+        self
+    }
+
+    /// Sets the most passages.
+    #[must_use]
+    pub fn passages(mut self, passages: usize) -> Self {
+        self.passages = passages;
         self
     }
 }

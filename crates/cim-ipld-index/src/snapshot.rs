@@ -105,15 +105,15 @@ pub struct Hit {
     pub size: Option<u64>,
     /// The attributes.
     pub attributes: BTreeMap<String, Value>,
-    /// The passage of the text that matches best, if [`SearchOptions::snippet`] asks for it and there is text.
+    /// The passages of the text that match best, if [`SearchOptions::snippet`] asks for it and there is text.
     pub snippet: Option<Snippet>,
 }
 
-/// A passage of a document's text.
+/// Passages of a document's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snippet {
-    /// The passage, on one line.
+    /// The passages, on one line.
     pub text: String,
     /// Where in `text` the words of the query stand, in bytes.
     pub highlights: Vec<Range<usize>>,

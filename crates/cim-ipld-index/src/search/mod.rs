@@ -28,7 +28,8 @@ pub(crate) use source::{Handle, NormCache, Source};
 use collect::TopK;
 use eval::{Eval, Window};
 use open::{CollectionStatistics, Opener};
-use plan::SetWant;
+use plan::{Planned, SetWant};
+use snippet::Cutter;
 use sort::Sorter;
 use top::Run;
 
@@ -51,7 +52,7 @@ pub(crate) struct Found<'a> {
     pub(crate) best: Vec<Candidate>,
     pub(crate) sources: Vec<Source<'a>>,
     facets: Vec<FacetCounts>,
-    leaves: Vec<Leaf>,
+    planned: Planned,
 }
 
 pub(crate) fn search(
@@ -62,7 +63,8 @@ pub(crate) fn search(
 ) -> Result<Progress<SearchResults>> {
     let fetcher = Fetcher::new(pages);
     let Some(found) = find(snapshot, query, options, &fetcher)? else { return Ok(fetcher.need()) };
-    let hits = rank::hits(&found.sources, &found.best, options, &found.leaves, snapshot.analyzer(), &fetcher)?;
+    let cutter = options.snippet.as_ref().map(|how| Cutter::new(how, &found.planned, snapshot.analyzer()));
+    let hits = rank::hits(&found.sources, &found.best, cutter.as_ref(), &fetcher)?;
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
@@ -136,7 +138,7 @@ pub(crate) fn find<'a>(
     let facets = options.facets.iter().map(|facet| facets::count(facet, &sources, &matches, fetcher));
     let facets = facets.collect::<Result<_>>()?;
     let best = rank::order(&sources, candidates, options, fetcher)?;
-    Ok(Some(Found { total, best, sources, facets, leaves: planned.leaves }))
+    Ok(Some(Found { total, best, sources, facets, planned }))
 }
 
 impl SearchOptions {

@@ -161,7 +161,8 @@ impl Planner<'_> {
     /// A part whose last word is not exact; words before it must be there too.
     fn last_word(&mut self, field: &Field, text: &str, boost: f32, want: impl Fn(String) -> Want) -> Option<Plan> {
         let mut words = self.cut(text);
-        let (last, _) = words.pop()?;
+        // The beginning of a word may be a word that is left out.
+        let (last, _) = words.pop().or_else(|| Some((self.analyzer.fold(text)?, 0)))?;
         let mut must: Vec<Plan> = Vec::new();
         for (word, _) in words {
             must.push(Plan::Leaf { leaf: self.leaf(field, Want::Word(word), false), boost });

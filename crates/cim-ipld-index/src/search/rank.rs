@@ -2,10 +2,8 @@
 
 use cid::Cid;
 
-use super::plan::Leaf;
-use super::snippet;
+use super::snippet::Cutter;
 use super::source::Source;
-use crate::analysis::Analyzer;
 use crate::codec;
 use crate::error::Result;
 use crate::fetch::Fetcher;
@@ -56,15 +54,13 @@ pub(super) fn order(
 pub(super) fn hits(
     sources: &[Source<'_>],
     best: &[Candidate],
-    options: &SearchOptions,
-    leaves: &[Leaf],
-    analyzer: &Analyzer,
+    snippets: Option<&Cutter<'_>>,
     fetcher: &Fetcher<'_>,
 ) -> Result<Vec<Hit>> {
     let mut hits = Vec::with_capacity(best.len());
     for candidate in best {
         if let Some(encoded) = sources[candidate.source].encoded(fetcher, candidate.document)? {
-            hits.push(hit(&encoded, candidate.score, options, leaves, analyzer)?);
+            hits.push(hit(&encoded, candidate.score, snippets)?);
         }
     }
     Ok(hits)
@@ -82,10 +78,10 @@ fn by_cid(sources: &[Source<'_>], group: &[Candidate], fetcher: &Fetcher<'_>) ->
     Ok(keyed.into_iter().map(|(_, candidate)| candidate).collect())
 }
 
-fn hit(encoded: &[u8], score: f32, options: &SearchOptions, leaves: &[Leaf], analyzer: &Analyzer) -> Result<Hit> {
+fn hit(encoded: &[u8], score: f32, snippets: Option<&Cutter<'_>>) -> Result<Hit> {
     let (document, mut tail) = codec::decode_head(encoded)?;
-    let snippet = match &options.snippet {
-        Some(how) => tail.text()?.and_then(|text| snippet::cut(text, how, leaves, analyzer)),
+    let snippet = match snippets {
+        Some(cutter) => tail.text()?.and_then(|text| cutter.cut(text)),
         None => None,
     };
     Ok(Hit {

@@ -1,34 +1,191 @@
-//! Snippets: the passage of a text with the most different words of the query.
+//! Snippets: the passages of a text with the most different words of the query.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::plan::Leaf;
+use super::plan::{Leaf, Plan, Planned, WantMatcher};
 use crate::analysis::{Analyzer, Scratch};
+use crate::query::Field;
 use crate::search_options::SnippetOptions;
 use crate::snapshot::Snippet;
 
 /// How much of a text is looked at, in bytes.
 const MAX_TEXT_BYTES: usize = 256 * 1024;
+/// What stands between two passages.
+const ELLIPSIS: &str = " … ";
+
+/// Cuts the snippets of one search.
+pub(super) struct Cutter<'q> {
+    options: &'q SnippetOptions,
+    highlights: Highlights,
+    leaves: &'q [Leaf],
+    analyzer: &'q Analyzer,
+}
+
+/// What of a query is marked in a text: words, and words that are marked where they stand as their phrase has them.
+#[derive(Debug, Default)]
+struct Highlights {
+    words: BTreeSet<usize>,
+    phrases: Vec<Phrase>,
+}
+
+#[derive(Debug)]
+struct Phrase {
+    /// Leaves with the places of their words in the phrase.
+    leaves: Vec<(usize, u32)>,
+    slop: u32,
+}
 
 /// A word of the query in the text.
+#[derive(Debug, Clone, PartialEq)]
 struct Match {
     place: Range<usize>,
     leaf: usize,
+    position: u32,
 }
 
-/// Cuts the best passage; `None` if the text is blank.
-pub(super) fn cut(text: &str, options: &SnippetOptions, leaves: &[Leaf], analyzer: &Analyzer) -> Option<Snippet> {
-    let text = &text[..floor_boundary(text, MAX_TEXT_BYTES)];
-    let mut matches = Vec::new();
-    let mut matchers: Vec<_> = leaves.iter().map(|leaf| leaf.want.matcher()).collect();
-    analyzer.analyze(text, &mut Scratch::default(), |token| {
-        if let Some(leaf) = matchers.iter_mut().position(|matcher| matcher.accepts(token.word)) {
-            matches.push(Match { place: token.start..token.end, leaf });
+impl Highlights {
+    /// Gathers what a plan looks for in texts; what it excludes is not marked.
+    fn of(plan: &Plan, leaves: &[Leaf]) -> Self {
+        let mut highlights = Self::default();
+        highlights.add(plan, leaves);
+        highlights
+    }
+
+    fn add(&mut self, plan: &Plan, leaves: &[Leaf]) {
+        let is_text = |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_));
+        match plan {
+            Plan::Leaf { leaf, .. } if is_text(leaf) => drop(self.words.insert(*leaf)),
+            Plan::Phrase { leaves: words, slop, .. } if words.iter().all(|(leaf, _)| is_text(leaf)) => {
+                self.phrases.push(Phrase { leaves: words.clone(), slop: *slop });
+            }
+            Plan::Bool { must, should, .. } => must.iter().chain(should).for_each(|part| self.add(part, leaves)),
+            Plan::Nothing | Plan::All | Plan::Set(_) | Plan::Leaf { .. } | Plan::Phrase { .. } => {}
         }
+    }
+
+    /// Returns the words of the query in a text, in their order.
+    fn matches(&self, text: &str, leaves: &[Leaf], analyzer: &Analyzer) -> Vec<Match> {
+        let of_phrases = self.phrases.iter().flat_map(|phrase| phrase.leaves.iter().map(|(leaf, _)| *leaf));
+        let wanted: BTreeSet<usize> = self.words.iter().copied().chain(of_phrases).collect();
+        let mut matchers: Vec<(usize, WantMatcher<'_>)> =
+            wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
+        let mut matches = Vec::new();
+        analyzer.analyze(text, &mut Scratch::default(), |token| {
+            for (leaf, matcher) in &mut matchers {
+                if matcher.accepts(token.word) {
+                    matches.push(Match { place: token.start..token.end, leaf: *leaf, position: token.position });
+                }
+            }
+        });
+        let in_phrases = self.in_phrases(&matches);
+        let is_marked =
+            |word: &Match| self.words.contains(&word.leaf) || in_phrases.contains(&(word.leaf, word.position));
+        // A phrase that is not in the text is in the title: its words are better than nothing.
+        if matches.iter().any(is_marked) {
+            matches.retain(is_marked);
+        }
+        matches
+    }
+
+    /// Returns the leaves and positions that are part of a phrase.
+    fn in_phrases(&self, matches: &[Match]) -> BTreeSet<(usize, u32)> {
+        let mut places: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        if !self.phrases.is_empty() {
+            matches.iter().for_each(|word| places.entry(word.leaf).or_default().push(word.position));
+        }
+        let mut found = BTreeSet::new();
+        for phrase in &self.phrases {
+            let first = phrase.leaves.first().and_then(|(leaf, _)| places.get(leaf));
+            for start in first.into_iter().flatten() {
+                if let Some(words) = phrase.at(*start, &places) {
+                    found.extend(words);
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Phrase {
+    /// Returns the words of the phrase that starts at a position, if it does: for each word the nearest place.
+    fn at(&self, start: u32, places: &BTreeMap<usize, Vec<u32>>) -> Option<Vec<(usize, u32)>> {
+        let (mut at, mut spare) = (start, self.slop);
+        let mut words = vec![(self.leaves[0].0, start)];
+        for pair in self.leaves.windows(2) {
+            let [(_, before), (leaf, place)] = [pair[0], pair[1]];
+            let wanted = at + (place - before);
+            let others = places.get(&leaf)?;
+            at = *others.get(others.partition_point(|other| *other < wanted))?;
+            spare = spare.checked_sub(at - wanted)?;
+            words.push((leaf, at));
+        }
+        Some(words)
+    }
+}
+
+impl<'q> Cutter<'q> {
+    pub(super) fn new(options: &'q SnippetOptions, planned: &'q Planned, analyzer: &'q Analyzer) -> Self {
+        let highlights = Highlights::of(&planned.plan, &planned.leaves);
+        Self { options, highlights, leaves: &planned.leaves, analyzer }
+    }
+
+    /// Cuts the best passages; `None` if the text is blank.
+    pub(super) fn cut(&self, text: &str) -> Option<Snippet> {
+        let text = &text[..floor_boundary(text, MAX_TEXT_BYTES)];
+        let matches = self.highlights.matches(text, self.leaves, self.analyzer);
+        let mut snippet = Snippet { text: String::new(), highlights: Vec::new() };
+        for passage in passages(text, self.options, &matches) {
+            let (line, marked) = on_one_line(text, passage, &matches);
+            if line.is_empty() {
+                continue;
+            }
+            if !snippet.text.is_empty() {
+                snippet.text.push_str(ELLIPSIS);
+            }
+            let start = snippet.text.len();
+            snippet.text.push_str(&line);
+            snippet.highlights.extend(marked.into_iter().map(|range| range.start + start..range.end + start));
+        }
+        (!snippet.text.is_empty()).then_some(snippet)
+    }
+}
+
+/// Chooses the best passages, in the order of the text and apart from each other.
+fn passages(text: &str, options: &SnippetOptions, matches: &[Match]) -> Vec<Range<usize>> {
+    let most = options.passages.max(1);
+    let between = ELLIPSIS.chars().count();
+    // Passages too short to read are not worth their number.
+    let most = most.min(options.max_chars / (4 * between)).max(1);
+    let max_chars = (options.max_chars - between * (most - 1)) / most;
+    let mut chosen: Vec<Range<usize>> = Vec::new();
+    let mut rest: Vec<Match> = matches.to_vec();
+    while chosen.len() < most && (chosen.is_empty() || !rest.is_empty()) {
+        let start = best_start(&rest, max_chars);
+        let mut passage = passage(text, max_chars, start);
+        rest.retain(|word| {
+            word.place.start != start && (word.place.end <= passage.start || word.place.start >= passage.end)
+        });
+        for other in &chosen {
+            if passage.start < other.end && other.start <= passage.start {
+                passage.start = other.end;
+            } else if passage.end > other.start && passage.start < other.start {
+                passage.end = other.start;
+            }
+        }
+        if passage.start < passage.end || chosen.is_empty() {
+            chosen.push(passage);
+        }
+    }
+    chosen.sort_by_key(|passage| passage.start);
+    chosen.dedup_by(|next, passage| {
+        let is_one = next.start == passage.end;
+        if is_one {
+            passage.end = next.end;
+        }
+        is_one
     });
-    let passage = passage(text, options.max_chars, best_start(&matches, options.max_chars));
-    let (text, highlights) = on_one_line(text, passage, &matches);
-    (!text.is_empty()).then_some(Snippet { text, highlights })
+    chosen
 }
 
 /// Where the stretch of `len` bytes with the most different words starts, and if equal the most words.
@@ -95,17 +252,23 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Field;
-    use crate::search::plan::Want;
+    use crate::analysis::{Language, UnicodeWords};
+    use crate::query::Query;
+    use crate::search::plan::plan;
     use proptest::prelude::*;
 
-    fn leaf(word: &str) -> Leaf {
-        Leaf { field: Field::Any, want: Want::Word(word.to_owned()), needs_positions: false }
+    fn snippet_of(text: &str, query: &str, options: &SnippetOptions, analyzer: &Analyzer) -> Option<Snippet> {
+        let planned = plan(&Query::parse(query).unwrap(), analyzer).unwrap();
+        Cutter::new(options, &planned, analyzer).cut(text)
     }
 
     fn snippet(text: &str, words: &[&str], max_chars: usize) -> Option<Snippet> {
-        let leaves: Vec<Leaf> = words.iter().map(|word| leaf(word)).collect();
-        cut(text, &SnippetOptions::default().max_chars(max_chars), &leaves, &Analyzer::default())
+        let options = SnippetOptions::default().max_chars(max_chars);
+        snippet_of(text, &words.join(" "), &options, &Analyzer::default())
+    }
+
+    fn marked(snippet: &Snippet) -> Vec<&str> {
+        snippet.highlights.iter().map(|range| &snippet.text[range.clone()]).collect()
     }
 
     #[test]
@@ -113,8 +276,7 @@ mod tests {
         let text = format!("whale whale whale. {} The white\n\n  WHALE is here.", "Filler words follow. ".repeat(20));
         let snippet = snippet(&text, &["white", "whale"], 60).unwrap();
         assert!(snippet.text.contains("The white WHALE is here."), "{snippet:?}");
-        let marked: Vec<&str> = snippet.highlights.iter().map(|range| &snippet.text[range.clone()]).collect();
-        assert_eq!(marked, ["white", "WHALE"]);
+        assert_eq!(marked(&snippet), ["white", "WHALE"]);
     }
 
     #[test]
@@ -123,13 +285,56 @@ mod tests {
         assert_eq!(snippet(" \n ", &["x"], 7), None);
     }
 
+    #[test]
+    fn what_is_marked_is_what_the_query_wants() {
+        let text = "A white ship met the white whale. Whales sing, says tag:x of 東京都の海.";
+        let english = Analyzer::from(UnicodeWords::default().stem(Language::English));
+        let cases: &[(&str, &[&str])] = &[
+            ("\"white whale\"", &["white", "whale"]),
+            ("\"white the\"", &["white", "the", "white"]),
+            ("\"ship white\"~2", &["ship", "white"]),
+            ("\"white whale\" ship", &["ship", "white", "whale"]),
+            ("white -ship", &["white", "white"]),
+            ("whal*", &["whale", "Whales"]),
+            ("shop~", &["ship"]),
+            ("note:ship white", &["white", "white"]),
+            ("京都", &["京都"]),
+            ("東京都", &["東京都"]),
+            ("size:>1", &[]),
+        ];
+        for (query, expected) in cases {
+            let snippet = snippet_of(text, query, &SnippetOptions::default(), &Analyzer::default()).unwrap();
+            assert_eq!(marked(&snippet), *expected, "{query}");
+        }
+        let stemmed = snippet_of(text, "whale singing", &SnippetOptions::default(), &english).unwrap();
+        assert_eq!(marked(&stemmed), ["whale", "Whales", "sing"]);
+    }
+
+    #[test]
+    fn several_passages_stand_in_the_order_of_the_text() {
+        let filler = "Filler words follow and say nothing. ".repeat(10);
+        let text = format!("The café opens. {filler} A second café closes. {filler} The last café, and a whale.");
+        let options = SnippetOptions::default().max_chars(120).passages(3);
+        let snippet = snippet_of(&text, "café whale", &options, &Analyzer::default()).unwrap();
+        assert_eq!(marked(&snippet), ["café", "café", "café", "whale"]);
+        assert_eq!(snippet.text.matches(" … ").count(), 2);
+        assert!(snippet.text.starts_with("The café opens.") && snippet.text.chars().count() <= 120, "{snippet:?}");
+    }
+
     proptest! {
         #[test]
-        fn snippets_keep_their_length_and_mark_words(text in "[a-zé \\n]{0,200}", max_chars in 1usize..50) {
-            if let Some(snippet) = snippet(&text, &["a", "e", "bé"], max_chars) {
-                prop_assert!(snippet.text.chars().count() <= max_chars);
-                for range in &snippet.highlights {
-                    prop_assert!(["a", "e", "é", "bé", "be"].contains(&&snippet.text[range.clone()]));
+        fn snippets_keep_their_length_and_mark_words(
+            text in "[a-zé東京 \\n]{0,200}",
+            max_chars in 1usize..60,
+            passages in 0usize..5,
+        ) {
+            let options = SnippetOptions::default().max_chars(max_chars).passages(passages);
+            if let Some(snippet) = snippet_of(&text, "a \"e bé\" 東京", &options, &Analyzer::default()) {
+                prop_assert!(snippet.text.chars().count() <= max_chars, "{} {}", snippet.text, max_chars);
+                prop_assert!(snippet.highlights.is_sorted_by(|a, b| a.end <= b.start));
+                for word in marked(&snippet) {
+                    let folded = word.replace('é', "e");
+                    prop_assert!(["a", "e", "be"].contains(&&*folded) || folded.starts_with('東'), "{}", word);
                 }
             }
         }
