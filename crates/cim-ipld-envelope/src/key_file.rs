@@ -87,11 +87,17 @@ fn create_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<
     })
 }
 
-/// Makes the file's name as durable as its content: a store whose key file is gone after a crash is lost.
+/// Makes the file's name as durable as its content: a store whose key file is gone after a crash is lost. File systems
+/// that have no such operation (fsync(2): EINVAL) keep names their own way.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    match File::open(folder)?.sync_all() {
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Folders of other systems cannot be opened for this.
