@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cid::Cid;
-use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind, Precondition, Revision};
+use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind, KeyPrefix, Precondition, Revision};
 use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, IndexId, KeySource, Keyset, random};
 use cim_ipld_index::{Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec};
 use futures::stream::{self, StreamExt};
@@ -44,11 +45,21 @@ pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     pub(crate) folder: Arc<Folder>,
     submit: Submit,
-    _tasks: Arc<Tasks>,
+    tasks: Arc<Tasks>,
 }
 
 /// Ends the engine's tasks when it is dropped.
 struct Tasks(Vec<JoinHandle<()>>);
+
+impl Tasks {
+    /// Ends the tasks and waits until what they held is let go.
+    async fn end(mut self) {
+        let tasks = std::mem::take(&mut self.0);
+        tasks.iter().for_each(JoinHandle::abort);
+        // Each ends by being aborted, or has ended before.
+        futures::future::join_all(tasks).await;
+    }
+}
 
 impl Drop for Tasks {
     fn drop(&mut self) {
@@ -93,10 +104,10 @@ pub struct Stats {
 }
 
 impl Engine {
-    /// Makes a new index in `backend` and opens it.
+    /// Makes a new index in `backend` and opens it. One whose making was cut off before it was whole is finished.
     ///
     /// # Errors
-    /// `IndexExists`, `InvalidInput`, and what the store answers (`Unavailable`, `Denied`, `Full`, …).
+    /// `IndexExists`, `InvalidInput`, `WrongKey`, `KeyRequired` and `NotEncrypted` when one that was cut off had other keys, and what the store answers (`Unavailable`, `Denied`, `Full`, …).
     pub async fn create(
         backend: Arc<dyn Backend>,
         name: &IndexName,
@@ -107,6 +118,15 @@ impl Engine {
         for bucket in layout.buckets() {
             backend.create(bucket).await?;
         }
+        if let Some(root) = unfinished(&*backend, &layout).await? {
+            // What a creation that died left behind: nothing is sealed under its keys, but another process may be about to.
+            let key = match &protection {
+                Protection::Encrypted { key, .. } => Some(key),
+                Protection::Plaintext => None,
+            };
+            let envelope = Envelope::open_root(&root, key).await?;
+            return Self::begin(Objects::new(backend, layout, envelope, settings.write_timeout()), settings).await;
+        }
         let envelope = match protection {
             Protection::Encrypted { algorithm, key } => {
                 Envelope::encrypted(Keyset::create(IndexId::random(), algorithm, &key).await?)
@@ -116,13 +136,18 @@ impl Engine {
         let root = envelope.root_record();
         let objects = Objects::new(backend, layout, envelope, settings.write_timeout());
         let layout = &objects.layout;
-        let created = objects.write(&layout.catalog, &layout.root, root, Precondition::Absent).await;
-        if let Err(error) = created {
-            return Err(match error.kind() {
-                ErrorKind::Conflict => Error::new(ErrorKind::IndexExists, "there is an index at this place already"),
-                _ => error,
-            });
-        }
+        objects.write(&layout.catalog, &layout.root, root, Precondition::Absent).await.map_err(|error| match error
+            .kind()
+        {
+            ErrorKind::Conflict => Error::new(ErrorKind::IndexExists, "there is an index at this place already"),
+            _ => error,
+        })?;
+        Self::begin(objects, settings).await
+    }
+
+    /// Writes the first manifest of an index whose root is there, and opens it.
+    async fn begin(objects: Objects, settings: Settings) -> Result<Self> {
+        let layout = &objects.layout;
         let first = Manifest {
             generation: 1,
             previous: [0; 32],
@@ -183,7 +208,7 @@ impl Engine {
         if shared.settings.background {
             tasks.push(tokio::spawn(Arc::clone(&folder).run(trigger)));
         }
-        Ok(Self { shared, folder, submit, _tasks: Arc::new(Tasks(tasks)) })
+        Ok(Self { shared, folder, submit, tasks: Arc::new(Tasks(tasks)) })
     }
 
     /// Adds `documents`, each replacing the one of its CID if there is one. All of them become durable and searchable
@@ -310,6 +335,20 @@ impl Engine {
         self.folder.merge().await
     }
 
+    /// Gives up this handle; if it was the last one, waits until the engine's tasks have let go of the store, and if nobody
+    /// else has it, until that is closed. What was acknowledged is durable without this; a store that one process at a time
+    /// may open can be opened again after it.
+    pub async fn close(self) {
+        let backend = Arc::clone(&self.shared.objects.backend);
+        let Self { shared, folder, submit, tasks } = self;
+        drop((shared, folder, submit));
+        if let Some(tasks) = Arc::into_inner(tasks) {
+            tasks.end().await;
+        }
+        // Off the runtime's own threads: closing a store may take as long as its disk does.
+        let _ = tokio::task::spawn_blocking(move || drop(backend)).await;
+    }
+
     /// Runs a computation of the index core on what is published now. When a page has gone because the manifest moved on
     /// meanwhile, runs it again on what is published then; a page that the current manifest names and the store has not
     /// is an error.
@@ -335,6 +374,23 @@ impl Engine {
             self.shared.wait_generation(newest.manifest.generation).await?;
         }
     }
+}
+
+/// The root of an index whose making was cut off after it: it is all that the five buckets hold. A manifest that is missing
+/// beside anything else was lost.
+async fn unfinished(backend: &dyn Backend, layout: &Layout) -> Result<Option<Bytes>> {
+    let mut root = None;
+    for bucket in layout.buckets() {
+        let mut entries = backend.scan(bucket, &KeyPrefix::all(), Revision::ZERO);
+        while let Some(entry) = entries.next().await {
+            let found = entry?;
+            if *bucket != layout.catalog || found.key != layout.root {
+                return Ok(None);
+            }
+            root = Some(found.entry.value);
+        }
+    }
+    Ok(root)
 }
 
 impl fmt::Debug for Engine {

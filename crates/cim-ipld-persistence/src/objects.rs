@@ -54,8 +54,8 @@ impl Objects {
     }
 
     /// Writes sealed bytes and resolves an unknown outcome by reading back, retrying what did not happen until the write
-    /// timeout. With a precondition other than `Any` a write that landed is recognised by its bytes: every sealed
-    /// object is salted afresh, so equal bytes are this very write.
+    /// timeout. Needs a precondition other than `Any`, so that no try of the same write can land after another one; a write
+    /// that was in doubt is recognised by its bytes, which are salted afresh or name something that was drawn for it.
     pub(crate) async fn write(
         &self,
         bucket: &Bucket,
@@ -73,17 +73,19 @@ impl Objects {
             };
             match error.kind() {
                 StoreErrorKind::OutcomeUnknown => maybe_landed = true,
-                StoreErrorKind::Unavailable | StoreErrorKind::Conflict => {}
+                StoreErrorKind::Unavailable => {}
+                // With an earlier try of this same write whose acknowledgement was lost, perhaps.
+                StoreErrorKind::Conflict if maybe_landed => {}
                 _ if maybe_landed => return Err(unknown(key, error)),
                 _ => return Err(error.into()),
             }
-            // A conflict may be with an earlier try of this same write whose acknowledgement was lost.
-            match self.backend.get(bucket, key).await {
-                Ok(Some(entry)) if entry.value == sealed => return Ok(entry.revision),
-                // It may have landed and been replaced since: only a write that was never in doubt has simply lost.
-                Ok(_) if error.kind() == StoreErrorKind::Conflict && !maybe_landed => return Err(error.into()),
-                Ok(_) if error.kind() == StoreErrorKind::Conflict => return Err(unknown(key, error)),
-                Ok(_) | Err(_) => {}
+            if maybe_landed {
+                match self.backend.get(bucket, key).await {
+                    Ok(Some(entry)) if entry.value == sealed => return Ok(entry.revision),
+                    // It may have landed and been replaced since.
+                    Ok(_) if error.kind() == StoreErrorKind::Conflict => return Err(unknown(key, error)),
+                    Ok(_) | Err(_) => {}
+                }
             }
             if Instant::now() >= deadline {
                 return Err(if maybe_landed { unknown(key, error) } else { error.into() });

@@ -56,6 +56,8 @@ pub(crate) async fn store_segment(
     transferred?;
     let summary = summary?;
     if summary.document_count == 0 {
+        // Its pages are of no use, and no manifest will ever name them.
+        std::mem::take(stored).discard(shared).await;
         return Ok(Built { segment: None, document_maps: summary.document_maps });
     }
     let id: [u8; 16] = random();

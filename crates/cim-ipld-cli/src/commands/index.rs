@@ -42,6 +42,7 @@ pub(crate) async fn run(arguments: IndexArguments) -> Result<()> {
             Failure::from(error).hint("every document is stored; `cim verify` tells whether the store is sound")
         })?;
     }
+    engine.close().await;
     progress.clear();
     for line in skipped.lines() {
         print_line(one_line(&line))?;

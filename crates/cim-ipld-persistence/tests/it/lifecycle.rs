@@ -15,14 +15,16 @@ async fn persistence_survives_restarts_on_every_backend() {
         engine.delete(&[cid(8)]).await.expect("deleted");
         let before = answers(&engine).await;
         assert_eq!(before[0].len(), 49, "{name}");
-        drop((engine, backend));
+        drop(backend);
+        engine.close().await;
 
         let backend = store.connect().await;
         let engine = open(&backend).await;
         assert_eq!(answers(&engine).await, before, "{name}: after replaying the journal");
         engine.fold().await.expect("folded");
         assert_eq!(answers(&engine).await, before, "{name}: after folding");
-        drop((engine, backend));
+        drop(backend);
+        engine.close().await;
 
         let backend = store.connect().await;
         let engine = open(&backend).await;

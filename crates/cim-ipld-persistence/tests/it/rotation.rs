@@ -25,7 +25,8 @@ async fn encryption_keys_rotate_without_loss_on_every_backend() {
         assert_eq!((keys.slots.len(), keys.data_keys.len()), (1, 4), "{name}");
         let active = keys.data_keys.iter().filter(|key| key.state == DataKeyState::Active).count();
         assert_eq!(active, 1, "{name}");
-        drop((engine, backend));
+        drop(backend);
+        engine.close().await;
 
         let backend = store.connect().await;
         for old in 1..4 {

@@ -18,7 +18,8 @@ async fn persistence_backs_up_and_restores_on_every_backend() {
         engine.restore_snapshot("before").await.expect("restored");
         assert_eq!(total(&engine, "shared").await, 20, "{name}");
         engine.index(&[document(101, 0)]).await.expect("indexed");
-        drop((engine, backend));
+        drop(backend);
+        engine.close().await;
         let backend = store.connect().await;
         let engine = open(&backend).await;
         assert_eq!(total(&engine, "shared").await, 21, "{name}: after a restart");

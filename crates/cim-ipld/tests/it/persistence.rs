@@ -3,6 +3,7 @@ use std::sync::Arc;
 use cim_ipld::backend::MemoryBackend;
 use cim_ipld::{
     ContentEncryption, ContentIndex, EncryptionAlgorithm, ErrorKind, IndexName, IndexPersistence, SearchQuery,
+    SearchResult,
 };
 
 use crate::fixture::{
@@ -65,7 +66,8 @@ fn a_restart_answers_the_same() -> TestResult {
             let answers = answers(&index).await?;
             Ok::<_, cim_ipld::Error>((answers, index.load_from_persistence().await?, index.verify().await?))
         })?;
-        assert_eq!(from_pages, first, "{}", place.what());
+        // The words of what was replaced and removed no longer count in the scores.
+        assert_eq!(without_scores(from_pages), without_scores(first), "{}", place.what());
         assert_eq!(loaded.documents, 6, "{}", place.what());
         assert!(loaded.pages > 0 && loaded.bytes > 0, "{}: {loaded:?}", place.what());
         assert!(verified.is_sound(), "{}: {verified:?}", place.what());
@@ -74,28 +76,34 @@ fn a_restart_answers_the_same() -> TestResult {
     Ok(())
 }
 
+fn without_scores(mut answers: Vec<Vec<SearchResult>>) -> Vec<Vec<SearchResult>> {
+    answers.iter_mut().flatten().for_each(|result| result.score = 0.0);
+    answers
+}
+
 #[test]
 fn a_backup_comes_back() -> TestResult {
     for place in Place::all() {
         process(async {
             let index = index_of(place.builder().await.create().await?);
             fill(&index).await?;
-            let before = answers(&index).await?;
+            // Scores count the words of what was replaced until a fold.
+            let before = without_scores(answers(&index).await?);
             let backup = index.backup("monday").await?;
             assert_eq!((backup.name.as_str(), backup.documents), ("monday", 6), "{}", place.what());
             assert_eq!(index.backup("monday").await.unwrap_err().kind(), ErrorKind::SnapshotExists);
 
             index.remove(&cid("harbour")).await?;
             index.index_document(cid("later"), &tagged(&["sea"]), Some("a harbour of later days")).await?;
-            assert_ne!(answers(&index).await?, before, "{}", place.what());
+            assert_ne!(without_scores(answers(&index).await?), before, "{}", place.what());
             index.backup("tuesday").await?;
             let names: Vec<String> = index.list_backups().await?.into_iter().map(|backup| backup.name).collect();
             assert_eq!(names, ["monday", "tuesday"], "{}", place.what());
 
             index.restore_backup("monday").await?;
-            assert_eq!(answers(&index).await?, before, "{}", place.what());
+            assert_eq!(without_scores(answers(&index).await?), before, "{}", place.what());
             index.delete_backup("monday").await?;
-            assert_eq!(answers(&index).await?, before, "{}", place.what());
+            assert_eq!(without_scores(answers(&index).await?), before, "{}", place.what());
             for outcome in [index.restore_backup("monday").await.map(drop), index.delete_backup("monday").await] {
                 assert_eq!(outcome.unwrap_err().kind(), ErrorKind::SnapshotMissing, "{}", place.what());
             }
