@@ -77,7 +77,7 @@ impl Error {
             ErrorKind::OutcomeUnknown => "read the key back: the write may have happened",
             ErrorKind::Denied => "check the credentials and the permissions of this account",
             ErrorKind::BucketMissing => "check the store's name, or create the index first",
-            ErrorKind::Incompatible => "use a matching version, or a bucket with the settings that the message names",
+            ErrorKind::Incompatible => "choose another place, or change what the message names",
             ErrorKind::Locked => "close the other process, or share the store over NATS",
             ErrorKind::Corrupt => "verify the store, then repair it or restore a backup",
             ErrorKind::InvalidName => "correct the name",

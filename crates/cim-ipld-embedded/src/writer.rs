@@ -357,7 +357,10 @@ impl Batch {
 
 /// One failure told to everybody whose write was in the batch.
 fn copy(committed: &Result<()>) -> Result<()> {
-    committed.as_ref().copied().map_err(|error| Error::new(error.kind(), format!("{error:?}")))
+    committed.as_ref().copied().map_err(|error| {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+        Error::new(error.kind(), format!("{error}{}", cause.unwrap_or_default()))
+    })
 }
 
 fn stopped() -> Error {

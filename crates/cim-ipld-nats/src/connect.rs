@@ -25,7 +25,7 @@ pub(crate) async fn connect(url: &str, denials: Denials) -> Result<Client> {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => ErrorKind::Denied,
             _ => ErrorKind::Unavailable,
         };
-        Error::new(kind, format!("the NATS server cannot be reached: {:?}", error.kind()))
+        Error::new(kind, format!("the NATS server cannot be reached: {}", error.kind()))
     })
 }
 

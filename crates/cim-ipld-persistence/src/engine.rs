@@ -91,7 +91,7 @@ pub struct Stats {
     pub segments: usize,
     /// Bytes of their pages, before sealing.
     pub segment_bytes: u64,
-    /// Bytes of the memtable.
+    /// Bytes that documents take in the memtable.
     pub memtable_bytes: usize,
     /// Bytes of opened pages in memory.
     pub cached_bytes: u64,
@@ -297,8 +297,17 @@ impl Engine {
     /// # Errors
     /// As for [`search`](Engine::search).
     pub async fn load(&self) -> Result<LoadReport> {
-        self.shared.check()?;
-        let view = self.shared.view();
+        loop {
+            self.shared.check()?;
+            let view = self.shared.view();
+            match self.load_view(&view).await {
+                Err(error) => self.move_on(&view, error).await?,
+                loaded => return loaded,
+            }
+        }
+    }
+
+    async fn load_view(&self, view: &View) -> Result<LoadReport> {
         let mut report = LoadReport { documents: view.snapshot.document_count(), ..LoadReport::default() };
         let mut keys = Vec::new();
         for handle in view.segments.values() {
@@ -360,19 +369,24 @@ impl Engine {
             self.shared.check()?;
             let view = self.shared.view();
             let (objects, cache) = (&self.shared.objects, &self.shared.cache);
-            let error = match cache.resolve(objects, &view.segments, |pages| computation(&view, pages)).await {
-                Ok(result) => return Ok(result),
-                Err(error) => error,
-            };
-            if error.kind() != ErrorKind::Lost {
-                return Err(error);
+            match cache.resolve(objects, &view.segments, |pages| computation(&view, pages)).await {
+                Err(error) => self.move_on(&view, error).await?,
+                result => return result,
             }
-            let newest = catalog::read_manifest(objects).await?;
-            if newest.revision <= view.manifest.revision {
-                return Err(error);
-            }
-            self.shared.wait_generation(newest.manifest.generation).await?;
         }
+    }
+
+    /// Waits for a newer view when `error` says that a page of this one is gone and the manifest has moved on; else it stays
+    /// an error.
+    async fn move_on(&self, view: &View, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Lost {
+            return Err(error);
+        }
+        let newest = catalog::read_manifest(&self.shared.objects).await?;
+        if newest.revision <= view.manifest.revision {
+            return Err(error);
+        }
+        self.shared.wait_generation(newest.manifest.generation).await
     }
 }
 

@@ -113,7 +113,7 @@ impl Error {
             ErrorKind::Denied => "check the credentials and the permissions of this account",
             ErrorKind::Full => "free room in the store or raise its limit, then try again",
             ErrorKind::Locked => "close the other process, or share the index over NATS",
-            ErrorKind::Incompatible => "use a matching version, or a store with the settings that the message names",
+            ErrorKind::Incompatible => "choose another place, or change what the message names",
             ErrorKind::Closed => "open the index again",
         }
     }

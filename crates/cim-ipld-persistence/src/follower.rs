@@ -122,7 +122,14 @@ impl Follower {
             WatchEvent::Entry(entry) => match self.apply(entry).await? {
                 Step::Applied if self.catching_up => {}
                 Step::Applied => self.publish()?,
-                Step::Resync => self.resync().await?,
+                Step::Resync => {
+                    let resynced = self.resync().await;
+                    if resynced.is_err() {
+                        // The manifest was not read again yet: the same gap once more is no loss.
+                        self.gap = None;
+                    }
+                    resynced?;
+                }
             },
             WatchEvent::CaughtUp => {
                 self.catching_up = false;

@@ -99,8 +99,9 @@ impl Engine {
         check_name(name)?;
         self.shared.check()?;
         let objects = &self.shared.objects;
-        let record = self.read_snapshot(name).await?;
+        // The manifest before the snapshot: whoever deletes that in between changes the manifest, and this swap fails.
         let current = catalog::read_manifest(objects).await?;
+        let record = self.read_snapshot(name).await?;
         let manifest = current.successor(Watermark::Own, record.manifest.segments.clone());
         let revision = swap_manifest(&self.shared, &current, catalog::seal_manifest(objects, &manifest)?).await?;
         self.shared.wait_published(revision).await?;
@@ -118,7 +119,23 @@ impl Engine {
         let record = self.read_snapshot(name).await?;
         let objects = &self.shared.objects;
         objects.backend.delete(&objects.layout.catalog, &[self.snapshot_key(name)?]).await?;
+        self.outdate_manifest().await?;
         remove_unnamed(&self.shared, &record.manifest.segments).await
+    }
+
+    /// Publishes the manifest again as it is, so that no process that read the one before, and a snapshot that is gone since,
+    /// can still publish what that snapshot named.
+    async fn outdate_manifest(&self) -> Result<()> {
+        loop {
+            let objects = &self.shared.objects;
+            let current = catalog::read_manifest(objects).await?;
+            let watermark = Watermark::At(current.watermark().number());
+            let next = current.successor(watermark, current.manifest.segments.clone());
+            match swap_manifest(&self.shared, &current, catalog::seal_manifest(objects, &next)?).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                swapped => return self.shared.wait_published(swapped?).await,
+            }
+        }
     }
 
     /// Folds until the manifest holds everything that was applied here. One fold may lose to another process's, which

@@ -77,11 +77,15 @@ struct OpenSegment {
 struct ActiveMemtable {
     memtable: Memtable,
     deletes: Deletes,
+    /// What the memtable takes before it holds anything: no fold can give that back.
+    empty_bytes: usize,
 }
 
 impl ActiveMemtable {
     fn new() -> Self {
-        Self { memtable: Memtable::new(Analyzer::default()), deletes: Deletes::new() }
+        let memtable = Memtable::new(Analyzer::default());
+        let empty_bytes = memtable.bytes_used();
+        Self { memtable, deletes: Deletes::new(), empty_bytes }
     }
 }
 
@@ -162,7 +166,7 @@ impl State {
     }
 
     pub(crate) fn memtable_bytes(&self) -> usize {
-        self.active.memtable.bytes_used()
+        self.active.memtable.bytes_used().saturating_sub(self.active.empty_bytes)
     }
 
     /// Says which earlier write a record proves to exist that this state has not seen.

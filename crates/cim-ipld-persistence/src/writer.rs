@@ -149,15 +149,18 @@ impl Writer {
         }
     }
 
-    /// Holds writes back while one memtable is being folded and the next is full: memory stays within its budget.
+    /// Holds writes back while two memtables' worth is held: one being folded and one full, or one grown twice as large
+    /// because a merge is in the way of its fold. Memory stays within its budget.
     async fn wait_for_room(&self) -> Result<()> {
         let settings = &self.shared.settings;
         if !settings.background {
             return self.shared.check();
         }
-        let room = self
-            .shared
-            .wait_until(|progress| !progress.frozen || progress.memtable_bytes < settings.memtable_budget_bytes);
+        let budget_bytes = settings.memtable_budget_bytes;
+        let room = self.shared.wait_until(|progress| {
+            let memtables = if progress.frozen { 1 } else { 2 };
+            progress.memtable_bytes < budget_bytes.saturating_mul(memtables)
+        });
         tokio::time::timeout(settings.write_timeout(), room).await.map_err(|_| {
             let message = "the memtable is full and the fold that would empty it does not come to its end";
             Error::new(ErrorKind::Unavailable, message)
