@@ -3,6 +3,7 @@
 //! Each task is one module. The checks (`layers`, `tidy`) are functions from data to findings, so that their own tests
 //! can plant an offence and see it found; only the outermost function of each reads the real tree.
 
+mod bench;
 mod layers;
 mod metadata;
 mod nats;
@@ -32,6 +33,11 @@ const TASKS: &[Task] = &[
     Task { name: "ci", about: "the same on a clean checkout, which must still be clean at the end", run: steps::ci },
     Task { name: "layers", about: "check who may depend on whom", run: layers::run },
     Task { name: "tidy", about: "check the habits of the house (--shrink lowers the baseline)", run: tidy::run },
+    Task {
+        name: "bench",
+        about: "run the micro-benchmarks, or with --peers the index core beside Tantivy and SQLCipher (--peers --help)",
+        run: bench::run,
+    },
     Task {
         name: "nats",
         about: "run a local nats-server with JetStream on 127.0.0.1:4222 until Ctrl-C",

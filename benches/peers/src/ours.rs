@@ -1,0 +1,147 @@
+//! The index core, used through its public interface.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use cim_ipld_index::{
+    Analyzer, Deletes, Document, Field, Matches, Memtable, PageMap, Progress, Query, SearchOptions, SearchResults,
+    Segment, SegmentId, Snapshot, Total, build_segment,
+};
+
+use crate::queries::Question;
+
+/// A snapshot with all of its pages in memory.
+#[derive(Debug)]
+pub struct Ours {
+    snapshot: Snapshot,
+    pages: PageMap,
+}
+
+/// Inserts all documents into one memtable.
+///
+/// # Errors
+///
+/// If a document exceeds a limit of the index.
+pub fn fill(documents: &[Document]) -> Result<Memtable> {
+    let mut memtable = Memtable::new(Analyzer::default());
+    for document in documents {
+        memtable.insert(document)?;
+    }
+    Ok(memtable)
+}
+
+impl Ours {
+    /// Searches a memtable as it is.
+    ///
+    /// # Errors
+    ///
+    /// None that the documents can cause.
+    pub fn of_memtable(memtable: &Memtable) -> Result<Self> {
+        let memtables = vec![(memtable.view(), Deletes::new())];
+        Ok(Self { snapshot: Snapshot::new(Analyzer::default(), Vec::new(), memtables)?, pages: PageMap::new() })
+    }
+
+    /// Seals a memtable into one segment.
+    ///
+    /// # Errors
+    ///
+    /// If the segment would be larger than its format can address.
+    pub fn sealed(memtable: &Memtable) -> Result<Self> {
+        let id = SegmentId([1; 16]);
+        let mut pages = PageMap::new();
+        build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(id))?;
+        let segment = Arc::new(Segment::open(id, &pages.header(id))?);
+        let snapshot = Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new())?;
+        Ok(Self { snapshot, pages })
+    }
+
+    /// Makes a segment of each part but the last, which stays a memtable.
+    ///
+    /// # Errors
+    ///
+    /// As [`fill`] and [`sealed`](Self::sealed).
+    pub fn in_parts(parts: &[&[Document]]) -> Result<Self> {
+        let (last, sealed) = parts.split_last().context("no parts")?;
+        let mut pages = PageMap::new();
+        let mut segments = Vec::new();
+        for (number, part) in sealed.iter().enumerate() {
+            let id = SegmentId([number as u8; 16]);
+            build_segment(&fill(part)?.view(), &Deletes::new(), &mut pages.sink(id))?;
+            segments.push((Arc::new(Segment::open(id, &pages.header(id))?), Deletes::new()));
+        }
+        let memtables = vec![(fill(last)?.view(), Deletes::new())];
+        Ok(Self { snapshot: Snapshot::new(Analyzer::default(), segments, memtables)?, pages })
+    }
+
+    /// Answers a query.
+    ///
+    /// # Errors
+    ///
+    /// If the options reach too deep.
+    #[inline]
+    pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
+        ready(self.snapshot.search(query, options, &self.pages)?)
+    }
+
+    /// Returns places and scores of the best ten: what Tantivy's `TopDocs` does.
+    ///
+    /// # Errors
+    ///
+    /// If a page is damaged.
+    #[inline]
+    pub fn top(&self, query: &Query) -> Result<Matches> {
+        let options = SearchOptions::default().total(Total::AtLeast);
+        ready(self.snapshot.matches(query, &options, &self.pages)?)
+    }
+
+    /// Returns places and scores of the best ten, and the exact number of matches.
+    ///
+    /// # Errors
+    ///
+    /// If a page is damaged.
+    #[inline]
+    pub fn top_and_total(&self, query: &Query) -> Result<Matches> {
+        ready(self.snapshot.matches(query, &SearchOptions::default(), &self.pages)?)
+    }
+
+    /// Returns the best ten with their stored fields, and the exact number of matches.
+    ///
+    /// # Errors
+    ///
+    /// If a page is damaged.
+    #[inline]
+    pub fn hits(&self, query: &Query) -> Result<SearchResults> {
+        self.search(query, &SearchOptions::default())
+    }
+
+    /// Returns the pages of the segments.
+    pub fn pages(&self) -> &PageMap {
+        &self.pages
+    }
+
+    /// Returns the snapshot.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+fn ready<T>(progress: Progress<T>) -> Result<T> {
+    match progress {
+        Progress::Ready(value) => Ok(value),
+        Progress::Need(pages) => bail!("{} pages are not there", pages.len()),
+    }
+}
+
+/// Translates a question.
+pub fn query(question: &Question) -> Query {
+    let terms = |words: &[String]| words.iter().map(Query::term).collect::<Vec<_>>();
+    match question {
+        Question::Term(word) => Query::term(word),
+        Question::All(words) => Query::all(terms(words)),
+        Question::Any(words) => Query::any(terms(words)),
+        Question::Phrase(words) => Query::phrase(Field::Any, words.join(" "), 0),
+        Question::Prefix(prefix) => Query::prefix(Field::Any, prefix),
+        Question::Fuzzy(word) => Query::fuzzy(Field::Any, word, 1),
+        Question::Tagged(tag, question) => query(question).tag(tag),
+    }
+}

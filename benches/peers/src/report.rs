@@ -1,0 +1,114 @@
+//! What was measured, as data.
+
+use serde::Serialize;
+
+use crate::measure::Times;
+
+/// One run of the benchmark.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    pub run: Run,
+    pub goals: Vec<Goal>,
+    pub searches: Vec<Search>,
+    pub equalities: Vec<Equality>,
+    pub writes: Vec<Write>,
+    pub sizes: Vec<Size>,
+    pub cold: Vec<Cold>,
+}
+
+/// Where, when and on what.
+#[derive(Debug, Default, Serialize)]
+pub struct Run {
+    pub date: String,
+    pub commit: String,
+    pub machine: String,
+    pub compiler: String,
+    pub peers: Vec<String>,
+    pub corpus: String,
+    pub documents: usize,
+    pub text_bytes: u64,
+    pub queries: String,
+    pub repeats: usize,
+    pub load_before: String,
+    pub load_after: String,
+    pub command: String,
+}
+
+/// A goal and whether it holds.
+#[derive(Debug, Serialize)]
+pub struct Goal {
+    pub what: String,
+    /// The largest figure that holds, or the smallest if `at_least`.
+    pub goal: f64,
+    pub at_least: bool,
+    pub figure: f64,
+    pub unit: String,
+    pub note: String,
+}
+
+/// One class of queries on every engine, in nanoseconds.
+#[derive(Debug, Serialize)]
+pub struct Search {
+    pub class: String,
+    pub queries: usize,
+    pub goal: Option<f64>,
+    pub engines: Vec<Engine>,
+}
+
+/// How one engine fared.
+#[derive(Debug, Serialize)]
+pub struct Engine {
+    pub engine: &'static str,
+    #[serde(flatten)]
+    pub times: Times,
+}
+
+/// A comparison of hits.
+#[derive(Debug, Serialize)]
+pub struct Equality {
+    pub what: String,
+    pub equal: usize,
+    pub of: usize,
+    pub differences: Vec<String>,
+}
+
+/// A figure about writing.
+#[derive(Debug, Serialize)]
+pub struct Write {
+    pub what: String,
+    pub engine: String,
+    pub figure: f64,
+    pub unit: &'static str,
+}
+
+/// Bytes of one part.
+#[derive(Debug, Serialize)]
+pub struct Size {
+    pub part: String,
+    pub ours: Option<u64>,
+    pub tantivy: Option<u64>,
+    pub note: String,
+}
+
+/// What a search on a segment takes of which no page is at hand.
+#[derive(Debug, Serialize)]
+pub struct Cold {
+    pub class: String,
+    pub most_rounds: usize,
+    pub mean_pages: f64,
+    pub mean_bytes: f64,
+}
+
+impl Goal {
+    /// Says whether the figure reaches the goal.
+    pub fn holds(&self) -> bool {
+        if self.at_least { self.figure >= self.goal } else { self.figure <= self.goal }
+    }
+}
+
+impl Search {
+    /// Returns the times of an engine.
+    pub fn times(&self, engine: &str) -> Option<&Times> {
+        self.engines.iter().find(|known| known.engine == engine).map(|known| &known.times)
+    }
+}

@@ -1,0 +1,106 @@
+//! A corpus that anybody can make: words of a Zipf distribution, topics, skewed tags.
+//!
+//! A document has a topic; three words in ten come from the topic's own order of the vocabulary, so that words occur
+//! together as they do in real text, and pairs of words repeat, so that phrases have hits.
+
+use cim_ipld_index::Document;
+
+use crate::corpus::cid_of;
+use crate::rng::Rng;
+
+const WORDS: usize = 40_000;
+const TOPICS: usize = 64;
+const AUTHORS: usize = 400;
+const SECTIONS: usize = 40;
+const TAGS: usize = 120;
+
+/// Makes `count` documents from a seed.
+pub fn documents(count: usize, seed: u64) -> Vec<Document> {
+    let mut rng = Rng::new(seed);
+    let vocabulary: Vec<String> = (0..WORDS).map(word).collect();
+    let zipf = Zipf::new(WORDS);
+    (0..count).map(|number| document(number, &vocabulary, &zipf, &mut rng)).collect()
+}
+
+fn document(number: usize, vocabulary: &[String], zipf: &Zipf, rng: &mut Rng) -> Document {
+    let topic = rng.below(TOPICS);
+    // Short texts are common and long ones exist: 15 to about 600 words.
+    let length = 15 + (1.0 / (0.012 + rng.unit())).powf(1.25) as usize * 2 + rng.below(60);
+    let mut text = String::new();
+    let mut last = 0;
+    for place in 0..length {
+        let rank = zipf.draw(rng);
+        let index = match rng.below(10) {
+            0..3 => (rank * (2 * topic + 3) + topic * 577) % WORDS,
+            // The word that mostly follows the last one.
+            3 => (last * 31 + 7) % WORDS,
+            _ => rank,
+        };
+        if place > 0 {
+            text.push_str(if place % 14 == 0 { ". " } else { " " });
+        }
+        text.push_str(&vocabulary[index]);
+        last = index;
+    }
+    let title = format!("{}-{}", vocabulary[zipf.draw(rng)], vocabulary[(topic * 911 + number) % WORDS]);
+    let author = rng.below(AUTHORS);
+    let author = format!("{} {}", vocabulary[author + 300], vocabulary[author * 7 + 900]);
+    let mut document = Document::new(cid_of(format!("{number} {title} {text}").as_bytes()))
+        .with_title(title)
+        .with_author(author)
+        .with_content_type(if rng.below(8) == 0 { "text/markdown" } else { "text/plain" })
+        .with_size(text.len() as u64)
+        .with_text(text)
+        .with_tag(format!("section::{}", vocabulary[skewed(SECTIONS, rng) + 2000]));
+    for _ in 0..rng.below(5) {
+        document = document.with_tag(format!("topic::{}", vocabulary[skewed(TAGS, rng) + 3000]));
+    }
+    document
+}
+
+/// A number below `end`, small ones far more often.
+fn skewed(end: usize, rng: &mut Rng) -> usize {
+    let unit = rng.unit();
+    (unit * unit * unit * end as f64) as usize
+}
+
+/// A word that can be spoken, different for every number.
+fn word(number: usize) -> String {
+    const ONSETS: &[u8] = b"bdfgklmnprstvz";
+    const VOWELS: &[u8] = b"aeiou";
+    let mut rest = number;
+    let mut word = String::new();
+    loop {
+        word.push(ONSETS[rest % ONSETS.len()] as char);
+        rest /= ONSETS.len();
+        word.push(VOWELS[rest % VOWELS.len()] as char);
+        rest /= VOWELS.len();
+        if rest == 0 {
+            return word;
+        }
+        rest -= 1;
+    }
+}
+
+/// Ranks with probability 1 / (rank + 2).
+struct Zipf {
+    cumulative: Vec<f64>,
+}
+
+impl Zipf {
+    fn new(count: usize) -> Self {
+        let mut sum = 0.0;
+        let cumulative = (0..count)
+            .map(|rank| {
+                sum += 1.0 / (rank as f64 + 2.0);
+                sum
+            })
+            .collect();
+        Self { cumulative }
+    }
+
+    fn draw(&self, rng: &mut Rng) -> usize {
+        let wanted = rng.unit() * self.cumulative[self.cumulative.len() - 1];
+        self.cumulative.partition_point(|sum| *sum <= wanted)
+    }
+}
