@@ -6,6 +6,7 @@ mod errors;
 mod lifecycle;
 mod races;
 mod rotation;
+mod server;
 mod several;
 mod snapshots;
 mod support;
