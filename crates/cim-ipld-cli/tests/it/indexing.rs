@@ -183,3 +183,57 @@ fn an_interruption_keeps_what_was_acknowledged() {
         assert_eq!(stats["documents"], json!(20));
     }
 }
+
+/// The disk takes no more: what was acknowledged is there, and the program ends and says why.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_and_loses_nothing() {
+    let store = Store::folder();
+    let key = store.init_with_key();
+    let lines = Corpus::generated(3_000).lines;
+    let path = store.write("lines.jsonl", Corpus::text(&lines));
+    // A limit on the size of a file (in blocks of 512 bytes), whose signal is ignored, is what a full disk looks like.
+    let script = "trap '' XFSZ; ulimit -f 2048; exec \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_cim")])
+        .args(["index", &store.name(), &path, "--batch", "50", "--key-file", &key])
+        .output()
+        .expect("sh starts");
+    let refusal = refusal(&output);
+    assert_eq!(refusal.status, 1);
+    assert!(refusal.error.contains("no room left on the disk"), "{refusal:?}");
+    assert!(refusal.hint.contains("free room"), "{refusal:?}");
+    let stored = acknowledged(&String::from_utf8_lossy(&output.stdout));
+    assert!(stored > 0 && stored < 3_000, "{stored} documents");
+    done(["verify", &store.name(), "--key-file", &key]);
+    let there = json(["stats", &store.name(), "--key-file", &key, "--json"])["documents"].as_u64().expect("a count");
+    assert!(there >= stored, "{there} of {stored} acknowledged documents are there");
+    // With room again, the same command goes on.
+    done(["index", &store.name(), &path, "--key-file", &key]);
+    let stats = json(["stats", &store.name(), "--key-file", &key, "--json"]);
+    assert_eq!(stats["documents"], json!(3_000));
+}
+
+#[test]
+fn inputs_at_the_edge_are_taken_for_what_they_are() {
+    let store = plaintext();
+    for (name, content, last) in [
+        ("empty.jsonl", "", "0 documents, 0 bytes, "),
+        ("blank.jsonl", "\n \n\r\n", "0 documents, 0 bytes, "),
+        ("no-newline.jsonl", "{\"title\":\"a\"}", "1 documents, 13 bytes, "),
+        ("windows.jsonl", "{\"title\":\"a\"}\r\n", "1 documents, 13 bytes, "),
+        ("twice.jsonl", "{\"title\":\"a\"}\n{\"title\":\"a\"}\n", "2 documents, 26 bytes, "),
+        ("empty.txt", "", "1 documents, 0 bytes, "),
+    ] {
+        let path = store.write(name, content);
+        let output = done(["index", &store.name(), &path]);
+        assert!(output.lines().last().is_some_and(|said| said.starts_with(last)), "{name}: {output}");
+    }
+    let folder = store.file("nothing");
+    std::fs::create_dir(&folder).expect("made");
+    let output = done(["index", &store.name(), &folder.display().to_string()]);
+    assert!(output.starts_with("0 documents, 0 bytes, "), "{output}");
+    // The line, however often it came, and the file without content.
+    assert_eq!(documents(&store), 2);
+    done(["verify", &store.name()]);
+}
