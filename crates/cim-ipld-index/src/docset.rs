@@ -140,10 +140,6 @@ impl BitSet {
         self.words.get((id / 64) as usize).is_some_and(|word| word >> (id % 64) & 1 == 1)
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.words.fill(0);
-    }
-
     pub(crate) fn insert(&mut self, id: u32) {
         self.words[(id / 64) as usize] |= 1 << (id % 64);
     }
@@ -164,11 +160,6 @@ impl BitSet {
     /// Adds the ids of whole words, the first of them at word `from`; none may be outside the range.
     pub(crate) fn insert_words(&mut self, from: u32, words: &[u64]) {
         self.words.iter_mut().skip(from as usize).zip(words).for_each(|(own, word)| *own |= word);
-    }
-
-    /// Returns how many ids are in both sets.
-    pub(crate) fn common(&self, other: &Self) -> u64 {
-        self.words.iter().zip(&other.words).map(|(a, b)| u64::from((a & b).count_ones())).sum()
     }
 
     pub(crate) fn count(&self) -> u64 {

@@ -26,8 +26,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![allow(dead_code)]
-
 mod analysis;
 pub mod codec;
 mod deletes;

@@ -221,9 +221,6 @@ fn nominal(pair: Pair) -> f32 {
 }
 
 impl Bound {
-    /// Covers every posting there can be.
-    pub(crate) const ANY: Self = Self { pairs: [Pair { frequency: u8::MAX, norm: 0 }; 2] };
-
     pub(crate) fn to_bytes(self) -> [u8; 4] {
         let [a, b] = self.pairs;
         [a.frequency, a.norm, b.frequency, b.norm]

@@ -6,6 +6,7 @@
 mod arena;
 mod lists;
 mod slots;
+mod sorted;
 mod terms;
 mod view;
 
@@ -16,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 use arena::Arena;
 use lists::{ListStore, Posting};
 use slots::{Lookup, Slots};
+use sorted::Sorted;
 use terms::Terms;
 
 pub(crate) use lists::BLOCK;
@@ -60,6 +62,7 @@ struct Inner {
     cids: Slots,
     cid_hasher: foldhash::quality::RandomState,
     terms: Terms,
+    sorted: Sorted,
     lists: ListStore,
     /// Terms of words, tags and types.
     distinct: [AtomicU32; 3],
@@ -101,6 +104,7 @@ impl Memtable {
             cids: Slots::new(),
             cid_hasher: foldhash::quality::RandomState::default(),
             terms: Terms::new(),
+            sorted: Sorted::default(),
             lists: ListStore::new(),
             distinct: Default::default(),
             stored_bytes: AtomicUsize::new(0),
@@ -260,6 +264,7 @@ impl Inner {
             + self.documents.bytes()
             + self.cids.bytes()
             + self.terms.bytes()
+            + self.sorted.bytes()
             + self.lists.bytes()
             + self.stored_bytes.load(Ordering::Relaxed)
     }

@@ -10,13 +10,16 @@ use super::slots::{Lookup, Slots};
 const MAX_TERMS: u32 = 1 << 26;
 const MAX_KEY_WORDS: u32 = 1 << 27;
 
+/// Keys, eight bytes to a word; each in one piece.
+type Keys = Arena<AtomicU64, 17>;
+
 #[derive(Debug)]
 pub(super) struct Terms {
     hasher: foldhash::quality::RandomState,
     slots: Slots,
     records: Arena<Record, 16>,
     /// Keys, eight bytes to a word, the last one filled up with zeros.
-    keys: Arena<AtomicU64, 17>,
+    keys: Keys,
     len: AtomicU32,
     /// Words of `keys` in use; only the writer looks at it.
     key_words: AtomicU32,
@@ -65,8 +68,8 @@ impl Terms {
         };
         let id = self.len.load(Ordering::Relaxed);
         self.records.reserve(id, id)?;
-        let place = self.key_words.load(Ordering::Relaxed);
         let words = key.len().div_ceil(8) as u32;
+        let place = Keys::contiguous(self.key_words.load(Ordering::Relaxed), words);
         if id >= MAX_TERMS || place + words > MAX_KEY_WORDS {
             return None;
         }
@@ -98,10 +101,16 @@ impl Terms {
         let record = self.records.at(id);
         let (place, len) = (record.key_place.load(Ordering::Relaxed), record.key_len.load(Ordering::Relaxed));
         out.clear();
-        for index in 0..len.div_ceil(8) {
-            out.extend(self.keys.at(place + index).load(Ordering::Relaxed).to_le_bytes());
+        for word in &self.keys.slice(place)[..len.div_ceil(8) as usize] {
+            out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
         }
         out.truncate(len as usize);
+    }
+
+    /// Returns the first eight bytes of a key as a number that compares as they do, zeros after a shorter key.
+    pub(super) fn first_bytes(&self, id: u32) -> u64 {
+        let place = self.records.at(id).key_place.load(Ordering::Relaxed);
+        self.keys.at(place).load(Ordering::Relaxed).swap_bytes()
     }
 
     /// Returns the byte that says what the key names.
@@ -117,9 +126,10 @@ impl Terms {
             return false;
         }
         let place = record.key_place.load(Ordering::Relaxed);
-        key.chunks(8)
-            .enumerate()
-            .all(|(index, chunk)| self.keys.at(place + index as u32).load(Ordering::Relaxed) == word(chunk))
+        let words = self.keys.slice(place);
+        let (whole, rest) = key.as_chunks::<8>();
+        whole.iter().zip(words).all(|(chunk, word)| word.load(Ordering::Relaxed) == u64::from_le_bytes(*chunk))
+            && (rest.is_empty() || words[whole.len()].load(Ordering::Relaxed) == word(rest))
     }
 
     #[inline]

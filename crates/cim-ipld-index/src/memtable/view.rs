@@ -95,14 +95,8 @@ impl MemtableView {
     }
 
     /// Visits the keys that start with `prefix`, in no promised order.
-    pub(crate) fn keys(&self, prefix: &[u8], mut each: impl FnMut(&[u8], u32)) {
-        let mut key = Vec::new();
-        for term in 0..self.inner.terms.len() {
-            self.inner.terms.put_key(term, &mut key);
-            if key.starts_with(prefix) {
-                each(&key, term);
-            }
-        }
+    pub(crate) fn keys(&self, prefix: &[u8], each: impl FnMut(&[u8], u32)) {
+        self.inner.sorted.visit(&self.inner.terms, prefix, each);
     }
 
     /// Returns the list of a term that [`keys`](Self::keys) named, unless no document of the view is in it.

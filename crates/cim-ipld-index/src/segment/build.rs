@@ -47,6 +47,36 @@ struct Buffers {
     postings: Vec<u64>,
     positions: Vec<u32>,
     ids: Vec<u32>,
+    /// A bit and a place for each new id, while a long list is sorted.
+    bits: Vec<u64>,
+    places: Vec<u32>,
+}
+
+impl Buffers {
+    /// Sorts the postings by their new ids, of which there are at most so many.
+    fn sort_postings(&mut self, documents: usize) {
+        /// A list of so many postings for each word of bits is sorted by putting each in its place.
+        const DENSE: usize = 2;
+        let words = documents.div_ceil(64);
+        if self.postings.len() < DENSE * words {
+            return self.postings.sort_unstable();
+        }
+        self.bits.resize(words, 0);
+        self.places.resize(documents, 0);
+        for posting in self.postings.drain(..) {
+            let id = (posting >> 32) as usize;
+            self.bits[id / 64] |= 1 << (id % 64);
+            self.places[id] = posting as u32;
+        }
+        for (index, bits) in self.bits.iter_mut().enumerate() {
+            let mut word = std::mem::take(bits);
+            while word != 0 {
+                let id = index * 64 + word.trailing_zeros() as usize;
+                self.postings.push((id as u64) << 32 | u64::from(self.places[id]));
+                word &= word - 1;
+            }
+        }
+    }
 }
 
 fn write_list(
@@ -75,7 +105,7 @@ fn write_list(
     if buffers.postings.is_empty() {
         return Ok(());
     }
-    buffers.postings.sort_unstable();
+    buffers.sort_postings(map.len());
     let field = match keys::namespace(key) {
         Some(Namespace::Word(field)) => Some(field),
         Some(Namespace::AttributeWord) => None,
