@@ -2,6 +2,7 @@
 
 mod codec;
 mod equivalence;
+mod fixtures;
 mod hostile;
 mod memory_index;
 mod model;
