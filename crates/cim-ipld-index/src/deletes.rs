@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::docset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::page::DocId;
+use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
 use crate::wire::Reader;
 
 const VERSION: u8 = 1;
@@ -99,9 +99,16 @@ impl Deletes {
             }
         }
         let mut deletes = Self::new();
+        let mut is_possible = true;
         docset::decode(&mut reader, |document| {
-            deletes.insert(DocId(document));
+            is_possible &= document < MAX_SEGMENT_DOCUMENTS;
+            if is_possible {
+                deletes.insert(DocId(document));
+            }
         })?;
+        if !is_possible {
+            return Err(Error::damaged("deletes name a document that no segment can have"));
+        }
         if !reader.is_empty() {
             return Err(Error::damaged("bytes follow the end of a set of deletes"));
         }

@@ -21,6 +21,8 @@ const RESTART_INTERVAL: u32 = 16;
 /// Entries of one page, in bytes; with the longest entry and the restarts a page stays near 64 KiB.
 const ENTRIES_BYTES: usize = 60 * 1024;
 const MAX_KEY_BYTES: usize = 4096;
+/// The most entries of a page: each takes at least three bytes. So a header cannot claim documents without end.
+const MAX_PAGE_ENTRIES: u32 = ENTRIES_BYTES as u32 / 3 + 1;
 
 /// Writes a table whose entries come in increasing order of their keys.
 pub(super) struct TableWriter {
@@ -148,7 +150,10 @@ impl TableTop {
         for page in 0..reader.count()? {
             let key = reader.bytes()?;
             let count = reader.varint_u32()?;
-            if key.len() > MAX_KEY_BYTES || count == 0 || top.entry_count().checked_add(count).is_none() {
+            if key.len() > MAX_KEY_BYTES
+                || !(1..=MAX_PAGE_ENTRIES).contains(&count)
+                || top.entry_count().checked_add(count).is_none()
+            {
                 return Err(Error::damaged("a table's top index has a page that cannot be"));
             }
             if page > 0 && top.first_key(page - 1) >= key {

@@ -1,92 +1,15 @@
 //! Damage is found by verification, and no damage makes any operation panic, loop or take much memory.
 
-use std::collections::BTreeMap;
+mod seeds;
+mod targets;
+
 use std::sync::Arc;
 
-use cim_ipld_index::{
-    Analyzer, Deletes, DocId, Document, DocumentKind, ErrorKind, Field, Page, PageClass, PageId, PageMap, Progress,
-    Query, Result, SearchOptions, Segment, SegmentId, Snapshot, SnippetOptions, Timestamp, Value, Verification,
-    VerifyReport, merge_segments,
-};
+use cim_ipld_index::{Analyzer, Deletes, DocId, ErrorKind, PageClass, PageId, Segment, Verification};
 use proptest::prelude::*;
 
-use crate::model::{Cold, Index, cid};
-
-const ID: SegmentId = SegmentId([1; 16]);
-
-/// A segment with every kind of structure: inline lists, tails, full blocks, long sets, a document of several pages.
-fn sample(documents: u64) -> BTreeMap<PageId, Vec<u8>> {
-    let mut index = Index::new();
-    for n in 0..documents {
-        let text = format!("every word{} of {} and {}", n % 7, n % 3, "again ".repeat((n % 5) as usize));
-        let mut document = Document::new(cid(n))
-            .with_text(text)
-            .with_title(format!("Title {n}"))
-            .with_author("Someone")
-            .with_tag("all")
-            .with_tag(format!("t{}", n % 10))
-            .with_content_type("text/plain");
-        document.kind = DocumentKind::ALL[(n % 4) as usize];
-        document.created_at = Some(Timestamp(1_700_000_000_000 + n as i64 * 1013));
-        document.size = (n % 3 > 0).then_some(n * n * 7919);
-        let attributes = [
-            ("abstract", Value::Text(format!("about word{} and {}", n % 7, "more ".repeat((n % 3) as usize)))),
-            ("lang", Value::Keyword(["en", "de", "FR"][(n % 3) as usize].to_owned())),
-            ("pages", Value::Integer(n as i64 % 50 - 9)),
-            ("ratio", Value::Float(n as f64 / 7.0)),
-            ("due", Value::Date(Timestamp(n as i64 * 86_400_000))),
-        ];
-        let own = attributes.into_iter().take((n % 6) as usize);
-        document.attributes = own.map(|(name, value)| (name.to_owned(), value)).collect();
-        index.insert(&document);
-    }
-    index.insert(&Document::new(cid(documents)).with_text("large text ".repeat(6_500)));
-    index.seal();
-    let pages = index.pages.iter();
-    pages.map(|(_, id, page)| (id, page.to_vec())).collect()
-}
-
-fn page_map(pages: &BTreeMap<PageId, Vec<u8>>) -> PageMap {
-    let mut map = PageMap::new();
-    pages.iter().for_each(|(id, bytes)| map.insert(ID, *id, Page::from(bytes.clone())));
-    map
-}
-
-fn verify(pages: &PageMap, deletes: Deletes) -> Result<VerifyReport> {
-    let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
-    let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
-    match verification.advance(pages)? {
-        Progress::Ready(report) => Ok(report),
-        Progress::Need(missing) => panic!("{missing:?} are not at hand"),
-    }
-}
-
-/// Does everything that reads pages; errors are as good as answers.
-fn use_everything(pages: &PageMap) -> Result<()> {
-    let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
-    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment.clone(), Deletes::new())], Vec::new())?;
-    let options = SearchOptions::default().limit(20).snippet(SnippetOptions::default());
-    let queries = [
-        Query::any([Query::term("every"), Query::term("word3"), Query::term("large")]).tag("t1"),
-        Query::all([Query::term("every"), Query::term("again")]).content_type("text/plain"),
-        Query::phrase(Field::Any, "large text large", 1),
-        Query::prefix(Field::Any, "w"),
-        Query::fuzzy(Field::Title, "titel", 2),
-        Query::everything().kind(DocumentKind::Audio),
-        Query::term_in(Field::Attribute("abstract".into()), "word3"),
-    ];
-    let mut first = Ok(());
-    for query in queries {
-        first = first.and(snapshot.search(&query, &options, pages).map(drop));
-    }
-    let cids: Vec<_> = (0..50).map(cid).collect();
-    first = first.and(snapshot.documents(&cids, pages).map(drop));
-    first = first.and(snapshot.statistics(pages).map(drop));
-    let mut out = PageMap::new();
-    first =
-        first.and(merge_segments(&[(&segment, &Deletes::new())], pages, &mut out.sink(SegmentId([2; 16]))).map(drop));
-    first.and(verify(pages, Deletes::new()).map(drop))
-}
+use crate::model::Cold;
+use targets::{ID, page_map, sample, use_everything, verify};
 
 #[test]
 fn a_sound_segment_passes_and_is_counted() {

@@ -1,0 +1,200 @@
+//! What hostile bytes meet: one function per decoder, shared by the tests here and by the fuzz targets in `fuzz/`.
+//!
+//! Each function takes any bytes, tells whether they were accepted, and panics when a promise is broken.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use cid::Cid;
+use cim_ipld_index::{
+    Analyzer, Deletes, Document, DocumentKind, Facet, Field, MemoryIndex, Memtable, NumberField, Page, PageId, PageMap,
+    Progress, Query, Result, SearchCursor, SearchOptions, Segment, SegmentId, Snapshot, SnippetOptions, Sort,
+    Timestamp, Value, Verification, VerifyReport, build_segment, codec, merge_segments,
+};
+use multihash::Multihash;
+
+pub(crate) const ID: SegmentId = SegmentId([1; 16]);
+
+fn cid(n: u64) -> Cid {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    Cid::new_v1(0x55, Multihash::wrap(0x1e, &digest).expect("a digest of 32 bytes"))
+}
+
+/// A document with a field of every kind, some of them in every document, some in few.
+fn document(n: u64) -> Document {
+    let mut document = Document::new(cid(n))
+        .with_text(format!("every word{} of {} and {}", n % 7, n % 3, "again ".repeat((n % 5) as usize)))
+        .with_title(format!("Title {n}"))
+        .with_author("Someone")
+        .with_tag("all")
+        .with_tag(format!("t{}", n % 10))
+        .with_content_type("text/plain")
+        .with_kind(DocumentKind::ALL[(n % 4) as usize])
+        .with_created_at(Timestamp(1_700_000_000_000 + n as i64 * 1013));
+    document.size = (!n.is_multiple_of(3)).then_some(n * n * 7919);
+    let attributes = [
+        ("abstract", Value::Text(format!("about word{} and {}", n % 7, "more ".repeat((n % 3) as usize)))),
+        ("lang", Value::Keyword(["en", "de", "FR"][(n % 3) as usize].to_owned())),
+        ("pages", Value::Integer(n as i64 % 50 - 9)),
+        ("ratio", Value::Float(n as f64 / 7.0)),
+        ("due", Value::Date(Timestamp(n as i64 * 86_400_000))),
+    ];
+    let own = attributes.into_iter().take((n % 6) as usize);
+    document.attributes = own.map(|(name, value)| (name.to_owned(), value)).collect();
+    document
+}
+
+/// The pages of a segment with every kind of structure: inline lists, tails, full blocks, long sets and columns, a
+/// document of several pages.
+pub(crate) fn sample(documents: u64) -> BTreeMap<PageId, Vec<u8>> {
+    let mut memtable = Memtable::new(Analyzer::default());
+    let large = Document::new(cid(documents)).with_text("large text ".repeat(6_500));
+    for document in (0..documents).map(document).chain([large]) {
+        memtable.insert(&document).expect("room for a few documents");
+    }
+    let mut pages = PageMap::new();
+    build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(ID)).expect("a map takes every page");
+    pages.iter().map(|(_, id, page)| (id, page.to_vec())).collect()
+}
+
+pub(crate) fn page_map(pages: &BTreeMap<PageId, Vec<u8>>) -> PageMap {
+    let mut map = PageMap::new();
+    pages.iter().for_each(|(id, bytes)| map.insert(ID, *id, Page::from(bytes.clone())));
+    map
+}
+
+pub(crate) fn verify(pages: &PageMap, deletes: Deletes) -> Result<VerifyReport> {
+    let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
+    let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
+    match verification.advance(pages)? {
+        Progress::Ready(report) => Ok(report),
+        Progress::Need(missing) => panic!("{missing:?} are not at hand"),
+    }
+}
+
+/// Does everything that reads pages; errors are as good as answers.
+pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
+    let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
+    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment.clone(), Deletes::new())], Vec::new())?;
+    let options = SearchOptions::default().limit(20).snippet(SnippetOptions::default().passages(3));
+    let mut queries: Vec<Query> = [
+        "every OR word3 OR large tag:t1",
+        "every AND again type:text/plain",
+        "\"large text large\"~1",
+        "w*",
+        "title:titel~2",
+        "abstract:word3 lang:*",
+        "abstract:\"word3 and\" OR lang:e*",
+        "created:>2023-11-14T22:15Z pages:[-3 TO 20] ratio:<5 -size:7919",
+        "due:1970-01-05 OR size:>=0",
+    ]
+    .map(|text| Query::parse(text).expect("these are queries"))
+    .into();
+    queries.push(Query::everything().kind(DocumentKind::Audio));
+    queries.push(Query::term_in(Field::Attribute("abstract".into()), "word3"));
+    let sorted = options
+        .clone()
+        .sort(Sort::descending(NumberField::Attribute("pages".into())))
+        .facet(Facet::tags())
+        .facet(Facet::attribute("lang"));
+    let mut first = Ok(());
+    for query in queries {
+        first = first.and(snapshot.search(&query, &options, pages).map(drop));
+        let answer = snapshot.search(&query, &sorted, pages);
+        if let Ok(Progress::Ready(answer)) = &answer
+            && let Some(next) = &answer.next
+        {
+            first = first.and(snapshot.search(&query, &sorted.clone().after(next.clone()), pages).map(drop));
+        }
+        first = first.and(answer.map(drop));
+    }
+    let cids: Vec<_> = (0..50).map(cid).collect();
+    first = first.and(snapshot.documents(&cids, pages).map(drop));
+    first = first.and(snapshot.statistics(pages).map(drop));
+    let mut out = PageMap::new();
+    first =
+        first.and(merge_segments(&[(&segment, &Deletes::new())], pages, &mut out.sink(SegmentId([2; 16]))).map(drop));
+    first.and(verify(pages, Deletes::new()).map(drop))
+}
+
+static SAMPLE: LazyLock<BTreeMap<PageId, Vec<u8>>> = LazyLock::new(|| sample(40));
+
+/// Pages changed by a script of five bytes each (which page; what to do; where, two bytes; a byte): flip bits, cut, or put
+/// all that follows in place of the page. Whatever is done with them ends, with an answer or an error.
+pub(crate) fn pages(data: &[u8]) -> bool {
+    let mut pages = SAMPLE.clone();
+    let mut rest = data;
+    while let Some((&[page, action, low, high, byte], behind)) = rest.split_first_chunk::<5>() {
+        rest = behind;
+        let Some(bytes) = pages.values_mut().nth(usize::from(page) % SAMPLE.len()) else { break };
+        // The first two bytes say what the page is: with others nothing behind is read.
+        let at = 2 + usize::from(u16::from_le_bytes([low, high])) % bytes.len().saturating_sub(2).max(1);
+        match action % 4 {
+            0 | 1 => bytes.get_mut(at).into_iter().for_each(|own| *own ^= byte),
+            2 => bytes.truncate(at),
+            _ => {
+                bytes.truncate(2);
+                bytes.extend_from_slice(rest);
+                break;
+            }
+        }
+    }
+    use_everything(&page_map(&pages)).is_ok()
+}
+
+static FEW: LazyLock<MemoryIndex> = LazyLock::new(|| {
+    let index = MemoryIndex::new();
+    for n in 0..30 {
+        index.insert(&document(n)).expect("room for a few documents");
+        if n == 20 {
+            index.compact().expect("a few documents");
+        }
+    }
+    index
+});
+
+/// A text is a query that can be answered, or an error inside it.
+pub(crate) fn query(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    match Query::parse(text) {
+        Ok(query) => {
+            let options = SearchOptions::default().snippet(SnippetOptions::default()).facet(Facet::tags());
+            let results = FEW.search(&query, &options).expect("an index in memory answers");
+            assert!(results.total <= 30 && results.hits.len() as u64 <= results.total);
+            true
+        }
+        Err(error) => {
+            assert!(text.is_char_boundary(error.position) && !error.expected.is_empty());
+            false
+        }
+    }
+}
+
+/// A document that decodes is the one that its encoding says.
+pub(crate) fn encoded_document(data: &[u8]) -> bool {
+    let Ok(document) = codec::decode(data) else { return false };
+    if let Ok(bytes) = codec::encode(&document) {
+        // Not a number is not equal to itself, so documents are compared by their bytes.
+        let again = codec::decode(&bytes).expect("what was encoded decodes");
+        assert_eq!(codec::encode(&again).ok().as_deref(), Some(&bytes[..]));
+    }
+    true
+}
+
+/// Deletes that decode are the ones that their encoding says.
+pub(crate) fn deletes(data: &[u8]) -> bool {
+    let Ok(deletes) = Deletes::from_bytes(data) else { return false };
+    assert_eq!(Deletes::from_bytes(&deletes.to_bytes()).ok(), Some(deletes));
+    true
+}
+
+/// A cursor has one form in bytes and one in text, and a search takes it or refuses it.
+pub(crate) fn cursor(data: &[u8]) -> bool {
+    let Ok(cursor) = SearchCursor::from_bytes(data) else { return false };
+    assert_eq!(cursor.to_bytes(), data);
+    assert_eq!(cursor.to_string().parse().ok(), Some(cursor.clone()));
+    let options = SearchOptions::default().after(cursor);
+    let _ = FEW.search(&Query::everything(), &options);
+    true
+}
