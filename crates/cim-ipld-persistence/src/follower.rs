@@ -35,15 +35,24 @@ pub(crate) struct Follower {
     catalog: WatchStream,
     /// Set until everything that was there when the watch began has been applied: nothing is published before.
     catching_up: bool,
-    /// The gap that made this follower read the manifest again; the same one once more is loss.
-    gap: Option<(Revision, Gap)>,
+    /// What was missing when this follower read the manifest again.
+    missing: Option<Missing>,
+}
+
+/// Something that a record needs and that was not there under a manifest. A newer manifest may explain that; missing under
+/// the same one once more, it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Missing {
+    record: Revision,
+    gap: Gap,
+    manifest: Revision,
 }
 
 /// What an event of the catalog means for the follower.
 enum Step {
     Applied,
-    /// The manifest changed under the journal: begin again from what it says now.
-    Resync,
+    /// The manifest changed under the journal, or may have: begin again from what it says now.
+    Resync(Option<Missing>),
 }
 
 impl Follower {
@@ -54,10 +63,10 @@ impl Follower {
         commands: mpsc::Receiver<Command>,
         folds: fold::Trigger,
     ) -> Result<Self> {
-        let state = State::open(shared, manifest).await?;
+        let state = open_newest(shared, manifest).await?;
         let catalog = watch(shared, state.manifest.watermark());
         let mut follower =
-            Self { shared: Arc::clone(shared), commands, folds, state, catalog, catching_up: true, gap: None };
+            Self { shared: Arc::clone(shared), commands, folds, state, catalog, catching_up: true, missing: None };
         while follower.catching_up {
             follower.step().await?;
         }
@@ -122,13 +131,10 @@ impl Follower {
             WatchEvent::Entry(entry) => match self.apply(entry).await? {
                 Step::Applied if self.catching_up => {}
                 Step::Applied => self.publish()?,
-                Step::Resync => {
-                    let resynced = self.resync().await;
-                    if resynced.is_err() {
-                        // The manifest was not read again yet: the same gap once more is no loss.
-                        self.gap = None;
-                    }
-                    resynced?;
+                Step::Resync(missing) => {
+                    self.resync().await?;
+                    // Only now: what could not be read again has not been missed again.
+                    self.missing = missing;
                 }
             },
             WatchEvent::CaughtUp => {
@@ -181,22 +187,26 @@ impl Follower {
         let revision = entry.entry.revision;
         let record = catalog::open_record(&self.shared.objects, entry)?;
         if let Some(gap) = self.state.gap(&record) {
-            if self.gap == Some((revision, gap)) {
-                return Err(lost(revision, gap));
-            }
-            self.gap = Some((revision, gap));
-            return Ok(Step::Resync);
+            return self.resync_for(revision, gap).ok_or_else(|| lost(revision, gap));
         }
+        // What a record needs goes when a newer manifest holds it: the chunks of its body when it is folded, the pages of
+        // older segments when they are merged.
         let operations = match catalog::operations(&self.shared.objects, record.body).await {
-            // The chunks of a record go when it is folded: a newer manifest may hold what they held.
-            Err(error) if error.kind() == ErrorKind::Lost && self.gap != Some((revision, Gap::Body)) => {
-                self.gap = Some((revision, Gap::Body));
-                return Ok(Step::Resync);
+            Err(error) if error.kind() == ErrorKind::Lost => {
+                return self.resync_for(revision, Gap::Body).ok_or_else(|| lost(revision, Gap::Body));
             }
             operations => operations?,
         };
-        self.state.apply(&self.shared, revision, &operations).await?;
-        Ok(Step::Applied)
+        match self.state.apply(&self.shared, revision, &operations).await {
+            Err(error) if error.kind() == ErrorKind::Lost => self.resync_for(revision, Gap::Page).ok_or(error),
+            applied => applied.map(|()| Step::Applied),
+        }
+    }
+
+    /// Answers that the manifest has to be read again, or `None` when it has been and names what is missing still.
+    fn resync_for(&self, record: Revision, gap: Gap) -> Option<Step> {
+        let missing = Missing { record, gap, manifest: self.state.manifest.revision };
+        (self.missing != Some(missing)).then_some(Step::Resync(Some(missing)))
     }
 
     fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
@@ -210,7 +220,7 @@ impl Follower {
         let own = self.shared.expected().filter(|replacement| replacement.manifest_hash == manifest.hash);
         match own {
             Some(own) if !self.catching_up && self.state.install(manifest, &own) => Ok(Step::Applied),
-            _ => Ok(Step::Resync),
+            _ => Ok(Step::Resync(None)),
         }
     }
 
@@ -236,25 +246,30 @@ impl Follower {
 
     /// Begins again from the manifest as it is now; what is published stays until this has caught up.
     async fn resync(&mut self) -> Result<()> {
-        self.state = loop {
-            let manifest = catalog::read_manifest(&self.shared.objects).await?;
-            if manifest.revision != self.state.manifest.revision {
-                check_succession(&self.state.manifest, &manifest.manifest)?;
-            }
-            let revision = manifest.revision;
-            match State::open(&self.shared, manifest).await {
-                // A manifest that followed in the meantime may have let go of what this one named.
-                Err(error) if error.kind() == ErrorKind::Lost => {
-                    if catalog::read_manifest(&self.shared.objects).await?.revision == revision {
-                        return Err(error);
-                    }
-                }
-                opened => break opened?,
-            }
-        };
+        let manifest = catalog::read_manifest(&self.shared.objects).await?;
+        if manifest.revision != self.state.manifest.revision {
+            check_succession(&self.state.manifest, &manifest.manifest)?;
+        }
+        self.state = open_newest(&self.shared, manifest).await?;
         self.catalog = watch(&self.shared, self.state.manifest.watermark());
         self.catching_up = true;
         Ok(())
+    }
+}
+
+/// Opens what `manifest` names, or what a newer one names when that has let go of it meanwhile.
+async fn open_newest(shared: &Shared, mut manifest: ManifestVersion) -> Result<State> {
+    loop {
+        let error = match State::open(shared, manifest.clone()).await {
+            Err(error) if error.kind() == ErrorKind::Lost => error,
+            opened => return opened,
+        };
+        let newest = catalog::read_manifest(&shared.objects).await?;
+        if newest.revision == manifest.revision {
+            return Err(error);
+        }
+        check_succession(&manifest, &newest.manifest)?;
+        manifest = newest;
     }
 }
 
@@ -296,6 +311,7 @@ fn lost(revision: Revision, gap: Gap) -> Error {
                 "the journal record at {revision} follows a manifest of generation {generation} that is gone from the store"
             )
         }
+        Gap::Page => format!("a page that the journal record at {revision} needs is gone from the store"),
         Gap::Body => format!("the body of the journal record at {revision} is gone from the store"),
     };
     Error::new(ErrorKind::Lost, message)

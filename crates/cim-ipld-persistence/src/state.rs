@@ -317,6 +317,8 @@ pub(crate) enum Gap {
     Record(u64),
     Manifest(u64),
     Body,
+    /// A page of a segment, needed to find what the record replaces.
+    Page,
 }
 
 enum Change {

@@ -4,6 +4,7 @@ mod cost;
 mod crash;
 mod errors;
 mod lifecycle;
+mod moved;
 mod races;
 mod rotation;
 mod server;

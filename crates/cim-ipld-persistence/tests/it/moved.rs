@@ -1,0 +1,80 @@
+//! What a process is about to read goes because another one merged it away: it reads what came in its place.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind, MemoryBackend};
+use cim_ipld_backend_testkit::{Fault, FaultInjecting, OperationKind};
+use cim_ipld_persistence::Engine;
+use tokio::sync::oneshot;
+
+use crate::support::{cid, cids, create, document, documents, open};
+
+/// An index of eight small segments, which one merge makes one of.
+async fn piled_up(backend: &Arc<dyn Backend>) -> Engine {
+    let engine = create(backend).await;
+    for round in 0..8 {
+        engine.index(&documents(round * 4..round * 4 + 4)).await.expect("indexed");
+        engine.fold().await.expect("folded");
+    }
+    assert_eq!(engine.stats().await.expect("counted").segments, 8);
+    engine
+}
+
+/// Holds the next read of an object up for a minute; what is returned says when it is held. When `then_cut_off`, the first
+/// read of the manifest after it finds the store out of reach.
+fn hold_next_page(backend: &FaultInjecting, then_cut_off: bool) -> oneshot::Receiver<()> {
+    let (held, is_held) = oneshot::channel();
+    let state = Mutex::new((Some(held), then_cut_off));
+    backend.when(move |operation| {
+        let (held, cut_off) = &mut *state.lock().expect("unpoisoned");
+        let catalog = operation.bucket.name().starts_with("catalog");
+        if operation.kind != OperationKind::Get {
+            return None;
+        }
+        match held.take() {
+            Some(held) if !catalog => {
+                held.send(()).expect("awaited");
+                Some(Fault::Delay(Duration::from_secs(60)))
+            }
+            None if catalog && std::mem::take(cut_off) => Some(Fault::Fail(StoreErrorKind::Unavailable)),
+            unused => {
+                *held = unused;
+                None
+            }
+        }
+    });
+    is_held
+}
+
+#[tokio::test(start_paused = true)]
+async fn persistence_opens_an_index_whose_pages_are_merged_away_meanwhile() {
+    let memory: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let one = piled_up(&memory).await;
+    let slow = FaultInjecting::over(Arc::clone(&memory));
+    let held = hold_next_page(&slow, false);
+    let backend: Arc<dyn Backend> = Arc::new(slow);
+    let opening = tokio::spawn(async move { open(&backend).await });
+    held.await.expect("a header is read");
+    one.merge().await.expect("merged");
+    let two = opening.await.expect("joined");
+    assert_eq!(cids(&two, "shared").await, cids(&one, "shared").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn persistence_follows_a_record_whose_pages_are_merged_away_meanwhile() {
+    for then_cut_off in [false, true] {
+        let memory: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+        let one = piled_up(&memory).await;
+        let slow = FaultInjecting::over(Arc::clone(&memory));
+        let backend: Arc<dyn Backend> = Arc::new(slow.clone());
+        let two = open(&backend).await;
+        let held = hold_next_page(&slow, then_cut_off);
+        let last = one.index(&[document(3, 1), document(100, 0)]).await.expect("indexed");
+        held.await.expect("the document that is replaced is looked up");
+        one.merge().await.expect("merged");
+        two.wait_for(last).await.expect("followed");
+        assert_eq!(cids(&two, "version1").await, [cid(3)]);
+        assert_eq!(cids(&two, "shared").await, cids(&one, "shared").await);
+    }
+}
