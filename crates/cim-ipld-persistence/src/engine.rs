@@ -71,7 +71,7 @@ pub struct Stats {
     pub segments: usize,
     /// Bytes of their pages, before sealing.
     pub segment_bytes: u64,
-    /// Bytes that documents take in the memtable.
+    /// Bytes that the journal's documents and records take in memory until they are folded.
     pub memtable_bytes: usize,
     /// Bytes of opened pages in memory.
     pub cached_bytes: u64,
@@ -151,7 +151,7 @@ impl Engine {
             index,
             segments: segments.len(),
             segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
-            memtable_bytes: progress.memtable_bytes,
+            memtable_bytes: progress.memtable_bytes + progress.frozen_bytes,
             cached_bytes: self.shared.cache.resident_bytes(),
             applied: view.applied,
             generation: view.manifest.manifest.generation,

@@ -9,7 +9,7 @@ use cim_ipld_backend::{Key, Revision};
 use cim_ipld_envelope::SealOptions;
 use cim_ipld_index::build_segment;
 use futures::StreamExt;
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use crate::catalog;
 use crate::follower::{Command, Frozen};
@@ -18,7 +18,7 @@ use crate::merge;
 use crate::objects::Backoff;
 use crate::publish::Publication;
 use crate::segment_writer::{Stored, store_segment};
-use crate::shared::Shared;
+use crate::shared::{Progress, Shared};
 use crate::state::Origin;
 use crate::{Error, ErrorKind, Result, snapshots};
 
@@ -36,12 +36,13 @@ impl Trigger {
 pub(crate) struct Folder {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
-    one_at_a_time: Mutex<()>,
+    /// One permit: folds and merges take turns. Closed when the engine is.
+    turns: Semaphore,
 }
 
 impl Folder {
     pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>) -> Self {
-        Self { shared, commands, one_at_a_time: Mutex::new(()) }
+        Self { shared, commands, turns: Semaphore::new(1) }
     }
 
     /// Folds whenever the memtable is over its budget, and merges what has piled up, until the engine is dropped.
@@ -49,13 +50,10 @@ impl Folder {
         let mut backoff = Backoff::new();
         loop {
             trigger.0.notified().await;
-            while self.is_due() {
-                let done = match self.fold().await {
-                    Ok(()) => self.merge().await,
-                    failed => failed,
-                };
-                match done {
-                    Ok(()) => backoff = Backoff::new(),
+            loop {
+                match self.work().await {
+                    Ok(true) => backoff = Backoff::new(),
+                    Ok(false) => break,
                     Err(error) if error.kind() == ErrorKind::Closed || self.shared.check().is_err() => return,
                     Err(error) => {
                         tracing::warn!(%error, "folding the journal failed; it will be tried again");
@@ -66,22 +64,40 @@ impl Folder {
         }
     }
 
-    fn is_due(&self) -> bool {
-        let progress = self.shared.progress();
-        progress.frozen || progress.memtable_bytes >= self.shared.settings.memtable_budget_bytes
+    /// Folds if that is due, then merges once if that is: writers who wait for a fold wait for one merge at most, and
+    /// segments do not pile up however fast they write. Returns false when nothing was due.
+    async fn work(&self) -> Result<bool> {
+        let Progress { memtable_bytes, frozen_bytes, .. } = self.shared.progress();
+        let budget = self.shared.settings.memtable_budget_bytes.max(1);
+        let is_due = frozen_bytes > 0 || memtable_bytes >= budget;
+        if is_due {
+            self.fold().await?;
+        }
+        let _turn = self.turn().await?;
+        Ok(merge::step(&self.shared).await? || is_due)
+    }
+
+    /// Waits for what is under way, and lets nothing follow it.
+    pub(crate) async fn end(&self) {
+        let _turn = self.turns.acquire().await;
+        self.turns.close();
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.turns.acquire().await.map_err(|_| Error::new(ErrorKind::Closed, "the engine was closed"))
     }
 
     /// Folds everything applied so far, whatever the memtable's size. Losing to another process's fold is success: the
     /// journal was folded, and this process follows.
     pub(crate) async fn fold(&self) -> Result<()> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         let Some(frozen) = self.freeze().await? else { return Ok(()) };
         Fold { shared: &self.shared, frozen: &frozen }.run().await
     }
 
     /// Merges segments until no size class has too many of them.
     pub(crate) async fn merge(&self) -> Result<()> {
-        let _turn = self.one_at_a_time.lock().await;
+        let _turn = self.turn().await?;
         while merge::step(&self.shared).await? {}
         Ok(())
     }

@@ -154,7 +154,7 @@ impl Follower {
             last_record: self.state.last_record(),
             generation: self.state.manifest.manifest.generation,
             memtable_bytes: self.state.memtable_bytes(),
-            frozen: self.state.is_frozen(),
+            frozen_bytes: self.state.frozen_bytes(),
             fatal: None,
         };
         if progress.memtable_bytes >= self.shared.settings.memtable_budget_bytes && self.shared.settings.background {

@@ -4,7 +4,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Bytes of memtable at which it is folded into a segment. Twice as much may be held while a fold is under way.
+    /// Bytes of memtable at which it is folded into a segment. While a fold or merge is under way, writes go on up to twice
+    /// as much and one record.
     pub memtable_budget_bytes: usize,
     /// Bytes of opened pages kept in memory.
     pub cache_budget_bytes: usize,

@@ -30,8 +30,10 @@ pub(crate) struct Progress {
     /// Revision of the newest journal record applied since the watermark; 0 for none.
     pub(crate) last_record: u64,
     pub(crate) generation: u64,
+    /// Bytes of the memtable that takes documents.
     pub(crate) memtable_bytes: usize,
-    pub(crate) frozen: bool,
+    /// Bytes of the one that is being folded; 0 when none is.
+    pub(crate) frozen_bytes: usize,
     /// The follower has stopped for good, and why.
     pub(crate) fatal: Option<Error>,
 }

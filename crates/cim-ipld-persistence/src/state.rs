@@ -77,15 +77,23 @@ struct OpenSegment {
 struct ActiveMemtable {
     memtable: Memtable,
     deletes: Deletes,
-    /// What the memtable takes before it holds anything: no fold can give that back.
+    /// Records applied to it.
+    records: usize,
+    /// What the memtable took when it was empty: no fold gives that back.
     empty_bytes: usize,
 }
 
 impl ActiveMemtable {
     fn new() -> Self {
         let memtable = Memtable::new(Analyzer::default());
-        let empty_bytes = memtable.bytes_used();
-        Self { memtable, deletes: Deletes::new(), empty_bytes }
+        Self { empty_bytes: memtable.bytes_used(), memtable, deletes: Deletes::new(), records: 0 }
+    }
+
+    /// What a fold of it would free. Records count although they bring no document: a journal of nothing but deletes is to
+    /// be folded too, before the next opening has to read too much of it.
+    fn bytes(&self) -> usize {
+        const RECORD_BYTES: usize = 256;
+        self.memtable.bytes_used() - self.empty_bytes + self.records * RECORD_BYTES
     }
 }
 
@@ -93,6 +101,7 @@ impl ActiveMemtable {
 struct Frozen {
     input: Arc<FoldInput>,
     deletes: Deletes,
+    bytes: usize,
 }
 
 /// What a fold turns into a segment: the state as of a revision, which later records must not leak into.
@@ -166,7 +175,11 @@ impl State {
     }
 
     pub(crate) fn memtable_bytes(&self) -> usize {
-        self.active.memtable.bytes_used().saturating_sub(self.active.empty_bytes)
+        self.active.bytes()
+    }
+
+    pub(crate) fn frozen_bytes(&self) -> usize {
+        self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
     }
 
     /// Says which earlier write a record proves to exist that this state has not seen.
@@ -198,6 +211,7 @@ impl State {
             }
         }
         self.records.insert(revision.number());
+        self.active.records += 1;
         self.applied = revision;
         Ok(())
     }
@@ -226,10 +240,6 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.frozen.is_some()
-    }
-
     pub(crate) fn last_record(&self) -> u64 {
         self.records.last().copied().unwrap_or(0)
     }
@@ -250,7 +260,7 @@ impl State {
             watermark: self.applied,
             segment_deletes: self.segments.iter().map(|open| open.dirty.then(|| open.deletes.clone())).collect(),
         });
-        self.frozen = Some(Frozen { input: Arc::clone(&input), deletes: active.deletes });
+        self.frozen = Some(Frozen { input: Arc::clone(&input), bytes: active.bytes(), deletes: active.deletes });
         Some(input)
     }
 

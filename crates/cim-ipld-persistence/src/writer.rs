@@ -149,18 +149,14 @@ impl Writer {
         }
     }
 
-    /// Holds writes back while two memtables' worth is held: one being folded and one full, or one grown twice as large
-    /// because a merge is in the way of its fold. Memory stays within its budget.
+    /// Holds writes back while two memtables' worth waits to be folded: memory stays within its budget.
     async fn wait_for_room(&self) -> Result<()> {
         let settings = &self.shared.settings;
         if !settings.background {
             return self.shared.check();
         }
-        let budget_bytes = settings.memtable_budget_bytes;
-        let room = self.shared.wait_until(|progress| {
-            let memtables = if progress.frozen { 1 } else { 2 };
-            progress.memtable_bytes < budget_bytes.saturating_mul(memtables)
-        });
+        let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
+        let room = self.shared.wait_until(|progress| progress.memtable_bytes + progress.frozen_bytes < limit);
         tokio::time::timeout(settings.write_timeout(), room).await.map_err(|_| {
             let message = "the memtable is full and the fold that would empty it does not come to its end";
             Error::new(ErrorKind::Unavailable, message)
