@@ -34,6 +34,7 @@
 mod catalog;
 mod content;
 mod content_metadata;
+mod creation;
 mod engine;
 mod error;
 mod fold;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cim_ipld_backend::Backend;
 use cim_ipld_backend_testkit::{CrashMoment, Crashing, Fault, FaultInjecting, OperationKind};
 use cim_ipld_envelope::EncryptionAlgorithm;
-use cim_ipld_persistence::{Engine, IndexName, Result};
+use cim_ipld_persistence::{Engine, ErrorKind, IndexName, Protection, Result};
 
 use crate::support::{by_hand, cid, create, document, encrypted, key, open, total, try_open};
 
@@ -226,6 +226,9 @@ async fn persistence_resolves_every_lost_acknowledgement() {
     }
 }
 
+/// What a creation does to the store: five buckets, the root, the manifest.
+const OPERATIONS: u64 = 7;
+
 #[tokio::test(start_paused = true)]
 async fn persistence_creates_an_index_wholly_or_not_at_all() {
     for moment in CrashMoment::ALL {
@@ -237,15 +240,45 @@ async fn persistence_creates_an_index_wholly_or_not_at_all() {
             if created.is_ok() {
                 break;
             }
-            // Creating again, with the same key, ends in an index that works.
-            let backend: Arc<dyn Backend> = Arc::new(crashing.reopen());
-            let engine = match Engine::create(Arc::clone(&backend), &IndexName::default(), encrypted(), by_hand()).await
-            {
-                Ok(engine) => engine,
-                Err(_) => open(&backend).await,
+            // Creating again, with the same key, makes the index unless it had been made to its end.
+            let left = crashing.reopen();
+            let backend: Arc<dyn Backend> = Arc::new(left.clone());
+            let made = Engine::exists(&*backend, &IndexName::default()).await.expect("looked");
+            assert_eq!(made, operation == OPERATIONS - 1 && moment != CrashMoment::Before, "{operation}, {moment:?}");
+            if !made {
+                let error = try_open(&backend, Some(key(1))).await.expect_err("nothing to open");
+                assert_eq!(error.kind(), ErrorKind::NoIndex, "{operation}, {moment:?}: {error}");
+            }
+            let again = Engine::create(Arc::clone(&backend), &IndexName::default(), encrypted(), by_hand()).await;
+            let engine = match again {
+                Err(error) if made && error.kind() == ErrorKind::IndexExists => open(&backend).await,
+                created => created.expect("created"),
             };
             engine.index(&[document(1, 0)]).await.expect("indexed");
             assert_eq!(total(&engine, "shared").await, 1);
         }
     }
+}
+
+#[tokio::test]
+async fn persistence_finishes_a_creation_under_the_key_and_algorithm_it_was_begun_with() {
+    let crashing = Crashing::new();
+    crashing.crash_at(OPERATIONS - 1, CrashMoment::Before);
+    let create = async |crashing: &Crashing, byte, algorithm| {
+        let backend: Arc<dyn Backend> = Arc::new(crashing.clone());
+        let protection = Protection::Encrypted { algorithm, key: key(byte) };
+        Engine::create(backend, &IndexName::default(), protection, by_hand()).await
+    };
+    create(&crashing, 1, EncryptionAlgorithm::AES256GCM).await.expect_err("cut off");
+    let left = crashing.reopen();
+    for (byte, algorithm, expected) in [
+        (2, EncryptionAlgorithm::AES256GCM, ErrorKind::WrongKey),
+        (1, EncryptionAlgorithm::ChaCha20Poly1305, ErrorKind::IndexExists),
+    ] {
+        let error = create(&left, byte, algorithm).await.expect_err("refused");
+        assert_eq!(error.kind(), expected, "{error}");
+    }
+    create(&left, 1, EncryptionAlgorithm::AES256GCM).await.expect("finished");
+    let error = create(&left, 1, EncryptionAlgorithm::AES256GCM).await.expect_err("it is there now");
+    assert_eq!(error.kind(), ErrorKind::IndexExists);
 }
