@@ -1,7 +1,7 @@
 //! The engine's front: write to an index, search it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
 use cim_ipld_backend::Revision;
@@ -25,27 +25,38 @@ pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     pub(crate) folder: Arc<Folder>,
     pub(crate) submit: Submit,
-    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) tasks: Arc<Mutex<Option<Tasks>>>,
 }
 
 /// Ends the engine's tasks when it is dropped.
-pub(crate) struct Tasks(pub(crate) Vec<JoinHandle<()>>);
+pub(crate) struct Tasks {
+    pub(crate) follower: JoinHandle<()>,
+    pub(crate) writer: JoinHandle<Revision>,
+    pub(crate) background: Option<JoinHandle<()>>,
+}
 
 impl Tasks {
-    /// Ends the tasks and waits until what they held is let go.
+    /// Returns when nothing of the tasks is left.
     async fn end(mut self) {
-        let tasks = std::mem::take(&mut self.0);
-        tasks.iter().for_each(JoinHandle::abort);
-        // Each ends by being aborted, or has ended before.
-        futures::future::join_all(tasks).await;
+        self.abort();
+        let _ = (&mut self.follower).await;
+        if let Some(background) = &mut self.background {
+            let _ = background.await;
+        }
+    }
+
+    fn abort(&self) {
+        self.follower.abort();
+        self.writer.abort();
+        if let Some(background) = &self.background {
+            background.abort();
+        }
     }
 }
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
+        self.abort();
     }
 }
 
@@ -217,18 +228,26 @@ impl Engine {
         self.folder.merge().await
     }
 
-    /// Gives up this handle; if it was the last one, waits until the engine's tasks have let go of the store, and if nobody
-    /// else has it, until that is closed. What was acknowledged is durable without this; a store that one process at a time
-    /// may open can be opened again after it.
+    /// Ends this engine in order: what was written or is being folded is brought to its end, then its tasks are gone, and
+    /// if nobody else has the store, it is closed: one that a single process may open can be opened again after it. Clones
+    /// answer `Closed` from then on, and hold the store until they are dropped.
+    ///
+    /// Dropping the last clone without this ends the engine too, but some time later, and cuts off what is under way; what
+    /// was acknowledged is durable all the same.
     pub async fn close(self) {
-        let backend = Arc::clone(&self.shared.objects.backend);
-        let Self { shared, folder, submit, tasks } = self;
-        drop((shared, folder, submit));
-        if let Some(tasks) = Arc::into_inner(tasks) {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut tasks) = tasks {
+            self.submit.close();
+            if let Ok(last) = (&mut tasks.writer).await {
+                // Whoever waits for the last record still gets its answer.
+                let _ = self.shared.wait_published(last).await;
+            }
+            self.folder.end().await;
+            self.shared.fail(Error::new(ErrorKind::Closed, "the engine was closed"));
             tasks.end().await;
         }
         // Off the runtime's own threads: closing a store may take as long as its disk does.
-        let _ = tokio::task::spawn_blocking(move || drop(backend)).await;
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
     /// Runs a computation of the index core on what is published now. When a page has gone because the manifest moved on

@@ -1,6 +1,6 @@
 //! Making an index, and opening one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind};
 use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, KeySource};
@@ -100,10 +100,8 @@ impl Engine {
         let follower = Follower::start(&shared, manifest, obeyed, trigger.clone()).await?;
         let (writer, submit) = Writer::new(Arc::clone(&shared));
         let folder = Arc::new(Folder::new(Arc::clone(&shared), commands));
-        let mut tasks = vec![tokio::spawn(follower.run()), tokio::spawn(writer.run())];
-        if shared.settings.background {
-            tasks.push(tokio::spawn(Arc::clone(&folder).run(trigger)));
-        }
-        Ok(Self { shared, folder, submit, tasks: Arc::new(Tasks(tasks)) })
+        let background = shared.settings.background.then(|| tokio::spawn(Arc::clone(&folder).run(trigger)));
+        let tasks = Tasks { follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run()), background };
+        Ok(Self { shared, folder, submit, tasks: Arc::new(Mutex::new(Some(tasks))) })
     }
 }

@@ -78,11 +78,16 @@ impl Shared {
     /// Waits until `reached` holds of the follower's progress.
     pub(crate) async fn wait_until(&self, mut reached: impl FnMut(&Progress) -> bool) -> Result<()> {
         let mut progress = self.progress.subscribe();
+        // What was reached before the follower stopped was reached.
+        let mut is_reached = false;
         let state = progress
-            .wait_for(|progress| progress.fatal.is_some() || reached(progress))
+            .wait_for(|progress| {
+                is_reached = reached(progress);
+                is_reached || progress.fatal.is_some()
+            })
             .await
             .map_err(|_| Error::new(ErrorKind::Closed, "the engine was closed"))?;
-        state.fatal.clone().map_or(Ok(()), Err)
+        state.fatal.clone().filter(|_| !is_reached).map_or(Ok(()), Err)
     }
 
     pub(crate) async fn wait_applied(&self, revision: Revision) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cim_ipld_backend::{Precondition, Revision};
 use cim_ipld_envelope::random;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::catalog;
 use crate::format::record::{Body, Operation, Record};
@@ -33,7 +33,10 @@ impl Request {
 
 /// Hands operations to the writer.
 #[derive(Clone, Debug)]
-pub(crate) struct Submit(mpsc::Sender<Request>);
+pub(crate) struct Submit {
+    requests: mpsc::Sender<Request>,
+    closing: Arc<Notify>,
+}
 
 impl Submit {
     /// Returns the revision of the record that made the operations durable.
@@ -42,14 +45,20 @@ impl Submit {
     pub(crate) async fn operations(&self, operations: Vec<Operation>) -> Result<Revision> {
         let closed = || Error::new(ErrorKind::Closed, "the engine was closed");
         let (reply, answer) = oneshot::channel();
-        self.0.send(Request { operations, reply }).await.map_err(|_| closed())?;
+        self.requests.send(Request { operations, reply }).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
+    }
+
+    /// Lets the writer take nothing more; it ends when it has written what it took.
+    pub(crate) fn close(&self) {
+        self.closing.notify_one();
     }
 }
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     requests: mpsc::Receiver<Request>,
+    closing: Arc<Notify>,
     /// Names this writer's records; drawn anew when a record's outcome could not be learned.
     id: u64,
     sequence: u64,
@@ -61,35 +70,45 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> (Self, Submit) {
         let (submit, requests) = mpsc::channel(WAITING_CALLS);
+        let closing = Arc::new(Notify::new());
         let writer = Self {
             shared,
             requests,
+            closing: Arc::clone(&closing),
             id: u64::from_le_bytes(random()),
             sequence: 0,
             previous: Revision::ZERO,
             left_over: None,
         };
-        (writer, Submit(submit))
+        (writer, Submit { requests: submit, closing })
     }
 
-    /// Writes until every [`Submit`] is gone.
-    pub(crate) async fn run(mut self) {
+    /// Writes until every [`Submit`] is gone or one of them said so; returns the revision of the last record.
+    pub(crate) async fn run(mut self) -> Revision {
+        let mut last = Revision::ZERO;
         while let Some(first) = self.next().await {
             let requests = self.gather(first);
             let (operations, replies): (Vec<_>, Vec<_>) =
                 requests.into_iter().map(|request| (request.operations, request.reply)).unzip();
             let written = self.write(operations.into_iter().flatten().collect()).await;
+            last = written.as_ref().copied().unwrap_or(last);
             for reply in replies {
                 // A caller that went away has no use for the answer.
                 let _ = reply.send(written.clone());
             }
         }
+        last
     }
 
     async fn next(&mut self) -> Option<Request> {
         match self.left_over.take() {
             Some(request) => Some(request),
-            None => self.requests.recv().await,
+            None => loop {
+                tokio::select! {
+                    request = self.requests.recv() => break request,
+                    () = self.closing.notified() => self.requests.close(),
+                }
+            },
         }
     }
 
@@ -151,9 +170,10 @@ impl Writer {
 
     /// Holds writes back while two memtables' worth waits to be folded: memory stays within its budget.
     async fn wait_for_room(&self) -> Result<()> {
+        self.shared.check()?;
         let settings = &self.shared.settings;
         if !settings.background {
-            return self.shared.check();
+            return Ok(());
         }
         let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
         let room = self.shared.wait_until(|progress| progress.memtable_bytes + progress.frozen_bytes < limit);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use cim_ipld_index::{Query, SearchOptions};
-use cim_ipld_persistence::{Engine, IndexName, Settings};
+use cim_ipld_persistence::{Engine, ErrorKind, IndexName, Settings};
 
 use crate::support::{Store, cid, cids, create, document, documents, encrypted, key, memory, open, search, total};
 
@@ -35,6 +35,45 @@ async fn persistence_survives_restarts_on_every_backend() {
         let report = engine.verify().await.expect("verified");
         assert!(report.is_sound(), "{name}: {:?}", report.problems);
         assert_eq!(report.documents, 49, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn persistence_closes_in_order() {
+    for (name, store) in Store::all().await {
+        let backend = store.connect().await;
+        let engine = create(&backend).await;
+        let calls: Vec<_> = (0..50)
+            .map(|number| {
+                let engine = engine.clone();
+                tokio::spawn(async move { engine.index(&[document(number, 0)]).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let clone = engine.clone();
+        engine.close().await;
+        let mut written = 0;
+        for call in calls {
+            match call.await.expect("joined") {
+                Ok(_) => written += 1,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Closed, "{name}: {error}"),
+            }
+        }
+        assert!(written > 0, "{name}: what was taken is written");
+        let query = Query::parse("shared").expect("a query");
+        for outcome in [
+            clone.index(&[document(99, 0)]).await.map(drop),
+            clone.search(&query, &SearchOptions::default()).await.map(drop),
+            clone.fold().await,
+        ] {
+            assert_eq!(outcome.expect_err("refused").kind(), ErrorKind::Closed, "{name}");
+        }
+        drop((clone, backend));
+
+        let backend = store.connect().await;
+        let engine = open(&backend).await;
+        assert_eq!(total(&engine, "shared").await, written, "{name}");
+        engine.close().await;
     }
 }
 
