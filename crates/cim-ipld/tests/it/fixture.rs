@@ -170,6 +170,19 @@ pub(crate) fn sizes(answers: &[Vec<SearchResult>]) -> Vec<usize> {
     answers.iter().map(Vec::len).collect()
 }
 
+/// Answers without what the ranking says: the scores, and the order that they give.
+///
+/// The statistics behind the scores count replaced and removed documents until a fold or a merge drops those, so the same
+/// documents may be scored a little differently after one.
+pub(crate) fn unranked(answers: &[Vec<SearchResult>]) -> Vec<Vec<SearchResult>> {
+    let mut answers = answers.to_vec();
+    for answer in &mut answers {
+        answer.iter_mut().for_each(|result| result.score = 0.0);
+        answer.sort_by_key(|result| result.cid);
+    }
+    answers
+}
+
 /// Everything that the default index has put into a backend.
 pub(crate) async fn stored(backend: &dyn Backend) -> Vec<KeyedEntry> {
     use futures::TryStreamExt;

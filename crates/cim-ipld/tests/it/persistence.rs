@@ -3,11 +3,10 @@ use std::sync::Arc;
 use cim_ipld::backend::MemoryBackend;
 use cim_ipld::{
     ContentEncryption, ContentIndex, EncryptionAlgorithm, ErrorKind, IndexName, IndexPersistence, SearchQuery,
-    SearchResult,
 };
 
 use crate::fixture::{
-    self, ANSWER_SIZES, Place, TestResult, answers, cid, fill, index_of, process, sizes, tagged, text,
+    self, ANSWER_SIZES, Place, TestResult, answers, cid, fill, index_of, process, sizes, tagged, text, unranked,
 };
 
 mod documented {
@@ -53,21 +52,21 @@ fn a_restart_answers_the_same() -> TestResult {
         })?;
         assert_eq!(sizes(&first), ANSWER_SIZES, "{}", place.what());
 
-        let from_the_journal = process(async {
+        let (from_the_journal, folded) = process(async {
             let index = open().await?;
-            let answers = answers(&index).await?;
+            let before = answers(&index).await?;
             index.persist().await?;
-            Ok::<_, cim_ipld::Error>(answers)
+            Ok::<_, cim_ipld::Error>((before, answers(&index).await?))
         })?;
         assert_eq!(from_the_journal, first, "{}", place.what());
+        assert_eq!(unranked(&folded), unranked(&first), "{}", place.what());
 
         let (from_pages, loaded, verified) = process(async {
             let index = open().await?;
             let answers = answers(&index).await?;
             Ok::<_, cim_ipld::Error>((answers, index.load_from_persistence().await?, index.verify().await?))
         })?;
-        // The words of what was replaced and removed no longer count in the scores.
-        assert_eq!(without_scores(from_pages), without_scores(first), "{}", place.what());
+        assert_eq!(from_pages, folded, "{}", place.what());
         assert_eq!(loaded.documents, 6, "{}", place.what());
         assert!(loaded.pages > 0 && loaded.bytes > 0, "{}: {loaded:?}", place.what());
         assert!(verified.is_sound(), "{}: {verified:?}", place.what());
@@ -76,9 +75,18 @@ fn a_restart_answers_the_same() -> TestResult {
     Ok(())
 }
 
-fn without_scores(mut answers: Vec<Vec<SearchResult>>) -> Vec<Vec<SearchResult>> {
-    answers.iter_mut().flatten().for_each(|result| result.score = 0.0);
-    answers
+#[tokio::test]
+async fn what_was_never_replaced_is_scored_alike_in_the_journal_and_in_pages() -> TestResult {
+    let index = index_of(Place::memory().builder().await.create().await?);
+    for (name, content) in [("one", "a quiet harbour at dawn"), ("two", "bread at dawn"), ("three", "harbour, harbour")]
+    {
+        index.index_document(cid(name), &tagged(&["sea", "morning"]), Some(content)).await?;
+    }
+    let before = answers(&index).await?;
+    assert_eq!(before[0].len(), 2);
+    index.persist().await?;
+    assert_eq!(answers(&index).await?, before);
+    Ok(())
 }
 
 #[test]
@@ -87,23 +95,25 @@ fn a_backup_comes_back() -> TestResult {
         process(async {
             let index = index_of(place.builder().await.create().await?);
             fill(&index).await?;
-            // Scores count the words of what was replaced until a fold.
-            let before = without_scores(answers(&index).await?);
+            let before = answers(&index).await?;
             let backup = index.backup("monday").await?;
             assert_eq!((backup.name.as_str(), backup.documents), ("monday", 6), "{}", place.what());
             assert_eq!(index.backup("monday").await.unwrap_err().kind(), ErrorKind::SnapshotExists);
+            // A backup folds first.
+            let folded = answers(&index).await?;
+            assert_eq!(unranked(&folded), unranked(&before), "{}", place.what());
 
             index.remove(&cid("harbour")).await?;
             index.index_document(cid("later"), &tagged(&["sea"]), Some("a harbour of later days")).await?;
-            assert_ne!(without_scores(answers(&index).await?), before, "{}", place.what());
+            assert_ne!(unranked(&answers(&index).await?), unranked(&before), "{}", place.what());
             index.backup("tuesday").await?;
             let names: Vec<String> = index.list_backups().await?.into_iter().map(|backup| backup.name).collect();
             assert_eq!(names, ["monday", "tuesday"], "{}", place.what());
 
             index.restore_backup("monday").await?;
-            assert_eq!(without_scores(answers(&index).await?), before, "{}", place.what());
+            assert_eq!(answers(&index).await?, folded, "{}", place.what());
             index.delete_backup("monday").await?;
-            assert_eq!(without_scores(answers(&index).await?), before, "{}", place.what());
+            assert_eq!(answers(&index).await?, folded, "{}", place.what());
             for outcome in [index.restore_backup("monday").await.map(drop), index.delete_backup("monday").await] {
                 assert_eq!(outcome.unwrap_err().kind(), ErrorKind::SnapshotMissing, "{}", place.what());
             }
