@@ -85,6 +85,9 @@ impl UnicodeWords {
     /// Calls `each` for every word and returns the number of positions.
     #[inline]
     pub(super) fn visit(&self, text: &str, scratch: &mut Scratch, mut each: impl FnMut(Token<'_>)) -> u32 {
+        if text.is_ascii() {
+            return self.ascii_words(text, 0, 0, scratch, &mut each);
+        }
         let bytes = text.as_bytes();
         let mut position = 0;
         let mut at = 0;
@@ -119,13 +122,22 @@ impl UnicodeWords {
         let folded = &mut scratch.folded;
         let mut at = 0;
         while at < bytes.len() {
+            if CLASSES[usize::from(bytes[at])] == 0 {
+                at += 1;
+                continue;
+            }
             let start = at;
-            let mut has_alphanumeric = false;
-            while at < bytes.len() && continues_word(bytes, start, at) {
-                has_alphanumeric |= bytes[at].is_ascii_alphanumeric();
+            let mut seen = 0;
+            while at < bytes.len() {
+                let class = CLASSES[usize::from(bytes[at])];
+                let continues = class & WORD != 0 || class == BETWEEN && joins(bytes, start, at);
+                if !continues {
+                    break;
+                }
+                seen |= class;
                 at += 1;
             }
-            if has_alphanumeric {
+            if seen & (LETTER | DIGIT) != 0 {
                 if at - start <= MAX_WORD_BYTES {
                     folded.clear();
                     folded.push_str(&text[start..at]);
@@ -224,20 +236,42 @@ fn flush(
     position + count
 }
 
-fn continues_word(bytes: &[u8], start: usize, at: usize) -> bool {
-    let byte = bytes[at];
-    if byte.is_ascii_alphanumeric() || byte == b'_' {
-        return true;
+const LETTER: u8 = 1;
+const DIGIT: u8 = 2;
+const UNDERSCORE: u8 = 4;
+/// What stands in a word on its own account.
+const WORD: u8 = LETTER | DIGIT | UNDERSCORE;
+/// What stands in a word between two letters or two digits.
+const BETWEEN: u8 = 8;
+
+/// What each byte of an ASCII text is to a word.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let c = byte as u8;
+        classes[byte] = match c {
+            b'_' => UNDERSCORE,
+            b'\'' | b'.' | b':' | b',' | b';' => BETWEEN,
+            _ if c.is_ascii_alphabetic() => LETTER,
+            _ if c.is_ascii_digit() => DIGIT,
+            _ => 0,
+        };
+        byte += 1;
     }
+    classes
+};
+
+/// Says whether the mark at `at` joins what is on both sides of it to one word.
+fn joins(bytes: &[u8], start: usize, at: usize) -> bool {
     if at == start || at + 1 == bytes.len() {
         return false;
     }
-    let (before, after) = (bytes[at - 1], bytes[at + 1]);
-    match byte {
-        b'\'' | b'.' if before.is_ascii_alphabetic() && after.is_ascii_alphabetic() => true,
-        b':' => before.is_ascii_alphabetic() && after.is_ascii_alphabetic(),
-        b'\'' | b'.' | b',' | b';' => before.is_ascii_digit() && after.is_ascii_digit(),
-        _ => false,
+    let sides = CLASSES[usize::from(bytes[at - 1])] & CLASSES[usize::from(bytes[at + 1])];
+    match bytes[at] {
+        b'\'' | b'.' => sides & (LETTER | DIGIT) != 0,
+        b':' => sides & LETTER != 0,
+        _ => sides & DIGIT != 0,
     }
 }
 

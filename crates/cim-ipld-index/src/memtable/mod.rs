@@ -172,6 +172,8 @@ impl Inner {
 
     fn insert_words(&self, id: u32, words: &mut Occurrences) -> Option<()> {
         words.words.sort_unstable();
+        let norms = words.lengths.map(norm_of_length);
+        let attribute_norm = norm_of_length(words.attribute_length);
         for group in words.words.chunk_by(|a, b| a >> 32 == b >> 32) {
             let term = (group[0] >> 32) as u32;
             let frequency = group.len().min(lists::MAX_FREQUENCY as usize);
@@ -179,8 +181,7 @@ impl Inner {
                 [only] => *only as u32,
                 many => self.lists.store(many[..frequency].iter().map(|word| *word as u32))?,
             };
-            let length = words.lengths.get(usize::from(self.terms.first_key_byte(term)));
-            let norm = norm_of_length(length.copied().unwrap_or(words.attribute_length));
+            let norm = norms.get(usize::from(self.terms.first_key_byte(term))).copied().unwrap_or(attribute_norm);
             let posting = Posting { document: id, frequency: frequency as u32, norm, positions };
             self.lists.push(self.terms.list(term), posting)?;
         }
