@@ -42,6 +42,7 @@ pub(crate) async fn create(
         watermark: Watermark::At(0),
         names_secret: random(),
         segments: Vec::new(),
+        snapshots: Vec::new(),
     };
     let sealed = catalog::seal_manifest(&objects, &first)?;
     let written = objects.write(&objects.layout.catalog, &objects.layout.manifest, sealed, Precondition::Absent).await;

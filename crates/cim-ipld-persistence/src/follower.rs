@@ -217,6 +217,10 @@ impl Follower {
         }
         let manifest = catalog::open_manifest(&self.shared.objects, &entry)?;
         check_succession(current, &manifest.manifest)?;
+        if current.is_same_index(&manifest) {
+            self.state.manifest = Arc::new(manifest);
+            return Ok(Step::Applied);
+        }
         let own = self.shared.expected().filter(|replacement| replacement.manifest_hash == manifest.hash);
         match own {
             Some(own) if !self.catching_up && self.state.install(manifest, &own) => Ok(Step::Applied),

@@ -3,6 +3,7 @@
 use cim_ipld_backend::{Bucket, Key, KeyPrefix};
 use cim_ipld_index::SubIndex;
 
+use crate::format::manifest::SnapshotEntry;
 use crate::{Error, ErrorKind, Result};
 
 /// The name of one of several indexes in a store; the default one has none.
@@ -42,7 +43,6 @@ pub(crate) struct Layout {
     pub(crate) root: Key,
     pub(crate) manifest: Key,
     pub(crate) journal: KeyPrefix,
-    pub(crate) snapshots: KeyPrefix,
 }
 
 impl Layout {
@@ -60,7 +60,6 @@ impl Layout {
             root: Key::new("keyset")?,
             manifest: Key::new("manifest")?,
             journal: KeyPrefix::below("journal")?,
-            snapshots: KeyPrefix::below("snapshot")?,
         })
     }
 
@@ -91,7 +90,7 @@ impl Layout {
         sequence.parse().ok()
     }
 
-    pub(crate) fn snapshot(hidden_name: &str) -> Result<Key> {
-        Ok(Key::new(&format!("snapshot.{hidden_name}"))?)
+    pub(crate) fn snapshot(entry: &SnapshotEntry) -> Result<Key> {
+        Ok(Key::new(&format!("snapshot.{}.{:032x}", entry.hidden_name, u128::from_be_bytes(entry.id)))?)
     }
 }

@@ -31,7 +31,7 @@ impl Publication {
         let sealed = catalog::seal_manifest(&shared.objects, &manifest)?;
         let manifest_hash = *blake3::hash(&sealed).as_bytes();
         shared.expect(Some(Arc::new(Replacement { manifest_hash, segment: self.segment, origin: self.origin })));
-        let swapped = swap_manifest(shared, &self.current, sealed).await;
+        let swapped = swap_sealed(shared, &self.current, sealed).await;
         let result = match swapped {
             Ok(revision) => shared.wait_published(revision).await.map(|()| true),
             Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -52,7 +52,7 @@ impl Publication {
 }
 
 impl ManifestVersion {
-    /// The manifest that follows this one.
+    /// The manifest that follows this one, with the same snapshots.
     pub(crate) fn successor(&self, watermark: Watermark, segments: Vec<SegmentEntry>) -> Manifest {
         Manifest {
             generation: self.manifest.generation + 1,
@@ -60,12 +60,27 @@ impl ManifestVersion {
             watermark,
             names_secret: self.manifest.names_secret,
             segments,
+            snapshots: self.manifest.snapshots.clone(),
         }
+    }
+
+    /// A manifest that follows this one and says the same of the documents.
+    pub(crate) fn again(&self) -> Manifest {
+        self.successor(Watermark::At(self.watermark().number()), self.manifest.segments.clone())
+    }
+
+    /// Whether `next` says the same of the documents, so that whoever follows this one has nothing to read again.
+    pub(crate) fn is_same_index(&self, next: &Self) -> bool {
+        next.watermark() == self.watermark() && next.manifest.segments == self.manifest.segments
     }
 }
 
-/// Makes `sealed` the manifest unless another one followed `current` in the meantime, which is a `Conflict`.
-pub(crate) async fn swap_manifest(shared: &Shared, current: &ManifestVersion, sealed: Bytes) -> Result<Revision> {
+/// Makes `next` the manifest unless another one followed `current` in the meantime, which is a `Conflict`.
+pub(crate) async fn swap_manifest(shared: &Shared, current: &ManifestVersion, next: &Manifest) -> Result<Revision> {
+    swap_sealed(shared, current, catalog::seal_manifest(&shared.objects, next)?).await
+}
+
+async fn swap_sealed(shared: &Shared, current: &ManifestVersion, sealed: Bytes) -> Result<Revision> {
     let layout = &shared.objects.layout;
     let precondition = Precondition::Unchanged(current.revision);
     shared.objects.write(&layout.catalog, &layout.manifest, sealed, precondition).await

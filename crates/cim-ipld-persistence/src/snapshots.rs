@@ -1,20 +1,24 @@
-//! Named backups: a sealed copy of the manifest. Pages are never copied; a snapshot keeps them from being removed.
+//! Named backups: a sealed list of segments that the manifest names. Pages are never copied; a snapshot keeps them from
+//! being removed. Making, restoring and deleting one each swap the manifest, so that they have one order among themselves and
+//! with folds and merges.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cim_ipld_backend::{Key, KeyedEntry, Precondition};
-use cim_ipld_envelope::{ObjectKind, ObjectNames, SealOptions};
-use futures::StreamExt;
+use cim_ipld_backend::{Key, Precondition};
+use cim_ipld_envelope::{ObjectKind, ObjectNames, SealOptions, random};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::engine::Engine;
-use crate::format::manifest::{Manifest, SegmentEntry, Watermark};
+use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry, Watermark};
 use crate::format::snapshot::SnapshotRecord;
 use crate::layout::Layout;
 use crate::objects::{Address, Objects};
 use crate::publish::swap_manifest;
 use crate::segments::SegmentHandle;
 use crate::shared::Shared;
+use crate::state::ManifestVersion;
 use crate::{Error, ErrorKind, Result, catalog};
 
 /// The longest snapshot name, in bytes.
@@ -40,7 +44,7 @@ impl From<&SnapshotRecord> for SnapshotInfo {
             name: record.name.clone(),
             created_at_ms: record.created_at_ms,
             documents: record.documents,
-            bytes: record.manifest.segments.iter().map(|segment| segment.bytes).sum(),
+            bytes: record.segments.iter().map(|segment| segment.bytes).sum(),
         }
     }
 }
@@ -53,130 +57,118 @@ impl Engine {
     pub async fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         check_name(name)?;
         loop {
-            self.fold_all().await?;
-            let view = self.shared.view();
-            let key = self.snapshot_key(name)?;
+            self.fold().await?;
+            let current = Arc::clone(&self.shared.view().manifest);
+            let entry = SnapshotEntry { hidden_name: hidden_name(&current.manifest, name), id: random() };
+            if named(&current.manifest, &entry.hidden_name).is_some() {
+                let message = format!("there is a snapshot {name:?} already");
+                return Err(Error::new(ErrorKind::SnapshotExists, message));
+            }
             let record = SnapshotRecord {
                 name: name.to_owned(),
                 created_at_ms: now_ms(),
-                documents: live_documents(&view.manifest.manifest),
-                manifest: view.manifest.manifest.clone(),
+                documents: live_documents(&current.manifest),
+                segments: current.manifest.segments.clone(),
             };
-            let sealed = self.shared.objects.seal(&self.address(&key), &record.to_bytes(), &SealOptions::default())?;
-            let catalog = &self.shared.objects.layout.catalog;
-            let revision = match self.shared.objects.write(catalog, &key, sealed, Precondition::Absent).await {
-                Err(error) if error.kind() == ErrorKind::Conflict => {
-                    let message = format!("there is a snapshot {name:?} already");
-                    return Err(Error::new(ErrorKind::SnapshotExists, message));
-                }
-                other => other?,
-            };
-            // A manifest that came first may have let go of what this snapshot names: then it is made again.
-            let newest = catalog::read_manifest(&self.shared.objects).await?;
-            if newest.revision == view.manifest.revision || newest.revision > revision {
+            if self.publish_snapshot(&current, entry, &record).await? {
                 return Ok(SnapshotInfo::from(&record));
             }
-            self.shared.objects.backend.delete(catalog, &[key]).await?;
+        }
+    }
+
+    /// Stores the record, then names it in the manifest. Returns false when another manifest came first.
+    async fn publish_snapshot(
+        &self,
+        current: &ManifestVersion,
+        entry: SnapshotEntry,
+        record: &SnapshotRecord,
+    ) -> Result<bool> {
+        let objects = &self.shared.objects;
+        let key = Layout::snapshot(&entry)?;
+        let sealed = objects.seal(&address(objects, &key), &record.to_bytes(), &SealOptions::default())?;
+        objects.write(&objects.layout.catalog, &key, sealed, Precondition::Absent).await?;
+        let mut manifest = current.again();
+        manifest.snapshots.push(entry);
+        match swap_manifest(&self.shared, current, &manifest).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                objects.discard(&objects.layout.catalog, &[key]).await;
+                self.shared.wait_generation(manifest.generation).await.map(|()| false)
+            }
+            // After an unknown outcome the manifest may name the record.
+            swapped => self.shared.wait_published(swapped?).await.map(|()| true),
         }
     }
 
     /// Lists the snapshots, oldest first.
     ///
     /// # Errors
-    /// `Damaged` when one cannot be read, and what the store answers.
+    /// `Damaged` or `Lost` when one cannot be read, and what the store answers.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         self.shared.check()?;
-        let records = read_all(&self.shared.objects).await?;
+        let (_, records) = read_newest(&self.shared.objects).await?;
         Ok(records.iter().map(SnapshotInfo::from).collect())
     }
 
     /// Makes the index what it was when the snapshot was made. Everything written since, by any process, is gone.
     ///
     /// # Errors
-    /// `SnapshotMissing`, `Conflict` when another process changed the manifest at the same moment, and what the store
-    /// answers.
+    /// `SnapshotMissing`, `Damaged` or `Lost` when it cannot be read, and what the store answers.
     pub async fn restore_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         check_name(name)?;
         self.shared.check()?;
         let objects = &self.shared.objects;
-        // The manifest before the snapshot: whoever deletes that in between changes the manifest, and this swap fails.
-        let current = catalog::read_manifest(objects).await?;
-        let record = self.read_snapshot(name).await?;
-        let manifest = current.successor(Watermark::Own, record.manifest.segments.clone());
-        let revision = swap_manifest(&self.shared, &current, catalog::seal_manifest(objects, &manifest)?).await?;
-        self.shared.wait_published(revision).await?;
-        remove_unnamed(&self.shared, &current.manifest.segments).await?;
-        Ok(SnapshotInfo::from(&record))
+        loop {
+            // Whoever deletes the snapshot changes the manifest first, and this swap fails.
+            let current = catalog::read_manifest(objects).await?;
+            let record = read(objects, find(&current.manifest, name)?).await?;
+            let manifest = current.successor(Watermark::Own, record.segments.clone());
+            match swap_manifest(&self.shared, &current, &manifest).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                swapped => {
+                    self.shared.wait_published(swapped?).await?;
+                    remove_unnamed(&self.shared, &current.manifest.segments).await?;
+                    return Ok(SnapshotInfo::from(&record));
+                }
+            }
+        }
     }
 
-    /// Deletes a snapshot, and the pages that nothing else names.
+    /// Deletes a snapshot, and the pages that nothing else names. One whose record cannot be read goes too; what it named
+    /// alone stays behind then.
     ///
     /// # Errors
     /// `SnapshotMissing`, and what the store answers.
     pub async fn delete_snapshot(&self, name: &str) -> Result<()> {
         check_name(name)?;
         self.shared.check()?;
-        let record = self.read_snapshot(name).await?;
         let objects = &self.shared.objects;
-        objects.backend.delete(&objects.layout.catalog, &[self.snapshot_key(name)?]).await?;
-        self.outdate_manifest().await?;
-        remove_unnamed(&self.shared, &record.manifest.segments).await
-    }
-
-    /// Publishes the manifest again as it is, so that no process that read the one before, and a snapshot that is gone since,
-    /// can still publish what that snapshot named.
-    async fn outdate_manifest(&self) -> Result<()> {
         loop {
-            let objects = &self.shared.objects;
             let current = catalog::read_manifest(objects).await?;
-            let watermark = Watermark::At(current.watermark().number());
-            let next = current.successor(watermark, current.manifest.segments.clone());
-            match swap_manifest(&self.shared, &current, catalog::seal_manifest(objects, &next)?).await {
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                swapped => return self.shared.wait_published(swapped?).await,
+            let entry = find(&current.manifest, name)?;
+            let record = match read(objects, entry).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => None,
+                record => Some(record?),
+            };
+            let mut manifest = current.again();
+            manifest.snapshots.retain(|other| other != entry);
+            match swap_manifest(&self.shared, &current, &manifest).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => continue,
+                swapped => self.shared.wait_published(swapped?).await?,
             }
+            objects.discard(&objects.layout.catalog, &[Layout::snapshot(entry)?]).await;
+            return match record {
+                Some(record) => remove_unnamed(&self.shared, &record.segments).await,
+                None => Ok(()),
+            };
         }
-    }
-
-    /// Folds until the manifest holds everything that was applied here. One fold may lose to another process's, which
-    /// need not reach as far.
-    async fn fold_all(&self) -> Result<()> {
-        let target = self.shared.progress().last_record;
-        while self.shared.view().manifest.watermark().number() < target {
-            self.fold().await?;
-        }
-        Ok(())
-    }
-
-    async fn read_snapshot(&self, name: &str) -> Result<SnapshotRecord> {
-        let key = self.snapshot_key(name)?;
-        let entry = self
-            .shared
-            .objects
-            .read(&self.address(&key))
-            .await?
-            .ok_or_else(|| Error::new(ErrorKind::SnapshotMissing, format!("there is no snapshot {name:?}")))?;
-        open(&self.shared.objects, KeyedEntry { key, entry })
-    }
-
-    /// The store sees only a keyed hash of a snapshot's name.
-    fn snapshot_key(&self, name: &str) -> Result<Key> {
-        let secret = self.shared.view().manifest.manifest.names_secret;
-        Layout::snapshot(&ObjectNames::from_secret(secret).name_of(name))
-    }
-
-    fn address<'a>(&'a self, key: &'a Key) -> Address<'a> {
-        address(&self.shared.objects, key)
     }
 }
 
 /// Removes those of `candidates` that neither the manifest nor any snapshot names.
 pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
     let objects = &shared.objects;
-    // Snapshots before the manifest: one made in between names segments of a manifest that is read after it.
-    let records = read_all(objects).await?;
-    let manifest = catalog::read_manifest(objects).await?.manifest;
-    let named = records.iter().map(|record| &record.manifest).chain([&manifest]).flat_map(|of| &of.segments);
+    let (manifest, records) = read_newest(objects).await?;
+    let named = records.iter().map(|record| &record.segments).chain([&manifest.manifest.segments]).flatten();
     let (mut segments, mut deletes) = (HashSet::new(), HashSet::new());
     for entry in named {
         segments.insert(entry.id);
@@ -196,27 +188,50 @@ fn address<'a>(objects: &'a Objects, key: &'a Key) -> Address<'a> {
     Address { bucket: &objects.layout.catalog, kind: ObjectKind::SNAPSHOT, name: key.as_str(), generation: 0 }
 }
 
-fn open(objects: &Objects, entry: KeyedEntry) -> Result<SnapshotRecord> {
-    let KeyedEntry { key, entry } = entry;
-    SnapshotRecord::from_bytes(&objects.open(&address(objects, &key), entry.value)?)
+/// Reads the record that `entry` names.
+pub(crate) async fn read(objects: &Objects, entry: &SnapshotEntry) -> Result<SnapshotRecord> {
+    let key = Layout::snapshot(entry)?;
+    SnapshotRecord::from_bytes(&objects.fetch(&address(objects, &key)).await?)
 }
 
-/// Every snapshot, oldest first.
-pub(crate) async fn read_all(objects: &Objects) -> Result<Vec<SnapshotRecord>> {
-    let layout = &objects.layout;
-    let mut entries = objects.backend.scan(&layout.catalog, &layout.snapshots, cim_ipld_backend::Revision::ZERO);
-    let mut records = Vec::new();
-    while let Some(entry) = entries.next().await {
-        records.push(open(objects, entry?)?);
+/// Reads the newest manifest and all of its snapshots.
+async fn read_newest(objects: &Objects) -> Result<(ManifestVersion, Vec<SnapshotRecord>)> {
+    loop {
+        let manifest = catalog::read_manifest(objects).await?;
+        let records = stream::iter(manifest.manifest.snapshots.clone())
+            .map(|entry| async move { read(objects, &entry).await })
+            .buffered(8);
+        match records.try_collect().await {
+            // One that was deleted meanwhile is not lost.
+            Err(error) if error.kind() == ErrorKind::Lost => {
+                if catalog::read_manifest(objects).await?.revision == manifest.revision {
+                    return Err(error);
+                }
+            }
+            records => return records.map(|records| (manifest, records)),
+        }
     }
-    Ok(records)
 }
 
 /// The secrets of all deletes objects that a snapshot names.
 pub(crate) async fn named_deletes(objects: &Objects) -> Result<HashSet<[u8; 32]>> {
-    let records = read_all(objects).await?;
-    let segments = records.iter().flat_map(|record| &record.manifest.segments);
+    let (_, records) = read_newest(objects).await?;
+    let segments = records.iter().flat_map(|record| &record.segments);
     Ok(segments.filter_map(|segment| segment.deletes.as_ref()).map(|deletes| deletes.secret).collect())
+}
+
+/// The store sees only a keyed hash of a snapshot's name.
+fn hidden_name(manifest: &Manifest, name: &str) -> String {
+    ObjectNames::from_secret(manifest.names_secret).name_of(name)
+}
+
+fn named<'a>(manifest: &'a Manifest, hidden_name: &str) -> Option<&'a SnapshotEntry> {
+    manifest.snapshots.iter().find(|entry| entry.hidden_name == hidden_name)
+}
+
+fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
+    named(manifest, &hidden_name(manifest, name))
+        .ok_or_else(|| Error::new(ErrorKind::SnapshotMissing, format!("there is no snapshot {name:?}")))
 }
 
 fn live_documents(manifest: &Manifest) -> u64 {

@@ -81,13 +81,17 @@ impl Engine {
     async fn verify_as_of(&self, manifest: &ManifestVersion) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
         let objects = &self.shared.objects;
-        let records = snapshots::read_all(objects).await?;
-        report.snapshots = records.len() as u64;
+        let mut records = Vec::new();
+        for entry in &manifest.manifest.snapshots {
+            report.snapshots += 1;
+            let read = snapshots::read(objects, entry).await.map(|record| records.push(record));
+            report.note("a snapshot", read)?;
+        }
         // A segment may be named several times, with other deletes each time.
-        let named = records.iter().map(|record| &record.manifest).chain([&manifest.manifest]);
+        let named = records.iter().map(|record| &record.segments).chain([&manifest.manifest.segments]);
         let mut segments: BTreeMap<[u8; 16], Vec<&SegmentEntry>> = BTreeMap::new();
         let mut seen = HashSet::new();
-        for entry in named.flat_map(|manifest| &manifest.segments) {
+        for entry in named.flatten() {
             if seen.insert((entry.id, entry.deletes.as_ref().map(|deletes| deletes.secret))) {
                 segments.entry(entry.id).or_default().push(entry);
             }

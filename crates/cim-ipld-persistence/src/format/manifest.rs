@@ -17,6 +17,18 @@ pub(crate) struct Manifest {
     pub(crate) names_secret: [u8; 32],
     /// Oldest first.
     pub(crate) segments: Vec<SegmentEntry>,
+    /// Oldest first. A snapshot exists when it is named here: a record that is not is what a crash left, one that is named
+    /// and missing is lost.
+    pub(crate) snapshots: Vec<SnapshotEntry>,
+}
+
+/// Where the record of a snapshot stands.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SnapshotEntry {
+    /// The keyed hash of its name.
+    pub(crate) hidden_name: String,
+    /// Drawn for this very record, so that its key is never used again.
+    pub(crate) id: [u8; 16],
 }
 
 /// Up to which revision the journal is contained in the segments.

@@ -1,19 +1,19 @@
 use bincode::{Decode, Encode};
 
-use super::manifest::Manifest;
+use super::manifest::SegmentEntry;
 use super::{decode, encode};
 use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// A named copy of a manifest that holds everything up to its watermark.
+/// The segments of a manifest that held everything up to its watermark, under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SnapshotRecord {
     pub(crate) name: String,
     /// Unix milliseconds.
     pub(crate) created_at_ms: i64,
     pub(crate) documents: u64,
-    pub(crate) manifest: Manifest,
+    pub(crate) segments: Vec<SegmentEntry>,
 }
 
 impl SnapshotRecord {

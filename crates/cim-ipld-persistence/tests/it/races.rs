@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind, Key, MemoryBackend};
+use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, KeyPrefix, MemoryBackend, Revision};
 use cim_ipld_backend_testkit::{Fault, FaultInjecting, Operation, OperationKind};
 use cim_ipld_persistence::ErrorKind;
+use futures::StreamExt;
 
 use crate::support::{cid, create, document, documents, open, total};
 
@@ -42,7 +43,7 @@ async fn persistence_restores_no_snapshot_that_is_being_deleted() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     other.delete_snapshot("one").await.expect("deleted");
     let restored = restore.await.expect("joined");
-    assert_eq!(restored.expect_err("the snapshot is gone").kind(), ErrorKind::Conflict);
+    assert_eq!(restored.expect_err("the snapshot is gone").kind(), ErrorKind::SnapshotMissing);
 
     let reopened = open(&shared).await;
     assert_eq!(total(&reopened, "shared").await, 0);
@@ -52,6 +53,58 @@ async fn persistence_restores_no_snapshot_that_is_being_deleted() {
     let last = restoring.index(&[document(1, 0)]).await.expect("the loser goes on");
     other.wait_for(last).await.expect("followed");
     assert_eq!(total(&other, "shared").await, 1);
+}
+
+/// A snapshot that is slow to be made, and a merge of all that it is about to name: what is made in the end names what is
+/// there.
+#[tokio::test(start_paused = true)]
+async fn persistence_makes_a_snapshot_of_what_is_not_being_merged_away() {
+    let shared: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let other = create(&shared).await;
+    for round in 0..8 {
+        other.index(&documents(round * 4..round * 4 + 4)).await.expect("indexed");
+        other.fold().await.expect("folded");
+    }
+    let slow = FaultInjecting::over(Arc::clone(&shared));
+    let engine = open(&(Arc::new(slow.clone()) as Arc<dyn Backend>)).await;
+    slow.when(|operation| {
+        let snapshot = operation.key.as_ref().is_some_and(|key| key.as_str().starts_with("snapshot."));
+        (operation.kind == OperationKind::Put && snapshot).then_some(Fault::Delay(Duration::from_secs(1)))
+    });
+    let making = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.create_snapshot("one").await }
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    other.merge().await.expect("merged");
+    assert_eq!(making.await.expect("joined").expect("made").documents, 32);
+    assert_eq!(other.snapshots().await.expect("listed").len(), 1);
+    let last = other.delete(&(0..32).map(cid).collect::<Vec<_>>()).await.expect("deleted");
+    engine.wait_for(last).await.expect("followed");
+    assert!(engine.verify().await.expect("verified").is_sound());
+    engine.restore_snapshot("one").await.expect("restored");
+    assert_eq!(total(&engine, "shared").await, 32);
+    let records = shared.scan(&Bucket::log("catalog_v1").expect("a name"), &snapshots(), Revision::ZERO);
+    assert_eq!(records.count().await, 1, "the first try left nothing behind");
+}
+
+fn snapshots() -> KeyPrefix {
+    KeyPrefix::below("snapshot").expect("a prefix")
+}
+
+/// Two processes that make a snapshot of the same name at the same moment: one of them makes it.
+#[tokio::test(start_paused = true)]
+async fn persistence_makes_a_snapshot_of_a_name_once() {
+    let shared: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let one = create(&shared).await;
+    one.index(&documents(0..4)).await.expect("indexed");
+    let two = open(&shared).await;
+    let made = futures::future::join(one.create_snapshot("one"), two.create_snapshot("one")).await;
+    let outcomes = [made.0, made.1];
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    let refused = outcomes.into_iter().find_map(Result::err).expect("one was refused");
+    assert_eq!(refused.kind(), ErrorKind::SnapshotExists);
+    assert_eq!(two.snapshots().await.expect("listed").len(), 1);
 }
 
 /// A process that was cut off meets a record of a manifest that has been replaced since, and the store fails it just when

@@ -51,6 +51,26 @@ async fn persistence_names_what_is_wrong_with_a_snapshot() {
 }
 
 #[tokio::test]
+async fn persistence_deletes_a_snapshot_whose_record_is_lost() {
+    use cim_ipld_backend::{Bucket, KeyPrefix, Revision};
+    use futures::TryStreamExt;
+    let backend = crate::support::memory();
+    let engine = create(&backend).await;
+    engine.index(&documents(0..3)).await.expect("indexed");
+    engine.create_snapshot("one").await.expect("snapshot");
+    let catalog = Bucket::log("catalog_v1").expect("a name");
+    let records = backend.scan(&catalog, &KeyPrefix::below("snapshot").expect("a prefix"), Revision::ZERO);
+    let records: Vec<_> = records.map_ok(|entry| entry.key).try_collect().await.expect("scanned");
+    backend.delete(&catalog, &records).await.expect("lost");
+    assert_eq!(engine.snapshots().await.expect_err("lost").kind(), ErrorKind::Lost);
+    assert_eq!(engine.restore_snapshot("one").await.expect_err("lost").kind(), ErrorKind::Lost);
+    assert!(!engine.verify().await.expect("verified").is_sound());
+    engine.delete_snapshot("one").await.expect("deleted");
+    assert_eq!(engine.snapshots().await.expect("listed"), []);
+    assert!(engine.verify().await.expect("verified").is_sound());
+}
+
+#[tokio::test]
 async fn persistence_frees_what_only_a_deleted_snapshot_named() {
     let backend = cim_ipld_backend::MemoryBackend::new();
     let shared: std::sync::Arc<dyn cim_ipld_backend::Backend> = std::sync::Arc::new(backend);
