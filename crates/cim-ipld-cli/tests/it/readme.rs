@@ -29,15 +29,27 @@ fn the_transcript_is_what_happens() {
     }
 }
 
-/// The text with every duration replaced: the number before `s` at the end of a line, and the one after `"took_us":`.
+/// The text with every duration replaced: the number before `s` at the end of a line, and the one after `"took_us":`. Scores
+/// are cut to four decimals: the last ones depend on the order in which they are summed.
 fn without_times(text: &str) -> String {
     let mut result = String::new();
-    for line in text.lines() {
+    for line in text.lines().map(with_short_scores) {
         match (line.strip_suffix(" s").and_then(|rest| rest.rsplit_once(' ')), line.split_once("\"took_us\":")) {
             (Some((before, _)), _) | (None, Some((before, _))) => result.push_str(before),
-            (None, None) => result.push_str(line),
+            (None, None) => result.push_str(&line),
         }
         result.push('\n');
+    }
+    result
+}
+
+fn with_short_scores(line: &str) -> String {
+    let mut parts = line.split("\"score\":");
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(part.len());
+        let score: f64 = part[..end].parse().expect("a score is a number");
+        result.push_str(&format!("\"score\":{score:.4}{}", &part[end..]));
     }
     result
 }
