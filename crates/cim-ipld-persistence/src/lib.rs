@@ -45,6 +45,7 @@ mod merge;
 mod objects;
 mod opening;
 mod pages;
+mod pass;
 mod publish;
 mod rotation;
 mod segment_writer;

@@ -2,20 +2,20 @@
 //!
 //! Source: the tiered compaction of log-structured merge trees (O'Neil et al. 1996), as search engines use it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cim_ipld_index::{Deletes, Page, PageId, PageSource, Segment, SegmentId, merge_segments};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use cim_ipld_index::{Deletes, MAX_SEGMENT_DOCUMENTS, Segment, merge_segments};
 
+use crate::Result;
 use crate::format::manifest::{SegmentEntry, Watermark};
+use crate::pass::Pass;
 use crate::publish::Publication;
 use crate::segment_writer::{Stored, store_segment};
 use crate::segments::SegmentHandle;
 use crate::shared::Shared;
 use crate::snapshots;
 use crate::state::{Origin, View};
-use crate::{Error, Result};
 
 /// How many segments of one size class there may be; also how much larger the next class is.
 const FAN_OUT: usize = 8;
@@ -23,7 +23,7 @@ const FAN_OUT: usize = 8;
 const SMALLEST_BYTES: u64 = 1 << 20;
 
 /// Merges once if any class has too many segments; returns whether it did.
-pub(crate) async fn step(shared: &Shared) -> Result<bool> {
+pub(crate) async fn step(shared: &Arc<Shared>) -> Result<bool> {
     let view = shared.view();
     let budget = shared.settings.cache_budget_bytes as u64;
     let Some(chosen) = choose(&view.manifest.manifest.segments, budget) else { return Ok(false) };
@@ -42,8 +42,9 @@ pub(crate) async fn step(shared: &Shared) -> Result<bool> {
     Ok(published)
 }
 
-/// Chooses what to merge, by position: a full size class, or one segment of which most is deleted. All inputs are held
-/// in memory at once, so they must fit into `budget_bytes`.
+/// Chooses what to merge, by position: a full size class, or one segment of which most is deleted. Writers may have to
+/// wait for a merge, so its inputs together are no larger than `budget_bytes`; what comes of it is one segment, which has
+/// room for so many documents only.
 fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (position, segment) in segments.iter().enumerate() {
@@ -56,25 +57,25 @@ fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     }
     classes.into_values().find(|positions| {
         let bytes: u64 = positions.iter().map(|position| segments[*position].bytes).sum();
-        positions.len() >= FAN_OUT && bytes <= budget_bytes
+        let documents: u64 = positions.iter().map(|position| u64::from(segments[*position].documents)).sum();
+        positions.len() >= FAN_OUT && bytes <= budget_bytes && documents <= u64::from(MAX_SEGMENT_DOCUMENTS)
     })
 }
 
 /// Stores the merged segment. It holds the inputs as of the manifest: what the journal deleted since is marked when the
 /// follower takes the new manifest up, so that a snapshot of that manifest misses nothing.
-async fn prepare(shared: &Shared, view: &View, chosen: &[usize], stored: &mut Stored) -> Result<Publication> {
+async fn prepare(shared: &Arc<Shared>, view: &View, chosen: &[usize], stored: &mut Stored) -> Result<Publication> {
     let manifest = &view.manifest.manifest;
-    let mut inputs = Vec::with_capacity(chosen.len());
-    let mut pages = Pages::default();
+    let (mut inputs, mut handles) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(chosen.len()));
     for position in chosen {
         let handle = Arc::new(SegmentHandle::new(manifest.segments[*position].clone()));
-        let opened = shared.objects.fetch_segment(&handle, shared.settings.parallel_transfers).await?;
-        pages.fetch_all(shared, &handle).await?;
-        inputs.push(opened);
+        inputs.push(shared.objects.fetch_segment(&handle, shared.settings.parallel_transfers).await?);
+        handles.push(handle);
     }
+    let pass = Pass::new(shared, handles);
     let built = store_segment(shared, stored, move |sink| {
         let inputs: Vec<(&Segment, &Deletes)> = inputs.iter().map(|(segment, deletes)| (&**segment, deletes)).collect();
-        Ok(merge_segments(&inputs, &pages, sink)?)
+        pass.outcome(merge_segments(&inputs, &pass, sink))
     })
     .await?;
     let merged = chosen.iter().map(|position| manifest.segments[*position].id).collect();
@@ -99,30 +100,6 @@ async fn prepare(shared: &Shared, view: &View, chosen: &[usize], stored: &mut St
     })
 }
 
-#[derive(Default)]
-struct Pages(HashMap<(SegmentId, PageId), Page>);
-
-impl Pages {
-    async fn fetch_all(&mut self, shared: &Shared, handle: &SegmentHandle) -> Result<()> {
-        let fetched: Vec<_> = stream::iter(handle.pages())
-            .map(|page| async move {
-                let page = page?;
-                Ok::<_, Error>(((handle.id(), page), shared.objects.fetch_page(handle, page).await?))
-            })
-            .buffer_unordered(shared.settings.parallel_transfers.max(1))
-            .try_collect()
-            .await?;
-        self.0.extend(fetched);
-        Ok(())
-    }
-}
-
-impl PageSource for Pages {
-    fn page(&self, segment: SegmentId, page: PageId) -> Option<Page> {
-        self.0.get(&(segment, page)).cloned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,12 +115,13 @@ mod tests {
         let small = || segment(1000, 10, 0);
         let large = || segment(100 << 20, 10, 0);
         type Case = (&'static str, Vec<SegmentEntry>, u64, Option<Vec<usize>>);
-        let cases: [Case; 6] = [
+        let cases: [Case; 7] = [
             ("nothing", vec![], 1 << 30, None),
             ("seven small", (0..7).map(|_| small()).collect(), 1 << 30, None),
             ("eight small", (0..8).map(|_| small()).collect(), 1 << 30, Some((0..8).collect())),
             ("eight of two classes", (0..4).flat_map(|_| [small(), large()]).collect(), 1 << 30, None),
             ("over the budget", (0..8).map(|_| large()).collect(), 256 << 20, None),
+            ("too many documents", (0..8).map(|_| segment(1000, 1 << 22, 0)).collect(), 1 << 30, None),
             ("mostly deleted", vec![small(), segment(1000, 10, 6)], 1 << 30, Some(vec![1])),
         ];
         for (what, segments, budget, expected) in cases {

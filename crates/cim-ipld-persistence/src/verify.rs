@@ -1,16 +1,16 @@
 //! Reads every object that the manifest, a snapshot or the journal names, and checks what the index claims of itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use cim_ipld_backend::Revision;
-use cim_ipld_index::{Analyzer, Verification};
+use cim_ipld_index::{Analyzer, Deletes, Progress, Segment, Verification};
 use futures::StreamExt;
 
 use crate::engine::Engine;
 use crate::format::manifest::SegmentEntry;
-use crate::pages::PageCache;
+use crate::pass::Pass;
 use crate::segments::SegmentHandle;
 use crate::state::ManifestVersion;
 use crate::{Error, ErrorKind, Result, catalog, snapshots};
@@ -99,8 +99,10 @@ impl Engine {
         for entries in segments.values() {
             report.segments += 1;
             for entry in entries {
-                let checked = self.verify_one(entry, &mut report).await;
-                report.note(&format!("segment {}", hex(&entry.id)), checked)?;
+                let what = format!("segment {}", hex(&entry.id));
+                for checked in self.verify_one(entry, &mut report).await? {
+                    report.note(&what, checked)?;
+                }
             }
         }
         let checked = self.verify_journal(manifest.watermark(), &mut report).await;
@@ -109,25 +111,25 @@ impl Engine {
         Ok(report)
     }
 
-    async fn verify_one(&self, entry: &SegmentEntry, report: &mut VerifyReport) -> Result<()> {
+    /// Checks a segment against itself, and reads every page of it even when that fails: all that is wrong is found at
+    /// once.
+    async fn verify_one(&self, entry: &SegmentEntry, report: &mut VerifyReport) -> Result<Vec<Result<()>>> {
         let shared = &self.shared;
         let handle = Arc::new(SegmentHandle::new(entry.clone()));
-        let (segment, deletes) = shared.objects.fetch_segment(&handle, shared.settings.parallel_transfers).await?;
-        let handles = HashMap::from([(handle.id(), Arc::clone(&handle))]);
-        // A cache of its own: what is checked is the store, and the searches keep theirs.
-        let cache = PageCache::new(shared.settings.cache_budget_bytes / 4, shared.settings.parallel_transfers);
-        for page in handle.pages() {
-            let page = cache.fetch(&shared.objects, &handles, (handle.id(), page?)).await?;
-            report.pages += 1;
-            report.bytes += page.len() as u64;
-        }
-        let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
-        let checked = cache.resolve(&shared.objects, &handles, |pages| verification.advance(pages)).await?;
-        if checked.documents != u64::from(entry.documents) {
-            let message = format!("it has {} documents, the manifest says {}", checked.documents, entry.documents);
-            return Err(Error::new(ErrorKind::Damaged, message));
-        }
-        Ok(())
+        let opened = shared.objects.fetch_segment(&handle, shared.settings.parallel_transfers).await;
+        let pass = Pass::new(shared, [handle]);
+        let documents = u64::from(entry.documents);
+        // Off the runtime's own threads: every document is analysed again.
+        let checked = tokio::task::spawn_blocking(move || {
+            let checked = opened.and_then(|(segment, deletes)| check(&pass, segment, deletes, documents));
+            let rest = pass.read_rest().into_iter().map(Err);
+            ([checked].into_iter().chain(rest).collect(), pass.read())
+        });
+        let cut_off = |_| Error::new(ErrorKind::Closed, "the verification of a segment was cut off");
+        let (found, (pages, bytes)): (Vec<Result<()>>, _) = checked.await.map_err(cut_off)?;
+        report.pages += pages;
+        report.bytes += bytes;
+        Ok(found)
     }
 
     async fn verify_journal(&self, watermark: Revision, report: &mut VerifyReport) -> Result<()> {
@@ -152,14 +154,29 @@ impl Engine {
     }
 }
 
+fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64) -> Result<()> {
+    let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
+    let Progress::Ready(checked) = pass.outcome(verification.advance(pass))? else {
+        return Err(Error::new(ErrorKind::Damaged, "it asks for pages that it was given"));
+    };
+    if checked.documents != documents {
+        let message = format!("it has {} documents, the manifest says {documents}", checked.documents);
+        return Err(Error::new(ErrorKind::Damaged, message));
+    }
+    Ok(())
+}
+
 impl VerifyReport {
-    /// Keeps what is wrong with the index; passes on what kept it from being checked.
+    /// Keeps what is wrong with the index, each problem once; passes on what kept it from being checked.
     fn note(&mut self, what: &str, checked: Result<()>) -> Result<()> {
         match checked {
             Err(error)
                 if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost | ErrorKind::UnsupportedVersion) =>
             {
-                self.problems.push(Problem { kind: error.kind(), message: format!("{what}: {error}") });
+                let problem = Problem { kind: error.kind(), message: format!("{what}: {error}") };
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
                 Ok(())
             }
             other => other,

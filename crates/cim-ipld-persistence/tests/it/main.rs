@@ -11,3 +11,4 @@ mod server;
 mod several;
 mod snapshots;
 mod support;
+mod verify;
