@@ -6,12 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use cid::Cid;
+use cim_ipld_benches::rng::Rng;
+use cim_ipld_benches::{cid_of, synthetic};
 use cim_ipld_index::Document;
-use multihash::Multihash;
 use serde::Deserialize;
-
-use crate::rng::Rng;
-use crate::synthetic;
 
 /// Documents and where they are from.
 #[derive(Debug)]
@@ -125,12 +123,4 @@ fn altered(document: &Document, copy: usize, rng: &mut Rng) -> Document {
     altered.text = Some(words.join(" "));
     altered.cid = cid_of(format!("{} {copy}", document.cid).as_bytes());
     altered
-}
-
-/// Returns the CID (raw, BLAKE3) of some bytes.
-pub fn cid_of(bytes: &[u8]) -> Cid {
-    const RAW: u64 = 0x55;
-    const BLAKE3: u64 = 0x1e;
-    let digest = Multihash::wrap(BLAKE3, blake3::hash(bytes).as_bytes()).expect("32 bytes fit a multihash of 64");
-    Cid::new_v1(RAW, digest)
 }

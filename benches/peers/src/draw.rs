@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use cim_ipld_benches::rng::Rng;
 use cim_ipld_index::{Analyzer, Document};
 
 use crate::queries::Sets;
-use crate::rng::Rng;
 
 /// Draws `count` word lists of every set, from a seed.
 ///

@@ -11,12 +11,10 @@ pub mod measure;
 pub mod ours;
 pub mod queries;
 pub mod report;
-pub mod rng;
 pub mod searches;
 pub mod sizes;
 #[cfg(feature = "sqlite")]
 pub mod sqlite_peer;
-pub mod synthetic;
 pub mod tantivy_peer;
 pub mod tokens;
 pub mod writes;

@@ -1,6 +1,6 @@
 //! Our analyzer as Tantivy's tokenizer, so that both index the same words at the same positions.
 
-use cim_ipld_index::{Analyzer, Document};
+use cim_ipld_index::{Analyze, Document, UnicodeWords};
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 /// Separates the parts of a combined text; our analyzer takes it for no part of a word.
@@ -24,37 +24,53 @@ pub fn combined(document: &Document) -> String {
 /// Cuts a combined text, or a plain one, as the index core does.
 #[derive(Debug, Clone, Default)]
 pub struct CoreTokenizer {
-    analyzer: Analyzer,
+    words: UnicodeWords,
+    cut: Cut,
 }
 
-/// The words of one text.
+/// The words of one text, all in one string: no allocation per word.
+#[derive(Debug, Clone, Default)]
+struct Cut {
+    text: String,
+    /// Where each word ends in `text`, and its position.
+    ends: Vec<(usize, usize)>,
+}
+
+/// Visits the words of one text.
 #[derive(Debug)]
-pub struct CoreTokens {
-    /// With their positions.
-    words: std::vec::IntoIter<(usize, String)>,
+pub struct CoreTokens<'a> {
+    cut: &'a Cut,
+    next: usize,
     token: Token,
 }
 
 impl Tokenizer for CoreTokenizer {
-    type TokenStream<'a> = CoreTokens;
+    type TokenStream<'a> = CoreTokens<'a>;
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> CoreTokens {
-        let mut words = Vec::new();
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> CoreTokens<'a> {
+        let Self { words, cut } = self;
+        cut.text.clear();
+        cut.ends.clear();
         let mut base = 0;
         for part in text.split(SEPARATOR) {
-            let before = words.len();
-            words.extend(self.analyzer.words(part).into_iter().enumerate().map(|(index, word)| (base + index, word)));
-            base += words.len() - before + FIELD_GAP;
+            let positions = words.analyze(part, &mut |token| {
+                cut.text.push_str(token.word);
+                cut.ends.push((cut.text.len(), base + token.position as usize));
+            });
+            base += positions as usize + FIELD_GAP;
         }
-        CoreTokens { words: words.into_iter(), token: Token::default() }
+        CoreTokens { cut, next: 0, token: Token::default() }
     }
 }
 
-impl TokenStream for CoreTokens {
+impl TokenStream for CoreTokens<'_> {
     fn advance(&mut self) -> bool {
-        let Some((position, word)) = self.words.next() else { return false };
-        self.token.position = position;
-        self.token.text = word;
+        let Some((end, position)) = self.cut.ends.get(self.next) else { return false };
+        let start = self.next.checked_sub(1).map_or(0, |last| self.cut.ends[last].0);
+        self.token.position = *position;
+        self.token.text.clear();
+        self.token.text.push_str(&self.cut.text[start..*end]);
+        self.next += 1;
         true
     }
 

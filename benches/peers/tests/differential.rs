@@ -98,7 +98,7 @@ fn a_difference_is_seen() {
 #[test]
 fn parts_of_a_document_are_too_far_apart_for_a_phrase() {
     let document =
-        Document::new(peers::corpus::cid_of(b"1")).with_text("one two").with_title("three").with_author("four");
+        Document::new(cim_ipld_benches::cid_of(b"1")).with_text("one two").with_title("three").with_author("four");
     let combined = tokens::combined(&document);
     let mut tokenizer = tokens::CoreTokenizer::default();
     let mut stream = tokenizer.token_stream(&combined);

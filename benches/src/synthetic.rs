@@ -5,7 +5,7 @@
 
 use cim_ipld_index::Document;
 
-use crate::corpus::cid_of;
+use crate::cid_of;
 use crate::rng::Rng;
 
 const WORDS: usize = 40_000;
