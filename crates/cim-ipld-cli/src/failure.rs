@@ -114,7 +114,8 @@ impl From<persistence::Error> for Failure {
             }
             ErrorKind::WrongKey => "give the key or passphrase file that it was created with, or was last rotated to",
             ErrorKind::NotEncrypted => {
-                "give no key: leave out --key-file and --passphrase-file, and unset CIM_KEY_FILE"
+                "if it was ever encrypted, it was replaced: restore a backup; leave out --key-file, --passphrase-file and \
+                 CIM_KEY_FILE only if you know that it was made plaintext"
             }
             ErrorKind::Damaged | ErrorKind::Lost => "see what is affected with `cim verify`, then restore a backup",
             ErrorKind::UnsupportedVersion => "use a version of cim at least as new as the one that wrote it",

@@ -182,8 +182,9 @@ impl Envelope {
     ///
     /// [`Damaged`](ErrorKind::Damaged) when the object was changed, or sealed for another place,
     /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) and [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) when its key is
-    /// not at hand, [`NotEncrypted`](ErrorKind::NotEncrypted) and [`Encrypted`](ErrorKind::Encrypted) when it belongs to
-    /// the other kind of store, [`UnsupportedVersion`](ErrorKind::UnsupportedVersion), [`Limit`](ErrorKind::Limit).
+    /// not at hand, [`Encrypted`](ErrorKind::Encrypted) when it is encrypted and this store is not (a plaintext object in
+    /// an encrypted store is `Damaged`), [`UnsupportedVersion`](ErrorKind::UnsupportedVersion),
+    /// [`Limit`](ErrorKind::Limit).
     pub fn open(&self, context: &ObjectContext<'_>, object: &[u8]) -> Result<Bytes> {
         let parsed = ParsedObject::read(object)?;
         let mut body = object[HEADER_BYTES..HEADER_BYTES + parsed.body_bytes].to_vec();
@@ -322,7 +323,12 @@ impl Envelope {
                 Err(Error::new(ErrorKind::Encrypted, "an encrypted object stands in a store that is not encrypted"))
             }
             (Mode::Encrypted(_), None) => {
-                Err(Error::new(ErrorKind::NotEncrypted, "a plaintext object stands in an encrypted store"))
+                // Not `NotEncrypted`: the keyset has proven that this store is encrypted.
+                Err(Error::new(
+                    ErrorKind::Damaged,
+                    "a plaintext object stands in an encrypted store: the store was replaced or mixed up, and nothing \
+                     should be written to it",
+                ))
             }
         }
     }

@@ -21,7 +21,8 @@ pub enum ErrorKind {
     WrongKey,
     /// The store is encrypted and no key was given: give one.
     MissingKey,
-    /// A key was given, or is in use, where the record or object is plaintext: open the store without a key.
+    /// A key was given where the root record names a plaintext store. A store that was ever encrypted had its record
+    /// replaced: dropping the key would be the downgrade that somebody wants.
     NotEncrypted,
     /// A sealed object stands in a plaintext store: it belongs to another store.
     Encrypted,
@@ -77,7 +78,10 @@ impl Error {
         match self.kind {
             ErrorKind::WrongKey => "give the key or passphrase that this store was created with or last rotated to",
             ErrorKind::MissingKey => "give the store's key file or passphrase",
-            ErrorKind::NotEncrypted => "open the store without a key",
+            ErrorKind::NotEncrypted => {
+                "if this store was ever encrypted, its root record was replaced: write nothing and restore a backup; use \
+                 no key only where you know that the store was made plaintext"
+            }
             ErrorKind::Encrypted => "check that the object comes from this store; verify and repair it",
             ErrorKind::UnknownDataKey => "read the newest keyset, or check that the object belongs to this store",
             ErrorKind::DestroyedDataKey => "restore the object from an export made before its key was destroyed",

@@ -95,7 +95,10 @@ impl Error {
             ErrorKind::WrongKey => {
                 "give the key file or passphrase that this index was created with, or was last rotated to"
             }
-            ErrorKind::NotEncrypted => "open it without a key",
+            ErrorKind::NotEncrypted => {
+                "if this index was ever encrypted, its root record was replaced: write nothing and restore a backup; give \
+                 no key only where you know that it was made plaintext"
+            }
             ErrorKind::KeyRotated => "open the index again with the new key",
             ErrorKind::UnsupportedVersion => "use a version of the software at least as new as the one that wrote it",
             ErrorKind::Damaged | ErrorKind::Lost => "run verify to see what is affected, then restore a backup",

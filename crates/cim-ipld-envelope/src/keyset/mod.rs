@@ -124,17 +124,24 @@ impl Keyset {
     /// # Errors
     ///
     /// [`WrongKey`](ErrorKind::WrongKey) when the record was sealed under a new keyset key, as
-    /// [`with_slots_replaced`](Self::with_slots_replaced) does: [`open`](Self::open) it with its new key. Else as
-    /// [`open`](Self::open), and [`Damaged`](ErrorKind::Damaged) when the record is of another store or gives a known data
-    /// key other bytes.
+    /// [`with_slots_replaced`](Self::with_slots_replaced) does, or was changed by somebody without any key: only
+    /// [`open`](Self::open) with a key of it tells the two apart. Else as
+    /// [`open`](Self::open), and [`Damaged`](ErrorKind::Damaged) when the record is of another store or of a plaintext one,
+    /// or gives a known data key other bytes: the store was replaced or mixed up.
     pub fn reopen(&self, record: &[u8]) -> Result<Self> {
         let Root::Encrypted(sealed) = decode_root(record)? else {
-            return Err(Error::new(ErrorKind::NotEncrypted, "the store is no longer encrypted"));
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                "a plaintext root record stands in the place of this keyset: the store was replaced or mixed up, and \
+                 nothing should be written to it",
+            ));
         };
         if sealed.index != self.index_id() {
             return Err(Error::damaged("the store's root record"));
         }
-        let mut opened = sealed.open(Arc::clone(&self.0.opened.keyset_key))?;
+        let mut opened = sealed.open(Arc::clone(&self.0.opened.keyset_key), || {
+            Error::new(ErrorKind::WrongKey, "the record is under another keyset key, or was changed")
+        })?;
         for entry in &mut opened.keys {
             if let Some(known) = self.entry(entry.id) {
                 entry.adopt(known).ok_or_else(|| Error::damaged("the keyset"))?;
@@ -207,10 +214,13 @@ impl Keyset {
             match slot.open(&sealed.index, source).await {
                 Ok(Some(keyset_key)) => {
                     let unlocked_by = slot.id;
-                    let opened = sealed.open(Arc::new(keyset_key))?;
+                    // The slot has proven the key, and the body is bound to every slot: no other one could do better.
+                    let opened = sealed.open(Arc::new(keyset_key), || Error::damaged("the store's root record"))?;
                     return Ok(Self(Arc::new(Inner { opened, unlocked_by, record })));
                 }
                 Ok(None) => {}
+                // The slot is this source's and was changed.
+                Err(error) if error.kind() == ErrorKind::Damaged => return Err(error),
                 // Another slot may still open; if none does, this says more than "wrong key".
                 Err(error) => refused = refused.or(Some(error)),
             }

@@ -95,13 +95,14 @@ fn decode_encrypted(reader: &mut Reader<'_>, content: &[u8], index: IndexId) -> 
 }
 
 impl SealedKeyset {
-    /// Opens the data keys with the keyset key that a slot gave, or that an older keyset holds.
-    pub(crate) fn open(self, keyset_key: Arc<Secret>) -> Result<Opened> {
+    /// Opens the data keys with the keyset key that a slot gave, or that an older keyset holds: `other_key` is what it
+    /// means that the body was sealed otherwise.
+    pub(crate) fn open(self, keyset_key: Arc<Secret>, other_key: impl FnOnce() -> Error) -> Result<Opened> {
         let damaged = || Error::damaged("the keyset");
         let root = body_root(&keyset_key);
         let place = Place { root: &root, algorithm: self.algorithm, context: &self.context };
         let body = place.open_blob(&self.body).map_err(|mismatch| match mismatch {
-            Mismatch::Commitment => Error::wrong_key(),
+            Mismatch::Commitment => other_key(),
             Mismatch::Tag => damaged(),
         })?;
         let keys = decode_keys(&body).ok_or_else(damaged)?;

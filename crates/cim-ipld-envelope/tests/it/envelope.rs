@@ -219,7 +219,9 @@ async fn encryption_keeps_plaintext_and_encrypted_apart() {
     let options = SealOptions::default();
     let clear = plaintext.seal(&PAGE, b"content", &options).unwrap();
     let sealed = encrypted.seal(&PAGE, b"content", &options).unwrap();
-    assert_eq!(encrypted.open(&PAGE, &clear).unwrap_err().kind(), ErrorKind::NotEncrypted);
+    let replaced = encrypted.open(&PAGE, &clear).unwrap_err();
+    assert_eq!(replaced.kind(), ErrorKind::Damaged);
+    assert!(replaced.to_string().contains("was replaced or mixed up"), "{replaced}");
     assert_eq!(plaintext.open(&PAGE, &sealed).unwrap_err().kind(), ErrorKind::Encrypted);
 }
 
@@ -276,6 +278,24 @@ async fn encryption_is_safe_from_many_threads() {
         assert_eq!(envelope.open(&place, object).unwrap(), name);
     }
     assert_eq!(envelope.keyset().unwrap().keys()[0].usage.seals, 400);
+}
+
+/// Who replaces the root record by a plaintext one wants the key dropped: no answer may advise that.
+#[tokio::test]
+async fn encryption_never_advises_the_downgrade() {
+    let keyset = keyset(EncryptionAlgorithm::AES256GCM).await;
+    let forged = Envelope::plaintext(INDEX).root_record();
+    let key = key_source(1);
+    let errors = [
+        Envelope::open_root(&forged, Some(&key)).await.unwrap_err(),
+        Keyset::open(&forged, &key).await.unwrap_err(),
+        keyset.reopen(&forged).unwrap_err(),
+    ];
+    for error in errors {
+        let hint = error.hint();
+        assert!(!hint.contains("without a key"), "{hint}");
+        assert!(hint.contains("restore a backup"), "{hint}");
+    }
 }
 
 #[tokio::test]
