@@ -85,7 +85,12 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 /// The profile is stored with the passphrase's key slot. A record may come from hostile storage, so what it asks for is
 /// bounded *before* anything is allocated: by [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB),
 /// [`MAX_PASSES`](Self::MAX_PASSES) and [`MAX_LANES`](Self::MAX_LANES), or by the opener's own profile where that is
-/// higher; and all passphrase slots of a record together by what two slots at these bounds cost.
+/// higher; memory times passes by what a slot at these bounds costs, or one of the opener's own profile; and all
+/// passphrase slots of a record together by what two slots at these bounds cost, or sixteen of the opener's own profile.
+///
+/// Adding and replacing slots refuses what would lock others out: all slots together must be acceptable to the default
+/// profile and to the profile of each slot. A single slot beyond the bounds can be made, and opens only for who gives a
+/// profile like it; others skip it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Profile(Cost);
 
@@ -133,11 +138,15 @@ impl Argon2Profile {
         self.0.lanes
     }
 
+    /// What one slot may cost when the opener's profile costs less.
+    const DEAREST_KIB_PASSES: u64 = Self::MAX_MEMORY_KIB as u64 * Self::MAX_PASSES as u64;
+
     /// Checks a profile read from a record, where `self` is the opener's own.
     pub(crate) fn accept(&self, stored: &Self) -> Result<()> {
         let within = stored.memory_kib() <= self.memory_kib().max(Self::MAX_MEMORY_KIB)
             && stored.passes() <= self.passes().max(Self::MAX_PASSES)
-            && stored.lanes() <= self.lanes().max(Self::MAX_LANES);
+            && stored.lanes() <= self.lanes().max(Self::MAX_LANES)
+            && stored.kib_passes() <= self.kib_passes().max(Self::DEAREST_KIB_PASSES);
         if within {
             return Ok(());
         }
@@ -152,16 +161,28 @@ impl Argon2Profile {
     /// Checks what all passphrase slots of a record cost together, where `self` is the opener's own profile: no more than
     /// the two dearest that are accepted, or as many slots like the opener's own as a record holds.
     pub(crate) fn accept_all<'a>(&self, stored: impl Iterator<Item = &'a Self>) -> Result<()> {
-        let dearest = u64::from(Self::MAX_MEMORY_KIB) * u64::from(Self::MAX_PASSES);
-        let accepted = (2 * dearest).max(self.kib_passes().saturating_mul(MAX_SLOTS as u64));
-        let asked: u64 = stored.filter(|stored| self.accept(stored).is_ok()).map(Self::kib_passes).sum();
+        let accepted = (2 * Self::DEAREST_KIB_PASSES).max(self.kib_passes().saturating_mul(MAX_SLOTS as u64));
+        let costs = stored.filter(|stored| self.accept(stored).is_ok()).map(Self::kib_passes);
+        let asked = costs.fold(0, u64::saturating_add);
         if asked <= accepted {
             return Ok(());
         }
         Err(Error::limit("the record's passphrase slots together ask for more of Argon2id than is accepted"))
     }
 
-    /// What the time of one derivation grows with; accepted profiles keep sums of it far below the type's end.
+    /// Checks that whoever opens with the default profile, or with that of the own slot, is not refused because of
+    /// others' slots: a writer must make no record that locks them out.
+    pub(crate) fn check_written(slots: &[Self]) -> Result<()> {
+        let openers = slots.iter().copied().chain([Self::default()]);
+        openers.into_iter().try_for_each(|own| own.accept_all(slots.iter())).map_err(|_| {
+            Error::limit(
+                "the keyset's passphrase slots together would ask for more of Argon2id than readers accept: use smaller \
+                 profiles or fewer slots",
+            )
+        })
+    }
+
+    /// What the time of one derivation grows with.
     fn kib_passes(&self) -> u64 {
         u64::from(self.memory_kib()) * u64::from(self.passes())
     }
@@ -170,5 +191,32 @@ impl Argon2Profile {
 impl Default for Argon2Profile {
     fn default() -> Self {
         Self::RFC_9106_SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(memory_kib: u32, passes: u32) -> Argon2Profile {
+        Argon2Profile::new(memory_kib, passes, 1).expect("a defined profile")
+    }
+
+    /// Sums past the type's end stay at it.
+    #[test]
+    fn encryption_passphrase_costs_never_overflow() {
+        let most = profile(u32::MAX, u32::MAX);
+        assert!(most.accept_all([most; MAX_SLOTS].iter()).is_ok());
+        assert!(profile(u32::MAX, 1).accept(&most).is_err());
+    }
+
+    /// An own profile of much memory and one pass does not let a record ask for this memory many times over.
+    #[test]
+    fn encryption_passphrase_cost_of_one_slot_is_bounded() {
+        let own = Argon2Profile::RFC_9106_FIRST;
+        assert!(own.accept(&own).is_ok());
+        assert!(own.accept(&profile(Argon2Profile::MAX_MEMORY_KIB, Argon2Profile::MAX_PASSES)).is_ok());
+        assert!(own.accept(&profile(own.memory_kib(), 2)).is_err());
+        assert!(own.accept(&profile(Argon2Profile::MAX_MEMORY_KIB + 1, Argon2Profile::MAX_PASSES)).is_err());
     }
 }

@@ -98,6 +98,8 @@ impl KeyEntry {
             self.key.clone_from(&known.key);
             self.included = known.included;
         }
+        // A record that went back, or that won against one with this usage, does not undo what was sealed.
+        self.recorded = self.recorded.plus(known.usage().since(self.usage()));
         Some(())
     }
 

@@ -118,7 +118,9 @@ impl Keyset {
     /// Opens a newer record of this keyset with the keyset key in memory, so that a running process follows the
     /// changes of others without asking for the key again.
     ///
-    /// What this process sealed and no record holds yet stays counted. An older record of the keyset opens as well:
+    /// The [usage](DataKeyInfo::usage) of a data key never falls below what this value knows, whatever the record says:
+    /// what this process sealed stays counted. Reopen from the value whose record was stored last; from one of before
+    /// [`with_usage_recorded`](Self::with_usage_recorded), its seals are counted twice, which is safe. An older record of the keyset opens as well:
     /// the caller compares generations, and knows whether going back is meant.
     ///
     /// # Errors
@@ -198,8 +200,9 @@ impl Keyset {
         self.0.opened.slots.iter().map(Slot::info).collect()
     }
 
-    /// Returns the slot that the keyset was opened by, or created with. A newer record that was
-    /// [reopened](Self::reopen) may no longer have it.
+    /// Returns the slot that the keyset was opened by, or created with; after that slot was
+    /// [removed](Self::with_slot_removed), the first that was left. A newer record that was [reopened](Self::reopen) may no
+    /// longer have it.
     #[must_use]
     pub fn unlocked_by(&self) -> SlotId {
         self.0.unlocked_by

@@ -1,5 +1,6 @@
 //! The root record: what names a store encrypted or plaintext, and for an encrypted one holds its keyset.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -88,6 +89,9 @@ fn decode_encrypted(reader: &mut Reader<'_>, content: &[u8], index: IndexId) -> 
         return None;
     }
     let slots = (0..count).map(|_| Slot::decode(reader)).collect::<Option<Vec<_>>>()?;
+    if !unique(slots.iter().map(|slot| slot.id)) {
+        return None;
+    }
     let context = body_context(&content[..content.len() - reader.remaining()]);
     let body_bytes = reader.u32()?;
     let body = reader.take(body_bytes as usize)?.to_vec();
@@ -195,8 +199,13 @@ fn decode_keys(body: &[u8]) -> Option<Vec<KeyEntry>> {
     }
     let keys = (0..count).map(|_| decode_key(&mut reader)).collect::<Option<Vec<_>>>()?;
     let active = keys.iter().filter(|entry| entry.state == DataKeyState::Active).count();
-    let unique = keys.iter().enumerate().all(|(at, entry)| keys[..at].iter().all(|earlier| earlier.id != entry.id));
-    (active == 1 && unique).then_some(keys)
+    (active == 1 && unique(keys.iter().map(|entry| entry.id))).then_some(keys)
+}
+
+/// Tells whether no id comes twice: removing or naming one must never leave another of the same name.
+fn unique<T: Eq + std::hash::Hash>(ids: impl Iterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    ids.into_iter().all(|id| seen.insert(id))
 }
 
 fn decode_key(reader: &mut Reader<'_>) -> Option<KeyEntry> {

@@ -1,37 +1,45 @@
 //! Changes of a keyset, as values: nothing happens until the caller stores the new record.
 
+use std::slice;
 use std::sync::Arc;
 
 use super::data_key::{DataKeyState, KeyEntry};
 use super::slot::Slot;
 use super::{Keyset, MAX_DATA_KEYS, MAX_SLOTS, Opened};
 use crate::secret::Secret;
-use crate::{DataKeyId, EncryptionAlgorithm, Error, ErrorKind, KeySource, Result, SlotId};
+use crate::{Argon2Profile, DataKeyId, EncryptionAlgorithm, Error, ErrorKind, KeySource, Result, SlotId};
 
 impl Keyset {
     /// Adds a slot, so that `source` opens the keyset too.
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](super::MAX_SLOTS) slots, else as [`create`](Self::create).
+    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](super::MAX_SLOTS) slots, and when the passphrase slots together would
+    /// ask for more than readers accept ([`Argon2Profile`]), else as [`create`](Self::create).
     pub async fn with_slot_added(&self, source: &KeySource) -> Result<Self> {
+        check_slots(&self.0.opened.slots, slice::from_ref(source))?;
         let slot = self.new_slot(source).await?;
         let mut next = self.next();
         next.slots.push(slot);
-        check_slots(&next.slots)?;
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Replaces one slot, so that `source` opens the keyset and what opened this slot no longer does.
+    /// Replaces one slot by one that `source` opens. What opened this slot no longer opens the keyset, unless another of
+    /// the [`slots`](Self::slots) is open to it as well: a key or passphrase that was added twice stays until each of its
+    /// slots is replaced or removed, or [`with_slots_replaced`](Self::with_slots_replaced) replaces all.
     ///
     /// The keyset key stays, so that other running processes follow by [`reopen`](Self::reopen). Where the old key may be
     /// in wrong hands together with an old record, use [`with_slots_replaced`](Self::with_slots_replaced).
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when there is no such slot, else as [`create`](Self::create).
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when there is no such slot, else as
+    /// [`with_slot_added`](Self::with_slot_added).
     pub async fn with_slot_replaced(&self, id: SlotId, source: &KeySource) -> Result<Self> {
         let at = self.slot_at(id)?;
+        let mut kept = self.0.opened.slots.clone();
+        kept.remove(at);
+        check_slots(&kept, slice::from_ref(source))?;
         let slot = self.new_slot(source).await?;
         let unlocked_by = if self.0.unlocked_by == id { slot.id } else { self.0.unlocked_by };
         let mut next = self.next();
@@ -39,8 +47,9 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Removes a slot, so that what opened it no longer opens the keyset. The keyset key stays, as in
-    /// [`with_slot_replaced`](Self::with_slot_replaced).
+    /// Removes a slot: what opened it no longer opens the keyset, unless another slot is open to it as well. The keyset
+    /// key stays, as in [`with_slot_replaced`](Self::with_slot_replaced). Where the slot was
+    /// [`unlocked_by`](Self::unlocked_by), that names the first slot left from here on, which may be anybody's.
     ///
     /// # Errors
     ///
@@ -58,7 +67,7 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Replaces all slots and the keyset key itself: only `sources` open what is written from here on, even against
+    /// Replaces all slots and the keyset key itself, and seals record and slots by the active data key's algorithm: only `sources` open what is written from here on, even against
     /// someone who held an old key *and* an old record.
     ///
     /// Such a person still has the data keys of the old record. To cut them off from new objects too, add a new data key
@@ -67,14 +76,16 @@ impl Keyset {
     /// # Errors
     ///
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) without a source, [`Limit`](ErrorKind::Limit) with more than
-    /// [`MAX_SLOTS`](super::MAX_SLOTS), else as [`create`](Self::create).
+    /// [`MAX_SLOTS`](super::MAX_SLOTS), else as [`with_slot_added`](Self::with_slot_added).
     pub async fn with_slots_replaced(&self, sources: &[KeySource]) -> Result<Self> {
+        check_slots(&[], sources)?;
         let mut next = self.next();
+        // Data keys may have moved off the suite that the keyset was created with.
+        next.algorithm = self.algorithm();
         next.keyset_key = Arc::new(Secret::random());
         next.slots.clear();
         for source in sources {
             next.slots.push(Slot::seal(&next.index, next.algorithm, source, &next.keyset_key).await?);
-            check_slots(&next.slots)?;
         }
         let Some(first) = next.slots.first() else {
             return Err(Error::invalid_request("a keyset needs at least one key slot"));
@@ -163,9 +174,59 @@ impl Keyset {
     }
 }
 
-fn check_slots(slots: &[Slot]) -> Result<()> {
-    if slots.len() > MAX_SLOTS {
+/// Checks the slots that stay and the sources of those to come, before anything is derived for them.
+fn check_slots(kept: &[Slot], sources: &[KeySource]) -> Result<()> {
+    if kept.len() + sources.len() > MAX_SLOTS {
         return Err(Error::limit(format!("a keyset has at most {MAX_SLOTS} key slots")));
     }
-    Ok(())
+    let added = sources.iter().filter_map(|source| match source {
+        KeySource::Passphrase(_, profile) => Some(profile),
+        _ => None,
+    });
+    if added.clone().next().is_none() {
+        return Ok(());
+    }
+    let profiles: Vec<_> = kept.iter().filter_map(Slot::argon2_profile).chain(added).copied().collect();
+    Argon2Profile::check_written(&profiles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::seeded::now;
+    use crate::{EncryptionKey, IndexId, Passphrase};
+
+    const AES: EncryptionAlgorithm = EncryptionAlgorithm::AES256GCM;
+
+    fn passphrase(profile: Argon2Profile) -> KeySource {
+        KeySource::Passphrase(Passphrase::new("secret").expect("not empty"), profile)
+    }
+
+    fn profile(memory_kib: u32, passes: u32) -> Argon2Profile {
+        Argon2Profile::new(memory_kib, passes, 1).expect("a defined profile")
+    }
+
+    /// Each slot is acceptable alone. What would lock holders of the others out is refused before it is paid for.
+    #[test]
+    fn encryption_writers_make_no_record_that_locks_passphrases_out() {
+        let dearest = profile(Argon2Profile::MAX_MEMORY_KIB, Argon2Profile::MAX_PASSES);
+        let cheap = profile(64, 1);
+        let key = KeySource::from(EncryptionKey::from_bytes(AES, [1; 32]));
+        let keyset = now(Keyset::create(IndexId::from_bytes([7; 16]), AES, &key)).expect("created");
+        let mut full = keyset.0.opened.clone();
+        full.slots.extend([Slot::of_profile(dearest), Slot::of_profile(dearest)]);
+        let full = Keyset::seal(full, keyset.unlocked_by());
+        let dear_slot = full.slots()[1].id;
+
+        let refused = |result: Result<Keyset>| result.err().map(|error| error.kind());
+        let limit = Some(ErrorKind::Limit);
+        assert_eq!(refused(now(full.with_slot_added(&passphrase(cheap)))), limit);
+        assert_eq!(refused(now(full.with_slot_replaced(full.unlocked_by(), &passphrase(cheap)))), limit);
+        let three = [passphrase(dearest), passphrase(dearest), passphrase(dearest)];
+        assert_eq!(refused(now(full.with_slots_replaced(&three))), limit);
+
+        assert_eq!(refused(now(full.with_slot_replaced(dear_slot, &passphrase(cheap)))), None, "it makes room");
+        assert_eq!(refused(now(full.with_slot_added(&EncryptionKey::from_bytes(AES, [2; 32]).into()))), None);
+        assert_eq!(refused(full.with_slot_removed(dear_slot)), None);
+    }
 }

@@ -119,6 +119,14 @@ impl Slot {
         }
     }
 
+    /// A passphrase slot of this cost that nobody paid for or can open.
+    #[cfg(test)]
+    pub(crate) fn of_profile(profile: Argon2Profile) -> Self {
+        let method = Method::Passphrase { profile, salt: random() };
+        let sealed = [0; SEALED_KEY_BYTES];
+        Self { id: SlotId::random(), algorithm: EncryptionAlgorithm::AES256GCM, method, sealed }
+    }
+
     /// The cost of a passphrase slot.
     pub(crate) fn argon2_profile(&self) -> Option<&Argon2Profile> {
         match &self.method {

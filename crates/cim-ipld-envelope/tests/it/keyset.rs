@@ -244,6 +244,57 @@ async fn encryption_usage_is_counted_over_processes() {
     assert!(!recorded.keys()[0].rotation_due());
 }
 
+/// A key added twice has two slots, and replacing one leaves the other, as the documentation says.
+#[tokio::test]
+async fn encryption_a_key_with_two_slots_keeps_the_second() {
+    let twice = keyset(AES).await.with_slot_added(&key_source(1)).await.unwrap();
+    let replaced = twice.with_slot_replaced(twice.unlocked_by(), &key_source(2)).await.unwrap();
+    let opened = Keyset::open(replaced.record(), &key_source(1)).await.unwrap();
+    assert_eq!(opened.unlocked_by(), twice.slots()[1].id);
+    let removed = opened.with_slot_removed(opened.unlocked_by()).unwrap();
+    assert_eq!(kind_of_opening(removed.record(), &key_source(1)).await, Some(ErrorKind::WrongKey));
+    assert_eq!(removed.unlocked_by(), removed.slots()[0].id);
+}
+
+/// Two slots of one id would hide each other from lists and removals.
+#[tokio::test]
+async fn encryption_keyset_refuses_slots_of_one_id() {
+    let keyset = keyset(AES).await.with_slot_added(&key_source(2)).await.unwrap();
+    let mut forged = keyset.record()[..keyset.record().len() - 32].to_vec();
+    forged.copy_within(34..42, 34 + 116);
+    let digest = ring::digest::digest(&ring::digest::SHA256, &forged);
+    forged.extend_from_slice(digest.as_ref());
+    // No slot is tried, so that a key which opens none hears of the damage too.
+    assert_eq!(kind_of_opening(&forged, &key_source(3)).await, Some(ErrorKind::Damaged));
+}
+
+/// A store that moved off a suite does so with its record and slots, once these are replaced.
+#[tokio::test]
+async fn encryption_replacing_all_slots_moves_the_record_to_the_active_suite() {
+    let moved = keyset(AES).await.with_new_data_key(EncryptionAlgorithm::XChaCha20Poly1305).unwrap();
+    let replaced = moved.with_slots_replaced(&[passphrase_source("new")]).await.unwrap();
+    assert_eq!((replaced.record()[32], replaced.slots()[0].algorithm), (3, EncryptionAlgorithm::XChaCha20Poly1305));
+    assert_eq!(kind_of_opening(replaced.record(), &passphrase_source("new")).await, None);
+}
+
+/// A record that goes back takes no usage with it, nor does one that won against the record with this usage.
+#[tokio::test]
+async fn encryption_usage_never_goes_back() {
+    let first = keyset(AES).await;
+    let envelope = Envelope::encrypted(first.clone());
+    for _ in 0..5 {
+        envelope.seal(&PAGE, b"content", &SealOptions::default()).unwrap();
+    }
+    let recorded = first.with_usage_recorded();
+    let rolled_back = recorded.reopen(first.record()).unwrap();
+    assert_eq!(rolled_back.keys()[0].usage.seals, 5);
+    let winner = Keyset::open(first.record(), &key_source(1)).await.unwrap().with_new_data_key(AES).unwrap();
+    let lost = recorded.reopen(winner.record()).unwrap();
+    assert_eq!(lost.keys()[0].usage.seals, 5);
+    let again = Keyset::open(lost.with_usage_recorded().record(), &key_source(1)).await.unwrap();
+    assert_eq!(again.keys()[0].usage.seals, 5, "and the next record holds it");
+}
+
 /// The provider is given what binds a wrapped key to its store and slot; this one writes it into what it wraps.
 #[tokio::test]
 async fn encryption_provider_binds_store_and_slot() {

@@ -79,8 +79,9 @@ fn record_of(slots: &[(u32, u32, u32)]) -> Vec<u8> {
     let mut record = b"CIMR\x01\x01\0\0".to_vec();
     record.extend_from_slice(INDEX.as_bytes());
     record.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 1, slots.len() as u8]);
-    for (memory_kib, passes, lanes) in slots {
-        record.extend_from_slice(b"slot id.\x02\x01\x1c\0");
+    for (number, (memory_kib, passes, lanes)) in slots.iter().enumerate() {
+        record.extend_from_slice(b"slot id");
+        record.extend_from_slice(&[number as u8, 2, 1, 28, 0]);
         for number in [memory_kib, passes, lanes] {
             record.extend_from_slice(&number.to_le_bytes());
         }
