@@ -48,7 +48,8 @@ impl ContentEncryption {
         EncryptedData::seal_under(&key.sealing_root(), Domain::CONTENT, &[associated], plaintext)
     }
 
-    /// Decrypts what [`encrypt`](Self::encrypt) gave for the same `associated` bytes.
+    /// Decrypts what [`encrypt`](Self::encrypt) gave for the same `associated` bytes. The plaintext is the caller's: put
+    /// it into [`Zeroizing`](crate::Zeroizing) where it is a key.
     ///
     /// # Errors
     ///
@@ -255,12 +256,13 @@ impl DagCbor for EncryptedData {
 /// What every version of an encrypted value says of itself.
 #[derive(Deserialize)]
 pub(crate) struct ValueVersion {
-    v: u8,
+    v: u64,
 }
 
 impl From<ValueVersion> for u8 {
     fn from(version: ValueVersion) -> Self {
-        version.v
+        // An error names one byte; a version beyond it is newer all the same.
+        u8::try_from(version.v).unwrap_or(u8::MAX)
     }
 }
 
@@ -283,6 +285,9 @@ impl TryFrom<Wire> for EncryptedData {
     fn try_from(wire: Wire) -> Result<Self> {
         if wire.v > DATA_VERSION {
             return Err(Error::unsupported(EncryptedData::NAME, wire.v, DATA_VERSION));
+        }
+        if wire.ciphertext.len() > MAX_OBJECT_BYTES + TAG_BYTES {
+            return Err(Error::damaged("an encrypted value over the limit"));
         }
         if wire.v != DATA_VERSION || wire.ciphertext.len() < TAG_BYTES {
             return Err(Error::damaged("the encrypted value"));

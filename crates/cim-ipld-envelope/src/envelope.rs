@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use subtle::ConstantTimeEq;
 
 use crate::keyset::{Root, decode_root, encode_plaintext_root};
-use crate::object::{Body, Decoded, Fields, HEADER_PREFIX_BYTES, ParsedObject, decode_body, plan_body};
+use crate::object::{Body, Decoded, Fields, HEADER_PREFIX_BYTES, ParsedObject, check_stored, decode_body, plan_body};
 use crate::primitives::aead::TAG_BYTES;
 use crate::primitives::hash::{Hash, sha256};
 use crate::seal_buffer::Growing;
@@ -103,8 +103,11 @@ impl Envelope {
         }
     }
 
-    /// Returns this envelope with a smaller bound on the content of the objects it opens, and so on what a hostile
-    /// object can make it allocate.
+    /// Returns this envelope with a smaller bound on the content of the objects it opens.
+    ///
+    /// An object that is neither compressed nor padded is refused before it is copied when it is over the bound, and
+    /// nothing is decompressed beyond it. A body that says it is compressed or padded is copied, at its own size and at
+    /// most at twice [`MAX_OBJECT_BYTES`], before what is inside can be known.
     #[must_use]
     pub fn with_content_limit(mut self, bytes: usize) -> Self {
         self.content_limit = bytes.min(MAX_OBJECT_BYTES);
@@ -187,6 +190,7 @@ impl Envelope {
     /// [`Limit`](ErrorKind::Limit).
     pub fn open(&self, context: &ObjectContext<'_>, object: &[u8]) -> Result<Bytes> {
         let parsed = ParsedObject::read(object)?;
+        check_stored(&parsed.fields, parsed.body_bytes, self.content_limit)?;
         let mut body = object[HEADER_BYTES..HEADER_BYTES + parsed.body_bytes].to_vec();
         self.open_body(context, &parsed, &mut body)?;
         match decode_body(&parsed.fields, &body, self.content_limit)? {
@@ -251,6 +255,9 @@ impl Envelope {
     /// Tells whether the object is sealed otherwise than this envelope seals now, so that a rotation has to
     /// [`reseal`](Self::reseal) it.
     ///
+    /// It reads the header, which nothing authenticates: whoever holds the storage can make an old object look new. Before
+    /// an old data key is destroyed, [`open`](Self::open) the objects that seem fresh, or reseal all.
+    ///
     /// # Errors
     ///
     /// As [`ObjectHeader::parse`].
@@ -258,7 +265,8 @@ impl Envelope {
         Ok(ObjectHeader::parse(object)?.key_id() != self.keyset().map(Keyset::active_key))
     }
 
-    /// Returns the id of the data key that the object needs, or `None` for an object of a plaintext store.
+    /// Returns the id of the data key that the object says it needs, or `None` for an object of a plaintext store.
+    /// Nothing authenticates it, as in [`is_stale`](Self::is_stale).
     ///
     /// # Errors
     ///

@@ -52,8 +52,7 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 fn parse_key(content: &[u8]) -> Option<KeyFile> {
-    let line = content.strip_suffix(b"\n").unwrap_or(content);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = content.strip_suffix(b"\r\n").or_else(|| content.strip_suffix(b"\n")).unwrap_or(content);
     let fields = line.strip_prefix(KEY_PREFIX.as_bytes())?;
     let colon = fields.iter().position(|&byte| byte == b':')?;
     let algorithm = std::str::from_utf8(&fields[..colon]).ok()?.parse().ok()?;

@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Keeps secrets out of core dumps and swap, as far as the platform allows, and says how far that was.
 ///
 /// It covers the keys that this crate holds: key-encryption keys, keyset keys, data keys and what is derived from them to
-/// stay. Out of its reach are copies on the stack while a cipher runs, the plaintext itself, hibernation, and whoever may
+/// stay. Out of its reach are Argon2id's memory while a passphrase is tried (wiped after, but never locked), copies on
+/// the stack while a cipher runs, the plaintext itself, hibernation, and whoever may
 /// read the process's memory anyway.
 ///
 /// ```no_run

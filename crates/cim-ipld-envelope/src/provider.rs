@@ -84,6 +84,8 @@ impl fmt::Debug for KeySource {
 ///     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
 ///         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
 ///         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
+///         // Wiped when dropped, as the copy that is returned.
+///         let key = Zeroizing::new(key);
 ///         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
 ///     }
 /// }

@@ -51,18 +51,22 @@ pub(crate) fn encode_plaintext(index: &IndexId) -> Vec<u8> {
 /// Reads a root record, checking that it is whole.
 pub(crate) fn decode(record: &[u8]) -> Result<Root> {
     let damaged = || Error::damaged("the store's root record");
-    let (content, digest) = record.split_last_chunk::<HASH_BYTES>().ok_or_else(damaged)?;
-    if content.first_chunk() != Some(MAGIC) {
+    // Magic and version stand before all that a newer version may have otherwise, its size and digest included.
+    if record.first_chunk() != Some(MAGIC) {
         return Err(damaged());
     }
-    match content.get(4) {
+    match record.get(4) {
         Some(&version) if version > ROOT_VERSION => {
             return Err(Error::unsupported("the store's root record", version, ROOT_VERSION));
         }
-        Some(&ROOT_VERSION) if sha256(&[content]) == *digest => {}
+        Some(&ROOT_VERSION) => {}
         _ => return Err(damaged()),
     }
-    let mut reader = Reader::new(&content[5..]);
+    let (content, digest) = record.split_last_chunk::<HASH_BYTES>().ok_or_else(damaged)?;
+    if sha256(&[content]) != *digest {
+        return Err(damaged());
+    }
+    let mut reader = Reader::new(content.get(5..).ok_or_else(damaged)?);
     decode_content(&mut reader, content).ok_or_else(damaged)
 }
 

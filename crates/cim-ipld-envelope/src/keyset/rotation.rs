@@ -124,7 +124,8 @@ impl Keyset {
     }
 
     /// Destroys a data key: what was sealed with it is gone wherever a copy of it may be, except for holders of older
-    /// records. The caller has made sure that nothing needed names it.
+    /// records. The caller has made sure that nothing needed is sealed with it, by opening: a header alone
+    /// can be made to name another key ([`is_stale`](crate::Envelope::is_stale)).
     ///
     /// Destroying a destroyed key gives an equal keyset of the next generation.
     ///

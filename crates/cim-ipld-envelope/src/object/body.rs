@@ -160,6 +160,14 @@ pub(crate) fn decode_body(fields: &Fields, body: &[u8], limit: usize) -> Result<
     Ok(Decoded::Stored(body.len()))
 }
 
+/// Refuses a body that is the content itself and over the limit, before anything is done with it.
+pub(crate) fn check_stored(fields: &Fields, body_bytes: usize, limit: usize) -> Result<()> {
+    if !fields.padded && !fields.compressed && body_bytes > limit {
+        return Err(over(body_bytes, limit));
+    }
+    Ok(())
+}
+
 fn unpad(body: &[u8]) -> Result<&[u8]> {
     let marker = body.iter().rposition(|&byte| byte != 0).filter(|&at| body[at] == PADDING_MARKER);
     marker.map(|at| &body[..at]).ok_or_else(|| Error::damaged("the padding of an object"))

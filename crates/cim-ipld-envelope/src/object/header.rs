@@ -117,14 +117,18 @@ struct ParsedHeader {
 impl ParsedHeader {
     fn read(object: &[u8]) -> Result<Self> {
         let not_an_object = || Error::damaged("the object");
-        let header: &[u8; HEADER_BYTES] = object.first_chunk().ok_or_else(not_an_object)?;
-        if &header[..4] != MAGIC {
+        // The version stands before the size is known: a newer header may be shorter.
+        let Some(&[m0, m1, m2, m3, version]) = object.first_chunk() else {
+            return Err(not_an_object());
+        };
+        if [m0, m1, m2, m3] != *MAGIC {
             return Err(not_an_object());
         }
-        let [version, suite, flags, kind] = *header[4..].first_chunk().expect("4 of 68 bytes");
         if version > OBJECT_VERSION {
             return Err(Error::unsupported("the object", version, OBJECT_VERSION));
         }
+        let header: &[u8; HEADER_BYTES] = object.first_chunk().ok_or_else(not_an_object)?;
+        let [suite, flags, kind] = *header[5..].first_chunk().expect("3 of 67 bytes");
         let known = version == OBJECT_VERSION && flags & !(FLAG_COMPRESSED | FLAG_PADDED) == 0;
         if !known {
             return Err(not_an_object());

@@ -4,7 +4,7 @@ mod body;
 mod context;
 mod header;
 
-pub(crate) use body::{Body, Decoded, decode_body, plan_body};
+pub(crate) use body::{Body, Decoded, check_stored, decode_body, plan_body};
 pub use body::{Compression, Padding, SealOptions};
 pub use context::{ObjectContext, ObjectKind};
 pub(crate) use header::{Fields, HEADER_PREFIX_BYTES, ParsedObject};

@@ -1,6 +1,7 @@
 //! Argon2id version 1.3 (RFC 9106).
 
-use argon2::{Algorithm, Argon2, AssociatedData, Params, Version};
+use argon2::{Algorithm, Argon2, AssociatedData, Block, Params, Version};
+use zeroize::Zeroize;
 
 use crate::secret::Secret;
 
@@ -31,7 +32,64 @@ fn derive_with(
         Some(secret) => Argon2::new_with_secret(secret, Algorithm::Argon2id, Version::V0x13, params)?,
         None => Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
     };
-    Secret::try_fill_with(|out| argon2.hash_password_into(passphrase, salt, out))
+    let mut memory = WipedBlocks::new(argon2.params().block_count())?;
+    Secret::try_fill_with(|out| argon2.hash_password_into_with_memory(passphrase, salt, out, &mut memory))
+}
+
+/// Argon2id's memory, wiped when it is dropped: its last column gives the derived key for the cost of one hash.
+struct WipedBlocks(Vec<Block>);
+
+impl WipedBlocks {
+    /// Allocates, or says that there is not so much memory: a profile may ask for much.
+    fn new(blocks: usize) -> Result<Self, argon2::Error> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(blocks).map_err(|_| argon2::Error::OutOfMemory)?;
+        memory.resize(blocks, Block::new());
+        Ok(Self(memory))
+    }
+}
+
+impl AsMut<[Block]> for WipedBlocks {
+    fn as_mut(&mut self) -> &mut [Block] {
+        &mut self.0
+    }
+}
+
+impl Drop for WipedBlocks {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(Zeroize::zeroize);
+        #[cfg(test)]
+        tests::WIPED.with(|wiped| wiped.set(self.0.iter().filter(|block| is_zero(block)).count()));
+    }
+}
+
+#[cfg(test)]
+fn is_zero(block: &Block) -> bool {
+    block.as_ref().iter().all(|&word| word == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        /// How many blocks the last derivation of this thread left as zero.
+        pub(super) static WIPED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn encryption_passphrase_memory_is_wiped() {
+        derive(Cost { memory_kib: 64, passes: 1, lanes: 1 }, b"secret", &[1; 16]).expect("derived");
+        assert_eq!(WIPED.get(), 64);
+    }
+
+    /// Memory that is not there is an error, not an abort.
+    #[test]
+    fn encryption_passphrase_memory_may_be_missing() {
+        assert_eq!(WipedBlocks::new(usize::MAX / 2).err(), Some(argon2::Error::OutOfMemory));
+    }
 }
 
 #[cfg(test)]

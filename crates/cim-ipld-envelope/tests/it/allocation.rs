@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 use bytes::BytesMut;
-use cim_ipld_envelope::{OVERHEAD_BYTES, SealBuffer, SealOptions};
+use cim_ipld_envelope::{ErrorKind, OVERHEAD_BYTES, SealBuffer, SealOptions};
 
 use crate::fixture::{PAGE, every_envelope};
 
@@ -29,5 +29,19 @@ async fn encryption_allocates_the_output_and_no_more() {
         let buffer = BytesMut::from(&object[..]);
         let in_place = measure(|| drop(envelope.open_in_place(&PAGE, buffer).unwrap()));
         assert!(in_place.bytes_total <= SMALL, "open in place: {in_place:?}");
+    }
+}
+
+/// A forged object over the envelope's limit is refused before it is copied.
+#[tokio::test]
+async fn encryption_copies_no_object_over_the_limit() {
+    for envelope in every_envelope().await {
+        let envelope = envelope.with_content_limit(1024);
+        let mut forged = envelope.seal(&PAGE, b"", &SealOptions::default()).unwrap().to_vec();
+        forged.resize(1 << 20, 0);
+        let mut kind = None;
+        let refused = measure(|| kind = envelope.open(&PAGE, &forged).err().map(|error| error.kind()));
+        assert_eq!(kind, Some(ErrorKind::Limit));
+        assert!(refused.bytes_max < 1024, "{refused:?}");
     }
 }

@@ -84,6 +84,11 @@ fn encryption_of_values_names_newer_versions() {
         assert_eq!(version(found, false), expected);
         assert_eq!(version(found, true), expected);
     }
+    for (head, found) in [(&b"\x18\xff"[..], 255), (b"\x19\x01\x00", 255), (b"\x1b\x80\0\0\0\0\0\0\0", 255)] {
+        let newer = [&encoded[..at], head, &encoded[at + 1..]].concat();
+        let expected = ErrorKind::UnsupportedVersion { found, supported: 1 };
+        assert_eq!(EncryptedData::from_bytes(&newer).unwrap_err().kind(), expected, "{head:x?}");
+    }
     assert_eq!(version(0, false), Err(ErrorKind::Damaged));
     assert_eq!(version(1, true), Err(ErrorKind::Damaged));
     assert!(version(1, false).is_ok());
@@ -132,6 +137,20 @@ fn encryption_of_values_is_bounded() {
     let oversized = vec![0; MAX_OBJECT_BYTES + 1];
     let sealed = ContentEncryption::encrypt(&key(1), &oversized, b"");
     assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
+
+    // What no writer makes, no reader takes: the ciphertext's length is in the four bytes before it, and in the head.
+    let most = ContentEncryption::encrypt(&key(1), &oversized[1..], b"").unwrap().to_bytes();
+    assert!(EncryptedData::from_bytes(&most).is_ok());
+    let length = u32::try_from(MAX_OBJECT_BYTES + 16).unwrap();
+    let at = most.windows(4).position(|window| window == length.to_be_bytes()).unwrap();
+    let larger = [
+        &most[..at],
+        &(length + 1).to_be_bytes(),
+        &most[at + 4..at + 4 + length as usize],
+        &[0],
+        &most[at + 4 + length as usize..],
+    ];
+    assert_eq!(EncryptedData::from_bytes(&larger.concat()).unwrap_err().kind(), ErrorKind::Damaged);
 }
 
 #[test]

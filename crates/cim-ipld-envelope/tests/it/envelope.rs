@@ -209,6 +209,8 @@ async fn encryption_refuses_downgrades() {
     assert_eq!(with_byte(4, 0), ErrorKind::Damaged, "version 0");
     assert_eq!(with_byte(4, 2), ErrorKind::UnsupportedVersion { found: 2, supported: 1 });
     assert_eq!(with_byte(6, 4), ErrorKind::Damaged, "an unknown flag");
+    let newer = ObjectHeader::parse(b"CIMO\x02 short").unwrap_err().kind();
+    assert_eq!(newer, ErrorKind::UnsupportedVersion { found: 2, supported: 1 }, "of any size");
 }
 
 /// A whole plaintext object of the same index is refused by its encrypted store, and the reverse.
@@ -316,5 +318,7 @@ async fn encryption_root_record_tells_the_stores_apart() {
         newer[4] = 9;
         let expected = ErrorKind::UnsupportedVersion { found: 9, supported: 1 };
         assert_eq!(kind(newer.into(), Some(&key)).await, Some(expected));
+        let short = Bytes::from_static(b"CIMR\x09 a newer record");
+        assert_eq!(kind(short, Some(&key)).await, Some(expected), "of any size");
     }
 }

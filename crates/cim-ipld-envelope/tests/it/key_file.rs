@@ -57,6 +57,7 @@ fn encryption_key_file_content_is_checked() {
         format!("cim-key-v1:aes-256-gcm:{}", &digits[2..]),
         format!("cim-key-v1:aes-256-gcm:{}", digits.replace('1', "G")),
         format!("{line}\n\n"),
+        format!("{line}\r"),
         format!("{line}\nmore"),
         format!("{line} "),
         "x".repeat(100_000),

@@ -4,7 +4,7 @@ use cid::Cid;
 use cid::multihash::Multihash;
 use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, ErrorKind, Keyset, MAX_DATA_KEYS};
 
-use super::targets::{hidden_wrapper, key_source, record_head, sealed_record};
+use super::targets::{hidden_wrapper, key_source, record_head, sealed_record, sealed_slot, with_sealed_body};
 
 /// One data key of the root record's body.
 fn entry(id: u8, state: u8, key: [u8; 32]) -> Vec<u8> {
@@ -45,6 +45,22 @@ async fn encryption_keyset_refuses_keys_that_are_not_described() {
         let error = Keyset::open(&record(&entries), &key_source()).await.expect_err(what);
         assert_eq!(error.kind(), ErrorKind::Damaged, "{what}");
     }
+}
+
+/// A slot that is this key's and was changed is damage, even where a key holder sealed the body around it and another
+/// slot would open.
+#[tokio::test]
+async fn encryption_keyset_does_not_step_over_a_changed_slot() {
+    let record = |change: bool| {
+        let (mut first, second) = (sealed_slot(b"slot one"), sealed_slot(b"slot two"));
+        *first.last_mut().unwrap() ^= u8::from(change);
+        let mut head = record_head(9);
+        head[33] = 2;
+        let keys = [&[1, 0], entry(1, 1, [3; 32]).as_slice()].concat();
+        with_sealed_body([head, first, second].concat(), &keys)
+    };
+    assert_eq!(Keyset::open(&record(false), &key_source()).await.unwrap().slots().len(), 2);
+    assert_eq!(Keyset::open(&record(true), &key_source()).await.unwrap_err().kind(), ErrorKind::Damaged);
 }
 
 /// A newer record cannot give a data key in use other bytes: objects would be sealed under one and opened under the other.

@@ -184,10 +184,19 @@ pub(crate) fn record_head(generation: u64) -> Vec<u8> {
 
 /// A record whose one slot and whose body are properly sealed, the body around `keys`.
 pub(crate) fn sealed_record(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
-    let slot = b"slot id.\x01\x01\0\0";
-    let context = [b"cim/v1/slot".as_slice(), INDEX.as_bytes(), slot].concat();
-    head.extend_from_slice(slot);
-    head.extend_from_slice(&blob(&derive(b"cim/v1/slot", &KEY, b""), &context, &[2; 32]));
+    head.extend_from_slice(&sealed_slot(b"slot id."));
+    with_sealed_body(head, keys)
+}
+
+/// A slot that the key opens, properly sealed.
+pub(crate) fn sealed_slot(id: &[u8; 8]) -> Vec<u8> {
+    let slot = [id.as_slice(), b"\x01\x01\0\0"].concat();
+    let context = [b"cim/v1/slot".as_slice(), INDEX.as_bytes(), &slot].concat();
+    [slot, blob(&derive(b"cim/v1/slot", &KEY, b""), &context, &[2; 32])].concat()
+}
+
+/// Completes a record whose slots are written by a body properly sealed around `keys`.
+pub(crate) fn with_sealed_body(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
     let context = [b"cim/v1/keyset".as_slice(), &head].concat();
     let body = blob(&derive(b"cim/v1/keyset", &[2; 32], b""), &context, keys);
     head.extend_from_slice(&u32::try_from(body.len()).expect("short").to_le_bytes());
