@@ -41,7 +41,7 @@ pub enum ErrorKind {
     },
     /// A key or passphrase file has no valid content.
     InvalidKeyFile,
-    /// Others than its owner may read a key or passphrase file.
+    /// Others than its owner may read a key or passphrase file, or it belongs to another user.
     KeyFilePermissions,
     /// A key or passphrase file could not be read or written.
     Io,
@@ -88,7 +88,7 @@ impl Error {
             ErrorKind::Damaged => "verify the store, then repair it or restore a backup",
             ErrorKind::UnsupportedVersion { .. } => "upgrade this software to read the newer format",
             ErrorKind::InvalidKeyFile => "give a file made by key generation, or a passphrase file that is not empty",
-            ErrorKind::KeyFilePermissions => "make the file readable by its owner only (chmod 600)",
+            ErrorKind::KeyFilePermissions => "make the file your own and readable by its owner only (chown, chmod 600)",
             ErrorKind::Io => "check the path and its permissions",
             ErrorKind::Limit => "use smaller objects or settings within the documented limits",
             ErrorKind::InvalidRequest => "change the request as the message says",

@@ -40,7 +40,8 @@ pub(crate) fn write_key(path: &Path, algorithm: EncryptionAlgorithm, secret: &Se
 pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let cannot_read = |error| io_error("cannot read", path, error);
     let mut file = File::open(path).map_err(cannot_read)?;
-    check_private(&file, path)?;
+    #[cfg(unix)]
+    check_private(&file, path, rustix::process::geteuid().as_raw())?;
     // The full capacity at once: growing would leave copies of the secret behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
     (&mut file).take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content).map_err(cannot_read)?;
@@ -105,22 +106,32 @@ fn sync_folder_of(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Access lists of other systems are not read: there the caller's system administrator answers for them.
 #[cfg(unix)]
-fn check_private(file: &File, path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
+fn check_private(file: &File, path: &Path, user: u32) -> Result<()> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
     let metadata = file.metadata().map_err(|error| io_error("cannot read", path, error))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        return Ok(());
+    let kind = metadata.file_type();
+    // A pipe is how a shell hands over what another program prints.
+    if !kind.is_file() && !kind.is_fifo() {
+        let message = format!("{} is neither a file nor a pipe", path.display());
+        return Err(Error::new(ErrorKind::InvalidKeyFile, message));
     }
-    let message = format!("{} has mode {mode:03o}: others than its owner may use it", path.display());
-    Err(Error::new(ErrorKind::KeyFilePermissions, message))
-}
-
-/// Access lists of other systems are not read: the caller's system administrator answers for them.
-#[cfg(not(unix))]
-fn check_private(_file: &File, _path: &Path) -> Result<()> {
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let message = format!("{} has mode {mode:03o}: others than its owner may use it", path.display());
+        return Err(Error::new(ErrorKind::KeyFilePermissions, message));
+    }
+    // Only the superuser comes here with another's file: that user knows the key, and may replace it.
+    let owner = metadata.uid();
+    if owner != user && owner != 0 {
+        let message = format!(
+            "{} belongs to user {owner}, and this process runs as user {user}: the key would not be its own",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::KeyFilePermissions, message));
+    }
     Ok(())
 }
 
@@ -147,5 +158,30 @@ mod tests {
         let again = write_private(&path, b"second").expect_err("the name is taken");
         assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).expect("the file"), b"first", "a file of before is not removed");
+    }
+
+    /// Only the user of the process and the superuser may own a key file.
+    #[cfg(unix)]
+    #[test]
+    fn encryption_key_file_of_another_user_is_refused() {
+        use std::os::unix::fs::{MetadataExt, chown};
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        write_private(&path, b"content").expect("written");
+        if rustix::process::geteuid().is_root() {
+            chown(&path, Some(4711), None).expect("the superuser gives files away");
+            let refused = read_private(&path).expect_err("another's file");
+            assert!(refused.to_string().contains("belongs to user 4711"), "{refused}");
+        }
+        let file = File::open(&path).expect("opened");
+        let owner = file.metadata().expect("metadata").uid();
+        check_private(&file, &path, owner).expect("the owner's own");
+        let refused = check_private(&file, &path, owner + 1).expect_err("another's file");
+        assert_eq!(refused.kind(), ErrorKind::KeyFilePermissions);
+
+        let folder_itself = File::open(folder.path()).expect("opened");
+        let refused = check_private(&folder_itself, folder.path(), owner).expect_err("a folder");
+        assert_eq!(refused.kind(), ErrorKind::InvalidKeyFile);
     }
 }
