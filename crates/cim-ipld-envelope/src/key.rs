@@ -67,7 +67,8 @@ impl EncryptionKey {
     ///
     /// # Errors
     ///
-    /// [`KeyFilePermissions`](crate::ErrorKind::KeyFilePermissions) when others than the owner may read it, or it is another user's (Unix),
+    /// [`KeyFilePermissions`](crate::ErrorKind::KeyFilePermissions) when others than the owner may read it
+    /// or it is another user's (Unix),
     /// [`InvalidKeyFile`](crate::ErrorKind::InvalidKeyFile) when it holds no key,
     /// [`Io`](crate::ErrorKind::Io) when it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {

@@ -38,7 +38,8 @@ impl Passphrase {
     ///
     /// # Errors
     ///
-    /// [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) when others than the owner may read it, or it is another user's (Unix),
+    /// [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) when others than the owner may read it
+    /// or it is another user's (Unix),
     /// [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) when it is empty or larger than 64 KiB,
     /// [`Io`](ErrorKind::Io) when it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {

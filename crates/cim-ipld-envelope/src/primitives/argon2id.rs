@@ -69,6 +69,12 @@ fn is_zero(block: &Block) -> bool {
 }
 
 #[cfg(test)]
+pub(crate) fn derive_rfc(cost: Cost, passphrase: &[u8], salt: &[u8], secret: &[u8], associated: &[u8]) -> Secret {
+    let associated = AssociatedData::new(associated).expect("short associated data");
+    derive_with(cost, passphrase, salt, Some(secret), associated).expect("the RFC's parameters are valid")
+}
+
+#[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
@@ -90,10 +96,4 @@ mod tests {
     fn encryption_passphrase_memory_may_be_missing() {
         assert_eq!(WipedBlocks::new(usize::MAX / 2).err(), Some(argon2::Error::OutOfMemory));
     }
-}
-
-#[cfg(test)]
-pub(crate) fn derive_rfc(cost: Cost, passphrase: &[u8], salt: &[u8], secret: &[u8], associated: &[u8]) -> Secret {
-    let associated = AssociatedData::new(associated).expect("short associated data");
-    derive_with(cost, passphrase, salt, Some(secret), associated).expect("the RFC's parameters are valid")
 }
