@@ -20,7 +20,7 @@ use slots::{Lookup, Slots};
 use sorted::Sorted;
 use terms::Terms;
 
-pub(crate) use lists::BLOCK;
+pub(crate) use lists::{BLOCK, MAX_FREQUENCY};
 pub(crate) use view::MemtableList;
 pub use view::MemtableView;
 
@@ -176,7 +176,7 @@ impl Inner {
         let attribute_norm = norm_of_length(words.attribute_length);
         for group in words.words.chunk_by(|a, b| a >> 32 == b >> 32) {
             let term = (group[0] >> 32) as u32;
-            let frequency = group.len().min(lists::MAX_FREQUENCY as usize);
+            let frequency = group.len().min(MAX_FREQUENCY as usize);
             let positions = match group {
                 [only] => *only as u32,
                 many => self.lists.store(many[..frequency].iter().map(|word| *word as u32))?,

@@ -1,5 +1,7 @@
 //! Checking the documents, and adding up what their words, names and numbers give.
 
+use std::collections::HashMap;
+
 use super::entries::{hash, number_hash};
 use super::{READ_AHEAD_PAGES, Sums, Verification};
 use crate::analysis::Scratch;
@@ -9,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::fields;
 use crate::keys::{self, ColumnKind, FIELDS};
+use crate::memtable::MAX_FREQUENCY;
 use crate::page::{PageClass, PageId};
 use crate::score::norm_of_length;
 use crate::segment::{Entries, Segment, stored_page};
@@ -86,12 +89,18 @@ impl Verification {
 
     fn add_expected(&mut self, id: u32, document: &Document) -> [u32; FIELDS] {
         let mut key = Vec::new();
+        let mut occurrences = Occurrences::of(document);
         let words = &mut self.expected.words;
         let lengths =
             fields::visit_words(document, &self.analyzer, &mut Scratch::default(), |field, word, position| {
                 keys::put_field(field, &mut key);
                 key.extend_from_slice(word.as_bytes());
-                *words = words.wrapping_add(hash(&key, id, position));
+                if occurrences.is_kept(&key) {
+                    *words = words.wrapping_add(hash(&key, id, position));
+                    if let Some(count) = field.index().and_then(|field| self.expected_words.get_mut(field)) {
+                        *count += 1;
+                    }
+                }
             });
         let Sums { words, names, numbers } = &mut self.expected;
         for (name, text) in fields::texts(document) {
@@ -100,7 +109,9 @@ impl Verification {
             self.analyzer.analyze(text, &mut Scratch::default(), |token| {
                 key.truncate(field_len);
                 key.extend_from_slice(token.word.as_bytes());
-                *words = words.wrapping_add(hash(&key, id, token.position));
+                if occurrences.is_kept(&key) {
+                    *words = words.wrapping_add(hash(&key, id, token.position));
+                }
                 length += 1;
             });
             if length > 0 {
@@ -115,7 +126,6 @@ impl Verification {
             *names = names.wrapping_add(hash(key, id, 0));
             Ok::<(), std::convert::Infallible>(())
         });
-        self.expected_words.iter_mut().zip(lengths).for_each(|(sum, length)| *sum += u64::from(length));
         lengths
     }
 
@@ -151,5 +161,47 @@ impl Verification {
             }
         }
         Ok(cids)
+    }
+}
+
+/// Counts the occurrences of each word in a document so large that a list may not keep all of them.
+struct Occurrences(Option<HashMap<Vec<u8>, u32>>);
+
+impl Occurrences {
+    fn of(document: &Document) -> Self {
+        let attributes = fields::texts(document).map(|(_, text)| text.len()).sum::<usize>();
+        let parts = [&document.text, &document.title, &document.author];
+        let bytes = attributes + parts.into_iter().flatten().map(String::len).sum::<usize>();
+        // A word and what parts it from the next take two bytes at least.
+        Self((bytes / 2 >= MAX_FREQUENCY as usize).then(HashMap::new))
+    }
+
+    /// Says whether a list keeps the next occurrence of a word.
+    fn is_kept(&mut self, key: &[u8]) -> bool {
+        let Some(counts) = &mut self.0 else { return true };
+        let count = counts.entry(key.to_vec()).or_default();
+        *count = count.saturating_add(1);
+        *count <= MAX_FREQUENCY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Analyzer, Deletes, Memtable, PageMap, Progress, SegmentId, Verification, build_segment};
+
+    #[test]
+    fn a_word_that_stands_more_often_than_a_list_keeps_is_no_damage() {
+        let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse().unwrap();
+        let many = "a ".repeat(MAX_FREQUENCY as usize + 10);
+        let mut memtable = Memtable::new(Analyzer::default());
+        memtable.insert(&Document::new(cid).with_text(many + "b").with_title("a")).unwrap();
+        let (id, mut pages) = (SegmentId([0; 16]), PageMap::new());
+        build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(id)).unwrap();
+        let segment = Arc::new(crate::Segment::open(id, &pages.header(id)).unwrap());
+        let mut verification = Verification::new(segment, Deletes::new(), Analyzer::default()).unwrap();
+        assert!(matches!(verification.advance(&pages), Ok(Progress::Ready(_))));
     }
 }
