@@ -13,7 +13,7 @@ usage: cargo xtask bench --peers [options]
   --only A,B       only classes of queries whose names begin so, and nothing but searches
   --quick          fewer queries and repeats
   --no-sqlite      without SQLCipher, which is then not even compiled
-  --out FOLDER     where index-core.md and index-core.json go (target/benchmarks)
+  --out FOLDER     where index-core.md and .json go, with --scale N as index-core-xN (target/benchmarks)
   --publish        the same as --out docs/benchmarks";
 
 /// What to run.

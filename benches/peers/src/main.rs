@@ -41,8 +41,9 @@ fn main() -> Result<()> {
     if args.only.is_empty() {
         let page = markdown::page(&report);
         fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-        fs::write(args.out.join("index-core.md"), &page)?;
-        fs::write(args.out.join("index-core.json"), serde_json::to_string_pretty(&report)? + "\n")?;
+        let name = if args.scale > 1 { format!("index-core-x{}", args.scale) } else { "index-core".to_owned() };
+        fs::write(args.out.join(format!("{name}.md")), &page)?;
+        fs::write(args.out.join(format!("{name}.json")), serde_json::to_string_pretty(&report)? + "\n")?;
         println!("{page}\nwritten to {}", args.out.display());
     } else {
         let mut table = String::new();
