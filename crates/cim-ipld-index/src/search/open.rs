@@ -134,14 +134,20 @@ impl<'a> Opener<'_, 'a> {
         if planned.wanted.is_empty() && planned.unwanted.is_empty() && deletes.is_empty() {
             return Ok(None);
         }
-        let mut allowed = BitSet::full(self.source.document_count());
-        for wanted in &planned.wanted {
+        let mut wanted = planned.wanted.iter();
+        let mut allowed = match wanted.next() {
+            Some(first) => self.matches(first)?,
+            None => BitSet::full(self.source.document_count()),
+        };
+        for wanted in wanted {
             allowed.intersect(&self.matches(wanted)?);
         }
         for unwanted in &planned.unwanted {
             allowed.subtract(&self.matches(unwanted)?);
         }
-        allowed.subtract_deletes(deletes);
+        if !deletes.is_empty() {
+            allowed.subtract_deletes(deletes);
+        }
         Ok(Some(allowed))
     }
 

@@ -84,8 +84,14 @@ impl<'a> Phrase<'a> {
                 return Ok(None);
             }
         }
-        if counts == [1, 1] && self.cursors.len() == 2 && self.is_exact() {
-            return self.pair_at(document, places);
+        if counts == [1, 1] && self.is_exact() {
+            if !self.is_pair_in_place(places)? {
+                return Ok(None);
+            }
+            if self.cursors.len() == 2 {
+                let norm = self.cursors[lead].0.weight(places[0])?.1;
+                return Ok(Some((document, self.scorer.points(1, norm))));
+            }
         }
         for index in 2..self.order.len() {
             if self.cursors[self.order[index]].0.seek(document)? != document {
@@ -105,17 +111,14 @@ impl<'a> Phrase<'a> {
         Ok((frequency > 0).then(|| (document, self.scorer.points(frequency, norm))))
     }
 
-    /// Does it for two words that stand once each.
-    fn pair_at(&mut self, document: u32, places: [usize; 2]) -> Result<Option<(u32, Points)>> {
-        let [lead, second] = self.rarest();
-        let mut own = [0; 2];
-        own[lead] = self.cursors[lead].0.only_position(places[0])?;
-        own[second] = self.cursors[second].0.only_position(places[1])?;
-        if own[0].wrapping_sub(self.cursors[0].1) != own[1].wrapping_sub(self.cursors[1].1) {
-            return Ok(None);
+    /// Says whether the two rarest words, which stand once each, have the distance that they have in the phrase.
+    fn is_pair_in_place(&mut self, places: [usize; 2]) -> Result<bool> {
+        let mut starts = [0; 2];
+        for ((start, index), ahead) in starts.iter_mut().zip(self.rarest()).zip(places) {
+            let (cursor, place) = &mut self.cursors[index];
+            *start = cursor.only_position(ahead)?.wrapping_sub(*place);
         }
-        let norm = self.cursors[lead].0.weight(places[0])?.1;
-        Ok(Some((document, self.scorer.points(1, norm))))
+        Ok(starts[0] == starts[1])
     }
 
     /// Moves all cursors to the first document from `from` on that all have.

@@ -27,7 +27,7 @@ pub(super) struct PlaceMap {
     block: usize,
     base: u32,
     /// One more than the place of each document of the block, by its distance from the base.
-    places: Box<[u8; MAX_SPAN]>,
+    places: Vec<u8>,
     /// The documents of the block, so that they can be taken out again.
     filled: Vec<u32>,
 }
@@ -47,8 +47,7 @@ impl Pairs {
 
 impl PlaceMap {
     pub(super) fn new() -> Self {
-        let places = vec![0; MAX_SPAN].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; MAX_SPAN]));
-        Self { block: NO_BLOCK, base: 0, places, filled: Vec::new() }
+        Self { block: NO_BLOCK, base: 0, places: Vec::new(), filled: Vec::new() }
     }
 
     /// Finds the pairs between the lead's loaded block and one block of the second list, which `second` then stands in;
@@ -103,8 +102,10 @@ impl PlaceMap {
             }
         } else {
             self.fill(second.block(), own, *base);
+            let places = &self.places[..];
             for (place, document) in documents.iter().enumerate().skip(skipped) {
-                let found = self.places[(document - base) as usize % MAX_SPAN];
+                // The block's last document is within the map, and so are those before it.
+                let found = places.get((document - base) as usize).copied().unwrap_or(0);
                 pairs.leads[count % BLOCK] = (first + place) as u8;
                 pairs.seconds[count % BLOCK] = found.wrapping_sub(1);
                 count += usize::from(found != 0);
@@ -118,10 +119,14 @@ impl PlaceMap {
             return;
         }
         for document in self.filled.drain(..) {
-            self.places[(document - self.base) as usize % MAX_SPAN] = 0;
+            self.places[(document - self.base) as usize] = 0;
+        }
+        let span = documents.last().map_or(0, |last| (last - base) as usize + 1);
+        if self.places.len() < span {
+            self.places.resize(span.next_multiple_of(1024), 0);
         }
         for (place, document) in (1..).zip(documents) {
-            self.places[(document - base) as usize % MAX_SPAN] = place;
+            self.places[(document - base) as usize] = place;
         }
         self.filled.extend_from_slice(documents);
         (self.block, self.base) = (block, base);
