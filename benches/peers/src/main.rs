@@ -62,10 +62,10 @@ fn measure(args: &Args, corpus: &Corpus, classes: &[Class], report: &mut Report)
     let documents = &corpus.documents;
     if args.only.is_empty() {
         eprintln!("writing: {} documents", documents.len());
-        let (rows, goal) = writes::visible(documents, if args.quick { 2_000 } else { 20_000 })?;
+        let (rows, goal) = writes::visible(documents, if args.quick { 2_000 } else { 20_000 }, args.sqlite)?;
         report.writes.extend(rows);
         report.goals.push(goal);
-        let (rows, goal) = writes::bulk(documents, if args.quick { 1 } else { 3 })?;
+        let (rows, goal) = writes::bulk(documents, if args.quick { 1 } else { 3 }, args.sqlite)?;
         report.writes.extend(rows);
         report.goals.push(goal);
     }
