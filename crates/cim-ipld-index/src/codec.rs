@@ -162,10 +162,16 @@ pub(crate) fn cid_from_bytes(bytes: &[u8]) -> Result<Cid> {
         return Err(Error::damaged("a CID is too long"));
     }
     let cid = Cid::try_from(bytes).map_err(|error| Error::damaged("a CID cannot be read").caused_by(error))?;
-    if cid.encoded_len() != bytes.len() {
-        return Err(Error::damaged("bytes follow the end of a CID"));
+    // A CID is a key: two forms of one would be two documents.
+    let mut canonical = [0; MAX_CID_BYTES];
+    let written = cid.write_bytes(&mut canonical[..]).ok();
+    match written {
+        Some(written) if canonical[..written] == *bytes => Ok(cid),
+        Some(written) if written < bytes.len() && bytes.starts_with(&canonical[..written]) => {
+            Err(Error::damaged("bytes follow the end of a CID"))
+        }
+        _ => Err(Error::damaged("a CID is not in its canonical form")),
     }
-    Ok(cid)
 }
 
 fn decode_start(reader: &mut Reader<'_>) -> Result<(u64, Cid)> {

@@ -54,10 +54,12 @@ fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u32, fixed_bytes: u64) 
         is_accepted
     };
     let (mut accepted, mut refused) = (0, 0);
-    for path in paths {
-        let seed = fs::read(&path).expect("a seed");
-        // What a target makes once and keeps is not counted.
-        target(&seed);
+    let seeds: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a seed")).collect();
+    // What a target makes once and keeps is not counted.
+    for seed in &seeds {
+        target(seed);
+    }
+    for seed in seeds {
         *if bounded(&seed) { &mut accepted } else { &mut refused } += 1;
         let mut runner = TestRunner::new(Config { cases: mutations, failure_persistence: None, ..Config::default() });
         runner
