@@ -121,34 +121,39 @@ impl UnicodeWords {
         let bytes = text.as_bytes();
         let folded = &mut scratch.folded;
         let mut at = 0;
-        while at < bytes.len() {
-            if CLASSES[usize::from(bytes[at])] == 0 {
-                at += 1;
+        while let Some(byte) = bytes.get(at) {
+            let start = at;
+            at += 1;
+            let mut seen = CLASSES[usize::from(*byte)];
+            if seen & WORD == 0 {
                 continue;
             }
-            let start = at;
-            let mut seen = 0;
-            while at < bytes.len() {
-                let class = CLASSES[usize::from(bytes[at])];
-                let continues = class & WORD != 0 || class == BETWEEN && joins(bytes, start, at);
-                if !continues {
+            while let Some(byte) = bytes.get(at) {
+                let class = CLASSES[usize::from(*byte)];
+                if class & WORD == 0 && !(class == BETWEEN && joins(bytes, at)) {
                     break;
                 }
                 seen |= class;
                 at += 1;
             }
-            if seen & (LETTER | DIGIT) != 0 {
-                if at - start <= MAX_WORD_BYTES {
+            if seen & (LETTER | DIGIT) == 0 {
+                continue;
+            }
+            if at - start <= MAX_WORD_BYTES {
+                let (start, end) = (offset + start, offset + at);
+                let word = &text[start - offset..at];
+                if seen & UPPER == 0 && self.is_plain() {
+                    each(Token { word, position, start, end });
+                } else {
                     folded.clear();
-                    folded.push_str(&text[start..at]);
+                    folded.push_str(word);
                     folded.make_ascii_lowercase();
                     if self.is_plain() || self.reduce(folded) {
-                        each(Token { word: folded, position, start: offset + start, end: offset + at });
+                        each(Token { word: folded, position, start, end });
                     }
                 }
-                position += 1;
             }
-            at = at.max(start + 1);
+            position += 1;
         }
         position
     }
@@ -243,6 +248,8 @@ const UNDERSCORE: u8 = 4;
 const WORD: u8 = LETTER | DIGIT | UNDERSCORE;
 /// What stands in a word between two letters or two digits.
 const BETWEEN: u8 = 8;
+/// What is written otherwise once it is folded.
+const UPPER: u8 = 16;
 
 /// What each byte of an ASCII text is to a word.
 const CLASSES: [u8; 256] = {
@@ -253,7 +260,8 @@ const CLASSES: [u8; 256] = {
         classes[byte] = match c {
             b'_' => UNDERSCORE,
             b'\'' | b'.' | b':' | b',' | b';' => BETWEEN,
-            _ if c.is_ascii_alphabetic() => LETTER,
+            _ if c.is_ascii_uppercase() => LETTER | UPPER,
+            _ if c.is_ascii_lowercase() => LETTER,
             _ if c.is_ascii_digit() => DIGIT,
             _ => 0,
         };
@@ -262,12 +270,10 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-/// Says whether the mark at `at` joins what is on both sides of it to one word.
-fn joins(bytes: &[u8], start: usize, at: usize) -> bool {
-    if at == start || at + 1 == bytes.len() {
-        return false;
-    }
-    let sides = CLASSES[usize::from(bytes[at - 1])] & CLASSES[usize::from(bytes[at + 1])];
+/// Says whether the mark at `at`, inside a word, joins what is on both sides of it to one word.
+fn joins(bytes: &[u8], at: usize) -> bool {
+    let Some(next) = bytes.get(at + 1) else { return false };
+    let sides = CLASSES[usize::from(bytes[at - 1])] & CLASSES[usize::from(*next)];
     match bytes[at] {
         b'\'' | b'.' => sides & (LETTER | DIGIT) != 0,
         b':' => sides & LETTER != 0,
