@@ -5,6 +5,8 @@
 //! (zigzag varints of milliseconds), size (varint), tags (count, then each), attributes (count, then name, type byte and
 //! value, sorted by name), text. The text stands last, so that whoever wants only the rest stops before it.
 
+use std::ops::Range;
+
 use cid::Cid;
 
 use crate::document::{Document, DocumentKind, MAX_CID_BYTES, Timestamp, Value};
@@ -47,37 +49,47 @@ const DATE_VALUE: u8 = 4;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn encode(document: &Document) -> Result<Vec<u8>> {
-    document.validate()?;
     let text_len = document.text.as_ref().map_or(0, String::len);
     let mut out = Vec::with_capacity(text_len + 256);
+    encode_to(document, &mut out)?;
+    Ok(out)
+}
+
+/// Appends the document's bytes to `out` and returns where in it those of the CID stand.
+pub(crate) fn encode_to(document: &Document, out: &mut Vec<u8>) -> Result<Range<usize>> {
+    document.validate()?;
     out.push(VERSION);
-    put_varint(&mut out, flags(document));
-    put_bytes(&mut out, &document.cid.to_bytes());
+    put_varint(out, flags(document));
+    let mut cid = [0; MAX_CID_BYTES];
+    let written = document.cid.write_bytes(&mut cid[..]);
+    let len = written.map_err(|error| Error::invalid_document(format!("the CID cannot be written: {error}")))?;
+    put_bytes(out, &cid[..len]);
+    let cid_place = out.len() - len..out.len();
     out.push(document.kind.code());
     for text in [&document.title, &document.author, &document.content_type].into_iter().flatten() {
-        put_bytes(&mut out, text.as_bytes());
+        put_bytes(out, text.as_bytes());
     }
     for time in [document.created_at, document.modified_at].into_iter().flatten() {
-        put_varint(&mut out, zigzag(time.0));
+        put_varint(out, zigzag(time.0));
     }
     if let Some(size) = document.size {
-        put_varint(&mut out, size);
+        put_varint(out, size);
     }
     if !document.tags.is_empty() {
-        put_varint(&mut out, document.tags.len() as u64);
-        document.tags.iter().for_each(|tag| put_bytes(&mut out, tag.as_bytes()));
+        put_varint(out, document.tags.len() as u64);
+        document.tags.iter().for_each(|tag| put_bytes(out, tag.as_bytes()));
     }
     if !document.attributes.is_empty() {
-        put_varint(&mut out, document.attributes.len() as u64);
+        put_varint(out, document.attributes.len() as u64);
         for (name, value) in &document.attributes {
-            put_bytes(&mut out, name.as_bytes());
-            put_value(&mut out, value);
+            put_bytes(out, name.as_bytes());
+            put_value(out, value);
         }
     }
     if let Some(text) = &document.text {
-        put_bytes(&mut out, text.as_bytes());
+        put_bytes(out, text.as_bytes());
     }
-    Ok(out)
+    Ok(cid_place)
 }
 
 /// Returns the document that [`encode`] wrote.

@@ -4,12 +4,12 @@ use crate::analysis::{Analyzer, Scratch, fold_keyword};
 use crate::document::{Document, Value};
 use crate::keys::{self, ColumnKind, FIELDS};
 use crate::numbers;
-use crate::query::Field;
 
 /// The positions left free between two parts of the combined field, so that no phrase spans them.
 const FIELD_GAP: u32 = 32;
 
-/// Calls `each` for every word: its field, the word, its position. Returns the number of words of each field.
+/// Calls `each` for every word: the place of its field (see [`Field::index`](crate::query::Field::index)), the word, its
+/// position. Returns the number of words of each field.
 ///
 /// The combined field holds text, title and author in this order, so that positions in the text, which has the most of
 /// them, are small. No position reaches 2^28, since no document does.
@@ -17,23 +17,18 @@ pub(crate) fn visit_words(
     document: &Document,
     analyzer: &Analyzer,
     scratch: &mut Scratch,
-    mut each: impl FnMut(&Field, &str, u32),
+    mut each: impl FnMut(usize, &str, u32),
 ) -> [u32; FIELDS] {
     let mut lengths = [0; FIELDS];
     let mut base = 0;
-    let parts = [
-        (None, &document.text),
-        (Some((1, Field::Title)), &document.title),
-        (Some((2, Field::Author)), &document.author),
-    ];
-    for (field, text) in parts {
+    for (field, text) in [&document.text, &document.title, &document.author].into_iter().enumerate() {
         let Some(text) = text else { continue };
         let positions = analyzer.analyze(text, scratch, |token| {
-            each(&Field::Any, token.word, base + token.position);
+            each(0, token.word, base + token.position);
             lengths[0] += 1;
-            if let Some((index, field)) = &field {
+            if field > 0 {
                 each(field, token.word, token.position);
-                lengths[*index] += 1;
+                lengths[field] += 1;
             }
         });
         base += positions + FIELD_GAP;
@@ -49,23 +44,25 @@ pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Calls `each` once for the key of every tag and keyword, of the content type and of the kind.
-pub(crate) fn visit_names<E>(document: &Document, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-    let mut tags: Vec<String> = document.tags.iter().map(|tag| fold_keyword(tag)).collect();
-    tags.sort_unstable();
-    tags.dedup();
-    for tag in &tags {
-        each(&keys::tag(tag))?;
+/// Calls `each` for the key of every tag and keyword, of the content type and of the kind, written to `key`. Tags that are
+/// equal once they are folded give one key, several times.
+pub(crate) fn visit_names(document: &Document, key: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
+    for tag in &document.tags {
+        keys::put_tag(&fold_keyword(tag), key);
+        each(key);
     }
     for (name, value) in &document.attributes {
         if let Value::Keyword(value) = value {
-            each(&keys::keyword(name, value))?;
+            keys::put_keyword(name, value, key);
+            each(key);
         }
     }
     if let Some(content_type) = &document.content_type {
-        each(&keys::content_type(&fold_keyword(content_type)))?;
+        keys::put_content_type(&fold_keyword(content_type), key);
+        each(key);
     }
-    each(&keys::kind(document.kind.code()))
+    keys::put_kind(document.kind.code(), key);
+    each(key);
 }
 
 /// Calls `each` for every number of the document that has a column, lengths excepted: the kind, the attribute's name, the

@@ -66,6 +66,19 @@ impl Field {
     }
 }
 
+/// What is counted of distinct keys, by the place of its count.
+pub(crate) const COUNTED: usize = 3;
+
+/// Returns the place of the count of distinct words, tags or content types that a key belongs to, given its first byte.
+pub(crate) fn counted(namespace: u8) -> Option<usize> {
+    match namespace {
+        TAG => Some(1),
+        TYPE => Some(2),
+        KEYWORD | KIND | COLUMN => None,
+        _ => Some(0),
+    }
+}
+
 /// Writes what the keys of all words of a field start with.
 pub(crate) fn put_field(field: &Field, key: &mut Vec<u8>) {
     key.clear();
@@ -82,6 +95,11 @@ pub(crate) fn put_attribute(name: &str, key: &mut Vec<u8>) {
     key.clear();
     key.push(ATTRIBUTE_WORD);
     put_bytes(key, name.as_bytes());
+}
+
+/// Writes the key of a word of a field that every document may have, given its place.
+pub(crate) fn put_word(field: usize, word: &str, key: &mut Vec<u8>) {
+    put_name(field as u8, word, key);
 }
 
 pub(crate) fn word(field: &Field, word: &str) -> Vec<u8> {
@@ -108,26 +126,47 @@ pub(crate) fn bound_of<'a>(key: Option<&'a [u8]>, field: &[u8]) -> Option<&'a st
     }
 }
 
+/// Writes the key of a tag, which has been folded.
+pub(crate) fn put_tag(folded: &str, key: &mut Vec<u8>) {
+    put_name(TAG, folded, key);
+}
+
+/// Writes the key of a keyword.
+pub(crate) fn put_keyword(name: &str, value: &str, key: &mut Vec<u8>) {
+    key.clear();
+    key.push(KEYWORD);
+    put_bytes(key, name.as_bytes());
+    key.extend_from_slice(value.as_bytes());
+}
+
+/// Writes the key of a content type, which has been folded.
+pub(crate) fn put_content_type(folded: &str, key: &mut Vec<u8>) {
+    put_name(TYPE, folded, key);
+}
+
+/// Writes the key of a kind.
+pub(crate) fn put_kind(code: u8, key: &mut Vec<u8>) {
+    key.clear();
+    key.extend([KIND, code]);
+}
+
 /// The key of a tag, which has been folded.
 pub(crate) fn tag(folded: &str) -> Vec<u8> {
-    prefixed(TAG, folded.as_bytes())
+    written(|key| put_tag(folded, key))
 }
 
 /// The key of a keyword.
 pub(crate) fn keyword(name: &str, value: &str) -> Vec<u8> {
-    let mut key = vec![KEYWORD];
-    put_bytes(&mut key, name.as_bytes());
-    key.extend_from_slice(value.as_bytes());
-    key
+    written(|key| put_keyword(name, value, key))
 }
 
 /// The key of a content type, which has been folded.
 pub(crate) fn content_type(folded: &str) -> Vec<u8> {
-    prefixed(TYPE, folded.as_bytes())
+    written(|key| put_content_type(folded, key))
 }
 
 pub(crate) fn kind(code: u8) -> Vec<u8> {
-    vec![KIND, code]
+    written(|key| put_kind(code, key))
 }
 
 /// The key of a column; the name is that of an attribute, or empty.
@@ -170,9 +209,14 @@ pub(crate) fn is_content_type(key: &[u8]) -> bool {
     key.first() == Some(&TYPE)
 }
 
-fn prefixed(prefix: u8, name: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(name.len() + 1);
-    key.push(prefix);
-    key.extend_from_slice(name);
+fn put_name(namespace: u8, name: &str, key: &mut Vec<u8>) {
+    key.clear();
+    key.push(namespace);
+    key.extend_from_slice(name.as_bytes());
+}
+
+fn written(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut key = Vec::new();
+    put(&mut key);
     key
 }

@@ -1,5 +1,7 @@
 //! Words by the rules of Unicode.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -309,6 +311,9 @@ pub(super) fn fold_one(text: &str) -> Option<String> {
 }
 
 /// Returns a tag or content type as it is compared: without regard to case, accents kept.
-pub(crate) fn fold_keyword(keyword: &str) -> String {
-    keyword.to_lowercase()
+pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
+    match keyword.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        true => Cow::Borrowed(keyword),
+        false => Cow::Owned(keyword.to_lowercase()),
+    }
 }

@@ -97,13 +97,15 @@ impl ListStore {
         Some(())
     }
 
-    /// Stores words that follow each other and returns where they start. Only the writer calls this.
-    pub(super) fn store(&self, values: impl ExactSizeIterator<Item = u32>) -> Option<u32> {
-        let start = self.allocate(values.len() as u32, false)?;
-        for (index, value) in values.enumerate() {
-            self.words.at(start + index as u32).store(value, Ordering::Relaxed);
-        }
-        Some(start)
+    /// Reserves words that follow each other and returns where they start. Only the writer calls this.
+    pub(super) fn allocate(&self, len: u32) -> Option<u32> {
+        self.take(self.used.load(Ordering::Relaxed), len)
+    }
+
+    /// Stores a word that has been reserved. Only the writer calls this.
+    #[inline]
+    pub(super) fn set(&self, index: u32, value: u32) {
+        self.words.at(index).store(value, Ordering::Relaxed);
     }
 
     #[inline]
@@ -193,11 +195,11 @@ impl ListStore {
     fn grow(&self, list: &List, old: Tail) -> Option<Tail> {
         if old.capacity == BLOCK as u32 {
             self.enter(list, old)?;
-            let place = self.allocate(3 * BLOCK as u32, true)?;
+            let place = self.allocate_block(3 * BLOCK as u32)?;
             return Some(Tail { place, capacity: BLOCK as u32, len: 0 });
         }
         let capacity = (old.capacity * 2).max(FIRST_TAIL);
-        let place = self.allocate(3 * capacity, true)?;
+        let place = self.allocate_block(3 * capacity)?;
         if old.len > 0 {
             let (from, to) = (self.words.slice(old.place), self.words.slice(place));
             for part in 0..3 {
@@ -215,7 +217,7 @@ impl ListStore {
         let (mut entries, count) = unpack(list.directory.load(Ordering::Relaxed));
         if count == 0 || (count >= FIRST_DIRECTORY && count.is_power_of_two()) {
             let capacity = (count * 2).max(FIRST_DIRECTORY);
-            let new = self.allocate(capacity * ENTRY, false)?;
+            let new = self.allocate(capacity * ENTRY)?;
             for word in 0..count * ENTRY {
                 self.words.at(new + word).store(self.word(entries + word), Ordering::Relaxed);
             }
@@ -231,9 +233,12 @@ impl ListStore {
         Some(())
     }
 
-    fn allocate(&self, len: u32, contiguous: bool) -> Option<u32> {
-        let used = self.used.load(Ordering::Relaxed);
-        let start = if contiguous { Words::contiguous(used, len) } else { used };
+    /// Reserves words in one piece.
+    fn allocate_block(&self, len: u32) -> Option<u32> {
+        self.take(Words::contiguous(self.used.load(Ordering::Relaxed), len), len)
+    }
+
+    fn take(&self, start: u32, len: u32) -> Option<u32> {
         let end = start.checked_add(len).filter(|end| *end <= WORD_CAPACITY)?;
         if len > 0 {
             self.words.reserve(start, end - 1)?;

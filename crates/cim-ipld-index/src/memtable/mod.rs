@@ -4,18 +4,23 @@
 //! document becomes visible by one atomic store of the document count after all of it is in place. A view is that count.
 
 mod arena;
+mod key;
 mod lists;
+mod occurrences;
 mod slots;
 mod sorted;
 mod terms;
 mod view;
 
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arena::Arena;
+use key::Key;
 use lists::{ListStore, Posting};
+use occurrences::Occurrences;
 use slots::{Lookup, Slots};
 use sorted::Sorted;
 use terms::Terms;
@@ -24,14 +29,17 @@ pub(crate) use lists::{BLOCK, MAX_FREQUENCY};
 pub(crate) use view::MemtableList;
 pub use view::MemtableView;
 
-use crate::analysis::{Analyzer, Scratch};
+use crate::analysis::Analyzer;
 use crate::codec;
 use crate::document::Document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fields;
-use crate::keys::{self, ColumnKind, FIELDS, Namespace};
+use crate::keys::{self, COUNTED, ColumnKind, FIELDS};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
 use crate::score::norm_of_length;
+
+/// A larger buffer is given back once its document is in.
+const MAX_KEPT_BYTES: usize = 1 << 20;
 
 /// Takes documents one by one; every one is searchable at once.
 ///
@@ -49,7 +57,8 @@ use crate::score::norm_of_length;
 #[derive(Debug)]
 pub struct Memtable {
     inner: Arc<Inner>,
-    scratch: Box<Occurrences>,
+    occurrences: Box<Occurrences>,
+    encoded: Vec<u8>,
     /// Set when an insert ran out of room half-way: what it left is invisible as long as nothing follows it.
     is_full: bool,
 }
@@ -65,7 +74,7 @@ struct Inner {
     sorted: Sorted,
     lists: ListStore,
     /// Terms of words, tags and types.
-    distinct: [AtomicU32; 3],
+    distinct: [AtomicU32; COUNTED],
     /// What the documents themselves hold on the heap.
     stored_bytes: AtomicUsize,
 }
@@ -74,24 +83,13 @@ struct Inner {
 #[derive(Debug)]
 struct Stored {
     encoded: Box<[u8]>,
-    cid: Box<[u8]>,
+    /// Where in the encoded document its CID stands, and how long it is.
+    cid: (u8, u8),
     norms: [u8; FIELDS],
     /// Words of this document and all before it.
     cumulative_words: [u64; FIELDS],
     /// The document of the same CID before this one.
     older: Option<u32>,
-}
-
-/// The words of the document that is being inserted.
-#[derive(Debug, Default)]
-struct Occurrences {
-    analysis: Scratch,
-    key: Vec<u8>,
-    /// Term id (upper 32 bits) and position of every word.
-    words: Vec<u64>,
-    lengths: [u32; FIELDS],
-    /// The words of the attribute that was collected last.
-    attribute_length: u32,
 }
 
 impl Memtable {
@@ -109,7 +107,7 @@ impl Memtable {
             distinct: Default::default(),
             stored_bytes: AtomicUsize::new(0),
         };
-        Self { inner: Arc::new(inner), scratch: Box::default(), is_full: false }
+        Self { inner: Arc::new(inner), occurrences: Box::default(), encoded: Vec::new(), is_full: false }
     }
 
     /// Puts a document in; views taken from now on show it.
@@ -121,12 +119,16 @@ impl Memtable {
     ///
     /// [`ErrorKind::InvalidDocument`] if it exceeds a limit, [`ErrorKind::Full`] if the memtable must be sealed first.
     pub fn insert(&mut self, document: &Document) -> Result<DocId> {
-        let encoded = codec::encode(document)?;
+        self.encoded.clear();
+        let cid = codec::encode_to(document, &mut self.encoded)?;
         let id = self.document_count();
         if self.is_full || id >= MAX_SEGMENT_DOCUMENTS {
             return Err(full());
         }
-        match self.inner.insert(id, document, encoded, &mut self.scratch) {
+        let outcome = self.inner.insert(id, document, (&self.encoded, cid), &mut self.occurrences);
+        self.occurrences.trim();
+        self.encoded.shrink_to(MAX_KEPT_BYTES);
+        match outcome {
             Some(()) => Ok(DocId(id)),
             None => {
                 self.is_full = true;
@@ -147,44 +149,29 @@ impl Memtable {
 
     /// Returns the bytes of memory held: everything allocated for the memtable.
     pub fn bytes_used(&self) -> usize {
-        self.inner.bytes()
+        self.inner.bytes() + size_of::<Occurrences>() + self.occurrences.bytes() + self.encoded.capacity()
     }
 }
 
 impl Inner {
     /// Puts a document in and publishes it. `None` if there is no room; nothing is then visible.
-    fn insert(&self, id: u32, document: &Document, encoded: Vec<u8>, words: &mut Occurrences) -> Option<()> {
-        words.collect(self, document)?;
-        self.insert_words(id, words)?;
+    fn insert(
+        &self,
+        id: u32,
+        document: &Document,
+        encoded: (&[u8], Range<usize>),
+        occurrences: &mut Occurrences,
+    ) -> Option<()> {
+        let lengths = occurrences.insert(self, id, document)?;
         for (name, text) in fields::texts(document) {
-            words.collect_attribute(self, name, text)?;
-            self.insert_words(id, words)?;
-            if words.attribute_length > 0 {
-                self.insert_number(id, &keys::column(ColumnKind::Length, name), u64::from(words.attribute_length))?;
+            let length = occurrences.insert_attribute(self, id, name, text)?;
+            if length > 0 {
+                self.insert_number(id, &keys::column(ColumnKind::Length, name), u64::from(length))?;
             }
         }
-        self.insert_names(id, document)?;
         self.insert_numbers(id, document)?;
-        self.insert_stored(id, document, encoded, words.lengths)?;
+        self.insert_stored(id, encoded, lengths)?;
         self.document_count.store(id + 1, Ordering::Release);
-        Some(())
-    }
-
-    fn insert_words(&self, id: u32, words: &mut Occurrences) -> Option<()> {
-        words.words.sort_unstable();
-        let norms = words.lengths.map(norm_of_length);
-        let attribute_norm = norm_of_length(words.attribute_length);
-        for group in words.words.chunk_by(|a, b| a >> 32 == b >> 32) {
-            let term = (group[0] >> 32) as u32;
-            let frequency = group.len().min(MAX_FREQUENCY as usize);
-            let positions = match group {
-                [only] => *only as u32,
-                many => self.lists.store(many[..frequency].iter().map(|word| *word as u32))?,
-            };
-            let norm = norms.get(usize::from(self.terms.first_key_byte(term))).copied().unwrap_or(attribute_norm);
-            let posting = Posting { document: id, frequency: frequency as u32, norm, positions };
-            self.lists.push(self.terms.list(term), posting)?;
-        }
         Some(())
     }
 
@@ -197,52 +184,40 @@ impl Inner {
 
     /// Puts a number in: a posting whose two positions are its halves, the lower one first.
     fn insert_number(&self, id: u32, key: &[u8], number: u64) -> Option<()> {
-        let list = self.terms.list(self.term(key)?);
-        let positions = self.lists.store([number as u32, (number >> 32) as u32].into_iter())?;
+        let list = self.terms.list(self.term(&Key::new(key))?);
+        let positions = self.lists.allocate(2)?;
+        self.lists.set(positions, number as u32);
+        self.lists.set(positions + 1, (number >> 32) as u32);
         self.lists.push(list, Posting { document: id, frequency: 2, norm: 0, positions })
     }
 
-    /// Puts tags, keywords, content type and kind in.
-    fn insert_names(&self, id: u32, document: &Document) -> Option<()> {
-        fields::visit_names(document, |key| {
-            let list = self.terms.list(self.term(key).ok_or(())?);
-            self.lists.push(list, Posting { document: id, frequency: 1, norm: 0, positions: 0 }).ok_or(())
-        })
-        .ok()
-    }
-
-    fn insert_stored(&self, id: u32, document: &Document, encoded: Vec<u8>, lengths: [u32; FIELDS]) -> Option<()> {
+    fn insert_stored(&self, id: u32, (encoded, cid): (&[u8], Range<usize>), lengths: [u32; FIELDS]) -> Option<()> {
         let before = id.checked_sub(1).map_or([0; FIELDS], |last| self.stored(last).cumulative_words);
-        let cid = document.cid.to_bytes().into_boxed_slice();
-        let hash = self.cid_hash(&cid);
-        let (slot, older) = match self.cids.find(hash, |other| *self.stored(other).cid == *cid) {
+        let hash = self.cid_hash(&encoded[cid.clone()]);
+        let (slot, older) = match self.cids.find(hash, |other| self.stored(other).cid() == &encoded[cid.clone()]) {
             Lookup::Found { id, slot } => (slot, Some(id)),
             Lookup::Vacant { slot } => (slot, None),
         };
         let stored = Stored {
-            encoded: encoded.into_boxed_slice(),
-            cid,
+            encoded: encoded.into(),
+            // The CID follows two short numbers and is at most 128 bytes long.
+            cid: (cid.start as u8, cid.len() as u8),
             norms: lengths.map(norm_of_length),
             cumulative_words: std::array::from_fn(|field| before[field] + u64::from(lengths[field])),
             older,
         };
-        self.stored_bytes.fetch_add(stored.encoded.len() + stored.cid.len(), Ordering::Relaxed);
+        self.stored_bytes.fetch_add(stored.encoded.len(), Ordering::Relaxed);
         self.documents.reserve(id, id)?;
         self.documents.at(id).set(stored).ok()?;
         self.cids.set(slot, hash, id);
-        self.cids.grow(id as usize + 1, |id| self.cid_hash(&self.stored(id).cid))
+        self.cids.grow(id as usize + 1)
     }
 
-    fn term(&self, key: &[u8]) -> Option<u32> {
+    #[inline]
+    fn term(&self, key: &Key<'_>) -> Option<u32> {
         let (term, is_new) = self.terms.find_or_insert(key)?;
-        if is_new {
-            let counter = match keys::namespace(key) {
-                Some(Namespace::Tag) => 1,
-                Some(Namespace::Type) if keys::is_content_type(key) => 2,
-                Some(Namespace::Type | Namespace::Keyword | Namespace::Column(_)) => return Some(term),
-                _ => 0,
-            };
-            self.distinct[counter].fetch_add(1, Ordering::Relaxed);
+        if is_new && let Some(place) = keys::counted(key.head as u8) {
+            self.distinct[place].fetch_add(1, Ordering::Relaxed);
         }
         Some(term)
     }
@@ -271,41 +246,10 @@ impl Inner {
     }
 }
 
-impl Occurrences {
-    /// Cuts the document into words and finds their terms.
-    fn collect(&mut self, inner: &Inner, document: &Document) -> Option<()> {
-        let Self { analysis, key, words, lengths, .. } = self;
-        let mut is_full = false;
-        words.clear();
-        *lengths = fields::visit_words(document, &inner.analyzer, analysis, |field, word, position| {
-            keys::put_field(field, key);
-            key.extend_from_slice(word.as_bytes());
-            match inner.term(key) {
-                Some(term) => words.push(u64::from(term) << 32 | u64::from(position)),
-                None => is_full = true,
-            }
-        });
-        (!is_full).then_some(())
-    }
-
-    /// Cuts a text of an attribute into words and finds their terms.
-    fn collect_attribute(&mut self, inner: &Inner, name: &str, text: &str) -> Option<()> {
-        let Self { analysis, key, words, attribute_length, .. } = self;
-        let mut is_full = false;
-        words.clear();
-        *attribute_length = 0;
-        keys::put_attribute(name, key);
-        let prefix = key.len();
-        inner.analyzer.analyze(text, analysis, |token| {
-            key.truncate(prefix);
-            key.extend_from_slice(token.word.as_bytes());
-            *attribute_length += 1;
-            match inner.term(key) {
-                Some(term) => words.push(u64::from(term) << 32 | u64::from(token.position)),
-                None => is_full = true,
-            }
-        });
-        (!is_full).then_some(())
+impl Stored {
+    fn cid(&self) -> &[u8] {
+        let (start, len) = (usize::from(self.cid.0), usize::from(self.cid.1));
+        &self.encoded[start..start + len]
     }
 }
 

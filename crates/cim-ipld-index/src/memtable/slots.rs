@@ -1,7 +1,8 @@
 //! A hash table from keys to dense ids that one writer fills while readers look up.
 //!
-//! A slot holds the upper half of a key's hash and its id plus one in a single atomic word. When half of the slots are
-//! taken the writer fills a table of twice the size and then publishes it; older tables stay for readers that are in them.
+//! A slot holds the upper half of a key's hash and its id plus one in a single atomic word. The same half says where a key
+//! belongs, so that no key is needed to fill a larger table. When half of the slots are taken the writer fills a table of
+//! twice the size and then publishes it; older tables stay for readers that are in them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -33,7 +34,7 @@ impl Slots {
     pub(super) fn find(&self, hash: u64, mut is_same: impl FnMut(u32) -> bool) -> Lookup {
         let table = self.table();
         let mask = table.len() - 1;
-        let mut slot = hash as usize & mask;
+        let mut slot = (hash >> 32) as usize & mask;
         loop {
             let value = table[slot].load(Ordering::Acquire);
             if value == 0 {
@@ -53,7 +54,7 @@ impl Slots {
     }
 
     /// Doubles the table if `len` ids are too many for it. Only the writer calls this.
-    pub(super) fn grow(&self, len: usize, mut hash_of: impl FnMut(u32) -> u64) -> Option<()> {
+    pub(super) fn grow(&self, len: usize) -> Option<()> {
         let old = self.table();
         if len * 2 < old.len() {
             return Some(());
@@ -61,8 +62,7 @@ impl Slots {
         let new = table(old.len() * 2);
         let mask = new.len() - 1;
         for value in old.iter().map(|slot| slot.load(Ordering::Relaxed)).filter(|value| *value != 0) {
-            let hash = hash_of(value as u32 - 1);
-            let mut slot = hash as usize & mask;
+            let mut slot = (value >> 32) as usize & mask;
             while new[slot].load(Ordering::Relaxed) != 0 {
                 slot = (slot + 1) & mask;
             }

@@ -53,14 +53,7 @@ impl Sorted {
             return known;
         }
         let mut keyed: Vec<(u64, u32)> = (0..len).map(|term| (terms.first_bytes(term), term)).collect();
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        keyed.sort_unstable_by(|x, y| {
-            x.0.cmp(&y.0).then_with(|| {
-                terms.put_key(x.1, &mut a);
-                terms.put_key(y.1, &mut b);
-                a.cmp(&b)
-            })
-        });
+        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| terms.compare_rests(a.1, b.1)));
         let order = Arc::new(keyed.into_iter().map(|(_, term)| term).collect());
         self.order.store(Some(Arc::clone(&order)));
         order
@@ -70,13 +63,14 @@ impl Sorted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memtable::key::Key;
 
     #[test]
     fn a_prefix_finds_its_terms_in_order_or_not() {
         let (terms, sorted) = (Terms::new(), Sorted::default());
         let key = |n: u32| format!("{}-{n:05}-and more than eight bytes", n % 7).into_bytes();
         for n in 0..20_000u32 {
-            terms.find_or_insert(&key(n)).unwrap();
+            terms.find_or_insert(&Key::new(&key(n))).unwrap();
             if n % 4_500 == 17 || n == 19_999 {
                 for prefix in ["", "3", "3-0", "3-000", "3-00010-and more", "9", "~"] {
                     let mut found = Vec::new();

@@ -1,36 +1,42 @@
 //! The terms of a memtable: keys in the order of their first appearance, found by hash.
 
-use std::hash::{BuildHasher, Hasher};
+use std::cmp::Ordering as Order;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::arena::Arena;
+use super::key::{HEAD, Key, word};
 use super::lists::List;
 use super::slots::{Lookup, Slots};
 
 const MAX_TERMS: u32 = 1 << 26;
 const MAX_KEY_WORDS: u32 = 1 << 27;
 
-/// Keys, eight bytes to a word; each in one piece.
-type Keys = Arena<AtomicU64, 17>;
+/// What follows the heads of keys, eight bytes to a word, the last one filled up with zeros; each in one piece.
+type Rests = Arena<AtomicU64, 17>;
 
 #[derive(Debug)]
 pub(super) struct Terms {
     hasher: foldhash::quality::RandomState,
     slots: Slots,
     records: Arena<Record, 16>,
-    /// Keys, eight bytes to a word, the last one filled up with zeros.
-    keys: Keys,
+    rests: Rests,
     len: AtomicU32,
-    /// Words of `keys` in use; only the writer looks at it.
-    key_words: AtomicU32,
+    /// Words of `rests` in use; only the writer looks at it.
+    rest_words: AtomicU32,
 }
 
+/// A term: half a cache line, which is all that is read of most of them.
 #[derive(Debug, Default)]
+#[repr(align(32))]
 struct Record {
-    key_place: AtomicU32,
+    /// The first bytes of the key; see [`Key`].
+    head: AtomicU64,
+    rest_place: AtomicU32,
     key_len: AtomicU32,
     list: List,
 }
+
+const _: () = assert!(size_of::<Record>() == 32);
 
 impl Terms {
     pub(super) fn new() -> Self {
@@ -38,9 +44,9 @@ impl Terms {
             hasher: foldhash::quality::RandomState::default(),
             slots: Slots::new(),
             records: Arena::new(MAX_TERMS),
-            keys: Arena::new(MAX_KEY_WORDS),
+            rests: Arena::new(MAX_KEY_WORDS),
             len: AtomicU32::new(0),
-            key_words: AtomicU32::new(0),
+            rest_words: AtomicU32::new(0),
         }
     }
 
@@ -49,46 +55,57 @@ impl Terms {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.slots.bytes() + self.records.bytes() + self.keys.bytes()
+        self.slots.bytes() + self.records.bytes() + self.rests.bytes()
     }
 
-    pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
-        match self.slots.find(self.hash(key), |id| self.has_key(id, key)) {
+    pub(super) fn find(&self, key: &Key<'_>) -> Option<u32> {
+        match self.slots.find(key.hash(&self.hasher), |id| self.has_key(id, key)) {
             Lookup::Found { id, .. } => Some(id),
             Lookup::Vacant { .. } => None,
         }
     }
 
     /// Finds the term or makes it; says whether it was made. Only the writer calls this.
-    pub(super) fn find_or_insert(&self, key: &[u8]) -> Option<(u32, bool)> {
-        let hash = self.hash(key);
-        let slot = match self.slots.find(hash, |id| self.has_key(id, key)) {
-            Lookup::Found { id, .. } => return Some((id, false)),
-            Lookup::Vacant { slot } => slot,
-        };
+    #[inline]
+    pub(super) fn find_or_insert(&self, key: &Key<'_>) -> Option<(u32, bool)> {
+        let hash = key.hash(&self.hasher);
+        match self.slots.find(hash, |id| self.has_key(id, key)) {
+            Lookup::Found { id, .. } => Some((id, false)),
+            Lookup::Vacant { slot } => Some((self.insert(key, hash, slot)?, true)),
+        }
+    }
+
+    #[cold]
+    fn insert(&self, key: &Key<'_>, hash: u64, slot: usize) -> Option<u32> {
         let id = self.len.load(Ordering::Relaxed);
-        self.records.reserve(id, id)?;
-        let words = key.len().div_ceil(8) as u32;
-        let place = Keys::contiguous(self.key_words.load(Ordering::Relaxed), words);
-        if id >= MAX_TERMS || place + words > MAX_KEY_WORDS {
+        if id >= MAX_TERMS {
             return None;
         }
-        self.keys.reserve(place, place + words - 1)?;
-        for (index, chunk) in key.chunks(8).enumerate() {
-            self.keys.at(place + index as u32).store(word(chunk), Ordering::Relaxed);
-        }
-        self.key_words.store(place + words, Ordering::Relaxed);
+        self.records.reserve(id, id)?;
         let record = self.records.at(id);
-        record.key_place.store(place, Ordering::Relaxed);
-        record.key_len.store(key.len() as u32, Ordering::Relaxed);
+        if !key.rest.is_empty() {
+            record.rest_place.store(self.store_rest(key.rest)?, Ordering::Relaxed);
+        }
+        record.head.store(key.head, Ordering::Relaxed);
+        record.key_len.store(key.len, Ordering::Relaxed);
         self.slots.set(slot, hash, id);
         self.len.store(id + 1, Ordering::Release);
-        let mut buffer = Vec::new();
-        self.slots.grow(id as usize + 1, |id| {
-            self.put_key(id, &mut buffer);
-            self.hash(&buffer)
-        })?;
-        Some((id, true))
+        self.slots.grow(id as usize + 1)?;
+        Some(id)
+    }
+
+    fn store_rest(&self, rest: &[u8]) -> Option<u32> {
+        let words = rest.len().div_ceil(8) as u32;
+        let place = Rests::contiguous(self.rest_words.load(Ordering::Relaxed), words);
+        if place + words > MAX_KEY_WORDS {
+            return None;
+        }
+        self.rests.reserve(place, place + words - 1)?;
+        for (to, chunk) in self.rests.slice(place).iter().zip(rest.chunks(8)) {
+            to.store(word(chunk), Ordering::Relaxed);
+        }
+        self.rest_words.store(place + words, Ordering::Relaxed);
+        Some(place)
     }
 
     #[inline]
@@ -99,51 +116,76 @@ impl Terms {
     /// Writes the key of a term to `out`.
     pub(super) fn put_key(&self, id: u32, out: &mut Vec<u8>) {
         let record = self.records.at(id);
-        let (place, len) = (record.key_place.load(Ordering::Relaxed), record.key_len.load(Ordering::Relaxed));
         out.clear();
-        for word in &self.keys.slice(place)[..len.div_ceil(8) as usize] {
+        out.extend_from_slice(&record.head.load(Ordering::Relaxed).to_le_bytes());
+        for word in self.rest(record) {
             out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
         }
-        out.truncate(len as usize);
+        out.truncate(record.key_len.load(Ordering::Relaxed) as usize);
     }
 
     /// Returns the first eight bytes of a key as a number that compares as they do, zeros after a shorter key.
     pub(super) fn first_bytes(&self, id: u32) -> u64 {
-        let place = self.records.at(id).key_place.load(Ordering::Relaxed);
-        self.keys.at(place).load(Ordering::Relaxed).swap_bytes()
+        self.records.at(id).head.load(Ordering::Relaxed).swap_bytes()
     }
 
-    /// Returns the byte that says what the key names.
-    #[inline]
-    pub(super) fn first_key_byte(&self, id: u32) -> u8 {
-        self.keys.at(self.records.at(id).key_place.load(Ordering::Relaxed)).load(Ordering::Relaxed) as u8
+    /// Compares the bytes behind the first eight of two keys that have those in common.
+    pub(super) fn compare_rests(&self, a: u32, b: u32) -> Order {
+        let (a, b) = (self.records.at(a), self.records.at(b));
+        let bytes = |word: &AtomicU64| word.load(Ordering::Relaxed).swap_bytes();
+        // Of two keys that differ only in the zeros behind them the shorter one comes first.
+        let len = |record: &Record| record.key_len.load(Ordering::Relaxed);
+        self.rest(a).iter().map(bytes).cmp(self.rest(b).iter().map(bytes)).then_with(|| len(a).cmp(&len(b)))
+    }
+
+    fn rest(&self, record: &Record) -> &[AtomicU64] {
+        let len = (record.key_len.load(Ordering::Relaxed) as usize).saturating_sub(HEAD);
+        if len == 0 { &[] } else { &self.rests.slice(record.rest_place.load(Ordering::Relaxed))[..len.div_ceil(8)] }
     }
 
     #[inline]
-    fn has_key(&self, id: u32, key: &[u8]) -> bool {
+    fn has_key(&self, id: u32, key: &Key<'_>) -> bool {
         let record = self.records.at(id);
-        if record.key_len.load(Ordering::Relaxed) as usize != key.len() {
-            return false;
-        }
-        let place = record.key_place.load(Ordering::Relaxed);
-        let words = self.keys.slice(place);
-        let (whole, rest) = key.as_chunks::<8>();
-        whole.iter().zip(words).all(|(chunk, word)| word.load(Ordering::Relaxed) == u64::from_le_bytes(*chunk))
-            && (rest.is_empty() || words[whole.len()].load(Ordering::Relaxed) == word(rest))
+        record.head.load(Ordering::Relaxed) == key.head
+            && record.key_len.load(Ordering::Relaxed) == key.len
+            && (key.rest.is_empty() || self.has_rest(record, key.rest))
     }
 
     #[inline]
-    fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        hasher.finish()
+    fn has_rest(&self, record: &Record, rest: &[u8]) -> bool {
+        let words = self.rests.slice(record.rest_place.load(Ordering::Relaxed));
+        rest.chunks(8).zip(words).all(|(chunk, known)| known.load(Ordering::Relaxed) == word(chunk))
     }
 }
 
-#[inline]
-fn word(chunk: &[u8]) -> u64 {
-    match <[u8; 8]>::try_from(chunk) {
-        Ok(bytes) => u64::from_le_bytes(bytes),
-        Err(_) => chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_and_compare_as_their_bytes_do() {
+        let tails =
+            ["", "\0", "\0\0", "a", "a\0", "ab", "\0\0\0\0\0\0\0\0", "\0\0\0\0\0\0\0\0x", "b and more than a word"];
+        let keys: Vec<Vec<u8>> = ["", "x", "x\0", "eight by", "eight bz"]
+            .iter()
+            .flat_map(|head| tails.map(|tail| format!("{head}{tail}").into_bytes()))
+            .collect();
+        let terms = Terms::new();
+        let ids: Vec<u32> = keys.iter().map(|key| terms.find_or_insert(&Key::new(key)).unwrap().0).collect();
+        let mut known = Vec::new();
+        for (key, id) in keys.iter().zip(&ids) {
+            terms.put_key(*id, &mut known);
+            assert_eq!(known, *key);
+            assert_eq!(terms.find(&Key::new(key)), Some(*id));
+            for (other, other_id) in keys.iter().zip(&ids) {
+                let heads = terms.first_bytes(*id).cmp(&terms.first_bytes(*other_id));
+                assert_eq!(
+                    heads.then_with(|| terms.compare_rests(*id, *other_id)),
+                    key.cmp(other),
+                    "{key:?} {other:?}"
+                );
+            }
+        }
+        assert_eq!(terms.find(&Key::new(b"eight b")), None);
     }
 }

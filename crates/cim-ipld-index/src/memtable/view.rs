@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use cid::Cid;
 
+use super::key::Key;
 use super::lists::{BLOCK, BlockRef};
 use super::slots::Lookup;
 use super::{Inner, Stored};
@@ -54,7 +55,7 @@ impl MemtableView {
     /// Finds the newest document with this CID.
     pub fn locate(&self, cid: &Cid) -> Option<DocId> {
         let cid = cid.to_bytes();
-        let is_same = |id: u32| *self.inner.stored(id).cid == *cid;
+        let is_same = |id: u32| self.inner.stored(id).cid() == cid;
         let Lookup::Found { id, .. } = self.inner.cids.find(self.inner.cid_hash(&cid), is_same) else {
             return None;
         };
@@ -72,7 +73,7 @@ impl MemtableView {
     }
 
     pub(crate) fn cid_bytes(&self, id: DocId) -> Option<&[u8]> {
-        Some(&self.stored(id)?.cid)
+        Some(self.stored(id)?.cid())
     }
 
     pub(crate) fn norms(&self, id: DocId) -> Option<[u8; FIELDS]> {
@@ -91,7 +92,7 @@ impl MemtableView {
 
     /// Returns the list of a key, unless no document of the view is in it.
     pub(crate) fn list(&self, key: &[u8]) -> Option<MemtableList<'_>> {
-        self.list_of(self.inner.terms.find(key)?)
+        self.list_of(self.inner.terms.find(&Key::new(key))?)
     }
 
     /// Visits the keys that start with `prefix`, in no promised order.

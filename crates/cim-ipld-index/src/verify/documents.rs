@@ -1,6 +1,6 @@
 //! Checking the documents, and adding up what their words, names and numbers give.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::entries::{hash, number_hash};
 use super::{READ_AHEAD_PAGES, Sums, Verification};
@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::fields;
-use crate::keys::{self, ColumnKind, FIELDS};
+use crate::keys::{self, ColumnKind, FIELDS, Namespace};
 use crate::memtable::MAX_FREQUENCY;
 use crate::page::{PageClass, PageId};
 use crate::score::norm_of_length;
@@ -93,13 +93,10 @@ impl Verification {
         let words = &mut self.expected.words;
         let lengths =
             fields::visit_words(document, &self.analyzer, &mut Scratch::default(), |field, word, position| {
-                keys::put_field(field, &mut key);
-                key.extend_from_slice(word.as_bytes());
+                keys::put_word(field, word, &mut key);
                 if occurrences.is_kept(&key) {
                     *words = words.wrapping_add(hash(&key, id, position));
-                    if let Some(count) = field.index().and_then(|field| self.expected_words.get_mut(field)) {
-                        *count += 1;
-                    }
+                    self.expected_words[field] += 1;
                 }
             });
         let Sums { words, names, numbers } = &mut self.expected;
@@ -122,9 +119,11 @@ impl Verification {
             *numbers = numbers.wrapping_add(number_hash(&keys::column(kind, name), id, number));
             Ok::<(), std::convert::Infallible>(())
         });
-        let Ok(()) = fields::visit_names(document, |key| {
-            *names = names.wrapping_add(hash(key, id, 0));
-            Ok::<(), std::convert::Infallible>(())
+        let mut tags = HashSet::new();
+        fields::visit_names(document, &mut key, |key| {
+            if keys::namespace(key) != Some(Namespace::Tag) || tags.insert(key.to_vec()) {
+                *names = names.wrapping_add(hash(key, id, 0));
+            }
         });
         lengths
     }
