@@ -162,6 +162,15 @@ impl BitSet {
         self.words.iter_mut().skip(from as usize).zip(words).for_each(|(own, word)| *own |= word);
     }
 
+    /// Says whether about a quarter of all ids or less are in the set, by a look at some of them.
+    pub(crate) fn is_sparse(&self) -> bool {
+        const LOOKS: usize = 64;
+        let step = self.words.len().div_ceil(LOOKS).max(1);
+        let looked_at = self.words.iter().step_by(step);
+        let (words, ones) = looked_at.fold((0, 0), |(words, ones), word| (words + 1, ones + word.count_ones()));
+        ones <= words * 16
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }

@@ -139,7 +139,7 @@ pub enum Progress<T> {
 /// Keeps pages in a hash map: a sink and a source for indexes that live in memory, and for tests.
 #[derive(Debug, Clone, Default)]
 pub struct PageMap {
-    pages: HashMap<(SegmentId, PageId), Page>,
+    pages: HashMap<(SegmentId, PageId), Page, foldhash::fast::RandomState>,
 }
 
 impl PageClass {

@@ -13,6 +13,17 @@ const B: f32 = 0.75;
 /// The same steps as Lucene's `SmallFloat.byte4ToInt`.
 const LENGTHS: [u32; 256] = lengths();
 
+/// The same lengths, each times `B`.
+const SCALED_LENGTHS: [f32; 256] = {
+    let mut scaled = [0.0; 256];
+    let mut code = 0;
+    while code < 256 {
+        scaled[code] = B * LENGTHS[code] as f32;
+        code += 1;
+    }
+    scaled
+};
+
 /// Returns the code of the largest representable length that is not above `length`.
 pub(crate) fn norm_of_length(length: u32) -> u8 {
     (LENGTHS.partition_point(|known| *known <= length) - 1) as u8
@@ -63,7 +74,7 @@ impl Saturation {
     /// Prepares the scores of a field whose documents have so many words on average.
     pub(crate) fn new(average_length: f32) -> Self {
         let average = if average_length > 0.0 { average_length } else { 1.0 };
-        Self(Rc::new(std::array::from_fn(|norm| K1 * (1.0 - B + B * LENGTHS[norm] as f32 / average))))
+        Self(Rc::new(SCALED_LENGTHS.map(|scaled| K1 * (1.0 - B + scaled / average))))
     }
 }
 
@@ -92,6 +103,22 @@ impl TermScorer {
     pub(crate) fn points(&self, frequency: u32, norm: u8) -> Points {
         let frequency = frequency as f32;
         round(self.weight * (frequency / (frequency + self.saturation.0[usize::from(norm)])))
+    }
+
+    /// Writes the points of many documents: their frequencies, and the [`saturation`](Self::saturation) of each.
+    #[inline]
+    pub(crate) fn put_points(&self, frequencies: &[u32], saturations: &[f32], out: &mut [Points]) {
+        for ((frequency, saturation), points) in frequencies.iter().zip(saturations).zip(out) {
+            // A signed number is turned into a float four at a time; no true frequency has the bit.
+            let frequency = (frequency & i32::MAX as u32) as i32 as f32;
+            *points = round(self.weight * (frequency / (frequency + saturation)));
+        }
+    }
+
+    /// Returns the saturation constant of every length code.
+    #[inline]
+    pub(crate) fn saturation(&self) -> &[f32; 256] {
+        &self.saturation.0
     }
 
     /// Returns points that no document within the bound exceeds.

@@ -26,8 +26,9 @@ impl<'a> Phrase<'a> {
         Self { cursors, slop, scorer, positions, order, reached }
     }
 
-    pub(super) fn scorer(&self) -> &TermScorer {
-        &self.scorer
+    /// Finds the bounds of the blocks of one word.
+    pub(super) fn bound(&mut self, index: usize) {
+        self.cursors[index].0.bound(&self.scorer);
     }
 
     /// Says whether the words must stand at their exact distances, so that none can serve in two places.

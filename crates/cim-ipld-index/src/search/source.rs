@@ -13,7 +13,7 @@ use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass, PageId};
 use crate::query::Field;
-use crate::segment::{Directory, Entries, InlineList, ListPlace, Norms, PlaceKind, Segment};
+use crate::segment::{Entries, InlineList, ListPlace, Norms, PlaceKind, Segment};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
@@ -150,7 +150,7 @@ impl<'a> Source<'a> {
     ) -> Result<Option<Cursor<'a>>> {
         let (value, df, segment) = match (handle, self) {
             (Handle::Memtable(list), _) => {
-                return Ok(Some(Cursor::new(List::Memtable(list.clone()), list.document_frequency())));
+                return Cursor::new(List::Memtable(list.clone()), list.document_frequency()).map(Some);
             }
             (Handle::Segment { value, document_frequency }, Self::Segment(segment, _)) => {
                 (value, *document_frequency, segment)
@@ -176,11 +176,10 @@ impl<'a> Source<'a> {
                     Some(found) => found,
                     None => None,
                 };
-                let directory = Directory::decode(&postings, df, documents)?;
-                Some(List::Segment { directory, postings, positions, norms, documents })
+                Some(List::Segment { postings, positions, norms, documents })
             }
         };
-        Ok(list.map(|list| Cursor::new(list, df)))
+        list.map(|list| Cursor::new(list, df)).transpose()
     }
 
     /// Adds the postings of a list to a union, as far as they are at hand; the fetcher knows what is not.

@@ -243,16 +243,21 @@ fn stream_of(class: PageClass) -> PageClass {
 }
 
 impl Norms {
-    /// Writes the codes of documents in increasing order.
+    /// Writes what `table` says of the codes of documents in increasing order.
     #[inline]
-    pub(crate) fn gather(&self, documents: &[u32], codes: &mut [u8]) {
+    pub(crate) fn look_up(&self, documents: &[u32], table: &[f32; 256], out: &mut [f32]) {
         let (Some(first), Some(last)) = (documents.first(), documents.last()) else { return };
         let page = *first as usize / PAGE_BYTES;
         if page == *last as usize / PAGE_BYTES {
-            let page = &self.pages[page][crate::page::PAGE_PREFIX..];
-            codes.iter_mut().zip(documents).for_each(|(code, document)| *code = page[*document as usize % PAGE_BYTES]);
+            let codes = &self.pages[page][PAGE_PREFIX..];
+            for (document, value) in documents.iter().zip(out) {
+                let code = codes.get(*document as usize % PAGE_BYTES).copied().unwrap_or_default();
+                *value = table[usize::from(code)];
+            }
         } else {
-            codes.iter_mut().zip(documents).for_each(|(code, document)| *code = self.at(*document));
+            for (document, value) in documents.iter().zip(out) {
+                *value = table[usize::from(self.at(*document))];
+            }
         }
     }
 

@@ -51,11 +51,17 @@ impl Verification {
         };
         self.follow(0, postings_at)?;
         self.follow(1, positions_at)?;
-        let directory = Directory::decode(&postings, place.document_frequency, documents)?;
+        let (mut directory, mut last) = (Directory::default(), Vec::new());
+        directory.read(&postings, place.document_frequency, documents, &mut last)?;
         let (mut ids, mut frequencies) = ([0; BLOCK], [0; BLOCK]);
         let mut next = 0;
-        for block in 0..directory.block_count() {
-            let len = directory.load(&postings, block, documents, &mut ids, &mut frequencies)?;
+        for block in 0..last.len() {
+            let at = (block, block.checked_sub(1).map(|block| last[block]), last[block]);
+            let (len, has_frequencies) =
+                directory.load_documents(&postings, at, documents, &mut ids, &mut frequencies)?;
+            if !has_frequencies {
+                directory.load_frequencies(&postings, block, &mut frequencies)?;
+            }
             if ids[..len].iter().any(|id| *id >= documents) || ids[0] < next || !ids[..len].is_sorted_by(|a, b| a < b) {
                 return Err(Error::damaged("a list's documents are not in order"));
             }

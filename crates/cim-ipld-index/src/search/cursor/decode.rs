@@ -1,7 +1,9 @@
 //! Decoding what a cursor stands at: documents, frequencies, lengths and positions, each when it is asked for.
 
-use super::{Buffer, Cursor, List};
+use super::buffer::Buffer;
+use super::{Cursor, List};
 use crate::error::Result;
+use crate::score::TermScorer;
 use crate::segment::{only_position, put_positions};
 
 impl Cursor<'_> {
@@ -11,7 +13,7 @@ impl Cursor<'_> {
             return Ok(());
         }
         let buffer = &mut *self.buffer;
-        buffer.has_norms = false;
+        buffer.has_points = false;
         buffer.positions_at = None;
         (self.len, buffer.has_frequencies) = match &self.list {
             List::Inline { list, .. } => {
@@ -20,11 +22,12 @@ impl Cursor<'_> {
                 buffer.frequencies[..len].copy_from_slice(list.frequencies());
                 (len, true)
             }
-            List::Segment { directory, postings, documents, .. } => {
+            List::Segment { postings, documents, .. } => {
                 let before = self.block.checked_sub(1).map(|block| self.last[block]);
                 let last = self.last[self.block];
                 let place = (self.block, before, last);
-                directory.load_documents(postings, place, *documents, &mut buffer.documents, &mut buffer.frequencies)?
+                let Buffer { directory, documents: ids, frequencies, .. } = buffer;
+                directory.load_documents(postings, place, *documents, ids, frequencies)?
             }
             List::Memtable(list) => {
                 let len = list.load(self.block, &mut buffer.documents, &mut buffer.frequencies);
@@ -32,7 +35,6 @@ impl Cursor<'_> {
                     *norm = *frequency as u8;
                     *frequency >>= 8;
                 }
-                buffer.has_norms = true;
                 (len, true)
             }
         };
@@ -43,8 +45,9 @@ impl Cursor<'_> {
     #[inline]
     pub(super) fn fill_frequencies(&mut self) -> Result<()> {
         if !self.buffer.has_frequencies {
-            if let List::Segment { directory, postings, .. } = &self.list {
-                directory.load_frequencies(postings, self.block, &mut self.buffer.frequencies)?;
+            if let List::Segment { postings, .. } = &self.list {
+                let Buffer { directory, frequencies, .. } = &mut *self.buffer;
+                directory.load_frequencies(postings, self.block, frequencies)?;
             }
             self.buffer.has_frequencies = true;
         }
@@ -52,22 +55,34 @@ impl Cursor<'_> {
     }
 
     #[inline]
-    pub(super) fn fill_norms(&mut self) {
-        if self.buffer.has_norms {
-            return;
+    pub(super) fn fill_points(&mut self, scorer: &TermScorer) -> Result<()> {
+        if self.buffer.has_points {
+            return Ok(());
         }
-        let (List::Inline { norms, .. } | List::Segment { norms, .. }) = &self.list else { return };
-        let Buffer { documents, norms: codes, has_norms, .. } = &mut *self.buffer;
-        norms.gather(&documents[..self.len], &mut codes[..self.len]);
-        *has_norms = true;
+        self.fill_frequencies()?;
+        let len = self.len;
+        let Buffer { documents, frequencies, norms, saturations, points, has_points, .. } = &mut *self.buffer;
+        match &self.list {
+            List::Inline { norms, .. } | List::Segment { norms, .. } => {
+                norms.look_up(&documents[..len], scorer.saturation(), &mut saturations[..len]);
+            }
+            List::Memtable(_) => {
+                for (saturation, norm) in saturations[..len].iter_mut().zip(&norms[..len]) {
+                    *saturation = scorer.saturation()[usize::from(*norm)];
+                }
+            }
+        }
+        // Whole blocks, so that the loop has a fixed length: what is beyond `len` means nothing.
+        scorer.put_points(&frequencies[..], &saturations[..], &mut points[..]);
+        *has_points = true;
+        Ok(())
     }
 
     fn fill_skips(&mut self) -> Result<()> {
-        let List::Segment { directory, .. } = &self.list else { return Ok(()) };
-        if self.buffer.positions_at.is_some() {
+        if self.buffer.positions_at.is_some() || !matches!(self.list, List::Segment { .. }) {
             return Ok(());
         }
-        let place = directory.positions_of(self.block);
+        let place = self.buffer.directory.positions_of(self.block);
         self.fill_frequencies()?;
         let Buffer { frequencies, skips, positions_at, .. } = &mut *self.buffer;
         *positions_at = Some(place);

@@ -3,6 +3,7 @@
 //! A block is decoded when a document of it is wanted: its documents first, its frequencies and lengths only when they
 //! are asked for.
 
+mod buffer;
 mod decode;
 
 use std::rc::Rc;
@@ -10,7 +11,9 @@ use std::rc::Rc;
 use crate::error::Result;
 use crate::memtable::MemtableList;
 use crate::score::{Points, TermScorer};
-use crate::segment::{BLOCK, Directory, InlineList, Norms, PagedBytes};
+use crate::segment::{InlineList, Norms, PagedBytes};
+
+use buffer::{Buffer, Lent};
 
 /// Stands for "no document".
 pub(crate) const END: u32 = u32::MAX;
@@ -18,42 +21,21 @@ pub(crate) const END: u32 = u32::MAX;
 /// A posting list and a place in it.
 pub(crate) struct Cursor<'a> {
     list: List<'a>,
-    /// The last document of every block.
+    /// The last document of every block, and the most points of every block once they were asked for: the buffer's.
     last: Vec<u32>,
+    uppers: Vec<Points>,
     document_frequency: u32,
     block: usize,
     /// The postings of the block that are decoded: 0 while it is not loaded.
     len: usize,
     at: usize,
-    buffer: Box<Buffer>,
-}
-
-/// One decoded block.
-struct Buffer {
-    documents: [u32; BLOCK],
-    frequencies: [u32; BLOCK],
-    norms: [u8; BLOCK],
-    has_frequencies: bool,
-    has_norms: bool,
-    /// Where the positions start, in bits, and their width, once they were needed.
-    positions_at: Option<(usize, u32)>,
-    /// The sums of the frequencies before each posting, likewise.
-    skips: Vec<u32>,
+    buffer: Lent,
 }
 
 /// The postings, wherever they are.
 pub(crate) enum List<'a> {
-    Inline {
-        list: InlineList,
-        norms: Rc<Norms>,
-    },
-    Segment {
-        directory: Directory,
-        postings: PagedBytes,
-        positions: Option<PagedBytes>,
-        norms: Rc<Norms>,
-        documents: u32,
-    },
+    Inline { list: InlineList, norms: Rc<Norms> },
+    Segment { postings: PagedBytes, positions: Option<PagedBytes>, norms: Rc<Norms>, documents: u32 },
     Memtable(MemtableList<'a>),
 }
 
@@ -76,22 +58,18 @@ impl LengthCodes<'_> {
 
 impl<'a> Cursor<'a> {
     /// Stands before the first posting: [`seek`](Self::seek) moves it there.
-    pub(crate) fn new(mut list: List<'a>, document_frequency: u32) -> Self {
-        let last = match &mut list {
-            List::Inline { list, .. } => list.documents().last().copied().into_iter().collect(),
-            List::Segment { directory, .. } => std::mem::take(&mut directory.last),
-            List::Memtable(list) => list.blocks.iter().map(|block| block.last).collect(),
-        };
-        let buffer = Box::new(Buffer {
-            documents: [END; BLOCK],
-            frequencies: [0; BLOCK],
-            norms: [0; BLOCK],
-            has_frequencies: false,
-            has_norms: false,
-            positions_at: None,
-            skips: Vec::new(),
-        });
-        Self { list, last, document_frequency, block: 0, len: 0, at: 0, buffer }
+    pub(crate) fn new(list: List<'a>, document_frequency: u32) -> Result<Self> {
+        let mut buffer = Lent::new();
+        let Buffer { directory, last, uppers, .. } = &mut *buffer;
+        match &list {
+            List::Inline { list, .. } => last.extend(list.documents().last()),
+            List::Segment { postings, documents, .. } => {
+                directory.read(postings, document_frequency, *documents, last)?;
+            }
+            List::Memtable(list) => last.extend(list.blocks.iter().map(|block| block.last)),
+        }
+        let (last, uppers) = (std::mem::take(last), std::mem::take(uppers));
+        Ok(Self { list, last, uppers, document_frequency, block: 0, len: 0, at: 0, buffer })
     }
 
     pub(crate) fn document_frequency(&self) -> u32 {
@@ -174,13 +152,36 @@ impl<'a> Cursor<'a> {
         block.checked_sub(1).map_or(0, |before| self.last[before] + 1)
     }
 
-    /// Returns the most points of the postings of every block.
-    pub(crate) fn uppers(&self, scorer: &TermScorer) -> Vec<Points> {
+    /// Finds the most points of the postings of every block, which [`uppers`](Self::uppers) then tells.
+    pub(crate) fn bound(&mut self, scorer: &TermScorer) {
+        self.uppers.clear();
         match &self.list {
-            List::Inline { .. } => vec![scorer.ceiling()],
-            List::Segment { directory, .. } => directory.bounds().map(|bound| scorer.upper(bound)).collect(),
-            List::Memtable(list) => list.blocks.iter().map(|block| scorer.upper(block.bound)).collect(),
+            List::Inline { .. } => self.uppers.push(scorer.ceiling()),
+            List::Segment { .. } => self.uppers.extend(self.buffer.directory.bounds().map(|bound| scorer.upper(bound))),
+            List::Memtable(list) => self.uppers.extend(list.blocks.iter().map(|block| scorer.upper(block.bound))),
         }
+    }
+
+    /// Returns the most points of the postings of every block, once they are [bounded](Self::bound).
+    #[inline]
+    pub(crate) fn uppers(&self) -> &[Points] {
+        &self.uppers
+    }
+
+    /// Moves to the first block that may hold a document from `first` on, and returns the most points of any document in
+    /// `first..=last`; `None` after the list's last document.
+    #[inline]
+    pub(crate) fn upper_within(&mut self, first: u32, last: u32) -> Option<Points> {
+        if !self.seek_block(first) {
+            return None;
+        }
+        let mut upper = self.uppers[self.block];
+        let mut block = self.block + 1;
+        while block < self.last.len() && self.last[block - 1] < last {
+            upper = upper.max(self.uppers[block]);
+            block += 1;
+        }
+        Some(upper)
     }
 
     /// Goes to a block, forwards or back, and decodes its documents.
@@ -241,14 +242,37 @@ impl<'a> Cursor<'a> {
         Ok((self.buffer.frequencies[at], norm))
     }
 
-    /// Returns documents, frequencies and length codes of the loaded block from the cursor's place on.
+    /// Returns documents and points of the loaded block from the cursor's place on. A cursor has one scorer.
     #[inline]
-    pub(crate) fn postings(&mut self) -> Result<(&[u32], &[u32], &[u8])> {
-        self.fill_frequencies()?;
-        self.fill_norms();
+    pub(crate) fn points(&mut self, scorer: &TermScorer) -> Result<(&[u32], &[Points])> {
+        self.fill_points(scorer)?;
         let range = self.at..self.len;
-        let Buffer { documents, frequencies, norms, .. } = &*self.buffer;
-        Ok((&documents[range.clone()], &frequencies[range.clone()], &norms[range]))
+        let Buffer { documents, points, .. } = &*self.buffer;
+        Ok((&documents[range.clone()], &points[range]))
+    }
+
+    /// Visits the postings with documents in `from..to`, as many at once as stand in one block: documents and points.
+    #[inline]
+    pub(crate) fn visit_points(
+        &mut self,
+        from: u32,
+        to: u32,
+        scorer: &TermScorer,
+        mut each: impl FnMut(&[u32], &[Points]),
+    ) -> Result<()> {
+        let mut document = self.seek(from)?;
+        while document < to {
+            let (documents, points) = self.points(scorer)?;
+            let end = before(documents, to);
+            each(&documents[..end], &points[..end]);
+            self.skip(end);
+            if self.len > 0 || self.block >= self.last.len() {
+                break;
+            }
+            self.load()?;
+            document = self.document();
+        }
+        Ok(())
     }
 
     /// Returns the frequency of the posting `ahead` of the cursor's place.
@@ -268,26 +292,6 @@ impl<'a> Cursor<'a> {
             List::Memtable(_) => LengthCodes::ByPlace(&self.buffer.norms[range.clone()]),
         };
         Ok((&self.buffer.documents[range.clone()], &self.buffer.frequencies[range], codes))
-    }
-
-    /// Visits the postings with documents in `from..to`: document, frequency, length code.
-    #[inline]
-    pub(crate) fn visit(&mut self, from: u32, to: u32, mut each: impl FnMut(u32, u32, u8)) -> Result<()> {
-        let mut document = self.seek(from)?;
-        while document < to {
-            let (documents, frequencies, norms) = self.postings()?;
-            let end = before(documents, to);
-            for index in 0..end {
-                each(documents[index], frequencies[index], norms[index]);
-            }
-            self.skip(end);
-            if self.len > 0 || self.block >= self.last.len() {
-                break;
-            }
-            self.load()?;
-            document = self.document();
-        }
-        Ok(())
     }
 
     /// Visits the postings with documents in `from..to`, as many at once as stand in one block: documents, frequencies,
@@ -314,6 +318,15 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// Returns the document the cursor stands at, of the next block if it stands behind one; [`END`] after the last.
+    #[inline]
+    pub(crate) fn document_or_next(&mut self) -> Result<u32> {
+        if self.len == 0 && self.block < self.last.len() {
+            self.load()?;
+        }
+        Ok(self.document())
+    }
+
     fn unload(&mut self) {
         (self.len, self.at) = (0, 0);
     }
@@ -324,9 +337,16 @@ impl<'a> Cursor<'a> {
     }
 }
 
+impl Drop for Cursor<'_> {
+    fn drop(&mut self) {
+        self.buffer.last = std::mem::take(&mut self.last);
+        self.buffer.uppers = std::mem::take(&mut self.uppers);
+    }
+}
+
 /// Counts the documents below `target` in a sorted slice.
 #[inline]
-pub(super) fn before(documents: &[u32], target: u32) -> usize {
+pub(crate) fn before(documents: &[u32], target: u32) -> usize {
     // Most moves are short.
     let near = documents.len().min(4);
     for (index, document) in documents[..near].iter().enumerate() {

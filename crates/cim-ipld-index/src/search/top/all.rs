@@ -2,9 +2,8 @@
 //! are passed over.
 
 use super::super::eval::Term;
-use super::Run;
-use super::pairing::{Pairs, PlaceMap, Uppers, Wanted};
-use super::term;
+use super::pairing::{Pairs, PlaceMap, Wanted};
+use super::{Run, select, term};
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
@@ -15,7 +14,6 @@ const MANY: usize = 24;
 /// A word that follows the leading one.
 struct Follower<'t, 'a> {
     term: &'t mut Term<'a>,
-    uppers: Uppers,
     /// The most that this one and those after it can add in the current block of the lead.
     rest: Points,
 }
@@ -25,8 +23,8 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
     let [lead, second, others @ ..] = terms else {
         return terms.first_mut().map_or(Ok(()), |only| term::run(only, run));
     };
-    let lead_uppers = lead.cursor.uppers(&lead.scorer);
-    let second_uppers = Uppers::new(second.cursor.uppers(&second.scorer));
+    lead.cursor.bound(&lead.scorer);
+    second.cursor.bound(&second.scorer);
     let mut others: Vec<Follower<'_, '_>> = others.iter_mut().map(|term| Follower::new(term)).collect();
     let (mut map, mut pairs) = (PlaceMap::new(), Pairs::new());
     let mut from = 0;
@@ -36,23 +34,23 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         from = last + 1;
         let mut rest = 0;
         for other in others.iter_mut().rev() {
-            let Some(upper) = other.uppers.within(&mut other.term.cursor, first, last) else { return Ok(()) };
+            let Some(upper) = other.term.cursor.upper_within(first, last) else { return Ok(()) };
             rest += upper;
             other.rest = rest;
         }
-        let Some(upper) = second_uppers.within(&mut second.cursor, first, last) else { return Ok(()) };
-        let elsewhere = lead_uppers[block] + rest;
+        let Some(upper) = second.cursor.upper_within(first, last) else { return Ok(()) };
+        let elsewhere = lead.cursor.uppers()[block] + rest;
         if elsewhere + upper < run.floor() {
             continue;
         }
         lead.cursor.enter_block(block)?;
-        if run.floor() > 0 && look_up_the_best(lead, second, &mut others, upper + rest, run)? {
+        if look_up_few(lead, second, &mut others, upper + rest, run)? {
             continue;
         }
         let mut at = 0;
         loop {
             let wanted = Wanted { allowed: run.allowed, floor: run.floor() };
-            let upper = |block| elsewhere + second_uppers.of(block);
+            let upper = |second| elsewhere + second;
             let next = map.next(&lead.cursor, &mut second.cursor, at, &wanted, upper, &mut pairs)?;
             let Some(next) = next else { break };
             at = next;
@@ -62,34 +60,39 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
     Ok(())
 }
 
-/// Looks up those documents of the lead's block that can be among the best with `elsewhere` added, if they are few.
-fn look_up_the_best(
+/// Looks up those documents of the lead's block that pass the filter, or that can be among the best with `elsewhere`
+/// added, if they are few.
+fn look_up_few(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,
     others: &mut [Follower<'_, '_>],
     elsewhere: Points,
     run: &mut Run<'_, '_>,
 ) -> Result<bool> {
-    let need = run.floor().saturating_sub(elsewhere);
-    let (documents, frequencies, norms) = lead.cursor.postings()?;
-    let (mut places, mut points) = ([0u8; BLOCK], [0; BLOCK]);
-    let mut count = 0;
-    for (place, (frequency, norm)) in frequencies.iter().zip(norms).enumerate() {
-        let own = lead.scorer.points(*frequency, *norm);
-        places[count % BLOCK] = place as u8;
-        points[count % BLOCK] = own;
-        count += usize::from(own >= need);
+    let mut places = [0u8; BLOCK];
+    let mut count = BLOCK;
+    if let Some(allowed) = run.allowed {
+        count = select(lead.cursor.documents(), |document| allowed.contains(*document), &mut places);
+    }
+    if count > MANY && run.floor() > 0 {
+        let need = run.floor().saturating_sub(elsewhere);
+        let (_, points) = lead.cursor.points(&lead.scorer)?;
+        count = select(points, |points| *points >= need, &mut places);
     }
     if count > MANY {
         return Ok(false);
     }
-    for (place, points) in places[..count].iter().zip(points) {
+    for place in &places[..count] {
         let place = usize::from(*place);
-        let (document, norm, mut points) = (documents[place], norms[place], points);
-        if run.is_allowed(document) && second.cursor.seek(document)? == document {
+        let document = lead.cursor.documents()[place];
+        if !run.is_allowed(document) {
+            continue;
+        }
+        let (frequency, norm) = lead.cursor.weight(place)?;
+        let points = lead.scorer.points(frequency, norm);
+        if points + elsewhere >= run.floor() && second.cursor.seek(document)? == document {
             let (frequency, _) = second.cursor.frequency_and_norm()?;
-            points += second.scorer.points(frequency, norm);
-            complete(others, document, norm, points, run)?;
+            complete(others, document, norm, points + second.scorer.points(frequency, norm), run)?;
         }
     }
     Ok(true)
@@ -140,8 +143,8 @@ fn complete(
 
 impl<'t, 'a> Follower<'t, 'a> {
     fn new(term: &'t mut Term<'a>) -> Self {
-        let uppers = Uppers::new(term.cursor.uppers(&term.scorer));
-        Self { term, uppers, rest: 0 }
+        term.cursor.bound(&term.scorer);
+        Self { term, rest: 0 }
     }
 
     /// Adds the points of a document; says whether it is in the list and can still be among the best.

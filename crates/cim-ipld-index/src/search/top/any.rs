@@ -6,24 +6,24 @@
 //! posting brings no candidate if it could not reach the best with the most of all other words added.
 
 use super::super::collect::TopK;
-use super::super::cursor::END;
+use super::super::cursor::{END, before};
 use super::super::eval::{Term, WINDOW, Window};
-use super::Run;
 use super::term::best_first;
+use super::{Run, select};
+use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
+use crate::segment::BLOCK;
 
 /// A word with so many postings in a window per candidate is looked up instead of read.
 const LOOKUP_COST: u64 = 8;
 /// A list of so many blocks is worth a look at its best before anything else.
-const LONG_LIST: usize = 32;
+const LONG_LIST: usize = 8;
 const FIRST_BLOCKS: usize = 6;
 
 /// One word of the choice.
 struct Part<'t, 'a> {
     term: &'t mut Term<'a>,
-    /// The bound of every block.
-    uppers: Vec<Points>,
     /// The bound in the current window.
     upper: Points,
     /// Its postings in a window, on average.
@@ -35,6 +35,7 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
     let mut order: Vec<usize> = (0..parts.len()).collect();
     let mut window = Window::new();
     let least = if run.is_counting { 0 } else { least_of_the_best(&mut parts, run)? };
+    let is_sparse = run.allowed.is_some_and(BitSet::is_sparse);
     let mut from = 0;
     loop {
         for part in &mut parts {
@@ -57,7 +58,11 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         let all: Points = if floor == 0 { 0 } else { parts.iter().map(|part| part.upper).sum() };
         let mut candidates = 0;
         for index in &order[optional..] {
-            candidates += parts[*index].read(start, floor, all, &mut window)?;
+            let need = parts[*index].need(floor, all);
+            candidates += match run.allowed.filter(|_| is_sparse) {
+                Some(allowed) => parts[*index].read_allowed(start, allowed, need, &mut window)?,
+                None => parts[*index].read(start, need, &mut window)?,
+            };
         }
         if candidates == 0 {
             continue;
@@ -67,23 +72,21 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
             looked_up -= 1;
             parts[order[looked_up]].add(start, &mut window)?;
         }
-        offer(&mut parts, &order[..looked_up], (start, least), &window, run)?;
-        window.clear();
+        offer(&mut parts, &order[..looked_up], (start, least), &mut window, run)?;
     }
 }
 
 /// Returns points that the last of the best documents has at least, by a look at the best postings of one word.
 fn least_of_the_best(parts: &mut [Part<'_, '_>], run: &Run<'_, '_>) -> Result<Points> {
-    let best = parts.iter_mut().max_by_key(|part| part.uppers.iter().max().copied());
-    let Some(part) = best.filter(|part| part.uppers.len() >= LONG_LIST) else { return Ok(0) };
+    let best = parts.iter_mut().max_by_key(|part| part.term.cursor.uppers().iter().max().copied());
+    let Some(part) = best.filter(|part| part.term.cursor.block_count() >= LONG_LIST) else { return Ok(0) };
     let mut top = TopK::of_segment(run.top.limit());
-    for (_, block) in best_first(&part.uppers, FIRST_BLOCKS).into_iter().take(FIRST_BLOCKS) {
+    for (_, block) in best_first(part.term.cursor.uppers(), FIRST_BLOCKS).into_iter().take(FIRST_BLOCKS) {
         part.term.cursor.enter_block(block as usize)?;
-        let (documents, frequencies, norms) = part.term.cursor.postings()?;
-        for ((document, frequency), norm) in documents.iter().zip(frequencies).zip(norms) {
-            let points = part.term.scorer.points(*frequency, *norm);
-            if points >= top.floor() && run.is_allowed(*document) {
-                top.offer(points, *document);
+        let (documents, points) = part.term.cursor.points(&part.term.scorer)?;
+        for (document, points) in documents.iter().zip(points) {
+            if *points >= top.floor() && run.is_allowed(*document) {
+                top.offer(*points, *document);
             }
         }
     }
@@ -109,31 +112,35 @@ fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, f
     optional
 }
 
-/// Offers the candidates of a window, completed by the parts that are looked up where that can matter.
+/// Offers the candidates of a window, completed by the parts that are looked up where that can matter, and clears it.
 fn offer(
     parts: &mut [Part<'_, '_>],
     looked_up: &[usize],
     (start, least): (u32, Points),
-    window: &Window,
+    window: &mut Window,
     run: &mut Run<'_, '_>,
 ) -> Result<()> {
-    let mut mask = window.mask;
-    run.restrict(start, &mut mask);
-    if run.is_counting {
-        run.total += mask.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-    }
     let rest = looked_up.iter().map(|index| parts[*index].upper).sum();
     let mut floor = run.top.floor_in_order().max(least);
-    for (index, word) in mask.iter().enumerate() {
-        let mut word = *word;
+    let Window { mask, points: sums } = window;
+    for (index, candidates) in mask.iter_mut().enumerate() {
+        let mut word = std::mem::take(candidates);
+        if word == 0 {
+            continue;
+        }
+        let sums = &mut sums[index * 64..index * 64 + 64];
+        let allowed = run.allowed_word(start, index);
+        if run.is_counting {
+            run.total += u64::from((word & allowed).count_ones());
+        }
         while word != 0 {
-            let place = index * 64 + word.trailing_zeros() as usize;
+            let bit = word.trailing_zeros();
             word &= word - 1;
-            let points = window.points[place];
-            if points + rest < floor {
+            let points = std::mem::take(&mut sums[bit as usize]);
+            if points + rest < floor || allowed >> bit & 1 == 0 {
                 continue;
             }
-            let document = start + place as u32;
+            let document = start + index as u32 * 64 + bit;
             let points = complete(parts, looked_up, document, points, rest, floor)?;
             run.top.offer(points, document);
             run.total += u64::from(!run.is_counting);
@@ -168,40 +175,55 @@ fn complete(
 
 impl<'t, 'a> Part<'t, 'a> {
     fn new(term: &'t mut Term<'a>) -> Self {
-        let uppers = term.cursor.uppers(&term.scorer);
+        term.cursor.bound(&term.scorer);
         let blocks = term.cursor.block_count();
         let span = blocks.checked_sub(1).map_or(1, |block| u64::from(term.cursor.last_of(block)) + 1);
         let per_window = u64::from(term.cursor.document_frequency()) * u64::from(WINDOW) / span;
-        Self { term, uppers, upper: 0, per_window }
+        Self { term, upper: 0, per_window }
     }
 
     /// Finds the bound of the postings with documents in `start..end`.
     fn bound(&mut self, start: u32, end: u32) {
-        let cursor = &mut self.term.cursor;
-        self.upper = 0;
-        if cursor.seek_block(start) {
-            for block in cursor.block()..cursor.block_count() {
-                if cursor.first_possible(block) >= end {
-                    break;
-                }
-                self.upper = self.upper.max(self.uppers[block]);
-            }
-        }
+        self.upper = self.term.cursor.upper_within(start, end - 1).unwrap_or(0);
     }
 
-    /// Adds the postings of a window as candidates if they can reach `floor`, where `all` is the most of all parts; returns
-    /// how many were added.
-    fn read(&mut self, start: u32, floor: Points, all: Points, window: &mut Window) -> Result<u64> {
-        let need = floor.saturating_sub(all - self.upper.min(all));
+    /// Returns the points that a posting needs for its document to reach `floor`, where `all` is the most of all parts.
+    fn need(&self, floor: Points, all: Points) -> Points {
+        floor.saturating_sub(all - self.upper.min(all))
+    }
+
+    /// Adds the postings of a window as candidates if they have `need`; returns how many were added.
+    fn read(&mut self, start: u32, need: Points, window: &mut Window) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
-        cursor.visit(start, start + WINDOW, |document, frequency, norm| {
-            let points = scorer.points(frequency, norm);
-            if points >= need {
-                window.add(document - start, points);
-                added += 1;
-            }
+        cursor.visit_points(start, start + WINDOW, scorer, |documents, points| {
+            added += window.add_all(start, documents, points, need);
         })?;
+        Ok(added)
+    }
+
+    /// As [`read`](Self::read), for a filter that few documents pass: only what passes it is scored.
+    fn read_allowed(&mut self, start: u32, allowed: &BitSet, need: Points, window: &mut Window) -> Result<u64> {
+        let mut added = 0;
+        let Term { cursor, scorer } = &mut *self.term;
+        let mut places = [0u8; BLOCK];
+        let mut document = cursor.seek(start)?;
+        while document < start + WINDOW {
+            let documents = cursor.documents();
+            let end = before(documents, start + WINDOW);
+            let count = select(&documents[..end], |document| allowed.contains(*document), &mut places);
+            for place in &places[..count] {
+                let place = usize::from(*place);
+                let (frequency, norm) = cursor.weight(place)?;
+                let points = scorer.points(frequency, norm);
+                if points >= need {
+                    window.add(cursor.documents()[place] - start, points);
+                    added += 1;
+                }
+            }
+            cursor.skip(end);
+            document = cursor.document_or_next()?;
+        }
         Ok(added)
     }
 

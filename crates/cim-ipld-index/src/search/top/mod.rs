@@ -17,6 +17,7 @@ use super::eval::{Eval, Term, WINDOW, WINDOW_WORDS, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
+use crate::segment::BLOCK;
 
 /// One evaluation: what may match, the best so far, how many matched.
 pub(super) struct Run<'r, 'a> {
@@ -64,6 +65,15 @@ impl Run<'_, '_> {
         Some(&words[start.min(words.len())..(start + WINDOW_WORDS).min(words.len())])
     }
 
+    /// Returns which documents of one word of a window are allowed.
+    #[inline]
+    fn allowed_word(&self, start: u32, index: usize) -> u64 {
+        match self.allowed {
+            Some(allowed) => allowed.words().get((start / 64) as usize + index).copied().unwrap_or(0),
+            None => u64::MAX,
+        }
+    }
+
     /// Takes away from a window what is not allowed.
     #[inline]
     fn restrict(&self, start: u32, mask: &mut [u64; WINDOW_WORDS]) {
@@ -105,4 +115,15 @@ fn terms<'t, 'a>(parts: &'t mut [Eval<'a>]) -> Vec<&'t mut Term<'a>> {
         _ => None,
     };
     parts.iter_mut().filter_map(term).collect()
+}
+
+/// Writes the places of those that are wanted; returns how many they are.
+#[inline]
+fn select<T>(all: &[T], is_wanted: impl Fn(&T) -> bool, places: &mut [u8; BLOCK]) -> usize {
+    let mut count = 0;
+    for (place, one) in all.iter().enumerate() {
+        places[count % BLOCK] = place as u8;
+        count += usize::from(is_wanted(one));
+    }
+    count
 }

@@ -53,14 +53,14 @@ impl PlaceMap {
     /// Finds the pairs between the lead's loaded block and one block of the second list, which `second` then stands in;
     /// starts at place `at` of the lead's block, and returns the place to go on from.
     ///
-    /// `upper` tells the most that a document can have if it is in a given block of the second list.
+    /// `upper` tells the most that a document can have if it is in a block of the second list with that bound.
     pub(super) fn next(
         &mut self,
         lead: &Cursor<'_>,
         second: &mut Cursor<'_>,
         mut at: usize,
         wanted: &Wanted<'_>,
-        upper: impl Fn(usize) -> Points,
+        upper: impl Fn(Points) -> Points,
         pairs: &mut Pairs,
     ) -> Result<Option<usize>> {
         let documents = lead.documents();
@@ -68,7 +68,7 @@ impl PlaceMap {
         while at < documents.len() && second.seek_block(documents[at]) {
             let block = second.block();
             let end = at + before(&documents[at..], second.last_of(block) + 1);
-            if upper(block) < wanted.floor {
+            if upper(second.uppers()[block]) < wanted.floor {
                 at = end;
                 continue;
             }
@@ -142,34 +142,5 @@ impl Pairs {
             kept += usize::from(keep(usize::from(lead)));
         }
         self.count = kept;
-    }
-}
-
-/// The bounds of the blocks of a list.
-pub(super) struct Uppers(Vec<Points>);
-
-impl Uppers {
-    pub(super) fn new(uppers: Vec<Points>) -> Self {
-        Self(uppers)
-    }
-
-    pub(super) fn of(&self, block: usize) -> Points {
-        self.0[block]
-    }
-
-    /// Moves the cursor to the first block that may hold a document from `first` on, and returns the most points of any
-    /// document in `first..=last`; `None` after the list's last document.
-    pub(super) fn within(&self, cursor: &mut Cursor<'_>, first: u32, last: u32) -> Option<Points> {
-        if !cursor.seek_block(first) {
-            return None;
-        }
-        let mut upper = 0;
-        for block in cursor.block()..cursor.block_count() {
-            if cursor.first_possible(block) > last {
-                break;
-            }
-            upper = upper.max(self.0[block]);
-        }
-        Some(upper)
     }
 }

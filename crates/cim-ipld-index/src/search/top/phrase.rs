@@ -3,13 +3,14 @@
 
 use super::super::phrase::Phrase;
 use super::Run;
-use super::pairing::{Pairs, PlaceMap, Uppers, Wanted};
+use super::pairing::{Pairs, PlaceMap, Wanted};
 use crate::error::Result;
+use crate::score::Points;
 
 pub(super) fn run(phrase: &mut Phrase<'_>, run: &mut Run<'_, '_>) -> Result<()> {
     let [lead, second] = phrase.rarest();
-    let uppers = |index: usize| phrase.cursor(index).uppers(phrase.scorer());
-    let (lead_uppers, second_uppers) = (uppers(lead), Uppers::new(uppers(second)));
+    phrase.bound(lead);
+    phrase.bound(second);
     // With slop a word can serve several places of the first word, which alone bounds the frequency.
     let is_bounded = phrase.is_exact();
     let (mut map, mut pairs) = (PlaceMap::new(), Pairs::new());
@@ -19,15 +20,16 @@ pub(super) fn run(phrase: &mut Phrase<'_>, run: &mut Run<'_, '_>) -> Result<()> 
         let block = cursor.block();
         let (first, last) = (cursor.first_possible(block).max(from), cursor.last_of(block));
         from = last + 1;
-        let Some(upper) = second_uppers.within(phrase.cursor_mut(second), first, last) else { return Ok(()) };
-        if is_bounded && lead_uppers[block].min(upper) < run.floor() {
+        let lead_upper = cursor.uppers()[block];
+        let Some(upper) = phrase.cursor_mut(second).upper_within(first, last) else { return Ok(()) };
+        if is_bounded && lead_upper.min(upper) < run.floor() {
             continue;
         }
         phrase.cursor_mut(lead).enter_block(block)?;
         let mut at = 0;
         loop {
             let wanted = Wanted { allowed: run.allowed, floor: if is_bounded { run.floor() } else { 0 } };
-            let upper = |other| lead_uppers[block].min(second_uppers.of(other));
+            let upper = |second: Points| lead_upper.min(second);
             let (lead, second) = phrase.two_cursors(lead, second);
             let Some(next) = map.next(lead, second, at, &wanted, upper, &mut pairs)? else { break };
             at = next;

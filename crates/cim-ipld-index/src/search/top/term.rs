@@ -14,7 +14,8 @@ pub(super) fn run(term: &mut Term<'_>, run: &mut Run<'_, '_>) -> Result<()> {
     if is_counted {
         run.total += count(term, run)?;
     }
-    for (upper, block) in best_first(&term.cursor.uppers(&term.scorer), FIRST_BLOCKS) {
+    term.cursor.bound(&term.scorer);
+    for (upper, block) in best_first(term.cursor.uppers(), FIRST_BLOCKS) {
         // Blocks do not come in order, so that a tie may still be won.
         if upper < run.top.floor() {
             continue;
@@ -45,12 +46,11 @@ pub(super) fn best_first(uppers: &[Points], first: usize) -> Vec<(Points, u32)> 
 fn read(term: &mut Term<'_>, block: usize, run: &mut Run<'_, '_>) -> Result<u64> {
     let Term { cursor, scorer } = term;
     cursor.enter_block(block)?;
-    let (documents, frequencies, norms) = cursor.postings()?;
+    let (documents, points) = cursor.points(scorer)?;
     let mut seen = 0;
-    for ((document, frequency), norm) in documents.iter().zip(frequencies).zip(norms) {
-        let points = scorer.points(*frequency, *norm);
-        if points >= run.top.floor() && run.is_allowed(*document) {
-            run.top.offer(points, *document);
+    for (document, points) in documents.iter().zip(points) {
+        if *points >= run.top.floor() && run.is_allowed(*document) {
+            run.top.offer(*points, *document);
             seen += 1;
         }
     }

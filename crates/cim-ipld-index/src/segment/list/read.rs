@@ -23,14 +23,12 @@ pub(crate) enum PlaceKind<'a> {
 }
 
 /// The directory of a list: everything but the postings themselves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Directory {
-    /// The last document of every block, a tail included.
-    pub(crate) last: Vec<u32>,
     /// The start of every full block, and of the tail, in the list.
     starts: Vec<u32>,
     /// The ends of positions, the widths and the bounds, as they are stored.
-    columns: Box<[u8]>,
+    columns: Vec<u8>,
     tail_len: usize,
     tail_end: usize,
 }
@@ -120,8 +118,9 @@ impl InlineList {
 }
 
 impl Directory {
-    /// Reads the arrays behind the tail and checks that they can be true.
-    pub(crate) fn decode(list: &PagedBytes, df: u32, document_count: u32) -> Result<Self> {
+    /// Reads the arrays behind the tail and checks that they can be true; the last document of every block, a tail
+    /// included, goes to `last`.
+    pub(crate) fn read(&mut self, list: &PagedBytes, df: u32, document_count: u32, last: &mut Vec<u32>) -> Result<()> {
         let blocks = df as usize / BLOCK;
         let tail_len = df as usize % BLOCK;
         let meta_len = blocks * BLOCK_META + if tail_len > 0 { TAIL_META } else { 0 };
@@ -130,10 +129,10 @@ impl Directory {
         };
         let meta = list.slice(tail_end..list.len())?;
         let (lasts, columns) = meta.split_at(4 * blocks);
-        let mut last = Vec::with_capacity(blocks + 1);
+        last.clear();
         last.extend(lasts.chunks_exact(4).map(word));
-        let mut starts = Vec::with_capacity(blocks + 1);
-        starts.push(0u32);
+        self.starts.clear();
+        self.starts.push(0);
         let mut start = 0u32;
         let widths = &columns[4 * blocks..];
         for (block, document_width) in widths[..blocks].iter().enumerate() {
@@ -142,7 +141,7 @@ impl Directory {
                 return Err(Error::damaged("a block is packed wider than can be"));
             }
             start += 16 * u32::from(document_width + frequency_width);
-            starts.push(start);
+            self.starts.push(start);
         }
         let is_sorted = last.windows(2).all(|pair| pair[0] < pair[1]);
         if !is_sorted || last.last().is_some_and(|last| *last >= document_count) || start as usize > tail_end {
@@ -157,28 +156,10 @@ impl Directory {
         } else if start as usize != tail_end {
             return Err(Error::damaged("bytes follow the last block of a list"));
         }
-        Ok(Self { last, starts, columns: columns.into(), tail_len, tail_end })
-    }
-
-    /// Decodes a whole block; returns how many postings it has.
-    pub(crate) fn load(
-        &self,
-        list: &PagedBytes,
-        block: usize,
-        document_count: u32,
-        documents: &mut [u32; BLOCK],
-        frequencies: &mut [u32; BLOCK],
-    ) -> Result<usize> {
-        let place = (block, block.checked_sub(1).map(|block| self.last[block]), self.last[block]);
-        let (len, has_frequencies) = self.load_documents(list, place, document_count, documents, frequencies)?;
-        if !has_frequencies {
-            self.load_frequencies(list, block, frequencies)?;
-        }
-        Ok(len)
-    }
-
-    pub(crate) fn block_count(&self) -> usize {
-        self.last.len()
+        self.columns.clear();
+        self.columns.extend_from_slice(columns);
+        (self.tail_len, self.tail_end) = (tail_len, tail_end);
+        Ok(())
     }
 
     /// Returns the bound of a block's postings.

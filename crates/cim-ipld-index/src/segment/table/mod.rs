@@ -6,7 +6,6 @@
 
 mod cursor;
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 pub(crate) use cursor::TableCursor;
@@ -231,19 +230,9 @@ impl TableTop {
         let payload = page.payload(id)?;
         let mut entries = Entries::new(payload)?;
         entries.seek(key)?;
-        for _ in 0..RESTART_INTERVAL {
-            let index = entries.index;
-            let Some(value) = entries.next()? else { return Ok(None) };
-            match entries.key.as_slice().cmp(key) {
-                Ordering::Less => {}
-                Ordering::Greater => return Ok(None),
-                Ordering::Equal => {
-                    let start = page.len() - entries.reader.remaining() - value.len();
-                    return Ok(Some((index, start..start + value.len())));
-                }
-            }
-        }
-        Ok(None)
+        let Some(value) = entries.find(key)? else { return Ok(None) };
+        let start = page.len() - entries.reader.remaining() - value.len();
+        Ok(Some((entries.index - 1, start..start + value.len())))
     }
 
     fn push(&mut self, first_key: &[u8], count: u32) {
@@ -288,6 +277,40 @@ impl<'a> Entries<'a> {
         self.key.extend_from_slice(rest);
         self.index += 1;
         Ok(Some(self.reader.bytes()?))
+    }
+
+    /// Reads on from a restart to the entry with this key, if there is one before the next restart.
+    ///
+    /// No key is put together: what an entry shares with the one before it says how it compares.
+    fn find(&mut self, key: &[u8]) -> Result<Option<&'a [u8]>> {
+        // The bytes that the entry before has in common with `key`; it is less than `key`.
+        let mut common = 0;
+        for _ in 0..RESTART_INTERVAL {
+            if self.reader.is_empty() {
+                return Ok(None);
+            }
+            let shared = self.reader.varint()? as usize;
+            let rest = self.reader.bytes()?;
+            let value = self.reader.bytes()?;
+            self.index += 1;
+            if shared > common {
+                // It differs from `key` where the one before does.
+                continue;
+            }
+            if shared < common {
+                // It is greater than the one before in a byte that `key` shares with that one.
+                return Ok(None);
+            }
+            let wanted = &key[common..];
+            let more = rest.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+            match (rest.get(more), wanted.get(more)) {
+                (None, None) => return Ok(Some(value)),
+                (Some(own), Some(byte)) if own > byte => return Ok(None),
+                (Some(_), None) => return Ok(None),
+                _ => common += more,
+            }
+        }
+        Ok(None)
     }
 
     /// Goes to the last restart whose key is at most `key`, or to the first.
