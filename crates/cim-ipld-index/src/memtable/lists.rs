@@ -54,6 +54,16 @@ pub(super) struct Posting {
     pub(super) positions: u32,
 }
 
+/// All postings of a list, part by part.
+#[derive(Debug, Default)]
+pub(crate) struct Postings {
+    pub(crate) documents: Vec<u32>,
+    /// Frequency (upper 24 bits) and length code.
+    pub(crate) weights: Vec<u32>,
+    /// The position if the frequency is 1, else where the positions start.
+    pub(crate) positions: Vec<u32>,
+}
+
 /// One block of a list as a reader sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BlockRef {
@@ -150,6 +160,52 @@ impl ListStore {
         blocks
     }
 
+    /// Copies the postings of documents below `visible`.
+    pub(super) fn put_postings(&self, list: &List, visible: u32, out: &mut Postings) {
+        out.truncate(0);
+        // The tail first, as in `blocks`.
+        let tail = Tail::unpack(list.tail.load(Ordering::Acquire));
+        let (entries, count) = unpack(list.directory.load(Ordering::Acquire));
+        for index in 0..count {
+            let place = self.word(entries + index * ENTRY + 1);
+            self.put_block(Tail { place, capacity: BLOCK as u32, len: BLOCK as u32 }, out);
+        }
+        if tail.len > 0 {
+            let last = self.word(tail.place + tail.len - 1);
+            if out.documents.last().is_none_or(|known| *known < last) {
+                self.put_block(tail, out);
+            }
+        }
+        if out.documents.last().is_some_and(|last| *last >= visible) {
+            out.truncate(out.documents.partition_point(|document| *document < visible));
+        }
+    }
+
+    fn put_block(&self, block: Tail, out: &mut Postings) {
+        let words = self.words.slice(block.place);
+        let (len, capacity) = (block.len as usize, block.capacity as usize);
+        let part = |index: usize| words[index * capacity..][..len].iter().map(|word| word.load(Ordering::Relaxed));
+        out.documents.extend(part(0));
+        out.weights.extend(part(1));
+        out.positions.extend(part(2));
+    }
+
+    /// Appends the positions of a posting, given its frequency and position word.
+    #[inline]
+    pub(super) fn put_positions(&self, frequency: u32, word: u32, out: &mut Vec<u32>) {
+        if frequency == 1 {
+            return out.push(word);
+        }
+        let (mut place, mut left) = (word, frequency);
+        while left > 0 {
+            let words = self.words.slice(place);
+            let words = &words[..words.len().min(left as usize)];
+            out.extend(words.iter().map(|word| word.load(Ordering::Relaxed)));
+            place += words.len() as u32;
+            left -= words.len() as u32;
+        }
+    }
+
     /// Copies a block's documents and (frequency, length) words.
     #[inline]
     pub(super) fn load(&self, block: &BlockRef, documents: &mut [u32; BLOCK], weights: &mut [u32; BLOCK]) {
@@ -169,11 +225,6 @@ impl ListStore {
         let capacity = block.capacity as usize;
         let frequency = words[capacity + index].load(Ordering::Relaxed) >> 8;
         (frequency, words[2 * capacity + index].load(Ordering::Relaxed))
-    }
-
-    /// Returns the length code of posting `index` of a block.
-    pub(super) fn norm(&self, block: &BlockRef, index: usize) -> u8 {
-        self.words.slice(block.place)[block.capacity as usize + index].load(Ordering::Relaxed) as u8
     }
 
     fn documents(&self, block: &BlockRef) -> &[AtomicU32] {
@@ -245,6 +296,14 @@ impl ListStore {
         }
         self.used.store(end, Ordering::Relaxed);
         Some(start)
+    }
+}
+
+impl Postings {
+    fn truncate(&mut self, len: usize) {
+        self.documents.truncate(len);
+        self.weights.truncate(len);
+        self.positions.truncate(len);
     }
 }
 

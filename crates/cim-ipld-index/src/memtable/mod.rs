@@ -25,7 +25,7 @@ use slots::{Lookup, Slots};
 use sorted::Sorted;
 use terms::Terms;
 
-pub(crate) use lists::{BLOCK, MAX_FREQUENCY};
+pub(crate) use lists::{BLOCK, MAX_FREQUENCY, Postings};
 pub(crate) use view::MemtableList;
 pub use view::MemtableView;
 

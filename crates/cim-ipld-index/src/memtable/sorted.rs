@@ -46,18 +46,33 @@ impl Sorted {
         }
     }
 
+    /// Returns all terms in the order of their keys.
+    pub(super) fn all(&self, terms: &Terms) -> Vec<u32> {
+        let len = terms.len();
+        let known = self.order(terms, len);
+        match known.len() < len as usize {
+            true => sorted(terms, known.iter().copied().chain(known.len() as u32..len)),
+            false => known.to_vec(),
+        }
+    }
+
     /// Returns the first terms in the order of their keys: all of `len` but a few.
     fn order(&self, terms: &Terms, len: u32) -> Arc<Vec<u32>> {
         let known = self.order.load_full().unwrap_or_default();
         if (len as usize).saturating_sub(known.len()) <= MAX_UNSORTED.max(known.len() / 4) {
             return known;
         }
-        let mut keyed: Vec<(u64, u32)> = (0..len).map(|term| (terms.first_bytes(term), term)).collect();
-        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| terms.compare_rests(a.1, b.1)));
-        let order = Arc::new(keyed.into_iter().map(|(_, term)| term).collect());
+        let order = Arc::new(sorted(terms, 0..len));
         self.order.store(Some(Arc::clone(&order)));
         order
     }
+}
+
+fn sorted(terms: &Terms, unsorted: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut keyed: Vec<(u64, u32)> = unsorted.map(|term| (terms.first_bytes(term), term)).collect();
+    // Where most of them are in order, a sort that merges makes use of it.
+    keyed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| terms.compare_rests(a.1, b.1)));
+    keyed.into_iter().map(|(_, term)| term).collect()
 }
 
 #[cfg(test)]
@@ -72,6 +87,9 @@ mod tests {
         for n in 0..20_000u32 {
             terms.find_or_insert(&Key::new(&key(n))).unwrap();
             if n % 4_500 == 17 || n == 19_999 {
+                let keys_of = |order: Vec<u32>| order.into_iter().map(key).collect::<Vec<_>>();
+                let all = keys_of(sorted.all(&terms));
+                assert!(all.len() == n as usize + 1 && all.is_sorted());
                 for prefix in ["", "3", "3-0", "3-000", "3-00010-and more", "9", "~"] {
                     let mut found = Vec::new();
                     sorted.visit(&terms, prefix.as_bytes(), |key, term| found.push((key.to_vec(), term)));

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use cid::Cid;
 
 use super::key::Key;
-use super::lists::{BLOCK, BlockRef};
+use super::lists::{BLOCK, BlockRef, Postings};
 use super::slots::Lookup;
 use super::{Inner, Stored};
 use crate::analysis::Analyzer;
@@ -100,6 +100,27 @@ impl MemtableView {
         self.inner.sorted.visit(&self.inner.terms, prefix, each);
     }
 
+    /// Returns all terms in the order of their keys, those of documents that came after the view included.
+    pub(crate) fn terms(&self) -> Vec<u32> {
+        self.inner.sorted.all(&self.inner.terms)
+    }
+
+    /// Writes the key of a term to `out`.
+    pub(crate) fn put_key(&self, term: u32, out: &mut Vec<u8>) {
+        self.inner.terms.put_key(term, out);
+    }
+
+    /// Writes the postings of a term to `out`: none if no document of the view is in its list.
+    pub(crate) fn put_postings(&self, term: u32, out: &mut Postings) {
+        self.inner.lists.put_postings(self.inner.terms.list(term), self.documents, out);
+    }
+
+    /// Appends the positions of a posting, given its frequency and its word among [`Postings::positions`].
+    #[inline]
+    pub(crate) fn put_positions(&self, frequency: u32, word: u32, out: &mut Vec<u32>) {
+        self.inner.lists.put_positions(frequency, word, out);
+    }
+
     /// Returns the list of a term that [`keys`](Self::keys) named, unless no document of the view is in it.
     pub(crate) fn list_of(&self, term: u32) -> Option<MemtableList<'_>> {
         let blocks = self.inner.lists.blocks(self.inner.terms.list(term), self.documents);
@@ -137,12 +158,6 @@ impl MemtableList<'_> {
         })
     }
 
-    /// Writes the positions of posting `index` of a block and returns its length code.
-    pub(crate) fn put_posting(&self, block: usize, index: usize, out: &mut Vec<u32>) -> u8 {
-        self.put_positions(self.position(block, index), out);
-        self.inner.lists.norm(&self.blocks[block], index)
-    }
-
     /// Returns where the positions of posting `index` of a block are.
     pub(crate) fn position(&self, block: usize, index: usize) -> Position {
         let (frequency, word) = self.inner.lists.posting(&self.blocks[block], index);
@@ -152,10 +167,7 @@ impl MemtableList<'_> {
     /// Writes positions in increasing order.
     pub(crate) fn put_positions(&self, position: Position, out: &mut Vec<u32>) {
         out.clear();
-        match position.frequency {
-            1 => out.push(position.word),
-            many => out.extend((0..many).map(|index| self.inner.lists.word(position.word + index))),
-        }
+        self.inner.lists.put_positions(position.frequency, position.word, out);
     }
 }
 

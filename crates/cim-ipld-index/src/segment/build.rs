@@ -1,11 +1,12 @@
 //! Building a segment from a memtable.
 
 use super::SegmentSummary;
+use super::list::BLOCK;
 use super::writer::SegmentWriter;
 use crate::deletes::Deletes;
 use crate::error::Result;
 use crate::keys::{self, Namespace};
-use crate::memtable::{BLOCK, MemtableList, MemtableView};
+use crate::memtable::{MemtableView, Postings};
 use crate::page::{DocId, PageSink};
 
 /// Writes the live documents of a memtable as a segment.
@@ -16,110 +17,178 @@ use crate::page::{DocId, PageSink};
 ///
 /// [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the sink refuses a page.
 pub fn build_segment(view: &MemtableView, deletes: &Deletes, sink: &mut dyn PageSink) -> Result<SegmentSummary> {
-    let mut live: Vec<(&[u8], DocId)> = (0..view.document_count())
-        .map(DocId)
-        .filter(|id| !deletes.contains(*id))
-        .filter_map(|id| Some((view.cid_bytes(id)?, id)))
-        .collect();
-    live.sort_unstable();
     let mut writer = SegmentWriter::new(view.analyzer().identity(), sink);
-    let mut map = vec![None; view.document_count() as usize];
-    for (cid, id) in live {
-        let (Some(encoded), Some(norms)) = (view.encoded(id), view.norms(id)) else { continue };
-        map[id.0 as usize] = Some(writer.document(cid, encoded, norms)?);
-    }
-    writer.end_documents()?;
-    let mut lists = Vec::new();
-    view.keys(&[], |key, term| lists.push((key.to_vec(), term)));
-    // Most of them come in order; this sort makes use of it.
-    lists.sort();
-    let mut buffers = Buffers::default();
-    for (key, term) in lists {
-        if let Some(list) = view.list_of(term) {
-            write_list(&key, &list, &map, &mut buffers, &mut writer)?;
-        }
+    let map = write_documents(view, deletes, &mut writer)?;
+    let mut lists =
+        Lists { view, map: &map, postings: Postings::default(), order: Order::new(map.len()), gathered: Vec::new() };
+    let mut key = Vec::new();
+    for term in view.terms() {
+        view.put_key(term, &mut key);
+        lists.write(term, &key, &mut writer)?;
     }
     writer.finish(vec![map])
 }
 
-#[derive(Default)]
-struct Buffers {
-    /// New id (upper half), block and place in the block of every live posting.
-    postings: Vec<u64>,
-    positions: Vec<u32>,
-    ids: Vec<u32>,
-    /// A bit and a place for each new id, while a long list is sorted.
+/// Writes the documents in the order of their CIDs; returns the new id of each that lives.
+fn write_documents(
+    view: &MemtableView,
+    deletes: &Deletes,
+    writer: &mut SegmentWriter<'_>,
+) -> Result<Vec<Option<DocId>>> {
+    let mut live: Vec<(u128, DocId)> = (0..view.document_count())
+        .map(DocId)
+        .filter(|id| !deletes.contains(*id))
+        .filter_map(|id| Some((first_bytes(view.cid_bytes(id)?), id)))
+        .collect();
+    live.sort_unstable_by(|a, b| {
+        a.0.cmp(&b.0).then_with(|| (view.cid_bytes(a.1), a.1).cmp(&(view.cid_bytes(b.1), b.1)))
+    });
+    let mut map = vec![None; view.document_count() as usize];
+    for (_, id) in live {
+        let (Some(cid), Some(encoded), Some(norms)) = (view.cid_bytes(id), view.encoded(id), view.norms(id)) else {
+            continue;
+        };
+        map[id.0 as usize] = Some(writer.document(cid, encoded, norms)?);
+    }
+    writer.end_documents()?;
+    Ok(map)
+}
+
+/// The first bytes of a CID as a number that compares as they do.
+fn first_bytes(cid: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    let len = cid.len().min(16);
+    first[..len].copy_from_slice(&cid[..len]);
+    u128::from_be_bytes(first)
+}
+
+/// Writes one list after another.
+struct Lists<'a> {
+    view: &'a MemtableView,
+    map: &'a [Option<DocId>],
+    postings: Postings,
+    order: Order,
+    /// The positions of a few postings.
+    gathered: Vec<u32>,
+}
+
+impl Lists<'_> {
+    fn write(&mut self, term: u32, key: &[u8], writer: &mut SegmentWriter<'_>) -> Result<()> {
+        self.view.put_postings(term, &mut self.postings);
+        self.order.sort(&self.postings.documents, self.map);
+        if self.order.is_empty() {
+            return Ok(());
+        }
+        match keys::namespace(key) {
+            Some(Namespace::Column(kind)) => writer.column(kind, key, &self.numbers()),
+            Some(Namespace::Word(field)) => self.write_words(Some(field), key, writer),
+            Some(Namespace::AttributeWord) => self.write_words(None, key, writer),
+            _ => writer.set(key, &self.order.iter().map(|(new, _)| new.0).collect::<Vec<_>>()),
+        }
+    }
+
+    fn write_words(&mut self, field: Option<usize>, key: &[u8], writer: &mut SegmentWriter<'_>) -> Result<()> {
+        let Self { view, postings: Postings { weights, positions, .. }, order, gathered, .. } = self;
+        for block in order.sorted.chunks(BLOCK) {
+            // Positions lie far apart; a loop that does nothing else waits for several of them at a time.
+            gathered.clear();
+            for place in block.iter().map(|posting| place_of(*posting)) {
+                view.put_positions(weights[place] >> 8, positions[place], gathered);
+            }
+            let mut rest = gathered.as_slice();
+            for posting in block {
+                let weight = weights[place_of(*posting)];
+                let (own, others) = rest.split_at((weight >> 8) as usize);
+                writer.posting(field, new_of(*posting), weight as u8, own)?;
+                rest = others;
+            }
+        }
+        writer.end_list(key)
+    }
+
+    /// The numbers of a column: two positions each, the lower half first.
+    fn numbers(&self) -> Vec<(u32, u64)> {
+        let mut halves = Vec::new();
+        let number = |(new, place): (DocId, usize)| {
+            halves.clear();
+            self.view.put_positions(2, self.postings.positions[place], &mut halves);
+            (new.0, u64::from(halves[1]) << 32 | u64::from(halves[0]))
+        };
+        self.order.iter().map(number).collect()
+    }
+}
+
+/// The live postings of one list in the order of their new ids.
+struct Order {
+    /// New id (upper half) and place of each.
+    sorted: Vec<u64>,
+    /// A bit and a place for each new id, and a bit for each word of bits, while a list is sorted.
     bits: Vec<u64>,
+    summary: Vec<u64>,
     places: Vec<u32>,
 }
 
-impl Buffers {
-    /// Sorts the postings by their new ids, of which there are at most so many.
-    fn sort_postings(&mut self, documents: usize) {
-        /// A list of so many postings for each word of bits is sorted by putting each in its place.
-        const DENSE: usize = 2;
+impl Order {
+    /// Makes room for so many documents.
+    fn new(documents: usize) -> Self {
         let words = documents.div_ceil(64);
-        if self.postings.len() < DENSE * words {
-            return self.postings.sort_unstable();
+        Self {
+            sorted: Vec::new(),
+            bits: vec![0; words],
+            summary: vec![0; words.div_ceil(64)],
+            places: vec![0; documents],
         }
-        self.bits.resize(words, 0);
-        self.places.resize(documents, 0);
-        for posting in self.postings.drain(..) {
-            let id = (posting >> 32) as usize;
-            self.bits[id / 64] |= 1 << (id % 64);
-            self.places[id] = posting as u32;
+    }
+
+    /// Takes the documents of a list, of which those that the map knows live.
+    fn sort(&mut self, documents: &[u32], map: &[Option<DocId>]) {
+        /// A list of so many postings for each word of the summary, and some more, is sorted by putting each in its place.
+        const DENSE: usize = 2;
+        let new_ids = documents.iter().enumerate().filter_map(|(place, id)| Some((map[*id as usize]?.0, place)));
+        self.sorted.clear();
+        if documents.len() < 32 + DENSE * self.summary.len() {
+            self.sorted.extend(new_ids.map(|(new, place)| u64::from(new) << 32 | place as u64));
+            return self.sorted.sort_unstable();
         }
-        for (index, bits) in self.bits.iter_mut().enumerate() {
-            let mut word = std::mem::take(bits);
-            while word != 0 {
-                let id = index * 64 + word.trailing_zeros() as usize;
-                self.postings.push((id as u64) << 32 | u64::from(self.places[id]));
-                word &= word - 1;
+        for (new, place) in new_ids {
+            let word = new as usize / 64;
+            self.bits[word] |= 1 << (new % 64);
+            self.summary[word / 64] |= 1 << (word % 64);
+            self.places[new as usize] = place as u32;
+        }
+        for index in 0..self.summary.len() {
+            for word in ones(std::mem::take(&mut self.summary[index])) {
+                let word = index * 64 + word;
+                for bit in ones(std::mem::take(&mut self.bits[word])) {
+                    let new = word * 64 + bit;
+                    self.sorted.push((new as u64) << 32 | u64::from(self.places[new]));
+                }
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (DocId, usize)> {
+        self.sorted.iter().map(|posting| (new_of(*posting), place_of(*posting)))
     }
 }
 
-fn write_list(
-    key: &[u8],
-    list: &MemtableList<'_>,
-    map: &[Option<DocId>],
-    buffers: &mut Buffers,
-    writer: &mut SegmentWriter<'_>,
-) -> Result<()> {
-    if let Some(Namespace::Column(kind)) = keys::namespace(key) {
-        let mut numbers: Vec<_> =
-            list.numbers().filter_map(|(id, number)| Some((map[id as usize]?.0, number))).collect();
-        numbers.sort_unstable();
-        return if numbers.is_empty() { Ok(()) } else { writer.column(kind, key, &numbers) };
-    }
-    let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
-    buffers.postings.clear();
-    for block in 0..list.blocks.len() {
-        let len = list.load(block, &mut documents, &mut weights);
-        for (index, document) in documents[..len].iter().enumerate() {
-            if let Some(new) = map[*document as usize] {
-                buffers.postings.push(u64::from(new.0) << 32 | (block * BLOCK + index) as u64);
-            }
-        }
-    }
-    if buffers.postings.is_empty() {
-        return Ok(());
-    }
-    buffers.sort_postings(map.len());
-    let field = match keys::namespace(key) {
-        Some(Namespace::Word(field)) => Some(field),
-        Some(Namespace::AttributeWord) => None,
-        _ => {
-            buffers.ids.clear();
-            buffers.ids.extend(buffers.postings.iter().map(|posting| (posting >> 32) as u32));
-            return writer.set(key, &buffers.ids);
-        }
-    };
-    for posting in &buffers.postings {
-        let place = *posting as u32 as usize;
-        let norm = list.put_posting(place / BLOCK, place % BLOCK, &mut buffers.positions);
-        writer.posting(field, DocId((posting >> 32) as u32), norm, &buffers.positions)?;
-    }
-    writer.end_list(key)
+fn new_of(posting: u64) -> DocId {
+    DocId((posting >> 32) as u32)
+}
+
+fn place_of(posting: u64) -> usize {
+    posting as u32 as usize
+}
+
+/// The places of the bits that are set, the lowest first.
+fn ones(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (word != 0).then(|| word.trailing_zeros() as usize);
+        word &= word.wrapping_sub(1);
+        lowest
+    })
 }

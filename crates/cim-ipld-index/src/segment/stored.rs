@@ -14,6 +14,8 @@ use crate::wire::{Reader, put_varint};
 const PACKED: u8 = 0;
 const PART: u8 = 1;
 const PART_BYTES: usize = 256 * 1024;
+/// The most bytes that stand before the lengths of a packed page.
+const HEAD_BYTES: usize = 6;
 
 /// Writes documents in the order of their ids.
 #[derive(Default)]
@@ -65,6 +67,7 @@ impl StoredWriter {
             return Ok(());
         }
         let mut page = new_page(PageClass::Stored);
+        page.reserve_exact(HEAD_BYTES + self.lengths.len() + self.bytes.len());
         page.push(PACKED);
         put_varint(&mut page, u64::from(self.count));
         page.append(&mut self.lengths);

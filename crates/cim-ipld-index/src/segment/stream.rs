@@ -82,7 +82,10 @@ impl StreamWriter {
             self.page.extend_from_slice(now);
             bytes = later;
             if now.len() == room {
-                out.emit(self.class, std::mem::replace(&mut self.page, new_page(self.class)))?;
+                // A stream that fills a page will soon fill the next.
+                let mut next = Vec::with_capacity(PAGE_PREFIX + PAGE_BYTES);
+                next.append(&mut new_page(self.class));
+                out.emit(self.class, std::mem::replace(&mut self.page, next))?;
             }
         }
         Ok(())
@@ -90,8 +93,10 @@ impl StreamWriter {
 
     /// Emits what is left and returns the stream's length.
     pub(super) fn finish(self, out: &mut Emitter<'_>) -> Result<u64> {
-        if self.page.len() > PAGE_PREFIX {
-            out.emit(self.class, self.page)?;
+        let mut page = self.page;
+        if page.len() > PAGE_PREFIX {
+            page.shrink_to_fit();
+            out.emit(self.class, page)?;
         }
         Ok(self.len)
     }

@@ -107,6 +107,7 @@ impl<'a> SegmentWriter<'a> {
 
     /// Adds a posting to the list that [`end_list`](Self::end_list) will name: the field, unless it is an attribute, and
     /// the document's length code there. Documents come in increasing order.
+    #[inline]
     pub(crate) fn posting(&mut self, field: Option<usize>, document: DocId, norm: u8, positions: &[u32]) -> Result<()> {
         if let Some(field) = field {
             self.total_words[field] += positions.len() as u64;
@@ -118,7 +119,7 @@ impl<'a> SegmentWriter<'a> {
     pub(crate) fn end_list(&mut self, key: &[u8]) -> Result<()> {
         let value = self.list.finish(&mut self.streams, &mut self.out)?;
         self.distinct[0] += 1;
-        self.dictionary.push(key, &value, &mut self.out)
+        self.dictionary.push(key, value, &mut self.out)
     }
 
     /// Adds a column. Keys and documents come in increasing order.

@@ -20,6 +20,7 @@ pub(in crate::segment) struct ListWriter {
     positions_start: u64,
     document_frequency: u32,
     bytes: Vec<u8>,
+    value: Vec<u8>,
 }
 
 /// The streams that lists go to.
@@ -48,10 +49,12 @@ impl ListWriter {
             positions_start: 0,
             document_frequency: 0,
             bytes: Vec::new(),
+            value: Vec::new(),
         }
     }
 
     /// Adds a posting: documents and positions come in increasing order.
+    #[inline]
     pub(in crate::segment) fn push(
         &mut self,
         document: u32,
@@ -70,17 +73,19 @@ impl ListWriter {
         self.documents.push(document);
         self.frequencies.push(positions.len() as u32);
         self.bound.add(positions.len() as u32, norm);
-        let mut last = 0;
-        for position in positions {
-            self.positions.push(position - last);
-            last = *position;
+        if let [only] = positions {
+            self.positions.push(*only);
+            return Ok(());
         }
+        let mut last = 0;
+        self.positions.extend(positions.iter().map(|position| position - std::mem::replace(&mut last, *position)));
         Ok(())
     }
 
     /// Ends the list and returns its dictionary value.
-    pub(in crate::segment) fn finish(&mut self, streams: &mut ListStreams, out: &mut Emitter<'_>) -> Result<Vec<u8>> {
-        let mut value = Vec::new();
+    pub(in crate::segment) fn finish(&mut self, streams: &mut ListStreams, out: &mut Emitter<'_>) -> Result<&[u8]> {
+        let mut value = std::mem::take(&mut self.value);
+        value.clear();
         let is_inline = self.document_frequency as usize <= MAX_INLINE && self.positions.len() <= MAX_INLINE_POSITIONS;
         put_varint(&mut value, u64::from(self.document_frequency) << 1 | u64::from(is_inline));
         if is_inline {
@@ -102,7 +107,8 @@ impl ListWriter {
         self.bound = BoundBuilder::default();
         self.last_document = None;
         self.document_frequency = 0;
-        Ok(value)
+        self.value = value;
+        Ok(&self.value)
     }
 
     fn put_inline(&self, value: &mut Vec<u8>) {
@@ -137,17 +143,18 @@ impl ListWriter {
     }
 
     fn flush_tail(&mut self, streams: &mut ListStreams, out: &mut Emitter<'_>) -> Result<()> {
-        let mut bytes = Vec::new();
+        let positions_width = self.flush_positions(streams, out)?;
+        self.positions_end(streams)?;
+        let bytes = &mut self.bytes;
+        bytes.clear();
         let mut before = self.last_document.map_or(0, |last| last + 1);
         for (document, frequency) in self.documents.iter().zip(&self.frequencies) {
-            put_varint(&mut bytes, u64::from(document - before) << 1 | u64::from(*frequency == 1));
+            put_varint(bytes, u64::from(document - before) << 1 | u64::from(*frequency == 1));
             if *frequency != 1 {
-                put_varint(&mut bytes, u64::from(*frequency));
+                put_varint(bytes, u64::from(*frequency));
             }
             before = document + 1;
         }
-        let positions_width = self.flush_positions(streams, out)?;
-        self.positions_end(streams)?;
         let metas = &self.metas;
         metas.iter().for_each(|meta| bytes.extend(meta.last.to_le_bytes()));
         metas.iter().for_each(|meta| bytes.extend(meta.positions_end.to_le_bytes()));
@@ -162,26 +169,25 @@ impl ListWriter {
             bytes.push(positions_width);
             bytes.extend(bound.to_bytes());
         }
-        streams.postings.write(&bytes, out)
+        streams.postings.write(bytes, out)
     }
 
     fn flush_positions(&mut self, streams: &mut ListStreams, out: &mut Emitter<'_>) -> Result<u8> {
-        let width = self.positions.iter().max().map_or(0, |max| 32 - max.leading_zeros());
-        let mut bytes = Vec::with_capacity((self.positions.len() * width as usize).div_ceil(8));
+        let width = 32 - self.positions.iter().fold(0, |all, position| all | position).leading_zeros();
+        let bytes = &mut self.bytes;
+        bytes.clear();
         let (mut word, mut filled) = (0u64, 0);
         for position in self.positions.drain(..) {
             word |= u64::from(position) << filled;
             filled += width;
-            while filled >= 8 {
-                bytes.push(word as u8);
-                word >>= 8;
-                filled -= 8;
+            if filled >= 32 {
+                bytes.extend((word as u32).to_le_bytes());
+                word >>= 32;
+                filled -= 32;
             }
         }
-        if filled > 0 {
-            bytes.push(word as u8);
-        }
-        streams.positions.write(&bytes, out)?;
+        bytes.extend_from_slice(&word.to_le_bytes()[..filled.div_ceil(8) as usize]);
+        streams.positions.write(bytes, out)?;
         Ok(width as u8)
     }
 

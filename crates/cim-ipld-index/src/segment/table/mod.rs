@@ -107,6 +107,7 @@ impl TableWriter {
 
     fn flush(&mut self, out: &mut Emitter<'_>) -> Result<()> {
         let mut page = new_page(self.class);
+        page.reserve_exact(2 + 2 * self.restarts.len() + self.entries.len());
         page.extend((self.restarts.len() as u16).to_le_bytes());
         self.restarts.iter().for_each(|offset| page.extend(offset.to_le_bytes()));
         page.extend_from_slice(&self.entries);
