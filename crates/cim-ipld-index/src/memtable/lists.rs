@@ -1,8 +1,8 @@
 //! Posting lists of a memtable.
 //!
-//! A list is a directory of full blocks and a tail. A block is a contiguous region of one shared arena: up to 128
-//! document ids, then as many (frequency, length) words, then as many position words. The tail's region doubles until it
-//! holds a full block; the block then enters the directory and a new tail begins. What is outgrown is not used again, so
+//! A list is a directory of full blocks and a tail. A block is a contiguous region of one shared arena: up to 128 postings
+//! of three words, so that a new one touches one cache line: document id, (frequency, length), position. The tail's region
+//! doubles until it holds a full block; the block then enters the directory and a new tail begins. What is outgrown is not used again, so
 //! a reader that still looks at it sees what it saw before.
 //!
 //! The writer stores a posting first and publishes the tail's new length after it; it publishes the document only when
@@ -17,6 +17,8 @@ pub(crate) const BLOCK: usize = 128;
 
 /// A directory entry: last document, place of the block, bound.
 const ENTRY: u32 = 3;
+/// The words of a posting.
+const POSTING: u32 = 3;
 const FIRST_DIRECTORY: u32 = 2;
 const FIRST_TAIL: u32 = 2;
 /// A frequency shares a word with the length byte; a larger one counts as this.
@@ -60,8 +62,9 @@ pub(crate) struct Postings {
     pub(crate) documents: Vec<u32>,
     /// Frequency (upper 24 bits) and length code.
     pub(crate) weights: Vec<u32>,
-    /// The position if the frequency is 1, else where the positions start.
+    /// The position if the frequency is 1, else where in `many` the positions start.
     pub(crate) positions: Vec<u32>,
+    pub(crate) many: Vec<u32>,
 }
 
 /// One block of a list as a reader sees it.
@@ -69,7 +72,6 @@ pub(crate) struct Postings {
 pub(crate) struct BlockRef {
     pub(crate) last: u32,
     pub(crate) place: u32,
-    pub(crate) capacity: u32,
     pub(crate) len: u32,
     pub(crate) bound: Bound,
 }
@@ -96,12 +98,11 @@ impl ListStore {
         if tail.len == tail.capacity {
             tail = self.grow(list, tail)?;
         }
-        let words = self.words.slice(tail.place);
-        let (at, capacity) = (tail.len as usize, tail.capacity as usize);
+        let [document, weight, positions] = self.posting_at(tail.place, tail.len);
         let frequency = posting.frequency.min(MAX_FREQUENCY);
-        words[at].store(posting.document, Ordering::Relaxed);
-        words[capacity + at].store(frequency << 8 | u32::from(posting.norm), Ordering::Relaxed);
-        words[2 * capacity + at].store(posting.positions, Ordering::Relaxed);
+        document.store(posting.document, Ordering::Relaxed);
+        weight.store(frequency << 8 | u32::from(posting.norm), Ordering::Relaxed);
+        positions.store(posting.positions, Ordering::Relaxed);
         tail.len += 1;
         list.tail.store(tail.pack(), Ordering::Release);
         Some(())
@@ -132,13 +133,7 @@ impl ListStore {
         for index in 0..count {
             let [last, place, bound] = [0, 1, 2].map(|word| self.word(entries + index * ENTRY + word));
             let full = BLOCK as u32;
-            blocks.push(BlockRef {
-                last,
-                place,
-                capacity: full,
-                len: full,
-                bound: Bound::from_bytes(bound.to_le_bytes()),
-            });
+            blocks.push(BlockRef { last, place, len: full, bound: Bound::from_bytes(bound.to_le_bytes()) });
         }
         if tail.len > 0 {
             let tail = self.bounded(tail);
@@ -151,9 +146,10 @@ impl ListStore {
                 blocks.push(block);
                 break;
             }
-            let len = self.documents(&block).partition_point(|id| id.load(Ordering::Relaxed) < visible) as u32;
+            let postings = self.postings(block.place, block.len);
+            let len = postings.partition_point(|[id, ..]| id.load(Ordering::Relaxed) < visible) as u32;
             if len > 0 {
-                blocks.push(self.bounded(Tail { place: block.place, capacity: block.capacity, len }));
+                blocks.push(self.bounded(Tail { place: block.place, capacity: len, len }));
                 break;
             }
         }
@@ -163,6 +159,7 @@ impl ListStore {
     /// Copies the postings of documents below `visible`.
     pub(super) fn put_postings(&self, list: &List, visible: u32, out: &mut Postings) {
         out.truncate(0);
+        out.many.clear();
         // The tail first, as in `blocks`.
         let tail = Tail::unpack(list.tail.load(Ordering::Acquire));
         let (entries, count) = unpack(list.directory.load(Ordering::Acquire));
@@ -171,7 +168,7 @@ impl ListStore {
             self.put_block(Tail { place, capacity: BLOCK as u32, len: BLOCK as u32 }, out);
         }
         if tail.len > 0 {
-            let last = self.word(tail.place + tail.len - 1);
+            let last = self.last(tail);
             if out.documents.last().is_none_or(|known| *known < last) {
                 self.put_block(tail, out);
             }
@@ -179,12 +176,16 @@ impl ListStore {
         if out.documents.last().is_some_and(|last| *last >= visible) {
             out.truncate(out.documents.partition_point(|document| *document < visible));
         }
+        // In the order in which they were stored: each stands in a place of its own, but the places follow each other.
+        for (weight, place) in out.weights.iter().zip(&mut out.positions).filter(|(weight, _)| **weight >> 8 > 1) {
+            let start = std::mem::replace(place, out.many.len() as u32);
+            self.put_positions(weight >> 8, start, &mut out.many);
+        }
     }
 
     fn put_block(&self, block: Tail, out: &mut Postings) {
-        let words = self.words.slice(block.place);
-        let (len, capacity) = (block.len as usize, block.capacity as usize);
-        let part = |index: usize| words[index * capacity..][..len].iter().map(|word| word.load(Ordering::Relaxed));
+        let postings = self.postings(block.place, block.len);
+        let part = |index: usize| postings.iter().map(move |posting| posting[index].load(Ordering::Relaxed));
         out.documents.extend(part(0));
         out.weights.extend(part(1));
         out.positions.extend(part(2));
@@ -209,56 +210,56 @@ impl ListStore {
     /// Copies a block's documents and (frequency, length) words.
     #[inline]
     pub(super) fn load(&self, block: &BlockRef, documents: &mut [u32; BLOCK], weights: &mut [u32; BLOCK]) {
-        let words = self.words.slice(block.place);
-        let (len, capacity) = (block.len as usize, block.capacity as usize);
-        for (to, from) in documents[..len].iter_mut().zip(&words[..len]) {
-            *to = from.load(Ordering::Relaxed);
-        }
-        for (to, from) in weights[..len].iter_mut().zip(&words[capacity..capacity + len]) {
-            *to = from.load(Ordering::Relaxed);
+        let postings = self.postings(block.place, block.len);
+        for (([id, weight, _], document), to) in postings.iter().zip(documents).zip(weights) {
+            (*document, *to) = (id.load(Ordering::Relaxed), weight.load(Ordering::Relaxed));
         }
     }
 
     /// Returns the frequency and the position word of posting `index` of a block.
     pub(super) fn posting(&self, block: &BlockRef, index: usize) -> (u32, u32) {
-        let words = self.words.slice(block.place);
-        let capacity = block.capacity as usize;
-        let frequency = words[capacity + index].load(Ordering::Relaxed) >> 8;
-        (frequency, words[2 * capacity + index].load(Ordering::Relaxed))
+        let [_, weight, positions] = self.posting_at(block.place, index as u32);
+        (weight.load(Ordering::Relaxed) >> 8, positions.load(Ordering::Relaxed))
     }
 
-    fn documents(&self, block: &BlockRef) -> &[AtomicU32] {
-        &self.words.slice(block.place)[..block.len as usize]
+    #[inline]
+    fn postings(&self, place: u32, len: u32) -> &[[AtomicU32; POSTING as usize]] {
+        &self.words.slice(place).as_chunks().0[..len as usize]
+    }
+
+    #[inline]
+    fn posting_at(&self, place: u32, index: u32) -> &[AtomicU32; POSTING as usize] {
+        match self.words.slice(place + POSTING * index).first_chunk() {
+            Some(posting) => posting,
+            None => unreachable!("a block lies in one piece"),
+        }
+    }
+
+    fn last(&self, tail: Tail) -> u32 {
+        self.word(tail.place + POSTING * (tail.len - 1))
     }
 
     fn bounded(&self, tail: Tail) -> BlockRef {
-        let words = self.words.slice(tail.place);
-        let (len, capacity) = (tail.len as usize, tail.capacity as usize);
         let mut bound = BoundBuilder::default();
-        for word in &words[capacity..capacity + len] {
-            let word = word.load(Ordering::Relaxed);
-            bound.add(word >> 8, word as u8);
+        for [_, weight, _] in self.postings(tail.place, tail.len) {
+            let weight = weight.load(Ordering::Relaxed);
+            bound.add(weight >> 8, weight as u8);
         }
-        let last = words[len - 1].load(Ordering::Relaxed);
-        BlockRef { last, place: tail.place, capacity: tail.capacity, len: tail.len, bound: bound.finish() }
+        BlockRef { last: self.last(tail), place: tail.place, len: tail.len, bound: bound.finish() }
     }
 
     fn grow(&self, list: &List, old: Tail) -> Option<Tail> {
         if old.capacity == BLOCK as u32 {
             self.enter(list, old)?;
-            let place = self.allocate_block(3 * BLOCK as u32)?;
+            let place = self.allocate_block(POSTING * BLOCK as u32)?;
             return Some(Tail { place, capacity: BLOCK as u32, len: 0 });
         }
         let capacity = (old.capacity * 2).max(FIRST_TAIL);
-        let place = self.allocate_block(3 * capacity)?;
-        if old.len > 0 {
-            let (from, to) = (self.words.slice(old.place), self.words.slice(place));
-            for part in 0..3 {
-                for index in 0..old.len as usize {
-                    let word = from[part * old.capacity as usize + index].load(Ordering::Relaxed);
-                    to[part * capacity as usize + index].store(word, Ordering::Relaxed);
-                }
-            }
+        let place = self.allocate_block(POSTING * capacity)?;
+        let len = (POSTING * old.len) as usize;
+        if len > 0 {
+            let (from, to) = (&self.words.slice(old.place)[..len], &self.words.slice(place)[..len]);
+            from.iter().zip(to).for_each(|(from, to)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
         }
         Some(Tail { place, capacity, len: old.len })
     }
@@ -300,6 +301,16 @@ impl ListStore {
 }
 
 impl Postings {
+    /// Returns the positions of posting `index`.
+    #[inline]
+    pub(crate) fn positions(&self, index: usize) -> &[u32] {
+        let place = &self.positions[index];
+        match (self.weights[index] >> 8) as usize {
+            1 => std::slice::from_ref(place),
+            many => &self.many[*place as usize..][..many],
+        }
+    }
+
     fn truncate(&mut self, len: usize) {
         self.documents.truncate(len);
         self.weights.truncate(len);

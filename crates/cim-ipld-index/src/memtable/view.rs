@@ -115,12 +115,6 @@ impl MemtableView {
         self.inner.lists.put_postings(self.inner.terms.list(term), self.documents, out);
     }
 
-    /// Appends the positions of a posting, given its frequency and its word among [`Postings::positions`].
-    #[inline]
-    pub(crate) fn put_positions(&self, frequency: u32, word: u32, out: &mut Vec<u32>) {
-        self.inner.lists.put_positions(frequency, word, out);
-    }
-
     /// Returns the list of a term that [`keys`](Self::keys) named, unless no document of the view is in it.
     pub(crate) fn list_of(&self, term: u32) -> Option<MemtableList<'_>> {
         let blocks = self.inner.lists.blocks(self.inner.terms.list(term), self.documents);

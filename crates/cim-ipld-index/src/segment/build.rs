@@ -1,7 +1,6 @@
 //! Building a segment from a memtable.
 
 use super::SegmentSummary;
-use super::list::BLOCK;
 use super::writer::SegmentWriter;
 use crate::deletes::Deletes;
 use crate::error::Result;
@@ -19,8 +18,7 @@ use crate::page::{DocId, PageSink};
 pub fn build_segment(view: &MemtableView, deletes: &Deletes, sink: &mut dyn PageSink) -> Result<SegmentSummary> {
     let mut writer = SegmentWriter::new(view.analyzer().identity(), sink);
     let map = write_documents(view, deletes, &mut writer)?;
-    let mut lists =
-        Lists { view, map: &map, postings: Postings::default(), order: Order::new(map.len()), gathered: Vec::new() };
+    let mut lists = Lists { view, map: &map, postings: Postings::default(), order: Order::new(map.len()) };
     let mut key = Vec::new();
     for term in view.terms() {
         view.put_key(term, &mut key);
@@ -68,8 +66,6 @@ struct Lists<'a> {
     map: &'a [Option<DocId>],
     postings: Postings,
     order: Order,
-    /// The positions of a few postings.
-    gathered: Vec<u32>,
 }
 
 impl Lists<'_> {
@@ -87,34 +83,20 @@ impl Lists<'_> {
         }
     }
 
-    fn write_words(&mut self, field: Option<usize>, key: &[u8], writer: &mut SegmentWriter<'_>) -> Result<()> {
-        let Self { view, postings: Postings { weights, positions, .. }, order, gathered, .. } = self;
-        for block in order.sorted.chunks(BLOCK) {
-            // Positions lie far apart; a loop that does nothing else waits for several of them at a time.
-            gathered.clear();
-            for place in block.iter().map(|posting| place_of(*posting)) {
-                view.put_positions(weights[place] >> 8, positions[place], gathered);
-            }
-            let mut rest = gathered.as_slice();
-            for posting in block {
-                let weight = weights[place_of(*posting)];
-                let (own, others) = rest.split_at((weight >> 8) as usize);
-                writer.posting(field, new_of(*posting), weight as u8, own)?;
-                rest = others;
-            }
+    fn write_words(&self, field: Option<usize>, key: &[u8], writer: &mut SegmentWriter<'_>) -> Result<()> {
+        for (new, place) in self.order.iter() {
+            writer.posting(field, new, self.postings.weights[place] as u8, self.postings.positions(place))?;
         }
         writer.end_list(key)
     }
 
     /// The numbers of a column: two positions each, the lower half first.
     fn numbers(&self) -> Vec<(u32, u64)> {
-        let mut halves = Vec::new();
-        let number = |(new, place): (DocId, usize)| {
-            halves.clear();
-            self.view.put_positions(2, self.postings.positions[place], &mut halves);
-            (new.0, u64::from(halves[1]) << 32 | u64::from(halves[0]))
+        let halves = |place| match self.postings.positions(place) {
+            [low, high] => u64::from(*high) << 32 | u64::from(*low),
+            _ => unreachable!("a number has two halves"),
         };
-        self.order.iter().map(number).collect()
+        self.order.iter().map(|(new, place)| (new.0, halves(place))).collect()
     }
 }
 
