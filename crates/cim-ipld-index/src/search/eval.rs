@@ -2,7 +2,11 @@
 //!
 //! This is the way for a query of any form; those of the usual forms have faster ways of their own (`top`).
 
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
 use super::cursor::{Cursor, END};
+use super::lent::{Lend, Lent, Spare};
 use super::phrase::Phrase;
 use super::union::Union;
 use crate::docset::BitSet;
@@ -44,12 +48,12 @@ pub(crate) struct Bool<'a> {
     pub(crate) should: Vec<Eval<'a>>,
     pub(crate) must_not: Vec<Eval<'a>>,
     /// Made when they are first needed.
-    windows: Option<(Box<Window>, Box<Window>)>,
+    windows: Option<(Lent<Window>, Lent<Window>)>,
 }
 
 impl Window {
-    pub(crate) fn new() -> Box<Self> {
-        Box::new(Self { mask: [0; WINDOW_WORDS], points: [0; WINDOW as usize] })
+    pub(crate) fn new() -> Lent<Self> {
+        Lent::new()
     }
 
     #[inline]
@@ -120,6 +124,26 @@ impl Window {
                 word &= word - 1;
             }
         }
+    }
+}
+
+thread_local! {
+    static SPARE: Spare<Window> = const { RefCell::new(Vec::new()) };
+}
+
+impl Lend for Window {
+    fn make() -> Self {
+        Self { mask: [0; WINDOW_WORDS], points: [0; WINDOW as usize] }
+    }
+
+    fn reset(&mut self) -> bool {
+        // A search that failed may have left something.
+        self.clear();
+        true
+    }
+
+    fn spare() -> &'static LocalKey<Spare<Self>> {
+        &SPARE
     }
 }
 

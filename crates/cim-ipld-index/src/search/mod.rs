@@ -9,6 +9,7 @@ mod eval;
 mod exhaustive;
 mod facets;
 mod fuzzy;
+mod lent;
 mod open;
 mod phrase;
 mod plan;

@@ -87,9 +87,11 @@ pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
         None => Plan::All,
         Some(node) => planner.node(node, 1.0, 0)?.unwrap_or(Plan::Nothing),
     };
-    let (wanted, unwanted) = query.filter.clone().into_nodes();
-    planner.planned.wanted = planner.nodes(&wanted, 0.0, 0)?;
-    planner.planned.unwanted = planner.nodes(&unwanted, 0.0, 0)?;
+    if !query.filter.is_empty() {
+        let (wanted, unwanted) = query.filter.clone().into_nodes();
+        planner.planned.wanted = planner.nodes(&wanted, 0.0, 0)?;
+        planner.planned.unwanted = planner.nodes(&unwanted, 0.0, 0)?;
+    }
     Ok(planner.planned)
 }
 
@@ -148,9 +150,10 @@ impl Planner<'_> {
     }
 
     fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Option<Plan> {
-        let words = self.cut(text);
-        if let [(word, _)] = &words[..] {
-            let leaf = self.leaf(field, Want::Word(word.clone()), false);
+        let mut words = self.cut(text);
+        if words.len() == 1 {
+            let (word, _) = words.pop()?;
+            let leaf = self.leaf(field, Want::Word(word), false);
             return Some(Plan::Leaf { leaf, boost });
         }
         let (_, first) = *words.first()?;

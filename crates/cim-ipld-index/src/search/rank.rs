@@ -31,9 +31,14 @@ pub(super) fn order(
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
 ) -> Result<Vec<Candidate>> {
+    let reach = options.offset + options.limit;
+    if candidates.iter().all(|candidate| candidate.source == candidates[0].source) {
+        candidates.truncate(reach);
+        candidates.drain(..options.offset.min(candidates.len()));
+        return Ok(candidates);
+    }
     // A stable sort: within a source equals stay in order.
     candidates.sort_by_key(|candidate| candidate.rank);
-    let reach = options.offset + options.limit;
     let mut ordered: Vec<Candidate> = Vec::with_capacity(reach.min(candidates.len()));
     for group in candidates.chunk_by(|a, b| a.rank == b.rank) {
         if ordered.len() >= reach {

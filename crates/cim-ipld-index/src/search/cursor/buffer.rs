@@ -1,13 +1,12 @@
-//! What a cursor works on: lent by the thread and given back, so that a search neither allocates nor clears it.
+//! What a cursor works on.
 
 use std::cell::RefCell;
-use std::ops::{Deref, DerefMut};
+use std::thread::LocalKey;
 
+use super::super::lent::{Lend, Spare};
 use crate::score::Points;
 use crate::segment::{BLOCK, Directory};
 
-/// So many buffers wait for the next search of the thread.
-const MOST_SPARE: usize = 64;
 /// A list of more blocks than this has its own memory, which goes when it is done.
 const MOST_KEPT_BLOCKS: usize = 1 << 14;
 
@@ -36,56 +35,23 @@ pub(super) struct Buffer {
     pub(super) uppers: Vec<Points>,
 }
 
-/// A buffer, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Lent(Option<Box<Buffer>>);
-
 thread_local! {
-    static SPARE: RefCell<Vec<Box<Buffer>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: Spare<Buffer> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lent {
-    pub(super) fn new() -> Self {
-        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
-        let mut buffer = spare.unwrap_or_else(|| Box::new(Buffer::new()));
-        buffer.last.clear();
-        buffer.uppers.clear();
-        Self(Some(buffer))
+impl Lend for Buffer {
+    fn make() -> Self {
+        Self::new()
     }
-}
 
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let Some(buffer) = self.0.take().filter(|buffer| buffer.last.capacity() <= MOST_KEPT_BLOCKS) else { return };
-        // While the thread ends there is no more store.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < MOST_SPARE {
-                spare.push(buffer);
-            }
-        });
+    fn reset(&mut self) -> bool {
+        self.last.clear();
+        self.uppers.clear();
+        self.last.capacity() <= MOST_KEPT_BLOCKS
     }
-}
 
-impl Deref for Lent {
-    type Target = Buffer;
-
-    #[inline]
-    fn deref(&self) -> &Buffer {
-        match &self.0 {
-            Some(buffer) => buffer,
-            None => unreachable!("only a drop takes the buffer"),
-        }
-    }
-}
-
-impl DerefMut for Lent {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Buffer {
-        match &mut self.0 {
-            Some(buffer) => buffer,
-            None => unreachable!("only a drop takes the buffer"),
-        }
+    fn spare() -> &'static LocalKey<Spare<Self>> {
+        &SPARE
     }
 }
 

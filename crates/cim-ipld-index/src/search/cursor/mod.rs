@@ -13,7 +13,8 @@ use crate::memtable::MemtableList;
 use crate::score::{Points, TermScorer};
 use crate::segment::{InlineList, Norms, PagedBytes};
 
-use buffer::{Buffer, Lent};
+use super::lent::Lent;
+use buffer::Buffer;
 
 /// Stands for "no document".
 pub(crate) const END: u32 = u32::MAX;
@@ -29,7 +30,7 @@ pub(crate) struct Cursor<'a> {
     /// The postings of the block that are decoded: 0 while it is not loaded.
     len: usize,
     at: usize,
-    buffer: Lent,
+    buffer: Lent<Buffer>,
 }
 
 /// The postings, wherever they are.

@@ -3,16 +3,21 @@
 //! Two lists of like length are not walked in step, where every step is a guess for the processor: the places of a block
 //! of the one are written into a map by document, in which the documents of the other are looked up.
 
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
 use super::super::cursor::{Cursor, before};
+use super::super::lent::{Lend, Lent, Spare};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// A list that is so many times longer than the leading one is searched for each document instead.
-const MUCH_LONGER: u32 = 16;
+/// A block is searched for each document of the leading list if that has so many times fewer
+/// in the block's range.
+const MUCH_LONGER: usize = 8;
 /// A block whose documents lie further apart is searched too.
-const MAX_SPAN: usize = 1 << 15;
+const MAX_SPAN: usize = 1 << 14;
 const NO_BLOCK: usize = usize::MAX;
 
 /// The pairs of postings of one document in two blocks: their places in them.
@@ -28,8 +33,8 @@ pub(super) struct PlaceMap {
     base: u32,
     /// One more than the place of each document of the block, by its distance from the base.
     places: Vec<u8>,
-    /// The documents of the block, so that they can be taken out again.
-    filled: Vec<u32>,
+    /// So many of the places may be taken.
+    span: usize,
 }
 
 /// What a pairing looks for.
@@ -46,8 +51,8 @@ impl Pairs {
 }
 
 impl PlaceMap {
-    pub(super) fn new() -> Self {
-        Self { block: NO_BLOCK, base: 0, places: Vec::new(), filled: Vec::new() }
+    pub(super) fn new() -> Lent<Self> {
+        Lent::new()
     }
 
     /// Finds the pairs between the lead's loaded block and one block of the second list, which `second` then stands in;
@@ -73,8 +78,7 @@ impl PlaceMap {
                 continue;
             }
             second.enter_block(block)?;
-            let is_searched = second.document_frequency() / MUCH_LONGER > lead.document_frequency();
-            self.pair(&documents[at..end], at, second, is_searched, pairs);
+            self.pair(&documents[at..end], at, second, pairs);
             if let Some(allowed) = wanted.allowed {
                 pairs.retain(|lead| allowed.contains(documents[lead]));
             }
@@ -86,13 +90,15 @@ impl PlaceMap {
         Ok(None)
     }
 
-    fn pair(&mut self, documents: &[u32], first: usize, second: &Cursor<'_>, is_searched: bool, pairs: &mut Pairs) {
+    fn pair(&mut self, documents: &[u32], first: usize, second: &Cursor<'_>, pairs: &mut Pairs) {
         let own = second.documents();
         let (Some(base), Some(last)) = (own.first(), own.last()) else { return };
         // The last document of a tail is not known before it is decoded.
         let documents = &documents[..before(documents, last + 1)];
         let skipped = before(documents, *base);
         let mut count = 0;
+        let is_in_map = self.block == second.block();
+        let is_searched = !is_in_map && (documents.len() - skipped) * MUCH_LONGER < own.len();
         if is_searched || (last - base) as usize >= MAX_SPAN {
             for (place, document) in documents.iter().enumerate().skip(skipped) {
                 let found = own.partition_point(|own| own < document);
@@ -118,18 +124,40 @@ impl PlaceMap {
         if self.block == block {
             return;
         }
-        for document in self.filled.drain(..) {
-            self.places[(document - self.base) as usize] = 0;
-        }
+        self.empty();
         let span = documents.last().map_or(0, |last| (last - base) as usize + 1);
         if self.places.len() < span {
             self.places.resize(span.next_multiple_of(1024), 0);
         }
+        let places = &mut self.places[..span];
         for (place, document) in (1..).zip(documents) {
-            self.places[(document - base) as usize] = place;
+            places[(document - base) as usize] = place;
         }
-        self.filled.extend_from_slice(documents);
-        (self.block, self.base) = (block, base);
+        (self.block, self.base, self.span) = (block, base, span);
+    }
+
+    fn empty(&mut self) {
+        self.places[..self.span].fill(0);
+        (self.block, self.span) = (NO_BLOCK, 0);
+    }
+}
+
+thread_local! {
+    static SPARE: Spare<PlaceMap> = const { RefCell::new(Vec::new()) };
+}
+
+impl Lend for PlaceMap {
+    fn make() -> Self {
+        Self { block: NO_BLOCK, base: 0, places: Vec::new(), span: 0 }
+    }
+
+    fn reset(&mut self) -> bool {
+        self.empty();
+        true
+    }
+
+    fn spare() -> &'static LocalKey<Spare<Self>> {
+        &SPARE
     }
 }
 

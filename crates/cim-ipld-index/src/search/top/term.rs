@@ -14,6 +14,11 @@ pub(super) fn run(term: &mut Term<'_>, run: &mut Run<'_, '_>) -> Result<()> {
     if is_counted {
         run.total += count(term, run)?;
     }
+    if term.cursor.block_count() == 1 {
+        let seen = read(term, 0, run)?;
+        run.total += if is_counted { 0 } else { seen };
+        return Ok(());
+    }
     term.cursor.bound(&term.scorer);
     for (upper, block) in best_first(term.cursor.uppers(), FIRST_BLOCKS) {
         // Blocks do not come in order, so that a tie may still be won.
