@@ -109,23 +109,6 @@ pub(crate) fn word(field: &Field, word: &str) -> Vec<u8> {
     key
 }
 
-/// Returns the word that a key of a field names, given the length of what [`put_field`] writes.
-pub(crate) fn word_of(key: &[u8], field_len: usize) -> Option<&str> {
-    std::str::from_utf8(key.get(field_len..)?).ok()
-}
-
-/// Returns the word of a key that bounds those of a field; `None` if it does not bound them.
-///
-/// `field` is what [`put_field`] writes. A key of another field bounds nothing.
-pub(crate) fn bound_of<'a>(key: Option<&'a [u8]>, field: &[u8]) -> Option<&'a str> {
-    let key = key?;
-    match key.strip_prefix(field) {
-        // Bytes that are no text bound nothing.
-        Some(word) => std::str::from_utf8(word).ok(),
-        None => None,
-    }
-}
-
 /// Writes the key of a tag, which has been folded.
 pub(crate) fn put_tag(folded: &str, key: &mut Vec<u8>) {
     put_name(TAG, folded, key);

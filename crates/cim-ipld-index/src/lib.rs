@@ -34,6 +34,7 @@ mod document;
 mod error;
 mod fetch;
 mod fields;
+mod guide;
 mod keys;
 mod memory_index;
 mod memtable;

@@ -1,26 +1,36 @@
-//! The terms of a memtable in the order of their keys, for whoever looks for a prefix.
+//! The terms of a memtable in the order of their keys, for whoever looks for a prefix or for words that are alike.
 //!
 //! The order is made by the first reader who needs it and shared by the others. Terms that came later are looked through
-//! one by one, until they are so many that the order is made anew.
+//! one by one, until they are so many that they are merged into it.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::key::Key;
 use super::terms::Terms;
+use crate::guide::{Guide, Onward};
 
-/// So many terms that are not in order are looked through; beside that a quarter as many as are.
-const MAX_UNSORTED: usize = 4096;
+/// So many terms that are not in order are looked through; beside that a 64th as many as are.
+const MAX_UNSORTED: usize = 512;
 
 /// The order of the terms, once somebody has needed it.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
-    order: ArcSwapOption<Vec<u32>>,
+    order: ArcSwapOption<Order>,
+}
+
+/// Terms in the order of their keys.
+#[derive(Debug, Default)]
+struct Order {
+    terms: Vec<u32>,
+    /// The [first bytes](Terms::first_bytes) of the key of each.
+    first_bytes: Vec<u64>,
 }
 
 impl Sorted {
     pub(super) fn bytes(&self) -> usize {
-        self.order.load().as_ref().map_or(0, |order| order.capacity() * size_of::<u32>())
+        self.order.load().as_ref().map_or(0, |order| order.bytes())
     }
 
     /// Visits the terms whose keys start with `prefix`: key and term.
@@ -28,10 +38,6 @@ impl Sorted {
         let len = terms.len();
         let order = self.order(terms, len);
         let mut key = Vec::new();
-        let start = order.partition_point(|term| {
-            terms.put_key(*term, &mut key);
-            key.as_slice() < prefix
-        });
         let mut take = |term: u32| {
             terms.put_key(term, &mut key);
             let is_wanted = key.starts_with(prefix);
@@ -40,8 +46,9 @@ impl Sorted {
             }
             is_wanted
         };
-        order[start..].iter().copied().take_while(|term| take(*term)).for_each(drop);
-        for term in order.len() as u32..len {
+        let start = order.seek(terms, 0, prefix);
+        order.terms[start..].iter().copied().take_while(|term| take(*term)).for_each(drop);
+        for term in order.terms.len() as u32..len {
             take(term);
         }
     }
@@ -50,35 +57,157 @@ impl Sorted {
     pub(super) fn all(&self, terms: &Terms) -> Vec<u32> {
         let len = terms.len();
         let known = self.order(terms, len);
-        match known.len() < len as usize {
-            true => sorted(terms, known.iter().copied().chain(known.len() as u32..len)),
-            false => known.to_vec(),
+        match known.terms.len() < len as usize {
+            true => known.merged(terms, len).terms,
+            false => known.terms.clone(),
+        }
+    }
+
+    /// Visits the terms that a guide wants.
+    pub(super) fn walk(&self, terms: &Terms, guide: &mut impl Guide, mut each: impl FnMut(u32)) {
+        let len = terms.len();
+        let order = self.order(terms, len);
+        let mut key = Vec::new();
+        let mut at = 0;
+        while let Some((term, first_bytes)) = order.terms.get(at).zip(order.first_bytes.get(at)) {
+            at += 1;
+            match look(guide, terms, (*term, *first_bytes), &mut key) {
+                Onward::Match => each(*term),
+                Onward::Next => {}
+                Onward::Seek => at = order.seek(terms, at, guide.target()),
+                Onward::End => break,
+            }
+        }
+        for term in order.terms.len() as u32..len {
+            if look(guide, terms, (term, terms.first_bytes(term)), &mut key) == Onward::Match {
+                each(term);
+            }
         }
     }
 
     /// Returns the first terms in the order of their keys: all of `len` but a few.
-    fn order(&self, terms: &Terms, len: u32) -> Arc<Vec<u32>> {
+    fn order(&self, terms: &Terms, len: u32) -> Arc<Order> {
         let known = self.order.load_full().unwrap_or_default();
-        if (len as usize).saturating_sub(known.len()) <= MAX_UNSORTED.max(known.len() / 4) {
+        if (len as usize).saturating_sub(known.terms.len()) <= MAX_UNSORTED.max(known.terms.len() / 64) {
             return known;
         }
-        let order = Arc::new(sorted(terms, 0..len));
+        let order = Arc::new(known.merged(terms, len));
         self.order.store(Some(Arc::clone(&order)));
         order
     }
 }
 
-fn sorted(terms: &Terms, unsorted: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut keyed: Vec<(u64, u32)> = unsorted.map(|term| (terms.first_bytes(term), term)).collect();
-    // Where most of them are in order, a sort that merges makes use of it.
-    keyed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| terms.compare_rests(a.1, b.1)));
-    keyed.into_iter().map(|(_, term)| term).collect()
+/// Looks at a term, given the first bytes of its key; only if they do not tell, the key is read.
+fn look(guide: &mut impl Guide, terms: &Terms, (term, first_bytes): (u32, u64), key: &mut Vec<u8>) -> Onward {
+    // Zeros may be of the key, or fill it up: it starts with what is before them in any case.
+    let len = 8 - first_bytes.trailing_zeros() as usize / 8;
+    guide.look_at_beginning(&first_bytes.to_be_bytes()[..len]).unwrap_or_else(|| {
+        terms.put_key(term, key);
+        guide.look(key)
+    })
+}
+
+impl Order {
+    fn bytes(&self) -> usize {
+        self.terms.capacity() * size_of::<u32>() + self.first_bytes.capacity() * size_of::<u64>()
+    }
+
+    /// Returns the first place from `from` on whose key is at least `target`.
+    fn seek(&self, terms: &Terms, from: usize, target: &[u8]) -> usize {
+        let wanted = Key::new(target).head.swap_bytes();
+        let start = from + gallop(&self.first_bytes[from..], |bytes| bytes < wanted);
+        let alike = gallop(&self.first_bytes[start..], |bytes| bytes == wanted);
+        let mut key = Vec::new();
+        let below = self.terms[start..start + alike].partition_point(|term| {
+            terms.put_key(*term, &mut key);
+            key.as_slice() < target
+        });
+        start + below
+    }
+
+    /// Returns the order of the first `len` terms, given that of fewer.
+    fn merged(&self, terms: &Terms, len: u32) -> Self {
+        let compare = |a: (u64, u32), b: (u64, u32)| a.0.cmp(&b.0).then_with(|| terms.compare_rests(a.1, b.1));
+        let mut late: Vec<(u64, u32)> =
+            (self.terms.len() as u32..len).map(|term| (terms.first_bytes(term), term)).collect();
+        late.sort_unstable_by(|a, b| compare(*a, *b));
+        let mut merged =
+            Self { terms: Vec::with_capacity(len as usize), first_bytes: Vec::with_capacity(len as usize) };
+        let mut push = |(first_bytes, term): (u64, u32)| {
+            merged.first_bytes.push(first_bytes);
+            merged.terms.push(term);
+        };
+        let mut late = late.into_iter().peekable();
+        for known in self.first_bytes.iter().copied().zip(self.terms.iter().copied()) {
+            while let Some(new) = late.next_if(|new| compare(*new, known).is_lt()) {
+                push(new);
+            }
+            push(known);
+        }
+        late.for_each(push);
+        merged
+    }
+}
+
+/// Returns how many elements from the first on pass, given that none passes behind one that does not.
+fn gallop(elements: &[u64], passes: impl Fn(u64) -> bool) -> usize {
+    let (mut low, mut high, mut step) = (0, 0, 1);
+    while high < elements.len() && passes(elements[high]) {
+        low = high + 1;
+        high += step;
+        step *= 2;
+    }
+    let high = high.min(elements.len());
+    low + elements[low..high].partition_point(|element| passes(*element))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memtable::key::Key;
+    use crate::guide::PrefixGuide;
+    use crate::search::Fuzzy;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn a_guide_finds_what_looking_at_all_finds(
+            keys in proptest::collection::vec("[ab][abcé\\u{0}]{0,10}", 1..3000),
+            prefix in "[ab][abc]{0,9}",
+            word in "[abcé]{0,7}",
+            limit in 1u8..3,
+        ) {
+            let (terms, sorted) = (Terms::new(), Sorted::default());
+            let fuzzy = Fuzzy::new(&word, limit);
+            let mut known: Vec<&str> = Vec::new();
+            for (count, key) in keys.iter().enumerate() {
+                let (term, is_new) = terms.find_or_insert(&Key::new(key.as_bytes())).unwrap();
+                if is_new {
+                    prop_assert_eq!(term as usize, known.len());
+                    known.push(key);
+                }
+                if count % 1000 == 500 || count + 1 == keys.len() {
+                    let mut matcher = fuzzy.matcher(Vec::new());
+                    let mut is_near = |key: &str| key.strip_prefix('b').is_some_and(|word| matcher.accepts(word));
+                    let near = places(&known, |key| is_near(key));
+                    prop_assert_eq!(found(&terms, &sorted, &mut fuzzy.matcher(b"b".to_vec())), near, "b{}~{}", word, limit);
+                    let started = places(&known, |key| key.starts_with(&prefix));
+                    prop_assert_eq!(found(&terms, &sorted, &mut PrefixGuide(prefix.as_bytes())), started, "{}*", prefix);
+                }
+            }
+        }
+    }
+
+    fn places(known: &[&str], mut is_wanted: impl FnMut(&str) -> bool) -> Vec<u32> {
+        (0..).zip(known).filter(|(_, key)| is_wanted(key)).map(|(term, _)| term).collect()
+    }
+
+    fn found(terms: &Terms, sorted: &Sorted, guide: &mut impl Guide) -> Vec<u32> {
+        let mut found = Vec::new();
+        sorted.walk(terms, guide, |term| found.push(term));
+        found.sort_unstable();
+        found
+    }
 
     #[test]
     fn a_prefix_finds_its_terms_in_order_or_not() {

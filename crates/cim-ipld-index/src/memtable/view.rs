@@ -13,6 +13,7 @@ use super::{Inner, Stored};
 use crate::analysis::Analyzer;
 use crate::codec;
 use crate::document::Document;
+use crate::guide::Guide;
 use crate::keys::FIELDS;
 use crate::page::DocId;
 
@@ -115,7 +116,12 @@ impl MemtableView {
         self.inner.lists.put_postings(self.inner.terms.list(term), self.documents, out);
     }
 
-    /// Returns the list of a term that [`keys`](Self::keys) named, unless no document of the view is in it.
+    /// Visits the terms that a guide wants, in no promised order.
+    pub(crate) fn walk(&self, guide: &mut impl Guide, each: impl FnMut(u32)) {
+        self.inner.sorted.walk(&self.inner.terms, guide, each);
+    }
+
+    /// Returns the list of a term that [`keys`](Self::keys) or [`walk`](Self::walk) named, unless no document of the view is in it.
     pub(crate) fn list_of(&self, term: u32) -> Option<MemtableList<'_>> {
         let blocks = self.inner.lists.blocks(self.inner.terms.list(term), self.documents);
         (!blocks.is_empty()).then_some(MemtableList { inner: &self.inner, blocks })

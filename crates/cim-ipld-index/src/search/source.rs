@@ -9,11 +9,12 @@ use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
+use crate::guide::PrefixGuide;
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
-use crate::page::{DocId, PageClass, PageId};
+use crate::page::{DocId, PageClass};
 use crate::query::Field;
-use crate::segment::{Entries, InlineList, ListPlace, Norms, PlaceKind, Segment};
+use crate::segment::{InlineList, ListPlace, Norms, PlaceKind, Segment};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
@@ -104,37 +105,18 @@ impl<'a> Source<'a> {
             (Self::Memtable(view, _), Want::Word(word)) => {
                 handles.extend(view.list(&keys::word(&leaf.field, word)).map(Handle::Memtable));
             }
-            (Self::Memtable(view, _), want) => {
-                let (mut terms, mut matcher) = (Vec::new(), want.matcher());
-                let field_len = keys::word(&leaf.field, "").len();
-                view.keys(&keys::word(&leaf.field, want.fixed_prefix()), |key, term| {
-                    if keys::word_of(key, field_len).is_some_and(|word| matcher.accepts(word)) {
-                        terms.push((key.to_vec(), term));
-                    }
-                });
-                terms.sort_unstable();
-                handles.extend(terms.into_iter().filter_map(|(_, term)| view.list_of(term)).map(Handle::Memtable));
-            }
             (Self::Segment(segment, _), Want::Word(word)) => {
                 let key = keys::word(&leaf.field, word);
                 if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
                     handles.push(Handle::of_value(found.value(), segment)?);
                 }
             }
-            (Self::Segment(segment, _), want) => {
-                let mut matcher = want.matcher();
-                let field = keys::word(&leaf.field, "");
-                let prefix = keys::word(&leaf.field, want.fixed_prefix());
-                let can_hold = |low: Option<&[u8]>, high: Option<&[u8]>| match want {
-                    Want::Fuzzy(fuzzy) => fuzzy.reaches(keys::bound_of(low, &field), keys::bound_of(high, &field)),
-                    Want::Word(_) | Want::Prefix(_) => true,
-                };
-                visit_pages(segment, fetcher, PageClass::Dictionary, &prefix, can_hold, |key, value| {
-                    if keys::word_of(key, field.len()).is_some_and(|word| matcher.accepts(word)) {
-                        handles.push(Handle::of_value(value, segment)?);
-                    }
-                    Ok(())
-                })?;
+            (_, Want::Prefix(prefix)) => {
+                let prefix = keys::word(&leaf.field, prefix);
+                self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
+            }
+            (_, Want::Fuzzy(fuzzy)) => {
+                self.expand(fetcher, &mut fuzzy.matcher(keys::word(&leaf.field, "")), &mut handles)?;
             }
         }
         Ok(handles)
@@ -243,16 +225,6 @@ impl<'a> Source<'a> {
     }
 }
 
-impl Want {
-    /// The bytes that every accepted word starts with.
-    fn fixed_prefix(&self) -> &str {
-        match self {
-            Self::Word(word) | Self::Prefix(word) => word,
-            Self::Fuzzy(..) => "",
-        }
-    }
-}
-
 impl NormCache {
     fn fetch(&mut self, segment: &Segment, fetcher: &Fetcher<'_>, field: &Field) -> Result<Option<Rc<Norms>>> {
         let Some(index) = field.index() else { return self.fetch_attribute(segment, fetcher, field) };
@@ -292,55 +264,4 @@ pub(super) fn visit_list(list: &MemtableList<'_>, mut each: impl FnMut(u32)) {
         let len = list.load(block, &mut documents, &mut weights);
         documents[..len].iter().copied().for_each(&mut each);
     }
-}
-
-/// Visits the entries of a table whose keys start with `prefix`; pages that are not at hand are noted and left out.
-pub(crate) fn visit_prefix(
-    segment: &Segment,
-    fetcher: &Fetcher<'_>,
-    class: PageClass,
-    prefix: &[u8],
-    each: impl FnMut(&[u8], &[u8]) -> Result<()>,
-) -> Result<()> {
-    visit_pages(segment, fetcher, class, prefix, |_, _| true, each)
-}
-
-/// As [`visit_prefix`], but only of pages for which `can_hold` says so, given their first key and the next page's.
-fn visit_pages(
-    segment: &Segment,
-    fetcher: &Fetcher<'_>,
-    class: PageClass,
-    prefix: &[u8],
-    can_hold: impl Fn(Option<&[u8]>, Option<&[u8]>) -> bool,
-    mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
-) -> Result<()> {
-    let end = prefix.last().map(|last| {
-        // Keys start with a byte below 0x80 and go on in UTF-8, so the last byte is never 0xff.
-        let mut end = prefix.to_vec();
-        *end.last_mut().unwrap_or(&mut 0) = last.saturating_add(1);
-        end
-    });
-    let top = segment.header().table(class);
-    for ordinal in top.pages_of(prefix, end.as_deref()) {
-        let next = (ordinal + 1 < top.page_count()).then(|| top.first_key(ordinal as usize + 1));
-        if !can_hold(Some(top.first_key(ordinal as usize)), next) {
-            continue;
-        }
-        let id = PageId::new(class, ordinal);
-        let Some(page) = fetcher.page(segment.id(), id) else { continue };
-        let mut visit = || -> Result<()> {
-            let mut entries = Entries::new(page.payload(id)?)?;
-            entries.seek(prefix)?;
-            while let Some(value) = entries.next()? {
-                if entries.key.starts_with(prefix) {
-                    each(&entries.key, value)?;
-                } else if entries.key.as_slice() > prefix {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        visit().map_err(|error| error.at(segment.id(), id))?;
-    }
-    Ok(())
 }

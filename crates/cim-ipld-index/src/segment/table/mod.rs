@@ -5,6 +5,7 @@
 //! value, the value; lengths are varints. Every sixteenth entry is a restart, which shares nothing.
 
 mod cursor;
+mod skip;
 
 use std::ops::Range;
 
@@ -184,16 +185,6 @@ impl TableTop {
         low.checked_sub(1).map(|page| page as u32)
     }
 
-    /// Returns the pages that hold keys from `from` up to those below `to`.
-    pub(crate) fn pages_of(&self, from: &[u8], to: Option<&[u8]>) -> Range<u32> {
-        let start = self.page_of(from).unwrap_or(0);
-        let end = match to {
-            Some(to) => (start..self.page_count()).find(|page| self.first_key(*page as usize) >= to),
-            None => None,
-        };
-        start..end.unwrap_or(self.page_count())
-    }
-
     /// Returns the pages that hold the entries with these ranks.
     pub(crate) fn pages_of_ranks(&self, ranks: Range<u32>) -> Range<u32> {
         let start = self.pages.partition_point(|page| page.1 <= ranks.start);
@@ -319,16 +310,24 @@ impl<'a> Entries<'a> {
         let (mut low, mut high) = (0, self.restarts.len() / 2);
         while low < high {
             let middle = low.midpoint(high);
-            let mut reader = self.at_restart(middle)?;
-            if reader.varint()? != 0 {
-                return Err(Error::damaged("a restart of a table shares bytes with the key before it"));
-            }
-            if reader.bytes()? <= key { low = middle + 1 } else { high = middle }
+            if self.restart_key(middle)? <= key { low = middle + 1 } else { high = middle }
         }
-        let restart = low.saturating_sub(1);
+        self.go_to_restart(low.saturating_sub(1))
+    }
+
+    fn go_to_restart(&mut self, restart: usize) -> Result<()> {
         self.reader = self.at_restart(restart)?;
         self.index = restart as u32 * RESTART_INTERVAL;
         Ok(())
+    }
+
+    #[inline]
+    fn restart_key(&self, restart: usize) -> Result<&'a [u8]> {
+        let mut reader = self.at_restart(restart)?;
+        if reader.varint()? != 0 {
+            return Err(Error::damaged("a restart of a table shares bytes with the key before it"));
+        }
+        reader.bytes()
     }
 
     fn at_restart(&self, restart: usize) -> Result<Reader<'a>> {
