@@ -96,9 +96,22 @@ impl Union {
         self.scorer.points(frequency, norm)
     }
 
+    /// Returns, for the documents of a window, how often the words stand there, and their length codes.
+    ///
+    /// What a document has that is not in the union means nothing.
+    #[inline]
+    pub(crate) fn weights(&self, start: u32) -> (&[u16], &[u8]) {
+        let range = |len: usize| (start as usize).min(len)..((start + WINDOW) as usize).min(len);
+        let norms = match &self.norms {
+            Some(norms) => norms.window(start, WINDOW),
+            None => &self.own_norms[range(self.own_norms.len())],
+        };
+        (&self.frequencies[range(self.frequencies.len())], norms)
+    }
+
     /// Returns how often the words stand in a document of the union, and its length code.
     #[inline]
-    pub(crate) fn weight(&self, document: u32) -> (u32, u8) {
+    fn weight(&self, document: u32) -> (u32, u8) {
         let place = document as usize;
         let norm = match &self.norms {
             Some(norms) => norms.at(document),

@@ -267,6 +267,15 @@ impl Norms {
         let page = &self.pages[document as usize / PAGE_BYTES];
         page[PAGE_PREFIX + document as usize % PAGE_BYTES]
     }
+
+    /// Returns the codes of `len` documents from `start` on, fewer at the end; none of them is in another page.
+    #[inline]
+    pub(crate) fn window(&self, start: u32, len: u32) -> &[u8] {
+        let Some(page) = self.pages.get(start as usize / PAGE_BYTES) else { return &[] };
+        let codes = &page[PAGE_PREFIX..];
+        let start = start as usize % PAGE_BYTES;
+        &codes[start.min(codes.len())..(start + len as usize).min(codes.len())]
+    }
 }
 
 const _: () = assert!(FIELDS < 0x10);

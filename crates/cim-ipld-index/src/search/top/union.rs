@@ -1,47 +1,88 @@
-//! Many words as one: documents in which they stand once are told by their length alone whether they can be among the
-//! best.
+//! Many words as one: a document is told by its frequency and its length code whether it can be among the best.
 
+use super::super::eval::{WINDOW, WINDOW_WORDS};
 use super::super::union::Union;
 use super::Run;
-use crate::score::{Points, TermScorer};
+
+/// Frequencies that are told apart; the last stands for all larger ones.
+const CLASSES: usize = 16;
+/// Above every length code.
+const NO_LIMIT: u16 = 256;
+/// Places that are written at once.
+const STEP: usize = 4;
+
+/// The places of a window, and room for a step that is not full.
+type Places = [u16; WINDOW as usize + STEP];
 
 pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
-    let mut floor = 0;
-    let mut enough = 256;
-    for (index, word) in union.words().iter().enumerate() {
-        let mut word = *word;
-        if let Some(allowed) = run.allowed {
-            word &= allowed.words().get(index).copied().unwrap_or(0);
-        }
+    let mut places = [0; WINDOW as usize + STEP];
+    let mut floor = run.top.floor_in_order();
+    // Points fall with the length and the floor never does: a length that was too long once is too long from then on.
+    let mut too_long = [NO_LIMIT; CLASSES];
+    for (window, words) in union.words().chunks(WINDOW_WORDS).enumerate() {
+        let start = window as u32 * WINDOW;
+        let mut mask = [0; WINDOW_WORDS];
+        mask[..words.len()].copy_from_slice(words);
+        run.restrict(start, &mut mask);
+        let len = put_places(&mask, &mut places);
         if run.is_counting {
-            run.total += u64::from(word.count_ones());
+            run.total += len as u64;
         }
-        while word != 0 {
-            let document = index as u32 * 64 + word.trailing_zeros();
-            word &= word - 1;
-            let (frequency, norm) = union.weight(document);
-            if frequency == 1 && u32::from(norm) >= enough {
+        let (frequencies, norms) = union.weights(start);
+        for place in &places[..len] {
+            let place = usize::from(*place);
+            let (Some(frequency), Some(norm)) = (frequencies.get(place), norms.get(place)) else { break };
+            let class = usize::from(*frequency).min(CLASSES - 1);
+            if u16::from(*norm) >= too_long[class] {
                 continue;
             }
-            let points = union.scorer().points(frequency, norm);
+            let points = union.scorer().points(u32::from(*frequency), *norm);
             if points >= floor {
-                run.top.offer(points, document);
+                run.top.offer(points, start + place as u32);
                 run.total += u64::from(!run.is_counting);
-                if run.top.floor_in_order() != floor {
-                    floor = run.top.floor_in_order();
-                    enough = too_long(union.scorer(), floor);
-                }
+                floor = run.top.floor_in_order();
+            } else if class < CLASSES - 1 {
+                too_long[class] = u16::from(*norm);
             }
         }
     }
 }
 
-/// Returns the first length code with which a word that stands once has less than `floor` points.
-fn too_long(scorer: &TermScorer, floor: Points) -> u32 {
-    let (mut low, mut high) = (0, 256);
-    while low < high {
-        let middle: u32 = (low + high) / 2;
-        if scorer.points(1, middle as u8) >= floor { low = middle + 1 } else { high = middle }
+/// Writes the places that are set; returns how many they are.
+fn put_places(mask: &[u64; WINDOW_WORDS], places: &mut Places) -> usize {
+    let mut len = 0;
+    for (index, word) in mask.iter().enumerate() {
+        let mut word = *word;
+        let next = len + word.count_ones() as usize;
+        // Most words have a few bits: they are written without a look at each whether it is the last.
+        while word != 0 {
+            for place in &mut places[len..len + STEP] {
+                *place = (index as u32 * 64 + word.trailing_zeros()) as u16;
+                word &= word.wrapping_sub(1);
+            }
+            len += STEP;
+        }
+        len = next;
     }
-    low
+    len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_written_in_order() {
+        let masks = [0, 1, 1 << 63, 0b1011, u64::MAX, u64::MAX >> 1, 0x8421_0842_1084_2108];
+        let mut mask = [0; WINDOW_WORDS];
+        mask[3..10].copy_from_slice(&masks);
+        mask[WINDOW_WORDS - 1] = u64::MAX;
+        for mask in [mask, [0; WINDOW_WORDS], [u64::MAX; WINDOW_WORDS]] {
+            let is_set = |place: &u16| mask[usize::from(*place) / 64] >> (place % 64) & 1 == 1;
+            let expected: Vec<u16> = (0..WINDOW as u16).filter(is_set).collect();
+            let mut places = [0; WINDOW as usize + STEP];
+            let len = put_places(&mask, &mut places);
+            assert_eq!(places[..len], expected);
+        }
+    }
 }
