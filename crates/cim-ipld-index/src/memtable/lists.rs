@@ -207,6 +207,37 @@ impl ListStore {
         }
     }
 
+    /// Visits the postings of documents below `visible`, those of one block at once.
+    #[inline]
+    pub(super) fn visit(&self, list: &List, visible: u32, mut each: impl FnMut(&[[AtomicU32; POSTING as usize]])) {
+        // The tail first, as in `blocks`.
+        let tail = Tail::unpack(list.tail.load(Ordering::Acquire));
+        let (entries, count) = unpack(list.directory.load(Ordering::Acquire));
+        let mut visit = |block: Tail, last: u32| {
+            let postings = self.postings(block.place, block.len);
+            match last < visible {
+                true => each(postings),
+                false => {
+                    let len = postings.partition_point(|[document, ..]| document.load(Ordering::Relaxed) < visible);
+                    each(&postings[..len]);
+                }
+            }
+        };
+        let mut after = 0;
+        for index in 0..count {
+            let [last, place] = [0, 1].map(|word| self.word(entries + index * ENTRY + word));
+            visit(Tail { place, capacity: BLOCK as u32, len: BLOCK as u32 }, last);
+            after = last + 1;
+            if after >= visible {
+                return;
+            }
+        }
+        // Documents below have gone into the directory meanwhile.
+        if tail.len > 0 && self.last(tail) >= after {
+            visit(tail, self.last(tail));
+        }
+    }
+
     /// Copies a block's documents and (frequency, length) words.
     #[inline]
     pub(super) fn load(&self, block: &BlockRef, documents: &mut [u32; BLOCK], weights: &mut [u32; BLOCK]) {

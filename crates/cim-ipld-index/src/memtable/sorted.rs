@@ -163,42 +163,72 @@ fn gallop(elements: &[u64], passes: impl Fn(u64) -> bool) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::guide::PrefixGuide;
-    use crate::search::Fuzzy;
     use proptest::prelude::*;
+
+    /// Looks for some keys, and tells of each key where the next of them is.
+    struct Listed<'a> {
+        wanted: &'a BTreeSet<&'a [u8]>,
+        target: Vec<u8>,
+        /// Whether it tells by the beginning of a key and where to go on, or lets every key be looked at.
+        is_helpful: bool,
+    }
+
+    impl Guide for Listed<'_> {
+        fn look(&mut self, key: &[u8]) -> Onward {
+            match self.wanted.range(key..).next() {
+                Some(next) if *next == key => Onward::Match,
+                _ if !self.is_helpful => Onward::Next,
+                None => Onward::End,
+                Some(next) => {
+                    self.target = next.to_vec();
+                    Onward::Seek
+                }
+            }
+        }
+
+        fn look_at_beginning(&mut self, beginning: &[u8]) -> Option<Onward> {
+            let is_start = self.wanted.range(beginning..).next().is_some_and(|next| next.starts_with(beginning));
+            (self.is_helpful && !is_start).then(|| self.look(beginning))
+        }
+
+        fn target(&self) -> &[u8] {
+            &self.target
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn a_guide_finds_what_looking_at_all_finds(
+        fn a_guide_is_led_to_all_that_it_wants(
             keys in proptest::collection::vec("[ab][abcé\\u{0}]{0,10}", 1..3000),
+            others in proptest::collection::vec("[ab][abcé\\u{0}]{0,10}", 0..20),
             prefix in "[ab][abc]{0,9}",
-            word in "[abcé]{0,7}",
-            limit in 1u8..3,
+            is_helpful in any::<bool>(),
         ) {
             let (terms, sorted) = (Terms::new(), Sorted::default());
-            let fuzzy = Fuzzy::new(&word, limit);
-            let mut known: Vec<&str> = Vec::new();
+            let mut known: Vec<&[u8]> = Vec::new();
             for (count, key) in keys.iter().enumerate() {
                 let (term, is_new) = terms.find_or_insert(&Key::new(key.as_bytes())).unwrap();
                 if is_new {
                     prop_assert_eq!(term as usize, known.len());
-                    known.push(key);
+                    known.push(key.as_bytes());
                 }
                 if count % 1000 == 500 || count + 1 == keys.len() {
-                    let mut matcher = fuzzy.matcher(Vec::new());
-                    let mut is_near = |key: &str| key.strip_prefix('b').is_some_and(|word| matcher.accepts(word));
-                    let near = places(&known, |key| is_near(key));
-                    prop_assert_eq!(found(&terms, &sorted, &mut fuzzy.matcher(b"b".to_vec())), near, "b{}~{}", word, limit);
-                    let started = places(&known, |key| key.starts_with(&prefix));
+                    let some = keys.iter().step_by(17).chain(&others).map(String::as_bytes).collect();
+                    let mut guide = Listed { wanted: &some, target: Vec::new(), is_helpful };
+                    prop_assert_eq!(found(&terms, &sorted, &mut guide), places(&known, |key| some.contains(key)));
+                    let started = places(&known, |key| key.starts_with(prefix.as_bytes()));
                     prop_assert_eq!(found(&terms, &sorted, &mut PrefixGuide(prefix.as_bytes())), started, "{}*", prefix);
                 }
             }
         }
     }
 
-    fn places(known: &[&str], mut is_wanted: impl FnMut(&str) -> bool) -> Vec<u32> {
+    fn places(known: &[&[u8]], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         (0..).zip(known).filter(|(_, key)| is_wanted(key)).map(|(term, _)| term).collect()
     }
 

@@ -127,6 +127,26 @@ impl MemtableView {
         (!blocks.is_empty()).then_some(MemtableList { inner: &self.inner, blocks })
     }
 
+    /// Counts the documents of the view that a term is in.
+    pub(crate) fn document_frequency(&self, term: u32) -> u32 {
+        let mut count = 0;
+        let list = self.inner.terms.list(term);
+        self.inner.lists.visit(list, self.documents, |postings| count += postings.len() as u32);
+        count
+    }
+
+    /// Visits the documents of the view that a term is in: document, frequency, length code.
+    #[inline]
+    pub(crate) fn postings(&self, term: u32, mut each: impl FnMut(u32, u32, u8)) {
+        let list = self.inner.terms.list(term);
+        self.inner.lists.visit(list, self.documents, |postings| {
+            for [document, weight, _] in postings {
+                let weight = weight.load(Ordering::Relaxed);
+                each(document.load(Ordering::Relaxed), weight >> 8, weight as u8);
+            }
+        });
+    }
+
     fn stored(&self, id: DocId) -> Option<&Stored> {
         (id.0 < self.documents).then(|| self.inner.stored(id.0))
     }
@@ -174,5 +194,45 @@ impl MemtableList<'_> {
 impl fmt::Debug for MemtableView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MemtableView({} documents)", self.documents)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Memtable;
+    use super::*;
+
+    #[test]
+    fn postings_are_those_of_the_list_whatever_came_after_the_view() {
+        let mut memtable = Memtable::new(Analyzer::default());
+        let mut views = vec![memtable.view()];
+        for n in 0u32..700 {
+            let cid = Cid::new_v1(0x55, cid::multihash::Multihash::wrap(0x1e, &n.to_le_bytes()).unwrap());
+            let third = if n % 3 == 0 { "third third" } else { "" };
+            memtable.insert(&Document::new(cid).with_text(format!("every {third} n{} rare{}", n % 5, n / 2))).unwrap();
+            if [1, 2, 3, 127, 128, 129, 255, 256, 257, 300, 384, 386, 640, 700].contains(&(n + 1)) {
+                views.push(memtable.view());
+            }
+        }
+        let mut longest = 0;
+        for view in views {
+            view.keys(&[], |key, term| {
+                let mut expected = Vec::new();
+                if let Some(list) = view.list_of(term) {
+                    let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
+                    for block in 0..list.blocks.len() {
+                        let len = list.load(block, &mut documents, &mut weights);
+                        let postings = documents.iter().zip(&weights).take(len);
+                        expected.extend(postings.map(|(document, weight)| (*document, weight >> 8, *weight as u8)));
+                    }
+                }
+                let mut postings = Vec::new();
+                view.postings(term, |document, frequency, norm| postings.push((document, frequency, norm)));
+                assert_eq!(postings, expected, "{key:?} in {view:?}");
+                assert_eq!(view.document_frequency(term) as usize, expected.len(), "{key:?} in {view:?}");
+                longest = longest.max(expected.len());
+            });
+        }
+        assert_eq!(longest, 700);
     }
 }

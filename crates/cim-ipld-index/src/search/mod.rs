@@ -7,7 +7,6 @@ mod collect;
 mod cursor;
 mod eval;
 mod exhaustive;
-mod expand;
 mod facets;
 mod fuzzy;
 mod lent;
@@ -23,8 +22,6 @@ mod top;
 mod union;
 
 pub(crate) use cursor::{Cursor, END};
-#[cfg(test)]
-pub(crate) use fuzzy::Fuzzy;
 pub(crate) use plan::{Leaf, Want};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};

@@ -5,7 +5,6 @@ use super::exhaustive;
 use super::phrase::Phrase;
 use super::plan::{Leaf, Plan, Planned, SetWant};
 use super::source::{Handle, NormCache, Source};
-use super::union::Union;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
@@ -119,11 +118,8 @@ impl<'a> Opener<'_, 'a> {
             let cursor = self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?;
             return Ok(cursor.map_or(Eval::Nothing, |cursor| Eval::Term(Box::new(Term { cursor, scorer }))));
         }
-        let mut union = Union::new(self.source.document_count(), scorer);
-        for handle in handles {
-            self.source.gather(self.fetcher, handle, &self.leaves[leaf], &mut self.norms, &mut union)?;
-        }
-        Ok(Eval::Union(Box::new(union)))
+        let union = self.source.unite(self.fetcher, handles, &self.leaves[leaf], &mut self.norms, scorer)?;
+        Ok(union.map_or(Eval::Nothing, |union| Eval::Union(Box::new(union))))
     }
 
     /// Returns the live documents that pass the filter; `None` for all documents.

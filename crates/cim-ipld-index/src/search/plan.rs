@@ -233,7 +233,7 @@ impl Want {
         match self {
             Self::Word(word) => WantMatcher::Word(word),
             Self::Prefix(prefix) => WantMatcher::Prefix(prefix),
-            Self::Fuzzy(fuzzy) => WantMatcher::Fuzzy(fuzzy.matcher(Vec::new())),
+            Self::Fuzzy(fuzzy) => WantMatcher::Fuzzy(fuzzy.matcher()),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Sets of documents that tags, types, keywords and numbers name.
 
-use super::expand::visit_prefix;
 use super::plan::SetWant;
-use super::source::{Source, insert_list, visit_list};
+use super::source::{Source, insert_list, visit_list, visit_prefix};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;

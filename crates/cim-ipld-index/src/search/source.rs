@@ -1,10 +1,15 @@
 //! A source: one segment or one memtable of a snapshot, as a search sees it.
 
+mod expand;
+mod value;
+
 use std::rc::Rc;
 
-use super::cursor::{Cursor, LengthCodes, List};
+pub(super) use expand::visit_prefix;
+use value::Value;
+
+use super::cursor::{Cursor, List};
 use super::plan::{Leaf, Want};
-use super::union::Union;
 use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
@@ -26,10 +31,15 @@ pub(crate) enum Source<'a> {
 pub(crate) enum Handle<'a> {
     /// The dictionary value.
     Segment {
-        value: Vec<u8>,
+        value: Value,
         document_frequency: u32,
     },
     Memtable(MemtableList<'a>),
+    /// A term of a memtable whose list has not been looked at yet.
+    Term {
+        term: u32,
+        document_frequency: u32,
+    },
 }
 
 /// The length codes of the fields that a search has needed so far.
@@ -44,12 +54,12 @@ impl Handle<'_> {
     /// Reads a dictionary value.
     pub(crate) fn of_value(value: &[u8], segment: &Segment) -> Result<Self> {
         let document_frequency = ListPlace::decode(value, segment.document_count())?.document_frequency;
-        Ok(Self::Segment { value: value.to_vec(), document_frequency })
+        Ok(Self::Segment { value: Value::new(value), document_frequency })
     }
 
     pub(crate) fn document_frequency(&self) -> u32 {
         match self {
-            Self::Segment { document_frequency, .. } => *document_frequency,
+            Self::Segment { document_frequency, .. } | Self::Term { document_frequency, .. } => *document_frequency,
             Self::Memtable(list) => list.document_frequency(),
         }
     }
@@ -116,7 +126,7 @@ impl<'a> Source<'a> {
                 self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
             }
             (_, Want::Fuzzy(fuzzy)) => {
-                self.expand(fetcher, &mut fuzzy.matcher(keys::word(&leaf.field, "")), &mut handles)?;
+                self.expand(fetcher, &mut fuzzy.guide(keys::word(&leaf.field, "")), &mut handles)?;
             }
         }
         Ok(handles)
@@ -134,10 +144,16 @@ impl<'a> Source<'a> {
             (Handle::Memtable(list), _) => {
                 return Cursor::new(List::Memtable(list.clone()), list.document_frequency()).map(Some);
             }
-            (Handle::Segment { value, document_frequency }, Self::Segment(segment, _)) => {
-                (value, *document_frequency, segment)
+            (Handle::Term { term, document_frequency }, Self::Memtable(view, _)) => {
+                let Some(list) = view.list_of(*term) else { return Ok(None) };
+                return Cursor::new(List::Memtable(list), *document_frequency).map(Some);
             }
-            (Handle::Segment { .. }, Self::Memtable(..)) => unreachable!("a handle belongs to the source that made it"),
+            (Handle::Segment { value, document_frequency }, Self::Segment(segment, _)) => {
+                (value.bytes(), *document_frequency, segment)
+            }
+            (Handle::Segment { .. }, Self::Memtable(..)) | (Handle::Term { .. }, Self::Segment(..)) => {
+                unreachable!("a handle belongs to the source that made it")
+            }
         };
         let documents = segment.document_count();
         let norms = norms.fetch(segment, fetcher, &leaf.field)?;
@@ -162,37 +178,6 @@ impl<'a> Source<'a> {
             }
         };
         list.map(|list| Cursor::new(list, df)).transpose()
-    }
-
-    /// Adds the postings of a list to a union, as far as they are at hand; the fetcher knows what is not.
-    pub(crate) fn gather(
-        &self,
-        fetcher: &Fetcher<'_>,
-        handle: &Handle<'a>,
-        leaf: &Leaf,
-        norms: &mut NormCache,
-        union: &mut Union,
-    ) -> Result<()> {
-        if let (Handle::Segment { value, document_frequency }, Self::Segment(segment, _)) = (handle, self)
-            && let PlaceKind::Inline(bytes) = ListPlace::decode(value, segment.document_count())?.kind
-        {
-            // The common case, without a cursor.
-            let Some(norms) = norms.fetch(segment, fetcher, &leaf.field)? else { return Ok(()) };
-            let list = InlineList::decode(bytes, *document_frequency, segment.document_count())?;
-            union.add(list.documents(), list.frequencies(), LengthCodes::ByDocument(&norms));
-            union.learn(&norms);
-            return Ok(());
-        }
-        let Some(mut cursor) = self.open(fetcher, handle, leaf, norms)? else { return Ok(()) };
-        for block in 0..cursor.block_count() {
-            cursor.enter_block(block)?;
-            let (documents, frequencies, norms) = cursor.weights()?;
-            union.add(documents, frequencies, norms);
-        }
-        if let Some(norms) = cursor.norms() {
-            union.learn(norms);
-        }
-        Ok(())
     }
 
     /// Returns the documents that have at least one of the names, deleted ones included.
@@ -226,7 +211,12 @@ impl<'a> Source<'a> {
 }
 
 impl NormCache {
-    fn fetch(&mut self, segment: &Segment, fetcher: &Fetcher<'_>, field: &Field) -> Result<Option<Rc<Norms>>> {
+    pub(super) fn fetch(
+        &mut self,
+        segment: &Segment,
+        fetcher: &Fetcher<'_>,
+        field: &Field,
+    ) -> Result<Option<Rc<Norms>>> {
         let Some(index) = field.index() else { return self.fetch_attribute(segment, fetcher, field) };
         if self.fields[index].is_none() {
             self.fields[index] = segment.norms(fetcher, index)?.map(Rc::new);

@@ -4,8 +4,9 @@
 
 use std::rc::Rc;
 
-use super::cursor::{END, LengthCodes};
+use super::cursor::END;
 use super::eval::{WINDOW, WINDOW_WORDS, Window};
+use crate::memtable::MemtableView;
 use crate::score::{Points, TermScorer};
 use crate::segment::Norms;
 
@@ -13,7 +14,7 @@ use crate::segment::Norms;
 pub(crate) struct Union {
     words: Vec<u64>,
     frequencies: Vec<u16>,
-    /// The length codes of a segment's field, once a list of it was added.
+    /// The length codes of a segment's field.
     norms: Option<Rc<Norms>>,
     /// The length codes of a memtable's postings.
     own_norms: Vec<u8>,
@@ -28,28 +29,27 @@ impl Union {
         Self { words, frequencies, norms: None, own_norms: Vec::new(), scorer }
     }
 
-    /// Tells the length codes of the documents that were added by document.
+    /// Tells the length codes of a segment's documents.
     pub(crate) fn learn(&mut self, norms: &Rc<Norms>) {
-        if self.norms.is_none() {
-            self.norms = Some(norms.clone());
-        }
+        self.norms = Some(norms.clone());
     }
 
-    /// Adds postings: documents with their frequencies and length codes.
+    /// Adds a posting of a segment.
     #[inline]
-    pub(crate) fn add(&mut self, documents: &[u32], frequencies: &[u32], norms: LengthCodes<'_>) {
-        for (document, frequency) in documents.iter().zip(frequencies) {
-            let place = *document as usize;
-            self.words[place / 64] |= 1 << (place % 64);
-            let sum = &mut self.frequencies[place];
-            *sum = sum.saturating_add((*frequency).min(u32::from(u16::MAX)) as u16);
-        }
-        if let LengthCodes::ByPlace(codes) = norms {
-            self.own_norms.resize(self.frequencies.len(), 0);
-            for (document, code) in documents.iter().zip(codes) {
-                self.own_norms[*document as usize] = *code;
-            }
-        }
+    pub(crate) fn add(&mut self, document: u32, frequency: u32) {
+        let place = document as usize;
+        self.words[place / 64] |= 1 << (place % 64);
+        let sum = &mut self.frequencies[place];
+        *sum = sum.saturating_add(frequency.min(u32::from(u16::MAX)) as u16);
+    }
+
+    /// Adds the postings of a term of a memtable.
+    pub(crate) fn add_term(&mut self, view: &MemtableView, term: u32) {
+        self.own_norms.resize(self.frequencies.len(), 0);
+        view.postings(term, |document, frequency, norm| {
+            self.add(document, frequency);
+            self.own_norms[document as usize] = norm;
+        });
     }
 
     /// Returns the first document from `from` on.

@@ -26,8 +26,13 @@ struct Step {
 }
 
 impl Fuzzy {
-    /// Looks for words behind `field`, which the keys of all words start with.
-    pub(crate) fn matcher(&self, field: Vec<u8>) -> Matcher<'_> {
+    /// Looks at words.
+    pub(crate) fn matcher(&self) -> Matcher<'_> {
+        self.guide(Vec::new())
+    }
+
+    /// Looks at keys: words behind `field`.
+    pub(crate) fn guide(&self, field: Vec<u8>) -> Matcher<'_> {
         let start = Step { state: self.start(), c: '\0', end: 0 };
         Matcher { fuzzy: self, field, path: Vec::new(), steps: vec![start], target: Vec::new() }
     }

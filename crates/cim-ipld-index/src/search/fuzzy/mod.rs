@@ -176,7 +176,7 @@ mod tests {
         ];
         for (a, b, limit, expected) in cases {
             for (a, b) in [(a, b), (b, a)] {
-                assert_eq!(Fuzzy::new(a, limit).matcher(Vec::new()).accepts(b), expected, "{a} {b}");
+                assert_eq!(Fuzzy::new(a, limit).matcher().accepts(b), expected, "{a} {b}");
             }
         }
     }
@@ -186,14 +186,14 @@ mod tests {
         let word = "é".repeat(300);
         let fuzzy = Fuzzy::new(&word, 2);
         for (other, expected) in [("é".repeat(298), true), ("é".repeat(297), false), ("é".repeat(302), true)] {
-            assert_eq!(fuzzy.matcher(Vec::new()).accepts(&other), expected, "{}", other.chars().count());
+            assert_eq!(fuzzy.matcher().accepts(&other), expected, "{}", other.chars().count());
         }
     }
 
     #[test]
     fn keys_tell_the_next_one_that_can_be_near() {
         let fuzzy = Fuzzy::new("whale", 1);
-        let mut matcher = fuzzy.matcher(b"\x05".to_vec());
+        let mut matcher = fuzzy.guide(b"\x05".to_vec());
         let cases: [(&[u8], Onward, &[u8]); 12] = [
             (b"", Onward::Seek, b"\x05\0hale"),
             (b"\x04zz", Onward::Seek, b"\x05\0hale"),
@@ -230,7 +230,7 @@ mod tests {
                 others.sort();
             }
             let fuzzy = Fuzzy::new(&word, limit);
-            let (mut matcher, mut guide) = (fuzzy.matcher(Vec::new()), fuzzy.matcher(b"field".to_vec()));
+            let (mut matcher, mut guide) = (fuzzy.matcher(), fuzzy.guide(b"field".to_vec()));
             for other in &others {
                 let expected = is_near(&word, other, limit);
                 prop_assert_eq!(matcher.accepts(other), expected, "{} {}", word, other);
@@ -247,7 +247,7 @@ mod tests {
             limit in 0u8..3,
         ) {
             let fuzzy = Fuzzy::new(&word, limit);
-            let mut matcher = fuzzy.matcher(Vec::new());
+            let mut matcher = fuzzy.matcher();
             let onward = matcher.look(key.as_bytes());
             let target = std::str::from_utf8(matcher.target()).unwrap();
             let passed = match onward {
@@ -271,7 +271,7 @@ mod tests {
             limit in 0u8..3,
         ) {
             let fuzzy = Fuzzy::new(&word, limit);
-            let (mut by_key, mut by_beginning) = (fuzzy.matcher(vec![7]), fuzzy.matcher(vec![7]));
+            let (mut by_key, mut by_beginning) = (fuzzy.guide(vec![7]), fuzzy.guide(vec![7]));
             for (other, cut) in keys {
                 let key = [&[7], other.as_bytes()].concat();
                 let told = by_beginning.look_at_beginning(&key[..cut.min(key.len())]);

@@ -75,18 +75,35 @@ impl InlineList {
             frequencies: [0; MAX_INLINE],
             positions_at: [0; MAX_INLINE],
         };
+        let mut index = 0;
+        Self::visit(bytes, document_frequency, document_count, |document, frequency, positions_at| {
+            list.documents[index] = document;
+            list.frequencies[index] = frequency;
+            list.positions_at[index] = positions_at;
+            index += 1;
+        })?;
+        Ok(list)
+    }
+
+    /// Reads and checks a list of `document_frequency` postings, at most as many as stand in a dictionary: document,
+    /// frequency, where in the bytes the positions start.
+    #[inline]
+    pub(crate) fn visit(
+        bytes: &[u8],
+        document_frequency: u32,
+        document_count: u32,
+        mut each: impl FnMut(u32, u32, usize),
+    ) -> Result<()> {
         let mut reader = Reader::new(bytes);
         let mut next = 0u32;
-        for index in 0..list.count.min(MAX_INLINE) {
+        for _ in 0..document_frequency.min(MAX_INLINE as u32) {
             let document = next.checked_add(reader.varint_u32()?).filter(|document| *document < document_count);
             let document = document.ok_or_else(|| Error::damaged("a list names a document that is not there"))?;
             let frequency = reader.varint_u32()?;
             if frequency == 0 || frequency as usize > MAX_INLINE_POSITIONS {
                 return Err(Error::damaged("a list in the dictionary has an impossible frequency"));
             }
-            list.documents[index] = document;
-            list.frequencies[index] = frequency;
-            list.positions_at[index] = bytes.len() - reader.remaining();
+            each(document, frequency, bytes.len() - reader.remaining());
             let mut last = 0u32;
             for _ in 0..frequency {
                 let sum = last.checked_add(reader.varint_u32()?);
@@ -94,7 +111,7 @@ impl InlineList {
             }
             next = document + 1;
         }
-        if reader.is_empty() { Ok(list) } else { Err(Error::damaged("bytes follow a list in the dictionary")) }
+        if reader.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow a list in the dictionary")) }
     }
 
     pub(crate) fn documents(&self) -> &[u32] {

@@ -1,0 +1,143 @@
+//! From what many words have in common to their lists.
+
+use super::super::cursor::Cursor;
+use super::super::plan::Leaf;
+use super::super::union::Union;
+use super::{Handle, NormCache, Source};
+use crate::error::Result;
+use crate::fetch::Fetcher;
+use crate::guide::{Guide, Onward, PrefixGuide};
+use crate::page::{PageClass, PageId};
+use crate::score::TermScorer;
+use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
+
+impl<'a> Source<'a> {
+    /// Adds the lists of all words that a guide wants; what is not at hand is noted by the fetcher and left out.
+    pub(super) fn expand(
+        &self,
+        fetcher: &Fetcher<'_>,
+        guide: &mut impl Guide,
+        handles: &mut Vec<Handle<'a>>,
+    ) -> Result<()> {
+        match self {
+            Self::Memtable(view, _) => {
+                view.walk(guide, |term| {
+                    let document_frequency = view.document_frequency(term);
+                    if document_frequency > 0 {
+                        handles.push(Handle::Term { term, document_frequency });
+                    }
+                });
+                Ok(())
+            }
+            Self::Segment(segment, _) => walk(segment, fetcher, PageClass::Dictionary, guide, |_, value| {
+                handles.push(Handle::of_value(value, segment)?);
+                Ok(())
+            }),
+        }
+    }
+
+    /// Puts the postings of many lists together; `None` if a page is not at hand, which the fetcher knows.
+    pub(in crate::search) fn unite(
+        &self,
+        fetcher: &Fetcher<'_>,
+        handles: &[Handle<'a>],
+        leaf: &Leaf,
+        norms: &mut NormCache,
+        scorer: TermScorer,
+    ) -> Result<Option<Union>> {
+        let documents = self.document_count();
+        let mut union = Union::new(documents, scorer);
+        let mut is_complete = true;
+        for handle in handles {
+            match (self, handle) {
+                (Self::Memtable(view, _), Handle::Term { term, .. }) => union.add_term(view, *term),
+                (Self::Segment(..), Handle::Segment { value, document_frequency }) => {
+                    match ListPlace::decode(value.bytes(), documents)?.kind {
+                        PlaceKind::Inline(bytes) => {
+                            // The common case, without a cursor.
+                            let add = |document, frequency, _| union.add(document, frequency);
+                            InlineList::visit(bytes, *document_frequency, documents, add)?;
+                        }
+                        PlaceKind::Streams { .. } => {
+                            let cursor = self.open(fetcher, handle, leaf, norms)?;
+                            is_complete &= cursor.map(|cursor| add_list(cursor, &mut union)).transpose()?.is_some();
+                        }
+                    }
+                }
+                _ => unreachable!("a word has one list, and a handle belongs to the source that made it"),
+            }
+        }
+        if let Self::Segment(segment, _) = self {
+            match norms.fetch(segment, fetcher, &leaf.field)? {
+                Some(norms) => union.learn(&norms),
+                None => is_complete = false,
+            }
+        }
+        Ok(is_complete.then_some(union))
+    }
+}
+
+fn add_list(mut cursor: Cursor<'_>, union: &mut Union) -> Result<()> {
+    for block in 0..cursor.block_count() {
+        cursor.enter_block(block)?;
+        let (documents, frequencies, _) = cursor.weights()?;
+        documents.iter().zip(frequencies).for_each(|(document, frequency)| union.add(*document, *frequency));
+    }
+    if let Some(norms) = cursor.norms() {
+        union.learn(norms);
+    }
+    Ok(())
+}
+
+/// Visits the entries of a table whose keys start with `prefix`; pages that are not at hand are noted and left out.
+pub(in crate::search) fn visit_prefix(
+    segment: &Segment,
+    fetcher: &Fetcher<'_>,
+    class: PageClass,
+    prefix: &[u8],
+    each: impl FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    walk(segment, fetcher, class, &mut PrefixGuide(prefix), each)
+}
+
+/// Visits the entries of a table that a guide wants. Only pages that can hold one are asked for; those that are not at
+/// hand are noted and left out.
+fn walk(
+    segment: &Segment,
+    fetcher: &Fetcher<'_>,
+    class: PageClass,
+    guide: &mut impl Guide,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    let top = segment.header().table(class);
+    let mut ordinal = 0;
+    while ordinal < top.page_count() {
+        let mut onward = guide.look(top.first_key(ordinal as usize));
+        match onward {
+            Onward::End => break,
+            // The last page whose first key is at most the target: those before it end below the target.
+            Onward::Seek => ordinal = top.page_of(guide.target()).unwrap_or(0).max(ordinal),
+            Onward::Match | Onward::Next => {}
+        }
+        let id = PageId::new(class, ordinal);
+        ordinal += 1;
+        let Some(page) = fetcher.page(segment.id(), id) else { continue };
+        let mut visit = || -> Result<()> {
+            let mut entries = Entries::new(page.payload(id)?)?;
+            loop {
+                let value = match onward {
+                    Onward::End => return Ok(()),
+                    Onward::Seek => entries.next_from(guide.target())?,
+                    Onward::Match | Onward::Next => entries.next()?,
+                };
+                let Some(value) = value else { return Ok(()) };
+                onward = guide.look(&entries.key);
+                if onward == Onward::Match {
+                    each(&entries.key, value)?;
+                }
+            }
+        };
+        visit().map_err(|error| error.at(segment.id(), id))?;
+    }
+    Ok(())
+}
