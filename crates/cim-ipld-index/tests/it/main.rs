@@ -2,6 +2,7 @@
 
 mod codec;
 mod equivalence;
+mod expanding;
 mod fixtures;
 mod hostile;
 mod memory_index;
