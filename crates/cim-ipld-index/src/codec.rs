@@ -60,11 +60,10 @@ pub(crate) fn encode_to(document: &Document, out: &mut Vec<u8>) -> Result<Range<
     document.validate()?;
     out.push(VERSION);
     put_varint(out, flags(document));
-    let mut cid = [0; MAX_CID_BYTES];
-    let written = document.cid.write_bytes(&mut cid[..]);
-    let len = written.map_err(|error| Error::invalid_document(format!("the CID cannot be written: {error}")))?;
-    put_bytes(out, &cid[..len]);
-    let cid_place = out.len() - len..out.len();
+    let mut buffer = [0; MAX_CID_BYTES];
+    let cid = cid_to_bytes(&document.cid, &mut buffer).ok_or_else(|| Error::invalid_document("the CID is too long"))?;
+    put_bytes(out, cid);
+    let cid_place = out.len() - cid.len()..out.len();
     out.push(document.kind.code());
     for text in [&document.title, &document.author, &document.content_type].into_iter().flatten() {
         put_bytes(out, text.as_bytes());
@@ -168,6 +167,12 @@ pub(crate) fn decode_cid(bytes: &[u8]) -> Result<Cid> {
     Ok(decode_start(&mut Reader::new(bytes))?.1)
 }
 
+/// Writes a CID in binary form without an allocation; `None` if it is longer than a document's can be.
+pub(crate) fn cid_to_bytes<'a>(cid: &Cid, buffer: &'a mut [u8; MAX_CID_BYTES]) -> Option<&'a [u8]> {
+    let len = cid.write_bytes(&mut buffer[..]).ok()?;
+    Some(&buffer[..len])
+}
+
 /// Returns the CID that `bytes` hold in binary form, and nothing else.
 pub(crate) fn cid_from_bytes(bytes: &[u8]) -> Result<Cid> {
     if bytes.len() > MAX_CID_BYTES {
@@ -175,13 +180,9 @@ pub(crate) fn cid_from_bytes(bytes: &[u8]) -> Result<Cid> {
     }
     let cid = Cid::try_from(bytes).map_err(|error| Error::damaged("a CID cannot be read").caused_by(error))?;
     // A CID is a key: two forms of one would be two documents.
-    let mut canonical = [0; MAX_CID_BYTES];
-    let written = cid.write_bytes(&mut canonical[..]).ok();
-    match written {
-        Some(written) if canonical[..written] == *bytes => Ok(cid),
-        Some(written) if written < bytes.len() && bytes.starts_with(&canonical[..written]) => {
-            Err(Error::damaged("bytes follow the end of a CID"))
-        }
+    match cid_to_bytes(&cid, &mut [0; MAX_CID_BYTES]) {
+        Some(canonical) if canonical == bytes => Ok(cid),
+        Some(canonical) if bytes.starts_with(canonical) => Err(Error::damaged("bytes follow the end of a CID")),
         _ => Err(Error::damaged("a CID is not in its canonical form")),
     }
 }

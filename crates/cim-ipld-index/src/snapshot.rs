@@ -322,6 +322,9 @@ impl Snapshot {
                 return Ok(Some(Location::Memtable { index, document }));
             }
         }
+        if self.segments.is_empty() {
+            return Ok(None);
+        }
         let bytes = cid.to_bytes();
         // All filters are asked before any table, so that one round fetches every filter that is missing.
         let mut maybe = Vec::new();

@@ -127,6 +127,7 @@ impl Memtable {
         }
         let outcome = self.inner.insert(id, document, (&self.encoded, cid), &mut self.occurrences);
         self.occurrences.trim();
+        self.encoded.clear();
         self.encoded.shrink_to(MAX_KEPT_BYTES);
         match outcome {
             Some(()) => Ok(DocId(id)),
@@ -255,4 +256,23 @@ impl Stored {
 
 fn full() -> Error {
     Error::new(ErrorKind::Full, "the memtable holds as much as it can address; seal it and start another")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_large_document_needed_is_counted_and_given_back() {
+        let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse().unwrap();
+        let mut memtable = Memtable::new(Analyzer::default());
+        memtable.insert(&Document::new(cid).with_text("one word")).unwrap();
+        let small = memtable.bytes_used() - memtable.inner.bytes();
+        memtable.insert(&Document::new(cid).with_text("a b ".repeat(25_000))).unwrap();
+        let usual = memtable.bytes_used() - memtable.inner.bytes();
+        assert!(usual > small + 50_000 * size_of::<u64>(), "a buffer of this size is kept, and counted");
+        memtable.insert(&Document::new(cid).with_text("a b ".repeat(500_000))).unwrap();
+        let after = memtable.bytes_used() - memtable.inner.bytes();
+        assert!(after <= small + MAX_KEPT_BYTES, "{after} bytes are kept");
+    }
 }
