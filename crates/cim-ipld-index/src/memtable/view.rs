@@ -184,10 +184,13 @@ impl MemtableList<'_> {
         Position { frequency, word }
     }
 
-    /// Writes positions in increasing order.
-    pub(crate) fn put_positions(&self, position: Position, out: &mut Vec<u32>) {
-        out.clear();
-        self.inner.lists.put_positions(position.frequency, position.word, out);
+    /// Visits positions in increasing order.
+    #[inline]
+    pub(crate) fn visit_positions(&self, position: Position, mut each: impl FnMut(u32)) {
+        match position.frequency {
+            1 => each(position.word),
+            many => (0..many).for_each(|index| each(self.inner.lists.word(position.word + index))),
+        }
     }
 }
 

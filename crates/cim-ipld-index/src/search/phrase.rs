@@ -85,13 +85,15 @@ impl<'a> Phrase<'a> {
                 return Ok(None);
             }
         }
-        if counts == [1, 1] && self.is_exact() {
-            if !self.is_pair_in_place(places)? {
+        if self.is_exact()
+            && let Some(count) = self.count_pair(places, counts)?
+        {
+            if count == 0 {
                 return Ok(None);
             }
             if self.cursors.len() == 2 {
                 let norm = self.cursors[lead].0.weight(places[0])?.1;
-                return Ok(Some((document, self.scorer.points(1, norm))));
+                return Ok(Some((document, self.scorer.points(count, norm))));
             }
         }
         for index in 2..self.order.len() {
@@ -112,14 +114,31 @@ impl<'a> Phrase<'a> {
         Ok((frequency > 0).then(|| (document, self.scorer.points(frequency, norm))))
     }
 
-    /// Says whether the two rarest words, which stand once each, have the distance that they have in the phrase.
-    fn is_pair_in_place(&mut self, places: [usize; 2]) -> Result<bool> {
-        let mut starts = [0; 2];
-        for ((start, index), ahead) in starts.iter_mut().zip(self.rarest()).zip(places) {
-            let (cursor, place) = &mut self.cursors[index];
-            *start = cursor.only_position(ahead)?.wrapping_sub(*place);
+    /// Counts how often the two rarest words have the distance that they have in the phrase; `None` if both stand there
+    /// often.
+    ///
+    /// A few positions of the one are compared with every one of the other at once, without a jump for each.
+    fn count_pair(&mut self, places: [usize; 2], counts: [u32; 2]) -> Result<Option<u32>> {
+        const FEW: usize = 8;
+        let mut pair = [0, 1].map(|index| (self.order[index], places[index], counts[index]));
+        pair.sort_by_key(|(_, _, count)| *count);
+        let [few, many] = pair;
+        if few.2 as usize > FEW {
+            return Ok(None);
         }
-        Ok(starts[0] == starts[1])
+        let distance = self.cursors[many.0].1.wrapping_sub(self.cursors[few.0].1);
+        // No word stands that far behind the start of a document.
+        let mut wanted = [u32::MAX; FEW];
+        let mut next = 0;
+        self.cursors[few.0].0.visit_positions(few.1, |position| {
+            wanted[next % FEW] = position.wrapping_add(distance);
+            next += 1;
+        })?;
+        let mut count = 0;
+        self.cursors[many.0].0.visit_positions(many.1, |position| {
+            count += wanted.iter().map(|wanted| u32::from(*wanted == position)).sum::<u32>();
+        })?;
+        Ok(Some(count))
     }
 
     /// Moves all cursors to the first document from `from` on that all have.

@@ -12,7 +12,7 @@ mod writer;
 
 pub use build::build_segment;
 pub(crate) use column::{Column, ColumnPlace, Number, encode as encode_column};
-pub(crate) use list::{BLOCK, Directory, InlineList, ListPlace, PlaceKind, only_position, put_positions};
+pub(crate) use list::{BLOCK, Directory, InlineList, ListPlace, PlaceKind, visit_positions};
 pub(crate) use stored::stored_page;
 pub(crate) use stream::PagedBytes;
 pub(crate) use table::{Entries, Found, TableCursor};

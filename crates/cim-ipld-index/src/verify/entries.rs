@@ -12,7 +12,7 @@ use crate::query::Field;
 use crate::score::{Bound, BoundBuilder};
 use crate::segment::{
     BLOCK, Directory, InlineList, ListPlace, Norms, Number, PagedBytes, PlaceKind, Segment, SetPlace, decode_set_value,
-    encode_column, put_positions,
+    encode_column, visit_positions,
 };
 
 impl Verification {
@@ -34,7 +34,7 @@ impl Verification {
                     let mut positions = Vec::new();
                     for (index, document) in list.documents().iter().enumerate() {
                         positions.clear();
-                        list.put_positions(index, &mut positions)?;
+                        list.visit_positions(index, |position| positions.push(position))?;
                         self.posting(key, *document, &positions)?;
                     }
                     self.count_list(place.document_frequency);
@@ -116,7 +116,7 @@ impl Verification {
         for (id, frequency) in ids.iter().zip(frequencies) {
             exact.add(*frequency, norm(*id));
             place.clear();
-            put_positions(positions, (start_bit, width), skip, *frequency as usize, &mut place)?;
+            visit_positions(positions, (start_bit, width), skip, *frequency as usize, |position| place.push(position))?;
             skip += *frequency as usize;
             self.posting(key, *id, &place)?;
         }

@@ -23,16 +23,37 @@ pub(super) struct Buffer {
     pub(super) points: [Points; BLOCK],
     pub(super) has_frequencies: bool,
     pub(super) has_points: bool,
-    /// Where the positions start, in bits, and their width, once they were needed.
-    pub(super) positions_at: Option<(usize, u32)>,
-    /// The sums of the frequencies before each posting, likewise.
-    pub(super) skips: Vec<u32>,
+    pub(super) before: Before,
     /// Of a list in streams.
     pub(super) directory: Directory,
     /// The last document of every block.
     pub(super) last: Vec<u32>,
     /// The most points of every block, once they were needed.
     pub(super) uppers: Vec<Points>,
+}
+
+/// What stands before the positions of a posting.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Where the positions of the block start, in bits, and their width, once they were needed.
+    pub(super) start: Option<(usize, u32)>,
+    /// So many postings are summed.
+    at: usize,
+    sum: u32,
+}
+
+impl Before {
+    /// Returns the sum of the frequencies before a posting. Postings are mostly asked for in their order.
+    #[inline]
+    pub(super) fn sum(&mut self, frequencies: &[u32; BLOCK], at: usize) -> u32 {
+        if at < self.at {
+            (self.at, self.sum) = (0, 0);
+        }
+        // A sum that is too large for 32 bits comes from damage, and leads outside the list.
+        self.sum = frequencies[self.at..at].iter().fold(self.sum, |sum, frequency| sum.wrapping_add(*frequency));
+        self.at = at;
+        self.sum
+    }
 }
 
 thread_local! {
@@ -65,8 +86,7 @@ impl Buffer {
             points: [0; BLOCK],
             has_frequencies: false,
             has_points: false,
-            positions_at: None,
-            skips: Vec::new(),
+            before: Before::default(),
             directory: Directory::default(),
             last: Vec::new(),
             uppers: Vec::new(),

@@ -1,10 +1,10 @@
 //! Decoding what a cursor stands at: documents, frequencies, lengths and positions, each when it is asked for.
 
-use super::buffer::Buffer;
+use super::buffer::{Before, Buffer};
 use super::{Cursor, List};
 use crate::error::Result;
 use crate::score::TermScorer;
-use crate::segment::{only_position, put_positions};
+use crate::segment::visit_positions;
 
 impl Cursor<'_> {
     #[inline]
@@ -14,7 +14,7 @@ impl Cursor<'_> {
         }
         let buffer = &mut *self.buffer;
         buffer.has_points = false;
-        buffer.positions_at = None;
+        buffer.before = Before::default();
         (self.len, buffer.has_frequencies) = match &self.list {
             List::Inline { list, .. } => {
                 let len = list.documents().len();
@@ -78,37 +78,6 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    fn fill_skips(&mut self) -> Result<()> {
-        if self.buffer.positions_at.is_some() || !matches!(self.list, List::Segment { .. }) {
-            return Ok(());
-        }
-        let place = self.buffer.directory.positions_of(self.block);
-        self.fill_frequencies()?;
-        let Buffer { frequencies, skips, positions_at, .. } = &mut *self.buffer;
-        *positions_at = Some(place);
-        skips.clear();
-        skips.extend(frequencies[..self.len].iter().scan(0u32, |sum, frequency| {
-            let before = *sum;
-            *sum = sum.saturating_add(*frequency);
-            Some(before)
-        }));
-        Ok(())
-    }
-
-    /// Returns the only position of a posting with frequency 1, `ahead` of the cursor's place.
-    #[inline]
-    pub(crate) fn only_position(&mut self, ahead: usize) -> Result<u32> {
-        if let List::Segment { positions: Some(positions), .. } = &self.list
-            && let Some((start, width)) = self.buffer.positions_at
-        {
-            let bit = start + self.buffer.skips[self.at + ahead] as usize * width as usize;
-            return only_position(positions, bit, width);
-        }
-        let mut one = Vec::with_capacity(1);
-        self.put_positions_ahead(ahead, &mut one)?;
-        Ok(one.first().copied().unwrap_or(0))
-    }
-
     /// Writes the positions of the posting the cursor stands at.
     pub(crate) fn put_positions(&mut self, out: &mut Vec<u32>) -> Result<()> {
         self.put_positions_ahead(0, out)
@@ -117,18 +86,27 @@ impl Cursor<'_> {
     /// Writes the positions of the posting `ahead` of the cursor's place.
     pub(crate) fn put_positions_ahead(&mut self, ahead: usize, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
+        self.visit_positions(ahead, |position| out.push(position))
+    }
+
+    /// Visits the positions of the posting `ahead` of the cursor's place, in increasing order.
+    #[inline]
+    pub(crate) fn visit_positions(&mut self, ahead: usize, each: impl FnMut(u32)) -> Result<()> {
         let at = self.at + ahead;
-        self.fill_skips()?;
+        self.fill_frequencies()?;
         match &self.list {
-            List::Inline { list, .. } => list.put_positions(at, out)?,
-            List::Memtable(list) => list.put_positions(list.position(self.block, at), out),
+            List::Inline { list, .. } => list.visit_positions(at, each),
+            List::Memtable(list) => {
+                list.visit_positions(list.position(self.block, at), each);
+                Ok(())
+            }
             List::Segment { positions, .. } => {
                 let Some(positions) = positions else { return Ok(()) };
-                let (skip, count) = (self.buffer.skips[at] as usize, self.buffer.frequencies[at] as usize);
-                let place = self.buffer.positions_at.unwrap_or_default();
-                put_positions(positions, place, skip, count, out)?;
+                let Buffer { directory, frequencies, before, .. } = &mut *self.buffer;
+                let place = *before.start.get_or_insert_with(|| directory.positions_of(self.block));
+                let skip = before.sum(frequencies, at);
+                visit_positions(positions, place, skip as usize, frequencies[at] as usize, each)
             }
         }
-        Ok(())
     }
 }

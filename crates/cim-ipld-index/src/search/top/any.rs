@@ -7,7 +7,8 @@
 
 use super::super::collect::TopK;
 use super::super::cursor::{END, before};
-use super::super::eval::{Term, WINDOW, Window};
+use super::super::eval::{Term, WINDOW};
+use super::sums::{Enough, Sums};
 use super::term::best_first;
 use super::{Run, select};
 use crate::docset::BitSet;
@@ -33,7 +34,7 @@ struct Part<'t, 'a> {
 pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<()> {
     let mut parts: Vec<Part<'_, '_>> = terms.iter_mut().map(|term| Part::new(term)).collect();
     let mut order: Vec<usize> = (0..parts.len()).collect();
-    let mut window = Window::new();
+    let mut sums = Sums::new();
     let least = if run.is_counting { 0 } else { least_of_the_best(&mut parts, run)? };
     let is_sparse = run.allowed.is_some_and(BitSet::is_sparse);
     let mut from = 0;
@@ -60,8 +61,8 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         for index in &order[optional..] {
             let need = parts[*index].need(floor, all);
             candidates += match run.allowed.filter(|_| is_sparse) {
-                Some(allowed) => parts[*index].read_allowed(start, allowed, need, &mut window)?,
-                None => parts[*index].read(start, need, &mut window)?,
+                Some(allowed) => parts[*index].read_allowed(start, allowed, need, &mut sums)?,
+                None => parts[*index].read(start, need, &mut sums)?,
             };
         }
         if candidates == 0 {
@@ -70,9 +71,9 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         let mut looked_up = optional;
         while looked_up > 0 && parts[order[looked_up - 1]].per_window <= LOOKUP_COST * candidates {
             looked_up -= 1;
-            parts[order[looked_up]].add(start, &mut window)?;
+            parts[order[looked_up]].add(start, &mut sums)?;
         }
-        offer(&mut parts, &order[..looked_up], (start, least), &mut window, run)?;
+        offer(&mut parts, &order[..looked_up], (start, least), &mut sums, run)?;
     }
 }
 
@@ -112,39 +113,27 @@ fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, f
     optional
 }
 
-/// Offers the candidates of a window, completed by the parts that are looked up where that can matter, and clears it.
+/// Offers the candidates of a window, completed by the parts that are looked up where that can matter.
 fn offer(
     parts: &mut [Part<'_, '_>],
     looked_up: &[usize],
     (start, least): (u32, Points),
-    window: &mut Window,
+    sums: &mut Sums,
     run: &mut Run<'_, '_>,
 ) -> Result<()> {
-    let rest = looked_up.iter().map(|index| parts[*index].upper).sum();
-    let mut floor = run.top.floor_in_order().max(least);
-    let Window { mask, points: sums } = window;
-    for (index, candidates) in mask.iter_mut().enumerate() {
-        let mut word = std::mem::take(candidates);
-        if word == 0 {
-            continue;
-        }
-        let sums = &mut sums[index * 64..index * 64 + 64];
-        let allowed = run.allowed_word(start, index);
-        if run.is_counting {
-            run.total += u64::from((word & allowed).count_ones());
-        }
-        while word != 0 {
-            let bit = word.trailing_zeros();
-            word &= word - 1;
-            let points = std::mem::take(&mut sums[bit as usize]);
-            if points + rest < floor || allowed >> bit & 1 == 0 {
-                continue;
-            }
-            let document = start + index as u32 * 64 + bit;
-            let points = complete(parts, looked_up, document, points, rest, floor)?;
+    let rest: Points = looked_up.iter().map(|index| parts[*index].upper).sum();
+    // Candidates do not come in order, but all of them after those of other windows.
+    let before = run.top.floor_in_order().max(least);
+    let enough = Enough { points: before.saturating_sub(rest), allowed: run.allowed };
+    let (passed, found) = sums.select(start, &enough, !looked_up.is_empty());
+    run.total += if run.is_counting { passed } else { 0 };
+    for (place, points) in found {
+        let floor = run.top.floor().max(before);
+        if *points + rest >= floor {
+            let document = start + u32::from(*place);
+            let points = complete(parts, looked_up, document, *points, rest, floor)?;
             run.top.offer(points, document);
             run.total += u64::from(!run.is_counting);
-            floor = run.top.floor_in_order().max(least);
         }
     }
     Ok(())
@@ -193,17 +182,17 @@ impl<'t, 'a> Part<'t, 'a> {
     }
 
     /// Adds the postings of a window as candidates if they have `need`; returns how many were added.
-    fn read(&mut self, start: u32, need: Points, window: &mut Window) -> Result<u64> {
+    fn read(&mut self, start: u32, need: Points, sums: &mut Sums) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
         cursor.visit_points(start, start + WINDOW, scorer, |documents, points| {
-            added += window.add_all(start, documents, points, need);
+            added += sums.add_all(start, documents, points, need);
         })?;
         Ok(added)
     }
 
     /// As [`read`](Self::read), for a filter that few documents pass: only what passes it is scored.
-    fn read_allowed(&mut self, start: u32, allowed: &BitSet, need: Points, window: &mut Window) -> Result<u64> {
+    fn read_allowed(&mut self, start: u32, allowed: &BitSet, need: Points, sums: &mut Sums) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
         let mut places = [0u8; BLOCK];
@@ -216,10 +205,7 @@ impl<'t, 'a> Part<'t, 'a> {
                 let place = usize::from(*place);
                 let (frequency, norm) = cursor.weight(place)?;
                 let points = scorer.points(frequency, norm);
-                if points >= need {
-                    window.add(cursor.documents()[place] - start, points);
-                    added += 1;
-                }
+                added += sums.add_all(start, &cursor.documents()[place..=place], &[points], need);
             }
             cursor.skip(end);
             document = cursor.document_or_next()?;
@@ -228,14 +214,11 @@ impl<'t, 'a> Part<'t, 'a> {
     }
 
     /// Adds the points of the postings of a window to the candidates that are there.
-    fn add(&mut self, start: u32, window: &mut Window) -> Result<()> {
+    fn add(&mut self, start: u32, sums: &mut Sums) -> Result<()> {
         let Term { cursor, scorer } = &mut *self.term;
         cursor.visit_weights(start, start + WINDOW, |documents, frequencies, norms| {
             for (place, (document, frequency)) in documents.iter().zip(frequencies).enumerate() {
-                let offset = (document - start) as usize % WINDOW as usize;
-                if window.mask[offset / 64] >> (offset % 64) & 1 == 1 {
-                    window.points[offset] += scorer.points(*frequency, norms.of(place, *document));
-                }
+                sums.add_to_set(start, *document, || scorer.points(*frequency, norms.of(place, *document)));
             }
         })
     }

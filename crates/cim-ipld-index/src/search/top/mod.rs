@@ -8,6 +8,7 @@ mod all;
 mod any;
 mod pairing;
 mod phrase;
+mod sums;
 mod term;
 mod union;
 
@@ -63,15 +64,6 @@ impl Run<'_, '_> {
         let words = self.allowed?.words();
         let start = (start / 64) as usize;
         Some(&words[start.min(words.len())..(start + WINDOW_WORDS).min(words.len())])
-    }
-
-    /// Returns which documents of one word of a window are allowed.
-    #[inline]
-    fn allowed_word(&self, start: u32, index: usize) -> u64 {
-        match self.allowed {
-            Some(allowed) => allowed.words().get((start / 64) as usize + index).copied().unwrap_or(0),
-            None => u64::MAX,
-        }
     }
 
     /// Takes away from a window what is not allowed.

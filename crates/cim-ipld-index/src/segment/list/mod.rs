@@ -20,7 +20,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Directory, InlineList, ListPlace, PlaceKind, only_position, put_positions};
+pub(crate) use read::{Directory, InlineList, ListPlace, PlaceKind, visit_positions};
 pub(super) use write::{ListStreams, ListWriter};
 
 use bitpacking::{BitPacker, BitPacker4x};

@@ -122,13 +122,13 @@ impl InlineList {
         &self.frequencies[..self.count]
     }
 
-    /// Appends the positions of one posting.
-    pub(crate) fn put_positions(&self, index: usize, out: &mut Vec<u32>) -> Result<()> {
+    /// Visits the positions of one posting.
+    pub(crate) fn visit_positions(&self, index: usize, mut each: impl FnMut(u32)) -> Result<()> {
         let mut reader = Reader::new(&self.bytes[self.positions_at[index]..]);
         let mut last = 0u32;
         for _ in 0..self.frequencies[index] {
             last = last.saturating_add(reader.varint_u32()?);
-            out.push(last);
+            each(last);
         }
         Ok(())
     }
@@ -291,41 +291,60 @@ fn decode_tail(
     documents: &mut [u32],
     frequencies: &mut [u32; BLOCK],
 ) -> Result<()> {
-    let mut reader = Reader::new(bytes);
+    let mut rest = bytes;
     let mut next = before.map_or(0, |last| last + 1);
     for (document, frequency) in documents.iter_mut().zip(frequencies) {
-        let head = reader.varint_u32()?;
+        let head;
+        (head, *frequency, rest) = match short_posting(rest) {
+            Some(posting) => posting,
+            None => long_posting(rest)?,
+        };
         *document = next + (head >> 1);
         if *document >= document_count.min(MAX_SEGMENT_DOCUMENTS) {
             return Err(Error::damaged("a list names a document that is not there"));
         }
-        *frequency = if head & 1 == 1 { 1 } else { reader.varint_u32()? };
         if *frequency == 0 {
             return Err(Error::damaged("a list has a posting without occurrences"));
         }
         next = *document + 1;
     }
-    if reader.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow the last posting of a list")) }
+    if rest.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow the last posting of a list")) }
 }
 
-/// Reads the only position of a posting, which starts at a bit of its list's positions.
+/// Reads a posting of at most three bytes in front of others: head, frequency, and what follows. Whether the head has one
+/// byte or two, and whether a frequency follows, decides no jump.
 #[inline]
-pub(crate) fn only_position(positions: &PagedBytes, bit: usize, width: u32) -> Result<u32> {
-    if (bit + width as usize).div_ceil(8) > positions.len() {
-        return Err(Error::damaged("positions lie outside their list"));
+fn short_posting(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
+    let [a, b, c, _, ..] = *bytes else { return None };
+    let has_two = a >> 7;
+    let head = u32::from(a & 0x7f) | u32::from(b & (0x7f * has_two)) << 7;
+    let is_one = head as u8 & 1;
+    let after = if has_two == 1 { c } else { b };
+    let frequency = if is_one == 1 { 1 } else { after };
+    // A head of three bytes or a frequency of two is rare.
+    if has_two & (b >> 7) | frequency >> 7 == 1 {
+        return None;
     }
-    Ok((positions.u64_at(bit / 8) >> (bit % 8) & ((1u64 << width) - 1)) as u32)
+    Some((head, u32::from(frequency), &bytes[usize::from(1 + has_two + (is_one ^ 1))..]))
 }
 
-/// Reads `count` positions of one posting, `skip` positions after the start of their block.
+fn long_posting(bytes: &[u8]) -> Result<(u32, u32, &[u8])> {
+    let mut reader = Reader::new(bytes);
+    let head = reader.varint_u32()?;
+    let frequency = if head & 1 == 1 { 1 } else { reader.varint_u32()? };
+    Ok((head, frequency, &bytes[bytes.len() - reader.remaining()..]))
+}
+
+/// Visits `count` positions of one posting, `skip` positions after the start of their block.
 ///
 /// What lies beyond the bytes reads as 0; a verification finds it.
-pub(crate) fn put_positions(
+#[inline]
+pub(crate) fn visit_positions(
     positions: &PagedBytes,
     (start_bit, width): (usize, u32),
     skip: usize,
     count: usize,
-    out: &mut Vec<u32>,
+    mut each: impl FnMut(u32),
 ) -> Result<()> {
     let mut bit = start_bit + skip * width as usize;
     let end = bit + count * width as usize;
@@ -340,7 +359,7 @@ pub(crate) fn put_positions(
     for _ in 0..count {
         let difference = (positions.u64_at(bit / 8) >> (bit % 8)) & mask;
         last = last.saturating_add(difference as u32);
-        out.push(last);
+        each(last);
         bit += width as usize;
     }
     Ok(())
