@@ -174,11 +174,15 @@ impl PagedBytes {
     pub(crate) fn u64_at(&self, at: usize) -> u64 {
         let at = self.start + at;
         let (page, offset) = (at / PAGE_BYTES, at % PAGE_BYTES);
-        if page < self.pages.len()
-            && let Some(bytes) = self.payload(page)[offset.min(self.payload(page).len())..].first_chunk::<8>()
-        {
-            return u64::from_le_bytes(*bytes);
+        let page = self.pages.get(page).and_then(|(_, page)| page.get(PAGE_PREFIX + offset..));
+        match page.and_then(|rest| rest.first_chunk::<8>()) {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => self.u64_over_pages(at),
         }
+    }
+
+    #[cold]
+    fn u64_over_pages(&self, at: usize) -> u64 {
         (0..8).fold(0, |word, index| word | u64::from(self.byte(at + index)) << (8 * index))
     }
 

@@ -32,27 +32,25 @@ pub(super) struct Buffer {
     pub(super) uppers: Vec<Points>,
 }
 
-/// What stands before the positions of a posting.
-#[derive(Debug, Default)]
+/// Where the positions of a block's postings start.
+#[derive(Debug)]
 pub(super) struct Before {
-    /// Where the positions of the block start, in bits, and their width, once they were needed.
+    /// The start of the block's, in bits, and their width, once they were needed.
     pub(super) start: Option<(usize, u32)>,
-    /// So many postings are summed.
-    at: usize,
-    sum: u32,
+    /// The sums of the frequencies before each posting, likewise.
+    pub(super) sums: [u32; BLOCK],
 }
 
 impl Before {
-    /// Returns the sum of the frequencies before a posting. Postings are mostly asked for in their order.
     #[inline]
-    pub(super) fn sum(&mut self, frequencies: &[u32; BLOCK], at: usize) -> u32 {
-        if at < self.at {
-            (self.at, self.sum) = (0, 0);
+    pub(super) fn fill(&mut self, start: (usize, u32), frequencies: &[u32; BLOCK]) {
+        let mut sum = 0u32;
+        for (before, frequency) in self.sums.iter_mut().zip(frequencies) {
+            *before = sum;
+            // A sum that is too large comes from damage, and leads outside the list.
+            sum = sum.wrapping_add(*frequency);
         }
-        // A sum that is too large for 32 bits comes from damage, and leads outside the list.
-        self.sum = frequencies[self.at..at].iter().fold(self.sum, |sum, frequency| sum.wrapping_add(*frequency));
-        self.at = at;
-        self.sum
+        self.start = Some(start);
     }
 }
 
@@ -86,7 +84,7 @@ impl Buffer {
             points: [0; BLOCK],
             has_frequencies: false,
             has_points: false,
-            before: Before::default(),
+            before: Before { start: None, sums: [0; BLOCK] },
             directory: Directory::default(),
             last: Vec::new(),
             uppers: Vec::new(),

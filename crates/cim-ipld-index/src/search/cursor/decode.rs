@@ -1,6 +1,6 @@
 //! Decoding what a cursor stands at: documents, frequencies, lengths and positions, each when it is asked for.
 
-use super::buffer::{Before, Buffer};
+use super::buffer::Buffer;
 use super::{Cursor, List};
 use crate::error::Result;
 use crate::score::TermScorer;
@@ -14,7 +14,7 @@ impl Cursor<'_> {
         }
         let buffer = &mut *self.buffer;
         buffer.has_points = false;
-        buffer.before = Before::default();
+        buffer.before.start = None;
         (self.len, buffer.has_frequencies) = match &self.list {
             List::Inline { list, .. } => {
                 let len = list.documents().len();
@@ -103,9 +103,11 @@ impl Cursor<'_> {
             List::Segment { positions, .. } => {
                 let Some(positions) = positions else { return Ok(()) };
                 let Buffer { directory, frequencies, before, .. } = &mut *self.buffer;
-                let place = *before.start.get_or_insert_with(|| directory.positions_of(self.block));
-                let skip = before.sum(frequencies, at);
-                visit_positions(positions, place, skip as usize, frequencies[at] as usize, each)
+                if before.start.is_none() {
+                    before.fill(directory.positions_of(self.block), frequencies);
+                }
+                let (place, skip) = (before.start.unwrap_or_default(), before.sums[at] as usize);
+                visit_positions(positions, place, skip, frequencies[at] as usize, each)
             }
         }
     }
