@@ -79,13 +79,11 @@ fn decode_chunks<'a>(reader: &mut Reader<'a>, mut each: impl FnMut(u32, Chunk<'a
             ARRAY => {
                 let count = usize::from(u16::from_le_bytes(reader.array()?)) + 1;
                 let lows = reader.take(count * 2)?;
-                let mut values = lows.chunks_exact(2).map(|low| u16::from_le_bytes([low[0], low[1]]));
-                let mut last = values.next();
-                for value in values {
-                    if Some(value) <= last {
-                        return Err(Error::damaged("the ids of a document set are not in order"));
-                    }
-                    last = Some(value);
+                let values = lows.as_chunks::<2>().0;
+                let in_order = |pair: &[[u8; 2]]| u16::from_le_bytes(pair[0]) < u16::from_le_bytes(pair[1]);
+                // All pairs are looked at: a loop that may end early is not made of wide steps.
+                if values.windows(2).fold(false, |is_bad, pair| is_bad | !in_order(pair)) {
+                    return Err(Error::damaged("the ids of a document set are not in order"));
                 }
                 each(base, Chunk::Array(lows))?;
             }
@@ -203,12 +201,16 @@ impl BitSet {
             let outside = || Error::damaged("a document set names a document that is not there");
             match chunk {
                 Chunk::Array(lows) => {
-                    for low in lows.chunks_exact(2) {
-                        let id = base + u32::from(u16::from_le_bytes([low[0], low[1]]));
-                        if id >= len {
-                            return Err(outside());
-                        }
-                        words[(id / 64) as usize] |= 1 << (id % 64);
+                    let lows = lows.as_chunks::<2>().0;
+                    // They are in order: the last one bounds them all.
+                    let last = lows.last().map_or(0, |last| u32::from(u16::from_le_bytes(*last)));
+                    if last >= len.saturating_sub(base) {
+                        return Err(outside());
+                    }
+                    let words = &mut words[(base / 64) as usize..];
+                    for low in lows {
+                        let low = u16::from_le_bytes(*low);
+                        words[usize::from(low / 64)] |= 1 << (low % 64);
                     }
                 }
                 Chunk::Bits(bytes) => {

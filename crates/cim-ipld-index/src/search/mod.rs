@@ -91,10 +91,10 @@ pub(crate) fn find<'a>(
     }
     let planned = plan::plan(query, snapshot.analyzer())?;
     let sources = snapshot.sources();
-    let mut lists = Vec::with_capacity(sources.len());
+    let (mut lists, mut entries) = (Vec::with_capacity(sources.len()), Vec::with_capacity(sources.len()));
     for source in &sources {
         lists.push(planned.leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
-        planned.sets.iter().try_for_each(|want| source.ask_for_set(fetcher, want))?;
+        entries.push(planned.sets.iter().map(|want| source.ask_for_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
         sort::ask_for_order(source, options, fetcher)?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
             source.ask_for_set(fetcher, &SetWant::NamesFrom(class, prefix))?;
@@ -106,12 +106,13 @@ pub(crate) fn find<'a>(
     let statistics = CollectionStatistics::new(&sources, &planned.leaves, &lists, fetcher)?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
     let mut parts = Vec::with_capacity(sources.len());
-    for (source, lists) in sources.iter().zip(&lists) {
+    for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
         let mut opener = Opener {
             source,
             lists,
             leaves: &planned.leaves,
             sets: &planned.sets,
+            entries,
             statistics: &statistics,
             scale,
             fetcher,

@@ -9,6 +9,7 @@ use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::score::{Saturation, Scale, TermScorer, term_weight};
+use crate::segment::Found;
 
 /// Document frequencies and lengths over all sources.
 pub(super) struct CollectionStatistics {
@@ -70,6 +71,8 @@ pub(super) struct Opener<'s, 'a> {
     pub(super) lists: &'s [Vec<Handle<'a>>],
     pub(super) leaves: &'s [Leaf],
     pub(super) sets: &'s [SetWant],
+    /// The source's table entries of the sets that are names.
+    pub(super) entries: &'s [Option<Found>],
     pub(super) statistics: &'s CollectionStatistics,
     pub(super) scale: Scale,
     pub(super) fetcher: &'s Fetcher<'s>,
@@ -97,7 +100,9 @@ impl<'a> Opener<'_, 'a> {
             Plan::Nothing => Eval::Nothing,
             Plan::All => Eval::All(self.source.document_count()),
             Plan::Leaf { leaf, boost } => self.leaf(*leaf, *boost)?,
-            Plan::Set(set) => Eval::Set(self.source.set(self.fetcher, &self.sets[*set])?),
+            Plan::Set(set) => {
+                Eval::Set(self.source.set(self.fetcher, &self.sets[*set], self.entries[*set].as_ref())?)
+            }
             Plan::Phrase { leaves, slop, boost } => self.phrase(leaves, *slop, *boost)?,
             Plan::Bool { must, should, must_not } => {
                 let mut open = |parts: &[Plan]| parts.iter().map(|part| self.open(part)).collect::<Result<Vec<_>>>();

@@ -7,24 +7,29 @@ use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::keys;
 use crate::page::PageClass;
+use crate::segment::Found;
 
 impl Source<'_> {
-    /// Asks for the pages of tables that a set needs; what follows from them is not asked for yet.
-    pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<()> {
-        let Self::Segment(segment, _) = self else { return Ok(()) };
+    /// Asks for the pages of tables that a set needs; what follows from them is not asked for yet. Returns the table's entry
+    /// of a name.
+    pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<Option<Found>> {
+        let Self::Segment(segment, _) = self else { return Ok(None) };
         match want {
-            SetWant::Name(class, key) => segment.find(fetcher, *class, key).map(drop),
-            SetWant::NamesFrom(class, prefix) => visit_prefix(segment, fetcher, *class, prefix, |_, _| Ok(())),
-            SetWant::Numbers(kind, name, _) => segment.find_column(fetcher, *kind, name).map(drop),
+            SetWant::Name(class, key) => return Ok(segment.find(fetcher, *class, key)?.flatten()),
+            SetWant::NamesFrom(class, prefix) => visit_prefix(segment, fetcher, *class, prefix, |_, _| Ok(()))?,
+            SetWant::Numbers(kind, name, _) => segment.find_column(fetcher, *kind, name).map(drop)?,
         }
+        Ok(None)
     }
 
     /// Returns a set, deleted documents included; what is not at hand is noted by the fetcher and left out.
-    pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<BitSet> {
+    ///
+    /// All tables are at hand, and `entry` is what [`ask_for_set`](Self::ask_for_set) returned.
+    pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetWant, entry: Option<&Found>) -> Result<BitSet> {
         let mut set = BitSet::empty(self.document_count());
         match (self, want) {
-            (Self::Segment(segment, _), SetWant::Name(class, key)) => {
-                if let Some(Some(found)) = segment.find(fetcher, *class, key)? {
+            (Self::Segment(segment, _), SetWant::Name(class, _)) => {
+                if let Some(found) = entry {
                     segment.insert_set(fetcher, *class, found.value(), &mut set)?;
                 }
             }

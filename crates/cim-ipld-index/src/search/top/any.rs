@@ -10,7 +10,7 @@ use super::super::cursor::{END, before};
 use super::super::eval::{Term, WINDOW};
 use super::sums::{Enough, Sums};
 use super::term::best_first;
-use super::{Run, select};
+use super::{Run, filtered, select};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
@@ -32,11 +32,16 @@ struct Part<'t, 'a> {
 }
 
 pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<()> {
+    let sparse = run.allowed.filter(|allowed| allowed.is_sparse());
+    if let Some(allowed) = sparse
+        && filtered::is_for(terms)
+    {
+        return filtered::run(terms, allowed, run);
+    }
     let mut parts: Vec<Part<'_, '_>> = terms.iter_mut().map(|term| Part::new(term)).collect();
     let mut order: Vec<usize> = (0..parts.len()).collect();
     let mut sums = Sums::new();
     let least = if run.is_counting { 0 } else { least_of_the_best(&mut parts, run)? };
-    let is_sparse = run.allowed.is_some_and(BitSet::is_sparse);
     let mut from = 0;
     loop {
         for part in &mut parts {
@@ -60,7 +65,7 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         let mut candidates = 0;
         for index in &order[optional..] {
             let need = parts[*index].need(floor, all);
-            candidates += match run.allowed.filter(|_| is_sparse) {
+            candidates += match sparse {
                 Some(allowed) => parts[*index].read_allowed(start, allowed, need, &mut sums)?,
                 None => parts[*index].read(start, need, &mut sums)?,
             };

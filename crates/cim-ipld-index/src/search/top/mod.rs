@@ -6,6 +6,7 @@
 
 mod all;
 mod any;
+mod filtered;
 mod pairing;
 mod phrase;
 mod sums;

@@ -1,0 +1,38 @@
+//! A choice of words behind a filter that few documents pass: what passes is gathered list by list, then added up.
+
+use super::super::eval::Term;
+use super::{Run, select};
+use crate::docset::BitSet;
+use crate::error::Result;
+use crate::score::Points;
+use crate::segment::BLOCK;
+
+/// The most postings that are gathered, so that memory stays bounded.
+const MOST: u64 = 1 << 16;
+
+/// Says whether lists are short enough to be gathered.
+pub(super) fn is_for(terms: &[&mut Term<'_>]) -> bool {
+    terms.iter().map(|term| u64::from(term.cursor.document_frequency())).sum::<u64>() <= MOST
+}
+
+pub(super) fn run(terms: &mut [&mut Term<'_>], allowed: &BitSet, run: &mut Run<'_, '_>) -> Result<()> {
+    let mut found: Vec<(u32, Points)> = Vec::new();
+    let mut places = [0; BLOCK];
+    for Term { cursor, scorer } in terms.iter_mut().map(|term| &mut **term) {
+        for block in 0..cursor.block_count() {
+            cursor.enter_block(block)?;
+            let count = select(cursor.documents(), |document| allowed.contains(*document), &mut places);
+            for place in &places[..count] {
+                let place = usize::from(*place);
+                let (frequency, norm) = cursor.weight(place)?;
+                found.push((cursor.documents()[place], scorer.points(frequency, norm)));
+            }
+        }
+    }
+    found.sort_unstable_by_key(|(document, _)| *document);
+    for parts in found.chunk_by(|a, b| a.0 == b.0) {
+        run.total += 1;
+        run.top.offer(parts.iter().map(|(_, points)| points).sum(), parts[0].0);
+    }
+    Ok(())
+}
