@@ -120,9 +120,8 @@ impl<'a> Phrase<'a> {
     /// A few positions of the one are compared with every one of the other at once, without a jump for each.
     fn count_pair(&mut self, places: [usize; 2], counts: [u32; 2]) -> Result<Option<u32>> {
         const FEW: usize = 8;
-        let mut pair = [0, 1].map(|index| (self.order[index], places[index], counts[index]));
-        pair.sort_by_key(|(_, _, count)| *count);
-        let [few, many] = pair;
+        let [first, second] = [0, 1].map(|index| (self.order[index], places[index], counts[index]));
+        let (few, many) = if first.2 <= second.2 { (first, second) } else { (second, first) };
         if few.2 as usize > FEW {
             return Ok(None);
         }

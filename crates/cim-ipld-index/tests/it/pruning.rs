@@ -26,7 +26,10 @@ fn document(n: u64) -> Document {
         ((WORDS as f64).powf(uniform)) as u64
     };
     let text: Vec<String> = (0..len).map(|place| format!("w{}", word(place))).collect();
-    let document = Document::new(cid(n)).with_text(text.join(" ")).with_tag(format!("t{}", mix(n) % 5));
+    // A field with lengths of its own.
+    let title: Vec<String> = (0..1 + mix(n ^ 7) % 9).map(|place| format!("w{}", word(1000 + place))).collect();
+    let document = Document::new(cid(n)).with_text(text.join(" ")).with_title(title.join(" "));
+    let document = document.with_tag(format!("t{}", mix(n) % 5));
     if n.is_multiple_of(97) { document.with_tag("rare") } else { document }
 }
 
@@ -52,7 +55,13 @@ fn query() -> impl Strategy<Value = Query> {
     let word = || (0.0..1.0f64).prop_map(|uniform| format!("w{}", (WORDS as f64).powf(uniform) as u64));
     let words = |max| proptest::collection::vec(word(), 1..max);
     let terms = |words: Vec<String>| words.into_iter().map(Query::term);
+    let of_fields = |words: Vec<String>| {
+        let fields = [Field::Title, Field::Any].into_iter().cycle();
+        words.into_iter().zip(fields).map(|(word, field)| Query::phrase(field, word, 0))
+    };
     let text = prop_oneof![
+        2 => words(5).prop_map(move |words| Query::any(of_fields(words))),
+        3 => words(4).prop_map(move |words| Query::all(of_fields(words))),
         2 => word().prop_map(Query::term),
         4 => words(6).prop_map(move |words| Query::any(terms(words))),
         4 => words(5).prop_map(move |words| Query::all(terms(words))),

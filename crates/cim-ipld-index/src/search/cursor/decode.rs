@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::{Cursor, List};
 use crate::error::Result;
 use crate::score::TermScorer;
-use crate::segment::visit_positions;
+use crate::segment::{BLOCK, visit_positions};
 
 impl Cursor<'_> {
     #[inline]
@@ -72,8 +72,14 @@ impl Cursor<'_> {
                 }
             }
         }
-        // Whole blocks, so that the loop has a fixed length: what is beyond `len` means nothing.
-        scorer.put_points(&frequencies[..], &saturations[..], &mut points[..]);
+        // In whole steps, whose number a full block fixes: what is beyond `len` means nothing.
+        match len {
+            BLOCK => scorer.put_points(&frequencies[..], &saturations[..], &mut points[..]),
+            _ => {
+                let end = len.next_multiple_of(16);
+                scorer.put_points(&frequencies[..end], &saturations[..end], &mut points[..end]);
+            }
+        }
         *has_points = true;
         Ok(())
     }

@@ -91,8 +91,8 @@ fn look_up_few(
         let (frequency, norm) = lead.cursor.weight(place)?;
         let points = lead.scorer.points(frequency, norm);
         if points + elsewhere >= run.floor() && second.cursor.seek(document)? == document {
-            let (frequency, _) = second.cursor.frequency_and_norm()?;
-            complete(others, document, norm, points + second.scorer.points(frequency, norm), run)?;
+            let (frequency, norm) = second.cursor.frequency_and_norm()?;
+            complete(others, document, points + second.scorer.points(frequency, norm), run)?;
         }
     }
     Ok(true)
@@ -106,33 +106,26 @@ fn score(
     pairs: &Pairs,
     run: &mut Run<'_, '_>,
 ) -> Result<()> {
-    let (documents, frequencies, norms) = lead.cursor.weights()?;
-    let (_, second_frequencies, _) = second.cursor.weights()?;
+    let (_, lead_points) = lead.cursor.points(&lead.scorer)?;
+    let (documents, frequencies, norms) = second.cursor.weights()?;
     for (place, second_place) in pairs.leads[..pairs.count].iter().zip(&pairs.seconds) {
-        let place = usize::from(*place);
-        let (document, norm) = (documents[place], norms.of(place, documents[place]));
-        let points = lead.scorer.points(frequencies[place], norm)
-            + second.scorer.points(second_frequencies[usize::from(*second_place)], norm);
-        complete(others, document, norm, points, run)?;
+        let at = usize::from(*second_place);
+        let norm = norms.of(at, documents[at]);
+        let points = lead_points[usize::from(*place)] + second.scorer.points(frequencies[at], norm);
+        complete(others, documents[at], points, run)?;
     }
     Ok(())
 }
 
 /// Offers a document that the first two lists have, if the others have it too.
 #[inline]
-fn complete(
-    others: &mut [Follower<'_, '_>],
-    document: u32,
-    norm: u8,
-    mut points: Points,
-    run: &mut Run<'_, '_>,
-) -> Result<()> {
+fn complete(others: &mut [Follower<'_, '_>], document: u32, mut points: Points, run: &mut Run<'_, '_>) -> Result<()> {
     let rest = others.first().map_or(0, |other| other.rest);
     if points + rest < run.floor() {
         return Ok(());
     }
     for other in others {
-        if !other.add(document, norm, run.floor(), &mut points)? {
+        if !other.add(document, run.floor(), &mut points)? {
             return Ok(());
         }
     }
@@ -148,11 +141,11 @@ impl<'t, 'a> Follower<'t, 'a> {
     }
 
     /// Adds the points of a document; says whether it is in the list and can still be among the best.
-    fn add(&mut self, document: u32, norm: u8, floor: Points, points: &mut Points) -> Result<bool> {
+    fn add(&mut self, document: u32, floor: Points, points: &mut Points) -> Result<bool> {
         if *points + self.rest < floor || self.term.cursor.seek(document)? != document {
             return Ok(false);
         }
-        let (frequency, _) = self.term.cursor.frequency_and_norm()?;
+        let (frequency, norm) = self.term.cursor.frequency_and_norm()?;
         *points += self.term.scorer.points(frequency, norm);
         Ok(true)
     }
