@@ -28,7 +28,7 @@ impl<'a> Phrase<'a> {
 
     /// Finds the bounds of the blocks of one word.
     pub(super) fn bound(&mut self, index: usize) {
-        self.cursors[index].0.bound(&self.scorer);
+        self.cursors[index].0.bound_each(&self.scorer);
     }
 
     /// Says whether the words must stand at their exact distances, so that none can serve in two places.

@@ -19,12 +19,19 @@ use buffer::Buffer;
 /// Stands for "no document".
 pub(crate) const END: u32 = u32::MAX;
 
+/// Stands for a bound that was not asked for yet.
+const UNKNOWN: Points = Points::MAX;
+/// The bounds of more blocks than these are not worth their time.
+const MANY_BLOCKS: usize = 8;
+
 /// A posting list and a place in it.
 pub(crate) struct Cursor<'a> {
     list: List<'a>,
     /// The last document of every block, and the most points of every block once they were asked for: the buffer's.
     last: Vec<u32>,
     uppers: Vec<Points>,
+    /// Finds the bounds that are asked for one by one.
+    scorer: Option<TermScorer>,
     document_frequency: u32,
     block: usize,
     /// The postings of the block that are decoded: 0 while it is not loaded.
@@ -70,7 +77,7 @@ impl<'a> Cursor<'a> {
             List::Memtable(list) => last.extend(list.blocks.iter().map(|block| block.last)),
         }
         let (last, uppers) = (std::mem::take(last), std::mem::take(uppers));
-        Ok(Self { list, last, uppers, document_frequency, block: 0, len: 0, at: 0, buffer })
+        Ok(Self { list, last, uppers, scorer: None, document_frequency, block: 0, len: 0, at: 0, buffer })
     }
 
     pub(crate) fn document_frequency(&self) -> u32 {
@@ -161,6 +168,46 @@ impl<'a> Cursor<'a> {
             List::Segment { .. } => self.uppers.extend(self.buffer.directory.bounds().map(|bound| scorer.upper(bound))),
             List::Memtable(list) => self.uppers.extend(list.blocks.iter().map(|block| scorer.upper(block.bound))),
         }
+    }
+
+    /// As [`bound`](Self::bound), but each block's only when [`upper`](Self::upper) is asked for it.
+    pub(crate) fn bound_each(&mut self, scorer: &TermScorer) {
+        self.uppers.clear();
+        self.uppers.resize(self.last.len(), UNKNOWN);
+        self.scorer = Some(scorer.clone());
+    }
+
+    /// Returns the most points of the postings of a block.
+    #[inline]
+    pub(crate) fn upper(&mut self, block: usize) -> Points {
+        let known = self.uppers[block];
+        let Some(scorer) = self.scorer.as_ref().filter(|_| known == UNKNOWN) else { return known };
+        let upper = match &self.list {
+            List::Inline { .. } => scorer.ceiling(),
+            List::Segment { .. } => scorer.upper(self.buffer.directory.bound(block)),
+            List::Memtable(list) => scorer.upper(list.blocks[block].bound),
+        };
+        self.uppers[block] = upper;
+        upper
+    }
+
+    /// As [`upper_within`](Self::upper_within), for a range that may be long: of many blocks no bound is asked for.
+    #[inline]
+    pub(crate) fn upper_about(&mut self, first: u32, last: u32) -> Option<Points> {
+        if !self.seek_block(first) {
+            return None;
+        }
+        let beyond = self.block + MANY_BLOCKS;
+        if self.last.get(beyond).is_some_and(|end| *end < last) {
+            return Some(self.scorer.as_ref().map_or(UNKNOWN, TermScorer::ceiling));
+        }
+        let mut upper = self.upper(self.block);
+        let mut block = self.block + 1;
+        while block < self.last.len() && self.last[block - 1] < last {
+            upper = upper.max(self.upper(block));
+            block += 1;
+        }
+        Some(upper)
     }
 
     /// Returns the most points of the postings of every block, once they are [bounded](Self::bound).

@@ -23,8 +23,8 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
     let [lead, second, others @ ..] = terms else {
         return terms.first_mut().map_or(Ok(()), |only| term::run(only, run));
     };
-    lead.cursor.bound(&lead.scorer);
-    second.cursor.bound(&second.scorer);
+    lead.cursor.bound_each(&lead.scorer);
+    second.cursor.bound_each(&second.scorer);
     let mut others: Vec<Follower<'_, '_>> = others.iter_mut().map(|term| Follower::new(term)).collect();
     let (mut map, mut pairs) = (PlaceMap::new(), Pairs::new());
     let mut from = 0;
@@ -34,12 +34,12 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         from = last + 1;
         let mut rest = 0;
         for other in others.iter_mut().rev() {
-            let Some(upper) = other.term.cursor.upper_within(first, last) else { return Ok(()) };
+            let Some(upper) = other.term.cursor.upper_about(first, last) else { return Ok(()) };
             rest += upper;
             other.rest = rest;
         }
-        let Some(upper) = second.cursor.upper_within(first, last) else { return Ok(()) };
-        let elsewhere = lead.cursor.uppers()[block] + rest;
+        let Some(upper) = second.cursor.upper_about(first, last) else { return Ok(()) };
+        let elsewhere = lead.cursor.upper(block) + rest;
         if elsewhere + upper < run.floor() {
             continue;
         }
@@ -136,7 +136,7 @@ fn complete(others: &mut [Follower<'_, '_>], document: u32, mut points: Points, 
 
 impl<'t, 'a> Follower<'t, 'a> {
     fn new(term: &'t mut Term<'a>) -> Self {
-        term.cursor.bound(&term.scorer);
+        term.cursor.bound_each(&term.scorer);
         Self { term, rest: 0 }
     }
 

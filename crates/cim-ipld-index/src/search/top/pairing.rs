@@ -73,7 +73,7 @@ impl PlaceMap {
         while at < documents.len() && second.seek_block(documents[at]) {
             let block = second.block();
             let end = at + before(&documents[at..], second.last_of(block) + 1);
-            if upper(second.uppers()[block]) < wanted.floor {
+            if upper(second.upper(block)) < wanted.floor {
                 at = end;
                 continue;
             }

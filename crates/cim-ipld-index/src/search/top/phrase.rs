@@ -20,8 +20,8 @@ pub(super) fn run(phrase: &mut Phrase<'_>, run: &mut Run<'_, '_>) -> Result<()> 
         let block = cursor.block();
         let (first, last) = (cursor.first_possible(block).max(from), cursor.last_of(block));
         from = last + 1;
-        let lead_upper = cursor.uppers()[block];
-        let Some(upper) = phrase.cursor_mut(second).upper_within(first, last) else { return Ok(()) };
+        let lead_upper = phrase.cursor_mut(lead).upper(block);
+        let Some(upper) = phrase.cursor_mut(second).upper_about(first, last) else { return Ok(()) };
         if is_bounded && lead_upper.min(upper) < run.floor() {
             continue;
         }

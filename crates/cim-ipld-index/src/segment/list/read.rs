@@ -147,20 +147,22 @@ impl Directory {
         let meta = list.slice(tail_end..list.len())?;
         let (lasts, columns) = meta.split_at(4 * blocks);
         last.clear();
-        last.extend(lasts.chunks_exact(4).map(word));
+        last.extend(lasts.as_chunks().0.iter().map(|last| u32::from_le_bytes(*last)));
         self.starts.clear();
         self.starts.push(0);
         let mut start = 0u32;
-        let widths = &columns[4 * blocks..];
-        for (block, document_width) in widths[..blocks].iter().enumerate() {
-            let (frequency_width, position_width) = (widths[blocks + block], widths[2 * blocks + block]);
-            if *document_width > MAX_DOCUMENT_WIDTH || frequency_width > 32 || position_width > 32 {
-                return Err(Error::damaged("a block is packed wider than can be"));
-            }
-            start += 16 * u32::from(document_width + frequency_width);
-            self.starts.push(start);
+        let widths = &columns[4 * blocks..7 * blocks];
+        let (document_widths, other_widths) = widths.split_at(blocks);
+        // These loops have no way out in their middle, so that they are made of wide steps.
+        let widest = |widths: &[u8]| widths.iter().fold(0, |widest, width| widest.max(*width));
+        if widest(document_widths) > MAX_DOCUMENT_WIDTH || widest(other_widths) > 32 {
+            return Err(Error::damaged("a block is packed wider than can be"));
         }
-        let is_sorted = last.windows(2).all(|pair| pair[0] < pair[1]);
+        self.starts.extend(document_widths.iter().zip(other_widths).map(|(documents, frequencies)| {
+            start += 16 * u32::from(documents + frequencies);
+            start
+        }));
+        let is_sorted = !last.windows(2).fold(false, |is_bad, pair| is_bad | (pair[0] >= pair[1]));
         if !is_sorted || last.last().is_some_and(|last| *last >= document_count) || start as usize > tail_end {
             return Err(Error::damaged("the blocks of a list cannot be where they say"));
         }
