@@ -12,7 +12,7 @@ use super::slots::Lookup;
 use super::{Inner, Stored};
 use crate::analysis::Analyzer;
 use crate::codec;
-use crate::document::Document;
+use crate::document::{Document, MAX_CID_BYTES};
 use crate::guide::Guide;
 use crate::keys::FIELDS;
 use crate::page::DocId;
@@ -55,9 +55,10 @@ impl MemtableView {
 
     /// Finds the newest document with this CID.
     pub fn locate(&self, cid: &Cid) -> Option<DocId> {
-        let cid = cid.to_bytes();
+        let mut buffer = [0; MAX_CID_BYTES];
+        let cid = codec::cid_to_bytes(cid, &mut buffer)?;
         let is_same = |id: u32| self.inner.stored(id).cid() == cid;
-        let Lookup::Found { id, .. } = self.inner.cids.find(self.inner.cid_hash(&cid), is_same) else {
+        let Lookup::Found { id, .. } = self.inner.cids.find(self.inner.cid_hash(cid), is_same) else {
             return None;
         };
         std::iter::successors(Some(id), |id| self.inner.stored(*id).older).find(|id| *id < self.documents).map(DocId)
