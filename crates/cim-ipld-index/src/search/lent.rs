@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::thread::LocalKey;
 
 /// So many of a kind wait for the next search of the thread.
-const MOST_SPARE: usize = 64;
+const MOST_SPARE: usize = 32;
 
 /// What waits.
 pub(crate) type Spare<T> = RefCell<Vec<Box<T>>>;

@@ -8,7 +8,7 @@ use crate::score::Points;
 use crate::segment::{BLOCK, Directory};
 
 /// A list of more blocks than this has its own memory, which goes when it is done.
-const MOST_KEPT_BLOCKS: usize = 1 << 14;
+const MOST_KEPT_BLOCKS: usize = 1 << 12;
 
 /// One decoded block, and what is known of all blocks.
 ///
