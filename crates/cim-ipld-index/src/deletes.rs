@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::docset;
+use crate::docset::{self, ChunkWords};
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
 use crate::wire::Reader;
 
 const VERSION: u8 = 1;
-const CHUNK_WORDS: usize = 1024;
+const CHUNK_WORDS: usize = size_of::<ChunkWords>() / 8;
+const CHUNK_DOCUMENTS: u32 = CHUNK_WORDS as u32 * 64;
 
-type Chunk = Arc<[u64; CHUNK_WORDS]>;
+type Chunk = Arc<ChunkWords>;
 
 /// A set of documents that are no longer live.
 ///
@@ -26,8 +27,9 @@ type Chunk = Arc<[u64; CHUNK_WORDS]>;
 /// assert_eq!(Deletes::from_bytes(&deletes.to_bytes())?, deletes);
 /// # Ok::<(), cim_ipld_index::Error>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Deletes {
+    /// A chunk that is there has a document, and the last one is there.
     chunks: Vec<Option<Chunk>>,
     len: u32,
 }
@@ -77,7 +79,8 @@ impl Deletes {
     /// Returns the set as bytes; equal sets give equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        docset::encode(self.iter().map(|document| document.0), &mut out);
+        let chunks = self.chunks.iter().zip(0..).filter_map(|(chunk, key)| Some((key, &**chunk.as_ref()?)));
+        docset::encode_words(chunks.collect::<Vec<_>>().into_iter(), &mut out);
         out
     }
 
@@ -100,10 +103,12 @@ impl Deletes {
         }
         let mut deletes = Self::new();
         let mut is_possible = true;
-        docset::decode(&mut reader, |document| {
-            is_possible &= document < MAX_SEGMENT_DOCUMENTS;
+        docset::decode_words(&mut reader, |key, words| {
+            is_possible &= u32::from(key) < MAX_SEGMENT_DOCUMENTS / CHUNK_DOCUMENTS;
             if is_possible {
-                deletes.insert(DocId(document));
+                deletes.len += docset::count_ones(&words);
+                deletes.chunks.resize(key.into(), None);
+                deletes.chunks.push(Some(Arc::new(words)));
             }
         })?;
         if !is_possible {
@@ -136,14 +141,6 @@ impl FromIterator<DocId> for Deletes {
         deletes
     }
 }
-
-impl PartialEq for Deletes {
-    fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().eq(other.iter())
-    }
-}
-
-impl Eq for Deletes {}
 
 impl fmt::Debug for Deletes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

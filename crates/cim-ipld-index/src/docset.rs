@@ -14,6 +14,9 @@ const BITS: u8 = 1;
 const ARRAY_MAX: usize = 4096;
 const BITS_BYTES: usize = 8192;
 
+/// The ids of one chunk as bits.
+pub(crate) type ChunkWords = [u64; BITS_BYTES / 8];
+
 /// Writes the ids, which come in increasing order.
 pub(crate) fn encode(ids: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
     let mut chunks: Vec<(u16, Vec<u16>)> = Vec::new();
@@ -26,18 +29,65 @@ pub(crate) fn encode(ids: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
     }
     put_varint(out, chunks.len() as u64);
     for (key, lows) in chunks {
-        out.extend(key.to_le_bytes());
         if lows.len() <= ARRAY_MAX {
-            out.push(ARRAY);
-            out.extend((lows.len() as u16 - 1).to_le_bytes());
-            lows.iter().for_each(|low| out.extend(low.to_le_bytes()));
+            put_array(key, lows.len(), lows.iter().copied(), out);
         } else {
-            out.push(BITS);
-            let start = out.len();
-            out.resize(start + BITS_BYTES, 0);
-            lows.iter().for_each(|low| out[start + usize::from(*low) / 8] |= 1 << (low % 8));
+            let mut words = [0; BITS_BYTES / 8];
+            lows.iter().for_each(|low| words[usize::from(*low) / 64] |= 1 << (low % 64));
+            put_bits(key, &words, out);
         }
     }
+}
+
+/// Writes the ids that stand as bits in chunks, which come with their keys in increasing order; none may be empty.
+pub(crate) fn encode_words<'a>(chunks: impl ExactSizeIterator<Item = (u16, &'a ChunkWords)>, out: &mut Vec<u8>) {
+    put_varint(out, chunks.len() as u64);
+    for (key, words) in chunks {
+        match count_ones(words) as usize {
+            count @ ..=ARRAY_MAX => put_array(key, count, ones(words).map(|low| low as u16), out),
+            _ => put_bits(key, words, out),
+        }
+    }
+}
+
+fn put_array(key: u16, count: usize, lows: impl Iterator<Item = u16>, out: &mut Vec<u8>) {
+    out.extend(key.to_le_bytes());
+    out.push(ARRAY);
+    out.extend((count as u16 - 1).to_le_bytes());
+    lows.for_each(|low| out.extend(low.to_le_bytes()));
+}
+
+fn put_bits(key: u16, words: &ChunkWords, out: &mut Vec<u8>) {
+    out.extend(key.to_le_bytes());
+    out.push(BITS);
+    words.iter().for_each(|word| out.extend(word.to_le_bytes()));
+}
+
+/// Calls `each` for every chunk that has an id: its key and its ids as bits.
+pub(crate) fn decode_words(reader: &mut Reader<'_>, mut each: impl FnMut(u16, ChunkWords)) -> Result<()> {
+    decode_chunks(reader, |base, chunk| {
+        let mut words = [0; BITS_BYTES / 8];
+        match chunk {
+            Chunk::Array(lows) => {
+                for low in lows.as_chunks().0 {
+                    let low = u16::from_le_bytes(*low);
+                    words[usize::from(low) / 64] |= 1 << (low % 64);
+                }
+            }
+            Chunk::Bits(bytes) => {
+                let words = words.iter_mut().zip(bytes.as_chunks().0);
+                words.for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
+            }
+        }
+        if words.iter().any(|word| *word != 0) {
+            each((base >> 16) as u16, words);
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn count_ones(words: &[u64]) -> u32 {
+    words.iter().map(|word| word.count_ones()).sum()
 }
 
 /// Calls `each` for every id, in increasing order.
@@ -248,6 +298,11 @@ mod tests {
             let mut decoded = Vec::new();
             decode(&mut Reader::new(&bytes), |id| decoded.push(id)).unwrap();
             prop_assert_eq!(&decoded, &ids.iter().copied().collect::<Vec<_>>());
+            let mut chunks = Vec::new();
+            decode_words(&mut Reader::new(&bytes), |key, words| chunks.push((key, words))).unwrap();
+            let mut again = Vec::new();
+            encode_words(chunks.iter().map(|(key, words)| (*key, words)), &mut again);
+            prop_assert!(again == bytes);
             let mut set = BitSet::empty(200_000);
             set.insert_encoded(&mut Reader::new(&bytes)).unwrap();
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), decoded);
