@@ -6,6 +6,8 @@
 
 mod cursor;
 mod skip;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -198,7 +200,7 @@ impl TableTop {
         let id = PageId::new(self.class, ordinal);
         let Some(page) = fetcher.page(segment, id) else { return Ok(None) };
         let found = self.find_in(&page, id, key).map_err(|error| error.at(segment, id))?;
-        Ok(Some(found.map(|(index, value)| Found { page, value, rank: self.entries_before(ordinal as usize) + index })))
+        Ok(Some(found.map(|(rank, value)| Found { page, value, rank })))
     }
 
     /// Returns how many entries have keys up to and equal to `key`; `None` if the page is not at hand.
@@ -215,7 +217,15 @@ impl TableTop {
             }
             Ok(count)
         };
-        Ok(Some(self.entries_before(ordinal as usize) + count().map_err(|error| error.at(segment, id))?))
+        count().and_then(|count| self.count_up_to(ordinal, count)).map(Some).map_err(|error| error.at(segment, id))
+    }
+
+    /// Returns how many entries there are up to the first `count` of a page.
+    fn count_up_to(&self, ordinal: u32, count: u32) -> Result<u32> {
+        // A hostile page may have more entries than the top counts, and more restarts than entries.
+        let (before, end) = (self.entries_before(ordinal as usize), self.entries_before(ordinal as usize + 1));
+        let sum = before.checked_add(count).filter(|sum| *sum <= end);
+        sum.ok_or_else(|| Error::damaged("a page of a table has more entries than it should"))
     }
 
     fn find_in(&self, page: &Page, id: PageId, key: &[u8]) -> Result<Option<(u32, Range<usize>)>> {
@@ -224,7 +234,8 @@ impl TableTop {
         entries.seek(key)?;
         let Some(value) = entries.find(key)? else { return Ok(None) };
         let start = page.len() - entries.reader.remaining() - value.len();
-        Ok(Some((entries.index - 1, start..start + value.len())))
+        let rank = self.count_up_to(id.ordinal, entries.index)? - 1;
+        Ok(Some((rank, start..start + value.len())))
     }
 
     fn push(&mut self, first_key: &[u8], count: u32) {
