@@ -167,9 +167,9 @@ impl<'a> Phrase<'a> {
         let mut count = 0;
         'starts: for position in &self.positions[lead] {
             for index in self.order.iter().skip(1) {
-                let Some(wanted) = (position + self.cursors[*index].1).checked_sub(lead_place) else {
-                    continue 'starts;
-                };
+                // Damaged lists have positions up to the largest number.
+                let wanted = position.checked_add(self.cursors[*index].1).and_then(|end| end.checked_sub(lead_place));
+                let Some(wanted) = wanted else { continue 'starts };
                 let (others, reached) = (&self.positions[*index], &mut self.reached[*index]);
                 while others.get(*reached).is_some_and(|other| *other < wanted) {
                     *reached += 1;
@@ -189,7 +189,8 @@ impl<'a> Phrase<'a> {
         for first in &self.positions[0] {
             let (mut at, mut spare) = (*first, self.slop);
             let fits = (1..self.cursors.len()).all(|index| {
-                let wanted = at + (self.cursors[index].1 - self.cursors[index - 1].1);
+                let distance = self.cursors[index].1 - self.cursors[index - 1].1;
+                let Some(wanted) = at.checked_add(distance) else { return false };
                 let others = &self.positions[index];
                 let Some(found) = others.get(others.partition_point(|other| *other < wanted)) else { return false };
                 at = *found;

@@ -5,7 +5,10 @@ mod targets;
 
 use std::sync::Arc;
 
-use cim_ipld_index::{Analyzer, Deletes, DocId, ErrorKind, PageClass, PageId, Segment, Verification};
+use cim_ipld_index::{
+    Analyzer, Deletes, DocId, Document, ErrorKind, Memtable, Page, PageClass, PageId, PageMap, PageSource, Progress,
+    Query, SearchOptions, Segment, Snapshot, Verification, build_segment,
+};
 use proptest::prelude::*;
 
 use crate::model::Cold;
@@ -81,6 +84,28 @@ fn two_pages_of_a_class_that_are_swapped_are_found() {
         pages.insert(*first, sound[second].clone());
         pages.insert(*second, sound[first].clone());
         assert!(verify(&page_map(&pages), Deletes::new()).is_err(), "{class:?}");
+    }
+}
+
+#[test]
+fn positions_up_to_the_largest_number_end_no_phrase_in_a_panic() {
+    let mut index = Memtable::new(Analyzer::default());
+    index.insert(&Document::new(targets::cid(0)).with_text("alpha beta")).unwrap();
+    let mut pages = PageMap::new();
+    build_segment(&index.view(), &Deletes::new(), &mut pages.sink(ID)).unwrap();
+    let dictionary = PageId::new(PageClass::Dictionary, 0);
+    let mut bytes = pages.page(ID, dictionary).unwrap().to_vec();
+    // The last value is that of "beta": one posting in the dictionary, document 0, once, at position 1.
+    assert!(bytes.ends_with(&[4, 3, 0, 1, 1]));
+    bytes.truncate(bytes.len() - 5);
+    bytes.extend([8, 3, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+    pages.insert(ID, dictionary, Page::from(bytes));
+    let segment = Arc::new(Segment::open(ID, &pages.header(ID)).unwrap());
+    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new()).unwrap();
+    for phrase in ["\"beta alpha beta\"", "\"beta alpha\"~3", "\"alpha beta alpha\"", "\"alpha beta alpha\"~3"] {
+        let answer = snapshot.search(&Query::parse(phrase).unwrap(), &SearchOptions::default(), &pages).unwrap();
+        let Progress::Ready(results) = answer else { panic!("all pages are at hand") };
+        assert_eq!(results.total, 0, "{phrase}");
     }
 }
 

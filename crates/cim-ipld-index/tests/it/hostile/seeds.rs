@@ -14,7 +14,7 @@ const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds");
 
 #[test]
 fn pages_take_hostile_bytes() {
-    run("index_pages", targets::pages, 60, 2048 << 10);
+    run("index_pages", targets::pages, 30, 2048 << 10);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use multihash::Multihash;
 
 pub(crate) const ID: SegmentId = SegmentId([1; 16]);
 
-fn cid(n: u64) -> Cid {
+pub(crate) fn cid(n: u64) -> Cid {
     let mut digest = [0; 32];
     digest[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     Cid::new_v1(0x55, Multihash::wrap(0x1e, &digest).expect("a digest of 32 bytes"))
@@ -46,11 +46,20 @@ fn document(n: u64) -> Document {
 }
 
 /// The pages of a segment with every kind of structure: inline lists, tails, full blocks, long sets and columns, a
-/// document of several pages.
+/// document with pages of its own.
 pub(crate) fn sample(documents: u64) -> BTreeMap<PageId, Vec<u8>> {
+    sealed((0..documents).map(document).chain([large(documents)]))
+}
+
+/// A document with words that stand in it often. It is large by what has no words, so that a search is quick.
+fn large(n: u64) -> Document {
+    let blank = Value::Text(" ".repeat(66_000));
+    Document::new(cid(n)).with_text("large text ".repeat(400)).with_attribute("blank", blank)
+}
+
+fn sealed(documents: impl Iterator<Item = Document>) -> BTreeMap<PageId, Vec<u8>> {
     let mut memtable = Memtable::new(Analyzer::default());
-    let large = Document::new(cid(documents)).with_text("large text ".repeat(6_500));
-    for document in (0..documents).map(document).chain([large]) {
+    for document in documents {
         memtable.insert(&document).expect("room for a few documents");
     }
     let mut pages = PageMap::new();
@@ -77,7 +86,8 @@ pub(crate) fn verify(pages: &PageMap, deletes: Deletes) -> Result<VerifyReport> 
 pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
     let snapshot = Snapshot::new(Analyzer::default(), vec![(segment.clone(), Deletes::new())], Vec::new())?;
-    let options = SearchOptions::default().limit(20).snippet(SnippetOptions::default().passages(3));
+    let options = SearchOptions::default().limit(20);
+    let cut = options.clone().snippet(SnippetOptions::default().passages(3));
     let mut queries: Vec<Query> = [
         "every OR word3 OR large tag:t1",
         "every AND again type:text/plain",
@@ -85,7 +95,7 @@ pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
         "w*",
         "title:titel~2",
         "abstract:word3 lang:*",
-        "abstract:\"word3 and\" OR lang:e*",
+        "abstract:\"about word5 and\" OR abstract:\"word5 and\"~2 OR lang:e*",
         "created:>2023-11-14T22:15Z pages:[-3 TO 20] ratio:<5 -size:7919",
         "due:1970-01-05 OR size:>=0",
     ]
@@ -94,13 +104,12 @@ pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     queries.push(Query::everything().kind(DocumentKind::Audio));
     queries.push(Query::term_in(Field::Attribute("abstract".into()), "word3"));
     let sorted = options
-        .clone()
         .sort(Sort::descending(NumberField::Attribute("pages".into())))
         .facet(Facet::tags())
         .facet(Facet::attribute("lang"));
     let mut first = Ok(());
     for query in queries {
-        first = first.and(snapshot.search(&query, &options, pages).map(drop));
+        first = first.and(snapshot.search(&query, &cut, pages).map(drop));
         let answer = snapshot.search(&query, &sorted, pages);
         if let Ok(Progress::Ready(answer)) = &answer
             && let Some(next) = &answer.next
@@ -118,7 +127,11 @@ pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     first.and(verify(pages, Deletes::new()).map(drop))
 }
 
-static SAMPLE: LazyLock<BTreeMap<PageId, Vec<u8>>> = LazyLock::new(|| sample(40));
+/// Few documents with every kind of field, and as many with one word as a full block takes.
+static SAMPLE: LazyLock<BTreeMap<PageId, Vec<u8>>> = LazyLock::new(|| {
+    let short = (1000..1100).map(|n| Document::new(cid(n)).with_text("every"));
+    sealed((0..40).map(document).chain([large(40)]).chain(short))
+});
 
 /// Pages changed by a script of five bytes each (which page; what to do; where, two bytes; a byte): flip bits, cut, or put
 /// all that follows in place of the page. Whatever is done with them ends, with an answer or an error.
