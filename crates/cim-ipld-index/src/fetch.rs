@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::page::{Page, PageId, PageSource, Progress, SegmentId};
 
+/// No more pages are asked for at once. They hold gigabytes: only a header that lies has streams that long.
+const MOST_MISSING: usize = 1 << 16;
+
 pub(crate) struct Fetcher<'a> {
     source: &'a dyn PageSource,
     missing: RefCell<BTreeSet<(SegmentId, PageId)>>,
@@ -15,13 +18,18 @@ impl<'a> Fetcher<'a> {
         Self { source, missing: RefCell::default() }
     }
 
-    /// Returns the page, or notes that it is missing.
+    /// Returns the page, or notes that it is missing, unless too many are: a caller comes back for the others.
     pub(crate) fn page(&self, segment: SegmentId, id: PageId) -> Option<Page> {
         let page = self.source.page(segment, id);
-        if page.is_none() {
+        if page.is_none() && !self.is_full() {
             self.missing.borrow_mut().insert((segment, id));
         }
         page
+    }
+
+    /// Says whether no other missing page will be noted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.missing_count() >= MOST_MISSING
     }
 
     pub(crate) fn has_missing(&self) -> bool {

@@ -127,6 +127,9 @@ impl PagedBytes {
             let id = PageId::new(class, u32::try_from(ordinal).map_err(|_| Error::damaged("a stream is too long"))?);
             let Some(page) = fetcher.page(segment, id) else {
                 is_complete = false;
+                if fetcher.is_full() {
+                    break;
+                }
                 continue;
             };
             let expected = (stream_len - ordinal * PAGE_BYTES as u64).min(PAGE_BYTES as u64);
@@ -194,5 +197,24 @@ impl PagedBytes {
     #[inline]
     fn payload(&self, index: usize) -> &[u8] {
         &self.pages[index].1[PAGE_PREFIX..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::{PageMap, Progress};
+
+    #[test]
+    fn a_stream_that_is_said_to_be_endless_is_not_asked_for_at_once() {
+        let (segment, pages) = (SegmentId([1; 16]), PageMap::new());
+        for (page_count, expected) in [(100, 100), (1 << 20, 1 << 16), (u64::from(u32::MAX), 1 << 16)] {
+            let fetcher = Fetcher::new(&pages);
+            let len = page_count * PAGE_BYTES as u64;
+            let found = PagedBytes::fetch(&fetcher, segment, PageClass::Postings, 0..len, len).unwrap();
+            assert!(found.is_none());
+            let Progress::Need(missing) = fetcher.need::<()>() else { panic!("no page is at hand") };
+            assert_eq!(missing.len(), expected, "{page_count}");
+        }
     }
 }
