@@ -63,22 +63,6 @@ impl Window {
         self.points[place] += points;
     }
 
-    /// Adds the points of documents of the window that begins at `start` where they are at least `need`; returns how many
-    /// are.
-    #[inline]
-    pub(crate) fn add_all(&mut self, start: u32, documents: &[u32], points: &[Points], need: Points) -> u64 {
-        let mut added = 0;
-        for (document, points) in documents.iter().zip(points) {
-            let place = document.wrapping_sub(start) as usize % WINDOW as usize;
-            // Without a jump: whether a posting reaches what is needed cannot be foretold.
-            let is_kept = u64::from(*points >= need);
-            added += is_kept;
-            self.mask[place / 64] |= is_kept << (place % 64);
-            self.points[place] += *points * is_kept as Points;
-        }
-        added
-    }
-
     /// Visits the places that are set.
     #[inline]
     pub(crate) fn places(mask: &[u64; WINDOW_WORDS], mut each: impl FnMut(usize)) {
@@ -191,8 +175,12 @@ impl Eval<'_> {
             }
             Self::Term(term) => {
                 let Term { cursor, scorer } = &mut **term;
-                cursor.visit_points(start, start + WINDOW, scorer, |documents, points| {
-                    out.add_all(start, documents, points, 0);
+                cursor.visit(start, start + WINDOW, |cursor, end| {
+                    let (documents, points) = cursor.points(scorer)?;
+                    for (document, points) in documents[..end].iter().zip(points) {
+                        out.add(document - start, *points);
+                    }
+                    Ok(())
                 })
             }
             Self::Union(union) => {

@@ -223,20 +223,19 @@ impl<'a> Cursor<'a> {
         Ok((&documents[range.clone()], &points[range]))
     }
 
-    /// Visits the postings with documents in `from..to`, as many at once as stand in one block: documents and points.
+    /// Goes through the postings with documents in `from..to`, as many at once as stand in one block: `each` is told how
+    /// many, from the cursor's place on.
     #[inline]
-    pub(crate) fn visit_points(
+    pub(crate) fn visit(
         &mut self,
         from: u32,
         to: u32,
-        scorer: &TermScorer,
-        mut each: impl FnMut(&[u32], &[Points]),
+        mut each: impl FnMut(&mut Self, usize) -> Result<()>,
     ) -> Result<()> {
         let mut document = self.seek(from)?;
         while document < to {
-            let (documents, points) = self.points(scorer)?;
-            let end = before(documents, to);
-            each(&documents[..end], &points[..end]);
+            let end = before(self.documents(), to);
+            each(self, end)?;
             self.skip(end);
             if self.len > 0 || self.block >= self.last.len() {
                 break;
@@ -266,39 +265,6 @@ impl<'a> Cursor<'a> {
         Ok((&self.buffer.documents[range.clone()], &self.buffer.frequencies[range], codes))
     }
 
-    /// Visits the postings with documents in `from..to`, as many at once as stand in one block: documents, frequencies,
-    /// and how to learn the length codes.
-    #[inline]
-    pub(crate) fn visit_weights(
-        &mut self,
-        from: u32,
-        to: u32,
-        mut each: impl FnMut(&[u32], &[u32], LengthCodes<'_>),
-    ) -> Result<()> {
-        let mut document = self.seek(from)?;
-        while document < to {
-            let (documents, frequencies, norms) = self.weights()?;
-            let end = before(documents, to);
-            each(&documents[..end], &frequencies[..end], norms);
-            self.skip(end);
-            if self.len > 0 || self.block >= self.last.len() {
-                break;
-            }
-            self.load()?;
-            document = self.document();
-        }
-        Ok(())
-    }
-
-    /// Returns the document the cursor stands at, of the next block if it stands behind one; [`END`] after the last.
-    #[inline]
-    pub(crate) fn document_or_next(&mut self) -> Result<u32> {
-        if self.len == 0 && self.block < self.last.len() {
-            self.load()?;
-        }
-        Ok(self.document())
-    }
-
     fn unload(&mut self) {
         (self.len, self.at) = (0, 0);
     }
@@ -318,7 +284,7 @@ impl Drop for Cursor<'_> {
 
 /// Counts the documents below `target` in a sorted slice.
 #[inline]
-pub(crate) fn before(documents: &[u32], target: u32) -> usize {
+pub(super) fn before(documents: &[u32], target: u32) -> usize {
     // Most moves are short.
     let near = documents.len().min(4);
     for (index, document) in documents[..near].iter().enumerate() {

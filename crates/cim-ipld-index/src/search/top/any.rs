@@ -6,7 +6,7 @@
 //! posting brings no candidate if it could not reach the best with the most of all other words added.
 
 use super::super::collect::TopK;
-use super::super::cursor::{END, before};
+use super::super::cursor::END;
 use super::super::eval::{Term, WINDOW};
 use super::sums::{Enough, Sums};
 use super::term::best_first;
@@ -190,8 +190,10 @@ impl<'t, 'a> Part<'t, 'a> {
     fn read(&mut self, start: u32, need: Points, sums: &mut Sums) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
-        cursor.visit_points(start, start + WINDOW, scorer, |documents, points| {
-            added += sums.add_all(start, documents, points, need);
+        cursor.visit(start, start + WINDOW, |cursor, end| {
+            let (documents, points) = cursor.points(scorer)?;
+            added += sums.add_all(start, &documents[..end], &points[..end], need);
+            Ok(())
         })?;
         Ok(added)
     }
@@ -201,30 +203,28 @@ impl<'t, 'a> Part<'t, 'a> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
         let mut places = [0u8; BLOCK];
-        let mut document = cursor.seek(start)?;
-        while document < start + WINDOW {
-            let documents = cursor.documents();
-            let end = before(documents, start + WINDOW);
-            let count = select(&documents[..end], |document| allowed.contains(*document), &mut places);
+        cursor.visit(start, start + WINDOW, |cursor, end| {
+            let count = select(&cursor.documents()[..end], |document| allowed.contains(*document), &mut places);
             for place in &places[..count] {
                 let place = usize::from(*place);
                 let (frequency, norm) = cursor.weight(place)?;
                 let points = scorer.points(frequency, norm);
                 added += sums.add_all(start, &cursor.documents()[place..=place], &[points], need);
             }
-            cursor.skip(end);
-            document = cursor.document_or_next()?;
-        }
+            Ok(())
+        })?;
         Ok(added)
     }
 
     /// Adds the points of the postings of a window to the candidates that are there.
     fn add(&mut self, start: u32, sums: &mut Sums) -> Result<()> {
         let Term { cursor, scorer } = &mut *self.term;
-        cursor.visit_weights(start, start + WINDOW, |documents, frequencies, norms| {
-            for (place, (document, frequency)) in documents.iter().zip(frequencies).enumerate() {
+        cursor.visit(start, start + WINDOW, |cursor, end| {
+            let (documents, frequencies, norms) = cursor.weights()?;
+            for (place, (document, frequency)) in documents[..end].iter().zip(frequencies).enumerate() {
                 sums.add_to_set(start, *document, || scorer.points(*frequency, norms.of(place, *document)));
             }
+            Ok(())
         })
     }
 }
