@@ -275,6 +275,25 @@ impl Envelope {
         Ok(ObjectHeader::parse(object)?.key_id())
     }
 
+    /// Returns the keyset generation that introduced the data key of an *opened* object: its epoch, which
+    /// [`open`](Self::open) has authenticated. 0 in a plaintext store.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) when the keyset does not hold the key, else as
+    /// [`ObjectHeader::parse`].
+    pub fn epoch_of(&self, object: &[u8]) -> Result<u64> {
+        let (Some(keyset), Some(id)) = (self.keyset(), Self::key_of(object)?) else { return Ok(0) };
+        let unknown = || Error::new(ErrorKind::UnknownDataKey, format!("the keyset holds no data key {id}"));
+        keyset.introduced(id).ok_or_else(unknown)
+    }
+
+    /// Returns the epoch that this envelope seals in: the keyset generation of its active data key, 0 in a plaintext store.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.keyset().map_or(0, |keyset| keyset.introduced(keyset.active_key()).unwrap_or(0))
+    }
+
     /// The header fields of an object that this envelope seals now.
     fn fields(&self, context: &ObjectContext<'_>, compressed: bool, padded: bool) -> Fields {
         let (algorithm, key_id) = match &self.mode {

@@ -73,6 +73,7 @@ pub use object::{
     ObjectKind, Padding, SealOptions,
 };
 pub use passphrase::{Argon2Profile, Passphrase};
+pub use primitives::hash::labelled_hash;
 pub use provider::{KeyProvider, KeySource, ProviderError};
 pub use random::random;
 pub use seal_buffer::SealBuffer;

@@ -42,6 +42,10 @@ pub enum ErrorKind {
     Lost,
     /// An older state of the index was served where a newer one had been seen.
     Rollback,
+    /// The store shows a history of the index that contradicts the one that was seen.
+    Forked,
+    /// The memory of what was seen last, which is kept outside the store, cannot be read or written.
+    PinUnavailable,
     /// Another process changed the index at the same moment.
     Conflict,
     /// No snapshot has this name.
@@ -103,8 +107,13 @@ impl Error {
             ErrorKind::UnsupportedVersion => "use a version of the software at least as new as the one that wrote it",
             ErrorKind::Damaged | ErrorKind::Lost => "run verify to see what is affected, then restore a backup",
             ErrorKind::Rollback => {
-                "find out why the store went back; restore a backup on purpose if that is what you want"
+                "find out why the store went back; if it did so on purpose, accept the older state by name"
             }
+            ErrorKind::Forked => {
+                "two histories of this index exist: find out who changed or copied the store, and which one you want; then \
+                 accept that one by name"
+            }
+            ErrorKind::PinUnavailable => "check the file of the pin, or choose another place for it",
             ErrorKind::Conflict => "try again",
             ErrorKind::SnapshotMissing => "list the snapshots and choose one of them",
             ErrorKind::SnapshotExists => "choose another name, or delete that snapshot first",

@@ -31,31 +31,19 @@
 //! # }
 //! ```
 
-mod catalog;
 mod content;
 mod content_metadata;
-mod creation;
 mod engine;
+mod environment;
 mod error;
-mod fold;
-mod follower;
+mod file_pin;
 mod format;
-mod layout;
-mod merge;
+mod history;
+mod maintenance;
 mod objects;
-mod opening;
-mod pages;
-mod pass;
-mod publish;
-mod rotation;
-mod segment_writer;
-mod segments;
+mod position;
+mod rules;
 mod settings;
-mod shared;
-mod snapshots;
-mod state;
-mod verify;
-mod writer;
 
 // The facade may depend on no room below this one: it takes what this crate's interface speaks of from here.
 pub use cim_ipld_backend as backend;
@@ -64,11 +52,17 @@ pub use cim_ipld_index as index;
 
 pub use content::content_cid;
 pub use content_metadata::{AudioMetadata, DocumentMetadata, ImageMetadata, VideoMetadata, unix_seconds};
-pub use engine::{Engine, LoadReport, Stats};
+pub use engine::{Engine, EngineBuilder, LoadReport, Protection, Stats};
+pub use environment::{Clock, Environment, Randomness};
 pub use error::{Error, ErrorKind, Result};
-pub use layout::IndexName;
-pub use opening::Protection;
-pub use rotation::KeyReport;
+pub use file_pin::FilePin;
+pub use history::pin::PinStore;
+pub use history::progress::IgnoredEntries;
+pub use maintenance::rotation::KeyReport;
+pub use maintenance::snapshots::SnapshotInfo;
+pub use maintenance::verify::{Problem, VerifyReport};
+pub use objects::layout::IndexName;
+pub use position::Position;
+#[cfg(feature = "simulation")]
+pub use rules::{Rule, Rules};
 pub use settings::Settings;
-pub use snapshots::SnapshotInfo;
-pub use verify::{Problem, VerifyReport};

@@ -182,6 +182,13 @@ impl Keyset {
         self.active_entry().id
     }
 
+    /// Returns the generation of this keyset that introduced the data key `id`, or `None` when it holds no such key. It
+    /// orders data keys in time: what is sealed under one is no older than its generation.
+    #[must_use]
+    pub fn introduced(&self, id: DataKeyId) -> Option<u64> {
+        self.entry(id).map(|entry| entry.since_generation)
+    }
+
     /// Returns the algorithm that seals new objects.
     #[must_use]
     pub fn algorithm(&self) -> EncryptionAlgorithm {

@@ -1,18 +1,36 @@
-use bincode::{Decode, Encode};
+use std::collections::HashSet;
 
-use super::{decode, encode};
+use bincode::{Decode, Encode};
+use cim_ipld_index::MAX_SEGMENT_DOCUMENTS;
+
+use super::ancestry::Ancestry;
+use super::digest::{Digest, ShortDigest};
+use super::{damaged, decode, encode};
 use crate::Result;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// The state of an index as of a watermark: which segments it has. Journal records after the watermark complete it.
+/// The state of an index as of a position of its order: which segments it has. Journal records after that position
+/// complete it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Manifest {
     /// Grows by one with every manifest.
     pub(crate) generation: u64,
-    /// BLAKE3 of the sealed manifest before this one; zeros in the first.
-    pub(crate) previous: [u8; 32],
+    /// The digest of the sealed manifest before this one; zeros in the first.
+    pub(crate) parent: Digest,
+    /// Digests of all manifests before this one, the older ones in nodes that are objects of their own.
+    pub(crate) ancestry: Ancestry,
     pub(crate) watermark: Watermark,
+    /// The watermark position before this one: records up to it may be gone from the journal.
+    pub(crate) previous_position: u64,
+    /// The epoch of the order at the watermark: no record or manifest of an older one may follow.
+    pub(crate) epoch: u64,
+    /// The generation of the keyset that was current when this was sealed: an older root was rolled back.
+    pub(crate) keyset_generation: u64,
+    /// The digest of the root record of that generation.
+    pub(crate) root_digest: Digest,
+    /// The order's recent past at the watermark, in an object of its own; `None` before the first record.
+    pub(crate) window: Option<WindowEntry>,
     /// Hides the names of snapshots from the store; the same in all manifests of an index.
     pub(crate) names_secret: [u8; 32],
     /// Oldest first.
@@ -22,24 +40,47 @@ pub(crate) struct Manifest {
     pub(crate) snapshots: Vec<SnapshotEntry>,
 }
 
-/// Where the record of a snapshot stands.
+/// A position of the order that the segments contain: everything up to it, and nothing after it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Watermark {
+    pub(crate) position: u64,
+    /// The digest of the order at that position.
+    pub(crate) digest: ShortDigest,
+    /// The record at that position, where a replay starts; `None` before the first record.
+    pub(crate) record: Option<RecordMark>,
+}
+
+/// Finds a record again in whatever order a store has its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct RecordMark {
+    pub(crate) writer: u64,
+    pub(crate) sequence: u64,
+    /// The digest of the sealed record.
+    pub(crate) digest: ShortDigest,
+}
+
+/// Where the order's recent past is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct WindowEntry {
+    /// Names the chunks.
+    pub(crate) secret: [u8; 32],
+    pub(crate) chunks: u32,
+    /// The digest of the content.
+    pub(crate) digest: Digest,
+}
+
+/// Where the record of a snapshot is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SnapshotEntry {
     /// The keyed hash of its name.
     pub(crate) hidden_name: String,
     /// Drawn for this very record, so that its key is never used again.
     pub(crate) id: [u8; 16],
+    /// The digest of the record's content.
+    pub(crate) digest: Digest,
 }
 
-/// Up to which revision the journal is contained in the segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) enum Watermark {
-    At(u64),
-    /// The manifest's own revision: a restore, which ends everything before it.
-    Own,
-}
-
-/// One segment: what is needed to name and open each of its pages.
+/// One segment: what is needed to name, open and authenticate each of its pages.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SegmentEntry {
     pub(crate) id: [u8; 16],
@@ -47,6 +88,8 @@ pub(crate) struct SegmentEntry {
     pub(crate) secret: [u8; 32],
     /// (page class, number of pages) of each class that has any.
     pub(crate) pages: Vec<(u8, u32)>,
+    /// The digest of the table of the pages' digests, which stands beside the pages.
+    pub(crate) digests: Digest,
     pub(crate) documents: u32,
     pub(crate) bytes: u64,
     pub(crate) deletes: Option<DeletesEntry>,
@@ -59,6 +102,8 @@ pub(crate) struct DeletesEntry {
     pub(crate) secret: [u8; 32],
     pub(crate) chunks: u32,
     pub(crate) documents: u32,
+    /// The digest of the content.
+    pub(crate) digest: Digest,
 }
 
 impl Manifest {
@@ -67,6 +112,52 @@ impl Manifest {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        decode("the manifest", VERSION, bytes)
+        const WHAT: &str = "the manifest";
+        let manifest: Self = decode(WHAT, VERSION, bytes)?;
+        manifest.ancestry.check()?;
+        let is_consistent = manifest.generation > 0
+            && manifest.ancestry.generations() == manifest.generation - 1
+            && manifest.previous_position <= manifest.watermark.position
+            && (manifest.watermark.position == 0) == manifest.watermark.record.is_none()
+            && (manifest.watermark.position == 0) == manifest.window.is_none();
+        if !is_consistent {
+            return Err(damaged(WHAT, "its numbers contradict each other"));
+        }
+        check_segments(WHAT, &manifest.segments)?;
+        let names: HashSet<&str> = manifest.snapshots.iter().map(|entry| entry.hidden_name.as_str()).collect();
+        if names.len() != manifest.snapshots.len() {
+            return Err(damaged(WHAT, "it names a snapshot twice"));
+        }
+        Ok(manifest)
     }
+}
+
+/// Refuses counts that the declared bytes of the segments cannot justify: what follows from an entry costs no more than its
+/// segment claims to be.
+pub(crate) fn check_segments(what: &str, segments: &[SegmentEntry]) -> Result<()> {
+    let mut ids = HashSet::new();
+    for entry in segments {
+        let (mut pages, mut classes) = (0_u64, HashSet::new());
+        for (class, count) in &entry.pages {
+            pages += u64::from(*count);
+            if !classes.insert(*class) {
+                return Err(damaged(what, "a segment counts a class of pages twice"));
+            }
+        }
+        if pages > entry.bytes {
+            return Err(damaged(what, &format!("a segment of {} bytes claims {pages} pages", entry.bytes)));
+        }
+        if entry.documents > MAX_SEGMENT_DOCUMENTS {
+            return Err(damaged(what, &format!("a segment claims {} documents", entry.documents)));
+        }
+        if let Some(deletes) = &entry.deletes
+            && (deletes.documents > entry.documents || deletes.chunks > deletes.documents.saturating_add(1))
+        {
+            return Err(damaged(what, "a segment claims more deletes than it has documents"));
+        }
+        if !ids.insert(entry.id) {
+            return Err(damaged(what, "it names a segment twice"));
+        }
+    }
+    Ok(())
 }

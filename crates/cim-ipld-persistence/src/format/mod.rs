@@ -1,15 +1,19 @@
 //! What the engine writes before it is sealed: one module per format, each behind a version byte, each hostile-safe.
 
+pub(crate) mod ancestry;
+pub(crate) mod digest;
 pub(crate) mod manifest;
+pub(crate) mod pin;
 pub(crate) mod record;
 pub(crate) mod snapshot;
+pub(crate) mod window;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 
 use crate::{Error, ErrorKind, Result};
 
 /// The largest encoded manifest, record or snapshot that is read: bounds what a hostile length can allocate.
-const MAX_DECODED_BYTES: usize = 256 << 20;
+pub(crate) const MAX_DECODED_BYTES: usize = 256 << 20;
 
 type Config = Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>>;
 

@@ -1,19 +1,28 @@
 use bincode::{Decode, Encode};
 
-use super::{decode, encode};
+use super::digest::{Digest, ShortDigest};
+use super::{damaged, decode, encode};
 use crate::Result;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// One record of the journal: what a writer added to the catalog by one put.
+/// Identities that one record may close.
+pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
+
+/// One record of the journal: what a writer adds to the order by one put. Its key holds the writer and the sequence number,
+/// its sealing tells the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Record {
-    /// Revision of this writer's previous record, 0 in its first.
-    pub(crate) previous: u64,
-    /// Revision of the newest record of any writer that this one had applied.
+    /// How many records its writer had applied.
     pub(crate) seen: u64,
-    /// Generation of the newest manifest that this writer had applied.
+    /// Generation of the newest manifest that its writer knew.
     pub(crate) generation: u64,
+    /// Binds the record to that past: see [`attestation`].
+    pub(crate) attest: ShortDigest,
+    /// Writers that ended without a word: no record of theirs is accepted after this one.
+    pub(crate) closes: Vec<u64>,
+    /// The digest of the root record that is about to replace the present one.
+    pub(crate) announces: Option<Digest>,
     pub(crate) body: Body,
 }
 
@@ -25,6 +34,8 @@ pub(crate) enum Body {
     Spilled {
         secret: [u8; 32],
         chunks: u32,
+        /// The digest of the encoded operations.
+        digest: Digest,
     },
 }
 
@@ -52,8 +63,17 @@ impl Record {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        decode("a journal record", VERSION, bytes)
+        let record: Self = decode("a journal record", VERSION, bytes)?;
+        if record.closes.len() > MAX_CLOSED_WRITERS {
+            return Err(damaged("a journal record", "it closes too many writers"));
+        }
+        Ok(record)
     }
+}
+
+/// What a record says of its past: the order at the position it had applied, and the manifest of the generation it knew.
+pub(crate) fn attestation(order: ShortDigest, manifest: Digest) -> ShortDigest {
+    Digest::of("cim/v1/attestation", &[&order.0, &manifest.0]).short()
 }
 
 pub(crate) fn operations_to_bytes(operations: &[Operation]) -> Vec<u8> {
@@ -62,4 +82,8 @@ pub(crate) fn operations_to_bytes(operations: &[Operation]) -> Vec<u8> {
 
 pub(crate) fn operations_from_bytes(bytes: &[u8]) -> Result<Vec<Operation>> {
     decode("the body of a journal record", VERSION, bytes)
+}
+
+pub(crate) fn operations_digest(bytes: &[u8]) -> Digest {
+    Digest::of("cim/v1/operations", &[bytes])
 }

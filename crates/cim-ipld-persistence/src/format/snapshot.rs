@@ -1,10 +1,11 @@
 use bincode::{Decode, Encode};
 
-use super::manifest::SegmentEntry;
+use super::digest::Digest;
+use super::manifest::{SegmentEntry, check_segments};
 use super::{decode, encode};
 use crate::Result;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The segments of a manifest that held everything up to its watermark, under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -13,6 +14,8 @@ pub(crate) struct SnapshotRecord {
     /// Unix milliseconds.
     pub(crate) created_at_ms: i64,
     pub(crate) documents: u64,
+    /// The position of the order that it holds.
+    pub(crate) position: u64,
     pub(crate) segments: Vec<SegmentEntry>,
 }
 
@@ -22,6 +25,12 @@ impl SnapshotRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        decode("a snapshot", VERSION, bytes)
+        let record: Self = decode("a snapshot", VERSION, bytes)?;
+        check_segments("a snapshot", &record.segments)?;
+        Ok(record)
     }
+}
+
+pub(crate) fn snapshot_digest(bytes: &[u8]) -> Digest {
+    Digest::of("cim/v1/snapshot", &[bytes])
 }

@@ -43,6 +43,7 @@ pub(crate) struct Layout {
     pub(crate) root: Key,
     pub(crate) manifest: Key,
     pub(crate) journal: KeyPrefix,
+    pub(crate) snapshots: KeyPrefix,
 }
 
 impl Layout {
@@ -60,6 +61,7 @@ impl Layout {
             root: Key::new("keyset")?,
             manifest: Key::new("manifest")?,
             journal: KeyPrefix::below("journal")?,
+            snapshots: KeyPrefix::below("snapshot")?,
         })
     }
 
@@ -83,11 +85,12 @@ impl Layout {
         Ok(Key::new(&format!("journal.{writer:016x}.{sequence}"))?)
     }
 
-    /// The sequence number in a journal key, or `None` when `key` is not one.
-    pub(crate) fn record_sequence(key: &Key) -> Option<u64> {
+    /// The writer and the sequence number in a journal key, or `None` when `key` is not one.
+    pub(crate) fn record_place(key: &Key) -> Option<(u64, u64)> {
         let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
-        u64::from_str_radix(writer, 16).ok()?;
-        sequence.parse().ok()
+        let place = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
+        // Only the form that writers use.
+        (Self::record(place.0, place.1).as_ref().ok() == Some(key)).then_some(place)
     }
 
     pub(crate) fn snapshot(entry: &SnapshotEntry) -> Result<Key> {

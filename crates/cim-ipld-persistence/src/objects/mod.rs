@@ -1,46 +1,96 @@
 //! The store as the engine sees it: sealed objects in, opened objects out, every outcome resolved.
 
+pub(crate) mod chunked;
+pub(crate) mod layout;
+pub(crate) mod page_cache;
+pub(crate) mod pass;
+pub(crate) mod segment_writer;
+pub(crate) mod segments;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cim_ipld_backend::{Backend, Bucket, Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
-use cim_ipld_envelope::{Envelope, ObjectContext, ObjectKind, SealOptions};
-
+use cim_ipld_envelope::{Envelope, Keyset, ObjectContext, ObjectKind, SealOptions};
 use tokio::time::Instant;
 
-use crate::layout::Layout;
-use crate::{Error, ErrorKind, Result};
+use crate::environment::Environment;
+use crate::format::digest::Digest;
+use crate::rules::Rules;
+use crate::{Error, ErrorKind, Result, Settings};
+use layout::Layout;
 
 /// Seals what goes out, opens what comes in. The context of every object is rebuilt here, never read from it.
 #[derive(Debug)]
 pub(crate) struct Objects {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) layout: Layout,
-    envelope: ArcSwap<Envelope>,
+    pub(crate) environment: Environment,
+    pub(crate) rules: Rules,
+    root: ArcSwap<Root>,
     write_timeout: Duration,
+    pub(crate) parallel_transfers: usize,
+}
+
+/// The root record that this process goes by, and what it opens.
+#[derive(Clone, Debug)]
+pub(crate) struct Root {
+    pub(crate) envelope: Envelope,
+    pub(crate) record: Bytes,
+    /// The revision under which the record was last seen in the store.
+    pub(crate) revision: Revision,
+}
+
+impl Root {
+    pub(crate) fn new(envelope: Envelope, revision: Revision) -> Self {
+        let record = envelope.root_record();
+        Self { envelope, record, revision }
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        root_digest(&self.record)
+    }
+
+    /// The generation of the keyset; 0 in a plaintext store, whose root never changes.
+    pub(crate) fn generation(&self) -> u64 {
+        self.envelope.keyset().map_or(0, Keyset::generation)
+    }
+}
+
+pub(crate) fn root_digest(record: &[u8]) -> Digest {
+    Digest::of("cim/v1/root", &[record])
 }
 
 impl Objects {
-    pub(crate) fn new(backend: Arc<dyn Backend>, layout: Layout, envelope: Envelope, write_timeout: Duration) -> Self {
-        Self { backend, layout, envelope: ArcSwap::from_pointee(envelope), write_timeout }
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        layout: Layout,
+        root: Root,
+        settings: &Settings,
+        environment: Environment,
+        rules: Rules,
+    ) -> Self {
+        let write_timeout = settings.write_timeout();
+        let parallel_transfers = settings.parallel_transfers.max(1);
+        Self { backend, layout, environment, rules, root: ArcSwap::from_pointee(root), write_timeout, parallel_transfers }
     }
 
-    pub(crate) fn envelope(&self) -> Arc<Envelope> {
-        self.envelope.load_full()
+    pub(crate) fn root(&self) -> Arc<Root> {
+        self.root.load_full()
     }
 
-    pub(crate) fn replace_envelope(&self, envelope: Envelope) {
-        self.envelope.store(Arc::new(envelope));
+    pub(crate) fn replace_root(&self, root: Root) {
+        self.root.store(Arc::new(root));
     }
 
     pub(crate) fn seal(&self, address: &Address<'_>, plaintext: &[u8], options: &SealOptions) -> Result<Bytes> {
-        Ok(self.envelope.load().seal(&address.context(), plaintext, options)?)
+        Ok(self.root.load().envelope.seal(&address.context(), plaintext, options)?)
     }
 
     pub(crate) fn open(&self, address: &Address<'_>, sealed: Bytes) -> Result<Bytes> {
-        Ok(self.envelope.load().open_bytes(&address.context(), sealed)?)
+        Ok(self.root.load().envelope.open_bytes(&address.context(), sealed)?)
     }
 
     pub(crate) async fn read(&self, address: &Address<'_>) -> Result<Option<Entry>> {
@@ -67,7 +117,7 @@ impl Objects {
         let mut pause = Backoff::new();
         let mut maybe_landed = false;
         loop {
-            let error = match self.backend.put(bucket, key, sealed.clone(), precondition).await {
+            let error = match self.backend.put(bucket, key, sealed.clone(), precondition.clone()).await {
                 Ok(revision) => return Ok(revision),
                 Err(error) => error,
             };
@@ -117,6 +167,14 @@ pub(crate) mod kind {
     pub(crate) const DELETES: ObjectKind = ObjectKind(0x10);
     /// A part of a journal record that is too large for one object.
     pub(crate) const JOURNAL_CHUNK: ObjectKind = ObjectKind(0x11);
+    /// Digests of a segment's pages.
+    pub(crate) const PAGE_DIGESTS: ObjectKind = ObjectKind(0x12);
+    /// The recent past of the order.
+    pub(crate) const WINDOW: ObjectKind = ObjectKind(0x13);
+    /// Digests of older positions of the order.
+    pub(crate) const ORDER_CHUNK: ObjectKind = ObjectKind(0x14);
+    /// A node of the manifest's ancestry.
+    pub(crate) const ANCESTRY: ObjectKind = ObjectKind(0x15);
 }
 
 /// Which object is meant: everything that its context is made of.
@@ -137,7 +195,7 @@ impl Address<'_> {
         Error::new(ErrorKind::Lost, format!("{self} is gone from the store"))
     }
 
-    fn context(&self) -> ObjectContext<'_> {
+    pub(crate) fn context(&self) -> ObjectContext<'_> {
         ObjectContext::new(self.bucket.name(), self.kind, self.name, self.generation)
     }
 }

@@ -1,38 +1,51 @@
 //! The engine's front: write to an index, search it.
 
+mod creation;
+mod keys;
+mod opening;
+mod snapshots;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
-use cim_ipld_backend::Revision;
 use cim_ipld_envelope::{EncryptionAlgorithm, Keyset};
 use cim_ipld_index::{Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec};
 use futures::stream::{self, StreamExt};
 use tokio::task::JoinHandle;
 
-use crate::catalog;
-use crate::fold::Folder;
 use crate::format::record::Operation;
-use crate::shared::Shared;
-use crate::state::View;
-use crate::writer::Submit;
+use crate::history::manifest::read_manifest;
+use crate::history::pin::Pin;
+use crate::history::progress::IgnoredEntries;
+use crate::history::shared::Shared;
+use crate::history::state::View;
+use crate::history::writer::Submit;
+use crate::maintenance::Maintenance;
+use crate::maintenance::verify::VerifyReport;
+use crate::objects::segments::SegmentHandle;
+use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
+
+pub use opening::{EngineBuilder, Protection};
 
 /// A searchable index whose every acknowledged write is durable. Clones are the same engine; the last one dropped ends
 /// its tasks.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) folder: Arc<Folder>,
-    pub(crate) submit: Submit,
-    pub(crate) tasks: Arc<Mutex<Option<Tasks>>>,
+    shared: Arc<Shared>,
+    maintenance: Arc<Maintenance>,
+    submit: Submit,
+    pin: Option<Arc<Pin>>,
+    tasks: Arc<Mutex<Option<Tasks>>>,
 }
 
 /// Ends the engine's tasks when it is dropped.
-pub(crate) struct Tasks {
-    pub(crate) follower: JoinHandle<()>,
-    pub(crate) writer: JoinHandle<Revision>,
-    pub(crate) background: Option<JoinHandle<()>>,
+struct Tasks {
+    follower: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    /// Folds and merges; keeps the pin.
+    background: Vec<JoinHandle<()>>,
 }
 
 impl Tasks {
@@ -40,16 +53,16 @@ impl Tasks {
     async fn end(mut self) {
         self.abort();
         let _ = (&mut self.follower).await;
-        if let Some(background) = &mut self.background {
-            let _ = background.await;
+        for task in &mut self.background {
+            let _ = task.await;
         }
     }
 
     fn abort(&self) {
         self.follower.abort();
         self.writer.abort();
-        if let Some(background) = &self.background {
-            background.abort();
+        for task in &self.background {
+            task.abort();
         }
     }
 }
@@ -86,22 +99,30 @@ pub struct Stats {
     pub memtable_bytes: usize,
     /// Bytes of opened pages in memory.
     pub cached_bytes: u64,
-    /// The catalog revision up to which everything is searchable here.
-    pub applied: Revision,
+    /// The position in the order of all writes up to which everything is searchable here.
+    pub applied: Position,
     /// Generation of the manifest.
     pub generation: u64,
     /// Whether objects are encrypted, and with what new ones are.
     pub algorithm: Option<EncryptionAlgorithm>,
+    /// Entries of the catalog that this process ignored.
+    pub ignored: IgnoredEntries,
+    /// Whether a rotation of the keys was cut off before the old ones were retired:
+    /// [`finish_rotation`](Engine::finish_rotation) brings it to its end.
+    pub rotation_unfinished: bool,
 }
 
 impl Engine {
     /// Adds `documents`, each replacing the one of its CID if there is one. All of them become durable and searchable
-    /// together, before this returns; the revision returned is their place in the order of all writes.
+    /// together, before this returns; the position returned is their place in the order of all writes.
+    ///
+    /// A write is acknowledged when this process has read it back at that place: the store's word alone is not enough.
     ///
     /// # Errors
     /// `InvalidInput` when a document is over the index core's limits (none is written), `OutcomeUnknown` when the store
-    /// fell silent (all of them or none will be there), and what the store answers.
-    pub async fn index(&self, documents: &[Document]) -> Result<Revision> {
+    /// fell silent (all of them or none will be there), `Lost` or `Forked` when it no longer has this index or shows another
+    /// history of it, and what the store answers.
+    pub async fn index(&self, documents: &[Document]) -> Result<Position> {
         let operations =
             documents.iter().map(|document| Ok(Operation::Put(codec::encode(document)?))).collect::<Result<_>>()?;
         self.write(operations).await
@@ -111,26 +132,28 @@ impl Engine {
     ///
     /// # Errors
     /// As for [`index`](Engine::index).
-    pub async fn delete(&self, cids: &[Cid]) -> Result<Revision> {
+    pub async fn delete(&self, cids: &[Cid]) -> Result<Position> {
         self.write(cids.iter().map(|cid| Operation::Delete(cid.to_bytes())).collect()).await
     }
 
-    async fn write(&self, operations: Vec<Operation>) -> Result<Revision> {
+    async fn write(&self, operations: Vec<Operation>) -> Result<Position> {
         self.shared.check()?;
         if operations.is_empty() {
-            return Ok(self.shared.progress().applied);
+            return Ok(self.applied());
         }
-        let revision = self.submit.operations(operations).await?;
-        self.shared.wait_published(revision).await?;
-        Ok(revision)
+        self.submit.operations(operations).await
     }
 
-    /// Waits until everything up to `revision` is searchable here: how a reader sees what another process wrote.
+    fn applied(&self) -> Position {
+        Position::new(self.shared.progress.read(|progress| progress.seen.position))
+    }
+
+    /// Waits until everything up to `position` is searchable here: how a reader sees what another process wrote.
     ///
     /// # Errors
     /// What stopped this engine from following.
-    pub async fn wait_for(&self, revision: Revision) -> Result<()> {
-        self.shared.wait_applied(revision).await
+    pub async fn wait_for(&self, position: Position) -> Result<()> {
+        self.shared.progress.wait_until(|progress| progress.seen.position >= position.number()).await
     }
 
     /// Finds documents.
@@ -156,7 +179,8 @@ impl Engine {
     /// As for [`search`](Engine::search).
     pub async fn stats(&self) -> Result<Stats> {
         let index = self.read(|view, pages| view.snapshot.statistics(pages)).await?;
-        let (view, progress) = (self.shared.view(), self.shared.progress());
+        let (view, progress) = (self.shared.view(), self.shared.progress.get());
+        let root = self.shared.objects.root();
         let segments = &view.manifest.manifest.segments;
         Ok(Stats {
             index,
@@ -164,16 +188,18 @@ impl Engine {
             segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
             memtable_bytes: progress.memtable_bytes + progress.frozen_bytes,
             cached_bytes: self.shared.cache.resident_bytes(),
-            applied: view.applied,
-            generation: view.manifest.manifest.generation,
+            applied: Position::new(view.position),
+            generation: view.manifest.generation(),
             algorithm: self.algorithm(),
+            ignored: progress.ignored,
+            rotation_unfinished: view.manifest.manifest.epoch < root.envelope.epoch(),
         })
     }
 
     /// Returns what new objects are encrypted with, or `None` for a plaintext index.
     #[must_use]
     pub fn algorithm(&self) -> Option<EncryptionAlgorithm> {
-        self.shared.objects.envelope().keyset().map(Keyset::algorithm)
+        self.shared.objects.root().envelope.keyset().map(Keyset::algorithm)
     }
 
     /// Fetches every page into the cache, as far as its budget goes, so that the searches to come wait for none.
@@ -193,16 +219,12 @@ impl Engine {
 
     async fn load_view(&self, view: &View) -> Result<LoadReport> {
         let mut report = LoadReport { documents: view.snapshot.document_count(), ..LoadReport::default() };
-        let mut keys = Vec::new();
-        for handle in view.segments.values() {
-            for page in handle.pages() {
-                keys.push((handle.id(), page?));
-            }
-        }
+        let handles: Vec<&SegmentHandle> = view.segments.values().map(|handle| &**handle).collect();
+        let keys = handles.iter().flat_map(|handle| handle.pages().map(|page| Ok((handle.id(), page?))));
         let (objects, cache) = (&self.shared.objects, &self.shared.cache);
         let mut pages = stream::iter(keys)
-            .map(|key| cache.fetch(objects, &view.segments, key))
-            .buffer_unordered(self.shared.settings.parallel_transfers.max(1));
+            .map(|key: Result<_>| async move { cache.fetch(objects, &view.segments, key?).await })
+            .buffer_unordered(objects.parallel_transfers);
         while let Some(page) = pages.next().await {
             report.pages += 1;
             report.bytes += page?.len() as u64;
@@ -216,7 +238,7 @@ impl Engine {
     /// What the store answers; the journal is untouched then.
     pub async fn fold(&self) -> Result<()> {
         self.shared.check()?;
-        self.folder.fold().await
+        self.maintenance.fold().await
     }
 
     /// Merges segments now where too many of one size have piled up, and drops what was deleted in them.
@@ -225,7 +247,32 @@ impl Engine {
     /// What the store answers; the index is untouched then.
     pub async fn merge(&self) -> Result<()> {
         self.shared.check()?;
-        self.folder.merge().await
+        self.maintenance.merge().await
+    }
+
+    /// Reads and checks everything that the index consists of, from the store and not from the cache.
+    ///
+    /// # Errors
+    /// Only what keeps it from checking: `Unavailable`, `Denied`, `KeyRotated`. What is wrong with the index is in the
+    /// report.
+    pub async fn verify(&self) -> Result<VerifyReport> {
+        self.maintenance.verify().await
+    }
+
+    /// Puts the index back into a store that lost its catalog under this process: root, manifest, and in a fold everything
+    /// that this process had applied. Until then a process whose store was emptied or made anew answers `Lost`.
+    ///
+    /// Pages that went too are not brought back: [`verify`](Engine::verify) names them.
+    ///
+    /// # Errors
+    /// `IndexExists` when there is another index in the store now, `InvalidInput` when this engine has not lost its store, and
+    /// what the store answers.
+    pub async fn put_back(&self) -> Result<()> {
+        match self.shared.check() {
+            Err(error) if error.kind() == ErrorKind::Lost => self.maintenance.put_back().await,
+            Err(error) => Err(error),
+            Ok(()) => Err(Error::new(ErrorKind::InvalidInput, "the store has this index: there is nothing to put back")),
+        }
     }
 
     /// Ends this engine in order: what was written or is being folded is brought to its end, then its tasks are gone, and
@@ -238,13 +285,20 @@ impl Engine {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut tasks) = tasks {
             self.submit.close();
-            if let Ok(last) = (&mut tasks.writer).await {
-                // Whoever waits for the last record still gets its answer.
-                let _ = self.shared.wait_published(last).await;
+            // Whoever waits for the last record gets its answer before the writer ends.
+            let _ = (&mut tasks.writer).await;
+            self.maintenance.end().await;
+            if let Some(pin) = &self.pin
+                && self.shared.check().is_ok()
+                && let Err(error) = pin.end(&self.shared).await
+            {
+                tracing::warn!(%error, "the pin does not hold the last state");
             }
-            self.folder.end().await;
-            self.shared.fail(Error::new(ErrorKind::Closed, "the engine was closed"));
+            self.shared.progress.fail(Error::new(ErrorKind::Closed, "the engine was closed"));
             tasks.end().await;
+        }
+        if self.shared.objects.environment.is_single_threaded() {
+            return;
         }
         // Off the runtime's own threads: closing a store may take as long as its disk does.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
@@ -274,16 +328,16 @@ impl Engine {
         if error.kind() != ErrorKind::Lost {
             return Err(error);
         }
-        let newest = catalog::read_manifest(&self.shared.objects).await?;
-        if newest.revision <= view.manifest.revision {
+        let newest = read_manifest(&self.shared.objects).await?;
+        if newest.generation() <= view.manifest.generation() {
             return Err(error);
         }
-        self.shared.wait_generation(newest.manifest.generation).await
+        self.shared.wait_generation(newest.generation()).await
     }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("applied", &self.shared.progress().applied).finish_non_exhaustive()
+        f.debug_struct("Engine").field("applied", &self.applied()).finish_non_exhaustive()
     }
 }

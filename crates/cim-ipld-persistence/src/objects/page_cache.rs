@@ -9,8 +9,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use crate::objects::Objects;
-use crate::segments::SegmentHandle;
+use super::Objects;
+use super::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
 type PageKey = (SegmentId, PageId);

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use cim_ipld_index::{Deletes, MAX_SEGMENT_DOCUMENTS, Segment, merge_segments};
 
 use crate::Result;
-use crate::format::manifest::{SegmentEntry, Watermark};
-use crate::pass::Pass;
-use crate::publish::Publication;
-use crate::segment_writer::{Stored, store_segment};
-use crate::segments::SegmentHandle;
-use crate::shared::Shared;
-use crate::snapshots;
-use crate::state::{Origin, View};
+use crate::format::manifest::SegmentEntry;
+use crate::history::references::remove_unnamed;
+use crate::history::shared::Shared;
+use crate::history::state::{Origin, View};
+use crate::history::update::{Outcome, Proposal, publish_or_discard};
+use crate::objects::pass::Pass;
+use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
+use crate::objects::segments::SegmentHandle;
 
 /// How many segments of one size class there may be; also how much larger the next class is.
 const FAN_OUT: usize = 8;
@@ -28,18 +28,20 @@ pub(crate) async fn step(shared: &Arc<Shared>) -> Result<bool> {
     let budget = shared.settings.cache_budget_bytes as u64;
     let Some(chosen) = choose(&view.manifest.manifest.segments, budget) else { return Ok(false) };
     let mut stored = Stored::default();
-    let published = match prepare(shared, &view, &chosen, &mut stored).await {
-        Ok(publication) => publication.publish(shared, stored).await?,
+    let (proposal, segment, origin) = match prepare(shared, &view, &chosen, &mut stored).await {
+        Ok(prepared) => prepared,
         Err(error) => {
-            stored.discard(shared).await;
+            stored.discard(&shared.objects).await;
             return Err(error);
         }
     };
-    if published {
-        let old: Vec<SegmentEntry> = view.manifest.manifest.segments.clone();
-        snapshots::remove_unnamed(shared, &old).await?;
+    let replacement = Some((segment, origin));
+    let outcome = publish_or_discard(shared, &view.manifest, proposal, replacement, stored).await?;
+    if outcome == Outcome::Published {
+        shared.note_published();
+        remove_unnamed(&shared.objects, &view.manifest.manifest.segments).await?;
     }
-    Ok(published)
+    Ok(outcome == Outcome::Published)
 }
 
 /// Chooses what to merge, by position: a full size class, or one segment of which most is deleted. Writers may have to
@@ -64,50 +66,49 @@ fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
 
 /// Stores the merged segment. It holds the inputs as of the manifest: what the journal deleted since is marked when the
 /// follower takes the new manifest up, so that a snapshot of that manifest misses nothing.
-async fn prepare(shared: &Arc<Shared>, view: &View, chosen: &[usize], stored: &mut Stored) -> Result<Publication> {
-    let manifest = &view.manifest.manifest;
+async fn prepare(
+    shared: &Arc<Shared>,
+    view: &View,
+    chosen: &[usize],
+    stored: &mut Stored,
+) -> Result<(Proposal, Option<BuiltSegment>, Origin)> {
+    let (manifest, objects) = (&view.manifest.manifest, &shared.objects);
     let (mut inputs, mut handles) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(chosen.len()));
     for position in chosen {
         let handle = Arc::new(SegmentHandle::new(manifest.segments[*position].clone()));
-        inputs.push(shared.objects.fetch_segment(&handle, shared.settings.parallel_transfers).await?);
+        let segment = objects.fetch_segment(&handle).await?;
+        inputs.push((segment, objects.fetch_deletes(handle.entry.deletes.as_ref()).await?));
         handles.push(handle);
     }
-    let pass = Pass::new(shared, handles);
-    let built = store_segment(shared, stored, move |sink| {
+    let pass = Pass::new(objects, handles).await?;
+    let built = store_segment(objects, &shared.text_options(), stored, move |sink| {
         let inputs: Vec<(&Segment, &Deletes)> = inputs.iter().map(|(segment, deletes)| (&**segment, deletes)).collect();
         pass.outcome(merge_segments(&inputs, &pass, sink))
     })
     .await?;
     let merged = chosen.iter().map(|position| manifest.segments[*position].id).collect();
     let mut segments: Vec<SegmentEntry> = Vec::with_capacity(manifest.segments.len());
-    let mut new = built.segment;
-    let mut segment = None;
+    let mut new = built.segment.iter().map(|segment| segment.handle.entry.clone());
     for (position, entry) in manifest.segments.iter().enumerate() {
-        if !chosen.contains(&position) {
+        if chosen.contains(&position) {
+            segments.extend(new.next());
+        } else {
             segments.push(entry.clone());
-        } else if let Some((opened, entry)) = new.take() {
-            segments.push(entry);
-            segment = Some(opened);
         }
     }
     let origin = Origin::Segments { merged, document_maps: built.document_maps };
-    Ok(Publication {
-        current: Arc::clone(&view.manifest),
-        watermark: Watermark::At(view.manifest.watermark().number()),
-        segments,
-        segment,
-        origin,
-    })
+    Ok((Proposal { segments, ..Proposal::again(manifest) }, built.segment, origin))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::digest::Digest;
     use crate::format::manifest::DeletesEntry;
 
     fn segment(bytes: u64, documents: u32, deleted: u32) -> SegmentEntry {
-        let deletes = (deleted > 0).then_some(DeletesEntry { secret: [0; 32], chunks: 1, documents: deleted });
-        SegmentEntry { id: [0; 16], secret: [0; 32], pages: Vec::new(), documents, bytes, deletes }
+        let deletes = (deleted > 0).then_some(DeletesEntry { secret: [0; 32], chunks: 1, documents: deleted, digest: Digest::default() });
+        SegmentEntry { id: [0; 16], secret: [0; 32], pages: Vec::new(), digests: Digest::default(), documents, bytes, deletes }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use cim_ipld_index::{Page, PageClass, PageId, PageSource, SegmentId};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
-use crate::segments::SegmentHandle;
-use crate::shared::Shared;
+use super::Objects;
+use super::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
 /// So many pages of a class are fetched at once; as many behind them are kept.
@@ -20,10 +20,17 @@ const WINDOW_PAGES: u32 = 4;
 
 /// Blocks until a page is there: to be used on a thread for blocking work alone.
 pub(crate) struct Pass {
-    shared: Arc<Shared>,
+    objects: Arc<Objects>,
     segments: HashMap<SegmentId, Arc<SegmentHandle>>,
-    runtime: Handle,
+    source: Source,
     state: RefCell<State>,
+}
+
+enum Source {
+    /// Pages are fetched on this runtime while the computation waits.
+    Runtime(Handle),
+    /// Everything was fetched before, because there is one thread only.
+    Fetched(HashMap<(SegmentId, PageId), Result<Page>>),
 }
 
 #[derive(Default)]
@@ -36,16 +43,31 @@ struct State {
 
 impl Pass {
     /// Must be called on the runtime that the store's work is done on.
-    pub(crate) fn new(shared: &Arc<Shared>, segments: impl IntoIterator<Item = Arc<SegmentHandle>>) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-            segments: segments.into_iter().map(|handle| (handle.id(), handle)).collect(),
-            runtime: Handle::current(),
-            state: RefCell::default(),
-        }
+    ///
+    /// # Errors
+    /// `UnsupportedVersion` when a segment has pages that this software does not know.
+    pub(crate) async fn new(
+        objects: &Arc<Objects>,
+        segments: impl IntoIterator<Item = Arc<SegmentHandle>>,
+    ) -> Result<Self> {
+        let segments: Vec<_> = segments.into_iter().collect();
+        let source = if objects.environment.is_single_threaded() {
+            let mut fetched = HashMap::new();
+            for handle in &segments {
+                for page in handle.pages() {
+                    let page = page?;
+                    fetched.insert((handle.id(), page), objects.fetch_page(handle, page).await);
+                }
+            }
+            Source::Fetched(fetched)
+        } else {
+            Source::Runtime(Handle::current())
+        };
+        let segments = segments.into_iter().map(|handle| (handle.id(), handle)).collect();
+        Ok(Self { objects: Arc::clone(objects), segments, source, state: RefCell::default() })
     }
 
-    /// What came of a computation over these pages: why a page could not be had goes before that it could not.
+    /// Returns what came of a computation over these pages: fetch errors take precedence over missing-page errors.
     pub(crate) fn outcome<T>(&self, result: cim_ipld_index::Result<T>) -> Result<T> {
         match self.state.borrow_mut().failed.take() {
             Some(error) => Err(error),
@@ -71,14 +93,24 @@ impl Pass {
                 }
             }
         }
-        let objects = &self.shared.objects;
-        let fetched: Vec<_> = self.runtime.block_on(
-            stream::iter(rest)
-                .map(|(handle, page)| async move { ((handle.id(), page), objects.fetch_page(handle, page).await) })
-                .buffer_unordered(self.shared.settings.parallel_transfers.max(1))
-                .map(|(key, fetched)| (key, fetched.map(|page| page.len() as u64)))
-                .collect(),
-        );
+        let fetched: Vec<_> = match &self.source {
+            Source::Fetched(pages) => {
+                let of = |(handle, page): (&Arc<SegmentHandle>, PageId)| {
+                    let key = (handle.id(), page);
+                    (key, pages[&key].clone().map(|page| page.len() as u64))
+                };
+                rest.into_iter().map(of).collect()
+            }
+            Source::Runtime(runtime) => runtime.block_on(
+                stream::iter(rest)
+                    .map(|(handle, page)| async move {
+                        ((handle.id(), page), self.objects.fetch_page(handle, page).await)
+                    })
+                    .buffer_unordered(self.objects.parallel_transfers)
+                    .map(|(key, fetched)| (key, fetched.map(|page| page.len() as u64)))
+                    .collect(),
+            ),
+        };
         let state = &mut *self.state.borrow_mut();
         for (key, fetched) in fetched {
             match fetched {
@@ -99,15 +131,21 @@ impl Pass {
         })?;
         let (first, class) = (page.ordinal, page.class);
         let end = handle.page_count(class).min(first.saturating_add(WINDOW_PAGES)).max(first.saturating_add(1));
-        let fetched: Vec<(u32, Page)> = self.runtime.block_on(
-            stream::iter(first..end)
-                .map(|ordinal| async move {
-                    let page = self.shared.objects.fetch_page(handle, PageId::new(class, ordinal)).await?;
-                    Ok::<_, Error>((ordinal, page))
-                })
-                .buffered(WINDOW_PAGES as usize)
-                .try_collect(),
-        )?;
+        let fetched: Vec<(u32, Page)> = match &self.source {
+            Source::Fetched(pages) => {
+                let missing = || Err(Error::new(ErrorKind::Damaged, "a page is asked for that its segment does not have"));
+                vec![(first, pages.get(&(segment, page)).cloned().unwrap_or_else(missing)?)]
+            }
+            Source::Runtime(runtime) => runtime.block_on(
+                stream::iter(first..end)
+                    .map(|ordinal| async move {
+                        let page = self.objects.fetch_page(handle, PageId::new(class, ordinal)).await?;
+                        Ok::<_, Error>((ordinal, page))
+                    })
+                    .buffered(WINDOW_PAGES as usize)
+                    .try_collect(),
+            )?,
+        };
         let state = &mut *self.state.borrow_mut();
         let window = state.windows.entry((segment, class)).or_default();
         window.retain(|ordinal, _| (first.saturating_sub(WINDOW_PAGES)..end).contains(ordinal));
@@ -123,8 +161,8 @@ impl Pass {
 
 impl PageSource for Pass {
     fn page(&self, segment: SegmentId, page: PageId) -> Option<Page> {
-        let at_hand = |state: &State| state.windows.get(&(segment, page.class))?.get(&page.ordinal).cloned();
-        if let Some(page) = at_hand(&self.state.borrow()) {
+        let cached = |state: &State| state.windows.get(&(segment, page.class))?.get(&page.ordinal).cloned();
+        if let Some(page) = cached(&self.state.borrow()) {
             return Some(page);
         }
         match self.fetch((segment, page)) {

@@ -1,4 +1,4 @@
-//! The state of an index as of one catalog revision: what a manifest names, and what the journal added since.
+//! The state of an index as of a position of its order: what a manifest names, and what the journal added since.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,11 +8,17 @@ use cim_ipld_backend::Revision;
 use cim_ipld_index::{
     Analyzer, Deletes, DocId, Document, Location, Memtable, MemtableView, Segment, SegmentId, Snapshot, codec,
 };
+use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::format::manifest::{Manifest, Watermark};
-use crate::format::record::{Operation, Record};
-use crate::segments::SegmentHandle;
-use crate::shared::Shared;
+use super::manifest::ManifestVersion;
+use super::order::{OpenedRecord, Order};
+use super::shared::Shared;
+use crate::format::digest::Digest;
+use crate::format::record::Operation;
+use crate::format::window::DigestChunk;
+use crate::objects::Objects;
+use crate::objects::segment_writer::BuiltSegment;
+use crate::objects::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
 /// What readers see: immutable, published whole.
@@ -21,8 +27,8 @@ pub(crate) struct View {
     pub(crate) snapshot: Snapshot,
     pub(crate) segments: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     pub(crate) manifest: Arc<ManifestVersion>,
-    /// Everything up to this catalog revision is in the snapshot.
-    pub(crate) applied: Revision,
+    /// Everything up to this position of the order is in the snapshot.
+    pub(crate) position: u64,
 }
 
 impl View {
@@ -32,38 +38,21 @@ impl View {
             snapshot: Snapshot::new(Analyzer::default(), Vec::new(), Vec::new())?,
             segments: Arc::default(),
             manifest: Arc::new(manifest),
-            applied: Revision::ZERO,
+            position: 0,
         })
-    }
-}
-
-/// A manifest, where it stood in the catalog, and the hash that its successor must name.
-#[derive(Clone, Debug)]
-pub(crate) struct ManifestVersion {
-    pub(crate) manifest: Manifest,
-    pub(crate) revision: Revision,
-    pub(crate) hash: [u8; 32],
-}
-
-impl ManifestVersion {
-    pub(crate) fn watermark(&self) -> Revision {
-        match self.manifest.watermark {
-            Watermark::At(revision) => Revision::new(revision),
-            Watermark::Own => self.revision,
-        }
     }
 }
 
 /// The follower's own, changing state, from which views are published.
 pub(crate) struct State {
     pub(crate) manifest: Arc<ManifestVersion>,
+    pub(crate) order: Order,
     segments: Vec<OpenSegment>,
     handles: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     frozen: Option<Frozen>,
     active: ActiveMemtable,
-    pub(crate) applied: Revision,
-    /// Revisions of the records applied since the watermark.
-    records: BTreeSet<u64>,
+    /// The last entry of the catalog that was looked at.
+    pub(crate) last_seen: Revision,
 }
 
 struct OpenSegment {
@@ -104,12 +93,13 @@ struct Frozen {
     bytes: usize,
 }
 
-/// What a fold turns into a segment: the state as of a revision, which later records must not leak into.
+/// What a fold turns into a segment: the state as of a position, which later records must not leak into.
 #[derive(Debug)]
 pub(crate) struct FoldInput {
     pub(crate) memtable: MemtableView,
     pub(crate) memtable_deletes: Deletes,
-    pub(crate) watermark: Revision,
+    /// The order at that position.
+    pub(crate) order: Order,
     /// New deletes of the manifest's segments, by position.
     pub(crate) segment_deletes: Vec<Option<Deletes>>,
 }
@@ -117,40 +107,78 @@ pub(crate) struct FoldInput {
 /// A change of the segments that this process prepared, waiting for its manifest to come round in the catalog.
 #[derive(Debug)]
 pub(crate) struct Replacement {
-    pub(crate) manifest_hash: [u8; 32],
+    pub(crate) manifest: Digest,
     /// `None` when no document was left alive.
-    pub(crate) segment: Option<Arc<Segment>>,
+    pub(crate) segment: Option<BuiltSegment>,
     pub(crate) origin: Origin,
 }
 
 /// What a new segment was made of, and where each document of it went.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>> },
+    Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, chunks: Vec<DigestChunk> },
     Segments { merged: Vec<[u8; 16]>, document_maps: Vec<Vec<Option<DocId>>> },
 }
 
+/// The changes of one record, decoded, and where the documents are that they replace.
+pub(crate) struct Changes {
+    changes: Vec<Change>,
+    places: HashMap<Cid, Location>,
+}
+
 impl State {
-    /// Opens what `manifest` names, with nothing of the journal yet.
-    pub(crate) async fn open(shared: &Shared, manifest: ManifestVersion) -> Result<Self> {
-        let mut segments = Vec::with_capacity(manifest.manifest.segments.len());
-        for entry in &manifest.manifest.segments {
-            let handle = Arc::new(SegmentHandle::new(entry.clone()));
-            let (segment, deletes) = shared.objects.fetch_segment(&handle, shared.settings.parallel_transfers).await?;
-            segments.push(OpenSegment { handle, segment, deletes, dirty: false });
-        }
-        let applied = manifest.watermark();
+    /// Opens what `manifest` names, with nothing of the journal yet; segments that `known` has open are not read again.
+    pub(crate) async fn open(objects: &Objects, manifest: ManifestVersion, known: Option<&Self>) -> Result<Self> {
+        let opened = stream::iter(manifest.manifest.segments.clone())
+            .map(|entry| async move {
+                let open = known.and_then(|known| known.segments.iter().find(|open| open.handle.entry.id == entry.id));
+                let (handle, segment) = match open {
+                    Some(open) if open.handle.entry.digests == entry.digests => {
+                        (Arc::new(open.handle.with_entry(entry)), Arc::clone(&open.segment))
+                    }
+                    _ => {
+                        let handle = Arc::new(SegmentHandle::new(entry));
+                        let segment = objects.fetch_segment(&handle).await?;
+                        (handle, segment)
+                    }
+                };
+                let deletes = objects.fetch_deletes(handle.entry.deletes.as_ref()).await?;
+                Ok::<_, Error>(OpenSegment { handle, segment, deletes, dirty: false })
+            })
+            .buffered(objects.parallel_transfers)
+            .try_collect();
+        let (segments, order) = futures::future::try_join(opened, manifest.order(objects)).await?;
         let mut state = Self {
             manifest: Arc::new(manifest),
+            order,
             segments,
             handles: Arc::default(),
             frozen: None,
             active: ActiveMemtable::new(),
-            applied,
-            records: BTreeSet::new(),
+            last_seen: Revision::ZERO,
         };
         state.index_handles();
         Ok(state)
+    }
+
+    /// A second state as of the manifest, for the journal to be applied to while this one, which has none of it yet, stays as
+    /// it is.
+    pub(crate) fn begin(&self) -> Self {
+        let segments = self.segments.iter().map(|open| OpenSegment {
+            handle: Arc::clone(&open.handle),
+            segment: Arc::clone(&open.segment),
+            deletes: open.deletes.clone(),
+            dirty: open.dirty,
+        });
+        Self {
+            manifest: Arc::clone(&self.manifest),
+            order: self.order.clone(),
+            segments: segments.collect(),
+            handles: Arc::clone(&self.handles),
+            frozen: None,
+            active: ActiveMemtable::new(),
+            last_seen: self.last_seen,
+        }
     }
 
     fn index_handles(&mut self) {
@@ -163,7 +191,7 @@ impl State {
             snapshot: self.snapshot()?,
             segments: Arc::clone(&self.handles),
             manifest: Arc::clone(&self.manifest),
-            applied: self.applied,
+            position: self.order.position(),
         })
     }
 
@@ -182,26 +210,21 @@ impl State {
         self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
     }
 
-    /// Says which earlier write a record proves to exist that this state has not seen.
-    pub(crate) fn gap(&self, record: &Record) -> Option<Gap> {
-        if record.generation > self.manifest.manifest.generation {
-            return Some(Gap::Manifest(record.generation));
-        }
-        let watermark = self.manifest.watermark().number();
-        let known = |revision: u64| revision <= watermark || self.records.contains(&revision);
-        [record.previous, record.seen].into_iter().find(|revision| !known(*revision)).map(Gap::Record)
-    }
-
-    /// Applies the operations of one record, in their order.
-    pub(crate) async fn apply(&mut self, shared: &Shared, revision: Revision, operations: &[Operation]) -> Result<()> {
-        let operations: Vec<Change> = operations.iter().map(Change::decode).collect::<Result<_>>()?;
-        let cids: BTreeSet<Cid> = operations.iter().map(Change::cid).collect();
+    /// Finds what the changes of a record replace. Nothing is changed yet, so that a page that is gone stops nothing.
+    pub(crate) async fn locate(&self, shared: &Shared, changes: Vec<Change>) -> Result<Changes> {
+        let cids: BTreeSet<Cid> = changes.iter().map(Change::cid).collect();
         let cids: Vec<Cid> = cids.into_iter().collect();
         let snapshot = self.snapshot()?;
         let found = shared.cache.resolve(&shared.objects, &self.handles, |pages| snapshot.locate(&cids, pages)).await?;
-        let mut places: HashMap<Cid, Location> =
-            cids.into_iter().zip(found).filter_map(|(cid, place)| Some((cid, place?))).collect();
-        for change in operations {
+        let places = cids.into_iter().zip(found).filter_map(|(cid, place)| Some((cid, place?))).collect();
+        Ok(Changes { changes, places })
+    }
+
+    /// Takes an accepted record in.
+    pub(crate) fn apply(&mut self, opened: &OpenedRecord, changes: Changes) -> Result<()> {
+        let Changes { changes, mut places } = changes;
+        self.order.accept(opened);
+        for change in changes {
             if let Some(place) = places.remove(&change.cid()) {
                 self.mark_deleted(place)?;
             }
@@ -210,9 +233,7 @@ impl State {
                 places.insert(document.cid, Location::Memtable { index: self.memtables_before_active(), document: id });
             }
         }
-        self.records.insert(revision.number());
         self.active.records += 1;
-        self.applied = revision;
         Ok(())
     }
 
@@ -240,37 +261,54 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn last_record(&self) -> u64 {
-        self.records.last().copied().unwrap_or(0)
-    }
-
-    /// Stops the active memtable and says what is to be folded: the one frozen by an earlier fold that failed, if any.
+    /// Stops the active memtable and returns what is to be folded: the one frozen by an earlier fold that failed, if any.
     /// `None` when the journal holds nothing after the watermark.
-    pub(crate) fn freeze(&mut self) -> Option<Arc<FoldInput>> {
-        if let Some(frozen) = &self.frozen {
+    pub(crate) fn freeze(&mut self, exact: bool) -> Option<Arc<FoldInput>> {
+        if let Some(frozen) = &mut self.frozen {
+            if !exact {
+                let FoldInput { memtable, memtable_deletes, segment_deletes, .. } = &*frozen.input;
+                frozen.input = Arc::new(FoldInput {
+                    memtable: memtable.clone(),
+                    memtable_deletes: memtable_deletes.clone(),
+                    order: self.order.clone(),
+                    segment_deletes: segment_deletes.clone(),
+                });
+            }
             return Some(Arc::clone(&frozen.input));
         }
-        if self.records.is_empty() {
+        if self.order.position() == self.manifest.position() {
             return None;
         }
         let active = std::mem::replace(&mut self.active, ActiveMemtable::new());
         let input = Arc::new(FoldInput {
             memtable: active.memtable.view(),
             memtable_deletes: active.deletes.clone(),
-            watermark: self.applied,
+            order: self.order.clone(),
             segment_deletes: self.segments.iter().map(|open| open.dirty.then(|| open.deletes.clone())).collect(),
         });
         self.frozen = Some(Frozen { input: Arc::clone(&input), bytes: active.bytes(), deletes: active.deletes });
         Some(input)
     }
 
+    /// Notes where in the catalog the manifest was last seen.
+    pub(crate) fn moved(&mut self, revision: Revision) {
+        if self.manifest.revision != revision {
+            self.manifest = Arc::new(ManifestVersion { revision, ..(*self.manifest).clone() });
+        }
+    }
+
+    /// Takes up a manifest that names the same segments at the same watermark.
+    pub(crate) fn renew(&mut self, manifest: ManifestVersion) {
+        self.manifest = Arc::new(manifest);
+    }
+
     /// Puts the segment that this process made in the place of what it was made of, with what was deleted there since.
     ///
     /// Returns false, having changed nothing, when that is no longer what this state holds.
-    pub(crate) fn install(&mut self, manifest: ManifestVersion, replacement: &Replacement) -> bool {
+    pub(crate) fn install(&mut self, manifest: &ManifestVersion, replacement: &Replacement) -> bool {
         let mut deletes = Deletes::new();
         match &replacement.origin {
-            Origin::Memtable { input, document_map } => {
+            Origin::Memtable { input, document_map, .. } => {
                 match &self.frozen {
                     Some(frozen) if Arc::ptr_eq(&frozen.input, input) => {
                         map(&frozen.deletes, document_map, &mut deletes)
@@ -278,7 +316,6 @@ impl State {
                     _ => return false,
                 }
                 self.frozen = None;
-                self.records = self.records.split_off(&(input.watermark.number() + 1));
             }
             // A frozen memtable's new deletes belong to the segments that were there: begin again from the manifest.
             Origin::Segments { .. } if self.frozen.is_some() => return false,
@@ -293,20 +330,16 @@ impl State {
         let mut old: HashMap<[u8; 16], OpenSegment> =
             std::mem::take(&mut self.segments).into_iter().map(|open| (open.handle.entry.id, open)).collect();
         for entry in &manifest.manifest.segments {
-            let (segment, deletes) = match (old.remove(&entry.id), &replacement.segment) {
-                (Some(open), _) => (open.segment, open.deletes),
-                (None, Some(segment)) => (Arc::clone(segment), std::mem::take(&mut deletes)),
+            let (handle, segment, deletes) = match (old.remove(&entry.id), &replacement.segment) {
+                (Some(open), _) => (open.handle, open.segment, open.deletes),
+                (None, Some(new)) => (Arc::clone(&new.handle), Arc::clone(&new.segment), std::mem::take(&mut deletes)),
                 (None, None) => continue,
             };
             let dirty = deletes.len() != entry.deletes.as_ref().map_or(0, |deletes| deletes.documents);
-            self.segments.push(OpenSegment {
-                handle: Arc::new(SegmentHandle::new(entry.clone())),
-                segment,
-                deletes,
-                dirty,
-            });
+            let handle = Arc::new(handle.with_entry(entry.clone()));
+            self.segments.push(OpenSegment { handle, segment, deletes, dirty });
         }
-        self.manifest = Arc::new(manifest);
+        self.manifest = Arc::new(manifest.clone());
         self.index_handles();
         true
     }
@@ -321,23 +354,14 @@ fn map(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
     }
 }
 
-/// A write that a record refers to and that has not been seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gap {
-    Record(u64),
-    Manifest(u64),
-    Body,
-    /// A page of a segment, needed to find what the record replaces.
-    Page,
-}
-
-enum Change {
+/// One change of a record, decoded.
+pub(crate) enum Change {
     Put(Document),
     Delete(Cid),
 }
 
 impl Change {
-    fn decode(operation: &Operation) -> Result<Self> {
+    pub(crate) fn decode(operation: &Operation) -> Result<Self> {
         Ok(match operation {
             Operation::Put(bytes) => Self::Put(codec::decode(bytes)?),
             Operation::Delete(bytes) => Self::Delete(Cid::try_from(bytes.as_slice()).map_err(|error| {

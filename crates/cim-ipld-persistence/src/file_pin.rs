@@ -1,0 +1,72 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::history::pin::PinStore;
+
+/// Keeps a pin in a file, which is replaced as a whole and readable by its owner alone.
+///
+/// ```
+/// use cim_ipld_persistence::{FilePin, PinStore};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// let pin = FilePin::new(folder.path().join("photos.pin"));
+/// assert_eq!(pin.load()?, None);
+/// pin.store(b"sealed")?;
+/// assert_eq!(pin.load()?.as_deref(), Some(&b"sealed"[..]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePin {
+    path: PathBuf,
+}
+
+/// More than any pin: what is larger is none.
+const MAX_PIN_BYTES: u64 = 64 << 10;
+
+impl FilePin {
+    /// Names the file; its folder is made when the pin is first stored.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Returns the file's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl PinStore for FilePin {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        let metadata = match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            metadata => metadata?,
+        };
+        if !metadata.is_file() || metadata.len() > MAX_PIN_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is not a pin", self.path.display())));
+        }
+        fs::read(&self.path).map(Some)
+    }
+
+    fn store(&self, pin: &[u8]) -> io::Result<()> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        // One name for each process: two of them never write into one file.
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = PathBuf::from(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&new)?;
+        file.write_all(pin)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    }
+}

@@ -1,0 +1,168 @@
+//! Digests of all manifests before one, as a tree whose right edge is in the manifest and whose full nodes are objects.
+
+use bincode::{Decode, Encode};
+
+use super::digest::Digest;
+use super::{damaged, decode, encode};
+use crate::Result;
+
+const VERSION: u8 = 1;
+
+/// Children of a node.
+pub(crate) const FAN_OUT: usize = 16;
+
+/// The right edge of the tree. Level 0 holds digests of manifests, each level above it digests of full nodes of the one
+/// below; every level has fewer than [`FAN_OUT`] entries, so that it stays below 2 KiB for four billion generations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Ancestry {
+    levels: Vec<Vec<Digest>>,
+}
+
+/// A full node: the digests of its children.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Node {
+    children: Vec<Digest>,
+}
+
+/// How the digest of one generation is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    Here(Digest),
+    /// In a full node, by the child numbers on the way down.
+    Below {
+        node: Digest,
+        children: Vec<usize>,
+    },
+    /// Not an ancestor.
+    Absent,
+}
+
+impl Ancestry {
+    /// How many generations it covers.
+    pub(crate) fn generations(&self) -> u64 {
+        let mut covered = 0_u64;
+        let mut weight = 1_u64;
+        for level in &self.levels {
+            covered = covered.saturating_add(weight.saturating_mul(level.len() as u64));
+            weight = weight.saturating_mul(FAN_OUT as u64);
+        }
+        covered
+    }
+
+    /// Adds the next generation's digest; returns the nodes that became full by it, which must be stored before a manifest
+    /// names them.
+    pub(crate) fn push(&mut self, digest: Digest) -> Vec<Node> {
+        let (mut nodes, mut carried) = (Vec::new(), digest);
+        for level in 0.. {
+            if self.levels.len() == level {
+                self.levels.push(Vec::new());
+            }
+            self.levels[level].push(carried);
+            if self.levels[level].len() < FAN_OUT {
+                break;
+            }
+            let node = Node { children: std::mem::take(&mut self.levels[level]) };
+            carried = node.digest();
+            nodes.push(node);
+        }
+        nodes
+    }
+
+    /// Finds the digest of `generation`, which is at least 1.
+    pub(crate) fn path(&self, generation: u64) -> Path {
+        if generation == 0 || generation > self.generations() {
+            return Path::Absent;
+        }
+        // Entries of higher levels are older.
+        let mut index = generation - 1;
+        for (level, digests) in self.levels.iter().enumerate().rev() {
+            let weight = (FAN_OUT as u64).saturating_pow(u32::try_from(level).expect("there are at most 16 levels"));
+            let covered = weight.saturating_mul(digests.len() as u64);
+            if index >= covered {
+                index -= covered;
+                continue;
+            }
+            let entry = usize::try_from(index / weight).expect("less than a level's length");
+            if level == 0 {
+                return Path::Here(digests[entry]);
+            }
+            let (mut rest, mut below, mut children) = (index % weight, weight, Vec::with_capacity(level));
+            for _ in 0..level {
+                below /= FAN_OUT as u64;
+                children.push(usize::try_from(rest / below).expect("less than the fan-out"));
+                rest %= below;
+            }
+            return Path::Below { node: digests[entry], children };
+        }
+        Path::Absent
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.levels.len() > FAN_OUT || self.levels.iter().any(|level| level.len() >= FAN_OUT) {
+            return Err(damaged("the ancestry of the manifest", "a level has too many entries"));
+        }
+        Ok(())
+    }
+}
+
+impl Node {
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of("cim/v1/ancestry", &[&self.to_bytes()])
+    }
+
+    pub(crate) fn child(&self, number: usize) -> Option<Digest> {
+        self.children.get(number).copied()
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        encode(VERSION, self)
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let node: Self = decode("a node of the manifest's ancestry", VERSION, bytes)?;
+        if node.children.len() != FAN_OUT {
+            return Err(damaged("a node of the manifest's ancestry", "it does not have 16 children"));
+        }
+        Ok(node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn finds_every_ancestor_and_no_other() {
+        let digest = |generation: u64| Digest::of("test", &[&generation.to_le_bytes()]);
+        let (mut ancestry, mut stored) = (Ancestry::default(), HashMap::new());
+        for generation in 1..=5000_u64 {
+            assert_eq!(ancestry.generations(), generation - 1);
+            for node in ancestry.push(digest(generation)) {
+                let node = Node::from_bytes(&node.to_bytes()).expect("decodes");
+                stored.insert(node.digest(), node);
+            }
+            ancestry.check().expect("consistent");
+            if generation % 97 != 0 && generation > 40 {
+                continue;
+            }
+            for wanted in 1..=generation {
+                let found = match ancestry.path(wanted) {
+                    Path::Here(found) => found,
+                    Path::Below { mut node, children } => {
+                        for child in children {
+                            node = stored[&node].child(child).expect("a child");
+                        }
+                        node
+                    }
+                    Path::Absent => panic!("{wanted} of {generation} is missing"),
+                };
+                assert_eq!(found, digest(wanted), "{wanted} of {generation}");
+            }
+            assert_eq!(ancestry.path(0), Path::Absent);
+            assert_eq!(ancestry.path(generation + 1), Path::Absent);
+        }
+        assert_eq!(stored.len(), 312 + 19 + 1);
+    }
+}

@@ -1,0 +1,663 @@
+//! Follows the catalog: judges every record in order, takes manifests up, publishes what readers see.
+//!
+//! Two states at most: the live one, which was published, and one that is being rebuilt from a newer manifest. Everything the
+//! store shows is held against the live one; the other takes its place when it has reached what was published before.
+
+use std::sync::Arc;
+
+use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, KeyPrefix, KeyedEntry, Revision, WatchEvent, WatchStream};
+use futures::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+
+use super::heal;
+use super::manifest::{self, ManifestVersion, Succession, check_digest};
+use super::order::{Ignored, OpenedRecord, Order, Verdict};
+use super::progress::{IgnoredEntries, Progress, Seen};
+use super::records;
+use super::root::{self, RootChange};
+use super::shared::Shared;
+use super::state::{Change, Changes, FoldInput, Origin, State};
+use crate::format::digest::{Digest, ShortDigest};
+use crate::objects::Backoff;
+use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+
+/// What others ask of the follower, answered between two entries.
+pub(crate) enum Command {
+    /// Stop the memtable and return what is to be folded.
+    Freeze(oneshot::Sender<Option<Frozen>>),
+    /// Return the order as of now, and the manifest.
+    Capture(oneshot::Sender<(Order, Arc<ManifestVersion>)>),
+    /// Put root and manifest back into a store that lost them, and go on.
+    PutBack(oneshot::Sender<Result<()>>),
+}
+
+/// What there is to fold, and the manifest that the fold's own must follow.
+pub(crate) struct Frozen {
+    pub(crate) input: Arc<FoldInput>,
+    pub(crate) manifest: Arc<ManifestVersion>,
+}
+
+pub(crate) struct Follower {
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    live: State,
+    /// Begun from a newer manifest, or from the one that the index was opened with.
+    rebuilding: Option<State>,
+    catalog: WatchStream,
+    /// Set until everything that was there when the watch began has been looked at: nothing is published before.
+    catching_up: bool,
+    /// What was missing when this follower read the manifest again.
+    missing: Option<Missing>,
+    /// A position that must be reached before anything is published, beside the live one's: what a pin remembers.
+    pinned: Option<(u64, ShortDigest)>,
+    refused: Option<Digest>,
+    ignored: IgnoredEntries,
+}
+
+/// Something that an entry needs and that was not there under a manifest. A newer manifest may explain that; missing under
+/// the same one once more, it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Missing {
+    record: Revision,
+    gap: Gap,
+    manifest: u64,
+}
+
+/// What a record refers to and that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    /// Records before this position.
+    Records(u64),
+    /// Records up to this position, which a pin remembers.
+    Pinned(u64),
+    /// A manifest of this generation.
+    Manifest(u64),
+    Body,
+    /// A page of a segment, needed to find what the record replaces.
+    Page,
+    /// The history that the record was sealed over.
+    History,
+}
+
+/// What an entry of the catalog means for the follower.
+enum Step {
+    Applied,
+    /// The manifest changed under the journal, or may have: begin again from the newest.
+    Resync(Option<Missing>),
+}
+
+impl Follower {
+    /// Reads the journal after `manifest` up to its present end; returns once that is published.
+    pub(crate) async fn start(
+        shared: &Arc<Shared>,
+        manifest: ManifestVersion,
+        commands: mpsc::Receiver<Command>,
+        pinned: Option<(u64, ShortDigest)>,
+    ) -> Result<Self> {
+        let (live, after) = open_newest(shared, manifest, None).await?;
+        shared.journal().begin(live.order.clone());
+        let mut follower = Self {
+            shared: Arc::clone(shared),
+            commands,
+            rebuilding: Some(live.begin()),
+            live,
+            catalog: watch(shared, after),
+            catching_up: true,
+            missing: None,
+            pinned,
+            refused: None,
+            ignored: IgnoredEntries::default(),
+        };
+        let mut backoff = Backoff::new();
+        let deadline = tokio::time::Instant::now() + shared.settings.write_timeout();
+        while follower.rebuilding.is_some() || follower.catching_up {
+            match follower.step().await {
+                Err(error) if error.kind() == ErrorKind::Unavailable && tokio::time::Instant::now() < deadline => {
+                    backoff.wait().await;
+                    follower.rewatch();
+                }
+                stepped => stepped?,
+            }
+        }
+        Ok(follower)
+    }
+
+    /// Follows until the engine is dropped, or something happened that no retry can mend.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        loop {
+            let stepped = tokio::select! {
+                biased;
+                command = self.commands.recv(), if !self.catching_up => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                event = next(&self.shared, &mut self.catalog) => match event {
+                    Ok(event) => self.take(event).await,
+                    Err(error) => Err(error),
+                },
+            };
+            match stepped {
+                Ok(()) => backoff = Backoff::new(),
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    tracing::warn!(%error, "the catalog is out of reach; following it again");
+                    backoff.wait().await;
+                    self.rewatch();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the catalog cannot be followed any further");
+                    let is_lost = error.kind() == ErrorKind::Lost;
+                    self.shared.progress.fail(error);
+                    if !is_lost || !self.wait_for_put_back().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<()> {
+        let event = next(&self.shared, &mut self.catalog).await?;
+        self.take(event).await
+    }
+
+    fn current(&mut self) -> &mut State {
+        self.rebuilding.as_mut().unwrap_or(&mut self.live)
+    }
+
+    fn order(&self) -> &Order {
+        &self.rebuilding.as_ref().unwrap_or(&self.live).order
+    }
+
+    /// Watches again from what has been looked at; what is published stays until this has caught up.
+    fn rewatch(&mut self) {
+        let after = self.current().last_seen;
+        self.catalog = watch(&self.shared, after);
+        self.catching_up = true;
+    }
+
+    fn obey(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Freeze(reply) => {
+                let exact = self.shared.objects.rules.hold(Rule::ExactWatermark);
+                let input = self.live.freeze(exact);
+                let frozen = input.map(|input| Frozen { input, manifest: Arc::clone(&self.live.manifest) });
+                let _ = reply.send(frozen);
+                // The snapshot is the same, but its memtables are cut differently.
+                self.publish()
+            }
+            Command::Capture(reply) => {
+                let _ = reply.send((self.live.order.clone(), Arc::clone(&self.live.manifest)));
+                Ok(())
+            }
+            Command::PutBack(reply) => {
+                let _ = reply.send(Ok(()));
+                Ok(())
+            }
+        }
+    }
+
+    async fn take(&mut self, event: WatchEvent) -> Result<()> {
+        match event {
+            WatchEvent::Entry(entry) => {
+                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live.manifest).await? {
+                    return self.resync().await;
+                }
+                self.look_at(entry).await
+            }
+            WatchEvent::CaughtUp => self.caught_up().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn look_at(&mut self, entry: KeyedEntry) -> Result<()> {
+        let revision = entry.entry.revision;
+        match self.apply(entry).await? {
+            Step::Applied => {
+                self.current().last_seen = revision;
+                if !self.catching_up { self.publish() } else { Ok(()) }
+            }
+            Step::Resync(missing) => {
+                self.resync().await?;
+                // Only now: what could not be read again has not been missed again.
+                self.missing = missing;
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells whether something was removed or replaced between the last entry and this one. Whoever did that published a
+    /// manifest before.
+    fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
+        self.rebuilding.is_none()
+            && entry.entry.revision.number() > self.live.last_seen.number() + 1
+            && self.shared.objects.rules.hold(Rule::GapRead)
+    }
+
+    async fn caught_up(&mut self) -> Result<()> {
+        if let Some(rebuilt) = &self.rebuilding {
+            if self.shared.objects.rules.hold(Rule::ReachFormer) {
+                let (live, digest) = (self.live.order.position(), self.live.order.digest());
+                let former = (Gap::Records(live), live, digest);
+                let pinned = self.pinned.map(|(position, digest)| (Gap::Pinned(position), position, digest));
+                for (gap, position, digest) in [former].into_iter().chain(pinned) {
+                    if rebuilt.order.position() < position {
+                        let manifest = rebuilt.manifest.generation();
+                        return self.look_again(Missing { record: Revision::ZERO, gap, manifest }).await;
+                    }
+                    let found = manifest::digest_at(&self.shared.objects, &rebuilt.order, position).await?;
+                    check_digest(position, found, digest)?;
+                }
+            }
+            self.pinned = None;
+            self.live = self.rebuilding.take().expect("it was looked at");
+            self.shared.journal().forget(self.live.manifest.manifest.previous_position);
+        }
+        self.catching_up = false;
+        self.publish()
+    }
+
+    /// Reads the manifest again for something that is missing, or gives up when it was read for that already.
+    async fn look_again(&mut self, missing: Missing) -> Result<()> {
+        if self.missing == Some(missing) {
+            return Err(lost(missing));
+        }
+        self.resync().await?;
+        self.missing = Some(missing);
+        Ok(())
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        let (state, shared) = (&self.live, &self.shared);
+        let progress = Progress {
+            seen: Seen {
+                position: state.order.position(),
+                order: state.order.digest(),
+                generation: state.manifest.generation(),
+                manifest: state.manifest.digest,
+            },
+            memtable_bytes: state.memtable_bytes(),
+            frozen_bytes: state.frozen_bytes(),
+            refused: self.refused,
+            fatal: None,
+            ignored: self.ignored,
+        };
+        shared.publish(state.view()?, progress, &state.order);
+        Ok(())
+    }
+
+    async fn apply(&mut self, entry: KeyedEntry) -> Result<Step> {
+        let layout = &self.shared.objects.layout;
+        if layout.journal.contains(&entry.key) {
+            self.apply_record(entry).await
+        } else if entry.key == layout.manifest {
+            self.apply_manifest(entry.entry).await
+        } else if entry.key == layout.root {
+            self.apply_root(entry.entry).map(|()| Step::Applied)
+        } else {
+            if !layout.snapshots.contains(&entry.key) {
+                self.ignored.count(Ignored::Junk);
+            }
+            Ok(Step::Applied)
+        }
+    }
+
+    async fn apply_record(&mut self, entry: KeyedEntry) -> Result<Step> {
+        let revision = entry.entry.revision;
+        let Some(opened) = self.open_record(&entry).await? else { return Ok(Step::Applied) };
+        match self.order().judge(self.shared.objects.rules, &opened) {
+            Verdict::Next => {}
+            Verdict::Ignored(reason) => {
+                self.ignore_record(entry.key, &opened, reason);
+                return Ok(Step::Applied);
+            }
+            Verdict::Ahead => return self.missed(revision, Gap::Records(opened.record.seen)),
+        }
+        if let Some(step) = self.check_past(revision, &opened).await? {
+            return Ok(step);
+        }
+        // What a record needs goes when a newer manifest holds it: the chunks of its body when it is folded, the pages of
+        // older segments when they are merged.
+        let operations = match records::operations(&self.shared.objects, &opened.record.body).await {
+            Err(error) if error.kind() == ErrorKind::Lost => return self.missed(revision, Gap::Body),
+            operations => operations?,
+        };
+        let changes: Result<Vec<Change>> = operations.iter().map(Change::decode).collect();
+        let Ok(changes) = changes else {
+            // A holder of a key wrote what no document is: every process finds that alike.
+            self.ignore_record(entry.key, &opened, Ignored::Junk);
+            return Ok(Step::Applied);
+        };
+        let shared = Arc::clone(&self.shared);
+        let changes: Changes = match self.current().locate(&shared, changes).await {
+            Err(error) if error.kind() == ErrorKind::Lost => return self.missed(revision, Gap::Page),
+            changes => changes?,
+        };
+        let before = self.current().memtable_bytes();
+        self.current().apply(&opened, changes)?;
+        let position = self.order().position();
+        self.shared.journal().accepted(entry.key, position, records::chunked(&opened.record.body));
+        self.wake_folds(before, opened.writer);
+        Ok(Step::Applied)
+    }
+
+    /// Opens a record; `None` when it is none, which is noted.
+    async fn open_record(&mut self, entry: &KeyedEntry) -> Result<Option<OpenedRecord>> {
+        let error = match records::open(&self.shared.objects, entry) {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            // Nobody vouches for the key that an entry names. A newer root may hold it.
+            ErrorKind::KeyRotated => {
+                if root::read_newer(&self.shared, self.order()).await?
+                    && let Ok(opened) = records::open(&self.shared.objects, entry)
+                {
+                    return Ok(Some(opened));
+                }
+            }
+            ErrorKind::UnsupportedVersion => return Err(error),
+            _ if self.shared.objects.rules.hold(Rule::IgnoreJunk) => {}
+            _ => return Err(error),
+        }
+        tracing::warn!(key = %entry.key, %error, "an entry of the journal is ignored: it does not open");
+        self.ignored.count(Ignored::Junk);
+        Ok(None)
+    }
+
+    fn ignore_record(&mut self, key: cim_ipld_backend::Key, opened: &OpenedRecord, reason: Ignored) {
+        // What a replay shows again was judged when it was new.
+        let is_replay = reason == Ignored::Duplicate && self.rebuilding.is_some();
+        if !is_replay {
+            self.ignored.count(reason);
+        }
+        self.shared.ignored(opened.writer, opened.sequence, opened.digest, reason);
+        self.shared.journal().ignored(key, records::chunked(&opened.record.body));
+    }
+
+    /// Checks that the record was sealed over this history; returns a step when the manifest has to be read first.
+    async fn check_past(&mut self, revision: Revision, opened: &OpenedRecord) -> Result<Option<Step>> {
+        let shared = Arc::clone(&self.shared);
+        let (objects, rules) = (&shared.objects, shared.objects.rules);
+        let state = self.current();
+        let generation = opened.record.generation;
+        let manifest = if rules.hold(Rule::RecordManifest) {
+            if generation > state.manifest.generation() {
+                return self.missed(revision, Gap::Manifest(generation)).map(Some);
+            }
+            state.manifest.ancestor(objects, generation).await?
+        } else {
+            Some(Digest::default())
+        };
+        let attested = manifest.is_some_and(|manifest| state.order.attests(&opened.record, manifest));
+        if attested || !rules.hold(Rule::RecordChain) {
+            return Ok(None);
+        }
+        self.missed(revision, Gap::History).map(Some)
+    }
+
+    /// Answers that the manifest has to be read again, or an error when it has been and something is missing still.
+    fn missed(&mut self, record: Revision, gap: Gap) -> Result<Step> {
+        let manifest = self.current().manifest.generation();
+        let missing = Missing { record, gap, manifest };
+        if self.missing == Some(missing) { Err(lost(missing)) } else { Ok(Step::Resync(Some(missing))) }
+    }
+
+    async fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
+        for state in [Some(&mut self.live), self.rebuilding.as_mut()].into_iter().flatten() {
+            if entry.value == state.manifest.sealed {
+                state.moved(entry.revision);
+                return Ok(Step::Applied);
+            }
+        }
+        let opened = match manifest::open_manifest(&self.shared.objects, &entry) {
+            Err(error) if error.kind() == ErrorKind::KeyRotated => {
+                root::read_newer(&self.shared, &self.live.order).await?;
+                manifest::open_manifest(&self.shared.objects, &entry)
+            }
+            opened => opened,
+        };
+        let next = match opened {
+            Ok(next) => next,
+            Err(error) if error.kind() == ErrorKind::UnsupportedVersion => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "what is in the manifest's place is ignored: it does not open");
+                return Ok(self.ignore_manifest(&entry, Ignored::Junk));
+            }
+        };
+        if self.rebuilding.as_ref().is_some_and(|rebuilding| next.generation() <= rebuilding.manifest.generation()) {
+            // Passed already: a watch may lag behind the authoritative copy.
+            return Ok(Step::Applied);
+        }
+        let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
+        if succession.as_ref().is_err_and(|error| error.kind() == ErrorKind::Forked) {
+            return self.missed(entry.revision, Gap::History);
+        }
+        match succession? {
+            Succession::Same => Ok(Step::Applied),
+            Succession::Older => Ok(self.ignore_manifest(&entry, Ignored::Replayed)),
+            Succession::Retired => Ok(self.ignore_manifest(&entry, Ignored::Retired)),
+            Succession::Newer => Ok(self.take_up(next)),
+        }
+    }
+
+    fn ignore_manifest(&mut self, entry: &Entry, reason: Ignored) -> Step {
+        self.ignored.count(reason);
+        self.refused = Some(manifest::manifest_digest(&entry.value));
+        // A copy of the catalog that lags delivers what was replaced long ago: only what is there now is replaced.
+        heal::manifest(&self.shared, &self.live.manifest, entry.revision);
+        Step::Applied
+    }
+
+    fn take_up(&mut self, next: ManifestVersion) -> Step {
+        if self.rebuilding.is_some() {
+            return Step::Resync(None);
+        }
+        let current = &self.live.manifest;
+        let is_same_index = next.manifest.watermark == current.manifest.watermark
+            && next.manifest.segments == current.manifest.segments
+            && next.manifest.epoch == current.manifest.epoch;
+        if is_same_index {
+            self.live.renew(next);
+            return Step::Applied;
+        }
+        let own = self.shared.replacement().filter(|replacement| replacement.manifest == next.digest);
+        match own {
+            Some(own) if !self.catching_up && self.live.install(&next, &own) => {
+                if let Origin::Memtable { chunks, .. } = &own.origin {
+                    self.live.order.stored(next.position(), chunks.clone());
+                }
+                Step::Applied
+            }
+            _ => Step::Resync(None),
+        }
+    }
+
+    fn apply_root(&mut self, entry: Entry) -> Result<()> {
+        match root::examine(&self.shared.objects, self.order(), &entry)? {
+            RootChange::Known | RootChange::Taken => {}
+            RootChange::Ignored(reason) => {
+                tracing::warn!(?reason, "what is in the root's place is ignored");
+                self.ignored.count(reason);
+                heal::root(&self.shared, entry.revision);
+            }
+            RootChange::Rotated => return Err(root::rotated()),
+        }
+        Ok(())
+    }
+
+    /// Begins again from the manifest as it is now; what is published stays until this has caught up.
+    async fn resync(&mut self) -> Result<()> {
+        let manifest = loop {
+            match manifest::read_manifest(&self.shared.objects).await {
+                Err(error) if error.kind() == ErrorKind::Lost => {
+                    root::check_remains(&self.shared, &self.live.manifest).await?;
+                }
+                Err(error) if error.kind() == ErrorKind::Damaged => break (*self.live.manifest).clone(),
+                Err(error) if error.kind() == ErrorKind::KeyRotated => {
+                    if !root::read_newer(&self.shared, &self.live.order).await? {
+                        break (*self.live.manifest).clone();
+                    }
+                }
+                read => break read?,
+            }
+        };
+        let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
+        self.rebuilding = Some(rebuilding);
+        self.catalog = watch(&self.shared, after);
+        self.catching_up = true;
+        Ok(())
+    }
+
+    /// The writer whose record takes the tail over the budget folds, so that one process does; the further it grows, the more
+    /// of them do.
+    fn wake_folds(&mut self, before: usize, writer: u64) {
+        let budget = self.shared.settings.memtable_budget_bytes.max(1);
+        let after = self.current().memtable_bytes();
+        let crossed = [4, 5, 6].iter().any(|quarters| {
+            let threshold = budget / 4 * quarters;
+            before < threshold && threshold <= after
+        });
+        if !self.shared.settings.background {
+            return;
+        }
+        if crossed && self.shared.is_own(writer) {
+            self.shared.folds.notify_one();
+        } else if after >= 2 * budget && before < 2 * budget {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move {
+                shared.jitter().await;
+                shared.folds.notify_one();
+            });
+        }
+    }
+
+    /// After the store lost the index: keeps what this process holds until it is to be put back. Returns false when the engine
+    /// is dropped.
+    async fn wait_for_put_back(&mut self) -> bool {
+        self.rebuilding = None;
+        while let Some(command) = self.commands.recv().await {
+            let Command::PutBack(reply) = command else { continue };
+            match root::put_back(&self.shared, &self.live.manifest).await {
+                Ok(revision) => {
+                    self.live.moved(revision);
+                    self.live.last_seen = Revision::ZERO;
+                    self.shared.progress.modify(|progress| progress.fatal = None);
+                    self.rewatch();
+                    let _ = reply.send(Ok(()));
+                    return true;
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            }
+        }
+        false
+    }
+}
+
+/// Reads the manifest; returns whether it is a newer one than `known`.
+async fn has_moved_on(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
+    match manifest::read_manifest(&shared.objects).await {
+        Ok(newest) => Ok(newest.generation() > known.generation()),
+        Err(error) if error.kind() == ErrorKind::Lost => root::check_remains(shared, known).await.map(|()| false),
+        // Junk in its place: what this process knows is newer.
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens what `manifest` names, or what a newer one names when that has let go of it meanwhile. Returns the revision after
+/// which its journal begins.
+async fn open_newest(
+    shared: &Shared,
+    mut manifest: ManifestVersion,
+    live: Option<&State>,
+) -> Result<(State, Revision)> {
+    let objects = &shared.objects;
+    loop {
+        if let Some(live) = live {
+            match live.manifest.succession(objects, &live.order, &manifest).await? {
+                Succession::Same | Succession::Newer => {}
+                Succession::Older | Succession::Retired => manifest = (*live.manifest).clone(),
+            }
+        }
+        let opened = State::open(objects, manifest.clone(), live);
+        let (opened, after) = futures::future::join(opened, start_of_journal(shared, &manifest)).await;
+        let error = match opened {
+            Err(error) if error.kind() == ErrorKind::Lost => error,
+            Ok(mut state) => {
+                let after = after?;
+                state.last_seen = after;
+                return Ok((state, after));
+            }
+            Err(error) => return Err(error),
+        };
+        let newest = manifest::read_manifest(objects).await?;
+        if newest.generation() <= manifest.generation() {
+            return Err(error);
+        }
+        if live.is_none() && newest.ancestor(objects, manifest.generation()).await? != Some(manifest.digest) {
+            return Err(Error::new(ErrorKind::Forked, "the manifest was replaced by one that does not descend from it"));
+        }
+        manifest = newest;
+    }
+}
+
+/// Finds the record at the watermark, behind which the journal begins. A store that has numbered its entries anew has it under
+/// another revision; one that has not got it any more is read from its beginning.
+async fn start_of_journal(shared: &Shared, manifest: &ManifestVersion) -> Result<Revision> {
+    let Some(mark) = &manifest.manifest.watermark.record else { return Ok(Revision::ZERO) };
+    let layout = &shared.objects.layout;
+    let key = crate::objects::layout::Layout::record(mark.writer, mark.sequence)?;
+    let entry = shared.objects.backend.get(&layout.catalog, &key).await?;
+    let found = entry.filter(|entry| records::sealed_digest(&entry.value) == mark.digest);
+    Ok(found.map_or(Revision::ZERO, |entry| entry.revision))
+}
+
+async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> {
+    let bucket = &shared.objects.layout.catalog;
+    match catalog.next().await {
+        Some(Ok(event)) => Ok(event),
+        // The bucket was made anew, went back or is gone: whether the index is lost shows when it is read.
+        Some(Err(error))
+            if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) =>
+        {
+            root::check_store(shared).await?;
+            Err(Error::new(ErrorKind::Unavailable, format!("bucket {bucket} was read from elsewhere")).with_source(error))
+        }
+        Some(Err(error)) => Err(error.into()),
+        None => Err(Error::new(ErrorKind::Unavailable, format!("the watch of bucket {bucket} ended"))),
+    }
+}
+
+fn watch(shared: &Shared, after: Revision) -> WatchStream {
+    shared.objects.backend.watch(&shared.objects.layout.catalog, &KeyPrefix::all(), after)
+}
+
+fn lost(missing: Missing) -> Error {
+    let Missing { record, gap, .. } = missing;
+    let message = match gap {
+        Gap::Records(position) if record == Revision::ZERO => {
+            format!("the index had {position} records, and some of them are gone from the store")
+        }
+        Gap::Records(position) => {
+            format!("the journal record at {record} follows {position} records, and some of them are gone from the store")
+        }
+        Gap::Pinned(position) => {
+            let message = format!("the store has fewer than the {position} records that were seen in it");
+            return Error::new(ErrorKind::Rollback, message);
+        }
+        Gap::Manifest(generation) => {
+            format!("the journal record at {record} follows a manifest of generation {generation} that is gone from the store")
+        }
+        Gap::Page => format!("a page that the journal record at {record} needs is gone from the store"),
+        Gap::Body => format!("the body of the journal record at {record} is gone from the store"),
+        Gap::History => {
+            let message = format!("the journal record at {record} was written over another history than this process knows");
+            return Error::new(ErrorKind::Forked, message);
+        }
+    };
+    Error::new(ErrorKind::Lost, message)
+}

@@ -1,0 +1,230 @@
+//! Manifests as they are in the catalog: opened, dated by their ancestry, compared with what is known.
+
+use bytes::Bytes;
+use cim_ipld_backend::{Entry, Key, Precondition, Revision};
+use cim_ipld_envelope::{ObjectKind, SealOptions};
+
+use super::order::Order;
+use crate::format::ancestry::{Node, Path};
+use crate::format::digest::{Digest, ShortDigest};
+use crate::format::manifest::{Manifest, WindowEntry};
+use crate::format::window::{DigestChunk, WINDOW_POSITIONS, Window, chunk_digest, chunk_from_bytes, window_digest};
+use crate::objects::chunked::Chunked;
+use crate::objects::layout::Layout;
+use crate::objects::{Address, Objects, kind};
+use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+
+/// A manifest as it was stored, and what identifies it.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestVersion {
+    pub(crate) manifest: Manifest,
+    pub(crate) sealed: Bytes,
+    /// Of the sealed bytes: what its successor names.
+    pub(crate) digest: Digest,
+    /// The epoch of the data key that sealed it.
+    pub(crate) epoch: u64,
+    /// Where it was last seen in the catalog.
+    pub(crate) revision: Revision,
+}
+
+/// What a manifest is to a process that knows another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Succession {
+    /// The known one.
+    Same,
+    /// A descendant of the known one, over the same order.
+    Newer,
+    /// Not above the known generation.
+    Older,
+    /// Sealed in an epoch that the known one has ended.
+    Retired,
+}
+
+pub(crate) fn manifest_address(layout: &Layout) -> Address<'_> {
+    Address { bucket: &layout.catalog, kind: ObjectKind::MANIFEST, name: layout.manifest.as_str(), generation: 0 }
+}
+
+pub(crate) fn manifest_digest(sealed: &[u8]) -> Digest {
+    Digest::of("cim/v1/manifest", &[sealed])
+}
+
+pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<ManifestVersion> {
+    let opened = objects.open(&manifest_address(&objects.layout), entry.value.clone())?;
+    let manifest = Manifest::from_bytes(&opened)?;
+    let epoch = objects.root().envelope.epoch_of(&entry.value)?;
+    let digest = manifest_digest(&entry.value);
+    Ok(ManifestVersion { manifest, sealed: entry.value.clone(), digest, epoch, revision: entry.revision })
+}
+
+pub(crate) fn seal_manifest(objects: &Objects, manifest: &Manifest) -> Result<Bytes> {
+    objects.seal(&manifest_address(&objects.layout), &manifest.to_bytes(), &SealOptions::default())
+}
+
+/// Reads what the authoritative copy of the catalog has under the manifest's key.
+pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> {
+    let address = manifest_address(&objects.layout);
+    let entry = objects.read(&address).await?.ok_or_else(|| address.lost())?;
+    open_manifest(objects, &entry)
+}
+
+impl ManifestVersion {
+    pub(crate) fn generation(&self) -> u64 {
+        self.manifest.generation
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.manifest.watermark.position
+    }
+
+    /// Returns the digest of the manifest of `generation` in this one's ancestry, itself included; `None` when there is none.
+    pub(crate) async fn ancestor(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
+        if generation == self.generation() {
+            return Ok(Some(self.digest));
+        }
+        match self.manifest.ancestry.path(generation) {
+            Path::Here(digest) => Ok(Some(digest)),
+            Path::Absent => Ok(None),
+            Path::Below { mut node, children } => {
+                for child in children {
+                    let found = fetch_node(objects, node).await?.child(child);
+                    node = found.ok_or_else(|| Error::new(ErrorKind::Damaged, "the manifest's ancestry has a gap"))?;
+                }
+                Ok(Some(node))
+            }
+        }
+    }
+
+    /// Opens the order as of this manifest's watermark.
+    pub(crate) async fn order(&self, objects: &Objects) -> Result<Order> {
+        let window = match &self.manifest.window {
+            Some(entry) => Some(fetch_window(objects, entry).await?),
+            None => None,
+        };
+        Order::at(&self.manifest.watermark, self.manifest.epoch, window)
+    }
+
+    /// Compares `next` with this manifest, which is known to follow `order`.
+    ///
+    /// # Errors
+    /// `Forked` when `next` is of another history.
+    pub(crate) async fn succession(
+        &self,
+        objects: &Objects,
+        order: &Order,
+        next: &Self,
+    ) -> Result<Succession> {
+        let rules = objects.rules;
+        if next.digest == self.digest {
+            return Ok(Succession::Same);
+        }
+        if next.generation() <= self.generation() && rules.hold(Rule::Generation) {
+            return Ok(Succession::Older);
+        }
+        if next.epoch < self.manifest.epoch && rules.hold(Rule::ManifestEpoch) {
+            return Ok(Succession::Retired);
+        }
+        let ancestor = next.ancestor(objects, self.generation()).await?;
+        if ancestor != Some(self.digest) && rules.hold(Rule::Ancestry) {
+            let (known, found) = (self.generation(), next.generation());
+            let message = format!("the manifest of generation {found} does not descend from the known one of {known}");
+            return Err(Error::new(ErrorKind::Forked, message));
+        }
+        if rules.hold(Rule::ManifestChain) {
+            next.check_chain(objects, order).await?;
+        }
+        Ok(Succession::Newer)
+    }
+
+    /// Checks that this manifest's order and `order` are one chain, whichever is longer.
+    async fn check_chain(&self, objects: &Objects, order: &Order) -> Result<()> {
+        let watermark = &self.manifest.watermark;
+        let (position, found, expected) = if watermark.position <= order.position() {
+            (watermark.position, digest_at(objects, order, watermark.position).await?, watermark.digest)
+        } else {
+            let own = self.order(objects).await?;
+            (order.position(), digest_at(objects, &own, order.position()).await?, order.digest())
+        };
+        check_digest(position, found, expected)
+    }
+}
+
+/// Compares what is `found` at a position with what is known to be there.
+pub(crate) fn check_digest(position: u64, found: Option<ShortDigest>, expected: ShortDigest) -> Result<()> {
+    match found {
+        Some(digest) if digest == expected => Ok(()),
+        Some(_) => {
+            let message = format!("the store has another history: the orders differ at or before position {position}");
+            Err(Error::new(ErrorKind::Forked, message))
+        }
+        None => {
+            tracing::warn!(position, "too old to be compared: only the manifests' ancestry was checked");
+            Ok(())
+        }
+    }
+}
+
+/// Returns the digest of `order` at `position`, from the store when it is no longer in memory; `None` when it is not
+/// retained.
+pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -> Result<Option<ShortDigest>> {
+    if let Some(digest) = order.digest_at(position) {
+        return Ok(Some(digest));
+    }
+    let number = position / WINDOW_POSITIONS;
+    let Some(chunk) = order.chunks().iter().find(|chunk| chunk.number == number) else { return Ok(None) };
+    let bytes = objects.fetch_chunked(&chunk.chunked()).await?;
+    if chunk_digest(&bytes) != chunk.digest {
+        return Err(Error::new(ErrorKind::Damaged, "a chunk of the order's digests is not the one that its window names"));
+    }
+    let digests = chunk_from_bytes(&bytes)?;
+    Ok(digests.get(usize::try_from(position % WINDOW_POSITIONS).expect("within a chunk")).copied())
+}
+
+impl DigestChunk {
+    pub(crate) fn chunked(&self) -> Chunked {
+        Chunked { kind: kind::ORDER_CHUNK, secret: self.secret, chunks: self.chunks }
+    }
+}
+
+impl WindowEntry {
+    pub(crate) fn chunked(&self) -> Chunked {
+        Chunked { kind: kind::WINDOW, secret: self.secret, chunks: self.chunks }
+    }
+}
+
+pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Result<Window> {
+    let bytes = objects.fetch_chunked(&entry.chunked()).await?;
+    if window_digest(&bytes) != entry.digest {
+        return Err(Error::new(ErrorKind::Damaged, "the window of the order is not the one that the manifest names"));
+    }
+    Window::from_bytes(&bytes)
+}
+
+/// Nodes are named by their digest: two processes that complete one at the same moment write the same node.
+fn node_name(digest: &Digest) -> String {
+    digest.0[..20].iter().fold(String::from("ancestry-"), |name, byte| format!("{name}{byte:02x}"))
+}
+
+fn node_address<'a>(layout: &'a Layout, name: &'a str) -> Address<'a> {
+    Address { bucket: &layout.metadata, kind: kind::ANCESTRY, name, generation: 0 }
+}
+
+async fn fetch_node(objects: &Objects, digest: Digest) -> Result<Node> {
+    let name = node_name(&digest);
+    let bytes = objects.fetch(&node_address(&objects.layout, &name)).await?;
+    let node = Node::from_bytes(&bytes)?;
+    if node.digest() != digest {
+        return Err(Error::new(ErrorKind::Damaged, "a node of the manifest's ancestry is not the one it was named for"));
+    }
+    Ok(node)
+}
+
+pub(crate) async fn store_node(objects: &Objects, node: &Node) -> Result<()> {
+    let name = node_name(&node.digest());
+    let sealed = objects.seal(&node_address(&objects.layout, &name), &node.to_bytes(), &SealOptions::default())?;
+    match objects.write(&objects.layout.metadata, &Key::new(&name)?, sealed, Precondition::Absent).await {
+        // Another process stored it, unless something else is in its place.
+        Err(error) if error.kind() == ErrorKind::Conflict => fetch_node(objects, node.digest()).await.map(drop),
+        written => written.map(drop),
+    }
+}

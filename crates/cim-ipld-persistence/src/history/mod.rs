@@ -1,0 +1,18 @@
+//! The order of an index: who wrote what, in which order, and what of the store's word is to be believed.
+//!
+//! docs/protocol.md is the specification.
+
+pub(crate) mod follower;
+mod heal;
+pub(crate) mod journal;
+pub(crate) mod manifest;
+pub(crate) mod order;
+pub(crate) mod pin;
+pub(crate) mod progress;
+pub(crate) mod records;
+pub(crate) mod references;
+pub(crate) mod root;
+pub(crate) mod shared;
+pub(crate) mod state;
+pub(crate) mod update;
+pub(crate) mod writer;

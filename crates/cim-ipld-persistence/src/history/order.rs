@@ -1,0 +1,362 @@
+//! The order of all accepted records, and the rules by which a record is accepted into it.
+//!
+//! A verdict is a function of the accepted prefix and the record's bytes, never of a number that the store hands out: two
+//! processes that accepted the same prefix judge alike. Source: docs/protocol.md.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::format::digest::{Digest, ShortDigest};
+use crate::format::manifest::{RecordMark, Watermark};
+use crate::format::record::{Record, attestation};
+use crate::format::window::{DigestChunk, MAX_ANNOUNCED, RETAINED_CHUNKS, WINDOW_POSITIONS, Window, WriterEntry};
+use crate::rules::{Rule, Rules};
+use crate::{Error, ErrorKind, Result};
+
+/// A record that was opened, and what its key and its sealing say of it.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenedRecord {
+    pub(crate) writer: u64,
+    pub(crate) sequence: u64,
+    /// The generation of the keyset that introduced the data key which sealed it.
+    pub(crate) epoch: u64,
+    /// The digest of the sealed bytes.
+    pub(crate) digest: ShortDigest,
+    pub(crate) record: Record,
+}
+
+impl OpenedRecord {
+    pub(crate) fn mark(&self) -> RecordMark {
+        RecordMark { writer: self.writer, sequence: self.sequence, digest: self.digest }
+    }
+}
+
+/// Why an entry of the journal is not part of the order. It changes nothing and stops nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Ignored {
+    /// It does not open, or cannot be read.
+    Junk,
+    /// It was sealed under a data key that had been retired.
+    Retired,
+    /// It lags more than a window behind.
+    Stale,
+    /// It, or a later record of its writer, is part of the order already.
+    Duplicate,
+    /// Its writer was closed.
+    Closed,
+    /// It is an older state of a key that had been replaced.
+    Replayed,
+}
+
+/// What becomes of a record, as far as the order alone can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is next, when it [attests](Order::attests) this order.
+    Next,
+    Ignored(Ignored),
+    /// Its writer had applied more records than there are here.
+    Ahead,
+}
+
+/// The accepted records up to a position: their digests, and what is known of their writers.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    position: u64,
+    epoch: u64,
+    /// The digests at the last positions, this one's last.
+    digests: VecDeque<ShortDigest>,
+    /// From this position on, digests are kept until a fold has stored them.
+    kept_from: u64,
+    writers: BTreeMap<u64, WriterEntry>,
+    /// Older digests in the store, oldest first.
+    chunks: Vec<DigestChunk>,
+    last: Option<RecordMark>,
+    /// Digests of roots that records announced, the newest last.
+    announced: VecDeque<Digest>,
+}
+
+impl Order {
+    /// The order of a new index: no record yet. The nonce makes it another order than that of any other index.
+    pub(crate) fn genesis(index_id: &[u8; 16], nonce: &[u8; 32]) -> ShortDigest {
+        Digest::of("cim/v1/genesis", &[index_id, nonce]).short()
+    }
+
+    /// The order as of a manifest's watermark.
+    pub(crate) fn at(watermark: &Watermark, epoch: u64, window: Option<Window>) -> Result<Self> {
+        let window = window.unwrap_or_else(|| Window {
+            position: 0,
+            digests: vec![watermark.digest],
+            writers: Vec::new(),
+            chunks: Vec::new(),
+            announced: Vec::new(),
+        });
+        if window.position != watermark.position || window.digests.last() != Some(&watermark.digest) {
+            return Err(Error::new(ErrorKind::Damaged, "the window of the order does not belong to its manifest"));
+        }
+        Ok(Self {
+            position: watermark.position,
+            epoch,
+            digests: window.digests.into(),
+            kept_from: chunk_start(watermark.position),
+            writers: window.writers.into_iter().map(|writer| (writer.id, writer)).collect(),
+            chunks: window.chunks,
+            last: watermark.record,
+            announced: window.announced.into(),
+        })
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) fn digest(&self) -> ShortDigest {
+        *self.digests.back().expect("there is a digest of the position itself")
+    }
+
+    pub(crate) fn watermark(&self) -> Watermark {
+        Watermark { position: self.position, digest: self.digest(), record: self.last }
+    }
+
+    pub(crate) fn writer(&self, id: u64) -> Option<&WriterEntry> {
+        self.writers.get(&id)
+    }
+
+    pub(crate) fn chunks(&self) -> &[DigestChunk] {
+        &self.chunks
+    }
+
+    pub(crate) fn has_announced(&self, root: &Digest) -> bool {
+        self.announced.contains(root)
+    }
+
+    /// The digest at `position`, or `None` when it is not in memory.
+    pub(crate) fn digest_at(&self, position: u64) -> Option<ShortDigest> {
+        let back = self.position.checked_sub(position)?;
+        let at = (self.digests.len() as u64).checked_sub(back + 1)?;
+        self.digests.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// Judges a record by everything but its attestation.
+    pub(crate) fn judge(&self, rules: Rules, opened: &OpenedRecord) -> Verdict {
+        if opened.epoch < self.epoch && rules.hold(Rule::Epoch) {
+            return Verdict::Ignored(Ignored::Retired);
+        }
+        let lag = self.position.checked_sub(opened.record.seen);
+        if lag.is_some_and(|lag| lag > WINDOW_POSITIONS) && rules.hold(Rule::Stale) {
+            return Verdict::Ignored(Ignored::Stale);
+        }
+        // A writer of whom nothing happened within the window may be forgotten already: then its old records are stale.
+        let oldest = self.position.saturating_sub(WINDOW_POSITIONS);
+        if let Some(writer) = self.writers.get(&opened.writer).filter(|writer| writer.position >= oldest) {
+            if writer.is_closed && rules.hold(Rule::Closed) {
+                return Verdict::Ignored(Ignored::Closed);
+            }
+            if writer.sequence.is_some_and(|highest| opened.sequence <= highest) && rules.hold(Rule::Duplicate) {
+                return Verdict::Ignored(Ignored::Duplicate);
+            }
+        }
+        if lag.is_none() && rules.hold(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
+    }
+
+    /// Tells whether the record was sealed over a prefix of this order and over `manifest`, the one of the generation that it
+    /// names.
+    pub(crate) fn attests(&self, record: &Record, manifest: Digest) -> bool {
+        self.digest_at(record.seen).is_some_and(|order| attestation(order, manifest) == record.attest)
+    }
+
+    /// Takes the record in as the next one.
+    pub(crate) fn accept(&mut self, opened: &OpenedRecord) {
+        let parts: [&[u8]; 2] = [&self.digest().0, &opened.digest.0];
+        let digest = Digest::of("cim/v1/order", &parts).short();
+        self.position += 1;
+        self.digests.push_back(digest);
+        self.epoch = self.epoch.max(opened.epoch);
+        self.last = Some(opened.mark());
+        let position = self.position;
+        for id in &opened.record.closes {
+            let unknown =
+                WriterEntry { id: *id, sequence: None, is_closed: true, position, record: ShortDigest::default() };
+            let writer = self.writers.entry(*id).or_insert(unknown);
+            (writer.is_closed, writer.position) = (true, position);
+        }
+        let entry = WriterEntry {
+            id: opened.writer,
+            sequence: Some(opened.sequence),
+            is_closed: false,
+            position,
+            record: opened.digest,
+        };
+        self.writers.insert(opened.writer, entry);
+        self.announced.extend(opened.record.announces);
+        while self.announced.len() > MAX_ANNOUNCED {
+            self.announced.pop_front();
+        }
+        self.forget();
+    }
+
+    /// Lets go of digests and writers that no verdict needs.
+    fn forget(&mut self) {
+        let oldest = self.position.saturating_sub(WINDOW_POSITIONS).min(self.kept_from);
+        while (self.digests.len() as u64) > self.position - oldest + 1 {
+            self.digests.pop_front();
+        }
+        // Each walk over all writers is paid for by as many records.
+        if self.writers.len() as u64 > 2 * WINDOW_POSITIONS {
+            self.forget_writers();
+        }
+    }
+
+    fn forget_writers(&mut self) {
+        let oldest = self.position.saturating_sub(WINDOW_POSITIONS);
+        self.writers.retain(|_, writer| writer.position >= oldest);
+    }
+
+    /// The chunks of digests that became full since the watermark of the last manifest, by number.
+    pub(crate) fn full_chunks(&self) -> Vec<(u64, Vec<ShortDigest>)> {
+        let first = self.kept_from / WINDOW_POSITIONS;
+        let digests = |number: u64| {
+            let start = number * WINDOW_POSITIONS;
+            (start..start + WINDOW_POSITIONS).map(|position| self.digest_at(position)).collect::<Option<Vec<_>>>()
+        };
+        (first..self.position / WINDOW_POSITIONS).filter_map(|number| Some((number, digests(number)?))).collect()
+    }
+
+    /// What a manifest stores of this order, `stored` being its newest chunks.
+    pub(crate) fn window(mut self, stored: Vec<DigestChunk>) -> Window {
+        self.forget_writers();
+        let digests = self.digests.len().saturating_sub(usize::try_from(WINDOW_POSITIONS).expect("fits") + 1);
+        let mut chunks = self.chunks;
+        chunks.extend(stored);
+        let surplus = chunks.len().saturating_sub(RETAINED_CHUNKS);
+        Window {
+            position: self.position,
+            digests: self.digests.into_iter().skip(digests).collect(),
+            writers: self.writers.into_values().collect(),
+            chunks: chunks.split_off(surplus),
+            announced: self.announced.into(),
+        }
+    }
+
+    /// Takes over what a new manifest of this very order stored of it.
+    pub(crate) fn stored(&mut self, watermark: u64, chunks: Vec<DigestChunk>) {
+        self.kept_from = self.kept_from.max(chunk_start(watermark));
+        self.chunks = chunks;
+        self.forget();
+    }
+}
+
+/// The first position of the chunk that `position` is in.
+fn chunk_start(position: u64) -> u64 {
+    position / WINDOW_POSITIONS * WINDOW_POSITIONS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::record::Body;
+
+    fn order() -> Order {
+        let digest = Order::genesis(&[1; 16], &[2; 32]);
+        Order::at(&Watermark { position: 0, digest, record: None }, 1, None).expect("consistent")
+    }
+
+    fn manifest() -> Digest {
+        Digest::of("test", &[b"manifest"])
+    }
+
+    fn record(order: &Order, seen: u64, writer: u64, sequence: u64) -> OpenedRecord {
+        let digest = Digest::of("test", &[&writer.to_le_bytes(), &sequence.to_le_bytes()]).short();
+        let attest = attestation(order.digest_at(seen).unwrap_or_default(), manifest());
+        let body = Body::Inline(Vec::new());
+        let record = Record { seen, generation: 1, attest, closes: Vec::new(), announces: None, body };
+        OpenedRecord { writer, sequence, epoch: 1, digest, record }
+    }
+
+    fn grown(records: u64) -> Order {
+        let mut order = order();
+        for number in 0..records {
+            let next = record(&order, order.position(), number, 0);
+            assert_eq!(order.judge(Rules::default(), &next), Verdict::Next);
+            assert!(order.attests(&next.record, manifest()));
+            order.accept(&next);
+        }
+        order
+    }
+
+    #[test]
+    fn judges_every_rule_at_its_boundary() {
+        let k = WINDOW_POSITIONS;
+        let order = grown(k + 10);
+        let p = order.position();
+        let with = |change: fn(&mut OpenedRecord), mut opened: OpenedRecord| {
+            change(&mut opened);
+            opened
+        };
+        let cases = [
+            ("next", record(&order, p, 1 << 40, 0), Verdict::Next),
+            ("as far behind as may be", record(&order, p - k, 1 << 40, 0), Verdict::Next),
+            ("one more", record(&order, p - k - 1, 1 << 40, 0), Verdict::Ignored(Ignored::Stale)),
+            ("ahead", record(&order, p + 1, 1 << 40, 0), Verdict::Ahead),
+            ("the last one again", record(&order, p - 1, p - 1, 0), Verdict::Ignored(Ignored::Duplicate)),
+            ("its writer's next", record(&order, p - 1, p - 1, 1), Verdict::Next),
+            ("an old one again", record(&order, 3, 3, 0), Verdict::Ignored(Ignored::Stale)),
+            (
+                "a retired key",
+                with(|opened| opened.epoch = 0, record(&order, p, 1 << 40, 0)),
+                Verdict::Ignored(Ignored::Retired),
+            ),
+        ];
+        for (what, opened, expected) in cases {
+            assert_eq!(order.judge(Rules::default(), &opened), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_closed_writer_stays_out_and_its_identity_is_forgotten_only_when_it_is_stale() {
+        let k = WINDOW_POSITIONS;
+        let mut order = grown(3);
+        let late = record(&order, order.position(), 77, 5);
+        let mut closing = record(&order, order.position(), 100, 0);
+        closing.record.closes = vec![77];
+        order.accept(&closing);
+        assert_eq!(order.judge(Rules::default(), &late), Verdict::Ignored(Ignored::Closed));
+        for number in 0..2 * k + 10 {
+            let next = record(&order, order.position(), 1000 + number, 0);
+            order.accept(&next);
+            let verdict = order.judge(Rules::default(), &late);
+            assert!(matches!(verdict, Verdict::Ignored(Ignored::Closed | Ignored::Stale)), "{number}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn opens_from_its_window_as_what_it_was() {
+        for records in [0, 1, 40, WINDOW_POSITIONS - 1, WINDOW_POSITIONS, WINDOW_POSITIONS + 1, 3 * WINDOW_POSITIONS] {
+            let order = grown(records);
+            let full = order.full_chunks();
+            assert_eq!(full.len() as u64, records / WINDOW_POSITIONS);
+            let window = Window::from_bytes(&order.clone().window(Vec::new()).to_bytes()).expect("consistent");
+            let opened = Order::at(&order.watermark(), order.epoch(), Some(window)).expect("consistent");
+            let oldest = records.saturating_sub(WINDOW_POSITIONS);
+            for position in oldest..=records {
+                assert_eq!(opened.digest_at(position), order.digest_at(position), "{position} of {records}");
+            }
+            let again = record(&order, order.position(), 1 << 50, 0);
+            assert_eq!(opened.judge(Rules::default(), &again), order.judge(Rules::default(), &again));
+        }
+    }
+
+    #[test]
+    fn an_attestation_holds_for_one_past_only() {
+        let (one, mut other) = (grown(5), grown(4));
+        other.accept(&record(&other, 4, 99, 0));
+        let next = record(&one, 5, 1 << 40, 0);
+        assert!(one.attests(&next.record, manifest()));
+        assert!(!other.attests(&next.record, manifest()), "another order");
+        assert!(!one.attests(&next.record, Digest::of("test", &[b"another manifest"])));
+        let shared = record(&one, 4, 1 << 40, 0);
+        assert!(one.attests(&shared.record, manifest()) && other.attests(&shared.record, manifest()));
+    }
+}

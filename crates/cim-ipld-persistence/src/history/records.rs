@@ -1,0 +1,83 @@
+//! Journal records on their way into the catalog and out of it.
+
+use bytes::Bytes;
+use cim_ipld_backend::{Key, KeyedEntry};
+use cim_ipld_envelope::{ObjectKind, SealOptions};
+
+use super::order::OpenedRecord;
+use crate::format::digest::{Digest, ShortDigest};
+use crate::format::record::{self, Body, Operation, Record};
+use crate::objects::chunked::Chunked;
+use crate::objects::layout::Layout;
+use crate::objects::{Address, Objects, kind};
+use crate::{Error, ErrorKind, Result};
+
+fn address<'a>(layout: &'a Layout, key: &'a Key, sequence: u64) -> Address<'a> {
+    Address { bucket: &layout.catalog, kind: ObjectKind::JOURNAL, name: key.as_str(), generation: sequence }
+}
+
+pub(crate) fn seal(
+    objects: &Objects,
+    key: &Key,
+    sequence: u64,
+    record: &Record,
+    options: &SealOptions,
+) -> Result<Bytes> {
+    objects.seal(&address(&objects.layout, key, sequence), &record.to_bytes(), options)
+}
+
+/// The digest of a sealed record, which the order is made of.
+pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
+    Digest::of("cim/v1/record", &[sealed]).short()
+}
+
+/// Opens an entry of the journal.
+///
+/// # Errors
+/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it in a newer format, anything
+/// else when it is no record.
+pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord> {
+    let not_one = || Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key));
+    let (writer, sequence) = Layout::record_place(&entry.key).ok_or_else(not_one)?;
+    let (digest, root) = (sealed_digest(&entry.entry.value), objects.root());
+    let context = address(&objects.layout, &entry.key, sequence);
+    // Whatever the header claims of its version, nobody vouches for it before it is opened.
+    let opened = root.envelope.open(&context.context(), &entry.entry.value).map_err(|error| {
+        let error = Error::from(error);
+        if error.kind() == ErrorKind::KeyRotated { error } else { not_one().with_source(error) }
+    })?;
+    let epoch = root.envelope.epoch_of(&entry.entry.value)?;
+    Ok(OpenedRecord { writer, sequence, epoch, digest, record: Record::from_bytes(&opened)? })
+}
+
+/// Returns the operations of a record, fetched when they were too many to be in it.
+pub(crate) async fn operations(objects: &Objects, body: &Body) -> Result<Vec<Operation>> {
+    match body {
+        Body::Inline(operations) => Ok(operations.clone()),
+        Body::Spilled { digest, .. } => {
+            let chunked = chunked(body).expect("the body is spilled");
+            let bytes = objects.fetch_chunked(&chunked).await?;
+            if record::operations_digest(&bytes) != *digest {
+                return Err(Error::new(ErrorKind::Damaged, "the body of a journal record is not the one it names"));
+            }
+            record::operations_from_bytes(&bytes)
+        }
+    }
+}
+
+/// Stores operations that are too large for one record as chunks that the record then names.
+pub(crate) async fn spill(objects: &Objects, operations: &[Operation], options: &SealOptions) -> Result<Body> {
+    let bytes = record::operations_to_bytes(operations);
+    let Chunked { secret, chunks, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
+    Ok(Body::Spilled { secret, chunks, digest: record::operations_digest(&bytes) })
+}
+
+/// What names the chunks of a spilled body.
+pub(crate) fn chunked(body: &Body) -> Option<Chunked> {
+    match body {
+        Body::Inline(_) => None,
+        Body::Spilled { secret, chunks, .. } => {
+            Some(Chunked { kind: kind::JOURNAL_CHUNK, secret: *secret, chunks: *chunks })
+        }
+    }
+}

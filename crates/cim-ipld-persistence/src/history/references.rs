@@ -1,0 +1,122 @@
+//! What is reachable: everything that the manifest and its snapshots name. Whoever removes an object asks here first.
+
+use std::collections::HashSet;
+
+use cim_ipld_envelope::ObjectKind;
+use futures::stream::{self, StreamExt};
+
+use super::manifest::{ManifestVersion, read_manifest};
+use crate::format::manifest::{SegmentEntry, SnapshotEntry};
+use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
+use crate::objects::layout::Layout;
+use crate::objects::segments::SegmentHandle;
+use crate::objects::{Address, Objects};
+use crate::{Error, ErrorKind, Result};
+
+/// A manifest and the records of its snapshots, as far as they can be read.
+pub(crate) struct References {
+    pub(crate) manifest: ManifestVersion,
+    pub(crate) snapshots: Vec<(SnapshotEntry, Result<SnapshotRecord>)>,
+}
+
+impl References {
+    /// Reads what the newest manifest names.
+    ///
+    /// # Errors
+    /// What keeps the manifest from being read; what is wrong with a snapshot is with the snapshot.
+    pub(crate) async fn newest(objects: &Objects) -> Result<Self> {
+        loop {
+            let references = Self::of(objects, read_manifest(objects).await?).await;
+            // One that was deleted meanwhile is not lost.
+            let is_settled = references.snapshots.iter().all(|(_, read)| read.is_ok())
+                || read_manifest(objects).await?.digest == references.manifest.digest;
+            if is_settled {
+                return Ok(references);
+            }
+        }
+    }
+
+    pub(crate) async fn of(objects: &Objects, manifest: ManifestVersion) -> Self {
+        let snapshots = stream::iter(manifest.manifest.snapshots.clone())
+            .map(|entry| async move {
+                let read = read_snapshot(objects, &entry).await;
+                (entry, read)
+            })
+            .buffered(8)
+            .collect()
+            .await;
+        Self { manifest, snapshots }
+    }
+
+    /// The records of all snapshots.
+    ///
+    /// # Errors
+    /// What is wrong with one that cannot be read: then nobody knows what else is reachable.
+    pub(crate) fn records(&self) -> Result<Vec<&SnapshotRecord>> {
+        self.snapshots.iter().map(|(_, read)| read.as_ref().map_err(Error::clone)).collect()
+    }
+
+    /// Every segment named, some of them several times with other deletes.
+    ///
+    /// # Errors
+    /// As for [`records`](Self::records).
+    pub(crate) fn segments(&self) -> Result<Vec<&SegmentEntry>> {
+        let records = self.records()?;
+        let segments = records.into_iter().flat_map(|record| &record.segments);
+        Ok(segments.chain(&self.manifest.manifest.segments).collect())
+    }
+}
+
+/// Removes what the newest references do not name of the segments and deletes that `candidates` name.
+pub(crate) async fn remove_unnamed(objects: &Objects, candidates: &[SegmentEntry]) -> Result<()> {
+    let references = References::newest(objects).await?;
+    let (mut segments, mut deletes) = (HashSet::new(), HashSet::new());
+    for entry in references.segments()? {
+        segments.insert(entry.id);
+        deletes.extend(entry.deletes.as_ref().map(|deletes| deletes.secret));
+    }
+    for entry in candidates {
+        if let Some(unnamed) = entry.deletes.as_ref().filter(|entry| !deletes.contains(&entry.secret)) {
+            objects.discard(&objects.layout.metadata, &unnamed.chunked().keys()?).await;
+        }
+        if !segments.contains(&entry.id) {
+            remove_segment(objects, &SegmentHandle::new(entry.clone())).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Objects removed by one call of the store.
+const REMOVED_TOGETHER: usize = 256;
+
+async fn remove_segment(objects: &Objects, handle: &SegmentHandle) -> Result<()> {
+    let mut pending: Vec<(&cim_ipld_backend::Bucket, Vec<cim_ipld_backend::Key>)> = Vec::new();
+    for object in handle.objects(&objects.layout) {
+        let (bucket, key) = object?;
+        match pending.iter_mut().find(|(of, _)| *of == bucket) {
+            Some((_, keys)) => keys.push(key),
+            None => pending.push((bucket, vec![key])),
+        }
+        for (bucket, keys) in pending.iter_mut().filter(|(_, keys)| keys.len() >= REMOVED_TOGETHER) {
+            objects.discard(bucket, &std::mem::take(keys)).await;
+        }
+    }
+    for (bucket, keys) in pending {
+        objects.discard(bucket, &keys).await;
+    }
+    Ok(())
+}
+
+pub(crate) fn snapshot_address<'a>(objects: &'a Objects, key: &'a cim_ipld_backend::Key) -> Address<'a> {
+    Address { bucket: &objects.layout.catalog, kind: ObjectKind::SNAPSHOT, name: key.as_str(), generation: 0 }
+}
+
+/// Reads the record that `entry` names.
+pub(crate) async fn read_snapshot(objects: &Objects, entry: &SnapshotEntry) -> Result<SnapshotRecord> {
+    let key = Layout::snapshot(entry)?;
+    let bytes = objects.fetch(&snapshot_address(objects, &key)).await?;
+    if snapshot_digest(&bytes) != entry.digest {
+        return Err(Error::new(ErrorKind::Damaged, "the record of a snapshot is not the one that the manifest names"));
+    }
+    SnapshotRecord::from_bytes(&bytes)
+}

@@ -1,0 +1,185 @@
+//! What the tasks of one engine share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use cim_ipld_envelope::{Compression, SealOptions};
+use tokio::sync::{Notify, oneshot};
+
+use super::order::{Ignored, Order};
+use super::progress::{Progress, Watched};
+use super::journal::Journal;
+use super::state::{Replacement, View};
+use crate::format::digest::{Digest, ShortDigest};
+use crate::objects::Objects;
+use crate::objects::page_cache::PageCache;
+use crate::{Error, ErrorKind, Result, Settings};
+
+/// What follower, writer, folds and readers of one engine have in common.
+pub(crate) struct Shared {
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) settings: Settings,
+    pub(crate) cache: PageCache,
+    view: ArcSwap<View>,
+    pub(crate) progress: Watched<Progress>,
+    /// Wakes the background task: there may be something to fold.
+    pub(crate) folds: Notify,
+    /// The segments that this process is about to publish, until its manifest comes round in the catalog.
+    replacement: Mutex<Option<Arc<Replacement>>>,
+    /// The record that this process has in flight.
+    in_flight: Mutex<Option<InFlight>>,
+    /// The entries of the journal that this process saw.
+    journal: Mutex<Journal>,
+    /// The manifest that this process published last.
+    published: Mutex<Option<Digest>>,
+}
+
+/// A record that waits to be judged by its own process.
+struct InFlight {
+    writer: u64,
+    sequence: u64,
+    digest: ShortDigest,
+    verdict: oneshot::Sender<OwnVerdict>,
+}
+
+/// What became of an own record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnVerdict {
+    /// It is at this position of the order, and searchable.
+    Accepted(u64),
+    Ignored(Ignored),
+}
+
+impl Shared {
+    pub(crate) fn new(objects: Arc<Objects>, settings: Settings, view: View, progress: Progress) -> Self {
+        let cache = PageCache::new(settings.cache_budget_bytes, settings.parallel_transfers);
+        Self {
+            objects,
+            settings,
+            cache,
+            view: ArcSwap::from_pointee(view),
+            progress: Watched::new(progress),
+            folds: Notify::new(),
+            replacement: Mutex::default(),
+            in_flight: Mutex::default(),
+            journal: Mutex::default(),
+            published: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Lets readers see `view`, then answers whoever waits for what it holds.
+    pub(crate) fn publish(&self, view: View, progress: Progress, order: &Order) {
+        self.view.store(Arc::new(view));
+        self.progress.modify(|present| {
+            let fatal = present.fatal.take();
+            *present = Progress { fatal, ..progress };
+        });
+        self.settle(order);
+    }
+
+    /// Answers the writer when its record is part of the order, or never will be.
+    fn settle(&self, order: &Order) {
+        let mut in_flight = lock(&self.in_flight);
+        let verdict = in_flight.as_ref().and_then(|own| {
+            let writer = order.writer(own.writer)?;
+            if writer.sequence == Some(own.sequence) && writer.record == own.digest {
+                return Some(OwnVerdict::Accepted(writer.position));
+            }
+            // Another copy of this process writes under the same identity, or somebody closed it.
+            match writer.sequence.is_some_and(|highest| highest >= own.sequence) {
+                true => Some(OwnVerdict::Ignored(Ignored::Duplicate)),
+                false => writer.is_closed.then_some(OwnVerdict::Ignored(Ignored::Closed)),
+            }
+        });
+        answer(&mut in_flight, verdict);
+    }
+
+    /// Tells the writer that its record was not accepted.
+    pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
+        let mut in_flight = lock(&self.in_flight);
+        let is_own = in_flight.as_ref().is_some_and(|own| {
+            (own.writer, own.sequence, own.digest) == (writer, sequence, digest)
+        });
+        answer(&mut in_flight, is_own.then_some(OwnVerdict::Ignored(reason)));
+    }
+
+    /// Announces the record that this process is about to put; the receiver learns what became of it.
+    pub(crate) fn send(&self, writer: u64, sequence: u64, digest: ShortDigest) -> oneshot::Receiver<OwnVerdict> {
+        let (verdict, receiver) = oneshot::channel();
+        *lock(&self.in_flight) = Some(InFlight { writer, sequence, digest, verdict });
+        receiver
+    }
+
+    /// Tells whether `writer` is the one whose record this process has in flight.
+    pub(crate) fn is_own(&self, writer: u64) -> bool {
+        lock(&self.in_flight).as_ref().is_some_and(|own| own.writer == writer)
+    }
+
+    /// Waits a random part of a second, so that several processes do not do the same at once.
+    pub(crate) async fn jitter(&self) {
+        tokio::time::sleep(Duration::from_millis(self.objects.environment.below(1000))).await;
+    }
+
+    /// The error that stopped the follower, if one did.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.progress.check()
+    }
+
+    /// Waits until this process follows a manifest of `generation` or a later one, as long as a write is pursued.
+    pub(crate) async fn wait_generation(&self, generation: u64) -> Result<()> {
+        let reached = self.progress.wait_until(|progress| progress.seen.generation >= generation);
+        tokio::time::timeout(self.settings.write_timeout(), reached).await.unwrap_or_else(|_| {
+            let message = "another process changed the manifest, but the store does not let it be read back";
+            Err(Error::new(ErrorKind::Unavailable, message))
+        })
+    }
+
+    pub(crate) fn set_replacement(&self, replacement: Option<Arc<Replacement>>) {
+        *lock(&self.replacement) = replacement;
+    }
+
+    pub(crate) fn replacement(&self) -> Option<Arc<Replacement>> {
+        lock(&self.replacement).clone()
+    }
+
+    /// Notes that the manifest which this process follows is its own.
+    pub(crate) fn note_published(&self) {
+        *lock(&self.published) = Some(self.view().manifest.digest);
+    }
+
+    /// Tells whether nobody has published a manifest since this process did.
+    pub(crate) fn published_last(&self) -> bool {
+        *lock(&self.published) == Some(self.view().manifest.digest)
+    }
+
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.journal)
+    }
+
+    /// How objects made of text are sealed.
+    pub(crate) fn text_options(&self) -> SealOptions {
+        let mut options = SealOptions::default();
+        if let Some(level) = self.settings.compression_level {
+            options = options.compressed(Compression { level, ..Compression::default() });
+        }
+        options
+    }
+}
+
+fn answer(in_flight: &mut Option<InFlight>, verdict: Option<OwnVerdict>) {
+    if let Some(verdict) = verdict
+        && let Some(own) = in_flight.take()
+    {
+        // A writer that has given up takes it for an outcome that is not known.
+        let _ = own.verdict.send(verdict);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

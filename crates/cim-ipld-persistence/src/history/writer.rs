@@ -1,0 +1,389 @@
+//! The journal's writing end: concurrent calls share one record, one record is in flight at a time, and a call is answered
+//! when this process's own follower has accepted the very bytes that were sent.
+
+use std::sync::Arc;
+
+use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::order::Ignored;
+use super::pin::Pin;
+use super::records;
+use super::root;
+use super::shared::{OwnVerdict, Shared};
+use crate::format::MAX_DECODED_BYTES;
+use crate::format::digest::Digest;
+use crate::format::record::{Body, Operation, Record, attestation};
+use crate::objects::Backoff;
+use crate::objects::layout::Layout;
+use crate::position::Position;
+use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+
+/// How many calls may wait for their record before a further one waits to be let in.
+const WAITING_CALLS: usize = 1024;
+/// Operations of several calls share a record up to this size.
+const SHARED_RECORD_BYTES: usize = 512 << 10;
+/// What a record and its envelope take beside the operations.
+const RECORD_OVERHEAD_BYTES: usize = 2048;
+/// The largest call: half of what a reader decodes at a time.
+const MAX_CALL_BYTES: usize = MAX_DECODED_BYTES / 2;
+
+/// One call's operations: atomic, and answered together.
+struct Request {
+    operations: Vec<Operation>,
+    announces: Option<Digest>,
+    reply: oneshot::Sender<Result<Position>>,
+}
+
+impl Request {
+    fn bytes(&self) -> usize {
+        bytes(&self.operations)
+    }
+}
+
+fn bytes(operations: &[Operation]) -> usize {
+    operations.iter().map(Operation::encoded_bytes).sum()
+}
+
+/// Hands operations to the writer.
+#[derive(Clone, Debug)]
+pub(crate) struct Submit {
+    requests: mpsc::Sender<Request>,
+    closing: Arc<Notify>,
+}
+
+impl Submit {
+    /// Returns the position of the record that made the operations durable. Without operations it is a barrier: everything
+    /// that was acknowledged to anybody before this was called is before it.
+    ///
+    /// Dropping the future after the operations were taken does not take them back: all of them are written, or none.
+    pub(crate) async fn operations(&self, operations: Vec<Operation>) -> Result<Position> {
+        let bytes = bytes(&operations);
+        if bytes > MAX_CALL_BYTES {
+            let message = format!("a call of {bytes} bytes is over the limit of {MAX_CALL_BYTES}: split it");
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        self.request(operations, None).await
+    }
+
+    /// Announces the root record that is about to replace the present one.
+    pub(crate) async fn announce(&self, root: Digest) -> Result<Position> {
+        self.request(Vec::new(), Some(root)).await
+    }
+
+    async fn request(&self, operations: Vec<Operation>, announces: Option<Digest>) -> Result<Position> {
+        let closed = || Error::new(ErrorKind::Closed, "the engine was closed");
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { operations, announces, reply }).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Lets the writer take nothing more; it ends when it has written what it took.
+    pub(crate) fn close(&self) {
+        self.closing.notify_one();
+    }
+}
+
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    pin: Option<Arc<Pin>>,
+    requests: mpsc::Receiver<Request>,
+    closing: Arc<Notify>,
+    /// Names this writer's records.
+    id: u64,
+    sequence: u64,
+    /// Writers whose ends are unknown, to be closed by the first record.
+    closes: Vec<u64>,
+    /// Whether the pin knows this writer.
+    is_pinned: bool,
+    /// A request taken from the queue that did not fit into the record before.
+    left_over: Option<Request>,
+}
+
+impl Writer {
+    /// Makes a writer whose first record closes the writers of `closes`.
+    pub(crate) fn new(shared: Arc<Shared>, pin: Option<Arc<Pin>>, closes: Vec<u64>) -> (Self, Submit) {
+        let (submit, requests) = mpsc::channel(WAITING_CALLS);
+        let closing = Arc::new(Notify::new());
+        let id = u64::from_le_bytes(shared.objects.environment.random());
+        let is_pinned = pin.is_none();
+        let writer = Self {
+            shared,
+            pin,
+            requests,
+            closing: Arc::clone(&closing),
+            id,
+            sequence: 0,
+            closes,
+            is_pinned,
+            left_over: None,
+        };
+        (writer, Submit { requests: submit, closing })
+    }
+
+    /// Writes until every [`Submit`] is gone or one of them closed it.
+    pub(crate) async fn run(mut self) {
+        while let Some(first) = self.next().await {
+            let requests = self.gather(first);
+            let announces = requests.iter().find_map(|request| request.announces);
+            let (operations, replies): (Vec<_>, Vec<_>) =
+                requests.into_iter().map(|request| (request.operations, request.reply)).unzip();
+            let written = self.write(operations.into_iter().flatten().collect(), announces).await;
+            for reply in replies {
+                // A caller that went away has no use for the answer.
+                let _ = reply.send(written.clone().map(Position::new));
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Request> {
+        match self.left_over.take() {
+            Some(request) => Some(request),
+            None => loop {
+                tokio::select! {
+                    biased;
+                    request = self.requests.recv() => break request,
+                    () = self.closing.notified() => self.requests.close(),
+                }
+            },
+        }
+    }
+
+    /// Adds to `first` what waits already, as much as shares a record with it.
+    fn gather(&mut self, first: Request) -> Vec<Request> {
+        let limit = SHARED_RECORD_BYTES.min(self.inline_limit_bytes());
+        let mut bytes = first.bytes();
+        let mut announces = first.announces.is_some();
+        let mut requests = vec![first];
+        while bytes < limit {
+            let Ok(request) = self.requests.try_recv() else { break };
+            bytes += request.bytes();
+            if bytes > limit || (announces && request.announces.is_some()) {
+                self.left_over = Some(request);
+                break;
+            }
+            announces |= request.announces.is_some();
+            requests.push(request);
+        }
+        requests
+    }
+
+    fn inline_limit_bytes(&self) -> usize {
+        self.shared.objects.backend.limits().max_value_bytes.saturating_sub(RECORD_OVERHEAD_BYTES)
+    }
+
+    /// Returns the position at which the operations were accepted.
+    async fn write(&mut self, operations: Vec<Operation>, announces: Option<Digest>) -> Result<u64> {
+        self.wait_for_room().await?;
+        self.pin_identity().await?;
+        let options = self.shared.text_options();
+        let body = if bytes(&operations) > self.inline_limit_bytes() {
+            records::spill(&self.shared.objects, &operations, &options).await?
+        } else {
+            Body::Inline(operations)
+        };
+        let deadline = Instant::now() + self.shared.settings.write_timeout();
+        loop {
+            self.shared.check()?;
+            let verdict = self.write_once(body.clone(), announces, deadline).await;
+            // Whatever becomes of that record: the next accepted one makes sure that it is never part of the order later.
+            self.sequence += 1;
+            let reason = match verdict? {
+                OwnVerdict::Accepted(position) => {
+                    if !self.closes.is_empty() {
+                        self.closes.clear();
+                        self.pin.iter().for_each(|pin| pin.closed());
+                    }
+                    return Ok(position);
+                }
+                OwnVerdict::Ignored(reason) => reason,
+            };
+            tracing::warn!(?reason, "a record of this process was not accepted; it is sealed again");
+            if matches!(reason, Ignored::Closed | Ignored::Duplicate) {
+                self.take_new_identity().await?;
+            }
+            if Instant::now() >= deadline {
+                let message = format!("the record was not accepted until the time was over: {reason:?}");
+                return Err(Error::new(ErrorKind::Unavailable, message));
+            }
+        }
+    }
+
+    /// Puts one record and waits for what becomes of it.
+    async fn write_once(
+        &mut self,
+        body: Body,
+        announces: Option<Digest>,
+        deadline: Instant,
+    ) -> Result<OwnVerdict> {
+        let shared = Arc::clone(&self.shared);
+        let seen = shared.progress.read(|progress| progress.seen);
+        let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
+            (seen.generation, seen.manifest)
+        } else {
+            (0, Digest::default())
+        };
+        let attest = attestation(seen.order, manifest);
+        let record = Record { seen: seen.position, generation, attest, closes: self.closes.clone(), announces, body };
+        let key = Layout::record(self.id, self.sequence)?;
+        let sealed = records::seal(&shared.objects, &key, self.sequence, &record, &shared.text_options())?;
+        let mut verdict = shared.send(self.id, self.sequence, records::sealed_digest(&sealed));
+        let mut put = Put { shared: &shared, key, sealed, maybe_landed: false };
+        let judged = async {
+            tokio::select! {
+                biased;
+                judged = &mut verdict => return judged.map_err(|_| closed()),
+                landed = put.run(deadline) => landed?,
+            }
+            if !shared.objects.rules.hold(Rule::ReadBack) {
+                return Ok(OwnVerdict::Accepted(seen.position + 1));
+            }
+            verdict.await.map_err(|_| closed())
+        };
+        let stopped = shared.progress.wait_for(|progress| progress.fatal.clone());
+        let outcome = tokio::select! {
+            biased;
+            judged = tokio::time::timeout_at(deadline, judged) => judged.ok(),
+            error = stopped => Some(Err(error)),
+        };
+        match outcome {
+            Some(Err(error)) if put.maybe_landed && error.kind() != ErrorKind::OutcomeUnknown => {
+                let message = format!("whether the record was written is not known: {error}");
+                Err(Error::new(keep_kind(error.kind()), message).with_source(error))
+            }
+            Some(outcome) => outcome,
+            None if put.maybe_landed => {
+                let message = "a record was written, but the store does not let it be read back";
+                Err(Error::new(ErrorKind::OutcomeUnknown, message))
+            }
+            None => Err(Error::new(ErrorKind::Unavailable, "the store did not take the record in time")),
+        }
+    }
+
+    /// Remembers this writer outside the store before its first record: whoever comes after an unclean end closes it.
+    async fn pin_identity(&mut self) -> Result<()> {
+        if !self.is_pinned
+            && let Some(pin) = &self.pin
+        {
+            pin.begin_writer(&self.shared, self.id).await?;
+            self.is_pinned = true;
+        }
+        Ok(())
+    }
+
+    async fn take_new_identity(&mut self) -> Result<()> {
+        self.id = u64::from_le_bytes(self.shared.objects.environment.random());
+        self.sequence = 0;
+        self.is_pinned = self.pin.is_none();
+        self.pin_identity().await
+    }
+
+    /// Holds writes back while two memtables' worth waits to be folded: memory stays within its budget.
+    async fn wait_for_room(&self) -> Result<()> {
+        self.shared.check()?;
+        let settings = &self.shared.settings;
+        if !settings.background {
+            return Ok(());
+        }
+        let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
+        let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
+        if !self.shared.progress.read(has_room) {
+            // Nobody may be folding: each process counts for itself.
+            self.shared.folds.notify_one();
+        }
+        let room = self.shared.progress.wait_until(has_room);
+        tokio::time::timeout(settings.write_timeout(), room).await.map_err(|_| {
+            let message = "the memtable is full and the fold that would empty it does not come to its end";
+            Error::new(ErrorKind::Unavailable, message)
+        })?
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the engine was closed")
+}
+
+/// Why the engine stopped matters more to the caller than what became of the record.
+fn keep_kind(kind: ErrorKind) -> ErrorKind {
+    match kind {
+        ErrorKind::Lost | ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::KeyRotated | ErrorKind::Closed => kind,
+        _ => ErrorKind::OutcomeUnknown,
+    }
+}
+
+/// The put of one record, tried until it landed or cannot.
+struct Put<'a> {
+    shared: &'a Shared,
+    key: Key,
+    sealed: bytes::Bytes,
+    /// Set once an earlier try may have reached the store.
+    maybe_landed: bool,
+}
+
+impl Put<'_> {
+    /// Returns when the record is in the store, as far as the store's word goes.
+    async fn run(&mut self, deadline: Instant) -> Result<()> {
+        let objects = &self.shared.objects;
+        let bucket = &objects.layout.catalog;
+        let mut backoff = Backoff::new();
+        loop {
+            let root = objects.root();
+            let precondition = if objects.rules.hold(Rule::Fence) {
+                Precondition::AbsentWhile { key: objects.layout.root.clone(), revision: root.revision }
+            } else {
+                Precondition::Absent
+            };
+            let sealed = self.sealed.clone();
+            let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
+                Ok(_) => {
+                    self.maybe_landed = true;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                StoreErrorKind::OutcomeUnknown => self.maybe_landed = true,
+                StoreErrorKind::Unavailable => {}
+                StoreErrorKind::Conflict => {
+                    if self.has_landed(&*objects.backend, bucket).await? {
+                        return Ok(());
+                    }
+                    self.follow_root(&root.record).await?;
+                }
+                StoreErrorKind::BucketMissing | StoreErrorKind::Corrupt => {
+                    root::check_store(self.shared).await?;
+                }
+                _ if self.maybe_landed => {}
+                _ => return Err(error.into()),
+            }
+            if Instant::now() >= deadline {
+                return Err(error.into());
+            }
+            backoff.wait().await;
+        }
+    }
+
+    async fn has_landed(&mut self, backend: &dyn Backend, bucket: &Bucket) -> Result<bool> {
+        let there = backend.get(bucket, &self.key).await?;
+        let landed = there.is_some_and(|entry| entry.value == self.sealed);
+        self.maybe_landed |= landed;
+        Ok(landed)
+    }
+
+    /// After the root was found changed: waits until the follower has come to that change, unless the root is gone.
+    async fn follow_root(&self, known: &bytes::Bytes) -> Result<()> {
+        let objects = &self.shared.objects;
+        let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
+        match there {
+            None => root::check_store(self.shared).await,
+            // The same record under another revision: somebody put it back.
+            Some(entry) if entry.value == *known => {
+                root::seen_at(objects, &entry);
+                Ok(())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Turns the journal's head into a segment: pages first, then one compare-and-set of the manifest, then trimming.
+//!
+//! A crash between any two steps leaves garbage, never loss: nothing names the pages before the manifest does, and the
+//! journal is trimmed only after it.
+
+use std::sync::Arc;
+
+use cim_ipld_index::build_segment;
+
+use super::trim;
+use crate::Result;
+use crate::format::manifest::{DeletesEntry, SegmentEntry};
+use crate::format::window::DigestChunk;
+use crate::history::follower::Frozen;
+use crate::history::references::References;
+use crate::history::shared::Shared;
+use crate::history::state::Origin;
+use crate::history::update::{Outcome, Proposal, publish_or_discard, store_order};
+use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
+
+/// What a fold has stored, ready to be published.
+struct Prepared {
+    proposal: Proposal,
+    segment: Option<BuiltSegment>,
+    origin: Origin,
+}
+
+/// Folds what is frozen, unless another manifest comes first.
+pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
+    let mut stored = Stored::default();
+    let Prepared { proposal, segment, origin } = match prepare(shared, frozen, &mut stored).await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            stored.discard(&shared.objects).await;
+            return Err(error);
+        }
+    };
+    let replacement = Some((segment, origin));
+    let outcome = publish_or_discard(shared, &frozen.manifest, proposal, replacement, stored).await?;
+    if outcome == Outcome::Published {
+        shared.note_published();
+        remove_superseded(shared, frozen).await;
+        trim::run(shared).await?;
+    }
+    Ok(())
+}
+
+/// Stores the new segment, the new deletes of older ones and the order's recent past.
+async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> Result<Prepared> {
+    let objects = &shared.objects;
+    let input = Arc::clone(&frozen.input);
+    let mut built = store_segment(objects, &shared.text_options(), stored, {
+        let input = Arc::clone(&input);
+        move |sink| Ok(build_segment(&input.memtable, &input.memtable_deletes, sink)?)
+    })
+    .await?;
+    let mut proposal = Proposal::again(&frozen.manifest.manifest);
+    for (entry, deletes) in proposal.segments.iter_mut().zip(&input.segment_deletes) {
+        if let Some(deletes) = deletes {
+            let deletes = objects.store_deletes(deletes).await?;
+            stored.add(&objects.layout.metadata, deletes.chunked().keys()?);
+            entry.deletes = Some(deletes);
+        }
+    }
+    let segment = built.segment.take();
+    proposal.segments.extend(segment.iter().map(|segment| segment.handle.entry.clone()));
+    let document_map = built.document_maps.pop().unwrap_or_default();
+    let (window, chunks) = store_order(objects, &input.order, stored).await?;
+    let proposal = proposal.at(&input.order, window);
+    Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, chunks } })
+}
+
+/// Removes the objects that the new manifest replaced: the order's older window, chunks that are no longer retained, and
+/// deletes that no snapshot names.
+async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
+    let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
+    let bucket = &objects.layout.metadata;
+    let retained = |chunk: &&DigestChunk| {
+        let view = shared.view();
+        let oldest = view.manifest.position() / crate::format::window::WINDOW_POSITIONS;
+        chunk.number + crate::format::window::RETAINED_CHUNKS as u64 >= oldest
+    };
+    let dropped = frozen.input.order.chunks().iter().filter(|chunk| !retained(chunk)).map(DigestChunk::chunked);
+    for superseded in before.window.iter().map(|window| window.chunked()).chain(dropped) {
+        if let Ok(keys) = superseded.keys() {
+            objects.discard(bucket, &keys).await;
+        }
+    }
+    let replaced = before.segments.iter().zip(&frozen.input.segment_deletes);
+    let old = |(entry, new): (&SegmentEntry, &Option<_>)| new.as_ref().and(entry.deletes.clone());
+    let old: Vec<DeletesEntry> = replaced.filter_map(old).collect();
+    if old.is_empty() {
+        return;
+    }
+    match named_deletes(shared).await {
+        Ok(named) => {
+            for entry in old.iter().filter(|entry| !named.contains(&entry.secret)) {
+                if let Ok(keys) = entry.chunked().keys() {
+                    objects.discard(bucket, &keys).await;
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "superseded deletes stay in the store: the snapshots cannot be read"),
+    }
+}
+
+/// The secrets of all deletes that a snapshot names.
+async fn named_deletes(shared: &Shared) -> Result<std::collections::HashSet<[u8; 32]>> {
+    let references = References::newest(&shared.objects).await?;
+    let segments = references.records()?.into_iter().flat_map(|record| &record.segments);
+    Ok(segments.filter_map(|segment| segment.deletes.as_ref()).map(|deletes| deletes.secret).collect())
+}

@@ -1,0 +1,133 @@
+//! Work on an index beside reading and writing it: each is a walk over what is reachable, or a step of the manifest.
+
+mod fold;
+mod merge;
+pub(crate) mod rotation;
+pub(crate) mod snapshots;
+mod trim;
+pub(crate) mod verify;
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+
+use crate::history::follower::{Command, Frozen};
+use crate::history::manifest::ManifestVersion;
+use crate::history::order::Order;
+use crate::history::shared::Shared;
+use crate::history::writer::Submit;
+use crate::objects::Backoff;
+use crate::{Error, ErrorKind, Result};
+
+/// Does the work of one engine, one piece at a time.
+pub(crate) struct Maintenance {
+    shared: Arc<Shared>,
+    submit: Submit,
+    commands: mpsc::Sender<Command>,
+    /// One permit: folds and merges take turns. Closed when the engine is.
+    turns: Semaphore,
+}
+
+impl Maintenance {
+    pub(crate) fn new(shared: Arc<Shared>, submit: Submit, commands: mpsc::Sender<Command>) -> Self {
+        Self { shared, submit, commands, turns: Semaphore::new(1) }
+    }
+
+    /// Folds whenever it is woken for that, and merges what has piled up, until the engine is dropped.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut backoff = Backoff::new();
+        loop {
+            self.shared.folds.notified().await;
+            loop {
+                match self.work().await {
+                    Ok(true) => backoff = Backoff::new(),
+                    Ok(false) => break,
+                    Err(error) if error.kind() == ErrorKind::Closed || self.shared.progress.is_closed() => return,
+                    Err(error) => {
+                        tracing::warn!(%error, "folding the journal failed; it will be tried again");
+                        backoff.wait().await;
+                        if self.shared.check().is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Folds if that is due, then merges once if that is: writers who wait for a fold wait for one merge at most, and
+    /// segments do not pile up however fast they write. Returns false when nothing was due.
+    async fn work(&self) -> Result<bool> {
+        let budget = self.shared.settings.memtable_budget_bytes.max(1);
+        let is_due = self.shared.progress.read(|progress| progress.frozen_bytes > 0 || progress.memtable_bytes >= budget);
+        if is_due {
+            self.fold().await?;
+        }
+        let _turn = self.turn().await?;
+        // The process that folded last merges, so that one does.
+        Ok((self.shared.published_last() && merge::step(&self.shared).await?) || is_due)
+    }
+
+    /// Waits for what is under way, and lets nothing follow it.
+    pub(crate) async fn end(&self) {
+        let _turn = self.turns.acquire().await;
+        self.turns.close();
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.turns.acquire().await.map_err(|_| closed())
+    }
+
+    /// Folds until the manifest holds everything that was applied here when this was called, whatever the memtable's size.
+    /// One fold may lose to another process's manifest, which need not hold as much.
+    pub(crate) async fn fold(&self) -> Result<()> {
+        let _turn = self.turn().await?;
+        let target = self.shared.progress.read(|progress| progress.seen.position);
+        while self.shared.view().manifest.position() < target {
+            let Some(frozen) = self.freeze().await? else { return Ok(()) };
+            fold::run(&self.shared, &frozen).await?;
+        }
+        Ok(())
+    }
+
+    /// Merges segments until no size class has too many of them.
+    pub(crate) async fn merge(&self) -> Result<()> {
+        let _turn = self.turn().await?;
+        while merge::step(&self.shared).await? {}
+        Ok(())
+    }
+
+    /// Puts the root and the manifest back into a store that lost them, then folds: the records that went with them are in
+    /// this process's memory.
+    pub(crate) async fn put_back(&self) -> Result<()> {
+        self.ask(Command::PutBack).await??;
+        let caught_up = self.shared.progress.read(|progress| progress.seen.position);
+        tracing::warn!(position = caught_up, "the index was put back into its store");
+        self.fold().await
+    }
+
+    async fn freeze(&self) -> Result<Option<Frozen>> {
+        self.ask(Command::Freeze).await
+    }
+
+    async fn capture(&self) -> Result<(Order, Arc<ManifestVersion>)> {
+        self.ask(Command::Capture).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
+        let stopped = || self.shared.check().err().unwrap_or_else(closed);
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| stopped())?;
+        let answered = tokio::time::timeout(self.shared.settings.write_timeout(), answer).await;
+        answered
+            .map_err(|_| {
+                let waiting = || Error::new(ErrorKind::Unavailable, "the store does not let the journal be read");
+                self.shared.check().err().unwrap_or_else(waiting)
+            })?
+            .map_err(|_| stopped())
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the engine was closed")
+}

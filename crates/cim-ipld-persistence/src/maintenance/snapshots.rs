@@ -1,0 +1,179 @@
+//! Named backups: a sealed list of segments that the manifest names. Pages are never copied; a snapshot keeps them from
+//! being removed. Making, restoring and deleting one each swap the manifest, so that they have one order among themselves and
+//! with folds and merges.
+
+use cim_ipld_backend::Precondition;
+use cim_ipld_envelope::{ObjectNames, SealOptions};
+
+use super::Maintenance;
+use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
+use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
+use crate::history::manifest::{ManifestVersion, read_manifest};
+use crate::history::references::{References, read_snapshot, remove_unnamed, snapshot_address};
+use crate::history::update::{Outcome, Proposal, publish, publish_or_discard, store_order};
+use crate::objects::layout::Layout;
+use crate::objects::segment_writer::Stored;
+use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+
+/// The longest snapshot name, in bytes.
+const MAX_NAME_BYTES: usize = 256;
+
+/// A named backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotInfo {
+    /// Its name.
+    pub name: String,
+    /// When it was made, in Unix milliseconds of the clock of the process that made it.
+    pub created_at_ms: i64,
+    /// Live documents in it.
+    pub documents: u64,
+    /// Bytes of the pages that it names.
+    pub bytes: u64,
+}
+
+impl From<&SnapshotRecord> for SnapshotInfo {
+    fn from(record: &SnapshotRecord) -> Self {
+        Self {
+            name: record.name.clone(),
+            created_at_ms: record.created_at_ms,
+            documents: record.documents,
+            bytes: record.segments.iter().map(|segment| segment.bytes).sum(),
+        }
+    }
+}
+
+impl Maintenance {
+    pub(crate) async fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
+        check_name(name)?;
+        loop {
+            self.fold().await?;
+            let current = self.shared.view().manifest.clone();
+            let hidden_name = hidden_name(&current.manifest, name);
+            if named(&current.manifest, &hidden_name).is_some() {
+                let message = format!("there is a snapshot {name:?} already");
+                return Err(Error::new(ErrorKind::SnapshotExists, message));
+            }
+            let record = SnapshotRecord {
+                name: name.to_owned(),
+                created_at_ms: self.shared.objects.environment.unix_ms(),
+                documents: live_documents(&current.manifest),
+                position: current.position(),
+                segments: current.manifest.segments.clone(),
+            };
+            if self.publish_snapshot(&current, hidden_name, &record).await? == Outcome::Published {
+                return Ok(SnapshotInfo::from(&record));
+            }
+        }
+    }
+
+    /// Stores the record, then names it in the manifest.
+    async fn publish_snapshot(
+        &self,
+        current: &ManifestVersion,
+        hidden_name: String,
+        record: &SnapshotRecord,
+    ) -> Result<Outcome> {
+        let objects = &self.shared.objects;
+        let bytes = record.to_bytes();
+        let entry = SnapshotEntry { hidden_name, id: objects.environment.random(), digest: snapshot_digest(&bytes) };
+        let key = Layout::snapshot(&entry)?;
+        let sealed = objects.seal(&snapshot_address(objects, &key), &bytes, &SealOptions::default())?;
+        let mut stored = Stored::default();
+        stored.add(&objects.layout.catalog, vec![key.clone()]);
+        objects.write(&objects.layout.catalog, &key, sealed, Precondition::Absent).await?;
+        let mut proposal = Proposal::again(&current.manifest);
+        proposal.snapshots.push(entry);
+        publish_or_discard(&self.shared, current, proposal, None, stored).await
+    }
+
+    pub(crate) async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
+        let references = References::newest(&self.shared.objects).await?;
+        Ok(references.records()?.into_iter().map(SnapshotInfo::from).collect())
+    }
+
+    pub(crate) async fn restore_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
+        check_name(name)?;
+        let objects = &self.shared.objects;
+        // Not before the name is known to be one.
+        read_snapshot(objects, find(&read_manifest(objects).await?.manifest, name)?).await?;
+        loop {
+            if objects.rules.hold(Rule::RestoreBarrier) {
+                // Whatever was acknowledged to anybody before this restore began is before this record.
+                self.submit.operations(Vec::new()).await?;
+            }
+            let (order, current) = self.capture().await?;
+            let record = read_snapshot(objects, find(&current.manifest, name)?).await?;
+            let mut stored = Stored::default();
+            let (window, _) = store_order(objects, &order, &mut stored).await?;
+            let mut proposal = Proposal::again(&current.manifest).at(&order, window);
+            proposal.segments.clone_from(&record.segments);
+            // Whoever deletes the snapshot changes the manifest first, and this one is superseded.
+            let outcome = publish_or_discard(&self.shared, &current, proposal, None, stored).await?;
+            if outcome == Outcome::Published {
+                remove_unnamed(objects, &current.manifest.segments).await?;
+                return Ok(SnapshotInfo::from(&record));
+            }
+        }
+    }
+
+    pub(crate) async fn delete_snapshot(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let objects = &self.shared.objects;
+        loop {
+            let current = self.shared.view().manifest.clone();
+            let Ok(entry) = find(&current.manifest, name) else {
+                // Another process may have made it since.
+                let newest = read_manifest(objects).await?;
+                find(&newest.manifest, name)?;
+                self.shared.wait_generation(newest.generation()).await?;
+                continue;
+            };
+            let record = match read_snapshot(objects, entry).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => None,
+                record => Some(record?),
+            };
+            let mut proposal = Proposal::again(&current.manifest);
+            proposal.snapshots.retain(|other| other != entry);
+            if publish(&self.shared, &current, proposal, None).await? == Outcome::Superseded {
+                continue;
+            }
+            objects.discard(&objects.layout.catalog, &[Layout::snapshot(entry)?]).await;
+            return match record {
+                Some(record) => remove_unnamed(objects, &record.segments).await,
+                None => Ok(()),
+            };
+        }
+    }
+}
+
+/// The store sees only a keyed hash of a snapshot's name.
+fn hidden_name(manifest: &Manifest, name: &str) -> String {
+    ObjectNames::from_secret(manifest.names_secret).name_of(name)
+}
+
+fn named<'a>(manifest: &'a Manifest, hidden_name: &str) -> Option<&'a SnapshotEntry> {
+    manifest.snapshots.iter().find(|entry| entry.hidden_name == hidden_name)
+}
+
+fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
+    named(manifest, &hidden_name(manifest, name))
+        .ok_or_else(|| Error::new(ErrorKind::SnapshotMissing, format!("there is no snapshot {name:?}")))
+}
+
+fn live_documents(manifest: &Manifest) -> u64 {
+    let live = |segment: &SegmentEntry| {
+        let deleted = segment.deletes.as_ref().map_or(0, |deletes| deletes.documents);
+        u64::from(segment.documents.saturating_sub(deleted))
+    };
+    manifest.segments.iter().map(live).sum()
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        let message = format!("a snapshot's name has 1 to {MAX_NAME_BYTES} bytes, this one has {}", name.len());
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    Ok(())
+}

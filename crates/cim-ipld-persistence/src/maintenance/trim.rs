@@ -1,0 +1,67 @@
+//! Removes records of the journal that no process needs: those that were part of the index at the watermark *before* the
+//! newest. A replica has one whole fold's time to read a record before it goes, and one that is slower finds a gap in the
+//! revisions and reads the manifest.
+
+use cim_ipld_backend::{Key, Revision};
+use futures::StreamExt;
+
+use crate::objects::layout::Layout;
+use crate::{ErrorKind, Result};
+use crate::history::journal::Dead;
+use crate::history::order::{Order, Verdict};
+use crate::history::records;
+use crate::history::shared::Shared;
+use crate::objects::chunked::Chunked;
+use crate::rules::Rule;
+
+/// Trims after a manifest that this process published.
+pub(crate) async fn run(shared: &Shared) -> Result<()> {
+    let objects = &shared.objects;
+    let manifest = &shared.view().manifest.manifest;
+    let dead_up_to = if objects.rules.hold(Rule::TrimDead) { manifest.previous_position } else { u64::MAX };
+    let Dead { mut keys, mut spilled, unseen } = shared.journal().take_dead(dead_up_to);
+    if let Some(opened_at) = unseen {
+        find_dead(shared, &opened_at, &mut keys, &mut spilled).await?;
+    }
+    for chunked in spilled {
+        objects.discard(&objects.layout.metadata, &chunked.keys()?).await;
+    }
+    objects.discard(&objects.layout.catalog, &keys).await;
+    Ok(())
+}
+
+/// Finds what earlier processes left in the journal: everything that the order as of this process's opening does not accept
+/// any more.
+async fn find_dead(
+    shared: &Shared,
+    opened_at: &Order,
+    keys: &mut Vec<Key>,
+    spilled: &mut Vec<Chunked>,
+) -> Result<()> {
+    let objects = &shared.objects;
+    let layout = &objects.layout;
+    let mut journal = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);
+    let mark = opened_at.watermark().record;
+    let mut damaged = Vec::new();
+    while let Some(entry) = journal.next().await {
+        let entry = entry?;
+        let opened = match records::open(objects, &entry) {
+            Ok(opened) => opened,
+            // What opens under no key, and stands before the last record of the manifest that was opened, nobody needs.
+            Err(error) => {
+                if error.kind() == ErrorKind::Damaged && Layout::record_place(&entry.key).is_some() {
+                    damaged.push(entry.key);
+                }
+                continue;
+            }
+        };
+        if mark == Some(opened.mark()) {
+            keys.append(&mut damaged);
+        }
+        if matches!(opened_at.judge(objects.rules, &opened), Verdict::Ignored(_)) && !keys.contains(&entry.key) {
+            spilled.extend(records::chunked(&opened.record.body));
+            keys.push(entry.key);
+        }
+    }
+    Ok(())
+}

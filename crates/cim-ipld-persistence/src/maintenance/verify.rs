@@ -1,0 +1,296 @@
+//! Reads every object that the manifest, a snapshot or the journal names, and checks what the index claims of itself.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use cim_ipld_backend::Revision;
+use cim_ipld_index::{Analyzer, Deletes, Progress, Segment, Verification};
+use futures::StreamExt;
+
+use super::Maintenance;
+use crate::format::manifest::SegmentEntry;
+use crate::history::manifest::{self, ManifestVersion, check_digest, read_manifest};
+use crate::history::order::{Ignored, OpenedRecord, Order, Verdict};
+use crate::history::progress::IgnoredEntries;
+use crate::history::records;
+use crate::history::references::References;
+use crate::objects::layout::Layout;
+use crate::objects::pass::Pass;
+use crate::objects::segments::SegmentHandle;
+use crate::{Error, ErrorKind, Result};
+
+/// What was checked, and what is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Segments named by the manifest or a snapshot.
+    pub segments: u64,
+    /// Their pages.
+    pub pages: u64,
+    /// The bytes of those pages, opened.
+    pub bytes: u64,
+    /// Journal records after the watermark.
+    pub records: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Live documents of the index.
+    pub documents: u64,
+    /// Entries of the catalog that are not part of the index: in the store now, or seen by this process before. They change
+    /// nothing.
+    pub ignored: IgnoredEntries,
+    /// Everything found wrong; empty means that nothing is.
+    pub problems: Vec<Problem>,
+}
+
+impl VerifyReport {
+    /// Tells whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// One thing found wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// What kind it is: `Damaged`, `Lost`, …
+    pub kind: ErrorKind,
+    /// What is affected and how.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Maintenance {
+    pub(crate) async fn verify(&self) -> Result<VerifyReport> {
+        loop {
+            self.shared.check()?;
+            let mut report = VerifyReport::default();
+            let known = Arc::clone(&self.shared.view().manifest);
+            let manifest = self.check_place(&known, &mut report).await?;
+            self.verify_as_of(manifest.clone(), &mut report).await?;
+            // What a newer manifest let go of is not lost: look again at what it names.
+            let is_settled = report.is_sound()
+                || read_manifest(&self.shared.objects).await.is_ok_and(|newest| newest.digest == manifest.digest)
+                || self.shared.view().manifest.digest == known.digest;
+            if is_settled {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// Checks what is in the places of root and manifest; returns the newest manifest that can be trusted.
+    async fn check_place(&self, known: &ManifestVersion, report: &mut VerifyReport) -> Result<ManifestVersion> {
+        let objects = &self.shared.objects;
+        let root = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
+        if root.is_none_or(|entry| entry.value != objects.root().record) {
+            let message = "the root record in the store is not the one that this process opened";
+            report.note("the root", Err(Error::new(ErrorKind::Damaged, message)))?;
+        }
+        match read_manifest(objects).await {
+            Ok(there) if there.generation() >= known.generation() => return Ok(there),
+            Ok(there) => {
+                let (found, newest) = (there.generation(), known.generation());
+                let message = format!("the one in the store has generation {found}, and {newest} was published");
+                report.note("the manifest", Err(Error::new(ErrorKind::Damaged, message)))?;
+            }
+            Err(error) => report.note("the manifest", Err(error))?,
+        }
+        Ok(known.clone())
+    }
+
+    async fn verify_as_of(&self, manifest: ManifestVersion, report: &mut VerifyReport) -> Result<()> {
+        let objects = &self.shared.objects;
+        let references = References::of(objects, manifest).await;
+        let manifest = &references.manifest;
+        for (_, read) in &references.snapshots {
+            report.snapshots += 1;
+            report.note("a snapshot", read.as_ref().map(drop).map_err(Error::clone))?;
+        }
+        // A segment may be named several times, with other deletes each time.
+        let records = references.snapshots.iter().filter_map(|(_, read)| read.as_ref().ok());
+        let named = records.map(|record| &record.segments).chain([&manifest.manifest.segments]);
+        let mut segments: BTreeMap<[u8; 16], Vec<&SegmentEntry>> = BTreeMap::new();
+        let mut seen = HashSet::new();
+        for entry in named.flatten() {
+            if seen.insert((entry.id, entry.deletes.as_ref().map(|deletes| deletes.secret))) {
+                segments.entry(entry.id).or_default().push(entry);
+            }
+        }
+        for entries in segments.values() {
+            report.segments += 1;
+            for entry in entries {
+                let what = format!("segment {}", hex(&entry.id));
+                for checked in self.verify_one(entry, report).await? {
+                    report.note(&what, checked)?;
+                }
+            }
+        }
+        let checked = self.verify_ancestry(manifest).await;
+        report.note("the ancestry of the manifest", checked)?;
+        let checked = self.verify_journal(manifest, report).await;
+        report.note("the journal", checked)?;
+        report.documents = self.shared.view().snapshot.document_count();
+        Ok(())
+    }
+
+    /// Reads every node of the ancestry, by walking to one generation below each.
+    async fn verify_ancestry(&self, manifest: &ManifestVersion) -> Result<()> {
+        let node = crate::format::ancestry::FAN_OUT as u64;
+        let mut generation = 1;
+        while generation < manifest.generation() {
+            manifest.ancestor(&self.shared.objects, generation).await?;
+            generation += node;
+        }
+        Ok(())
+    }
+
+    /// Checks a segment against itself, and reads every page of it even when that fails: all that is wrong is found at
+    /// once.
+    async fn verify_one(&self, entry: &SegmentEntry, report: &mut VerifyReport) -> Result<Vec<Result<()>>> {
+        let shared = &self.shared;
+        let handle = Arc::new(SegmentHandle::new(entry.clone()));
+        let opened = futures::future::try_join(
+            shared.objects.fetch_segment(&handle),
+            shared.objects.fetch_deletes(handle.entry.deletes.as_ref()),
+        );
+        let opened = opened.await;
+        let pass = Pass::new(&shared.objects, [handle]).await?;
+        let documents = u64::from(entry.documents);
+        let check = move || {
+            let checked = opened.and_then(|(segment, deletes)| check(&pass, segment, deletes, documents));
+            let rest = pass.read_rest().into_iter().map(Err);
+            ([checked].into_iter().chain(rest).collect(), pass.read())
+        };
+        // Off the runtime's own threads: every document is analysed again.
+        let (found, (pages, bytes)): (Vec<Result<()>>, _) = if shared.objects.environment.is_single_threaded() {
+            check()
+        } else {
+            let cut_off = |_| Error::new(ErrorKind::Closed, "the verification of a segment was cut off");
+            tokio::task::spawn_blocking(check).await.map_err(cut_off)?
+        };
+        report.pages += pages;
+        report.bytes += bytes;
+        Ok(found)
+    }
+
+    /// Applies the whole journal to the order as of the manifest, as an opener would, and compares what comes of it with what
+    /// this process holds.
+    async fn verify_journal(&self, manifest: &ManifestVersion, report: &mut VerifyReport) -> Result<()> {
+        let objects = &self.shared.objects;
+        let known = self.shared.progress.read(|progress| progress.seen);
+        report.ignored = self.shared.progress.read(|progress| progress.ignored);
+        let mut order = manifest.order(objects).await?;
+        let mut junk = Vec::new();
+        let mut entries = objects.backend.scan(&objects.layout.catalog, &objects.layout.journal, Revision::ZERO);
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            let revision = entry.entry.revision;
+            let opened = match records::open(objects, &entry) {
+                Err(error) if error.kind() == ErrorKind::UnsupportedVersion => return Err(error),
+                Err(_) => {
+                    junk.push((entry.key, revision));
+                    continue;
+                }
+                Ok(opened) => opened,
+            };
+            if manifest.manifest.watermark.record == Some(opened.mark()) {
+                // Whatever does not open before it, nobody needs.
+                junk.clear();
+            }
+            match order.judge(objects.rules, &opened) {
+                // What the manifest holds already stays in the journal for one fold more.
+                Verdict::Ignored(Ignored::Duplicate | Ignored::Stale) => {}
+                Verdict::Ignored(reason) => report.ignored.count(reason),
+                Verdict::Ahead => {
+                    let message = format!("the record at {revision} follows records that are gone");
+                    return Err(Error::new(ErrorKind::Lost, message));
+                }
+                Verdict::Next => self.verify_record(manifest, &mut order, &opened, revision).await?,
+            }
+            report.records = order.position() - manifest.position();
+        }
+        for (key, revision) in junk.into_iter().filter(|(key, _)| Layout::record_place(key).is_some()) {
+            let message = format!(
+                "{key} at {revision} does not open: a record that was damaged, whose writes are lost, or put there by \
+                 somebody without a key"
+            );
+            report.note("the journal", Err(Error::new(ErrorKind::Damaged, message)))?;
+        }
+        if order.position() < known.position {
+            let missing = known.position - order.position();
+            let message = format!("{missing} records that this process applied are gone");
+            return Err(Error::new(ErrorKind::Lost, message));
+        }
+        check_digest(known.position, manifest::digest_at(objects, &order, known.position).await?, known.order)
+    }
+
+    async fn verify_record(
+        &self,
+        manifest: &ManifestVersion,
+        order: &mut Order,
+        opened: &OpenedRecord,
+        revision: Revision,
+    ) -> Result<()> {
+        let objects = &self.shared.objects;
+        let attested = match manifest.ancestor(objects, opened.record.generation).await? {
+            Some(ancestor) => order.attests(&opened.record, ancestor),
+            // It knows a newer manifest, which is looked at when this is done again.
+            None => opened.record.generation > manifest.generation(),
+        };
+        if !attested {
+            let message = format!("the record at {revision} was written over another history");
+            return Err(Error::new(ErrorKind::Forked, message));
+        }
+        records::operations(objects, &opened.record.body).await?;
+        order.accept(opened);
+        Ok(())
+    }
+}
+
+fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64) -> Result<()> {
+    let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
+    let Progress::Ready(checked) = pass.outcome(verification.advance(pass))? else {
+        return Err(Error::new(ErrorKind::Damaged, "it asks for pages that it was given"));
+    };
+    if checked.documents != documents {
+        let message = format!("it has {} documents, the manifest says {documents}", checked.documents);
+        return Err(Error::new(ErrorKind::Damaged, message));
+    }
+    Ok(())
+}
+
+impl VerifyReport {
+    /// Keeps what is wrong with the index, each problem once; passes on what kept it from being checked.
+    fn note(&mut self, what: &str, checked: Result<()>) -> Result<()> {
+        match checked {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Damaged | ErrorKind::Lost | ErrorKind::Forked | ErrorKind::UnsupportedVersion
+                ) =>
+            {
+                let problem = Problem { kind: error.kind(), message: format!("{what}: {error}") };
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes every write");
+        text
+    })
+}

@@ -1,0 +1,249 @@
+//! Segments as objects of the store: their names, their pages, the digests of those, their deletes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cim_ipld_backend::{Bucket, Key};
+use cim_ipld_envelope::{ObjectKind, ObjectNames, SealOptions};
+use cim_ipld_index::{Deletes, Page, PageClass, PageId, Segment, SegmentId};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::chunked::Chunked;
+use super::layout::Layout;
+use super::{Address, Objects, kind};
+use crate::format::digest::{Digest, ShortDigest};
+use crate::format::manifest::{DeletesEntry, SegmentEntry};
+use crate::{Error, ErrorKind, Result};
+
+/// Digests of pages in one object.
+const TABLE_CHUNK_PAGES: u32 = 8192;
+/// The class that names of digest tables are computed with; no page class has it.
+const TABLE_CLASS: u8 = 0xff;
+
+/// A segment of a manifest: what names, locates and authenticates its objects.
+#[derive(Debug)]
+pub(crate) struct SegmentHandle {
+    pub(crate) entry: SegmentEntry,
+    names: ObjectNames,
+    /// The first page of each class in the table of digests, by class code.
+    first: BTreeMap<u8, u32>,
+    pages: u32,
+    digests: std::sync::OnceLock<Arc<[ShortDigest]>>,
+}
+
+impl SegmentHandle {
+    pub(crate) fn new(entry: SegmentEntry) -> Self {
+        let names = ObjectNames::from_secret(entry.secret);
+        let (mut first, mut pages) = (BTreeMap::new(), 0_u32);
+        for (class, count) in &entry.pages {
+            first.insert(*class, pages);
+            pages = pages.saturating_add(*count);
+        }
+        Self { entry, names, first, pages, digests: std::sync::OnceLock::new() }
+    }
+
+    /// A segment that was just built, whose digests need not be read back.
+    pub(crate) fn built(entry: SegmentEntry, digests: Arc<[ShortDigest]>) -> Self {
+        let handle = Self::new(entry);
+        let _ = handle.digests.set(digests);
+        handle
+    }
+
+    /// The same segment under another entry, as after new deletes.
+    pub(crate) fn with_entry(&self, entry: SegmentEntry) -> Self {
+        match self.digests.get() {
+            Some(digests) if self.entry.digests == entry.digests => Self::built(entry, Arc::clone(digests)),
+            _ => Self::new(entry),
+        }
+    }
+
+    pub(crate) fn id(&self) -> SegmentId {
+        SegmentId(self.entry.id)
+    }
+
+    /// Every page, class by class.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = Result<PageId>> + '_ {
+        self.entry.pages.iter().flat_map(|&(code, count)| {
+            (0..count).map(move |ordinal| {
+                let class = PageClass::from_code(code).ok_or_else(|| {
+                    let message = format!("a segment has pages of class {code}, which this software does not know");
+                    Error::new(ErrorKind::UnsupportedVersion, message)
+                })?;
+                Ok(PageId { class, ordinal })
+            })
+        })
+    }
+
+    pub(crate) fn page_count(&self, class: PageClass) -> u32 {
+        self.entry.pages.iter().find(|(code, _)| *code == class.code()).map_or(0, |(_, count)| *count)
+    }
+
+    pub(crate) fn page_name(&self, page: PageId) -> String {
+        self.names.name(page.class.code(), page.ordinal)
+    }
+
+    fn table_chunks(&self) -> u32 {
+        self.pages.div_ceil(TABLE_CHUNK_PAGES)
+    }
+
+    fn table_name(&self, chunk: u32) -> String {
+        self.names.name(TABLE_CLASS, chunk)
+    }
+
+    /// Every object of the segment but its deletes, lazily, by bucket.
+    pub(crate) fn objects<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = Result<(&'a Bucket, Key)>> + 'a {
+        let pages = self.pages().map(move |page| {
+            let page = page?;
+            Ok((layout.objects(page.class.sub_index()), Key::new(&self.page_name(page))?))
+        });
+        let tables = (0..self.table_chunks()).map(|chunk| Ok((&layout.metadata, Key::new(&self.table_name(chunk))?)));
+        pages.chain(tables)
+    }
+}
+
+/// The digest of a page's content.
+pub(crate) fn page_digest(page: &[u8]) -> ShortDigest {
+    Digest::of("cim/v1/page", &[page]).short()
+}
+
+fn table_digest(bytes: &[u8]) -> Digest {
+    Digest::of("cim/v1/pages", &[bytes])
+}
+
+impl DeletesEntry {
+    pub(crate) fn chunked(&self) -> Chunked {
+        Chunked { kind: kind::DELETES, secret: self.secret, chunks: self.chunks }
+    }
+}
+
+impl Objects {
+    /// Fetches a page whose digest is known, or becomes known by reading the table.
+    pub(crate) async fn fetch_page(&self, segment: &SegmentHandle, page: PageId) -> Result<Page> {
+        // A damaged page may ask for another one that never was.
+        if page.ordinal >= segment.page_count(page.class) {
+            let message = format!("page {page:?} is asked for, but its segment has no such page");
+            return Err(Error::new(ErrorKind::Damaged, message));
+        }
+        let digests = self.fetch_digests(segment).await?;
+        self.fetch_checked(segment, &digests, page).await
+    }
+
+    async fn fetch_checked(&self, segment: &SegmentHandle, digests: &[ShortDigest], page: PageId) -> Result<Page> {
+        let name = segment.page_name(page);
+        let address = page_address(&self.layout, page, &name);
+        let opened = self.fetch(&address).await?;
+        let place = segment.first.get(&page.class.code()).and_then(|first| first.checked_add(page.ordinal));
+        if place.and_then(|place| digests.get(place as usize)) != Some(&page_digest(&opened)) {
+            let message = format!("{address} is not the page that its segment was built with");
+            return Err(Error::new(ErrorKind::Damaged, message));
+        }
+        Ok(Page::from(opened.to_vec()))
+    }
+
+    /// The digests of all pages, in the order of the entry's classes.
+    pub(crate) async fn fetch_digests(&self, segment: &SegmentHandle) -> Result<Arc<[ShortDigest]>> {
+        if let Some(digests) = segment.digests.get() {
+            return Ok(Arc::clone(digests));
+        }
+        let chunks: Vec<bytes::Bytes> = stream::iter(0..segment.table_chunks())
+            .map(|chunk| async move {
+                let name = segment.table_name(chunk);
+                self.fetch(&table_address(&self.layout, &name, chunk)).await
+            })
+            .buffered(self.parallel_transfers)
+            .try_collect()
+            .await?;
+        let table = chunks.concat();
+        if table.len() as u64 != u64::from(segment.pages) * 16 || table_digest(&table) != segment.entry.digests {
+            let message = "the digests of a segment's pages are not those that the manifest names";
+            return Err(Error::new(ErrorKind::Damaged, message));
+        }
+        let digests = table.chunks_exact(16).map(|bytes| ShortDigest(bytes.try_into().expect("16 bytes"))).collect();
+        Ok(Arc::clone(segment.digests.get_or_init(|| digests)))
+    }
+
+    /// Seals the table of a new segment's digests, ready to be stored. Returns its digest for the manifest.
+    pub(crate) fn seal_digests(
+        &self,
+        names: &ObjectNames,
+        digests: &[ShortDigest],
+    ) -> Result<(Digest, Vec<(Key, bytes::Bytes)>)> {
+        let table: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
+        let parts = table.chunks(TABLE_CHUNK_PAGES as usize * 16).enumerate();
+        let sealed = parts.map(|(number, part)| {
+            let chunk = u32::try_from(number).expect("a segment has fewer pages");
+            let name = names.name(TABLE_CLASS, chunk);
+            let sealed = self.seal(&table_address(&self.layout, &name, chunk), part, &SealOptions::default())?;
+            Ok((Key::new(&name)?, sealed))
+        });
+        Ok((table_digest(&table), sealed.collect::<Result<_>>()?))
+    }
+
+    pub(crate) fn seal_page(
+        &self,
+        name: &str,
+        page: PageId,
+        bytes: &[u8],
+        options: &SealOptions,
+    ) -> Result<bytes::Bytes> {
+        self.seal(&page_address(&self.layout, page, name), bytes, options)
+    }
+
+    /// Opens the resident part of a segment: its header pages.
+    pub(crate) async fn fetch_segment(&self, handle: &SegmentHandle) -> Result<Arc<Segment>> {
+        let headers = stream::iter(0..handle.page_count(PageClass::Header))
+            .map(|ordinal| {
+                let page = PageId::new(PageClass::Header, ordinal);
+                async move {
+                    let name = handle.page_name(page);
+                    self.fetch(&page_address(&self.layout, page, &name)).await
+                }
+            })
+            .buffered(self.parallel_transfers)
+            .try_collect::<Vec<_>>();
+        // The digests come beside the headers, so that they cost no round of their own.
+        let (headers, digests) = futures::future::try_join(headers, self.fetch_digests(handle)).await?;
+        let first = handle.first.get(&PageClass::Header.code()).copied().unwrap_or(0) as usize;
+        let expected = digests.get(first..first + headers.len()).unwrap_or_default();
+        if !headers.iter().map(|header| page_digest(header)).eq(expected.iter().copied()) {
+            let message = "the header of a segment is not the one that the segment was built with";
+            return Err(Error::new(ErrorKind::Damaged, message));
+        }
+        let headers: Vec<Page> = headers.into_iter().map(|header| Page::from(header.to_vec())).collect();
+        Ok(Arc::new(Segment::open(handle.id(), &headers)?))
+    }
+
+    pub(crate) async fn fetch_deletes(&self, entry: Option<&DeletesEntry>) -> Result<Deletes> {
+        let Some(entry) = entry else { return Ok(Deletes::default()) };
+        let bytes = self.fetch_chunked(&entry.chunked()).await?;
+        let deletes = Deletes::from_bytes(&bytes)?;
+        if deletes.len() != entry.documents || deletes_digest(&bytes) != entry.digest {
+            return Err(Error::new(ErrorKind::Damaged, "the deletes of a segment are not those that the manifest names"));
+        }
+        Ok(deletes)
+    }
+
+    pub(crate) async fn store_deletes(&self, deletes: &Deletes) -> Result<DeletesEntry> {
+        let bytes = deletes.to_bytes();
+        let chunked = self.store_chunked(kind::DELETES, &bytes, &SealOptions::default()).await?;
+        let (digest, documents) = (deletes_digest(&bytes), deletes.len());
+        Ok(DeletesEntry { secret: chunked.secret, chunks: chunked.chunks, documents, digest })
+    }
+}
+
+fn deletes_digest(bytes: &[u8]) -> Digest {
+    Digest::of("cim/v1/deletes", &[bytes])
+}
+
+fn page_address<'a>(layout: &'a Layout, page: PageId, name: &'a str) -> Address<'a> {
+    Address {
+        bucket: layout.objects(page.class.sub_index()),
+        kind: ObjectKind::PAGE,
+        name,
+        generation: u64::from(page.class.code()) << 32 | u64::from(page.ordinal),
+    }
+}
+
+fn table_address<'a>(layout: &'a Layout, name: &'a str, chunk: u32) -> Address<'a> {
+    Address { bucket: &layout.metadata, kind: kind::PAGE_DIGESTS, name, generation: u64::from(chunk) }
+}
