@@ -46,7 +46,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Streams every value under `prefix` whose revision is greater than `after`, in revision order, and ends.
     ///
-    /// Values written while the scan runs may or may not be among them.
+    /// Every value whose write was acknowledged to anybody before the scan began is among them, unless it was removed or
+    /// replaced since; values written while it runs may or may not be.
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream;
 
     /// Streams what [`scan`](Backend::scan) would, then [`WatchEvent::CaughtUp`] once, then every later write as it
@@ -153,7 +154,8 @@ pub struct KeyedEntry {
 pub enum WatchEvent {
     /// A value, older or new.
     Entry(KeyedEntry),
-    /// Everything that was there when the watch began has been delivered; what follows is live. Told once.
+    /// Every value whose write was acknowledged to anybody before the watch began has been delivered, unless it was removed or
+    /// replaced since; what follows is live. Told once. A copy of the bucket that lags behind is no ground for it.
     CaughtUp,
 }
 

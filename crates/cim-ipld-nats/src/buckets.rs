@@ -1,6 +1,7 @@
 //! The streams that buckets are: made, looked at once, and found again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,11 +24,13 @@ pub(crate) struct Buckets {
     denials: Denials,
     settings: NatsSettings,
     known: Arc<Mutex<HashMap<String, Stream>>>,
+    /// Messages that were passed over because they are no values of keys.
+    foreign: Arc<AtomicU64>,
 }
 
 impl Buckets {
     pub(crate) fn new(context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
-        Self { context, denials, settings, known: Arc::default() }
+        Self { context, denials, settings, known: Arc::default(), foreign: Arc::default() }
     }
 
     /// Returns the stream of a bucket that exists and can hold an index.
@@ -89,6 +92,16 @@ impl Buckets {
 
     pub(crate) fn forget(&self, bucket: &Bucket) {
         self.known().remove(bucket.name());
+    }
+
+    /// Counts a message that is no value of a key.
+    pub(crate) fn count_foreign(&self, bucket: &Bucket) {
+        let count = self.foreign.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::warn!(%bucket, count, "a message that is no value of a key is passed over");
+    }
+
+    pub(crate) fn foreign_messages(&self) -> u64 {
+        self.foreign.load(Ordering::Relaxed)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Stream>> {

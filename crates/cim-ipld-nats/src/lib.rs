@@ -26,10 +26,12 @@ mod backend;
 mod backoff;
 mod buckets;
 mod connect;
+mod delivery;
 mod denials;
 mod encryption;
 mod error;
 mod follow;
+mod leader;
 mod publish;
 mod settings;
 

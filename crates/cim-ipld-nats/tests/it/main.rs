@@ -4,6 +4,7 @@ mod buckets;
 mod conformance;
 mod encryption;
 mod fences;
+mod foreign;
 mod permissions;
 mod reading;
 mod support;
