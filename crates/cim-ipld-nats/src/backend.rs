@@ -1,9 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, PurgeErrorKind, Stream};
+use async_nats::jetstream::stream::{PurgeErrorKind, Stream};
 use async_nats::jetstream::{self};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,9 +16,11 @@ use crate::NatsSettings;
 use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
 use crate::connect;
+use crate::delivery::is_marker;
 use crate::denials::Denials;
 use crate::error::{bucket_missing, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
+use crate::leader::{self, Wanted};
 use crate::publish::Publisher;
 
 /// What headers and subject may take of the server's largest payload.
@@ -94,6 +95,13 @@ impl NatsBackend {
         Ok(())
     }
 
+    /// Returns how many messages scans and watches have passed over because they are no values of valid keys, since this
+    /// backend was made; its clones count together. Whoever may write to a bucket's subjects can leave such messages there.
+    #[must_use]
+    pub fn foreign_messages(&self) -> u64 {
+        self.buckets.foreign_messages()
+    }
+
     /// The value as any replica has it; `None` when the one that answered has not, or none did.
     async fn get_from_any(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Option<StreamMessage> {
         let asked = format!("$JS.API.DIRECT.GET.{}.{subject}", stream_name(bucket));
@@ -105,24 +113,13 @@ impl NatsBackend {
     }
 
     /// The value as the leader has it: an absence that it tells is one.
-    async fn get_from_leader(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Result<Option<StreamMessage>> {
-        let asked = format!("$JS.API.STREAM.MSG.GET.{}", stream_name(bucket));
-        let read = async {
-            match stream.get_last_raw_message_by_subject(subject).await {
-                Ok(message) => Ok(Some(message)),
-                Err(error) => match error.kind() {
-                    LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                    LastRawMessageErrorKind::JetStream(answer)
-                        if jetstream_kind(&answer) == Some(ErrorKind::BucketMissing) =>
-                    {
-                        self.buckets.forget(bucket);
-                        Err(bucket_missing(bucket))
-                    }
-                    _ => Err(unavailable(&format!("reading from bucket {bucket}"), error)),
-                },
-            }
-        };
-        self.denials.watch(&[&asked], read).await
+    async fn get_from_leader(&self, bucket: &Bucket, subject: &str) -> Result<Option<StreamMessage>> {
+        let read = leader::read(&self.context, &self.denials, bucket, Wanted::Last(subject)).await;
+        if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::BucketMissing) {
+            self.buckets.forget(bucket);
+        }
+        let take_apart = |message| leader::take_apart(message).ok_or_else(|| leader::unreadable(bucket, &subject));
+        read?.map(take_apart).transpose()
     }
 
     /// Removes every message of a subject. Doing so twice is doing it once, so a silence is asked again.
@@ -173,7 +170,7 @@ impl Backend for NatsBackend {
             message = self.get_from_any(&stream, bucket, &subject).await;
         }
         if message.is_none() {
-            message = self.get_from_leader(&stream, bucket, &subject).await?;
+            message = self.get_from_leader(bucket, &subject).await?;
         }
         let value = message.filter(|message| !is_marker(&message.headers));
         Ok(value.map(|message| Entry { value: message.payload, revision: Revision::new(message.sequence) }))
@@ -229,10 +226,4 @@ impl NatsBackend {
 
 pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
     format!("$KV.{bucket}.{key}")
-}
-
-/// Tells the mark that other programs of NATS KV leave where they removed a value. This one leaves none.
-pub(crate) fn is_marker(headers: &HeaderMap) -> bool {
-    let removed = headers.get("KV-Operation").is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"));
-    removed || headers.get("Nats-Marker-Reason").is_some()
 }

@@ -1,7 +1,9 @@
 //! The streams that buckets are: made, looked at once, and found again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
@@ -12,6 +14,9 @@ use crate::NatsSettings;
 use crate::denials::Denials;
 use crate::error::{bucket_missing, jetstream_kind, unavailable};
 
+/// How long the server recognises a message by its id, at least. A write that is tried again within it lands once.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
 /// The buckets of one connection. Each is checked when it is first used.
 #[derive(Clone)]
 pub(crate) struct Buckets {
@@ -19,11 +24,13 @@ pub(crate) struct Buckets {
     denials: Denials,
     settings: NatsSettings,
     known: Arc<Mutex<HashMap<String, Stream>>>,
+    /// Messages that were passed over because they are no values of keys.
+    foreign: Arc<AtomicU64>,
 }
 
 impl Buckets {
     pub(crate) fn new(context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
-        Self { context, denials, settings, known: Arc::default() }
+        Self { context, denials, settings, known: Arc::default(), foreign: Arc::default() }
     }
 
     /// Returns the stream of a bucket that exists and can hold an index.
@@ -87,6 +94,16 @@ impl Buckets {
         self.known().remove(bucket.name());
     }
 
+    /// Counts a message that is no value of a key.
+    pub(crate) fn count_foreign(&self, bucket: &Bucket) {
+        let count = self.foreign.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::warn!(%bucket, count, "a message that is no value of a key is passed over");
+    }
+
+    pub(crate) fn foreign_messages(&self) -> u64 {
+        self.foreign.load(Ordering::Relaxed)
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Stream>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,6 +126,7 @@ impl Buckets {
             deny_delete: true,
             deny_purge: false,
             allow_direct: true,
+            duplicate_window: DUPLICATE_WINDOW,
             ..Config::default()
         }
     }
@@ -129,6 +147,9 @@ impl Buckets {
             "refuses to remove values: allow purging".to_owned()
         } else if config.sealed || config.mirror.is_some() {
             "takes no writes: it is sealed, or a mirror".to_owned()
+        } else if config.duplicate_window < DUPLICATE_WINDOW {
+            let seconds = DUPLICATE_WINDOW.as_secs();
+            format!("recognises a repeated write for too short a time: set its duplicate window to {seconds} s or more")
         } else if config.no_ack {
             "acknowledges nothing: turn acknowledgements on".to_owned()
         } else if !config.subjects.iter().any(|subject| *subject == format!("$KV.{bucket}.>")) {

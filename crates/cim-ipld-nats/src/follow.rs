@@ -8,21 +8,22 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::stream::{RawMessage, Stream};
 use async_nats::jetstream::{self};
-use async_nats::{Message, StatusCode};
+use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use cim_ipld_backend::{
-    Bucket, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Result, Revision, WatchEvent, WatchStream,
+    Bucket, Entry, EntryStream, Error, ErrorKind, KeyPrefix, KeyedEntry, Result, Revision, WatchEvent, WatchStream,
 };
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::backend::is_marker;
 use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
+use crate::delivery::{self, Content, Delivery};
 use crate::denials::Denials;
 use crate::error::unavailable;
+use crate::leader::{self, Wanted};
 
 /// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader, beside the window of the server's flow
 /// control.
@@ -30,6 +31,8 @@ const READ_AHEAD: usize = 64;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Without a word for this long, a consumer is taken for dead.
 const SILENCE: Duration = Duration::from_millis(2_000);
+/// How often consumers break at one place before the message there is read by itself.
+const STUMBLES: u32 = 2;
 /// How long the server keeps a consumer that nobody listens to.
 const CONSUMER_LIFE: Duration = Duration::from_secs(10);
 
@@ -61,7 +64,7 @@ fn follow(source: Source, after: Revision, start: Start) -> WatchStream {
     let (events, received) = mpsc::channel(READ_AHEAD);
     // In a task of its own, so that heartbeats are answered however seldom the reader comes.
     let task = tokio::spawn(async move {
-        let follower = Follower { source, start, last: after.number(), caught_up: false, created: None };
+        let follower = Follower { source, start, last: after.number(), caught_up: false, goal: None, created: None };
         if let Err(error) = follower.run(&events).await {
             // A reader that has gone has no use for the error.
             let _ = events.send(Err(error)).await;
@@ -102,6 +105,8 @@ struct Follower {
     last: u64,
     /// Whether everything older was told.
     caught_up: bool,
+    /// The sequence whose passing shows that everything older was delivered.
+    goal: Option<u64>,
     /// When the stream was made that is being followed.
     created: Option<String>,
 }
@@ -117,19 +122,31 @@ enum End {
     ReaderGone,
 }
 
+/// What is known of one consumer.
+struct Consumer {
+    deliveries: Subscriber,
+    /// Deliveries that arrived.
+    received: u64,
+    /// Whether whoever serves it may lag behind the stream's leader.
+    may_lag: bool,
+}
+
 impl Follower {
     async fn run(mut self, events: &Events) -> Result<()> {
         let mut backoff = Backoff::new(self.source.patience);
+        let mut broken_here = 0;
         loop {
             let last = self.last;
-            let problem = match self.follow(events).await {
+            let problem = match self.follow(events, broken_here).await {
                 Ok(End::ReaderGone) => return Ok(()),
                 Ok(End::Broken) => None,
                 Err(error) if error.kind() == ErrorKind::Unavailable => Some(error),
                 Err(error) => return Err(error),
             };
+            broken_here += 1;
             if self.last > last {
                 backoff = Backoff::new(self.source.patience);
+                broken_here = 0;
             }
             if let Some(error) = problem {
                 tracing::warn!(bucket = %self.source.bucket, %error, "following is broken off; it is tried again");
@@ -145,56 +162,87 @@ impl Follower {
     }
 
     /// Follows with one consumer, until it no longer fits or the reader has gone.
-    async fn follow(&mut self, events: &Events) -> Result<End> {
+    async fn follow(&mut self, events: &Events, broken_here: u32) -> Result<End> {
         let stream = self.source.buckets.look(&self.source.bucket).await?;
-        if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
+        let info = stream.cached_info();
+        if matches!(self.start, Start::AfterAny) && info.state.last_sequence <= self.last {
             return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         self.check_history(&stream)?;
+        // Asked of the leader after the watch began: what was acknowledged before that stands no later.
+        self.goal.get_or_insert(info.state.last_sequence);
+        if broken_here >= STUMBLES && !self.step_over(events).await? {
+            return Ok(End::ReaderGone);
+        }
         let client = self.source.context.client();
         let inbox = client.new_inbox();
         // Before the consumer is made: its first delivery needs somebody who listens.
-        let mut deliveries =
+        let deliveries =
             client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
-        let consumer = self.make_consumer(&stream, inbox).await?;
-        let info = consumer.cached_info();
-        let mut received = 0;
-        if info.num_pending == 0 && info.delivered.consumer_sequence == 0 && !self.tell_caught_up(events).await {
+        let made = self.make_consumer(&stream, inbox).await?;
+        let made = made.cached_info();
+        let mut consumer = Consumer { deliveries, received: 0, may_lag: info.config.num_replicas > 1 };
+        let nothing_waits = made.num_pending == 0 && made.delivered.consumer_sequence == 0;
+        if nothing_waits && !self.consider_caught_up(&consumer, Evidence::NothingPending, events).await? {
             return Ok(End::ReaderGone);
         }
         loop {
             let delivery = tokio::select! {
-                delivery = tokio::time::timeout(SILENCE, deliveries.next()) => delivery,
+                delivery = tokio::time::timeout(SILENCE, consumer.deliveries.next()) => delivery,
                 () = events.closed() => return Ok(End::ReaderGone),
             };
             let Ok(Some(message)) = delivery else { return Ok(End::Broken) };
-            if message.status.is_some() {
-                if !self.heartbeat(&message, received).await {
-                    return Ok(End::Broken);
-                }
-                if !self.caught_up
-                    && is_idle(&message)
-                    && self.has_delivered_all(&stream, &info.name, received).await?
-                    && !self.tell_caught_up(events).await
-                {
-                    return Ok(End::ReaderGone);
-                }
-                continue;
-            }
-            let delivered = jetstream::Message { message, context: self.source.context.clone() };
-            let place = delivered.info().map_err(|_| foreign(&self.source.bucket))?;
-            let (number, sequence, pending) = (place.consumer_sequence, place.stream_sequence, place.pending);
-            if number != received + 1 {
-                return Ok(End::Broken);
-            }
-            received = number;
-            if !self.tell(delivered.message, sequence, events).await? {
-                return Ok(End::ReaderGone);
-            }
-            if pending == 0 && !self.tell_caught_up(events).await {
-                return Ok(End::ReaderGone);
+            if let Some(end) = self.take(message, &mut consumer, events).await? {
+                return Ok(end);
             }
         }
+    }
+
+    /// Takes what a consumer sent; returns how the consumer ends if it does.
+    async fn take(&mut self, message: Message, consumer: &mut Consumer, events: &Events) -> Result<Option<End>> {
+        let goes_on = match delivery::decode(&self.subjects(), &message) {
+            Delivery::Stored { place, .. } if place.consumer != consumer.received + 1 => return Ok(Some(End::Broken)),
+            Delivery::Stored { place, content } => {
+                consumer.received = place.consumer;
+                self.tell(content, message.payload, place.stream, events).await
+                    && (place.pending > 0
+                        || self.consider_caught_up(consumer, Evidence::NothingPending, events).await?)
+            }
+            Delivery::Heartbeat { delivered, answer_to, is_idle } => {
+                if let Some(subject) = answer_to {
+                    // An answer that is not sent shows as a consumer that stays silent.
+                    let _ = self.source.context.client().publish(subject, Bytes::new()).await;
+                }
+                if delivered.is_some_and(|delivered| delivered != consumer.received) {
+                    return Ok(Some(End::Broken));
+                }
+                !is_idle || self.consider_caught_up(consumer, Evidence::Idle, events).await?
+            }
+            Delivery::Stray => {
+                self.source.buckets.count_foreign(&self.source.bucket);
+                true
+            }
+        };
+        Ok((!goes_on).then_some(End::ReaderGone))
+    }
+
+    /// Passes on the message at which consumers break, read by itself from the leader: bytes in the place of its headers that
+    /// are none end the connection of a client that they are delivered to. Returns false when the reader has gone.
+    async fn step_over(&mut self, events: &Events) -> Result<bool> {
+        let filter = self.filter();
+        let Some(message) = self.ask_leader(Wanted::Next(&filter, self.last + 1)).await? else { return Ok(true) };
+        let sequence = message.sequence;
+        Ok(match leader::take_apart(message) {
+            Some(message) => {
+                let content = delivery::content(&self.subjects(), &message.subject, Some(&message.headers));
+                self.tell(content, message.payload, sequence, events).await
+            }
+            None => self.tell(Content::Foreign, Bytes::new(), sequence, events).await,
+        })
+    }
+
+    async fn ask_leader(&self, wanted: Wanted<'_>) -> Result<Option<RawMessage>> {
+        leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
     }
 
     /// A stream that was made anew, or whose end lies before what was seen of it, has lost what it acknowledged.
@@ -237,38 +285,45 @@ impl Follower {
         self.source.denials.watch(&[&asked], made).await
     }
 
-    /// Takes a heartbeat, and answers it where the server's flow control asks for that. Returns false when it tells of
-    /// deliveries that did not arrive.
-    async fn heartbeat(&self, message: &Message, received: u64) -> bool {
-        let headers = message.headers.as_ref();
-        let stalled = headers.and_then(|headers| headers.get("Nats-Consumer-Stalled"));
-        let answer_to = message.reply.clone().or_else(|| stalled.map(|subject| subject.as_str().into()));
-        if let Some(subject) = answer_to {
-            // An answer that is not sent shows as a consumer that stays silent.
-            let _ = self.source.context.client().publish(subject, Bytes::new()).await;
-        }
-        let delivered = headers.and_then(|headers| headers.get("Nats-Last-Consumer"));
-        let delivered = delivered.and_then(|number| number.as_str().parse::<u64>().ok());
-        delivered.is_none_or(|delivered| delivered == received)
-    }
-
-    /// What was still to come when the consumer was made may have been removed since: then no last delivery says so.
-    async fn has_delivered_all(&self, stream: &Stream, consumer: &str, received: u64) -> Result<bool> {
-        let info = stream.consumer_info(consumer).await.map_err(|error| unavailable("following a bucket", error))?;
-        Ok(info.num_pending == 0 && info.delivered.consumer_sequence == received)
-    }
-
-    /// Passes a delivery on; returns false when the reader has gone.
-    async fn tell(&mut self, message: Message, sequence: u64, events: &Events) -> Result<bool> {
-        if sequence <= self.last {
+    /// Tells that everything older was delivered once that is certain; returns false when the reader has gone.
+    ///
+    /// A consumer may be served by a copy that lags behind: what is pending there is no proof. Delivery past the leader's
+    /// last sequence is one; so is it when the last message that the leader has under the prefix was delivered, because
+    /// what stood behind it when the watch began was removed.
+    async fn consider_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
+        if self.caught_up {
             return Ok(true);
+        }
+        let passed = |this: &Self| this.goal.is_some_and(|goal| this.last >= goal);
+        let certain = passed(self) || (evidence == Evidence::NothingPending && !consumer.may_lag) || {
+            let last = self.last_of_leader().await?;
+            self.goal = self.goal.map(|goal| goal.min(last));
+            passed(self)
+        };
+        Ok(!certain || self.tell_caught_up(events).await)
+    }
+
+    /// The sequence of the last message under the prefix, zero if there is none.
+    async fn last_of_leader(&self) -> Result<u64> {
+        let filter = self.filter();
+        Ok(self.ask_leader(Wanted::Last(&filter)).await?.map_or(0, |message| message.sequence))
+    }
+
+    /// Passes a message on if it is a value; returns false when the reader has gone.
+    async fn tell(&mut self, content: Content, value: Bytes, sequence: u64, events: &Events) -> bool {
+        if sequence <= self.last {
+            return true;
         }
         self.last = sequence;
-        if message.headers.as_ref().is_some_and(is_marker) {
-            return Ok(true);
+        match content {
+            Content::Value(key) => {
+                let entry = Entry { value, revision: Revision::new(sequence) };
+                return events.send(Ok(WatchEvent::Entry(KeyedEntry { key, entry }))).await.is_ok();
+            }
+            Content::Foreign => self.source.buckets.count_foreign(&self.source.bucket),
+            Content::Removal => {}
         }
-        let entry = self.entry(message.subject.as_str(), message.payload, sequence)?;
-        Ok(events.send(Ok(WatchEvent::Entry(entry))).await.is_ok())
+        true
     }
 
     async fn tell_caught_up(&mut self, events: &Events) -> bool {
@@ -279,6 +334,11 @@ impl Follower {
         events.send(Ok(WatchEvent::CaughtUp)).await.is_ok()
     }
 
+    /// What the subjects of the bucket begin with.
+    fn subjects(&self) -> String {
+        format!("$KV.{}.", self.source.bucket)
+    }
+
     fn filter(&self) -> String {
         let bucket = &self.source.bucket;
         match self.source.prefix.tokens() {
@@ -286,20 +346,13 @@ impl Follower {
             None => format!("$KV.{bucket}.>"),
         }
     }
-
-    fn entry(&self, subject: &str, value: Bytes, sequence: u64) -> Result<KeyedEntry> {
-        let bucket = &self.source.bucket;
-        let key = subject.strip_prefix(&format!("$KV.{bucket}.")).map(Key::new);
-        let Some(Ok(key)) = key else { return Err(foreign(bucket)) };
-        Ok(KeyedEntry { key, entry: Entry { value, revision: Revision::new(sequence) } })
-    }
 }
 
-/// A heartbeat that is no request of the flow control: nothing was to be delivered for a while.
-fn is_idle(message: &Message) -> bool {
-    message.status == Some(StatusCode::IDLE_HEARTBEAT) && message.reply.is_none()
-}
-
-fn foreign(bucket: &Bucket) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("bucket {bucket} holds something that is no value of a key"))
+/// Why everything older may have been delivered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    /// The consumer has nothing to deliver, as whoever serves it sees it at this moment.
+    NothingPending,
+    /// It has delivered nothing for a while; what was pending may have been removed.
+    Idle,
 }

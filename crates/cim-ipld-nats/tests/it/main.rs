@@ -3,6 +3,8 @@
 mod buckets;
 mod conformance;
 mod encryption;
+mod fences;
+mod foreign;
 mod permissions;
 mod reading;
 mod support;

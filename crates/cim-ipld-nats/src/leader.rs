@@ -1,0 +1,63 @@
+//! Reads single messages through the leader of a bucket's stream, which has whatever was acknowledged.
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::RawMessage;
+use async_nats::jetstream::{self, ErrorCode};
+use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
+use serde_json::{Value, json};
+
+use crate::buckets::stream_name;
+use crate::denials::Denials;
+use crate::error::{bucket_missing, jetstream_kind, unavailable};
+
+/// Which message is wanted. Subjects may have wildcards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// The last one on a subject.
+    Last(&'a str),
+    /// The first one on a subject that stands at this sequence or later.
+    Next(&'a str, u64),
+}
+
+/// Reads a message as it is stored; `None` when the leader has none.
+pub(crate) async fn read(
+    context: &jetstream::Context,
+    denials: &Denials,
+    bucket: &Bucket,
+    wanted: Wanted<'_>,
+) -> Result<Option<RawMessage>> {
+    let request = match wanted {
+        Wanted::Last(subject) => json!({ "last_by_subj": subject }),
+        Wanted::Next(subject, sequence) => json!({ "seq": sequence, "next_by_subj": subject }),
+    };
+    let api = format!("STREAM.MSG.GET.{}", stream_name(bucket));
+    let reading = format!("reading from bucket {bucket}");
+    let read = async {
+        let answer: Response<Value> =
+            context.request(api.clone(), &request).await.map_err(|error| unavailable(&reading, error))?;
+        match answer {
+            Response::Ok(mut answer) => match serde_json::from_value(answer["message"].take()) {
+                Ok(message) => Ok(Some(message)),
+                Err(error) => Err(unavailable(&reading, error)),
+            },
+            Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+            Response::Err { error } if jetstream_kind(&error) == Some(ErrorKind::BucketMissing) => {
+                Err(bucket_missing(bucket))
+            }
+            Response::Err { error } => Err(unavailable(&reading, error)),
+        }
+    };
+    denials.watch(&[&format!("$JS.API.{api}")], read).await
+}
+
+/// Takes a message apart, or returns `None` when its headers are none.
+pub(crate) fn take_apart(message: RawMessage) -> Option<StreamMessage> {
+    StreamMessage::try_from(message).ok()
+}
+
+/// What a value is that cannot be taken apart.
+pub(crate) fn unreadable(bucket: &Bucket, key: &impl std::fmt::Display) -> Error {
+    let message = format!("what bucket {bucket} holds under {key} is no message that can be read");
+    Error::new(ErrorKind::Corrupt, message)
+}
