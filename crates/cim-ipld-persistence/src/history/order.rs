@@ -124,6 +124,11 @@ impl Order {
         self.writers.get(&id)
     }
 
+    /// Tells whether no record of this writer and sequence number will ever be accepted, because a later one was.
+    pub(crate) fn has_passed(&self, writer: u64, sequence: u64) -> bool {
+        self.writer(writer).is_some_and(|writer| writer.sequence.is_some_and(|highest| highest >= sequence))
+    }
+
     pub(crate) fn chunks(&self) -> &[DigestChunk] {
         &self.chunks
     }

@@ -33,6 +33,10 @@ pub(crate) fn examine(objects: &Objects, order: &Order, entry: &Entry) -> Result
         seen_at(objects, entry);
         return Ok(RootChange::Known);
     }
+    if let Some(next) = objects.next_root().filter(|next| next.record == entry.value) {
+        objects.replace_root(Root { revision: entry.revision, ..next });
+        return Ok(RootChange::Taken);
+    }
     let Some(keyset) = known.envelope.keyset() else { return Ok(RootChange::Ignored(Ignored::Junk)) };
     match keyset.reopen(&entry.value) {
         Ok(newer) if newer.generation() > keyset.generation() => {

@@ -44,15 +44,25 @@ impl Maintenance {
         if known.record != *current.record() {
             return Err(changed());
         }
+        let next = Root::new(Envelope::encrypted(next), known.revision);
         let precondition = Precondition::Unchanged(known.revision);
-        match objects.write(catalog, root_key, next.record().clone(), precondition).await {
-            Ok(revision) => objects.replace_root(Root::new(Envelope::encrypted(next), revision)),
-            Err(error) if error.kind() == ErrorKind::Conflict => {
+        objects.set_next_root(Some(next.clone()));
+        let written = objects.write(catalog, root_key, next.record.clone(), precondition).await;
+        match written {
+            Ok(revision) => objects.replace_root(Root { revision, ..next }),
+            Err(error) => {
+                // After an unknown outcome the follower may still come to it.
+                if error.kind() != ErrorKind::OutcomeUnknown {
+                    objects.set_next_root(None);
+                }
+                if error.kind() != ErrorKind::Conflict {
+                    return Err(error);
+                }
                 root::check_store(&self.shared).await?;
                 return Err(Error::new(ErrorKind::Conflict, "another process changed the keyset at the same moment"));
             }
-            Err(error) => return Err(error),
         }
+        objects.set_next_root(None);
         self.finish_rotation().await
     }
 

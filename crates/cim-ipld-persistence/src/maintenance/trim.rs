@@ -41,23 +41,20 @@ async fn find_dead(
     let objects = &shared.objects;
     let layout = &objects.layout;
     let mut journal = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);
-    let mark = opened_at.watermark().record;
-    let mut damaged = Vec::new();
     while let Some(entry) = journal.next().await {
         let entry = entry?;
         let opened = match records::open(objects, &entry) {
             Ok(opened) => opened,
-            // What opens under no key, and stands before the last record of the manifest that was opened, nobody needs.
+            // Whatever it was, its writer has been heard since.
             Err(error) => {
-                if error.kind() == ErrorKind::Damaged && Layout::record_place(&entry.key).is_some() {
-                    damaged.push(entry.key);
+                let place = Layout::record_place(&entry.key);
+                let is_passed = place.is_some_and(|(writer, sequence)| opened_at.has_passed(writer, sequence));
+                if error.kind() == ErrorKind::Damaged && is_passed {
+                    keys.push(entry.key);
                 }
                 continue;
             }
         };
-        if mark == Some(opened.mark()) {
-            keys.append(&mut damaged);
-        }
         if matches!(opened_at.judge(objects.rules, &opened), Verdict::Ignored(_)) && !keys.contains(&entry.key) {
             spilled.extend(records::chunked(&opened.record.body));
             keys.push(entry.key);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use cim_ipld_backend::Revision;
+use cim_ipld_backend::{Key, Revision};
 use cim_ipld_index::{Analyzer, Deletes, Progress, Segment, Verification};
 use futures::StreamExt;
 
@@ -156,6 +156,7 @@ impl Maintenance {
     async fn verify_one(&self, entry: &SegmentEntry, report: &mut VerifyReport) -> Result<Vec<Result<()>>> {
         let shared = &self.shared;
         let handle = Arc::new(SegmentHandle::new(entry.clone()));
+        let digests = shared.objects.fetch_digests(&handle).await.map(drop);
         let opened = futures::future::try_join(
             shared.objects.fetch_segment(&handle),
             shared.objects.fetch_deletes(handle.entry.deletes.as_ref()),
@@ -166,7 +167,7 @@ impl Maintenance {
         let check = move || {
             let checked = opened.and_then(|(segment, deletes)| check(&pass, segment, deletes, documents));
             let rest = pass.read_rest().into_iter().map(Err);
-            ([checked].into_iter().chain(rest).collect(), pass.read())
+            ([digests, checked].into_iter().chain(rest).collect(), pass.read())
         };
         // Off the runtime's own threads: every document is analysed again.
         let (found, (pages, bytes)): (Vec<Result<()>>, _) = if shared.objects.environment.is_single_threaded() {
@@ -187,6 +188,7 @@ impl Maintenance {
         let known = self.shared.progress.read(|progress| progress.seen);
         report.ignored = self.shared.progress.read(|progress| progress.ignored);
         let mut order = manifest.order(objects).await?;
+        let at_manifest = order.clone();
         let mut junk = Vec::new();
         let mut entries = objects.backend.scan(&objects.layout.catalog, &objects.layout.journal, Revision::ZERO);
         while let Some(entry) = entries.next().await {
@@ -200,10 +202,6 @@ impl Maintenance {
                 }
                 Ok(opened) => opened,
             };
-            if manifest.manifest.watermark.record == Some(opened.mark()) {
-                // Whatever does not open before it, nobody needs.
-                junk.clear();
-            }
             match order.judge(objects.rules, &opened) {
                 // What the manifest holds already stays in the journal for one fold more.
                 Verdict::Ignored(Ignored::Duplicate | Ignored::Stale) => {}
@@ -216,7 +214,7 @@ impl Maintenance {
             }
             report.records = order.position() - manifest.position();
         }
-        for (key, revision) in junk.into_iter().filter(|(key, _)| Layout::record_place(key).is_some()) {
+        for (key, revision) in junk.into_iter().filter(|(key, _)| could_be_needed(&at_manifest, key)) {
             let message = format!(
                 "{key} at {revision} does not open: a record that was damaged, whose writes are lost, or put there by \
                  somebody without a key"
@@ -252,6 +250,11 @@ impl Maintenance {
         order.accept(opened);
         Ok(())
     }
+}
+
+/// Whether `key` is that of a record which the manifest does not hold.
+fn could_be_needed(at_manifest: &Order, key: &Key) -> bool {
+    Layout::record_place(key).is_some_and(|(writer, sequence)| !at_manifest.has_passed(writer, sequence))
 }
 
 fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64) -> Result<()> {

@@ -7,7 +7,7 @@ pub(crate) mod pass;
 pub(crate) mod segment_writer;
 pub(crate) mod segments;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -30,6 +30,8 @@ pub(crate) struct Objects {
     pub(crate) environment: Environment,
     pub(crate) rules: Rules,
     root: ArcSwap<Root>,
+    /// The root that this process is about to put in the place of the present one.
+    next_root: Mutex<Option<Root>>,
     write_timeout: Duration,
     pub(crate) parallel_transfers: usize,
 }
@@ -74,7 +76,7 @@ impl Objects {
     ) -> Self {
         let write_timeout = settings.write_timeout();
         let parallel_transfers = settings.parallel_transfers.max(1);
-        Self { backend, layout, environment, rules, root: ArcSwap::from_pointee(root), write_timeout, parallel_transfers }
+        Self { backend, layout, environment, rules, root: ArcSwap::from_pointee(root), next_root: Mutex::default(), write_timeout, parallel_transfers }
     }
 
     pub(crate) fn root(&self) -> Arc<Root> {
@@ -83,6 +85,15 @@ impl Objects {
 
     pub(crate) fn replace_root(&self, root: Root) {
         self.root.store(Arc::new(root));
+    }
+
+    /// Announces to the follower the root that this process writes, which it may see before the write is acknowledged.
+    pub(crate) fn set_next_root(&self, root: Option<Root>) {
+        *self.next_root.lock().unwrap_or_else(PoisonError::into_inner) = root;
+    }
+
+    pub(crate) fn next_root(&self) -> Option<Root> {
+        self.next_root.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn seal(&self, address: &Address<'_>, plaintext: &[u8], options: &SealOptions) -> Result<Bytes> {

@@ -124,14 +124,11 @@ impl Objects {
             let message = format!("page {page:?} is asked for, but its segment has no such page");
             return Err(Error::new(ErrorKind::Damaged, message));
         }
-        let digests = self.fetch_digests(segment).await?;
-        self.fetch_checked(segment, &digests, page).await
-    }
-
-    async fn fetch_checked(&self, segment: &SegmentHandle, digests: &[ShortDigest], page: PageId) -> Result<Page> {
         let name = segment.page_name(page);
         let address = page_address(&self.layout, page, &name);
+        // First the page: that it is gone says more than that its digest is.
         let opened = self.fetch(&address).await?;
+        let digests = self.fetch_digests(segment).await?;
         let place = segment.first.get(&page.class.code()).and_then(|first| first.checked_add(page.ordinal));
         if place.and_then(|place| digests.get(place as usize)) != Some(&page_digest(&opened)) {
             let message = format!("{address} is not the page that its segment was built with");
