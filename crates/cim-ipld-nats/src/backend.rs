@@ -172,6 +172,9 @@ impl Backend for NatsBackend {
         if message.is_none() {
             message = self.get_from_leader(bucket, &subject).await?;
         }
+        if let Some(message) = &message {
+            self.buckets.note_seen(bucket, message.sequence);
+        }
         let value = message.filter(|message| !is_marker(&message.headers));
         Ok(value.map(|message| Entry { value: message.payload, revision: Revision::new(message.sequence) }))
     }

@@ -315,6 +315,7 @@ impl Follower {
             return true;
         }
         self.last = sequence;
+        self.source.buckets.note_seen(&self.source.bucket, sequence);
         match content {
             Content::Value(key) => {
                 let entry = Entry { value, revision: Revision::new(sequence) };

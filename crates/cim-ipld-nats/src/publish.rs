@@ -84,6 +84,8 @@ impl Publisher {
     ) -> Result<Revision, Failure> {
         let message = self.message(bucket, key, value, precondition)?;
         let subject = subject(bucket, key);
+        // Acknowledgements may overtake each other, so this one is compared with what was seen before it was asked for.
+        let seen = self.buckets.last_seen(bucket);
         let sent = async {
             let acknowledgement = self.context.send_publish(subject.clone(), message).await.map_err(|error| {
                 let kind = match error.kind() {
@@ -104,6 +106,11 @@ impl Publisher {
                 conflict(format!("key {key} was written a short while ago, the write expected no value")).into()
             );
         }
+        if acknowledgement.sequence <= seen {
+            self.buckets.forget(bucket);
+            return Err(went_back(bucket, acknowledgement.sequence, seen).into());
+        }
+        self.buckets.note_seen(bucket, acknowledgement.sequence);
         Ok(Revision::new(acknowledgement.sequence))
     }
 
@@ -170,6 +177,16 @@ fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: Publi
     };
     let error = Error::new(kind, format!("writing {key} to bucket {bucket} failed: {error}")).with_source(error);
     if busy { Failure::Busy(error) } else { Failure::Final(error) }
+}
+
+/// What a write is that was acknowledged as standing before one that was seen earlier: it went into another stream.
+fn went_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
+    let (acknowledged, seen) = (Revision::new(acknowledged), Revision::new(seen));
+    let message = format!(
+        "bucket {bucket} acknowledged a write as {acknowledged} after {seen}: it is not the one that was used before, it was made \
+         anew or restored from an older state"
+    );
+    Error::new(ErrorKind::Corrupt, message)
 }
 
 fn conflict(message: String) -> Error {

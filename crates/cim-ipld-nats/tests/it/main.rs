@@ -5,6 +5,7 @@ mod conformance;
 mod encryption;
 mod fences;
 mod foreign;
+mod history;
 mod permissions;
 mod reading;
 mod support;
