@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use async_nats::jetstream::context::AccountErrorKind;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{PurgeErrorKind, Stream};
 use async_nats::jetstream::{self};
@@ -18,7 +19,7 @@ use crate::buckets::{Buckets, stream_name};
 use crate::connect;
 use crate::delivery::is_marker;
 use crate::denials::Denials;
-use crate::error::{bucket_missing, jetstream_kind, unavailable};
+use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
 use crate::leader::{self, Wanted};
 use crate::publish::Publisher;
@@ -86,7 +87,14 @@ impl NatsBackend {
     /// # Errors
     /// `Unavailable` when JetStream does not answer, `Incompatible` when buckets are to live in memory.
     pub async fn expect_server_encryption(&self) -> Result<()> {
-        self.context.query_account().await.map_err(|error| unavailable("asking for the account", error))?;
+        self.context.query_account().await.map_err(|error| match error.kind() {
+            AccountErrorKind::JetStream(answer) => answered("asking for the account", answer),
+            AccountErrorKind::JetStreamUnavailable => {
+                let message = "asking for the account: JetStream is not enabled for this account";
+                Error::new(ErrorKind::Denied, message).with_source(error)
+            }
+            _ => unavailable("asking for the account", error),
+        })?;
         if self.settings.in_memory {
             let message = "encryption at rest is expected of buckets that live in the server's memory";
             return Err(Error::new(ErrorKind::Incompatible, message));

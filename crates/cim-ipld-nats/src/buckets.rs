@@ -12,7 +12,7 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 
 use crate::NatsSettings;
 use crate::denials::Denials;
-use crate::error::{bucket_missing, jetstream_kind, unavailable};
+use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 
 /// How long the server recognises a message by its id, at least. A write that is tried again within it lands once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -54,6 +54,7 @@ impl Buckets {
                     self.forget(bucket);
                     bucket_missing(bucket)
                 }
+                GetStreamErrorKind::JetStream(answer) => answered(&format!("opening bucket {bucket}"), answer),
                 _ => unavailable(&format!("opening bucket {bucket}"), error),
             })
         };
@@ -73,15 +74,10 @@ impl Buckets {
         let subject = format!("$JS.API.STREAM.CREATE.{}", config.name);
         let asked = async {
             self.context.create_stream(config).await.map_err(|error| {
-                let kind = match error.kind() {
-                    CreateStreamErrorKind::JetStream(answer) => jetstream_kind(&answer),
-                    _ => None,
-                };
-                match kind {
-                    Some(kind) => {
-                        Error::new(kind, format!("bucket {bucket} cannot be made: {error}")).with_source(error)
-                    }
-                    None => unavailable(&format!("making bucket {bucket}"), error),
+                let making = format!("making bucket {bucket}");
+                match error.kind() {
+                    CreateStreamErrorKind::JetStream(answer) => answered(&making, answer),
+                    _ => unavailable(&making, error),
                 }
             })
         };

@@ -6,6 +6,7 @@ mod encryption;
 mod fences;
 mod foreign;
 mod history;
+mod limits;
 mod permissions;
 mod reading;
 mod support;
