@@ -1,6 +1,7 @@
 //! The backend on real servers: the contract, and the days on which a server misbehaves.
 
 mod buckets;
+mod cluster;
 mod conformance;
 mod encryption;
 mod fences;
