@@ -22,10 +22,8 @@ use crate::denials::Denials;
 use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
 use crate::leader::{self, Wanted};
-use crate::publish::Publisher;
+use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES};
 
-/// What headers and subject may take of the server's largest payload.
-const PAYLOAD_RESERVE_BYTES: usize = 8 << 10;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 const PARALLEL_PURGES: usize = 32;
 
@@ -213,7 +211,7 @@ impl Backend for NatsBackend {
 
     fn limits(&self) -> Limits {
         let payload = self.context.client().server_info().max_payload;
-        let max_value_bytes = payload.saturating_sub(PAYLOAD_RESERVE_BYTES).max(PAYLOAD_RESERVE_BYTES);
+        let max_value_bytes = payload.saturating_sub(VALUE_OVERHEAD_BYTES);
         Limits {
             max_value_bytes,
             preferred_value_bytes: PREFERRED_VALUE_BYTES.min(max_value_bytes),

@@ -7,7 +7,9 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self};
 use bytes::Bytes;
-use cim_ipld_backend::{Bucket, Error, ErrorKind, Key, Precondition, Result, Revision};
+use cim_ipld_backend::{
+    Bucket, Error, ErrorKind, Key, MAX_BUCKET_BYTES, MAX_KEY_BYTES, Precondition, Result, Revision,
+};
 use tokio::sync::Semaphore;
 
 use crate::NatsSettings;
@@ -16,6 +18,18 @@ use crate::backoff::Backoff;
 use crate::buckets::Buckets;
 use crate::denials::Denials;
 use crate::error::{jetstream_error, jetstream_kind};
+
+/// How much of the server's `max_payload` the longest headers of a write take: a server takes values of `max_payload` less this.
+pub const VALUE_OVERHEAD_BYTES: usize = {
+    const LINE_END: usize = 2;
+    const DIGITS: usize = 20;
+    let version = "NATS/1.0".len() + LINE_END;
+    let sequence = "Nats-Expected-Last-Subject-Sequence: ".len() + DIGITS + LINE_END;
+    let fence =
+        EXPECTED_SUBJECT.len() + ": ".len() + "$KV.".len() + MAX_BUCKET_BYTES + ".".len() + MAX_KEY_BYTES + LINE_END;
+    let id = "Nats-Msg-Id: ".len() + MAX_KEY_BYTES + LINE_END;
+    version + sequence + fence + id + LINE_END
+};
 
 /// Publishes values and waits for their acknowledgements, side by side with each other.
 #[derive(Clone)]

@@ -1,8 +1,11 @@
 //! Limits of accounts are told as what they are, in the server's words, and never as a server that is away.
 
 use bytes::Bytes;
-use cim_ipld_backend::{Backend, Bucket, Error, ErrorKind, KeyPrefix, Precondition, Revision};
+use cim_ipld_backend::{
+    Backend, Bucket, Error, ErrorKind, KeyPrefix, MAX_BUCKET_BYTES, MAX_KEY_BYTES, Precondition, Revision,
+};
 use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
+use cim_ipld_nats::VALUE_OVERHEAD_BYTES;
 use futures::StreamExt;
 
 use crate::support::{connect, key, log, objects, put, value};
@@ -89,4 +92,34 @@ async fn an_account_without_room_is_full_until_there_is_room() {
     backend.put(&objects(), &key("page.new"), page, Precondition::Absent).await.expect("there is room");
     let bucket = Bucket::objects("other").expect("a name");
     backend.create(&bucket).await.expect("a bucket without values takes no room");
+}
+
+/// The longest names with the most headers: a value of exactly the limit is taken, whatever the server's payload.
+#[tokio::test]
+async fn the_largest_value_is_exact() {
+    for payload in [4 << 10, 64 << 10, 1 << 20] {
+        let config = format!("max_payload: {payload}");
+        let server = NatsServer::start(ServerOptions { config, ..ServerOptions::default() });
+        let backend = connect(&server).await;
+        let bucket = Bucket::log(&"b".repeat(MAX_BUCKET_BYTES)).expect("a name");
+        backend.create(&bucket).await.expect("created");
+        let longest = |first: char| key(&format!("{first}{}", "k".repeat(MAX_KEY_BYTES - 1)));
+        let root = backend.put(&bucket, &longest('r'), "root".into(), Precondition::Any).await.expect("written");
+        let limits = backend.limits();
+        assert_eq!(limits.max_value_bytes, payload - VALUE_OVERHEAD_BYTES);
+        let value = Bytes::from(vec![7; limits.max_value_bytes]);
+        let fence = Precondition::AbsentWhile { key: longest('r'), revision: root };
+        backend.put(&bucket, &longest('k'), value.clone(), fence.clone()).await.expect("it is the limit");
+        assert_eq!(backend.get(&bucket, &longest('k')).await.expect("read").expect("there").value, value);
+        let larger = [&value[..], b"1"].concat();
+        let error = backend.put(&bucket, &longest('l'), larger.into(), fence).await.expect_err("it is over the limit");
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
+
+        limits.require(limits.max_value_bytes).expect("it takes them");
+        let needed = 512 << 10;
+        if let Err(error) = limits.require(needed) {
+            assert_told(&error, ErrorKind::Incompatible, "values of 524288 bytes are needed");
+            assert!(limits.max_value_bytes < needed);
+        }
+    }
 }
