@@ -12,6 +12,7 @@
 //! server.restart(); // on the same port, with the same store
 //! ```
 
+mod cluster;
 mod process;
 mod program;
 
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use cluster::NatsCluster;
 pub use program::find_program;
 
 use process::Process;
@@ -42,6 +44,7 @@ pub struct ServerOptions {
 /// A running nats-server with JetStream; killed and its folder removed on drop, or when this process dies.
 #[derive(Debug)]
 pub struct NatsServer {
+    name: String,
     folder: TempDir,
     options: ServerOptions,
     port: u16,
@@ -55,8 +58,12 @@ impl NatsServer {
     /// When no program is found or the server does not come up; the message has the end of its log.
     #[must_use]
     pub fn start(options: ServerOptions) -> Self {
+        Self::start_as("test".into(), options)
+    }
+
+    fn start_as(name: String, options: ServerOptions) -> Self {
         let folder = tempfile::Builder::new().prefix("cim-nats-").tempdir().expect("a temporary folder");
-        let mut server = Self { folder, options, port: 0, process: None };
+        let mut server = Self { name, folder, options, port: 0, process: None };
         server.restart();
         server
     }
@@ -65,6 +72,12 @@ impl NatsServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the name that the server has for others.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns the folder in which JetStream keeps its files.
@@ -161,7 +174,8 @@ impl NatsServer {
     fn config(&self) -> String {
         let port = if self.port == 0 { -1 } else { i32::from(self.port) };
         format!(
-            "server_name: test\nlisten: \"127.0.0.1:{port}\"\nlog_file: {:?}\njetstream {{\n  store_dir: {:?}\n{}\n}}\n{}\n",
+            "server_name: {:?}\nlisten: \"127.0.0.1:{port}\"\nlog_file: {:?}\njetstream {{\n  store_dir: {:?}\n{}\n}}\n{}\n",
+            self.name,
             self.log_file(),
             self.store_folder(),
             self.options.jetstream,

@@ -34,7 +34,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Conflict` when the precondition does not hold, `TooLarge`, `Full`, `Denied`, `BucketMissing`, `Unavailable` when
-    /// the write certainly did not happen, `OutcomeUnknown` when it may have: read back before deciding anything.
+    /// the write certainly did not happen, `OutcomeUnknown` when it may have: read back before deciding anything. `Corrupt`
+    /// when its revision is not larger than one that this process saw before: the bucket was made anew or went back.
     async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision>;
 
     /// Removes `keys` for good; those that are not there are passed over. Nothing that grows is left behind, and watchers

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use async_nats::jetstream::context::AccountErrorKind;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{PurgeErrorKind, Stream};
 use async_nats::jetstream::{self};
@@ -18,13 +19,11 @@ use crate::buckets::{Buckets, stream_name};
 use crate::connect;
 use crate::delivery::is_marker;
 use crate::denials::Denials;
-use crate::error::{bucket_missing, jetstream_kind, unavailable};
+use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
 use crate::leader::{self, Wanted};
-use crate::publish::Publisher;
+use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES};
 
-/// What headers and subject may take of the server's largest payload.
-const PAYLOAD_RESERVE_BYTES: usize = 8 << 10;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 const PARALLEL_PURGES: usize = 32;
 
@@ -86,7 +85,14 @@ impl NatsBackend {
     /// # Errors
     /// `Unavailable` when JetStream does not answer, `Incompatible` when buckets are to live in memory.
     pub async fn expect_server_encryption(&self) -> Result<()> {
-        self.context.query_account().await.map_err(|error| unavailable("asking for the account", error))?;
+        self.context.query_account().await.map_err(|error| match error.kind() {
+            AccountErrorKind::JetStream(answer) => answered("asking for the account", answer),
+            AccountErrorKind::JetStreamUnavailable => {
+                let message = "asking for the account: JetStream is not enabled for this account";
+                Error::new(ErrorKind::Denied, message).with_source(error)
+            }
+            _ => unavailable("asking for the account", error),
+        })?;
         if self.settings.in_memory {
             let message = "encryption at rest is expected of buckets that live in the server's memory";
             return Err(Error::new(ErrorKind::Incompatible, message));
@@ -172,6 +178,9 @@ impl Backend for NatsBackend {
         if message.is_none() {
             message = self.get_from_leader(bucket, &subject).await?;
         }
+        if let Some(message) = &message {
+            self.buckets.note_seen(bucket, message.sequence);
+        }
         let value = message.filter(|message| !is_marker(&message.headers));
         Ok(value.map(|message| Entry { value: message.payload, revision: Revision::new(message.sequence) }))
     }
@@ -202,7 +211,7 @@ impl Backend for NatsBackend {
 
     fn limits(&self) -> Limits {
         let payload = self.context.client().server_info().max_payload;
-        let max_value_bytes = payload.saturating_sub(PAYLOAD_RESERVE_BYTES).max(PAYLOAD_RESERVE_BYTES);
+        let max_value_bytes = payload.saturating_sub(VALUE_OVERHEAD_BYTES);
         Limits {
             max_value_bytes,
             preferred_value_bytes: PREFERRED_VALUE_BYTES.min(max_value_bytes),

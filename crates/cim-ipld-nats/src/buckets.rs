@@ -12,7 +12,7 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 
 use crate::NatsSettings;
 use crate::denials::Denials;
-use crate::error::{bucket_missing, jetstream_kind, unavailable};
+use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 
 /// How long the server recognises a message by its id, at least. A write that is tried again within it lands once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -24,13 +24,15 @@ pub(crate) struct Buckets {
     denials: Denials,
     settings: NatsSettings,
     known: Arc<Mutex<HashMap<String, Stream>>>,
+    /// The last revision of each bucket that this process has seen.
+    seen: Arc<Mutex<HashMap<String, u64>>>,
     /// Messages that were passed over because they are no values of keys.
     foreign: Arc<AtomicU64>,
 }
 
 impl Buckets {
     pub(crate) fn new(context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
-        Self { context, denials, settings, known: Arc::default(), foreign: Arc::default() }
+        Self { context, denials, settings, known: Arc::default(), seen: Arc::default(), foreign: Arc::default() }
     }
 
     /// Returns the stream of a bucket that exists and can hold an index.
@@ -52,6 +54,7 @@ impl Buckets {
                     self.forget(bucket);
                     bucket_missing(bucket)
                 }
+                GetStreamErrorKind::JetStream(answer) => answered(&format!("opening bucket {bucket}"), answer),
                 _ => unavailable(&format!("opening bucket {bucket}"), error),
             })
         };
@@ -71,20 +74,19 @@ impl Buckets {
         let subject = format!("$JS.API.STREAM.CREATE.{}", config.name);
         let asked = async {
             self.context.create_stream(config).await.map_err(|error| {
-                let kind = match error.kind() {
-                    CreateStreamErrorKind::JetStream(answer) => jetstream_kind(&answer),
-                    _ => None,
-                };
-                match kind {
-                    Some(kind) => {
-                        Error::new(kind, format!("bucket {bucket} cannot be made: {error}")).with_source(error)
-                    }
-                    None => unavailable(&format!("making bucket {bucket}"), error),
+                let making = format!("making bucket {bucket}");
+                match error.kind() {
+                    CreateStreamErrorKind::JetStream(answer) => answered(&making, answer),
+                    _ => unavailable(&making, error),
                 }
             })
         };
         match self.denials.watch(&[&subject], asked).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                // Made by this very call: it begins anew, on purpose.
+                self.seen_by_bucket().remove(bucket.name());
+                Ok(())
+            }
             // Another process may have been first, or the answer was lost.
             Err(error) => self.look(bucket).await.map(drop).map_err(|_| error),
         }
@@ -92,6 +94,24 @@ impl Buckets {
 
     pub(crate) fn forget(&self, bucket: &Bucket) {
         self.known().remove(bucket.name());
+    }
+
+    /// Takes note of a revision that the server told.
+    pub(crate) fn note_seen(&self, bucket: &Bucket, sequence: u64) {
+        let mut seen = self.seen_by_bucket();
+        match seen.get_mut(bucket.name()) {
+            Some(last) => *last = sequence.max(*last),
+            None => drop(seen.insert(bucket.name().to_owned(), sequence)),
+        }
+    }
+
+    /// The last revision that was seen, zero for none. Whatever is sent after this call gets a larger one from the same stream.
+    pub(crate) fn last_seen(&self, bucket: &Bucket) -> u64 {
+        self.seen_by_bucket().get(bucket.name()).copied().unwrap_or_default()
+    }
+
+    fn seen_by_bucket(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a message that is no value of a key.

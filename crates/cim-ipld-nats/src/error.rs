@@ -7,6 +7,12 @@ pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'sta
     Error::new(ErrorKind::Unavailable, format!("{what}: the NATS server gave no usable answer")).with_source(source)
 }
 
+/// What an answer of JetStream that is an error means for what was attempted; the server's description is carried.
+pub(crate) fn answered(what: &str, answer: jetstream::Error) -> Error {
+    let kind = jetstream_kind(&answer).unwrap_or(ErrorKind::Unavailable);
+    Error::new(kind, format!("{what}: the NATS server answers: {answer}")).with_source(answer)
+}
+
 pub(crate) fn bucket_missing(bucket: &Bucket) -> Error {
     Error::new(ErrorKind::BucketMissing, format!("there is no bucket {bucket}"))
 }
@@ -19,11 +25,15 @@ pub(crate) fn jetstream_kind(error: &jetstream::Error) -> Option<ErrorKind> {
     Some(match error.error_code().0 {
         10_071 | 10_164 => ErrorKind::Conflict,
         10_054 => ErrorKind::TooLarge,
-        // No room: in the account, the server's memory, the server's disk, the stream.
-        10_002 | 10_028 | 10_047 | 10_077 => ErrorKind::Full,
+        // No room: in the account, the server's reserve, the server's memory, the server's disk, the stream.
+        10_002 | 10_023 | 10_028 | 10_047 | 10_077 => ErrorKind::Full,
+        // No more consumers or streams: some must go, or the limit must be raised.
+        10_026 | 10_027 => ErrorKind::Full,
         10_059 => ErrorKind::BucketMissing,
         // JetStream is not for this account.
         10_039 => ErrorKind::Denied,
+        // JetStream is off, or the account's limits ask for a size that a bucket does not declare.
+        10_076 | 10_113 => ErrorKind::Incompatible,
         // A configuration that the server refuses: more replicas than it has peers, overlapping subjects, a name in use.
         10_052 | 10_058 | 10_065 | 10_074 => ErrorKind::Incompatible,
         _ => return None,
@@ -70,10 +80,16 @@ mod tests {
             (10_077, Some(ErrorKind::Full)),
             (10_047, Some(ErrorKind::Full)),
             (10_059, Some(ErrorKind::BucketMissing)),
+            (10_023, Some(ErrorKind::Full)),
+            (10_026, Some(ErrorKind::Full)),
+            (10_027, Some(ErrorKind::Full)),
+            (10_039, Some(ErrorKind::Denied)),
             (10_074, Some(ErrorKind::Incompatible)),
-            // Insufficient resources, no leader, not ready: these pass.
+            (10_076, Some(ErrorKind::Incompatible)),
+            (10_113, Some(ErrorKind::Incompatible)),
+            // Not ready yet, no leader: these pass.
             (10_008, None),
-            (10_076, None),
+            (10_009, None),
         ] {
             let text = format!(r#"{{"code":400,"err_code":{code},"description":"told by the server"}}"#);
             let error: jetstream::Error = serde_json::from_str(&text).expect("an error of JetStream");

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push};
-use async_nats::jetstream::stream::{RawMessage, Stream};
+use async_nats::jetstream::stream::{ConsumerErrorKind, RawMessage, Stream};
 use async_nats::jetstream::{self};
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
 use crate::delivery::{self, Content, Delivery};
 use crate::denials::Denials;
-use crate::error::unavailable;
+use crate::error::{answered, unavailable};
 use crate::leader::{self, Wanted};
 
 /// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader, beside the window of the server's flow
@@ -280,8 +280,12 @@ impl Follower {
             ..push::Config::default()
         };
         let asked = format!("$JS.API.CONSUMER.CREATE.{}", stream_name(&self.source.bucket));
-        let made =
-            async { stream.create_consumer(config).await.map_err(|error| unavailable("following a bucket", error)) };
+        let made = async {
+            stream.create_consumer(config).await.map_err(|error| match error.kind() {
+                ConsumerErrorKind::JetStream(answer) => answered("following a bucket", answer),
+                _ => unavailable("following a bucket", error),
+            })
+        };
         self.source.denials.watch(&[&asked], made).await
     }
 
@@ -315,6 +319,7 @@ impl Follower {
             return true;
         }
         self.last = sequence;
+        self.source.buckets.note_seen(&self.source.bucket, sequence);
         match content {
             Content::Value(key) => {
                 let entry = Entry { value, revision: Revision::new(sequence) };

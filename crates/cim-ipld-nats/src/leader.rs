@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::buckets::stream_name;
 use crate::denials::Denials;
-use crate::error::{bucket_missing, jetstream_kind, unavailable};
+use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 
 /// Which message is wanted. Subjects may have wildcards.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub(crate) async fn read(
             Response::Err { error } if jetstream_kind(&error) == Some(ErrorKind::BucketMissing) => {
                 Err(bucket_missing(bucket))
             }
-            Response::Err { error } => Err(unavailable(&reading, error)),
+            Response::Err { error } => Err(answered(&reading, error)),
         }
     };
     denials.watch(&[&format!("$JS.API.{api}")], read).await

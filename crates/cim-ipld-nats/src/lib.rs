@@ -38,6 +38,7 @@ mod settings;
 pub use async_nats;
 pub use backend::NatsBackend;
 pub use encryption::{NatsEncryption, ServerKey};
+pub use publish::VALUE_OVERHEAD_BYTES;
 pub use settings::NatsSettings;
 
 #[cfg(doctest)]

@@ -7,7 +7,9 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self};
 use bytes::Bytes;
-use cim_ipld_backend::{Bucket, Error, ErrorKind, Key, Precondition, Result, Revision};
+use cim_ipld_backend::{
+    Bucket, Error, ErrorKind, Key, MAX_BUCKET_BYTES, MAX_KEY_BYTES, Precondition, Result, Revision,
+};
 use tokio::sync::Semaphore;
 
 use crate::NatsSettings;
@@ -16,6 +18,18 @@ use crate::backoff::Backoff;
 use crate::buckets::Buckets;
 use crate::denials::Denials;
 use crate::error::{jetstream_error, jetstream_kind};
+
+/// How much of the server's `max_payload` the longest headers of a write take: a server takes values of `max_payload` less this.
+pub const VALUE_OVERHEAD_BYTES: usize = {
+    const LINE_END: usize = 2;
+    const DIGITS: usize = 20;
+    let version = "NATS/1.0".len() + LINE_END;
+    let sequence = "Nats-Expected-Last-Subject-Sequence: ".len() + DIGITS + LINE_END;
+    let fence =
+        EXPECTED_SUBJECT.len() + ": ".len() + "$KV.".len() + MAX_BUCKET_BYTES + ".".len() + MAX_KEY_BYTES + LINE_END;
+    let id = "Nats-Msg-Id: ".len() + MAX_KEY_BYTES + LINE_END;
+    version + sequence + fence + id + LINE_END
+};
 
 /// Publishes values and waits for their acknowledgements, side by side with each other.
 #[derive(Clone)]
@@ -84,6 +98,8 @@ impl Publisher {
     ) -> Result<Revision, Failure> {
         let message = self.message(bucket, key, value, precondition)?;
         let subject = subject(bucket, key);
+        // Acknowledgements may overtake each other, so this one is compared with what was seen before it was asked for.
+        let seen = self.buckets.last_seen(bucket);
         let sent = async {
             let acknowledgement = self.context.send_publish(subject.clone(), message).await.map_err(|error| {
                 let kind = match error.kind() {
@@ -104,6 +120,11 @@ impl Publisher {
                 conflict(format!("key {key} was written a short while ago, the write expected no value")).into()
             );
         }
+        if acknowledgement.sequence <= seen {
+            self.buckets.forget(bucket);
+            return Err(went_back(bucket, acknowledgement.sequence, seen).into());
+        }
+        self.buckets.note_seen(bucket, acknowledgement.sequence);
         Ok(Revision::new(acknowledgement.sequence))
     }
 
@@ -170,6 +191,16 @@ fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: Publi
     };
     let error = Error::new(kind, format!("writing {key} to bucket {bucket} failed: {error}")).with_source(error);
     if busy { Failure::Busy(error) } else { Failure::Final(error) }
+}
+
+/// What a write is that was acknowledged as standing before one that was seen earlier: it went into another stream.
+fn went_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
+    let (acknowledged, seen) = (Revision::new(acknowledged), Revision::new(seen));
+    let message = format!(
+        "bucket {bucket} acknowledged a write as {acknowledged} after {seen}: it is not the one that was used before, it was made \
+         anew or restored from an older state"
+    );
+    Error::new(ErrorKind::Corrupt, message)
 }
 
 fn conflict(message: String) -> Error {

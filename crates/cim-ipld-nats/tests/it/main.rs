@@ -1,10 +1,13 @@
 //! The backend on real servers: the contract, and the days on which a server misbehaves.
 
 mod buckets;
+mod cluster;
 mod conformance;
 mod encryption;
 mod fences;
 mod foreign;
+mod history;
+mod limits;
 mod permissions;
 mod reading;
 mod support;
