@@ -74,36 +74,36 @@ pub(crate) fn complete(scope: Scope) -> Vec<Case> {
     let adversary = |name, adversary, depths| case(name, Store::Adversary(adversary), depths);
     let honest = |name, honest, depths| case(name, Store::Honest(honest), depths);
     vec![
-        adversary("adversary", ADVERSARY, [9, 12]),
-        adversary("adversary, two crashes", Adversary { restarts: 2, ..ADVERSARY }, [9, 11]),
-        adversary("adversary, rotation and restore", Adversary { rotation: true, restore: true, ..ADVERSARY }, [7, 9]),
+        adversary("adversary", ADVERSARY, [9, 13]),
+        adversary("adversary, two crashes", Adversary { restarts: 2, ..ADVERSARY }, [9, 12]),
+        adversary("adversary, rotation and restore", Adversary { rotation: true, restore: true, ..ADVERSARY }, [7, 10]),
         adversary("adversary, all of it", ALL_OF_IT, [7, 9]),
         adversary(
             "adversary, two processes",
-            Adversary { processes: 2, records: 5, folders: &[0, 1], ..ADVERSARY },
+            Adversary { processes: 2, records: 5, folders: &[0, 14], ..ADVERSARY },
             [10, 12],
         ),
-        honest("honest", HONEST, [12, 14]),
-        honest("honest, crash, time-outs, junk", FAULTY, [8, 11]),
-        honest("honest, crash and merges", Honest { merges: true, restarts: 1, ..HONEST }, [10, 13]),
-        honest("honest, rotation and purge", Honest { rotation: true, purge: true, restarts: 1, ..HONEST }, [8, 11]),
-        honest("honest, two processes", Honest { merges: true, time_outs: true, ..TWO }, [12, 14]),
-        honest("honest, two processes, two crashes", Honest { restarts: 2, records: 5, ..TWO }, [12, 14]),
-        honest("honest, fine steps", Honest { merges: true, grain: Grain::Fine, ..TWO }, [15, 19]),
+        honest("honest", HONEST, [12, 17]),
+        honest("honest, crash, time-outs, junk", FAULTY, [8, 13]),
+        honest("honest, crash and merges", Honest { merges: true, restarts: 1, ..HONEST }, [10, 14]),
+        honest("honest, rotation and purge", Honest { rotation: true, purge: true, restarts: 1, ..HONEST }, [8, 13]),
+        honest("honest, two processes", Honest { merges: true, time_outs: true, ..TWO }, [12, 15]),
+        honest("honest, two processes, two crashes", Honest { restarts: 2, records: 5, ..TWO }, [12, 16]),
+        honest("honest, fine steps", Honest { merges: true, grain: Grain::Fine, ..TWO }, [15, 21]),
         honest(
             "honest, fine steps, everything",
             Honest { rotation: true, purge: true, processes: 3, grain: Grain::Fine, ..FAULTY },
-            [8, 11],
+            [8, 12],
         ),
         honest(
             "honest, one look before an alarm",
             Honest { rules: Rules::without(&[Rule::FinalVerdict]), ..TWO },
-            [12, 14],
+            [12, 16],
         ),
         honest(
             "honest, all that is folded is trimmed",
             Honest { rules: Rules::without(&[Rule::TrimPrevious]), merges: true, ..TWO },
-            [12, 14],
+            [12, 15],
         ),
     ]
 }
