@@ -80,8 +80,8 @@ pub(crate) fn complete(scope: Scope) -> Vec<Case> {
         adversary("adversary, all of it", ALL_OF_IT, [7, 9]),
         adversary(
             "adversary, two processes",
-            Adversary { processes: 2, records: 5, folders: &[0, 14], ..ADVERSARY },
-            [10, 12],
+            Adversary { processes: 2, records: 5, folders: &[0, 1], ..ADVERSARY },
+            [10, 14],
         ),
         honest("honest", HONEST, [12, 17]),
         honest("honest, crash, time-outs, junk", FAULTY, [8, 13]),
