@@ -10,7 +10,7 @@ use super::search::{Report, search};
 pub enum Scope {
     /// What a test can afford.
     Test,
-    /// To the depths that the protocol was accepted at: about ten minutes of one core and 4 GiB.
+    /// To the depths that the protocol was accepted at: about a quarter of an hour of one core and 5 GiB.
     Full,
 }
 
@@ -86,7 +86,11 @@ pub(crate) fn complete(scope: Scope) -> Vec<Case> {
         honest("honest", HONEST, [12, 17]),
         honest("honest, crash, time-outs, junk", FAULTY, [8, 13]),
         honest("honest, crash and merges", Honest { merges: true, restarts: 1, ..HONEST }, [10, 14]),
-        honest("honest, rotation and purge", Honest { rotation: true, purge: true, restarts: 1, ..HONEST }, [8, 13]),
+        honest(
+            "honest, rotation, purge, new bucket",
+            Honest { rotation: true, purge: true, recreate: true, restarts: 1, ..HONEST },
+            [8, 13],
+        ),
         honest("honest, two processes", Honest { merges: true, time_outs: true, ..TWO }, [12, 15]),
         honest("honest, two processes, two crashes", Honest { restarts: 2, records: 5, ..TWO }, [12, 16]),
         honest("honest, fine steps", Honest { merges: true, grain: Grain::Fine, ..TWO }, [15, 21]),
@@ -150,6 +154,12 @@ pub(crate) const REMOVALS: &[Removal] = &[
         &[Rule::RootFence],
         Honest { processes: 2, purge: true, ..HONEST },
         4,
+        "nothing that landed after a purge is acknowledged",
+    ),
+    honest(
+        &[Rule::WatchIdentity],
+        Honest { processes: 2, recreate: true, ..HONEST },
+        5,
         "nothing that landed after a purge is acknowledged",
     ),
     honest(&[Rule::ScanRevision], Honest { merges: true, ..TWO }, 11, NEUTRAL),

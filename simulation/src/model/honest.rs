@@ -31,6 +31,8 @@ pub(crate) struct Honest {
     pub(crate) time_outs: bool,
     pub(crate) rotation: bool,
     pub(crate) purge: bool,
+    /// Whether the bucket may be deleted and another index created in one of the same name.
+    pub(crate) recreate: bool,
     /// Whether a manifest may be published that folds nothing new, as a merge or a snapshot does.
     pub(crate) merges: bool,
     pub(crate) grain: Grain,
@@ -58,6 +60,7 @@ impl Honest {
         time_outs: false,
         rotation: false,
         purge: false,
+        recreate: false,
         merges: false,
         grain: Grain::Coarse,
     };
@@ -71,7 +74,10 @@ pub(crate) struct State {
     /// Manifests whose put is under way.
     publishing: List,
     log: Log,
-    purged: bool,
+    /// For each epoch the revision of its root.
+    roots: [u8; 2],
+    /// Once the bucket was purged or created anew: what had been acknowledged to anybody.
+    before_purge: Option<Operations>,
     processes: Vec<Process>,
     watches: Vec<Watch>,
     restarts: u8,
@@ -91,6 +97,8 @@ pub(crate) struct Watch {
     locating: bool,
     /// The revision of the last record of the order, for the scan hint of the next manifest.
     last_record_at: u8,
+    /// The bucket was created anew since the watch began.
+    is_of_former_bucket: bool,
     /// What had been acknowledged to anybody when the process opened.
     expected: Operations,
 }
@@ -112,6 +120,7 @@ pub(crate) enum Action {
     Restart { process: usize },
     Rotate { process: usize, record: u8 },
     Purge,
+    Recreate,
 }
 
 impl Specification for Honest {
@@ -126,14 +135,16 @@ impl Specification for Honest {
             inbox: None,
             locating: false,
             last_record_at: 0,
+            is_of_former_bucket: false,
             expected: Operations::NONE,
         };
         State {
             sealed: Sealed::genesis(),
             landings: Vec::new(),
             publishing: List::EMPTY,
+            roots: [log.root_revision(), 0],
             log,
-            purged: false,
+            before_purge: None,
             processes: (0..self.processes).map(|writer| Process::new(writer as u8)).collect(),
             watches: vec![watch; self.processes],
             restarts: 0,
@@ -168,8 +179,8 @@ impl Honest {
     /// What the store does by itself: puts that are under way land, whether their writer still waits or not.
     fn land(&self, state: &State, take: &mut dyn FnMut(Action, State)) {
         for record in 0..state.sealed.records.len() as u8 {
-            let is_fenced =
-                self.rules.hold(Rule::RootFence) && state.log.root() != Some(state.sealed.record(record).epoch);
+            let known_root = state.roots[usize::from(state.sealed.record(record).epoch)];
+            let is_fenced = self.rules.hold(Rule::RootFence) && state.log.root_revision() != known_root;
             if state.landings[usize::from(record)] > 0 && state.log.revision_of(record).is_none() && !is_fenced {
                 let mut next = state.clone();
                 next.landings[usize::from(record)] -= 1;
@@ -190,12 +201,20 @@ impl Honest {
             let revision = next.log.put(Message::Junk);
             take(Action::LandJunk { revision }, next);
         }
-        if self.purge && !state.purged {
+        if self.purge && state.before_purge.is_none() {
             let mut next = state.clone();
-            next.purged = true;
+            next.before_purge = Some(state.acknowledged());
             next.log.purge();
             next.publishing = List::EMPTY;
             take(Action::Purge, next);
+        }
+        if self.recreate && state.before_purge.is_none() {
+            let mut next = state.clone();
+            next.before_purge = Some(state.acknowledged());
+            next.log.recreate();
+            next.publishing = List::EMPTY;
+            next.watches.iter_mut().for_each(|watch| watch.is_of_former_bucket = true);
+            take(Action::Recreate, next);
         }
     }
 
@@ -283,8 +302,7 @@ impl Honest {
         next.restarts += 1;
         let writer = 100 + 10 * next.restarts + process as u8;
         next.processes[process].restart(self.rules, &state.sealed, manifest, root, writer);
-        next.watches[process].expected =
-            state.processes.iter().fold(Operations::NONE, |all, other| all.union(other.acknowledged));
+        next.watches[process].expected = state.acknowledged();
         self.start_replay(&mut next, process);
         take(Action::Restart { process }, next);
     }
@@ -294,7 +312,7 @@ impl Honest {
         let may = own.pending.is_none() && own.is_published() && self.is_caught_up(state, process);
         if self.rotation && may && state.log.root() == Some(0) && state.sealed.records.len() < self.records {
             let mut next = state.clone();
-            next.log.put(Message::Root(1));
+            next.roots[1] = next.log.put(Message::Root(1));
             next.processes[process].key = 1;
             let barrier = Record { closes: List::EMPTY, ..next.processes[process].seal(process, Operation::Barrier) };
             let record = next.submit(process, barrier);
@@ -304,6 +322,11 @@ impl Honest {
 }
 
 impl State {
+    /// What was acknowledged to anybody.
+    fn acknowledged(&self) -> Operations {
+        self.processes.iter().fold(Operations::NONE, |all, process| all.union(process.acknowledged))
+    }
+
     fn submit(&mut self, process: usize, sealed: Record) -> u8 {
         let record = self.sealed.seal_record(sealed);
         if self.landings.len() < self.sealed.records.len() {
@@ -344,6 +367,7 @@ impl fmt::Display for Action {
             Self::Restart { process } => write!(f, "p{process} crashes and opens again"),
             Self::Rotate { process, record } => write!(f, "p{process} rotates and submits the barrier as r{record}"),
             Self::Purge => write!(f, "the bucket is purged"),
+            Self::Recreate => write!(f, "the bucket is deleted, and another index created in its place"),
         }
     }
 }

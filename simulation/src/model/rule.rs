@@ -35,6 +35,8 @@ pub(crate) enum Rule {
     CaughtUpRead,
     /// A record lands only while the root is the one that its writer knows.
     RootFence,
+    /// A watch follows one bucket: when that is created anew the watch ends, and the process reads the manifest.
+    WatchIdentity,
     /// The record of the scan hint locates the start of a replay only at the revision that the manifest gives.
     ScanRevision,
     /// Only records that the manifest before the newest one covers are trimmed.
@@ -60,6 +62,7 @@ impl Rule {
         Self::CaughtUp,
         Self::CaughtUpRead,
         Self::RootFence,
+        Self::WatchIdentity,
         Self::ScanRevision,
         Self::TrimPrevious,
     ];

@@ -8,6 +8,15 @@ use crate::model::rule::Rule;
 impl Honest {
     pub(super) fn follow(&self, state: &State, process: usize, take: &mut dyn FnMut(Action, State)) {
         let watch = &state.watches[process];
+        if watch.is_of_former_bucket {
+            let mut next = state.clone();
+            next.watches[process].is_of_former_bucket = false;
+            if self.rules.hold(Rule::WatchIdentity) {
+                self.read_manifest(&mut next, process);
+            }
+            take(Action::Follow { process }, next);
+            return;
+        }
         if watch.locating {
             let mut next = state.clone();
             self.locate(&mut next, process);
@@ -87,7 +96,7 @@ impl Honest {
             return;
         }
         match message {
-            Message::Junk => {}
+            Message::Junk | Message::Foreign => {}
             Message::Root(epoch) => state.processes[process].key = epoch,
             Message::Manifest(manifest) => {
                 if self.take_up(state, process, manifest) {

@@ -22,7 +22,7 @@ pub(super) const ALL: &[Property<Honest>] = &[
 
 /// A purge is the one thing that a process must report.
 fn no_alarm(_: &Honest, state: &State) -> bool {
-    state.purged || state.processes.iter().all(|process| process.alarm.is_none())
+    state.before_purge.is_some() || state.processes.iter().all(|process| process.alarm.is_none())
 }
 
 fn opened_with_everything(honest: &Honest, state: &State) -> bool {
@@ -32,7 +32,7 @@ fn opened_with_everything(honest: &Honest, state: &State) -> bool {
 }
 
 fn orders_agree(honest: &Honest, state: &State) -> bool {
-    if state.purged {
+    if state.before_purge.is_some() {
         return true;
     }
     let opener = reopened(honest, state, replay_start(honest, state));
@@ -40,7 +40,7 @@ fn orders_agree(honest: &Honest, state: &State) -> bool {
 }
 
 fn acknowledged_is_durable(honest: &Honest, state: &State) -> bool {
-    if state.purged {
+    if state.before_purge.is_some() {
         return true;
     }
     let found = operations_of(&state.sealed, &reopened(honest, state, replay_start(honest, state)));
@@ -48,18 +48,17 @@ fn acknowledged_is_durable(honest: &Honest, state: &State) -> bool {
 }
 
 fn hint_is_neutral(honest: &Honest, state: &State) -> bool {
-    state.purged || reopened(honest, state, replay_start(honest, state)).order == reopened(honest, state, 0).order
+    state.before_purge.is_some()
+        || reopened(honest, state, replay_start(honest, state)).order == reopened(honest, state, 0).order
 }
 
 fn purge_is_noticed(_: &Honest, state: &State) -> bool {
-    // What a purged log holds has landed after the purge.
-    let landed = |record: u8| state.purged && state.log.revision_of(record).is_some();
+    let Some(before) = state.before_purge else { return true };
+    // What is in the log now has landed after the purge.
+    let landed = |record: &u8| state.log.revision_of(*record).is_some();
     state.processes.iter().all(|process| {
-        process
-            .order
-            .iter()
-            .filter(|record| landed(*record))
-            .all(|record| !process.acknowledged.contains(state.sealed.record(record).operation))
+        let operations = process.order.iter().filter(landed).map(|record| state.sealed.record(record).operation);
+        operations.into_iter().all(|operation| before.contains(operation) || !process.acknowledged.contains(operation))
     })
 }
 

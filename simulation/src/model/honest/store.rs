@@ -9,6 +9,8 @@ pub(super) enum Message {
     Record(u8),
     /// Something that does not open, under a key of its own.
     Junk,
+    /// The root or the manifest of another index.
+    Foreign,
 }
 
 /// The messages that are there, by growing revision. Revisions are given once.
@@ -50,6 +52,11 @@ impl Log {
         self.messages.clear();
     }
 
+    /// Replaces the bucket by one of the same name, in which another index was created. Revisions begin again.
+    pub(super) fn recreate(&mut self) {
+        *self = Self { messages: vec![(1, Message::Foreign), (2, Message::Foreign)], last: 2 };
+    }
+
     /// The first message after a revision.
     pub(super) fn after(&self, revision: u8) -> Option<(u8, Message)> {
         self.messages.iter().find(|(at, _)| *at > revision).copied()
@@ -67,8 +74,10 @@ impl Log {
         })
     }
 
+    /// The revision of what is under the root's key; 0 when nothing is.
     pub(super) fn root_revision(&self) -> u8 {
-        self.find(|message| matches!(message, Message::Root(_))).map_or(0, |(revision, _)| revision)
+        let is_root = |message| matches!(message, Message::Root(_) | Message::Foreign);
+        self.find(is_root).map_or(0, |(revision, _)| revision)
     }
 
     /// The current manifest, unless it is gone.
