@@ -65,6 +65,18 @@ impl Client {
         self.id
     }
 
+    fn last_seen(&self, bucket: &Bucket) -> Revision {
+        let world = self.shared.lock();
+        world.clients[self.id.0].seen.get(bucket.name()).copied().unwrap_or_default()
+    }
+
+    /// Remembers a revision: a backend refuses an acknowledgement that is not newer than what it saw before.
+    pub(super) fn has_seen(&self, bucket: &Bucket, revision: Revision) {
+        let mut world = self.shared.lock();
+        let seen = world.clients[self.id.0].seen.entry(bucket.name().to_owned()).or_default();
+        *seen = revision.max(*seen);
+    }
+
     /// Begins an operation that only reads. Does not come back when the client crashes.
     pub(super) async fn begin(&self, what: &str) -> Result<()> {
         match self.fate() {
@@ -259,6 +271,9 @@ impl Backend for Client {
             truth.map(|truth| world.lie_about(self.id, bucket, key, truth))
         };
         self.travel().await;
+        if let Ok(Some(entry)) = &found {
+            self.has_seen(bucket, entry.revision);
+        }
         self.answer(&what, found, |found| match found {
             Some(entry) => format!("{} bytes at {}", entry.value.len(), entry.revision),
             None => "nothing".to_owned(),
@@ -272,14 +287,20 @@ impl Backend for Client {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let what = format!("put {bucket} {key} {} bytes when {precondition:?}", value.len());
-        let (bucket, key) = (bucket.clone(), key.clone());
-        let named = bucket.clone();
+        let (named, to, key) = (bucket.clone(), bucket.clone(), key.clone());
         let land = move |world: &mut World, id: ClientId| {
             let branch = BranchId(world.clients[id.0].branch);
-            world.land(branch, &bucket, &key, &value, &precondition)
+            world.land(branch, &to, &key, &value, &precondition)
         };
         let lie = move |world: &mut World, id: ClientId| world.false_revision(id, &named);
-        self.write(what, land, lie, Revision::to_string).await
+        let seen = self.last_seen(bucket);
+        let revision = self.write(what, land, lie, Revision::to_string).await?;
+        if revision <= seen {
+            let message = format!("{bucket} acknowledged with {revision} after {seen} had been seen");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        self.has_seen(bucket, revision);
+        Ok(revision)
     }
 
     async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()> {

@@ -30,8 +30,6 @@ pub struct Faults {
     pub lagging_watch: Rate,
     /// How long a lagging watch takes.
     pub lag: RangeInclusive<Duration>,
-    /// A watch that says that it has caught up with what a replica behind the leader holds.
-    pub early_caught_up: Rate,
     /// A watch or scan that ends with `Unavailable`.
     pub broken_stream: Rate,
     /// An operation before which its client is paused.
@@ -61,6 +59,8 @@ pub struct Lies {
     pub dropped_write: Rate,
     /// A write lands and is acknowledged with another revision.
     pub wrong_revision: Rate,
+    /// A watch or scan claims to have caught up with less than was acknowledged before it began.
+    pub early_caught_up: Rate,
 }
 
 const fn milliseconds(from: u64, to: u64) -> RangeInclusive<Duration> {
@@ -83,7 +83,6 @@ impl Faults {
             partial_delete: Rate::NEVER,
             lagging_watch: Rate::NEVER,
             lag: milliseconds(0, 0),
-            early_caught_up: Rate::NEVER,
             broken_stream: Rate::NEVER,
             pause: Rate::NEVER,
             paused_for: milliseconds(0, 0),
@@ -104,7 +103,6 @@ impl Faults {
             partial_delete: Rate::per_mille(50),
             lagging_watch: Rate::per_mille(100),
             lag: milliseconds(50, 3000),
-            early_caught_up: Rate::per_mille(100),
             broken_stream: Rate::per_mille(5),
             pause: Rate::per_mille(5),
             paused_for: milliseconds(100, 90_000),
@@ -130,6 +128,7 @@ impl Faults {
                 junk: Rate::per_mille(10),
                 dropped_write: Rate::per_mille(10),
                 wrong_revision: Rate::per_mille(20),
+                early_caught_up: Rate::per_mille(50),
             },
             ..Self::none()
         }
@@ -147,5 +146,6 @@ impl Lies {
         junk: Rate::NEVER,
         dropped_write: Rate::NEVER,
         wrong_revision: Rate::NEVER,
+        early_caught_up: Rate::NEVER,
     };
 }

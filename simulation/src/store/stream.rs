@@ -114,7 +114,7 @@ impl Follower {
         let mut guard = self.client.shared.lock();
         let world = &mut *guard;
         let tail = world.branch(self.client.id).tail(&self.bucket)?;
-        let is_early = world.random.happens(world.faults.early_caught_up);
+        let is_early = world.random.happens(world.faults.lies.early_caught_up);
         let behind = if is_early { world.random.below(tail.last.saturating_sub(self.after.number()) + 1) } else { 0 };
         self.incarnation = Some(tail.incarnation);
         self.tail = Some(tail.last - behind);
@@ -142,6 +142,7 @@ impl Follower {
         }
         let Some(last) = batch.last().map(|entry| entry.entry.revision) else { return Ok(true) };
         self.after = last;
+        self.client.has_seen(&self.bucket, last);
         let mut guard = self.client.shared.lock();
         let world = &mut *guard;
         if world.random.happens(world.faults.broken_stream) {
@@ -156,7 +157,7 @@ impl Follower {
         let world = self.client.shared.lock();
         let branch = world.branch(self.client.id);
         if Some(branch.tail(&self.bucket)?.incarnation) != self.incarnation {
-            return Err(unavailable("the bucket was created anew"));
+            return Err(Error::new(ErrorKind::Corrupt, "the bucket was created anew"));
         }
         branch.after(&self.bucket, &self.prefix, self.after)
     }

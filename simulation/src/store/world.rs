@@ -43,6 +43,8 @@ pub(super) struct ClientState {
     pub(super) crash_at: Option<u64>,
     pub(super) has_crashed: bool,
     pub(super) paused_until: Option<Instant>,
+    /// The newest revision of each bucket that it was told, by an acknowledgement, a read or a watch.
+    pub(super) seen: BTreeMap<String, Revision>,
     /// Keys of a bucket that this client does not get to see.
     pub(super) withheld: BTreeSet<(String, Key)>,
     /// Old values that this client gets instead of the newest, by their number in the archive.
