@@ -134,6 +134,7 @@ impl Client {
     fn fate(&self) -> Fate {
         let mut guard = self.shared.lock();
         let world = &mut *guard;
+        world.start();
         let state = &mut world.clients[self.id.0];
         state.operations += 1;
         if state.has_crashed {

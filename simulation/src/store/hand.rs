@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cim_ipld_backend::{Bucket, Error, ErrorKind, Key, Precondition, Result, Revision};
+use cim_ipld_backend::{Bucket, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Precondition, Result, Revision};
 use tokio::time::Instant;
 
 use super::world::{ClientState, Shared, World};
@@ -154,6 +154,30 @@ impl Store {
                 .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("nothing with the number {number} was put")))?;
             world.land(branch, bucket, key.unwrap_or(&archived.key), &value, &Precondition::Any)
         })
+    }
+
+    /// Removes a value, as whoever may write to the bucket can.
+    ///
+    /// # Errors
+    /// `BucketMissing`.
+    pub fn remove(&self, branch: BranchId, bucket: &Bucket, key: &Key) -> Result<()> {
+        self.change(format_args!("{key} is removed from {bucket} of {branch}"), |world| {
+            world.branches[branch.0].remove(bucket, key)
+        })
+    }
+
+    /// Returns what a bucket holds now, in the order of revisions.
+    ///
+    /// # Errors
+    /// `BucketMissing`.
+    pub fn contents(&self, branch: BranchId, bucket: &Bucket) -> Result<Vec<KeyedEntry>> {
+        self.shared.lock().branches[branch.0].after(bucket, &KeyPrefix::all(), Revision::ZERO)
+    }
+
+    /// Returns a number below `bound` from the seed's sequence, or 0 when `bound` is 0, for the choices of a test.
+    #[must_use]
+    pub fn choose(&self, bound: u64) -> u64 {
+        self.shared.lock().random.below(bound)
     }
 
     /// Puts random bytes into a branch and returns their revision.

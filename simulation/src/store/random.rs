@@ -52,8 +52,9 @@ impl Random {
         rate.0 > 0 && self.below(1000) < u64::from(rate.0)
     }
 
+    /// A duration in whole milliseconds, which is how finely tokio's timers tell time.
     pub(crate) fn within(&mut self, range: &RangeInclusive<Duration>) -> Duration {
-        let span = range.end().saturating_sub(*range.start()).as_micros() as u64;
-        *range.start() + Duration::from_micros(self.below(span + 1))
+        let span = range.end().saturating_sub(*range.start()).as_millis() as u64;
+        *range.start() + Duration::from_millis(self.below(span + 1))
     }
 }

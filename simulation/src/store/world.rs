@@ -31,7 +31,8 @@ pub(super) struct World {
     /// Every value that was ever put, in the order in which they landed: what an adversary can replay.
     pub(super) archive: Vec<(Archived, Bytes)>,
     trace: Trace,
-    start: Instant,
+    /// When the first operation began: a store may be made outside of the runtime whose clock is paused.
+    start: Option<Instant>,
 }
 
 /// What the store knows of a client.
@@ -60,7 +61,7 @@ impl Shared {
             clients: Vec::new(),
             archive: Vec::new(),
             trace: Trace::default(),
-            start: Instant::now(),
+            start: None,
         };
         Self { world: Mutex::new(world), changed: Notify::new() }
     }
@@ -103,8 +104,12 @@ impl World {
         Ok(revision)
     }
 
+    pub(super) fn start(&mut self) {
+        self.start.get_or_insert_with(Instant::now);
+    }
+
     pub(super) fn note(&mut self, what: impl fmt::Display) {
-        let at: Duration = self.start.elapsed();
+        let at = self.start.map_or(Duration::ZERO, |start| start.elapsed());
         self.trace.add(at, what);
     }
 

@@ -123,4 +123,10 @@ async fn the_hand_replays_serves_and_withholds() {
     assert_eq!(get(&other, &bucket, "b").await, Some(("new".into(), 4)));
     store.release(client.id());
     assert_eq!(get(&client, &bucket, "a").await, Some(("old".into(), 3)));
+
+    let keys = || store.contents(BranchId::MAIN, &bucket).unwrap().into_iter().map(|found| found.key);
+    assert_eq!(keys().collect::<Vec<_>>(), [key("a"), key("b"), key("c")]);
+    store.remove(BranchId::MAIN, &bucket, &key("b")).unwrap();
+    assert_eq!(keys().collect::<Vec<_>>(), [key("a"), key("c")]);
+    assert!((0..100).all(|_| store.choose(3) < 3));
 }

@@ -11,8 +11,8 @@ use super::key;
 #[test]
 fn a_seed_repeats_a_run() {
     for faults in [Faults::honest(), Faults::adversarial()] {
-        let hashes: Vec<String> = (0..40).map(|seed| run(seed, &faults)).collect();
-        let again: Vec<String> = (0..40).map(|seed| run(seed, &faults)).collect();
+        let hashes: Vec<String> = (0..100).map(|seed| run(seed, &faults)).collect();
+        let again: Vec<String> = (0..100).map(|seed| run(seed, &faults)).collect();
         assert_eq!(hashes, again);
         let mut different = hashes.clone();
         different.sort_unstable();
