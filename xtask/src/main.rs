@@ -6,6 +6,7 @@
 mod bench;
 mod layers;
 mod metadata;
+mod model;
 mod nats;
 mod setup;
 mod steps;
@@ -37,6 +38,11 @@ const TASKS: &[Task] = &[
         name: "bench",
         about: "run the micro-benchmarks, or with --peers the index core beside Tantivy and SQLCipher (--peers --help)",
         run: bench::run,
+    },
+    Task {
+        name: "model",
+        about: "search the model of the catalog protocol and print figures (--full: to the accepted depths)",
+        run: model::run,
     },
     Task {
         name: "nats",

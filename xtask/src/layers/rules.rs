@@ -23,8 +23,10 @@ const FACADE: &str = "cim-ipld";
 const CLI: &str = "cim-ipld-cli";
 const EXAMPLES: &str = "cim-ipld-examples";
 const BENCHES: &str = "cim-ipld-benches";
+const SIMULATION: &str = "cim-ipld-simulation";
 
-/// A reader of the examples takes one crate or the facade, so they (and the benchmarks) may use every library.
+/// A reader of the examples takes one crate or the facade, so they (and the benchmarks and the simulation) may use every
+/// library.
 const LIBRARIES: &[&str] = &[INDEX, ENVELOPE, BACKEND, TESTKIT, EMBEDDED, NATS, PERSISTENCE, FACADE];
 
 /// Every package of the workspace; one that is not here is refused.
@@ -64,6 +66,7 @@ pub(crate) const ROOMS: &[Room] = &[
     },
     Room { folder: "examples", package: EXAMPLES, uses: LIBRARIES, by_feature: &[], tests: &[] },
     Room { folder: "benches", package: BENCHES, uses: LIBRARIES, by_feature: &[], tests: &[] },
+    Room { folder: "simulation", package: SIMULATION, uses: LIBRARIES, by_feature: &[], tests: &[] },
     Room { folder: "xtask", package: "xtask", uses: &[], by_feature: &[], tests: &[] },
 ];
 
@@ -92,7 +95,7 @@ pub(crate) const FENCES: &[Fence] = &[
     },
     Fence {
         around: "async-nats",
-        reach: Reach::Led { from: &[NATS, FACADE, CLI, EXAMPLES, BENCHES] },
+        reach: Reach::Led { from: &[NATS, FACADE, CLI, EXAMPLES, BENCHES, SIMULATION] },
         why: "the engine works over any backend",
     },
 ];

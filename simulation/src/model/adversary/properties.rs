@@ -1,0 +1,71 @@
+//! What no store can bring about, whatever it shows: each holds for every process without an alarm.
+
+use super::{Adversary, State};
+use crate::model::common::{self, Shown};
+use crate::model::protocol::Process;
+use crate::model::search::Property;
+
+pub(super) const ALL: &[Property<Adversary>] = &[
+    common::applied_once(),
+    common::client_order(),
+    Property { name: "a restore is never undone", holds: restore_stays },
+    common::documents(),
+    common::own_acknowledged(),
+    common::retired(),
+    Property { name: "the keyset is never rolled back", holds: keyset_stays },
+    Property { name: "a record is applied only after all that its writer had seen", holds: attested_order_stays },
+    Property { name: "forked processes share at most one acknowledged record of a writer", holds: forks_stay_apart },
+    Property { name: "a manifest of another branch is never taken up", holds: manifests_stay_apart },
+    Property { name: "a record of another branch of manifests is never applied", holds: records_stay_apart },
+];
+
+fn restore_stays(_: &Adversary, state: &State) -> bool {
+    state.published().all(|p| p.restored.is_none_or(|restore| state.sealed.descends(p.manifest, restore)))
+}
+
+fn keyset_stays(_: &Adversary, state: &State) -> bool {
+    state.published().all(|process| process.pin.is_none_or(|pin| process.key >= pin.key))
+}
+
+fn attested_order_stays(_: &Adversary, state: &State) -> bool {
+    let attested = |record: u8| &state.sealed.record(record).attested;
+    state.published().all(|process| process.order.iter().all(|record| process.order.begins_with(attested(record))))
+}
+
+/// Beyond the prefix that two orders share, the one holds at most one record that the other acknowledged as its writer.
+fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
+    pairs(state).all(|(one, two, writer)| {
+        let beyond = one.order.iter().skip(one.order.common(&two.order));
+        let shared = beyond.filter(|number| {
+            let record = state.sealed.record(*number);
+            let is_acknowledged = two.acknowledged.contains(record.operation);
+            usize::from(record.client) == writer && is_acknowledged && two.order.contains(*number)
+        });
+        shared.count() <= 1
+    })
+}
+
+/// Of two processes whose orders have parted, none knows the other's manifest.
+fn manifests_stay_apart(_: &Adversary, state: &State) -> bool {
+    pairs(state).all(|(one, two, _)| {
+        let folded = &state.sealed.manifest(one.manifest).folded;
+        one.order.on_one_chain(&two.order) || one.manifest != two.manifest || folded.on_one_chain(&one.order)
+    })
+}
+
+/// Of two processes whose manifests have parted, none applied a record that the other sealed after that.
+fn records_stay_apart(_: &Adversary, state: &State) -> bool {
+    let sealed = &state.sealed;
+    pairs(state).all(|(one, two, writer)| {
+        let comparable = sealed.descends(one.manifest, two.manifest) || sealed.descends(two.manifest, one.manifest);
+        let mut of_two =
+            one.order.iter().map(|record| sealed.record(record)).filter(|r| usize::from(r.client) == writer);
+        comparable || of_two.all(|record| sealed.descends(one.manifest, record.manifest))
+    })
+}
+
+/// Every two different published processes, and the number of the second.
+fn pairs(state: &State) -> impl Iterator<Item = (&Process, &Process, usize)> {
+    let numbered = || state.processes.iter().enumerate().filter(|(_, process)| process.is_published());
+    numbered().flat_map(move |(i, one)| numbered().filter(move |(j, _)| i != *j).map(move |(j, two)| (one, two, j)))
+}

@@ -1,0 +1,341 @@
+//! A process's way to the store: every operation passes its faults here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cim_ipld_backend::{
+    Backend, Bucket, Durability, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, Limits, Precondition, Result,
+    Revision, WatchStream,
+};
+use futures::future::pending;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, sleep_until, timeout};
+
+use super::world::{Shared, World};
+use super::{BranchId, ClientId, stream};
+
+const MAX_VALUE_BYTES: usize = 1 << 20;
+const PREFERRED_VALUE_BYTES: usize = 256 << 10;
+
+/// The store as one process sees it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: ClientId,
+}
+
+/// What becomes of an operation that a client begins.
+enum Fate {
+    Goes,
+    Unavailable,
+    /// The client crashes with it: it is never answered, and sent only if this is true.
+    Crashes {
+        is_sent: bool,
+    },
+}
+
+/// What becomes of a write on its way.
+struct Plan {
+    arrives_after: Duration,
+    is_lost: bool,
+    /// How long after its arrival it arrives once more.
+    again_after: Option<Duration>,
+    /// How long the acknowledgement takes, unless it is lost.
+    answer_after: Option<Duration>,
+    time_out: Duration,
+    lie: Option<Lie>,
+}
+
+#[derive(Clone, Copy)]
+enum Lie {
+    Dropped,
+    WrongRevision,
+}
+
+impl Client {
+    pub(super) fn new(shared: Arc<Shared>, id: ClientId) -> Self {
+        Self { shared, id }
+    }
+
+    /// Returns the client's name in its store.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    fn last_seen(&self, bucket: &Bucket) -> Revision {
+        let world = self.shared.lock();
+        world.clients[self.id.0].seen.get(bucket.name()).copied().unwrap_or_default()
+    }
+
+    /// Remembers a revision: a backend refuses an acknowledgement that is not newer than what it saw before.
+    pub(super) fn has_seen(&self, bucket: &Bucket, revision: Revision) {
+        let mut world = self.shared.lock();
+        let seen = world.clients[self.id.0].seen.entry(bucket.name().to_owned()).or_default();
+        *seen = revision.max(*seen);
+    }
+
+    /// Begins an operation that only reads. Does not come back when the client crashes.
+    pub(super) async fn begin(&self, what: &str) -> Result<()> {
+        match self.fate() {
+            Fate::Goes => {
+                self.awake().await;
+                self.travel().await;
+                Ok(())
+            }
+            Fate::Unavailable => self.unavailable(what).await,
+            Fate::Crashes { .. } => pending().await,
+        }
+    }
+
+    /// Waits while the client is paused, and for ever once it has crashed.
+    pub(super) async fn awake(&self) {
+        loop {
+            let (has_crashed, until) = {
+                let world = self.shared.lock();
+                let state = &world.clients[self.id.0];
+                (state.has_crashed, state.paused_until)
+            };
+            if has_crashed {
+                pending::<()>().await;
+            }
+            match until.filter(|until| *until > tokio::time::Instant::now()) {
+                Some(until) => sleep_until(until).await,
+                None => return,
+            }
+        }
+    }
+
+    /// Takes an answer back to the caller and writes the operation down.
+    async fn answer<T>(&self, what: &str, outcome: Result<T>, shown: impl Fn(&T) -> String) -> Result<T> {
+        self.awake().await;
+        let end = match &outcome {
+            Ok(value) => shown(value),
+            Err(error) => format!("{:?}", error.kind()),
+        };
+        self.shared.lock().note(format_args!("{} {what} -> {end}", self.id));
+        outcome
+    }
+
+    async fn travel(&self) {
+        let delay = self.shared.lock().delay();
+        sleep(delay).await;
+    }
+
+    async fn unavailable<T>(&self, what: &str) -> Result<T> {
+        self.awake().await;
+        self.travel().await;
+        let error = Error::new(ErrorKind::Unavailable, "the simulated store does not answer");
+        self.answer(what, Err(error), |_| String::new()).await
+    }
+
+    fn fate(&self) -> Fate {
+        let mut guard = self.shared.lock();
+        let world = &mut *guard;
+        world.start();
+        let state = &mut world.clients[self.id.0];
+        state.operations += 1;
+        if state.has_crashed {
+            return Fate::Crashes { is_sent: false };
+        }
+        if state.crash_at == Some(state.operations) {
+            state.has_crashed = true;
+            let is_sent = world.random.below(2) == 1;
+            world.note(format_args!("{} crashes", self.id));
+            drop(guard);
+            self.shared.changed.notify_waiters();
+            return Fate::Crashes { is_sent };
+        }
+        if world.random.happens(world.faults.pause) {
+            let time = world.random.within(&world.faults.paused_for);
+            state.paused_until = Some(tokio::time::Instant::now() + time);
+            world.note(format_args!("{} pauses for {time:?}", self.id));
+        }
+        if world.random.happens(world.faults.unavailable) { Fate::Unavailable } else { Fate::Goes }
+    }
+
+    /// Sends a write and waits for its acknowledgement. `lie` makes an acknowledgement out of any revision.
+    async fn write<T: Send + 'static>(
+        &self,
+        what: String,
+        act: impl Fn(&mut World, ClientId) -> Result<T> + Send + Sync + 'static,
+        lie: impl Fn(&mut World, ClientId) -> T + Send + Sync + 'static,
+        shown: fn(&T) -> String,
+    ) -> Result<T> {
+        let fate = self.fate();
+        match fate {
+            Fate::Unavailable => return self.unavailable(&what).await,
+            Fate::Crashes { is_sent: false } => return pending().await,
+            Fate::Crashes { is_sent: true } => {}
+            Fate::Goes => self.awake().await,
+        }
+        let plan = self.shared.lock().plan_write();
+        let (time_out, answer_after) = (plan.time_out, plan.answer_after);
+        let landed = self.send(what.clone(), plan, act, lie);
+        // A crashed client waits here for ever.
+        self.awake().await;
+        let acknowledged = async {
+            let Ok(outcome) = landed.await else { return pending().await };
+            let Some(delay) = answer_after else { return pending().await };
+            sleep(delay).await;
+            outcome
+        };
+        let outcome = timeout(time_out, acknowledged).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::OutcomeUnknown, "the simulated store did not acknowledge in time"))
+        });
+        self.answer(&what, outcome, shown).await
+    }
+
+    /// Lets a write land in a task of its own, so that it may land after its caller gave up or crashed.
+    fn send<T: Send + 'static>(
+        &self,
+        what: String,
+        plan: Plan,
+        act: impl Fn(&mut World, ClientId) -> Result<T> + Send + Sync + 'static,
+        lie: impl Fn(&mut World, ClientId) -> T + Send + Sync + 'static,
+    ) -> oneshot::Receiver<Result<T>> {
+        let (acknowledge, acknowledged) = oneshot::channel();
+        let (shared, id) = (Arc::clone(&self.shared), self.id);
+        tokio::spawn(async move {
+            sleep(plan.arrives_after).await;
+            if plan.is_lost {
+                return;
+            }
+            let land = |word: &str| {
+                shared.change(|world| {
+                    if let Some(Lie::Dropped) = plan.lie {
+                        world.note(format_args!("lie: {id} {what} is dropped"));
+                        return Ok(lie(world, id));
+                    }
+                    let outcome = act(world, id);
+                    let end = outcome.as_ref().err().map_or(word.to_owned(), |error| format!("{:?}", error.kind()));
+                    world.note(format_args!("{id} {what}: {end}"));
+                    if plan.lie.is_some() { outcome.map(|_| lie(world, id)) } else { outcome }
+                })
+            };
+            // A caller that gave up does not hear of it.
+            drop(acknowledge.send(land("lands")));
+            if let Some(delay) = plan.again_after {
+                sleep(delay).await;
+                drop(land("lands again"));
+            }
+        });
+        acknowledged
+    }
+}
+
+impl World {
+    fn delay(&mut self) -> Duration {
+        self.random.within(&self.faults.delay)
+    }
+
+    fn plan_write(&mut self) -> Plan {
+        let late = Duration::ZERO..=self.faults.late;
+        let is_late = self.random.happens(self.faults.late_landing);
+        let arrives_after = if is_late { self.faults.time_out + self.random.within(&late) } else { self.delay() };
+        let lie = if self.random.happens(self.faults.lies.dropped_write) {
+            Some(Lie::Dropped)
+        } else {
+            self.random.happens(self.faults.lies.wrong_revision).then_some(Lie::WrongRevision)
+        };
+        Plan {
+            arrives_after,
+            is_lost: self.random.happens(self.faults.lost_write),
+            again_after: self.random.happens(self.faults.double_landing).then(|| self.random.within(&late)),
+            answer_after: (!self.random.happens(self.faults.lost_acknowledgement)).then(|| self.delay()),
+            time_out: self.faults.time_out,
+            lie,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Client {
+    async fn create(&self, bucket: &Bucket) -> Result<()> {
+        let what = format!("create {bucket}");
+        let bucket = bucket.clone();
+        let create = move |world: &mut World, id: ClientId| {
+            world.branch_mut(id).create(&bucket);
+            Ok(())
+        };
+        self.write(what, create, |_, _| (), |()| "created".to_owned()).await
+    }
+
+    async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
+        let what = format!("get {bucket} {key}");
+        self.begin(&what).await?;
+        let found = {
+            let mut world = self.shared.lock();
+            let truth = world.branch(self.id).get(bucket, key);
+            truth.map(|truth| world.lie_about(self.id, bucket, key, truth))
+        };
+        self.travel().await;
+        if let Ok(Some(entry)) = &found {
+            self.has_seen(bucket, entry.revision);
+        }
+        self.answer(&what, found, |found| match found {
+            Some(entry) => format!("{} bytes at {}", entry.value.len(), entry.revision),
+            None => "nothing".to_owned(),
+        })
+        .await
+    }
+
+    async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
+        if value.len() > MAX_VALUE_BYTES {
+            let message = format!("a value of {} bytes is over the limit of {MAX_VALUE_BYTES}", value.len());
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        let what = format!("put {bucket} {key} {} bytes when {precondition:?}", value.len());
+        let (named, to, key) = (bucket.clone(), bucket.clone(), key.clone());
+        let land = move |world: &mut World, id: ClientId| {
+            let branch = BranchId(world.clients[id.0].branch);
+            world.land(branch, &to, &key, &value, &precondition)
+        };
+        let lie = move |world: &mut World, id: ClientId| world.false_revision(id, &named);
+        let seen = self.last_seen(bucket);
+        let revision = self.write(what, land, lie, Revision::to_string).await?;
+        if revision <= seen {
+            let message = format!("{bucket} acknowledged with {revision} after {seen} had been seen");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        self.has_seen(bucket, revision);
+        Ok(revision)
+    }
+
+    async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()> {
+        let what = format!("delete {bucket} {keys:?}");
+        let (bucket, keys) = (bucket.clone(), keys.to_vec());
+        let remove = move |world: &mut World, id: ClientId| {
+            let is_partial = world.random.happens(world.faults.partial_delete);
+            let removed = if is_partial { world.random.index(keys.len()) } else { keys.len() };
+            for key in &keys[..removed] {
+                world.branch_mut(id).remove(&bucket, key)?;
+            }
+            world.branch(id).tail(&bucket)?;
+            if is_partial {
+                let message = format!("the simulated store removed {removed} of {} keys", keys.len());
+                return Err(Error::new(ErrorKind::OutcomeUnknown, message));
+            }
+            Ok(())
+        };
+        self.write(what, remove, |_, _| (), |()| "removed".to_owned()).await
+    }
+
+    fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream {
+        stream::scan(self.clone(), bucket.clone(), prefix.clone(), after)
+    }
+
+    fn watch(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> WatchStream {
+        stream::watch(self.clone(), bucket.clone(), prefix.clone(), after)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_value_bytes: MAX_VALUE_BYTES,
+            preferred_value_bytes: PREFERRED_VALUE_BYTES,
+            durability: Durability::PowerLoss,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What goes wrong and how often, as data.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Rate;
+
+/// What a store does to its clients.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// How long a request or an answer is under way. Each has its own delay, so buckets and clients overtake each other.
+    pub delay: RangeInclusive<Duration>,
+    /// How long a caller waits for an acknowledgement before it gets `OutcomeUnknown`.
+    pub time_out: Duration,
+    /// An operation that is not sent: `Unavailable`.
+    pub unavailable: Rate,
+    /// A write that lands and whose acknowledgement is lost: `OutcomeUnknown`.
+    pub lost_acknowledgement: Rate,
+    /// A write that is lost: `OutcomeUnknown`.
+    pub lost_write: Rate,
+    /// A write that lands after its caller got `OutcomeUnknown`, up to `late` afterwards.
+    pub late_landing: Rate,
+    /// A write that is sent once more, up to `late` afterwards. It lands where its precondition still holds.
+    pub double_landing: Rate,
+    /// How long late and double landings take.
+    pub late: Duration,
+    /// A removal of several keys that stops half-way: `OutcomeUnknown`.
+    pub partial_delete: Rate,
+    /// A batch of a watch that arrives late.
+    pub lagging_watch: Rate,
+    /// How long a lagging watch takes.
+    pub lag: RangeInclusive<Duration>,
+    /// A watch or scan that ends with `Unavailable`.
+    pub broken_stream: Rate,
+    /// An operation before which its client is paused.
+    pub pause: Rate,
+    /// How long a pause takes.
+    pub paused_for: RangeInclusive<Duration>,
+    /// What a dishonest store does on top.
+    pub lies: Lies,
+}
+
+/// What a store claims that is not so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lies {
+    /// A read is answered with an older value of its key.
+    pub older: Rate,
+    /// A read, or an entry of a watch or scan, is answered with the value of another key.
+    pub substitute: Rate,
+    /// A read is answered with nothing; an entry of a watch or scan is left out.
+    pub withhold: Rate,
+    /// A watch or scan gives a value that was put before once more, under its key.
+    pub replay: Rate,
+    /// The same, under another key.
+    pub misplaced_replay: Rate,
+    /// A watch or scan gives an entry of random bytes.
+    pub junk: Rate,
+    /// A write is acknowledged with any revision and dropped.
+    pub dropped_write: Rate,
+    /// A write lands and is acknowledged with another revision.
+    pub wrong_revision: Rate,
+    /// A watch or scan claims to have caught up with less than was acknowledged before it began.
+    pub early_caught_up: Rate,
+}
+
+const fn milliseconds(from: u64, to: u64) -> RangeInclusive<Duration> {
+    Duration::from_millis(from)..=Duration::from_millis(to)
+}
+
+impl Faults {
+    /// Returns no faults: operations take no time and do what they say.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            delay: milliseconds(0, 0),
+            time_out: Duration::from_secs(5),
+            unavailable: Rate::NEVER,
+            lost_acknowledgement: Rate::NEVER,
+            lost_write: Rate::NEVER,
+            late_landing: Rate::NEVER,
+            double_landing: Rate::NEVER,
+            late: Duration::from_secs(60),
+            partial_delete: Rate::NEVER,
+            lagging_watch: Rate::NEVER,
+            lag: milliseconds(0, 0),
+            broken_stream: Rate::NEVER,
+            pause: Rate::NEVER,
+            paused_for: milliseconds(0, 0),
+            lies: Lies::NONE,
+        }
+    }
+
+    /// Returns the faults of an honest store behind a bad network.
+    #[must_use]
+    pub const fn honest() -> Self {
+        Self {
+            delay: milliseconds(0, 40),
+            unavailable: Rate::per_mille(10),
+            lost_acknowledgement: Rate::per_mille(20),
+            lost_write: Rate::per_mille(10),
+            late_landing: Rate::per_mille(10),
+            double_landing: Rate::per_mille(20),
+            partial_delete: Rate::per_mille(50),
+            lagging_watch: Rate::per_mille(100),
+            lag: milliseconds(50, 3000),
+            broken_stream: Rate::per_mille(5),
+            pause: Rate::per_mille(5),
+            paused_for: milliseconds(100, 90_000),
+            ..Self::none()
+        }
+    }
+
+    /// Returns the faults of a store that lies, behind a network that mostly works.
+    #[must_use]
+    pub const fn adversarial() -> Self {
+        Self {
+            delay: milliseconds(0, 20),
+            lost_acknowledgement: Rate::per_mille(5),
+            double_landing: Rate::per_mille(10),
+            lagging_watch: Rate::per_mille(50),
+            lag: milliseconds(10, 500),
+            lies: Lies {
+                older: Rate::per_mille(10),
+                substitute: Rate::per_mille(5),
+                withhold: Rate::per_mille(5),
+                replay: Rate::per_mille(30),
+                misplaced_replay: Rate::per_mille(10),
+                junk: Rate::per_mille(10),
+                dropped_write: Rate::per_mille(10),
+                wrong_revision: Rate::per_mille(20),
+                early_caught_up: Rate::per_mille(50),
+            },
+            ..Self::none()
+        }
+    }
+}
+
+impl Lies {
+    /// Returns no lies.
+    pub const NONE: Self = Self {
+        older: Rate::NEVER,
+        substitute: Rate::NEVER,
+        withhold: Rate::NEVER,
+        replay: Rate::NEVER,
+        misplaced_replay: Rate::NEVER,
+        junk: Rate::NEVER,
+        dropped_write: Rate::NEVER,
+        wrong_revision: Rate::NEVER,
+        early_caught_up: Rate::NEVER,
+    };
+}

@@ -1,0 +1,245 @@
+//! The hand of the test: what it does to clients and buckets on purpose.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cim_ipld_backend::{Bucket, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Precondition, Result, Revision};
+use tokio::time::Instant;
+
+use super::world::{ClientState, Shared, World};
+use super::{Client, Faults};
+
+/// A simulated store, shared by its clients. Clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// Names a client of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub(super) usize);
+
+/// Names a branch of a store: what a group of clients sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BranchId(pub(super) usize);
+
+impl BranchId {
+    /// The branch that every client begins in.
+    pub const MAIN: Self = Self(0);
+}
+
+/// A value that was put at some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// The bucket that it was put into.
+    pub bucket: String,
+    /// The key that it was put under.
+    pub key: Key,
+    /// Its length.
+    pub bytes: usize,
+}
+
+impl Store {
+    /// Returns an empty store whose chances follow from `seed`.
+    #[must_use]
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        Self { shared: Arc::new(Shared::new(seed, faults)) }
+    }
+
+    /// Adds a client. A process that starts again after a crash takes a new one.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let mut world = self.shared.lock();
+        world.clients.push(ClientState::default());
+        let id = ClientId(world.clients.len() - 1);
+        Client::new(Arc::clone(&self.shared), id)
+    }
+
+    /// Replaces the faults from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.change(format_args!("other faults"), |world| world.faults = faults);
+    }
+
+    /// Crashes a client: none of its operations is ever answered again. What it has sent may still land.
+    pub fn crash(&self, client: ClientId) {
+        self.change(format_args!("{client} crashes"), |world| world.clients[client.0].has_crashed = true);
+    }
+
+    /// Crashes a client at its `operation`-th operation, counted from 1 over its whole life. Whether that operation is
+    /// still sent is left to chance.
+    pub fn crash_at(&self, client: ClientId, operation: u64) {
+        let what = format!("{client} will crash at operation {operation}");
+        self.change(what, |world| world.clients[client.0].crash_at = Some(operation));
+    }
+
+    /// Returns whether a client has crashed.
+    #[must_use]
+    pub fn has_crashed(&self, client: ClientId) -> bool {
+        self.shared.lock().clients[client.0].has_crashed
+    }
+
+    /// Waits until a client has crashed.
+    pub async fn crashed(&self, client: ClientId) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.has_crashed(client) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Returns how many operations a client has begun.
+    #[must_use]
+    pub fn operations(&self, client: ClientId) -> u64 {
+        self.shared.lock().clients[client.0].operations
+    }
+
+    /// Stops a client for a time: its operations and watches go on afterwards.
+    pub fn pause(&self, client: ClientId, time: Duration) {
+        let until = Instant::now() + time;
+        self.change(format_args!("{client} pauses for {time:?}"), |world| {
+            world.clients[client.0].paused_until = Some(until);
+        });
+    }
+
+    /// Removes every value of a bucket. Its revisions go on.
+    ///
+    /// # Errors
+    /// `BucketMissing`.
+    pub fn purge(&self, branch: BranchId, bucket: &Bucket) -> Result<()> {
+        self.change(format_args!("{bucket} is purged"), |world| world.branches[branch.0].purge(bucket))
+    }
+
+    /// Replaces a bucket by an empty one, whose revisions begin again. Watches of it end.
+    ///
+    /// # Errors
+    /// `BucketMissing`.
+    pub fn recreate(&self, branch: BranchId, bucket: &Bucket) -> Result<()> {
+        self.change(format_args!("{bucket} is created anew"), |world| world.branches[branch.0].recreate(bucket))
+    }
+
+    /// Copies a branch. Nothing that happens in the one is seen in the other.
+    #[must_use]
+    pub fn fork(&self, branch: BranchId) -> BranchId {
+        self.change(format_args!("{branch} is forked"), |world| {
+            let copy = world.branches[branch.0].clone();
+            world.branches.push(copy);
+            BranchId(world.branches.len() - 1)
+        })
+    }
+
+    /// Moves a client to a branch, with its running watches and without telling it.
+    pub fn assign(&self, client: ClientId, branch: BranchId) {
+        let what = format!("{client} is moved to {branch}");
+        self.change(what, |world| world.clients[client.0].branch = branch.0);
+    }
+
+    /// Returns every value that was ever put, by its number.
+    #[must_use]
+    pub fn archive(&self) -> Vec<Archived> {
+        self.shared.lock().archive.iter().map(|(archived, _)| archived.clone()).collect()
+    }
+
+    /// Puts a value of the archive into a branch again, under its own key or another, and returns its new revision.
+    ///
+    /// # Errors
+    /// `BucketMissing`; `Corrupt` when the archive has no such number.
+    pub fn replay(&self, branch: BranchId, bucket: &Bucket, number: usize, key: Option<&Key>) -> Result<Revision> {
+        let what = format!("value {number} is put into {bucket} of {branch} again, under {key:?}");
+        self.change(what, |world| {
+            let found = world.archive.get(number).cloned();
+            let (archived, value) = found
+                .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("nothing with the number {number} was put")))?;
+            world.land(branch, bucket, key.unwrap_or(&archived.key), &value, &Precondition::Any)
+        })
+    }
+
+    /// Removes a value, as whoever may write to the bucket can.
+    ///
+    /// # Errors
+    /// `BucketMissing`.
+    pub fn remove(&self, branch: BranchId, bucket: &Bucket, key: &Key) -> Result<()> {
+        self.change(format_args!("{key} is removed from {bucket} of {branch}"), |world| {
+            world.branches[branch.0].remove(bucket, key)
+        })
+    }
+
+    /// Returns what a bucket holds now, in the order of revisions.
+    ///
+    /// # Errors
+    /// `BucketMissing`.
+    pub fn contents(&self, branch: BranchId, bucket: &Bucket) -> Result<Vec<KeyedEntry>> {
+        self.shared.lock().branches[branch.0].after(bucket, &KeyPrefix::all(), Revision::ZERO)
+    }
+
+    /// Returns a number below `bound` from the seed's sequence, or 0 when `bound` is 0, for the choices of a test.
+    #[must_use]
+    pub fn choose(&self, bound: u64) -> u64 {
+        self.shared.lock().random.below(bound)
+    }
+
+    /// Puts random bytes into a branch and returns their revision.
+    ///
+    /// # Errors
+    /// `BucketMissing`.
+    pub fn junk(&self, branch: BranchId, bucket: &Bucket, key: &Key) -> Result<Revision> {
+        self.change(format_args!("junk is put into {bucket} of {branch} under {key}"), |world| {
+            let junk = world.junk();
+            world.land(branch, bucket, key, &junk, &Precondition::Any)
+        })
+    }
+
+    /// Hides a key from a client: its reads find nothing, its watches and scans pass it over.
+    pub fn withhold(&self, client: ClientId, bucket: &Bucket, key: &Key) {
+        let what = format!("{key} of {bucket} is withheld from {client}");
+        self.change(what, |world| world.clients[client.0].withheld.insert((bucket.name().to_owned(), key.clone())));
+    }
+
+    /// Answers a client's reads of a key with a value of the archive, until [`release`](Store::release).
+    pub fn serve(&self, client: ClientId, bucket: &Bucket, key: &Key, number: usize) {
+        let what = format!("{client} is served value {number} as {key} of {bucket}");
+        let place = (bucket.name().to_owned(), key.clone());
+        self.change(what, |world| world.clients[client.0].served.insert(place, number));
+    }
+
+    /// Shows a client again what is there.
+    pub fn release(&self, client: ClientId) {
+        self.change(format_args!("{client} sees everything again"), |world| {
+            world.clients[client.0].withheld.clear();
+            world.clients[client.0].served.clear();
+        });
+    }
+
+    /// Returns what happened so far: one line for each operation that ended, and for each act of the store.
+    #[must_use]
+    pub fn trace(&self) -> Vec<String> {
+        self.shared.lock().trace().lines()
+    }
+
+    /// Returns 32 hexadecimal digits that identify the trace.
+    #[must_use]
+    pub fn trace_hash(&self) -> String {
+        self.shared.lock().trace().hash()
+    }
+
+    fn change<T>(&self, what: impl fmt::Display, act: impl FnOnce(&mut World) -> T) -> T {
+        self.shared.change(|world| {
+            world.note(what);
+            act(world)
+        })
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {}", self.0)
+    }
+}
+
+impl fmt::Display for BranchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "branch {}", self.0)
+    }
+}

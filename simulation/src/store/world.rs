@@ -1,0 +1,119 @@
+//! The state that all clients share, behind one lock that is never held across an await.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cim_ipld_backend::{Bucket, Key, Precondition, Result, Revision};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::branch::Branch;
+use super::random::Random;
+use super::trace::Trace;
+use super::{Archived, BranchId, ClientId, Faults};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    world: Mutex<World>,
+    /// Wakes everything that waits for a change; the waiters look again in the order in which they began to wait.
+    pub(super) changed: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) faults: Faults,
+    pub(super) branches: Vec<Branch>,
+    pub(super) clients: Vec<ClientState>,
+    /// Every value that was ever put, in the order in which they landed: what an adversary can replay.
+    pub(super) archive: Vec<(Archived, Bytes)>,
+    trace: Trace,
+    /// When the first operation began: a store may be made outside of the runtime whose clock is paused.
+    start: Option<Instant>,
+}
+
+/// What the store knows of a client.
+#[derive(Debug, Default)]
+pub(super) struct ClientState {
+    pub(super) branch: usize,
+    /// How many operations it has begun.
+    pub(super) operations: u64,
+    pub(super) crash_at: Option<u64>,
+    pub(super) has_crashed: bool,
+    pub(super) paused_until: Option<Instant>,
+    /// The newest revision of each bucket that it was told, by an acknowledgement, a read or a watch.
+    pub(super) seen: BTreeMap<String, Revision>,
+    /// Keys of a bucket that this client does not get to see.
+    pub(super) withheld: BTreeSet<(String, Key)>,
+    /// Old values that this client gets instead of the newest, by their number in the archive.
+    pub(super) served: BTreeMap<(String, Key), usize>,
+}
+
+impl Shared {
+    pub(super) fn new(seed: u64, faults: Faults) -> Self {
+        let world = World {
+            random: Random::new(seed),
+            faults,
+            branches: vec![Branch::default()],
+            clients: Vec::new(),
+            archive: Vec::new(),
+            trace: Trace::default(),
+            start: None,
+        };
+        Self { world: Mutex::new(world), changed: Notify::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        // A test that panicked elsewhere must not hide what it found behind a poisoned lock.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the world and wakes whoever waits for a change.
+    pub(super) fn change<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        let result = act(&mut self.lock());
+        self.changed.notify_waiters();
+        result
+    }
+}
+
+impl World {
+    pub(super) fn branch(&self, client: ClientId) -> &Branch {
+        &self.branches[self.clients[client.0].branch]
+    }
+
+    pub(super) fn branch_mut(&mut self, client: ClientId) -> &mut Branch {
+        let branch = self.clients[client.0].branch;
+        &mut self.branches[branch]
+    }
+
+    /// Puts a value into a branch; what lands is archived.
+    pub(super) fn land(
+        &mut self,
+        branch: BranchId,
+        bucket: &Bucket,
+        key: &Key,
+        value: &Bytes,
+        when: &Precondition,
+    ) -> Result<Revision> {
+        let revision = self.branches[branch.0].put(bucket, key, value.clone(), when)?;
+        let archived = Archived { bucket: bucket.name().to_owned(), key: key.clone(), bytes: value.len() };
+        self.archive.push((archived, value.clone()));
+        Ok(revision)
+    }
+
+    pub(super) fn start(&mut self) {
+        self.start.get_or_insert_with(Instant::now);
+    }
+
+    pub(super) fn note(&mut self, what: impl fmt::Display) {
+        let at = self.start.map_or(Duration::ZERO, |start| start.elapsed());
+        self.trace.add(at, what);
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.trace
+    }
+}
