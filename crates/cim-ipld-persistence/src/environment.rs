@@ -31,6 +31,8 @@ pub struct Environment {
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     is_single_threaded: bool,
+    #[cfg(feature = "simulation")]
+    observer: Option<Arc<dyn crate::observer::Observer>>,
 }
 
 impl Environment {
@@ -38,7 +40,29 @@ impl Environment {
     /// tasks: long computations run on the task that needs them, not on threads of their own.
     #[must_use]
     pub fn deterministic(clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
-        Self { clock, randomness, is_single_threaded: true }
+        Self {
+            clock,
+            randomness,
+            is_single_threaded: true,
+            #[cfg(feature = "simulation")]
+            observer: None,
+        }
+    }
+
+    /// Lets `observer` see what the engine does.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn crate::observer::Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Tells the observer, if there is one.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn observe(&self, event: impl FnOnce() -> crate::observer::Event) {
+        if let Some(observer) = &self.observer {
+            observer.observe(event());
+        }
     }
 
     /// Returns the time in Unix milliseconds.
@@ -68,7 +92,13 @@ impl Environment {
 impl Default for Environment {
     /// Returns the system's clock and the operating system's randomness.
     fn default() -> Self {
-        Self { clock: Arc::new(System), randomness: Arc::new(System), is_single_threaded: false }
+        Self {
+            clock: Arc::new(System),
+            randomness: Arc::new(System),
+            is_single_threaded: false,
+            #[cfg(feature = "simulation")]
+            observer: None,
+        }
     }
 }
 

@@ -41,6 +41,8 @@ mod format;
 mod history;
 mod maintenance;
 mod objects;
+#[cfg(feature = "simulation")]
+mod observer;
 mod position;
 mod rules;
 mod settings;
@@ -63,6 +65,8 @@ pub use maintenance::snapshots::SnapshotInfo;
 pub use maintenance::verify::{Problem, VerifyReport};
 pub use objects::layout::IndexName;
 pub use position::Position;
+#[cfg(feature = "simulation")]
+pub use observer::{Event, Observer};
 #[cfg(feature = "simulation")]
 pub use rules::{Rule, Rules};
 pub use settings::Settings;

@@ -86,6 +86,8 @@ impl Rule {
 pub struct Rules {
     #[cfg(feature = "simulation")]
     removed: Option<Rule>,
+    #[cfg(feature = "simulation")]
+    window: Option<u64>,
 }
 
 impl Rules {
@@ -93,7 +95,28 @@ impl Rules {
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn without(rule: Rule) -> Self {
-        Self { removed: Some(rule) }
+        Self { removed: Some(rule), window: None }
+    }
+
+    /// Replaces the 4096 positions that a record may lag behind.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn with_window(mut self, positions: u64) -> Self {
+        self.window = Some(positions.max(1));
+        self
+    }
+
+    /// How many positions a record may lag behind.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn window(self) -> u64 {
+        self.window.unwrap_or(crate::format::window::WINDOW_POSITIONS)
+    }
+
+    /// How many positions a record may lag behind.
+    #[cfg(not(feature = "simulation"))]
+    #[expect(clippy::unused_self, reason = "the same calls in both builds")]
+    pub(crate) const fn window(self) -> u64 {
+        crate::format::window::WINDOW_POSITIONS
     }
 
     #[cfg(feature = "simulation")]

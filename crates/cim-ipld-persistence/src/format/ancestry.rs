@@ -24,6 +24,19 @@ pub(crate) struct Node {
     children: Vec<Digest>,
 }
 
+/// Where a node is in the tree: its level, 1 for nodes of manifests, and how many nodes of its level are before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NodePlace {
+    pub(crate) level: usize,
+    pub(crate) number: u64,
+}
+
+impl NodePlace {
+    pub(crate) fn child(self, number: usize) -> Self {
+        Self { level: self.level - 1, number: self.number * FAN_OUT as u64 + number as u64 }
+    }
+}
+
 /// How the digest of one generation is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
@@ -31,6 +44,7 @@ pub(crate) enum Path {
     /// In a full node, by the child numbers on the way down.
     Below {
         node: Digest,
+        place: NodePlace,
         children: Vec<usize>,
     },
     /// Not an ancestor.
@@ -51,8 +65,10 @@ impl Ancestry {
 
     /// Adds the next generation's digest; returns the nodes that became full by it, which must be stored before a manifest
     /// names them.
-    pub(crate) fn push(&mut self, digest: Digest) -> Vec<Node> {
+    pub(crate) fn push(&mut self, digest: Digest) -> Vec<(NodePlace, Node)> {
         let (mut nodes, mut carried) = (Vec::new(), digest);
+        let mut weight = FAN_OUT as u64;
+        let covered = self.generations() + 1;
         for level in 0.. {
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
@@ -63,7 +79,8 @@ impl Ancestry {
             }
             let node = Node { children: std::mem::take(&mut self.levels[level]) };
             carried = node.digest();
-            nodes.push(node);
+            nodes.push((NodePlace { level: level + 1, number: covered / weight - 1 }, node));
+            weight = weight.saturating_mul(FAN_OUT as u64);
         }
         nodes
     }
@@ -92,7 +109,8 @@ impl Ancestry {
                 children.push(usize::try_from(rest / below).expect("less than the fan-out"));
                 rest %= below;
             }
-            return Path::Below { node: digests[entry], children };
+            let place = NodePlace { level, number: (generation - 1) / weight };
+            return Path::Below { node: digests[entry], place, children };
         }
         Path::Absent
     }
@@ -129,19 +147,19 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
 
     use super::*;
 
     #[test]
     fn finds_every_ancestor_and_no_other() {
         let digest = |generation: u64| Digest::of("test", &[&generation.to_le_bytes()]);
-        let (mut ancestry, mut stored) = (Ancestry::default(), HashMap::new());
+        let (mut ancestry, mut stored) = (Ancestry::default(), BTreeMap::new());
         for generation in 1..=5000_u64 {
             assert_eq!(ancestry.generations(), generation - 1);
-            for node in ancestry.push(digest(generation)) {
+            for (place, node) in ancestry.push(digest(generation)) {
                 let node = Node::from_bytes(&node.to_bytes()).expect("decodes");
-                stored.insert(node.digest(), node);
+                assert!(stored.insert(place, node).is_none(), "{place:?} twice");
             }
             ancestry.check().expect("consistent");
             if generation % 97 != 0 && generation > 40 {
@@ -150,9 +168,12 @@ mod tests {
             for wanted in 1..=generation {
                 let found = match ancestry.path(wanted) {
                     Path::Here(found) => found,
-                    Path::Below { mut node, children } => {
+                    Path::Below { mut node, mut place, children } => {
                         for child in children {
-                            node = stored[&node].child(child).expect("a child");
+                            let stored: &Node = &stored[&place];
+                            assert_eq!(stored.digest(), node);
+                            node = stored.child(child).expect("a child");
+                            place = place.child(child);
                         }
                         node
                     }

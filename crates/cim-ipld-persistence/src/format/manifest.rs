@@ -50,11 +50,14 @@ pub(crate) struct Watermark {
     pub(crate) record: Option<RecordMark>,
 }
 
-/// Finds a record again in whatever order a store has its entries.
+/// Finds a record again. It is a hint: where the record is no longer under that revision, as in a store that numbered its
+/// entries anew or where somebody put it again, a replay starts at the beginning of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct RecordMark {
     pub(crate) writer: u64,
     pub(crate) sequence: u64,
+    /// The revision under which it was accepted.
+    pub(crate) revision: u64,
     /// The digest of the sealed record.
     pub(crate) digest: ShortDigest,
 }

@@ -85,8 +85,8 @@ pub(crate) fn chunk_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()
 }
 
-pub(crate) fn chunk_from_bytes(bytes: &[u8]) -> Result<Vec<ShortDigest>> {
-    if bytes.len() as u64 != WINDOW_POSITIONS * 16 {
+pub(crate) fn chunk_from_bytes(bytes: &[u8], positions: u64) -> Result<Vec<ShortDigest>> {
+    if bytes.len() as u64 != positions * 16 {
         return Err(damaged("a chunk of the order's digests", "its length is wrong"));
     }
     Ok(bytes.chunks_exact(16).map(|chunk| ShortDigest(chunk.try_into().expect("16 bytes"))).collect())

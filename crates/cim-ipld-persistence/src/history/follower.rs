@@ -9,11 +9,11 @@ use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, KeyPrefix, KeyedEntry
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::heal;
 use super::manifest::{self, ManifestVersion, Succession, check_digest};
 use super::order::{Ignored, OpenedRecord, Order, Verdict};
 use super::progress::{IgnoredEntries, Progress, Seen};
 use super::records;
+use super::remains;
 use super::root::{self, RootChange};
 use super::shared::Shared;
 use super::state::{Change, Changes, FoldInput, Origin, State};
@@ -47,6 +47,8 @@ pub(crate) struct Follower {
     catalog: WatchStream,
     /// Set until everything that was there when the watch began has been looked at: nothing is published before.
     catching_up: bool,
+    /// Whether something was missing between two entries while a state was rebuilt.
+    met_gap: bool,
     /// What was missing when this follower read the manifest again.
     missing: Option<Missing>,
     /// A position that must be reached before anything is published, beside the live one's: what a pin remembers.
@@ -104,6 +106,7 @@ impl Follower {
             live,
             catalog: watch(shared, after),
             catching_up: true,
+            met_gap: false,
             missing: None,
             pinned,
             refused: None,
@@ -201,8 +204,13 @@ impl Follower {
     async fn take(&mut self, event: WatchEvent) -> Result<()> {
         match event {
             WatchEvent::Entry(entry) => {
-                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live.manifest).await? {
-                    return self.resync().await;
+                if self.has_gap_before(&entry) {
+                    if self.rebuilding.is_some() {
+                        // Nothing is published before the end, so one look then is enough.
+                        self.met_gap = true;
+                    } else if has_moved_on(&self.shared, &self.live).await? {
+                        return self.resync().await;
+                    }
                 }
                 self.look_at(entry).await
             }
@@ -229,13 +237,18 @@ impl Follower {
 
     /// Tells whether something was removed or replaced between the last entry and this one. Whoever did that published a
     /// manifest before.
-    fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
-        self.rebuilding.is_none()
-            && entry.entry.revision.number() > self.live.last_seen.number() + 1
+    fn has_gap_before(&mut self, entry: &KeyedEntry) -> bool {
+        entry.entry.revision.number() > self.current().last_seen.number() + 1
             && self.shared.objects.rules.hold(Rule::GapRead)
     }
 
     async fn caught_up(&mut self) -> Result<()> {
+        if let Some(rebuilt) = &self.rebuilding
+            && std::mem::take(&mut self.met_gap)
+            && has_moved_on(&self.shared, rebuilt).await?
+        {
+            return self.resync().await;
+        }
         if let Some(rebuilt) = &self.rebuilding {
             if self.shared.objects.rules.hold(Rule::ReachFormer) {
                 let (live, digest) = (self.live.order.position(), self.live.order.digest());
@@ -283,6 +296,13 @@ impl Follower {
             fatal: None,
             ignored: self.ignored,
         };
+        #[cfg(feature = "simulation")]
+        shared.objects.environment.observe(|| crate::observer::Event::Published {
+            position: progress.seen.position,
+            order: progress.seen.order.0,
+            generation: progress.seen.generation,
+            manifest: progress.seen.manifest.0,
+        });
         shared.publish(state.view()?, progress, &state.order);
         Ok(())
     }
@@ -294,7 +314,7 @@ impl Follower {
         } else if entry.key == layout.manifest {
             self.apply_manifest(entry.entry).await
         } else if entry.key == layout.root {
-            self.apply_root(entry.entry).map(|()| Step::Applied)
+            self.apply_root(entry.entry).await.map(|()| Step::Applied)
         } else {
             if !layout.snapshots.contains(&entry.key) {
                 self.ignored.count(Ignored::Junk);
@@ -306,7 +326,7 @@ impl Follower {
     async fn apply_record(&mut self, entry: KeyedEntry) -> Result<Step> {
         let revision = entry.entry.revision;
         let Some(opened) = self.open_record(&entry).await? else { return Ok(Step::Applied) };
-        match self.order().judge(self.shared.objects.rules, &opened) {
+        match self.order().judge(&opened) {
             Verdict::Next => {}
             Verdict::Ignored(reason) => {
                 self.ignore_record(entry.key, &opened, reason);
@@ -335,7 +355,19 @@ impl Follower {
             changes => changes?,
         };
         let before = self.current().memtable_bytes();
+        #[cfg(feature = "simulation")]
+        let (digest_before, listed) = (self.order().digest(), changes.list());
         self.current().apply(&opened, changes)?;
+        #[cfg(feature = "simulation")]
+        shared.objects.environment.observe(|| crate::observer::Event::Accepted {
+            before: digest_before.0,
+            after: self.order().digest().0,
+            position: self.order().position(),
+            writer: opened.writer,
+            record: opened.digest.0,
+            epoch: opened.epoch,
+            changes: listed,
+        });
         let position = self.order().position();
         self.shared.journal().accepted(entry.key, position, records::chunked(&opened.record.body));
         self.wake_folds(before, opened.writer);
@@ -420,10 +452,15 @@ impl Follower {
         };
         let next = match opened {
             Ok(next) => next,
-            Err(error) if error.kind() == ErrorKind::UnsupportedVersion => return Err(error),
+            Err(error)
+                if error.kind() == ErrorKind::UnsupportedVersion
+                    && manifest::is_authentic(&self.shared.objects, &entry) =>
+            {
+                return Err(error);
+            }
             Err(error) => {
                 tracing::warn!(%error, "what is in the manifest's place is ignored: it does not open");
-                return Ok(self.ignore_manifest(&entry, Ignored::Junk));
+                return self.ignore_manifest(&entry, Ignored::Junk).await;
             }
         };
         if self.rebuilding.as_ref().is_some_and(|rebuilding| next.generation() <= rebuilding.manifest.generation()) {
@@ -436,18 +473,24 @@ impl Follower {
         }
         match succession? {
             Succession::Same => Ok(Step::Applied),
-            Succession::Older => Ok(self.ignore_manifest(&entry, Ignored::Replayed)),
-            Succession::Retired => Ok(self.ignore_manifest(&entry, Ignored::Retired)),
+            Succession::Older => self.ignore_manifest(&entry, Ignored::Replayed).await,
+            Succession::Retired => self.ignore_manifest(&entry, Ignored::Retired).await,
             Succession::Newer => Ok(self.take_up(next)),
         }
     }
 
-    fn ignore_manifest(&mut self, entry: &Entry, reason: Ignored) -> Step {
+    async fn ignore_manifest(&mut self, entry: &Entry, reason: Ignored) -> Result<Step> {
         self.ignored.count(reason);
         self.refused = Some(manifest::manifest_digest(&entry.value));
-        // A copy of the catalog that lags delivers what was replaced long ago: only what is there now is replaced.
-        heal::manifest(&self.shared, &self.live.manifest, entry.revision);
-        Step::Applied
+        self.mend().await.map(|()| Step::Applied)
+    }
+
+    /// Puts the newest root and manifest back where something else was put in their places. A copy of the catalog that lags
+    /// delivers what was replaced long ago: what counts is what is there now.
+    async fn mend(&mut self) -> Result<()> {
+        let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
+        let announced = self.live.order.announced();
+        remains::mend(&shared, &manifest, |root| announced.contains(root)).await
     }
 
     fn take_up(&mut self, next: ManifestVersion) -> Step {
@@ -474,13 +517,13 @@ impl Follower {
         }
     }
 
-    fn apply_root(&mut self, entry: Entry) -> Result<()> {
-        match root::examine(&self.shared.objects, self.order(), &entry)? {
+    async fn apply_root(&mut self, entry: Entry) -> Result<()> {
+        match root::examine(&self.shared.objects, |root| self.order().has_announced(root), &entry)? {
             RootChange::Known | RootChange::Taken => {}
             RootChange::Ignored(reason) => {
                 tracing::warn!(?reason, "what is in the root's place is ignored");
                 self.ignored.count(reason);
-                heal::root(&self.shared, entry.revision);
+                self.mend().await?;
             }
             RootChange::Rotated => return Err(root::rotated()),
         }
@@ -491,10 +534,10 @@ impl Follower {
     async fn resync(&mut self) -> Result<()> {
         let manifest = loop {
             match manifest::read_manifest(&self.shared.objects).await {
-                Err(error) if error.kind() == ErrorKind::Lost => {
-                    root::check_remains(&self.shared, &self.live.manifest).await?;
+                Err(error) if is_no_manifest(&error) => {
+                    remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root)).await?;
+                    break (*self.live.manifest).clone();
                 }
-                Err(error) if error.kind() == ErrorKind::Damaged => break (*self.live.manifest).clone(),
                 Err(error) if error.kind() == ErrorKind::KeyRotated => {
                     if !root::read_newer(&self.shared, &self.live.order).await? {
                         break (*self.live.manifest).clone();
@@ -505,6 +548,7 @@ impl Follower {
         };
         let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
         self.rebuilding = Some(rebuilding);
+        self.met_gap = false;
         self.catalog = watch(&self.shared, after);
         self.catching_up = true;
         Ok(())
@@ -539,7 +583,7 @@ impl Follower {
         self.rebuilding = None;
         while let Some(command) = self.commands.recv().await {
             let Command::PutBack(reply) = command else { continue };
-            match root::put_back(&self.shared, &self.live.manifest).await {
+            match remains::put_back(&self.shared, &self.live.manifest).await {
                 Ok(revision) => {
                     self.live.moved(revision);
                     self.live.last_seen = Revision::ZERO;
@@ -557,13 +601,19 @@ impl Follower {
     }
 }
 
-/// Reads the manifest; returns whether it is a newer one than `known`.
-async fn has_moved_on(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
+/// Whether the manifest's place holds nothing, or something that nobody vouches for.
+fn is_no_manifest(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged | ErrorKind::UnsupportedVersion)
+}
+
+/// Reads the manifest; returns whether it is a newer one than that of `state`.
+async fn has_moved_on(shared: &Shared, state: &State) -> Result<bool> {
     match manifest::read_manifest(&shared.objects).await {
-        Ok(newest) => Ok(newest.generation() > known.generation()),
-        Err(error) if error.kind() == ErrorKind::Lost => root::check_remains(shared, known).await.map(|()| false),
-        // Junk in its place: what this process knows is newer.
-        Err(error) if error.kind() == ErrorKind::Damaged => Ok(false),
+        Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
+        // Nothing in its place, or junk: what this process knows is newer.
+        Err(error) if is_no_manifest(&error) => {
+            remains::mend(shared, &state.manifest, |root| state.order.has_announced(root)).await.map(|()| false)
+        }
         Err(error) => Err(error),
     }
 }
@@ -605,15 +655,17 @@ async fn open_newest(
     }
 }
 
-/// Finds the record at the watermark, behind which the journal begins. A store that has numbered its entries anew has it under
-/// another revision; one that has not got it any more is read from its beginning.
+/// Finds the record at the watermark, behind which the journal begins. A store that numbered its entries anew has it under
+/// another revision, as has one in which it was put again: its journal is read from the beginning.
 async fn start_of_journal(shared: &Shared, manifest: &ManifestVersion) -> Result<Revision> {
     let Some(mark) = &manifest.manifest.watermark.record else { return Ok(Revision::ZERO) };
     let layout = &shared.objects.layout;
     let key = crate::objects::layout::Layout::record(mark.writer, mark.sequence)?;
     let entry = shared.objects.backend.get(&layout.catalog, &key).await?;
-    let found = entry.filter(|entry| records::sealed_digest(&entry.value) == mark.digest);
-    Ok(found.map_or(Revision::ZERO, |entry| entry.revision))
+    let is_there = entry.is_some_and(|entry| {
+        entry.revision.number() == mark.revision && records::sealed_digest(&entry.value) == mark.digest
+    });
+    Ok(if is_there { Revision::new(mark.revision) } else { Revision::ZERO })
 }
 
 async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> {
@@ -624,7 +676,7 @@ async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> 
         Some(Err(error))
             if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) =>
         {
-            root::check_store(shared).await?;
+            remains::check(shared).await?;
             Err(Error::new(ErrorKind::Unavailable, format!("bucket {bucket} was read from elsewhere")).with_source(error))
         }
         Some(Err(error)) => Err(error.into()),

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use cim_ipld_backend::{Entry, Key, Precondition, Revision};
-use cim_ipld_envelope::{ObjectKind, SealOptions};
+use cim_ipld_envelope::{ObjectKind, ObjectNames, SealOptions};
 
 use super::order::Order;
-use crate::format::ancestry::{Node, Path};
+use crate::format::ancestry::{Node, NodePlace, Path};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, WindowEntry};
-use crate::format::window::{DigestChunk, WINDOW_POSITIONS, Window, chunk_digest, chunk_from_bytes, window_digest};
+use crate::format::window::{DigestChunk, Window, chunk_digest, chunk_from_bytes, window_digest};
 use crate::objects::chunked::Chunked;
 use crate::objects::layout::Layout;
 use crate::objects::{Address, Objects, kind};
@@ -57,6 +57,11 @@ pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<Manifest
     Ok(ManifestVersion { manifest, sealed: entry.value.clone(), digest, epoch, revision: entry.revision })
 }
 
+/// Returns whether a holder of a key sealed what is in the manifest's place, whether or not this software can read it.
+pub(crate) fn is_authentic(objects: &Objects, entry: &Entry) -> bool {
+    objects.open(&manifest_address(&objects.layout), entry.value.clone()).is_ok()
+}
+
 pub(crate) fn seal_manifest(objects: &Objects, manifest: &Manifest) -> Result<Bytes> {
     objects.seal(&manifest_address(&objects.layout), &manifest.to_bytes(), &SealOptions::default())
 }
@@ -85,10 +90,12 @@ impl ManifestVersion {
         match self.manifest.ancestry.path(generation) {
             Path::Here(digest) => Ok(Some(digest)),
             Path::Absent => Ok(None),
-            Path::Below { mut node, children } => {
+            Path::Below { mut node, mut place, children } => {
+                let names = ObjectNames::from_secret(self.manifest.names_secret);
                 for child in children {
-                    let found = fetch_node(objects, node).await?.child(child);
+                    let found = fetch_node(objects, &node_name(&names, place), node).await?.child(child);
                     node = found.ok_or_else(|| Error::new(ErrorKind::Damaged, "the manifest's ancestry has a gap"))?;
+                    place = place.child(child);
                 }
                 Ok(Some(node))
             }
@@ -101,7 +108,7 @@ impl ManifestVersion {
             Some(entry) => Some(fetch_window(objects, entry).await?),
             None => None,
         };
-        Order::at(&self.manifest.watermark, self.manifest.epoch, window)
+        Order::at(objects.rules, &self.manifest.watermark, self.manifest.epoch, window)
     }
 
     /// Compares `next` with this manifest, which is known to follow `order`.
@@ -170,14 +177,15 @@ pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -
     if let Some(digest) = order.digest_at(position) {
         return Ok(Some(digest));
     }
-    let number = position / WINDOW_POSITIONS;
+    let positions = objects.rules.window();
+    let number = position / positions;
     let Some(chunk) = order.chunks().iter().find(|chunk| chunk.number == number) else { return Ok(None) };
     let bytes = objects.fetch_chunked(&chunk.chunked()).await?;
     if chunk_digest(&bytes) != chunk.digest {
         return Err(Error::new(ErrorKind::Damaged, "a chunk of the order's digests is not the one that its window names"));
     }
-    let digests = chunk_from_bytes(&bytes)?;
-    Ok(digests.get(usize::try_from(position % WINDOW_POSITIONS).expect("within a chunk")).copied())
+    let digests = chunk_from_bytes(&bytes, positions)?;
+    Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
 }
 
 impl DigestChunk {
@@ -200,31 +208,32 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
     Window::from_bytes(&bytes)
 }
 
-/// Nodes are named by their digest: two processes that complete one at the same moment write the same node.
-fn node_name(digest: &Digest) -> String {
-    digest.0[..20].iter().fold(String::from("ancestry-"), |name, byte| format!("{name}{byte:02x}"))
+/// Nodes are named by their place: two processes that complete one at the same moment write the same node.
+fn node_name(names: &ObjectNames, place: NodePlace) -> String {
+    names.name_of(&format!("ancestry/{}/{}", place.level, place.number))
 }
 
 fn node_address<'a>(layout: &'a Layout, name: &'a str) -> Address<'a> {
     Address { bucket: &layout.metadata, kind: kind::ANCESTRY, name, generation: 0 }
 }
 
-async fn fetch_node(objects: &Objects, digest: Digest) -> Result<Node> {
-    let name = node_name(&digest);
-    let bytes = objects.fetch(&node_address(&objects.layout, &name)).await?;
+async fn fetch_node(objects: &Objects, name: &str, digest: Digest) -> Result<Node> {
+    let bytes = objects.fetch(&node_address(&objects.layout, name)).await?;
     let node = Node::from_bytes(&bytes)?;
     if node.digest() != digest {
-        return Err(Error::new(ErrorKind::Damaged, "a node of the manifest's ancestry is not the one it was named for"));
+        return Err(Error::new(ErrorKind::Forked, "a node of the manifest's ancestry is of another history"));
     }
     Ok(node)
 }
 
-pub(crate) async fn store_node(objects: &Objects, node: &Node) -> Result<()> {
-    let name = node_name(&node.digest());
+pub(crate) async fn store_node(objects: &Objects, names_secret: [u8; 32], place: NodePlace, node: &Node) -> Result<()> {
+    let name = node_name(&ObjectNames::from_secret(names_secret), place);
     let sealed = objects.seal(&node_address(&objects.layout, &name), &node.to_bytes(), &SealOptions::default())?;
     match objects.write(&objects.layout.metadata, &Key::new(&name)?, sealed, Precondition::Absent).await {
         // Another process stored it, unless something else is in its place.
-        Err(error) if error.kind() == ErrorKind::Conflict => fetch_node(objects, node.digest()).await.map(drop),
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            fetch_node(objects, &name, node.digest()).await.map(drop)
+        }
         written => written.map(drop),
     }
 }

@@ -3,7 +3,6 @@
 //! docs/protocol.md is the specification.
 
 pub(crate) mod follower;
-mod heal;
 pub(crate) mod journal;
 pub(crate) mod manifest;
 pub(crate) mod order;
@@ -11,6 +10,7 @@ pub(crate) mod pin;
 pub(crate) mod progress;
 pub(crate) mod records;
 pub(crate) mod references;
+pub(crate) mod remains;
 pub(crate) mod root;
 pub(crate) mod shared;
 pub(crate) mod state;

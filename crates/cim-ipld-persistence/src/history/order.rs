@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use cim_ipld_backend::Revision;
+
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{RecordMark, Watermark};
 use crate::format::record::{Record, attestation};
-use crate::format::window::{DigestChunk, MAX_ANNOUNCED, RETAINED_CHUNKS, WINDOW_POSITIONS, Window, WriterEntry};
+use crate::format::window::{DigestChunk, MAX_ANNOUNCED, RETAINED_CHUNKS, Window, WriterEntry};
 use crate::rules::{Rule, Rules};
 use crate::{Error, ErrorKind, Result};
 
@@ -21,12 +23,15 @@ pub(crate) struct OpenedRecord {
     pub(crate) epoch: u64,
     /// The digest of the sealed bytes.
     pub(crate) digest: ShortDigest,
+    /// Where it was found.
+    pub(crate) revision: Revision,
     pub(crate) record: Record,
 }
 
 impl OpenedRecord {
     pub(crate) fn mark(&self) -> RecordMark {
-        RecordMark { writer: self.writer, sequence: self.sequence, digest: self.digest }
+        let revision = self.revision.number();
+        RecordMark { writer: self.writer, sequence: self.sequence, revision, digest: self.digest }
     }
 }
 
@@ -60,6 +65,7 @@ pub(crate) enum Verdict {
 /// The accepted records up to a position: their digests, and what is known of their writers.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
+    rules: Rules,
     position: u64,
     epoch: u64,
     /// The digests at the last positions, this one's last.
@@ -81,7 +87,7 @@ impl Order {
     }
 
     /// The order as of a manifest's watermark.
-    pub(crate) fn at(watermark: &Watermark, epoch: u64, window: Option<Window>) -> Result<Self> {
+    pub(crate) fn at(rules: Rules, watermark: &Watermark, epoch: u64, window: Option<Window>) -> Result<Self> {
         let window = window.unwrap_or_else(|| Window {
             position: 0,
             digests: vec![watermark.digest],
@@ -93,10 +99,11 @@ impl Order {
             return Err(Error::new(ErrorKind::Damaged, "the window of the order does not belong to its manifest"));
         }
         Ok(Self {
+            rules,
             position: watermark.position,
             epoch,
             digests: window.digests.into(),
-            kept_from: chunk_start(watermark.position),
+            kept_from: chunk_start(rules, watermark.position),
             writers: window.writers.into_iter().map(|writer| (writer.id, writer)).collect(),
             chunks: window.chunks,
             last: watermark.record,
@@ -133,6 +140,10 @@ impl Order {
         &self.chunks
     }
 
+    pub(crate) fn announced(&self) -> Vec<Digest> {
+        self.announced.iter().copied().collect()
+    }
+
     pub(crate) fn has_announced(&self, root: &Digest) -> bool {
         self.announced.contains(root)
     }
@@ -145,16 +156,17 @@ impl Order {
     }
 
     /// Judges a record by everything but its attestation.
-    pub(crate) fn judge(&self, rules: Rules, opened: &OpenedRecord) -> Verdict {
+    pub(crate) fn judge(&self, opened: &OpenedRecord) -> Verdict {
+        let rules = self.rules;
         if opened.epoch < self.epoch && rules.hold(Rule::Epoch) {
             return Verdict::Ignored(Ignored::Retired);
         }
         let lag = self.position.checked_sub(opened.record.seen);
-        if lag.is_some_and(|lag| lag > WINDOW_POSITIONS) && rules.hold(Rule::Stale) {
+        if lag.is_some_and(|lag| lag > self.rules.window()) && rules.hold(Rule::Stale) {
             return Verdict::Ignored(Ignored::Stale);
         }
         // A writer of whom nothing happened within the window may be forgotten already: then its old records are stale.
-        let oldest = self.position.saturating_sub(WINDOW_POSITIONS);
+        let oldest = self.position.saturating_sub(self.rules.window());
         if let Some(writer) = self.writers.get(&opened.writer).filter(|writer| writer.position >= oldest) {
             if writer.is_closed && rules.hold(Rule::Closed) {
                 return Verdict::Ignored(Ignored::Closed);
@@ -204,35 +216,35 @@ impl Order {
 
     /// Lets go of digests and writers that no verdict needs.
     fn forget(&mut self) {
-        let oldest = self.position.saturating_sub(WINDOW_POSITIONS).min(self.kept_from);
+        let oldest = self.position.saturating_sub(self.rules.window()).min(self.kept_from);
         while (self.digests.len() as u64) > self.position - oldest + 1 {
             self.digests.pop_front();
         }
         // Each walk over all writers is paid for by as many records.
-        if self.writers.len() as u64 > 2 * WINDOW_POSITIONS {
+        if self.writers.len() as u64 > 2 * self.rules.window() {
             self.forget_writers();
         }
     }
 
     fn forget_writers(&mut self) {
-        let oldest = self.position.saturating_sub(WINDOW_POSITIONS);
+        let oldest = self.position.saturating_sub(self.rules.window());
         self.writers.retain(|_, writer| writer.position >= oldest);
     }
 
     /// The chunks of digests that became full since the watermark of the last manifest, by number.
     pub(crate) fn full_chunks(&self) -> Vec<(u64, Vec<ShortDigest>)> {
-        let first = self.kept_from / WINDOW_POSITIONS;
+        let first = self.kept_from / self.rules.window();
         let digests = |number: u64| {
-            let start = number * WINDOW_POSITIONS;
-            (start..start + WINDOW_POSITIONS).map(|position| self.digest_at(position)).collect::<Option<Vec<_>>>()
+            let start = number * self.rules.window();
+            (start..start + self.rules.window()).map(|position| self.digest_at(position)).collect::<Option<Vec<_>>>()
         };
-        (first..self.position / WINDOW_POSITIONS).filter_map(|number| Some((number, digests(number)?))).collect()
+        (first..self.position / self.rules.window()).filter_map(|number| Some((number, digests(number)?))).collect()
     }
 
     /// What a manifest stores of this order, `stored` being its newest chunks.
     pub(crate) fn window(mut self, stored: Vec<DigestChunk>) -> Window {
         self.forget_writers();
-        let digests = self.digests.len().saturating_sub(usize::try_from(WINDOW_POSITIONS).expect("fits") + 1);
+        let digests = self.digests.len().saturating_sub(usize::try_from(self.rules.window()).expect("fits") + 1);
         let mut chunks = self.chunks;
         chunks.extend(stored);
         let surplus = chunks.len().saturating_sub(RETAINED_CHUNKS);
@@ -247,25 +259,26 @@ impl Order {
 
     /// Takes over what a new manifest of this very order stored of it.
     pub(crate) fn stored(&mut self, watermark: u64, chunks: Vec<DigestChunk>) {
-        self.kept_from = self.kept_from.max(chunk_start(watermark));
+        self.kept_from = self.kept_from.max(chunk_start(self.rules, watermark));
         self.chunks = chunks;
         self.forget();
     }
 }
 
 /// The first position of the chunk that `position` is in.
-fn chunk_start(position: u64) -> u64 {
-    position / WINDOW_POSITIONS * WINDOW_POSITIONS
+fn chunk_start(rules: Rules, position: u64) -> u64 {
+    position / rules.window() * rules.window()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::window::WINDOW_POSITIONS;
     use crate::format::record::Body;
 
     fn order() -> Order {
         let digest = Order::genesis(&[1; 16], &[2; 32]);
-        Order::at(&Watermark { position: 0, digest, record: None }, 1, None).expect("consistent")
+        Order::at(Rules::default(), &Watermark { position: 0, digest, record: None }, 1, None).expect("consistent")
     }
 
     fn manifest() -> Digest {
@@ -277,14 +290,14 @@ mod tests {
         let attest = attestation(order.digest_at(seen).unwrap_or_default(), manifest());
         let body = Body::Inline(Vec::new());
         let record = Record { seen, generation: 1, attest, closes: Vec::new(), announces: None, body };
-        OpenedRecord { writer, sequence, epoch: 1, digest, record }
+        OpenedRecord { writer, sequence, epoch: 1, digest, revision: Revision::ZERO, record }
     }
 
     fn grown(records: u64) -> Order {
         let mut order = order();
         for number in 0..records {
             let next = record(&order, order.position(), number, 0);
-            assert_eq!(order.judge(Rules::default(), &next), Verdict::Next);
+            assert_eq!(order.judge(&next), Verdict::Next);
             assert!(order.attests(&next.record, manifest()));
             order.accept(&next);
         }
@@ -315,7 +328,7 @@ mod tests {
             ),
         ];
         for (what, opened, expected) in cases {
-            assert_eq!(order.judge(Rules::default(), &opened), expected, "{what}");
+            assert_eq!(order.judge(&opened), expected, "{what}");
         }
     }
 
@@ -327,11 +340,11 @@ mod tests {
         let mut closing = record(&order, order.position(), 100, 0);
         closing.record.closes = vec![77];
         order.accept(&closing);
-        assert_eq!(order.judge(Rules::default(), &late), Verdict::Ignored(Ignored::Closed));
+        assert_eq!(order.judge(&late), Verdict::Ignored(Ignored::Closed));
         for number in 0..2 * k + 10 {
             let next = record(&order, order.position(), 1000 + number, 0);
             order.accept(&next);
-            let verdict = order.judge(Rules::default(), &late);
+            let verdict = order.judge(&late);
             assert!(matches!(verdict, Verdict::Ignored(Ignored::Closed | Ignored::Stale)), "{number}: {verdict:?}");
         }
     }
@@ -343,13 +356,13 @@ mod tests {
             let full = order.full_chunks();
             assert_eq!(full.len() as u64, records / WINDOW_POSITIONS);
             let window = Window::from_bytes(&order.clone().window(Vec::new()).to_bytes()).expect("consistent");
-            let opened = Order::at(&order.watermark(), order.epoch(), Some(window)).expect("consistent");
+            let opened = Order::at(Rules::default(), &order.watermark(), order.epoch(), Some(window)).expect("consistent");
             let oldest = records.saturating_sub(WINDOW_POSITIONS);
             for position in oldest..=records {
                 assert_eq!(opened.digest_at(position), order.digest_at(position), "{position} of {records}");
             }
             let again = record(&order, order.position(), 1 << 50, 0);
-            assert_eq!(opened.judge(Rules::default(), &again), order.judge(Rules::default(), &again));
+            assert_eq!(opened.judge(&again), order.judge(&again));
         }
     }
 

@@ -47,7 +47,8 @@ pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord
         if error.kind() == ErrorKind::KeyRotated { error } else { not_one().with_source(error) }
     })?;
     let epoch = root.envelope.epoch_of(&entry.entry.value)?;
-    Ok(OpenedRecord { writer, sequence, epoch, digest, record: Record::from_bytes(&opened)? })
+    let (revision, record) = (entry.entry.revision, Record::from_bytes(&opened)?);
+    Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
 }
 
 /// Returns the operations of a record, fetched when they were too many to be in it.

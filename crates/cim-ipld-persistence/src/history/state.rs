@@ -29,6 +29,8 @@ pub(crate) struct View {
     pub(crate) manifest: Arc<ManifestVersion>,
     /// Everything up to this position of the order is in the snapshot.
     pub(crate) position: u64,
+    /// Digests of the roots that records announced.
+    pub(crate) announced: Vec<Digest>,
 }
 
 impl View {
@@ -39,6 +41,7 @@ impl View {
             segments: Arc::default(),
             manifest: Arc::new(manifest),
             position: 0,
+            announced: Vec::new(),
         })
     }
 }
@@ -192,6 +195,7 @@ impl State {
             segments: Arc::clone(&self.handles),
             manifest: Arc::clone(&self.manifest),
             position: self.order.position(),
+            announced: self.order.announced(),
         })
     }
 
@@ -342,6 +346,17 @@ impl State {
         self.manifest = Arc::new(manifest.clone());
         self.index_handles();
         true
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Changes {
+    pub(crate) fn list(&self) -> Vec<(Cid, Option<Document>)> {
+        let of = |change: &Change| match change {
+            Change::Put(document) => (document.cid, Some(document.clone())),
+            Change::Delete(cid) => (*cid, None),
+        };
+        self.changes.iter().map(of).collect()
     }
 }
 

@@ -70,6 +70,12 @@ pub(crate) async fn publish(
     let generation = next.generation;
     let sealed = seal_manifest(objects, &next)?;
     let digest = manifest::manifest_digest(&sealed);
+    #[cfg(feature = "simulation")]
+    objects.environment.observe(|| crate::observer::Event::Manifest {
+        manifest: digest.0,
+        parent: current.digest.0,
+        position: next.watermark.position,
+    });
     let replacement =
         replacement.map(|(segment, origin)| Arc::new(Replacement { manifest: digest, segment, origin }));
     shared.set_replacement(replacement);
@@ -109,8 +115,8 @@ pub(crate) async fn publish_or_discard(
 async fn succeed(objects: &Objects, current: &ManifestVersion, proposal: Proposal) -> Result<Manifest> {
     let known = &current.manifest;
     let mut ancestry = known.ancestry.clone();
-    for node in ancestry.push(current.digest) {
-        store_node(objects, &node).await?;
+    for (place, node) in ancestry.push(current.digest) {
+        store_node(objects, known.names_secret, place, &node).await?;
     }
     let moved = proposal.watermark.position != known.watermark.position;
     let root = objects.root();
@@ -159,8 +165,10 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
         match manifest::open_manifest(objects, &there) {
             Ok(other) if other.generation() > current.generation() => return Ok(Outcome::Superseded),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Damaged => {}
-            Err(error) => return Err(error),
+            // A newer software's manifest is no junk.
+            Err(error) if manifest::is_authentic(objects, &there) => return Err(error),
+            Err(error) if error.kind() == ErrorKind::KeyRotated => return Err(error),
+            Err(_) => {}
         }
         revision = there.revision;
         backoff.wait().await;

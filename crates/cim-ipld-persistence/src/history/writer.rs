@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::order::Ignored;
 use super::pin::Pin;
 use super::records;
+use super::remains;
 use super::root;
 use super::shared::{OwnVerdict, Shared};
 use crate::format::MAX_DECODED_BYTES;
@@ -184,6 +185,14 @@ impl Writer {
         } else {
             Body::Inline(operations)
         };
+        if !self.closes.is_empty() {
+            // Alone: once it is accepted, every outcome that was in doubt is definite, and only then is anything written.
+            self.write_until_accepted(Body::Inline(Vec::new()), None).await?;
+        }
+        self.write_until_accepted(body, announces).await
+    }
+
+    async fn write_until_accepted(&mut self, body: Body, announces: Option<Digest>) -> Result<u64> {
         let deadline = Instant::now() + self.shared.settings.write_timeout();
         loop {
             self.shared.check()?;
@@ -229,7 +238,17 @@ impl Writer {
         let record = Record { seen: seen.position, generation, attest, closes: self.closes.clone(), announces, body };
         let key = Layout::record(self.id, self.sequence)?;
         let sealed = records::seal(&shared.objects, &key, self.sequence, &record, &shared.text_options())?;
-        let mut verdict = shared.send(self.id, self.sequence, records::sealed_digest(&sealed));
+        let digest = records::sealed_digest(&sealed);
+        #[cfg(feature = "simulation")]
+        shared.objects.environment.observe(|| crate::observer::Event::Sealed {
+            writer: self.id,
+            record: digest.0,
+            seen: seen.position,
+            order: seen.order.0,
+            generation: seen.generation,
+            manifest: seen.manifest.0,
+        });
+        let mut verdict = shared.send(self.id, self.sequence, digest);
         let mut put = Put { shared: &shared, key, sealed, maybe_landed: false };
         let judged = async {
             tokio::select! {
@@ -353,7 +372,7 @@ impl Put<'_> {
                     self.follow_root(&root.record).await?;
                 }
                 StoreErrorKind::BucketMissing | StoreErrorKind::Corrupt => {
-                    root::check_store(self.shared).await?;
+                    remains::check(self.shared).await?;
                 }
                 _ if self.maybe_landed => {}
                 _ => return Err(error.into()),
@@ -377,7 +396,7 @@ impl Put<'_> {
         let objects = &self.shared.objects;
         let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
         match there {
-            None => root::check_store(self.shared).await,
+            None => remains::check(self.shared).await,
             // The same record under another revision: somebody put it back.
             Some(entry) if entry.value == *known => {
                 root::seen_at(objects, &entry);

@@ -10,7 +10,7 @@ use cim_ipld_index::build_segment;
 use super::trim;
 use crate::Result;
 use crate::format::manifest::{DeletesEntry, SegmentEntry};
-use crate::format::window::DigestChunk;
+use crate::format::window::{DigestChunk, RETAINED_CHUNKS};
 use crate::history::follower::Frozen;
 use crate::history::references::References;
 use crate::history::shared::Shared;
@@ -76,9 +76,8 @@ async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;
     let retained = |chunk: &&DigestChunk| {
-        let view = shared.view();
-        let oldest = view.manifest.position() / crate::format::window::WINDOW_POSITIONS;
-        chunk.number + crate::format::window::RETAINED_CHUNKS as u64 >= oldest
+        let newest = shared.view().manifest.position() / objects.rules.window();
+        chunk.number + RETAINED_CHUNKS as u64 >= newest
     };
     let dropped = frozen.input.order.chunks().iter().filter(|chunk| !retained(chunk)).map(DigestChunk::chunked);
     for superseded in before.window.iter().map(|window| window.chunked()).chain(dropped) {

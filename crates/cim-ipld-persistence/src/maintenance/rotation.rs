@@ -4,7 +4,7 @@ use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{DataKeyInfo, EncryptionAlgorithm, Envelope, KeySlotInfo, KeySource, Keyset};
 
 use super::Maintenance;
-use crate::history::root;
+use crate::history::remains;
 use crate::objects::{Root, root_digest};
 use crate::{Error, ErrorKind, Result};
 
@@ -58,7 +58,7 @@ impl Maintenance {
                 if error.kind() != ErrorKind::Conflict {
                     return Err(error);
                 }
-                root::check_store(&self.shared).await?;
+                remains::check(&self.shared).await?;
                 return Err(Error::new(ErrorKind::Conflict, "another process changed the keyset at the same moment"));
             }
         }

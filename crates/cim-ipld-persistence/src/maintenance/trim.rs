@@ -55,7 +55,7 @@ async fn find_dead(
                 continue;
             }
         };
-        if matches!(opened_at.judge(objects.rules, &opened), Verdict::Ignored(_)) && !keys.contains(&entry.key) {
+        if matches!(opened_at.judge(&opened), Verdict::Ignored(_)) && !keys.contains(&entry.key) {
             spilled.extend(records::chunked(&opened.record.body));
             keys.push(entry.key);
         }

@@ -202,7 +202,7 @@ impl Maintenance {
                 }
                 Ok(opened) => opened,
             };
-            match order.judge(objects.rules, &opened) {
+            match order.judge(&opened) {
                 // What the manifest holds already stays in the journal for one fold more.
                 Verdict::Ignored(Ignored::Duplicate | Ignored::Stale) => {}
                 Verdict::Ignored(reason) => report.ignored.count(reason),

@@ -1,0 +1,152 @@
+//! What the store still has of root and manifest. A process that knows better puts back what is gone from one of the two
+//! places, or was replaced there by junk or an older state. Where neither holds anything of this index, the index is lost:
+//! another one may have been made in its place, which nobody may write over.
+
+use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
+
+use super::manifest::{ManifestVersion, open_manifest};
+use super::root::{self, RootChange};
+use super::shared::Shared;
+use crate::format::digest::Digest;
+use crate::objects::{Objects, Root};
+use crate::{Error, ErrorKind, Result};
+
+/// What is in one of the places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// What this process knows, or something newer.
+    Sound,
+    /// An older state of this index.
+    Older(Revision),
+    /// Nothing, or something that is not of this index.
+    Foreign(Option<Revision>),
+}
+
+/// Puts what this process knows into a place that holds junk, an older state or nothing. Compare-and-set keeps it from
+/// replacing anything newer.
+///
+/// # Errors
+/// `Lost` when neither place holds anything of this index.
+pub(crate) async fn mend(
+    shared: &Shared,
+    known: &ManifestVersion,
+    is_announced: impl Fn(&Digest) -> bool,
+) -> Result<()> {
+    let objects = &shared.objects;
+    let layout = &objects.layout;
+    let (root, manifest) = places(objects, known, is_announced).await?;
+    if let (Place::Foreign(_), Place::Foreign(_)) = (root, manifest) {
+        let message = format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
+        return Err(Error::new(ErrorKind::Lost, message));
+    }
+    if let Some(precondition) = replacing(root) {
+        let record = objects.root().record.clone();
+        if let Some(revision) = replace(objects, &layout.root, record, precondition).await? {
+            objects.replace_root(Root { revision, ..(*objects.root()).clone() });
+        }
+    }
+    if let Some(precondition) = replacing(manifest) {
+        replace(objects, &layout.manifest, known.sealed.clone(), precondition).await?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the store still has this index.
+///
+/// # Errors
+/// As for [`mend`].
+pub(crate) async fn check(shared: &Shared) -> Result<()> {
+    let view = shared.view();
+    mend(shared, &view.manifest, |root| view.announced.contains(root)).await
+}
+
+async fn places(
+    objects: &Objects,
+    known: &ManifestVersion,
+    is_announced: impl Fn(&Digest) -> bool,
+) -> Result<(Place, Place)> {
+    let layout = &objects.layout;
+    let root = match read(objects, &layout.root).await? {
+        None => Place::Foreign(None),
+        Some(entry) => match root::examine(objects, is_announced, &entry)? {
+            RootChange::Known | RootChange::Taken => Place::Sound,
+            RootChange::Rotated => return Err(root::rotated()),
+            RootChange::Ignored(super::order::Ignored::Replayed) => Place::Older(entry.revision),
+            RootChange::Ignored(_) => Place::Foreign(Some(entry.revision)),
+        },
+    };
+    let manifest = match read(objects, &layout.manifest).await? {
+        None => Place::Foreign(None),
+        Some(entry) if entry.value == known.sealed => Place::Sound,
+        Some(entry) => match open_manifest(objects, &entry) {
+            Ok(there) if there.generation() > known.generation() && there.epoch >= known.manifest.epoch => Place::Sound,
+            Ok(_) => Place::Older(entry.revision),
+            // Sealed under a data key that is not known yet.
+            Err(error) if error.kind() == ErrorKind::KeyRotated && root == Place::Sound => Place::Sound,
+            Err(_) => Place::Foreign(Some(entry.revision)),
+        },
+    };
+    Ok((root, manifest))
+}
+
+async fn read(objects: &Objects, key: &Key) -> Result<Option<Entry>> {
+    match objects.backend.get(&objects.layout.catalog, key).await {
+        Err(error) if error.kind() == StoreErrorKind::BucketMissing => Ok(None),
+        read => Ok(read?),
+    }
+}
+
+fn replacing(place: Place) -> Option<Precondition> {
+    match place {
+        Place::Sound => None,
+        Place::Foreign(None) => Some(Precondition::Absent),
+        Place::Older(revision) | Place::Foreign(Some(revision)) => Some(Precondition::Unchanged(revision)),
+    }
+}
+
+/// Returns the new revision, or `None` when somebody else was faster.
+async fn replace(
+    objects: &Objects,
+    key: &Key,
+    value: bytes::Bytes,
+    precondition: Precondition,
+) -> Result<Option<Revision>> {
+    match objects.write(&objects.layout.catalog, key, value, precondition).await {
+        Ok(revision) => {
+            tracing::warn!(%key, "what had been put in its place, or taken away, was put back");
+            Ok(Some(revision))
+        }
+        // Whoever may not write leaves it to others.
+        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Denied) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts root and manifest into a store that lost them. Returns the manifest's revision.
+///
+/// # Errors
+/// `IndexExists` when there is another index now.
+pub(crate) async fn put_back(shared: &Shared, known: &ManifestVersion) -> Result<Revision> {
+    let objects = &shared.objects;
+    for bucket in objects.layout.buckets() {
+        objects.backend.create(bucket).await?;
+    }
+    let layout = &objects.layout;
+    let root = objects.root();
+    let revision = put_once(objects, &layout.root, root.record.clone()).await?;
+    objects.replace_root(Root { revision, ..(*root).clone() });
+    put_once(objects, &layout.manifest, known.sealed.clone()).await
+}
+
+async fn put_once(objects: &Objects, key: &Key, value: bytes::Bytes) -> Result<Revision> {
+    match objects.write(&objects.layout.catalog, key, value.clone(), Precondition::Absent).await {
+        Err(error) if error.kind() == ErrorKind::Conflict => match read(objects, key).await? {
+            Some(there) if there.value == value => Ok(there.revision),
+            _ => {
+                let message = "another index was made in the place of the one that was lost";
+                Err(Error::new(ErrorKind::IndexExists, message))
+            }
+        },
+        written => written,
+    }
+}

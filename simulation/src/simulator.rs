@@ -1,0 +1,78 @@
+//! Runs real engines over the simulated store, and compares what they do with what the protocol promises.
+//!
+//! One seed is one run: its kind of store, its processes, what they write and read, when they crash, what the store does to
+//! them. Every choice follows from it, so that a fault is found again by its seed. [`run`] returns what is wrong.
+
+mod actions;
+mod checks;
+mod environment;
+mod history;
+mod plan;
+mod process;
+mod store_acts;
+mod world;
+
+use cim_ipld_persistence::{Rule, Rules};
+
+use crate::store::{Faults, Store};
+use checks::final_checks;
+use plan::{Kind, Plan};
+use world::World;
+
+/// Positions that a record may lag behind in a simulated engine: few, so that the limit is met.
+const WINDOW_POSITIONS: u64 = 12;
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was wrong, the first thing first.
+    pub violations: Vec<String>,
+    /// Identifies what happened.
+    pub trace_hash: String,
+    /// What happened, one line for each operation and each act of the store.
+    pub trace: Vec<String>,
+    /// Writes that were acknowledged.
+    pub acknowledged: usize,
+}
+
+/// Runs the simulation of `seed`, without one of the rules if `removed` names one.
+///
+/// # Panics
+/// When the runtime cannot be made.
+#[must_use]
+pub fn run(seed: u64, removed: Option<Rule>) -> Outcome {
+    let rules = removed.map_or_else(Rules::default, Rules::without).with_window(WINDOW_POSITIONS);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime needs nothing that could be missing");
+    runtime.block_on(async {
+        let plan = Plan::of(seed);
+        let faults = match plan.kind {
+            Kind::Honest => Faults::honest(),
+            Kind::Vandal => Faults { delay: Faults::honest().delay, ..Faults::none() },
+            Kind::Adversary => plan.lies(),
+        };
+        let store = Store::new(seed, Faults::none());
+        let world = World::new(store.clone(), plan, rules);
+        process::create(&world).await;
+        store.set_faults(faults);
+        let tasks: Vec<_> = (0..world.plan.processes).map(|slot| tokio::spawn(process::run(world.clone(), slot))).collect();
+        let acts = tokio::spawn(store_acts::run(world.clone()));
+        for task in tasks {
+            if task.await.is_err() {
+                world.violation("a process panicked");
+            }
+        }
+        acts.abort();
+        let _ = acts.await;
+        final_checks(&world).await;
+        Outcome {
+            violations: world.violations(),
+            trace_hash: store.trace_hash(),
+            trace: store.trace(),
+            acknowledged: world.acknowledged(),
+        }
+    })
+}

@@ -1,0 +1,129 @@
+//! What a process does, and what must be true of each answer.
+
+use cim_ipld_index::Document;
+use cim_ipld_persistence::{Engine, Error, ErrorKind};
+
+use super::history::Documents;
+use super::plan::Kind;
+use super::process::key;
+use super::world::{Acknowledged, DOCUMENTS, Restored, World, document_cid};
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Close,
+    Crash,
+}
+
+pub(super) async fn act(world: &World, slot: usize, life: usize, engine: &Engine) -> Result<(), Error> {
+    match world.store.choose(100) {
+        0..40 => put(world, slot, engine).await,
+        40..50 => delete(world, slot, engine).await,
+        50..70 => read(world, slot, engine).await,
+        70..80 => engine.fold().await,
+        80..84 => engine.merge().await,
+        84..88 => snapshot(world, slot, life, engine).await,
+        88..92 if world.plan.restores => restore(world, engine).await,
+        92..95 if world.plan.rotates => rotate(world, engine).await,
+        _ => read(world, slot, engine).await,
+    }
+}
+
+async fn put(world: &World, slot: usize, engine: &Engine) -> Result<(), Error> {
+    let number = usize::try_from(world.store.choose(DOCUMENTS as u64)).expect("small");
+    let version = world.new_version();
+    let document = Document::new(document_cid(number))
+        .with_size(version)
+        .with_tag(format!("tag{}", version % 3))
+        .with_text(format!("shared number{number} version{version} {}", "ballast ".repeat(number * 8)));
+    let began = world.moment();
+    let position = engine.index(&[document]).await?;
+    acknowledge(world, slot, number, Some(version), position.number(), began);
+    Ok(())
+}
+
+async fn delete(world: &World, slot: usize, engine: &Engine) -> Result<(), Error> {
+    let number = usize::try_from(world.store.choose(DOCUMENTS as u64)).expect("small");
+    let began = world.moment();
+    let position = engine.delete(&[document_cid(number)]).await?;
+    acknowledge(world, slot, number, None, position.number(), began);
+    Ok(())
+}
+
+/// An acknowledged write is at its position of the order that its process published.
+fn acknowledge(world: &World, slot: usize, number: usize, version: Option<u64>, position: u64, began: u64) {
+    let moment = world.moment();
+    let order = world.published(slot).map(|published| published.order);
+    let mut state = world.lock();
+    state.acknowledged.push(Acknowledged { number, version, position, moment });
+    let purged = state.purged_at.is_some_and(|purged| purged < began);
+    let is_there = order.is_some_and(|order| {
+        let chain = state.history.chain(order);
+        chain.iter().any(|link| link.position == position && link.changes.contains(&(number, version)))
+    });
+    drop(state);
+    if purged {
+        world.violation(format!("position {position} was acknowledged after the catalog had been purged"));
+    }
+    if !is_there {
+        world.violation(format!("an acknowledged write is not at position {position} of its writer's order"));
+    }
+}
+
+/// What is read is what the order leaves.
+async fn read(world: &World, slot: usize, engine: &Engine) -> Result<(), Error> {
+    let before = world.published(slot);
+    let documents = documents(engine).await?;
+    let after = world.published(slot);
+    if let Some(published) = before.filter(|_| before == after && !world.plan.restores) {
+        let expected = world.expected(published.order);
+        if documents != expected {
+            let position = published.position;
+            world.violation(format!("at position {position} the documents are {documents:?} instead of {expected:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Every document's version.
+pub(super) async fn documents(engine: &Engine) -> Result<Documents, Error> {
+    let cids: Vec<_> = (0..DOCUMENTS).map(document_cid).collect();
+    let documents = engine.documents(&cids).await?;
+    let versions = documents.into_iter().enumerate();
+    Ok(versions.filter_map(|(number, document)| Some((number, document?.size.unwrap_or_default()))).collect())
+}
+
+async fn snapshot(world: &World, slot: usize, life: usize, engine: &Engine) -> Result<(), Error> {
+    let name = format!("{slot}-{life}-{}", world.store.choose(3));
+    let made = engine.create_snapshot(&name).await;
+    if made.is_ok() {
+        let moment = world.moment();
+        world.lock().snapshots.insert(name, moment);
+    }
+    made.map(drop)
+}
+
+async fn restore(world: &World, engine: &Engine) -> Result<(), Error> {
+    let names: Vec<(String, u64)> = world.lock().snapshots.iter().map(|(name, made)| (name.clone(), *made)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let (name, made) = &names[usize::try_from(world.store.choose(names.len() as u64)).expect("small")];
+    let moment = world.moment();
+    engine.restore_snapshot(name).await?;
+    world.lock().restored.push(Restored { moment, snapshot_moment: *made });
+    Ok(())
+}
+
+/// Replaces the key. Only one process does it at a time, so that the newest key is known.
+async fn rotate(world: &World, engine: &Engine) -> Result<(), Error> {
+    let number = world.lock().key + 1;
+    let algorithm = cim_ipld_envelope::EncryptionAlgorithm::ChaCha20Poly1305;
+    let rotated = engine.rotate_key(&key(number), algorithm).await;
+    match &rotated {
+        // After an unknown outcome either key may be the one.
+        Err(error) if error.kind() != ErrorKind::OutcomeUnknown || world.plan.kind == Kind::Adversary => {}
+        _ => world.lock().key = number,
+    }
+    rotated
+}

@@ -1,0 +1,88 @@
+//! What must be true when everything has come to rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cim_ipld_persistence::Engine;
+use tokio::time::sleep;
+
+use super::actions::documents;
+use super::environment;
+use super::plan::Kind;
+use super::process::{check_error, key};
+use super::world::World;
+use crate::store::Faults;
+
+/// Opens the index once more, with a store that does what it is told.
+pub(super) async fn final_checks(world: &World) {
+    if world.plan.kind == Kind::Adversary || world.lock().purged_at.is_some() || !world.violations().is_empty() {
+        return;
+    }
+    world.store.set_faults(Faults::none());
+    // Whatever is still under way lands or is lost.
+    sleep(Duration::from_secs(300)).await;
+    let slot = world.plan.processes;
+    let mut number = world.lock().key;
+    let engine = loop {
+        let builder = Engine::builder(Arc::new(world.store.client()))
+            .environment(environment::of(world, slot, 0))
+            .rules(world.rules);
+        match builder.open(Some(key(number))).await {
+            Ok(engine) => break engine,
+            // A rotation that was cut off may have come to its end, or not.
+            Err(error) if error.kind() == cim_ipld_persistence::ErrorKind::WrongKey && number > 0 => number -= 1,
+            Err(error) if world.plan.kind == Kind::Vandal => {
+                // The vandal had the last word: nobody was left to put things right.
+                tracing_note(&error);
+                return;
+            }
+            Err(error) => return check_error(world, "the last opening", &error),
+        }
+    };
+    let position = world.published(slot).map_or(0, |published| published.position);
+    let acknowledged = world.newest_acknowledged();
+    if position < acknowledged && world.plan.kind == Kind::Honest {
+        world.violation(format!("the last opening shows position {position} of {acknowledged} acknowledged"));
+    }
+    check_documents(world, slot, &engine).await;
+    match engine.verify().await {
+        Ok(report) if world.plan.kind == Kind::Honest && !report.is_sound() => {
+            world.violation(format!("verification: {:?}", report.problems));
+        }
+        Ok(_) => {}
+        Err(error) => check_error(world, "verification", &error),
+    }
+    engine.close().await;
+}
+
+fn tracing_note(_: &cim_ipld_persistence::Error) {}
+
+async fn check_documents(world: &World, slot: usize, engine: &Engine) {
+    let found = match documents(engine).await {
+        Ok(found) => found,
+        Err(error) => return check_error(world, "reading at the end", &error),
+    };
+    let Some(published) = world.published(slot) else { return };
+    if !world.plan.restores {
+        let expected = world.expected(published.order);
+        if found != expected {
+            world.violation(format!("at the end the documents are {found:?} instead of {expected:?}"));
+        }
+        return;
+    }
+    // A restore leaves nothing that was acknowledged before it began and after its snapshot was made.
+    let state = world.lock();
+    let survivor = state.restored.iter().find_map(|restored| {
+        state.acknowledged.iter().find(|write| {
+            let version = found.get(&write.number).copied();
+            write.version.is_some() && version == write.version
+                && write.moment < restored.moment
+                && write.moment > restored.snapshot_moment
+        })
+    });
+    let survivor = survivor.copied();
+    drop(state);
+    if let Some(write) = survivor {
+        world.violation(format!("what was acknowledged at position {} survived a restore", write.position));
+    }
+}

@@ -1,0 +1,64 @@
+//! Time and randomness of a simulated process, and a pin that outlives it.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cim_ipld_persistence::{Clock, Environment, Event, Observer, PinStore, Randomness};
+
+use super::world::World;
+
+/// Numbers that follow from a seed.
+pub(super) struct Seeded(Mutex<u64>);
+
+impl Randomness for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for chunk in bytes.chunks_mut(8) {
+            *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            chunk.copy_from_slice(&crate::store::mix(*state).to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn unix_ms(&self) -> i64 {
+        1_700_000_000_000
+    }
+}
+
+/// Gives the world what one life of a process does.
+struct Watching {
+    world: World,
+    slot: usize,
+    life: usize,
+}
+
+impl Observer for Watching {
+    fn observe(&self, event: Event) {
+        self.world.observe(self.slot, self.life, event);
+    }
+}
+
+/// The environment of the `life`-th life of a process.
+pub(super) fn of(world: &World, slot: usize, life: usize) -> Environment {
+    let seed = world.plan.seed ^ ((slot as u64 + 1) << 40) ^ ((life as u64 + 1) << 50);
+    let watching = Watching { world: world.clone(), slot, life };
+    Environment::deterministic(Arc::new(Still), Arc::new(Seeded(Mutex::new(seed)))).observed_by(Arc::new(watching))
+}
+
+/// A pin in memory.
+#[derive(Debug, Default)]
+pub(super) struct MemoryPin(Mutex<Option<Vec<u8>>>);
+
+impl PinStore for MemoryPin {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn store(&self, pin: &[u8]) -> io::Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(pin.to_vec());
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! Everything that any process accepted, as a tree of orders: a digest stands for the whole order up to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cim_ipld_persistence::Event;
+
+pub(super) type Order = [u8; 16];
+pub(super) type Manifest = [u8; 32];
+
+/// The document of one number, by its version; `None` when there is none.
+pub(super) type Documents = BTreeMap<usize, u64>;
+
+/// One record in an order.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) before: Order,
+    pub(super) position: u64,
+    pub(super) record: [u8; 16],
+    pub(super) writer: u64,
+    pub(super) epoch: u64,
+    /// Document numbers and their new versions.
+    pub(super) changes: Vec<(usize, Option<u64>)>,
+}
+
+/// What a record was sealed over.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    pub(super) slot: usize,
+    pub(super) life: usize,
+    pub(super) seen: u64,
+    pub(super) order: Order,
+    pub(super) manifest: Manifest,
+}
+
+/// A state that a process published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    pub(super) life: usize,
+    pub(super) position: u64,
+    pub(super) order: Order,
+    pub(super) generation: u64,
+    pub(super) manifest: Manifest,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) links: BTreeMap<Order, Link>,
+    pub(super) sealed: BTreeMap<[u8; 16], Sealed>,
+    manifests: BTreeMap<Manifest, (Manifest, u64)>,
+}
+
+impl History {
+    pub(super) fn sealed(&mut self, slot: usize, life: usize, event: &Event) {
+        if let Event::Sealed { record, seen, order, manifest, .. } = event {
+            let sealed = Sealed { slot, life, seen: *seen, order: *order, manifest: *manifest };
+            self.sealed.insert(*record, sealed);
+        }
+    }
+
+    pub(super) fn manifest(&mut self, manifest: Manifest, parent: Manifest, position: u64) {
+        self.manifests.insert(manifest, (parent, position));
+    }
+
+    /// The records up to `order`, the first first.
+    pub(super) fn chain(&self, order: Order) -> Vec<&Link> {
+        let mut chain = Vec::new();
+        let mut at = order;
+        while let Some(link) = self.links.get(&at) {
+            chain.push(link);
+            at = link.before;
+        }
+        chain.reverse();
+        chain
+    }
+
+    /// The digest at `position` of the chain that ends in `order`.
+    pub(super) fn digest_at(&self, order: Order, position: u64) -> Option<Order> {
+        let mut at = order;
+        loop {
+            let link = self.links.get(&at);
+            match link {
+                Some(link) if link.position == position => return Some(at),
+                Some(link) if link.position < position => return None,
+                Some(link) if link.position == position + 1 => return Some(link.before),
+                Some(link) => at = link.before,
+                None => return None,
+            }
+        }
+    }
+
+    /// Whether `ancestor` is `manifest` or before it; also when where it comes from is not known.
+    pub(super) fn descends(&self, manifest: Manifest, ancestor: Manifest) -> bool {
+        let mut at = manifest;
+        loop {
+            if at == ancestor {
+                return true;
+            }
+            match self.manifests.get(&at) {
+                Some((parent, _)) => at = *parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// The documents that the order leaves, if nothing was ever restored.
+    pub(super) fn documents(&self, order: Order) -> Documents {
+        let mut documents = Documents::new();
+        for (number, version) in self.chain(order).iter().flat_map(|link| &link.changes) {
+            match version {
+                Some(version) => documents.insert(*number, *version),
+                None => documents.remove(number),
+            };
+        }
+        documents
+    }
+
+    /// What is wrong with the records of a chain.
+    pub(super) fn check_chain(&self, order: Order, manifest: Manifest, closes: bool) -> Result<(), String> {
+        let (mut records, mut lives, mut epoch) = (BTreeSet::new(), BTreeMap::new(), 0);
+        let chain = self.chain(order);
+        for link in &chain {
+            let position = link.position;
+            if !records.insert(link.record) {
+                return Err(format!("a record is applied twice, again at position {position}"));
+            }
+            if link.epoch < epoch {
+                return Err(format!("a record under a retired key is applied at position {position}"));
+            }
+            epoch = epoch.max(link.epoch);
+            let Some(sealed) = self.sealed.get(&link.record) else {
+                return Err(format!("a record that nobody sealed is applied at position {position}"));
+            };
+            if sealed.seen >= position {
+                return Err(format!("the record at position {position} was sealed after that position"));
+            }
+            let prefix = self.digest_at(order, sealed.seen);
+            if prefix.is_some_and(|prefix| prefix != sealed.order) {
+                return Err(format!("the record at position {position} was sealed over another order"));
+            }
+            if !self.descends(manifest, sealed.manifest) {
+                return Err(format!("the record at position {position} was sealed over another branch of manifests"));
+            }
+            let newest = lives.entry(sealed.slot).or_insert(sealed.life);
+            if closes && sealed.life < *newest {
+                return Err(format!("the record at position {position} is of a writer that was closed"));
+            }
+            *newest = sealed.life.max(*newest);
+        }
+        Ok(())
+    }
+}

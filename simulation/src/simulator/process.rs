@@ -1,0 +1,159 @@
+//! One process: lives that begin with an opening and end in order, by a crash or by an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, KeySource};
+use cim_ipld_persistence::{Engine, EngineBuilder, Error, ErrorKind, PinStore, Protection, Settings};
+use tokio::time::sleep;
+
+use super::actions::{self, End};
+use super::environment;
+use super::plan::Kind;
+use super::world::World;
+use crate::store::Client;
+
+const ALGORITHM: EncryptionAlgorithm = EncryptionAlgorithm::ChaCha20Poly1305;
+
+/// Openings that a process tries before it gives up.
+const OPENINGS: usize = 6;
+
+pub(super) fn key(number: u8) -> KeySource {
+    KeySource::from(EncryptionKey::from_bytes(ALGORITHM, [number + 1; 32]))
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    // A few documents.
+    settings.memtable_budget_bytes = 3000;
+    settings.cache_budget_bytes = 1 << 20;
+    settings.write_timeout_ms = 20_000;
+    settings.parallel_transfers = 4;
+    settings
+}
+
+fn builder(world: &World, slot: usize, life: usize, client: Client) -> EngineBuilder {
+    let builder = Engine::builder(Arc::new(client))
+        .settings(settings())
+        .environment(environment::of(world, slot, life))
+        .rules(world.rules);
+    match world.plan.is_pinned {
+        true => builder.pin(Arc::clone(&world.pins[slot]) as Arc<dyn PinStore>),
+        false => builder,
+    }
+}
+
+/// Makes the index, before anything goes wrong.
+pub(super) async fn create(world: &World) {
+    let protection = Protection::Encrypted { algorithm: ALGORITHM, key: key(0) };
+    let created = builder(world, 0, 0, world.store.client()).create(protection).await;
+    match created {
+        Ok(engine) => engine.close().await,
+        Err(error) => world.violation(format!("the index cannot be made: {error:?}")),
+    }
+}
+
+pub(super) async fn run(world: World, slot: usize) {
+    let mut steps = world.plan.steps;
+    let mut life = 1;
+    let mut failures = 0;
+    while steps > 0 && failures < OPENINGS {
+        let client = world.store.client();
+        let acknowledged = world.newest_acknowledged();
+        let opening = open(&world, slot, life, client.clone());
+        let crashed = world.store.crashed(client.id());
+        let opened = tokio::select! {
+            biased;
+            opened = opening => opened,
+            () = crashed => Err(Error::new(ErrorKind::Closed, "crashed")),
+        };
+        match opened {
+            Ok(engine) => {
+                check_opened(&world, slot, acknowledged);
+                let end = live(&world, slot, life, &engine, &client, &mut steps).await;
+                match end {
+                    End::Crash => {
+                        world.store.crash(client.id());
+                        drop(engine);
+                    }
+                    End::Close => engine.close().await,
+                }
+            }
+            Err(error) => {
+                check_error(&world, "opening", &error);
+                failures += 1;
+                sleep(Duration::from_secs(2)).await;
+            }
+        }
+        life += 1;
+    }
+}
+
+async fn open(world: &World, slot: usize, life: usize, client: Client) -> Result<Engine, Error> {
+    let number = world.lock().key;
+    builder(world, slot, life, client).open(Some(key(number))).await
+}
+
+/// An honest store shows an opener everything that was acknowledged before.
+fn check_opened(world: &World, slot: usize, acknowledged: u64) {
+    let position = world.published(slot).map_or(0, |published| published.position);
+    if world.plan.kind == Kind::Honest && position < acknowledged {
+        world.violation(format!("a process was opened at position {position}, after {acknowledged} was acknowledged"));
+    }
+}
+
+/// Whether an error may come of such a store at all.
+pub(super) fn check_error(world: &World, what: &str, error: &Error) {
+    let is_false_alarm = match world.plan.kind {
+        Kind::Adversary => false,
+        Kind::Honest => match error.kind() {
+            ErrorKind::Lost | ErrorKind::NoIndex => world.lock().purged_at.is_none(),
+            ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::Damaged | ErrorKind::IndexExists => true,
+            _ => false,
+        },
+        // An opener may come upon an older manifest before it is replaced; whoever runs must go on.
+        Kind::Vandal => {
+            what != "opening"
+                && !matches!(
+                    error.kind(),
+                    ErrorKind::Unavailable
+                        | ErrorKind::OutcomeUnknown
+                        | ErrorKind::Conflict
+                        | ErrorKind::KeyRotated
+                        | ErrorKind::Closed
+                        | ErrorKind::SnapshotExists
+                        | ErrorKind::SnapshotMissing
+                )
+        }
+    };
+    if is_false_alarm {
+        world.violation(format!("{what}: {error:?}"));
+    }
+}
+
+/// Lives until it is time to end, or something stops the engine.
+async fn live(world: &World, slot: usize, life: usize, engine: &Engine, client: &Client, steps: &mut u64) -> End {
+    let may_crash = world.store.choose(3) == 0;
+    if may_crash {
+        let operations = world.store.operations(client.id()) + 1 + world.store.choose(60);
+        world.store.crash_at(client.id(), operations);
+    }
+    let length = 3 + world.store.choose(10);
+    for _ in 0..length.min(*steps) {
+        *steps -= 1;
+        sleep(Duration::from_millis(world.store.choose(400))).await;
+        let crashed = world.store.crashed(client.id());
+        let acted = tokio::select! {
+            biased;
+            acted = actions::act(world, slot, life, engine) => acted,
+            () = crashed => return End::Crash,
+        };
+        if let Err(error) = acted {
+            check_error(world, "an operation", &error);
+            if engine.keys().is_err() {
+                return End::Crash;
+            }
+        }
+    }
+    End::Close
+}

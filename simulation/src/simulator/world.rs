@@ -1,0 +1,186 @@
+//! What all parts of a run share.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cim_ipld_backend::Bucket;
+use cim_ipld_persistence::{Event, Rules, content_cid};
+
+use super::environment::MemoryPin;
+use super::history::{Documents, History, Link, Order, Published};
+use super::plan::{Kind, Plan};
+use crate::store::Store;
+
+/// How many documents there are.
+pub(super) const DOCUMENTS: usize = 6;
+
+/// A write that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acknowledged {
+    pub(super) number: usize,
+    pub(super) version: Option<u64>,
+    pub(super) position: u64,
+    /// Counts every acknowledgement and every begin of a restore: what came before what.
+    pub(super) moment: u64,
+}
+
+/// A restore that succeeded: it began at a moment, and restored the state of a snapshot at this position.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Restored {
+    pub(super) moment: u64,
+    pub(super) snapshot_moment: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) history: History,
+    violations: Vec<String>,
+    versions: u64,
+    moments: u64,
+    pub(super) acknowledged: Vec<Acknowledged>,
+    pub(super) restored: Vec<Restored>,
+    /// When each snapshot was made.
+    pub(super) snapshots: BTreeMap<String, u64>,
+    pub(super) published: BTreeMap<usize, Published>,
+    /// On an honest store: the digest of every position that anybody published.
+    agreed: BTreeMap<u64, Order>,
+    /// Set once the catalog was purged.
+    pub(super) purged_at: Option<u64>,
+    /// The key that opens the index, and how often it was changed.
+    pub(super) key: u8,
+}
+
+/// The world of a run. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct World(Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) plan: Plan,
+    pub(super) rules: Rules,
+    pub(super) pins: Vec<Arc<MemoryPin>>,
+    state: Mutex<State>,
+}
+
+impl Deref for World {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl World {
+    pub(super) fn new(store: Store, plan: Plan, rules: Rules) -> Self {
+        let pins = (0..plan.processes).map(|_| Arc::default()).collect();
+        Self(Arc::new(Inner { store, plan, rules, pins, state: Mutex::default() }))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn violation(&self, what: impl Into<String>) {
+        self.lock().violations.push(what.into());
+    }
+
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.lock().violations.clone()
+    }
+
+    pub(super) fn acknowledged(&self) -> usize {
+        self.lock().acknowledged.len()
+    }
+
+    pub(super) fn new_version(&self) -> u64 {
+        let mut state = self.lock();
+        state.versions += 1;
+        state.versions
+    }
+
+    pub(super) fn moment(&self) -> u64 {
+        let mut state = self.lock();
+        state.moments += 1;
+        state.moments
+    }
+
+    /// The state that a process published last.
+    pub(super) fn published(&self, slot: usize) -> Option<Published> {
+        self.lock().published.get(&slot).copied()
+    }
+
+    /// The highest position that was acknowledged to anybody.
+    pub(super) fn newest_acknowledged(&self) -> u64 {
+        self.lock().acknowledged.iter().map(|write| write.position).max().unwrap_or(0)
+    }
+
+    /// The documents that a process must show at `order`.
+    pub(super) fn expected(&self, order: Order) -> Documents {
+        self.lock().history.documents(order)
+    }
+
+    pub(super) fn catalog(&self) -> Bucket {
+        Bucket::log("catalog_v1").expect("a name")
+    }
+
+    pub(super) fn observe(&self, slot: usize, life: usize, event: Event) {
+        let mut state = self.lock();
+        match event {
+            Event::Sealed { .. } => state.history.sealed(slot, life, &event),
+            Event::Manifest { manifest, parent, position } => state.history.manifest(manifest, parent, position),
+            Event::Accepted { before, after, position, writer, record, epoch, changes } => {
+                let changes = changes
+                    .into_iter()
+                    .filter_map(|(cid, document)| {
+                        let number = (0..DOCUMENTS).find(|number| document_cid(*number) == cid)?;
+                        Some((number, document.map(|document| document.size.unwrap_or_default())))
+                    })
+                    .collect();
+                let link = Link { before, position, record, writer, epoch, changes };
+                state.history.links.insert(after, link);
+            }
+            Event::Published { position, order, generation, manifest } => {
+                let published = Published { life, position, order, generation, manifest };
+                if let Err(what) = state.publish(&self.plan, slot, published) {
+                    state.violations.push(format!("process {slot}, life {life}: {what}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    fn publish(&mut self, plan: &Plan, slot: usize, published: Published) -> Result<(), String> {
+        let former = self.published.insert(slot, published);
+        // Without a pin, a new life knows nothing of the one before.
+        if let Some(former) = former.filter(|former| former.life == published.life) {
+            if published.position < former.position {
+                let (from, to) = (former.position, published.position);
+                return Err(format!("the published position went back from {from} to {to}"));
+            }
+            let prefix = self.history.digest_at(published.order, former.position);
+            if prefix.is_some_and(|prefix| prefix != former.order) {
+                return Err(format!("what was published at position {} was replaced by another order", former.position));
+            }
+            if !self.history.descends(published.manifest, former.manifest) {
+                return Err(format!("a manifest of another branch was taken up after generation {}", former.generation));
+            }
+        }
+        let closes = plan.is_pinned;
+        self.history.check_chain(published.order, published.manifest, closes)?;
+        if plan.kind != Kind::Adversary {
+            let agreed = *self.agreed.entry(published.position).or_insert(published.order);
+            if agreed != published.order {
+                return Err(format!("two processes have different orders at position {}", published.position));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn document_cid(number: usize) -> cid::Cid {
+    content_cid(&[u8::try_from(number).expect("there are few documents")])
+}
