@@ -6,6 +6,7 @@
 //! * [`Crashing`] keeps live state apart from durable state and crashes at a chosen operation.
 //! * [`Counting`] counts operations and bytes by bucket and method.
 //! * [`nats_server`] runs a real nats-server for a test: start, kill, pause, restart, nothing left behind.
+//! * [`seeds`] runs a fuzz target on its committed seeds and on mutations of them.
 //!
 //! A new backend runs the suite like this:
 //!
@@ -23,6 +24,7 @@
 
 pub mod conformance;
 pub mod nats_server;
+pub mod seeds;
 
 mod counting;
 mod crash;

@@ -120,7 +120,7 @@ impl NatsServer {
     /// # Panics
     /// When it is not running.
     pub fn pause(&self) {
-        self.running().signal("STOP");
+        self.running().pause();
     }
 
     /// Lets a paused server go on (`SIGCONT`).

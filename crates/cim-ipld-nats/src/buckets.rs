@@ -11,6 +11,7 @@ use async_nats::jetstream::{self};
 use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 
 use crate::NatsSettings;
+use crate::backoff::Backoff;
 use crate::denials::Denials;
 use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 
@@ -64,12 +65,25 @@ impl Buckets {
         Ok(stream)
     }
 
-    /// Makes the bucket unless it is there.
+    /// Makes the bucket unless it is there. A server that answers that it cannot just now is asked again: one that has just
+    /// come up, or that is still removing a bucket of the same name.
     pub(crate) async fn create(&self, bucket: &Bucket) -> Result<()> {
-        match self.look(bucket).await {
-            Err(error) if error.kind() == ErrorKind::BucketMissing => {}
-            found => return found.map(drop),
+        let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
+        loop {
+            match self.look(bucket).await {
+                Err(error) if error.kind() == ErrorKind::BucketMissing => {}
+                found => return found.map(drop),
+            }
+            match self.make(bucket).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Unavailable && backoff.wait().await => {}
+                // Another process may have been first.
+                Err(error) => return self.look(bucket).await.map(drop).map_err(|_| error),
+            }
         }
+    }
+
+    async fn make(&self, bucket: &Bucket) -> Result<()> {
         let config = self.config(bucket);
         let subject = format!("$JS.API.STREAM.CREATE.{}", config.name);
         let asked = async {
@@ -81,15 +95,10 @@ impl Buckets {
                 }
             })
         };
-        match self.denials.watch(&[&subject], asked).await {
-            Ok(_) => {
-                // Made by this very call: it begins anew, on purpose.
-                self.seen_by_bucket().remove(bucket.name());
-                Ok(())
-            }
-            // Another process may have been first, or the answer was lost.
-            Err(error) => self.look(bucket).await.map(drop).map_err(|_| error),
-        }
+        self.denials.watch(&[&subject], asked).await?;
+        // Made by this very call: it begins anew, on purpose.
+        self.seen_by_bucket().remove(bucket.name());
+        Ok(())
     }
 
     pub(crate) fn forget(&self, bucket: &Bucket) {

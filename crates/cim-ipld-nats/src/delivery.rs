@@ -67,7 +67,15 @@ pub(crate) fn decode(prefix: &str, message: &Message) -> Delivery {
     let delivered = header("Nats-Last-Consumer").and_then(|number| number.as_str().parse().ok());
     let stalled = header("Nats-Consumer-Stalled").map(|subject| Subject::from(subject.as_str()));
     let is_idle = message.reply.is_none();
-    Delivery::Heartbeat { delivered, answer_to: message.reply.clone().or(stalled), is_idle }
+    // Whoever can write to the inbox must not choose where this process publishes.
+    let answer_to = message.reply.clone().or(stalled).filter(|subject| is_flow_control(subject));
+    Delivery::Heartbeat { delivered, answer_to, is_idle }
+}
+
+/// Tells the subjects at which the server waits for the answers of its flow control.
+fn is_flow_control(subject: &str) -> bool {
+    let is_token = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    subject.strip_prefix("$JS.FC.").is_some_and(|rest| rest.split('.').all(is_token))
 }
 
 /// Sorts a message of the stream.

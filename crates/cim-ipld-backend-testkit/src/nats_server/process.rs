@@ -43,6 +43,28 @@ impl Process {
         assert!(status.expect("kill starts").success(), "signal {name} was not sent");
     }
 
+    /// Stops the process and waits until none of its threads runs; the signal alone is seen a moment later.
+    pub(super) fn pause(&self) {
+        self.signal("STOP");
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while !self.is_stopped() {
+            assert!(Instant::now() < deadline, "the server was not stopped");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Whether every thread is stopped, as `ps` has it.
+    fn is_stopped(&self) -> bool {
+        let output = Command::new("ps").args(["-L", "-o", "stat=", "-p", &self.child.id().to_string()]).output();
+        match output {
+            Ok(output) if output.status.success() => {
+                String::from_utf8_lossy(&output.stdout).lines().all(|state| state.trim_start().starts_with('T'))
+            }
+            // Without it, the signal has to do.
+            _ => true,
+        }
+    }
+
     /// Asks the process to end and waits for it.
     pub(super) fn terminate(mut self) {
         self.signal("TERM");

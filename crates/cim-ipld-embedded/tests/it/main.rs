@@ -3,6 +3,7 @@
 mod conformance;
 mod damage;
 mod fences;
+mod hostile;
 mod kill;
 mod opening;
 mod space;

@@ -22,7 +22,7 @@ async fn connect(cluster: &NatsCluster, node: usize) -> NatsBackend {
     NatsBackend::connect_with(&cluster.url(node), replicated()).await.expect("connected")
 }
 
-/// Servers that have just chosen who leads do not know at once who has room.
+/// Servers that have just chosen who leads do not answer everything at once.
 async fn create(backend: &NatsBackend) {
     let begin = Instant::now();
     while let Err(error) = backend.create(&log()).await {

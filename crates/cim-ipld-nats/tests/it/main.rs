@@ -7,6 +7,7 @@ mod encryption;
 mod fences;
 mod foreign;
 mod history;
+mod hostile;
 mod limits;
 mod permissions;
 mod reading;
