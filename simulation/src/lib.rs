@@ -7,4 +7,5 @@
 //! repeats a run exactly.
 
 pub mod model;
+pub mod simulator;
 pub mod store;

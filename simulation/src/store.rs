@@ -40,3 +40,4 @@ pub use client::Client;
 pub use faults::{Faults, Lies};
 pub use hand::{Archived, BranchId, ClientId, Store};
 pub use random::Rate;
+pub(crate) use random::mix;

@@ -110,6 +110,7 @@ async fn restore(world: &World, engine: &Engine) -> Result<(), Error> {
     }
     let (name, made) = &names[usize::try_from(world.store.choose(names.len() as u64)).expect("small")];
     let moment = world.moment();
+    world.lock().restores_begun += 1;
     engine.restore_snapshot(name).await?;
     world.lock().restored.push(Restored { moment, snapshot_moment: *made });
     Ok(())

@@ -40,6 +40,7 @@ pub(super) struct State {
     moments: u64,
     pub(super) acknowledged: Vec<Acknowledged>,
     pub(super) restored: Vec<Restored>,
+    pub(super) restores_begun: usize,
     /// When each snapshot was made.
     pub(super) snapshots: BTreeMap<String, u64>,
     pub(super) published: BTreeMap<usize, Published>,

@@ -24,6 +24,14 @@ pub struct ClientId(pub(super) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BranchId(pub(super) usize);
 
+impl ClientId {
+    /// Names the client that was added `number`-th, counted from 0.
+    #[must_use]
+    pub const fn new(number: usize) -> Self {
+        Self(number)
+    }
+}
+
 impl BranchId {
     /// The branch that every client begins in.
     pub const MAIN: Self = Self(0);
@@ -54,6 +62,12 @@ impl Store {
         world.clients.push(ClientState::default());
         let id = ClientId(world.clients.len() - 1);
         Client::new(Arc::clone(&self.shared), id)
+    }
+
+    /// Returns how many clients were added.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.shared.lock().clients.len()
     }
 
     /// Replaces the faults from now on.
