@@ -187,7 +187,7 @@ impl Backend for FaultInjecting {
             }
             Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
             Some(Fault::Duplicate) => {
-                let first = self.inner.put(bucket, key, value.clone(), precondition).await?;
+                let first = self.inner.put(bucket, key, value.clone(), precondition.clone()).await?;
                 return match self.inner.put(bucket, key, value, precondition).await {
                     Err(error) if error.kind() == ErrorKind::Conflict => Ok(first),
                     second => second,

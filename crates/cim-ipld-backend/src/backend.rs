@@ -86,8 +86,28 @@ impl fmt::Display for Revision {
     }
 }
 
-/// What must be true of a key for a [`put`](Backend::put) to happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What must be true for a [`put`](Backend::put) to happen.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = MemoryBackend::new();
+/// let (bucket, root, record) = (Bucket::log("catalog_v1")?, Key::new("root")?, Key::new("journal.a.1")?);
+/// backend.create(&bucket).await?;
+/// let revision = backend.put(&bucket, &root, "root".into(), Precondition::Absent).await?;
+///
+/// // A record is fenced on the root: once that is replaced or removed, no further record is written.
+/// let fence = Precondition::AbsentWhile { key: root.clone(), revision };
+/// backend.put(&bucket, &record, "record".into(), fence.clone()).await?;
+/// backend.put(&bucket, &root, "another root".into(), Precondition::Unchanged(revision)).await?;
+/// let refused = backend.put(&bucket, &Key::new("journal.a.2")?, "record".into(), fence).await.unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::Conflict);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precondition {
     /// Nothing: the value replaces whatever is there.
@@ -96,6 +116,17 @@ pub enum Precondition {
     Absent,
     /// The newest value under the key is the one of this revision: a compare-and-set.
     Unchanged(Revision),
+    /// The bucket holds no value under the key written, and the newest value under another key is the one of a revision.
+    ///
+    /// The second half is exact on every backend. The first is exact among writes with this precondition; a backend that
+    /// recognises a key by having seen it lately may overlook a value that was put there with another precondition, and
+    /// may refuse a key whose value was removed lately. So use it for names that are written once.
+    AbsentWhile {
+        /// The other key, the fence.
+        key: Key,
+        /// The revision of the value that stands there.
+        revision: Revision,
+    },
 }
 
 /// A value and its revision.

@@ -88,10 +88,13 @@ impl BucketState {
 
     fn put(&mut self, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
         let current = self.values.get(key).map(|entry| entry.revision);
-        let holds = match precondition {
+        let holds = match &precondition {
             Precondition::Any => true,
             Precondition::Absent => current.is_none(),
-            Precondition::Unchanged(revision) => current == Some(revision),
+            Precondition::Unchanged(revision) => current == Some(*revision),
+            Precondition::AbsentWhile { key: fence, revision } => {
+                current.is_none() && self.values.get(fence).is_some_and(|entry| entry.revision == *revision)
+            }
         };
         if !holds {
             let found = current.map_or_else(|| "no value".to_owned(), |revision| revision.to_string());

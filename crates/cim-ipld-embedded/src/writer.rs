@@ -166,6 +166,9 @@ impl WriteLoop {
             Precondition::Any => true,
             Precondition::Absent => found.is_none(),
             Precondition::Unchanged(revision) => found == Some(*revision),
+            Precondition::AbsentWhile { key: fence, revision } => {
+                found.is_none() && batch.current(bucket, fence)?.is_some_and(|record| record.revision == *revision)
+            }
             _ => return Err(Error::new(ErrorKind::Incompatible, "this store does not know the precondition")),
         };
         if !holds {

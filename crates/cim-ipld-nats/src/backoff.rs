@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const BRIEF_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Growing pauses between tries, until a deadline. Each is drawn from the upper half of its length, so that many clients of a
@@ -16,6 +17,11 @@ pub(crate) struct Backoff {
 impl Backoff {
     pub(crate) fn new(patience: Duration) -> Self {
         Self { pause: FIRST_PAUSE, deadline: Instant::now() + patience }
+    }
+
+    /// As [`new`](Self::new), for something that passes within milliseconds.
+    pub(crate) fn brief(patience: Duration) -> Self {
+        Self { pause: BRIEF_PAUSE, deadline: Instant::now() + patience }
     }
 
     /// Waits before the next try; returns false instead once the patience is used up.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
@@ -11,6 +12,9 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 use crate::NatsSettings;
 use crate::denials::Denials;
 use crate::error::{bucket_missing, jetstream_kind, unavailable};
+
+/// How long the server recognises a message by its id, at least. A write that is tried again within it lands once.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// The buckets of one connection. Each is checked when it is first used.
 #[derive(Clone)]
@@ -109,6 +113,7 @@ impl Buckets {
             deny_delete: true,
             deny_purge: false,
             allow_direct: true,
+            duplicate_window: DUPLICATE_WINDOW,
             ..Config::default()
         }
     }
@@ -129,6 +134,9 @@ impl Buckets {
             "refuses to remove values: allow purging".to_owned()
         } else if config.sealed || config.mirror.is_some() {
             "takes no writes: it is sealed, or a mirror".to_owned()
+        } else if config.duplicate_window < DUPLICATE_WINDOW {
+            let seconds = DUPLICATE_WINDOW.as_secs();
+            format!("recognises a repeated write for too short a time: set its duplicate window to {seconds} s or more")
         } else if config.no_ack {
             "acknowledges nothing: turn acknowledgements on".to_owned()
         } else if !config.subjects.iter().any(|subject| *subject == format!("$KV.{bucket}.>")) {

@@ -57,10 +57,14 @@ impl Publisher {
             Error::new(ErrorKind::Unavailable, "the connection is being given up").with_source(closed)
         })?;
         let mut backoff = Backoff::new(self.patience);
+        let mut brief = Backoff::brief(self.patience);
         loop {
-            let error = match self.publish(bucket, key, value.clone(), precondition).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable => error,
-                done => return done,
+            let error = match self.publish(bucket, key, value.clone(), &precondition).await {
+                Ok(revision) => return Ok(revision),
+                Err(Failure::Busy(_)) if brief.wait().await => continue,
+                Err(Failure::Busy(error)) => return Err(error),
+                Err(Failure::Final(error)) if error.kind() == ErrorKind::Unavailable => error,
+                Err(Failure::Final(error)) => return Err(error),
             };
             // No stream listens, or its server has just come up and does not know it yet: the stream itself can tell.
             match self.buckets.look(bucket).await {
@@ -71,20 +75,14 @@ impl Publisher {
         }
     }
 
-    async fn publish(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
-        let message = PublishMessage::build().payload(value);
-        let message = match precondition {
-            Precondition::Any => message,
-            Precondition::Absent => message.expected_last_subject_sequence(0),
-            // Zero would mean absence to the server; no value has it.
-            Precondition::Unchanged(revision) if revision > Revision::ZERO => {
-                message.expected_last_subject_sequence(revision.number())
-            }
-            _ => {
-                let message = format!("key {key} cannot have the revision that the write expects");
-                return Err(Error::new(ErrorKind::Conflict, message));
-            }
-        };
+    async fn publish(
+        &self,
+        bucket: &Bucket,
+        key: &Key,
+        value: Bytes,
+        precondition: &Precondition,
+    ) -> Result<Revision, Failure> {
+        let message = self.message(bucket, key, value, precondition)?;
         let subject = subject(bucket, key);
         let sent = async {
             let acknowledgement = self.context.send_publish(subject.clone(), message).await.map_err(|error| {
@@ -95,20 +93,112 @@ impl Publisher {
                 Error::new(kind, format!("writing {key} to bucket {bucket} failed: {}", error.kind()))
                     .with_source(error)
             })?;
-            acknowledgement.await.map_err(|error| refused(bucket, key, error))
+            Ok(acknowledgement.await)
         };
-        Ok(Revision::new(self.denials.watch(&[&subject], sent).await?.sequence))
+        let acknowledgement = match self.denials.watch(&[&subject], sent).await? {
+            Ok(acknowledgement) => acknowledgement,
+            Err(error) => return Err(refused(bucket, key, precondition, error)),
+        };
+        if acknowledgement.duplicate {
+            return Err(
+                conflict(format!("key {key} was written a short while ago, the write expected no value")).into()
+            );
+        }
+        Ok(Revision::new(acknowledgement.sequence))
+    }
+
+    /// The message that has the server check the precondition.
+    fn message(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: &Precondition) -> Result<PublishMessage> {
+        let message = PublishMessage::build().payload(value);
+        // Zero would mean absence to the server; no value has it.
+        let sequence = |revision: &Revision| Some(revision.number()).filter(|number| *number > 0);
+        match precondition {
+            Precondition::Any => Ok(message),
+            Precondition::Absent => Ok(message.expected_last_subject_sequence(0)),
+            Precondition::Unchanged(revision) => match sequence(revision) {
+                Some(sequence) => Ok(message.expected_last_subject_sequence(sequence)),
+                None => Err(conflict(format!("key {key} cannot have the revision that the write expects"))),
+            },
+            Precondition::AbsentWhile { key: fence, revision } => {
+                let Some(sequence) = sequence(revision).filter(|_| fence != key) else {
+                    return Err(conflict(format!("key {fence} cannot have the revision that the write expects")));
+                };
+                let version = self.context.client().server_info().version;
+                if !compares_other_subjects(&version) {
+                    let message = format!("the NATS server has version {version}: 2.12 or newer is needed");
+                    return Err(Error::new(ErrorKind::Incompatible, message));
+                }
+                let message = message.expected_last_subject_sequence(sequence);
+                // A message is compared with one subject alone, so the absence is found by its id.
+                Ok(message.header(EXPECTED_SUBJECT, subject(bucket, fence)).message_id(key.as_str()))
+            }
+            _ => Err(Error::new(ErrorKind::Incompatible, "this store does not know the precondition")),
+        }
+    }
+}
+
+/// Names the subject with which `Nats-Expected-Last-Subject-Sequence` is compared, where that is not the message's own.
+/// Older servers than 2.12 compare with the message's own all the same.
+const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+/// Why a try to write came to nothing.
+enum Failure {
+    /// A write that concerns the same keys is under way: nothing was stored, and it passes within milliseconds.
+    Busy(Error),
+    Final(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
     }
 }
 
 /// Sorts a write that was sent and not acknowledged by what it means for the value.
-fn refused(bucket: &Bucket, key: &Key, error: PublishError) -> Error {
-    let kind = match (error.kind(), jetstream_error(&error)) {
+fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: PublishError) -> Failure {
+    let answer = jetstream_error(&error);
+    // A stream with several copies compares one write with a subject at a time (10164), and takes an id once (10158).
+    let busy = matches!(precondition, Precondition::AbsentWhile { .. })
+        && answer.is_some_and(|answer| matches!(answer.error_code().0, 10_158 | 10_164));
+    let kind = match (error.kind(), answer) {
+        _ if busy => ErrorKind::Unavailable,
         // Nobody listened.
         (PublishErrorKind::StreamNotFound, _) => ErrorKind::Unavailable,
         // The stream answered, and not with a place in its order: it has stored nothing.
         (_, Some(answer)) => jetstream_kind(answer).unwrap_or(ErrorKind::Unavailable),
         _ => ErrorKind::OutcomeUnknown,
     };
-    Error::new(kind, format!("writing {key} to bucket {bucket} failed: {error}")).with_source(error)
+    let error = Error::new(kind, format!("writing {key} to bucket {bucket} failed: {error}")).with_source(error);
+    if busy { Failure::Busy(error) } else { Failure::Final(error) }
+}
+
+fn conflict(message: String) -> Error {
+    Error::new(ErrorKind::Conflict, message)
+}
+
+/// Tells by a server's version, as in `2.15.1`, whether it honours [`EXPECTED_SUBJECT`].
+fn compares_other_subjects(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (2, 12)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compares_other_subjects;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (version, expected) in [
+            ("2.12.0", true),
+            ("2.12.0-RC.1", true),
+            ("2.15.1", true),
+            ("3.0", true),
+            ("2.9.10", false),
+            ("2.11.99", false),
+            ("1.99", false),
+            ("", false),
+        ] {
+            assert_eq!(compares_other_subjects(version), expected, "{version}");
+        }
+    }
 }

@@ -67,7 +67,7 @@ impl Objects {
         let mut pause = Backoff::new();
         let mut maybe_landed = false;
         loop {
-            let error = match self.backend.put(bucket, key, sealed.clone(), precondition).await {
+            let error = match self.backend.put(bucket, key, sealed.clone(), precondition.clone()).await {
                 Ok(revision) => return Ok(revision),
                 Err(error) => error,
             };

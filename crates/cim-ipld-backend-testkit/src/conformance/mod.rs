@@ -8,6 +8,7 @@ mod buckets;
 mod concurrency;
 mod deletion;
 mod durability;
+mod fences;
 mod order;
 mod preconditions;
 mod scanning;
@@ -109,6 +110,10 @@ const CASES: &[Case] = cases![
     BOTH order revisions_are_not_reused_after_deletion,
     LOG preconditions preconditions_decide_as_the_table_says,
     LOG preconditions a_refused_write_changes_nothing,
+    LOG fences a_fence_decides_as_the_table_says,
+    LOG fences a_fenced_write_lands_once,
+    LOG fences writers_behind_one_fence_all_get_through,
+    LOG fences no_write_lands_after_its_fence_has_moved,
     BOTH deletion deleted_keys_are_gone_everywhere,
     BOTH deletion deleting_again_or_nothing_is_no_error,
     BOTH deletion only_the_named_keys_go,

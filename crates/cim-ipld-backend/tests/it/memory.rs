@@ -1,6 +1,6 @@
 //! What the memory backend has beyond the contract.
 
-use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend, Precondition};
+use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
 
 #[tokio::test]
 async fn a_fork_goes_its_own_way() {
@@ -23,4 +23,18 @@ async fn a_bucket_is_its_name_whatever_its_kind() {
     backend.create(&Bucket::log("b").unwrap()).await.unwrap();
     backend.put(&Bucket::objects("b").unwrap(), &key, "v".into(), Precondition::Any).await.unwrap();
     assert!(backend.get(&Bucket::log("b").unwrap(), &key).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_fenced_write_wants_absence_whatever_was_there_before() {
+    let (backend, bucket, key) = (MemoryBackend::new(), Bucket::log("b").unwrap(), Key::new("key").unwrap());
+    backend.create(&bucket).await.unwrap();
+    let root = Key::new("root").unwrap();
+    let revision = backend.put(&bucket, &root, "root".into(), Precondition::Any).await.unwrap();
+    let fenced = Precondition::AbsentWhile { key: root, revision };
+    backend.put(&bucket, &key, "unfenced".into(), Precondition::Any).await.unwrap();
+    let refused = backend.put(&bucket, &key, "fenced".into(), fenced.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    backend.delete(&bucket, std::slice::from_ref(&key)).await.unwrap();
+    backend.put(&bucket, &key, "fenced".into(), fenced).await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod damage;
+mod fences;
 mod kill;
 mod opening;
 mod space;

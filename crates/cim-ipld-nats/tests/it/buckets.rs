@@ -44,6 +44,7 @@ async fn a_bucket_with_wrong_settings_is_refused_by_every_call_and_left_alone() 
         ("discard", Config { discard: DiscardPolicy::Old, max_messages: 10, ..as_usual(&bucket) }),
         ("retention", Config { retention: RetentionPolicy::Interest, ..as_usual(&bucket) }),
         ("purging", Config { deny_purge: true, allow_rollup: false, ..as_usual(&bucket) }),
+        ("duplicate window", Config { duplicate_window: std::time::Duration::from_secs(119), ..as_usual(&bucket) }),
         ("acknowledges nothing", Config { no_ack: true, ..as_usual(&bucket) }),
         ("largest value", Config { max_message_size: 4096, ..as_usual(&bucket) }),
         ("file storage", Config { storage: StorageType::Memory, ..as_usual(&bucket) }),

@@ -3,6 +3,7 @@
 mod buckets;
 mod conformance;
 mod encryption;
+mod fences;
 mod permissions;
 mod reading;
 mod support;
