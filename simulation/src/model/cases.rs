@@ -156,6 +156,7 @@ pub(crate) const REMOVALS: &[Removal] = &[
         4,
         "nothing that landed after a purge is acknowledged",
     ),
+    honest(&[Rule::RefusalWaits], Honest { processes: 2, rotation: true, ..HONEST }, 9, TWICE),
     honest(
         &[Rule::WatchIdentity],
         Honest { processes: 2, recreate: true, ..HONEST },

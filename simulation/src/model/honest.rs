@@ -237,7 +237,7 @@ impl Honest {
             && let Some(record) = own.pending
             && let Some(root) = state.log.root()
             && root > state.sealed.record(record).epoch
-            && state.watches[process].cursor >= state.log.root_revision()
+            && (!self.rules.hold(Rule::RefusalWaits) || state.watches[process].cursor >= state.log.root_revision())
         {
             // The put was refused because the root moved on, and everything before the new root was met: it never
             // landed and never will.

@@ -35,6 +35,8 @@ pub(crate) enum Rule {
     CaughtUpRead,
     /// A record lands only while the root is the one that its writer knows.
     RootFence,
+    /// A refused record is sealed again only after the follower has passed the new root: it may have landed before.
+    RefusalWaits,
     /// A watch follows one bucket: when that is created anew the watch ends, and the process reads the manifest.
     WatchIdentity,
     /// The record of the scan hint locates the start of a replay only at the revision that the manifest gives.
@@ -62,6 +64,7 @@ impl Rule {
         Self::CaughtUp,
         Self::CaughtUpRead,
         Self::RootFence,
+        Self::RefusalWaits,
         Self::WatchIdentity,
         Self::ScanRevision,
         Self::TrimPrevious,
