@@ -89,7 +89,7 @@ pub(crate) fn complete(scope: Scope) -> Vec<Case> {
         honest(
             "honest, rotation, purge, new bucket",
             Honest { rotation: true, purge: true, recreate: true, restarts: 1, ..HONEST },
-            [8, 13],
+            [8, 12],
         ),
         honest("honest, two processes", Honest { merges: true, time_outs: true, ..TWO }, [12, 15]),
         honest("honest, two processes, two crashes", Honest { restarts: 2, records: 5, ..TWO }, [12, 16]),
@@ -97,7 +97,7 @@ pub(crate) fn complete(scope: Scope) -> Vec<Case> {
         honest(
             "honest, fine steps, everything",
             Honest { rotation: true, purge: true, processes: 3, grain: Grain::Fine, ..FAULTY },
-            [8, 12],
+            [8, 11],
         ),
         honest(
             "honest, one look before an alarm",

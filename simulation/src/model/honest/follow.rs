@@ -90,6 +90,8 @@ impl Honest {
             .unwrap_or(0)
     }
 
+    /// Takes an entry. After a gap the manifest is read first: what was removed between is folded by a newer one, or
+    /// was applied already.
     fn meet(&self, state: &mut State, process: usize, revision: u8, message: Message) {
         let is_gap = revision != state.watches[process].cursor + 1;
         if is_gap && self.rules.hold(Rule::GapRead) && self.read_manifest(state, process) {
