@@ -100,6 +100,10 @@ impl Contents {
             Precondition::Any => Ok(true),
             Precondition::Absent => Ok(current.is_none()),
             Precondition::Unchanged(revision) => Ok(current == Some(*revision)),
+            Precondition::AbsentWhile { key: fence, revision } => {
+                let stands = self.values.get(fence).map(|entry| entry.revision);
+                Ok(current.is_none() && stands == Some(*revision))
+            }
             other => Err(Error::new(ErrorKind::Incompatible, format!("the simulated store does not know {other:?}"))),
         }
     }

@@ -62,6 +62,24 @@ async fn a_write_lands_twice_where_its_precondition_holds_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_write_does_not_pass_a_fence_that_moved() {
+    for (is_moved, expected) in [(false, Some(("one".into(), 2))), (true, None)] {
+        let (store, client, bucket) = opened(1, Faults::none()).await;
+        let revision = put(&client, &bucket, "root", "root").await.unwrap();
+        store.set_faults(Faults { late_landing: ALWAYS, ..Faults::none() });
+        let fence = Precondition::AbsentWhile { key: key("root"), revision };
+        let outcome = client.put(&bucket, &key("a"), "one".into(), fence).await;
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+        store.set_faults(Faults::none());
+        if is_moved {
+            put(&client, &bucket, "root", "another").await.unwrap();
+        }
+        sleep(2 * MINUTE).await;
+        assert_eq!(get(&client, &bucket, "a").await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_stops_half_way() {
     let (_, client, bucket) = opened(1, Faults { partial_delete: ALWAYS, ..Faults::none() }).await;
     put(&client, &bucket, "a", "one").await.unwrap();
