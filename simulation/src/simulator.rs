@@ -58,7 +58,8 @@ pub fn run(seed: u64, removed: Option<Rule>) -> Outcome {
         let world = World::new(store.clone(), plan, rules);
         process::create(&world).await;
         store.set_faults(faults);
-        let tasks: Vec<_> = (0..world.plan.processes).map(|slot| tokio::spawn(process::run(world.clone(), slot))).collect();
+        let tasks: Vec<_> =
+            (0..world.plan.processes).map(|slot| tokio::spawn(process::run(world.clone(), slot))).collect();
         let acts = tokio::spawn(store_acts::run(world.clone()));
         for task in tasks {
             if task.await.is_err() {

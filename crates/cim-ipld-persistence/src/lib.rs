@@ -64,9 +64,9 @@ pub use maintenance::rotation::KeyReport;
 pub use maintenance::snapshots::SnapshotInfo;
 pub use maintenance::verify::{Problem, VerifyReport};
 pub use objects::layout::IndexName;
-pub use position::Position;
 #[cfg(feature = "simulation")]
 pub use observer::{Event, Observer};
+pub use position::Position;
 #[cfg(feature = "simulation")]
 pub use rules::{Rule, Rules};
 pub use settings::Settings;

@@ -38,6 +38,8 @@ pub enum Rule {
     ReadBack,
     /// After a gap in the revisions the manifest is read before anything is applied.
     GapRead,
+    /// Before what was caught up with is published, the manifest is read once more.
+    CaughtUpRead,
     /// Nothing is published before a resync has reached the position that was published before.
     ReachFormer,
     /// The watermark is the position that the fold's input holds.
@@ -56,7 +58,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::IgnoreJunk,
         Self::Epoch,
         Self::Stale,
@@ -71,6 +73,7 @@ impl Rule {
         Self::ManifestEpoch,
         Self::ReadBack,
         Self::GapRead,
+        Self::CaughtUpRead,
         Self::ReachFormer,
         Self::ExactWatermark,
         Self::TrimDead,

@@ -71,7 +71,8 @@ async fn check_documents(world: &World, slot: usize, engine: &Engine) {
     let survivor = only.into_iter().find_map(|restored| {
         state.acknowledged.iter().find(|write| {
             let version = found.get(&write.number).copied();
-            write.version.is_some() && version == write.version
+            write.version.is_some()
+                && version == write.version
                 && write.moment < restored.moment
                 && write.moment > restored.snapshot_moment
         })

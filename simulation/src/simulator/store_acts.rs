@@ -64,8 +64,7 @@ fn replay(world: &World, only_what_is_gone: bool) -> cim_ipld_backend::Result<()
     let mut candidates: Vec<usize> =
         (0..archive.len()).filter(|number| archive[*number].bucket == catalog.name()).collect();
     if only_what_is_gone {
-        let present: Vec<Key> =
-            store.contents(BranchId::MAIN, &catalog)?.into_iter().map(|entry| entry.key).collect();
+        let present: Vec<Key> = store.contents(BranchId::MAIN, &catalog)?.into_iter().map(|entry| entry.key).collect();
         candidates.retain(|number| {
             let key = &archive[*number].key;
             !present.contains(key) || !key.as_str().starts_with("journal")

@@ -164,10 +164,16 @@ impl State {
             }
             let prefix = self.history.digest_at(published.order, former.position);
             if prefix.is_some_and(|prefix| prefix != former.order) {
-                return Err(format!("what was published at position {} was replaced by another order", former.position));
+                return Err(format!(
+                    "what was published at position {} was replaced by another order",
+                    former.position
+                ));
             }
             if !self.history.descends(published.manifest, former.manifest) {
-                return Err(format!("a manifest of another branch was taken up after generation {}", former.generation));
+                return Err(format!(
+                    "a manifest of another branch was taken up after generation {}",
+                    former.generation
+                ));
             }
         }
         let closes = plan.is_pinned;

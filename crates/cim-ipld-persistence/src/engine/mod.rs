@@ -271,7 +271,9 @@ impl Engine {
         match self.shared.check() {
             Err(error) if error.kind() == ErrorKind::Lost => self.maintenance.put_back().await,
             Err(error) => Err(error),
-            Ok(()) => Err(Error::new(ErrorKind::InvalidInput, "the store has this index: there is nothing to put back")),
+            Ok(()) => {
+                Err(Error::new(ErrorKind::InvalidInput, "the store has this index: there is nothing to put back"))
+            }
         }
     }
 

@@ -95,7 +95,10 @@ pub struct EngineBuilder {
 
 impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineBuilder").field("name", &self.name).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("EngineBuilder")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,8 +156,7 @@ impl EngineBuilder {
         }
         let environment = self.environment.clone();
         let backend = Arc::clone(&self.backend);
-        let objects =
-            creation::create(backend, layout, protection, &self.settings, environment, self.rules).await?;
+        let objects = creation::create(backend, layout, protection, &self.settings, environment, self.rules).await?;
         // What a pin of this place remembers is of an index that is no more.
         self.start(objects, None).await
     }
@@ -297,7 +299,8 @@ fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
     let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
     if root.generation() < floor {
         let found = root.generation();
-        let message = format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
+        let message =
+            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
         return Err(Error::new(ErrorKind::Rollback, message));
     }
     if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
@@ -309,14 +312,10 @@ fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
 
 fn first_progress(manifest: &ManifestVersion) -> Progress {
     Progress {
-        seen: Seen {
-            position: 0,
-            order: manifest.manifest.watermark.digest,
-            generation: 0,
-            manifest: manifest.digest,
-        },
+        seen: Seen { position: 0, order: manifest.manifest.watermark.digest, generation: 0, manifest: manifest.digest },
         memtable_bytes: 0,
         frozen_bytes: 0,
+        unsettled_until: None,
         refused: None,
         fatal: None,
         ignored: IgnoredEntries::default(),

@@ -4,10 +4,12 @@
 //! store shows is held against the live one; the other takes its place when it has reached what was published before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, KeyPrefix, KeyedEntry, Revision, WatchEvent, WatchStream};
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::manifest::{self, ManifestVersion, Succession, check_digest};
 use super::order::{Ignored, OpenedRecord, Order, Verdict};
@@ -47,15 +49,18 @@ pub(crate) struct Follower {
     catalog: WatchStream,
     /// Set until everything that was there when the watch began has been looked at: nothing is published before.
     catching_up: bool,
-    /// Whether something was missing between two entries while a state was rebuilt.
-    met_gap: bool,
     /// What was missing when this follower read the manifest again.
     missing: Option<Missing>,
     /// A position that must be reached before anything is published, beside the live one's: what a pin remembers.
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
+    unsettled_until: Option<Instant>,
     ignored: IgnoredEntries,
 }
+
+/// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it follows the catalog so
+/// far.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// Something that an entry needs and that was not there under a manifest. A newer manifest may explain that; missing under
 /// the same one once more, it is lost.
@@ -76,6 +81,8 @@ enum Gap {
     /// A manifest of this generation.
     Manifest(u64),
     Body,
+    /// What a manifest says of the order.
+    Window,
     /// A page of a segment, needed to find what the record replaces.
     Page,
     /// The history that the record was sealed over.
@@ -106,17 +113,17 @@ impl Follower {
             live,
             catalog: watch(shared, after),
             catching_up: true,
-            met_gap: false,
             missing: None,
             pinned,
             refused: None,
+            unsettled_until: None,
             ignored: IgnoredEntries::default(),
         };
         let mut backoff = Backoff::new();
-        let deadline = tokio::time::Instant::now() + shared.settings.write_timeout();
+        let deadline = Instant::now() + shared.settings.write_timeout();
         while follower.rebuilding.is_some() || follower.catching_up {
             match follower.step().await {
-                Err(error) if error.kind() == ErrorKind::Unavailable && tokio::time::Instant::now() < deadline => {
+                Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < deadline => {
                     backoff.wait().await;
                     follower.rewatch();
                 }
@@ -204,13 +211,8 @@ impl Follower {
     async fn take(&mut self, event: WatchEvent) -> Result<()> {
         match event {
             WatchEvent::Entry(entry) => {
-                if self.has_gap_before(&entry) {
-                    if self.rebuilding.is_some() {
-                        // Nothing is published before the end, so one look then is enough.
-                        self.met_gap = true;
-                    } else if has_moved_on(&self.shared, &self.live).await? {
-                        return self.resync().await;
-                    }
+                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live).await? {
+                    return self.resync().await;
                 }
                 self.look_at(entry).await
             }
@@ -237,16 +239,17 @@ impl Follower {
 
     /// Tells whether something was removed or replaced between the last entry and this one. Whoever did that published a
     /// manifest before.
-    fn has_gap_before(&mut self, entry: &KeyedEntry) -> bool {
-        entry.entry.revision.number() > self.current().last_seen.number() + 1
+    fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
+        // While a state is rebuilt, one look at the end is enough: nothing is published before.
+        self.rebuilding.is_none()
+            && entry.entry.revision.number() > self.live.last_seen.number() + 1
             && self.shared.objects.rules.hold(Rule::GapRead)
     }
 
     async fn caught_up(&mut self) -> Result<()> {
-        if let Some(rebuilt) = &self.rebuilding
-            && std::mem::take(&mut self.met_gap)
-            && has_moved_on(&self.shared, rebuilt).await?
-        {
+        // What was there when the watch began may have been trimmed while it went on: then a newer manifest holds it.
+        let current = self.rebuilding.as_ref().unwrap_or(&self.live);
+        if self.shared.objects.rules.hold(Rule::CaughtUpRead) && has_moved_on(&self.shared, current).await? {
             return self.resync().await;
         }
         if let Some(rebuilt) = &self.rebuilding {
@@ -292,6 +295,7 @@ impl Follower {
             },
             memtable_bytes: state.memtable_bytes(),
             frozen_bytes: state.frozen_bytes(),
+            unsettled_until: self.unsettled_until,
             refused: self.refused,
             fatal: None,
             ignored: self.ignored,
@@ -439,7 +443,9 @@ impl Follower {
     async fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
         for state in [Some(&mut self.live), self.rebuilding.as_mut()].into_iter().flatten() {
             if entry.value == state.manifest.sealed {
-                state.moved(entry.revision);
+                if state.moved(entry.revision) {
+                    self.unsettled_until = Some(Instant::now() + SETTLING);
+                }
                 return Ok(Step::Applied);
             }
         }
@@ -468,8 +474,11 @@ impl Follower {
             return Ok(Step::Applied);
         }
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
-        if succession.as_ref().is_err_and(|error| error.kind() == ErrorKind::Forked) {
-            return self.missed(entry.revision, Gap::History);
+        match succession.as_ref().map_err(Error::kind) {
+            Err(ErrorKind::Forked) => return self.missed(entry.revision, Gap::History),
+            // What it names may be gone because a newer one has replaced it.
+            Err(ErrorKind::Lost) => return self.missed(entry.revision, Gap::Window),
+            _ => {}
         }
         match succession? {
             Succession::Same => Ok(Step::Applied),
@@ -482,6 +491,7 @@ impl Follower {
     async fn ignore_manifest(&mut self, entry: &Entry, reason: Ignored) -> Result<Step> {
         self.ignored.count(reason);
         self.refused = Some(manifest::manifest_digest(&entry.value));
+        self.unsettled_until = Some(Instant::now() + SETTLING);
         self.mend().await.map(|()| Step::Applied)
     }
 
@@ -535,7 +545,8 @@ impl Follower {
         let manifest = loop {
             match manifest::read_manifest(&self.shared.objects).await {
                 Err(error) if is_no_manifest(&error) => {
-                    remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root)).await?;
+                    remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root))
+                        .await?;
                     break (*self.live.manifest).clone();
                 }
                 Err(error) if error.kind() == ErrorKind::KeyRotated => {
@@ -548,7 +559,6 @@ impl Follower {
         };
         let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
         self.rebuilding = Some(rebuilding);
-        self.met_gap = false;
         self.catalog = watch(&self.shared, after);
         self.catching_up = true;
         Ok(())
@@ -627,32 +637,36 @@ async fn open_newest(
 ) -> Result<(State, Revision)> {
     let objects = &shared.objects;
     loop {
-        if let Some(live) = live {
-            match live.manifest.succession(objects, &live.order, &manifest).await? {
-                Succession::Same | Succession::Newer => {}
-                Succession::Older | Succession::Retired => manifest = (*live.manifest).clone(),
-            }
-        }
-        let opened = State::open(objects, manifest.clone(), live);
-        let (opened, after) = futures::future::join(opened, start_of_journal(shared, &manifest)).await;
-        let error = match opened {
+        let error = match open_once(shared, &mut manifest, live).await {
             Err(error) if error.kind() == ErrorKind::Lost => error,
-            Ok(mut state) => {
-                let after = after?;
-                state.last_seen = after;
-                return Ok((state, after));
-            }
-            Err(error) => return Err(error),
+            opened => return opened,
         };
         let newest = manifest::read_manifest(objects).await?;
         if newest.generation() <= manifest.generation() {
             return Err(error);
         }
         if live.is_none() && newest.ancestor(objects, manifest.generation()).await? != Some(manifest.digest) {
-            return Err(Error::new(ErrorKind::Forked, "the manifest was replaced by one that does not descend from it"));
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "the manifest was replaced by one that does not descend from it",
+            ));
         }
         manifest = newest;
     }
+}
+
+async fn open_once(shared: &Shared, manifest: &mut ManifestVersion, live: Option<&State>) -> Result<(State, Revision)> {
+    let objects = &shared.objects;
+    if let Some(live) = live {
+        match live.manifest.succession(objects, &live.order, manifest).await? {
+            Succession::Same | Succession::Newer => {}
+            Succession::Older | Succession::Retired => *manifest = (*live.manifest).clone(),
+        }
+    }
+    let opened = State::open(objects, manifest.clone(), live);
+    let (mut state, after) = futures::future::try_join(opened, start_of_journal(shared, manifest)).await?;
+    state.last_seen = after;
+    Ok((state, after))
 }
 
 /// Finds the record at the watermark, behind which the journal begins. A store that numbered its entries anew has it under
@@ -673,11 +687,10 @@ async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> 
     match catalog.next().await {
         Some(Ok(event)) => Ok(event),
         // The bucket was made anew, went back or is gone: whether the index is lost shows when it is read.
-        Some(Err(error))
-            if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) =>
-        {
+        Some(Err(error)) if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) => {
             remains::check(shared).await?;
-            Err(Error::new(ErrorKind::Unavailable, format!("bucket {bucket} was read from elsewhere")).with_source(error))
+            Err(Error::new(ErrorKind::Unavailable, format!("bucket {bucket} was read from elsewhere"))
+                .with_source(error))
         }
         Some(Err(error)) => Err(error.into()),
         None => Err(Error::new(ErrorKind::Unavailable, format!("the watch of bucket {bucket} ended"))),
@@ -695,19 +708,25 @@ fn lost(missing: Missing) -> Error {
             format!("the index had {position} records, and some of them are gone from the store")
         }
         Gap::Records(position) => {
-            format!("the journal record at {record} follows {position} records, and some of them are gone from the store")
+            format!(
+                "the journal record at {record} follows {position} records, and some of them are gone from the store"
+            )
         }
         Gap::Pinned(position) => {
             let message = format!("the store has fewer than the {position} records that were seen in it");
             return Error::new(ErrorKind::Rollback, message);
         }
         Gap::Manifest(generation) => {
-            format!("the journal record at {record} follows a manifest of generation {generation} that is gone from the store")
+            format!(
+                "the journal record at {record} follows a manifest of generation {generation} that is gone from the store"
+            )
         }
+        Gap::Window => format!("what the manifest at {record} says of the order is gone from the store"),
         Gap::Page => format!("a page that the journal record at {record} needs is gone from the store"),
         Gap::Body => format!("the body of the journal record at {record} is gone from the store"),
         Gap::History => {
-            let message = format!("the journal record at {record} was written over another history than this process knows");
+            let message =
+                format!("the journal record at {record} was written over another history than this process knows");
             return Error::new(ErrorKind::Forked, message);
         }
     };

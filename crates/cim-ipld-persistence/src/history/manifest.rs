@@ -115,12 +115,7 @@ impl ManifestVersion {
     ///
     /// # Errors
     /// `Forked` when `next` is of another history.
-    pub(crate) async fn succession(
-        &self,
-        objects: &Objects,
-        order: &Order,
-        next: &Self,
-    ) -> Result<Succession> {
+    pub(crate) async fn succession(&self, objects: &Objects, order: &Order, next: &Self) -> Result<Succession> {
         let rules = objects.rules;
         if next.digest == self.digest {
             return Ok(Succession::Same);
@@ -182,7 +177,10 @@ pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -
     let Some(chunk) = order.chunks().iter().find(|chunk| chunk.number == number) else { return Ok(None) };
     let bytes = objects.fetch_chunked(&chunk.chunked()).await?;
     if chunk_digest(&bytes) != chunk.digest {
-        return Err(Error::new(ErrorKind::Damaged, "a chunk of the order's digests is not the one that its window names"));
+        return Err(Error::new(
+            ErrorKind::Damaged,
+            "a chunk of the order's digests is not the one that its window names",
+        ));
     }
     let digests = chunk_from_bytes(&bytes, positions)?;
     Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
@@ -231,9 +229,7 @@ pub(crate) async fn store_node(objects: &Objects, names_secret: [u8; 32], place:
     let sealed = objects.seal(&node_address(&objects.layout, &name), &node.to_bytes(), &SealOptions::default())?;
     match objects.write(&objects.layout.metadata, &Key::new(&name)?, sealed, Precondition::Absent).await {
         // Another process stored it, unless something else is in its place.
-        Err(error) if error.kind() == ErrorKind::Conflict => {
-            fetch_node(objects, &name, node.digest()).await.map(drop)
-        }
+        Err(error) if error.kind() == ErrorKind::Conflict => fetch_node(objects, &name, node.digest()).await.map(drop),
         written => written.map(drop),
     }
 }

@@ -273,8 +273,8 @@ fn chunk_start(rules: Rules, position: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::window::WINDOW_POSITIONS;
     use crate::format::record::Body;
+    use crate::format::window::WINDOW_POSITIONS;
 
     fn order() -> Order {
         let digest = Order::genesis(&[1; 16], &[2; 32]);
@@ -356,7 +356,8 @@ mod tests {
             let full = order.full_chunks();
             assert_eq!(full.len() as u64, records / WINDOW_POSITIONS);
             let window = Window::from_bytes(&order.clone().window(Vec::new()).to_bytes()).expect("consistent");
-            let opened = Order::at(Rules::default(), &order.watermark(), order.epoch(), Some(window)).expect("consistent");
+            let opened =
+                Order::at(Rules::default(), &order.watermark(), order.epoch(), Some(window)).expect("consistent");
             let oldest = records.saturating_sub(WINDOW_POSITIONS);
             for position in oldest..=records {
                 assert_eq!(opened.digest_at(position), order.digest_at(position), "{position} of {records}");

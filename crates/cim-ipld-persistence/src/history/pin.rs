@@ -203,7 +203,8 @@ pub(crate) async fn check_manifest(
         return Err(Error::new(ErrorKind::Rollback, message));
     }
     if manifest.ancestor(objects, known).await? != Some(pin.manifest) {
-        let message = format!("the manifest of generation {found} does not descend from the one of {known} that was seen");
+        let message =
+            format!("the manifest of generation {found} does not descend from the one of {known} that was seen");
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(Some((pin.position, pin.order)))

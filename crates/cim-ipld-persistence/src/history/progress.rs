@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
@@ -17,6 +18,9 @@ pub(crate) struct Progress {
     pub(crate) memtable_bytes: usize,
     /// Bytes of the one that is being folded; 0 when none is.
     pub(crate) frozen_bytes: usize,
+    /// Until then no manifest is published: something was put in the manifest's place that whoever published there did not
+    /// put, and a process that knows a newer manifest than this one has to be given the time to put that back.
+    pub(crate) unsettled_until: Option<Instant>,
     /// A manifest that this process published and that is not to be followed.
     pub(crate) refused: Option<Digest>,
     /// The follower has stopped, and why.

@@ -5,9 +5,11 @@
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
 use super::manifest::{ManifestVersion, open_manifest};
+use super::records;
 use super::root::{self, RootChange};
 use super::shared::Shared;
 use crate::format::digest::Digest;
+use crate::objects::layout::Layout;
 use crate::objects::{Objects, Root};
 use crate::{Error, ErrorKind, Result};
 
@@ -15,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// What this process knows, or something newer.
-    Sound,
+    Sound(Revision),
     /// An older state of this index.
     Older(Revision),
     /// Nothing, or something that is not of this index.
@@ -26,7 +28,7 @@ enum Place {
 /// replacing anything newer.
 ///
 /// # Errors
-/// `Lost` when neither place holds anything of this index.
+/// `Lost` when neither place holds anything of this index, and the journal does not either.
 pub(crate) async fn mend(
     shared: &Shared,
     known: &ManifestVersion,
@@ -35,17 +37,20 @@ pub(crate) async fn mend(
     let objects = &shared.objects;
     let layout = &objects.layout;
     let (root, manifest) = places(objects, known, is_announced).await?;
-    if let (Place::Foreign(_), Place::Foreign(_)) = (root, manifest) {
-        let message = format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
+    let both_foreign = matches!((root, manifest), (Place::Foreign(_), Place::Foreign(_)));
+    if both_foreign && !has_record(shared, known).await? {
+        let message =
+            format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
         return Err(Error::new(ErrorKind::Lost, message));
     }
-    if let Some(precondition) = replacing(root) {
+    // What is put where nothing is, is fenced on the other place: a bucket that is emptied meanwhile stays empty.
+    if let Some(precondition) = replacing(root, &layout.manifest, manifest) {
         let record = objects.root().record.clone();
         if let Some(revision) = replace(objects, &layout.root, record, precondition).await? {
             objects.replace_root(Root { revision, ..(*objects.root()).clone() });
         }
     }
-    if let Some(precondition) = replacing(manifest) {
+    if let Some(precondition) = replacing(manifest, &layout.root, root) {
         replace(objects, &layout.manifest, known.sealed.clone(), precondition).await?;
     }
     Ok(())
@@ -69,7 +74,7 @@ async fn places(
     let root = match read(objects, &layout.root).await? {
         None => Place::Foreign(None),
         Some(entry) => match root::examine(objects, is_announced, &entry)? {
-            RootChange::Known | RootChange::Taken => Place::Sound,
+            RootChange::Known | RootChange::Taken => Place::Sound(entry.revision),
             RootChange::Rotated => return Err(root::rotated()),
             RootChange::Ignored(super::order::Ignored::Replayed) => Place::Older(entry.revision),
             RootChange::Ignored(_) => Place::Foreign(Some(entry.revision)),
@@ -77,12 +82,16 @@ async fn places(
     };
     let manifest = match read(objects, &layout.manifest).await? {
         None => Place::Foreign(None),
-        Some(entry) if entry.value == known.sealed => Place::Sound,
+        Some(entry) if entry.value == known.sealed => Place::Sound(entry.revision),
         Some(entry) => match open_manifest(objects, &entry) {
-            Ok(there) if there.generation() > known.generation() && there.epoch >= known.manifest.epoch => Place::Sound,
+            Ok(there) if there.generation() > known.generation() && there.epoch >= known.manifest.epoch => {
+                Place::Sound(entry.revision)
+            }
             Ok(_) => Place::Older(entry.revision),
             // Sealed under a data key that is not known yet.
-            Err(error) if error.kind() == ErrorKind::KeyRotated && root == Place::Sound => Place::Sound,
+            Err(error) if error.kind() == ErrorKind::KeyRotated && matches!(root, Place::Sound(_)) => {
+                Place::Sound(entry.revision)
+            }
             Err(_) => Place::Foreign(Some(entry.revision)),
         },
     };
@@ -96,10 +105,28 @@ async fn read(objects: &Objects, key: &Key) -> Result<Option<Entry>> {
     }
 }
 
-fn replacing(place: Place) -> Option<Precondition> {
+/// Whether the journal still has a record that this process knows: then root and manifest were replaced in a bucket that is
+/// this index's all the same.
+async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
+    let objects = &shared.objects;
+    for mark in [shared.view().last, known.manifest.watermark.record].into_iter().flatten() {
+        let entry = read(objects, &Layout::record(mark.writer, mark.sequence)?).await?;
+        if entry.is_some_and(|entry| records::sealed_digest(&entry.value) == mark.digest) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn replacing(place: Place, other_key: &Key, other: Place) -> Option<Precondition> {
     match place {
-        Place::Sound => None,
-        Place::Foreign(None) => Some(Precondition::Absent),
+        Place::Sound(_) => None,
+        Place::Foreign(None) => match other {
+            Place::Sound(revision) | Place::Older(revision) | Place::Foreign(Some(revision)) => {
+                Some(Precondition::AbsentWhile { key: other_key.clone(), revision })
+            }
+            Place::Foreign(None) => None,
+        },
         Place::Older(revision) | Place::Foreign(Some(revision)) => Some(Precondition::Unchanged(revision)),
     }
 }

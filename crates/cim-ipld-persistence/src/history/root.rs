@@ -27,11 +27,7 @@ pub(crate) fn rotated() -> Error {
 
 /// Examines what is under the root's key. One that does not open is a rotation when a record announced it, and
 /// junk otherwise: without that, whoever can write to the store could lock everybody out.
-pub(crate) fn examine(
-    objects: &Objects,
-    is_announced: impl Fn(&Digest) -> bool,
-    entry: &Entry,
-) -> Result<RootChange> {
+pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool, entry: &Entry) -> Result<RootChange> {
     let known = objects.root();
     if entry.value == known.record {
         seen_at(objects, entry);

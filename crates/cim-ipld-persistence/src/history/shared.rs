@@ -7,9 +7,9 @@ use arc_swap::ArcSwap;
 use cim_ipld_envelope::{Compression, SealOptions};
 use tokio::sync::{Notify, oneshot};
 
+use super::journal::Journal;
 use super::order::{Ignored, Order};
 use super::progress::{Progress, Watched};
-use super::journal::Journal;
 use super::state::{Replacement, View};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::objects::Objects;
@@ -102,9 +102,8 @@ impl Shared {
     /// Tells the writer that its record was not accepted.
     pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
         let mut in_flight = lock(&self.in_flight);
-        let is_own = in_flight.as_ref().is_some_and(|own| {
-            (own.writer, own.sequence, own.digest) == (writer, sequence, digest)
-        });
+        let is_own =
+            in_flight.as_ref().is_some_and(|own| (own.writer, own.sequence, own.digest) == (writer, sequence, digest));
         answer(&mut in_flight, is_own.then_some(OwnVerdict::Ignored(reason)));
     }
 

@@ -14,6 +14,7 @@ use super::manifest::ManifestVersion;
 use super::order::{OpenedRecord, Order};
 use super::shared::Shared;
 use crate::format::digest::Digest;
+use crate::format::manifest::RecordMark;
 use crate::format::record::Operation;
 use crate::format::window::DigestChunk;
 use crate::objects::Objects;
@@ -31,6 +32,8 @@ pub(crate) struct View {
     pub(crate) position: u64,
     /// Digests of the roots that records announced.
     pub(crate) announced: Vec<Digest>,
+    /// The last record of the order.
+    pub(crate) last: Option<RecordMark>,
 }
 
 impl View {
@@ -42,6 +45,7 @@ impl View {
             manifest: Arc::new(manifest),
             position: 0,
             announced: Vec::new(),
+            last: None,
         })
     }
 }
@@ -196,6 +200,7 @@ impl State {
             manifest: Arc::clone(&self.manifest),
             position: self.order.position(),
             announced: self.order.announced(),
+            last: self.order.watermark().record,
         })
     }
 
@@ -294,11 +299,13 @@ impl State {
         Some(input)
     }
 
-    /// Notes where in the catalog the manifest was last seen.
-    pub(crate) fn moved(&mut self, revision: Revision) {
-        if self.manifest.revision != revision {
+    /// Notes where in the catalog the manifest was last seen. Returns whether that is another place than before.
+    pub(crate) fn moved(&mut self, revision: Revision) -> bool {
+        let has_moved = self.manifest.revision != revision;
+        if has_moved {
             self.manifest = Arc::new(ManifestVersion { revision, ..(*self.manifest).clone() });
         }
+        has_moved
     }
 
     /// Takes up a manifest that names the same segments at the same watermark.

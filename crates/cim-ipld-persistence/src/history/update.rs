@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use cim_ipld_backend::{Precondition, Revision};
 use cim_ipld_envelope::SealOptions;
+use tokio::time::Instant;
 
 use super::manifest::{self, ManifestVersion, manifest_address, seal_manifest, store_node};
 use super::order::Order;
+use super::remains;
 use super::shared::Shared;
 use super::state::{Origin, Replacement};
 use crate::format::digest::Digest;
@@ -66,6 +68,9 @@ pub(crate) async fn publish(
     replacement: Option<(Option<BuiltSegment>, Origin)>,
 ) -> Result<Outcome> {
     let objects = &shared.objects;
+    if !wait_settled(shared, current).await? {
+        return Ok(Outcome::Superseded);
+    }
     let next = succeed(objects, current, proposal).await?;
     let generation = next.generation;
     let sealed = seal_manifest(objects, &next)?;
@@ -76,8 +81,7 @@ pub(crate) async fn publish(
         parent: current.digest.0,
         position: next.watermark.position,
     });
-    let replacement =
-        replacement.map(|(segment, origin)| Arc::new(Replacement { manifest: digest, segment, origin }));
+    let replacement = replacement.map(|(segment, origin)| Arc::new(Replacement { manifest: digest, segment, origin }));
     shared.set_replacement(replacement);
     let swapped = swap(shared, current, sealed).await;
     let outcome = match swapped {
@@ -91,6 +95,23 @@ pub(crate) async fn publish(
     };
     shared.set_replacement(None);
     outcome
+}
+
+/// Waits while a newer manifest may still be put back, but not for ever: somebody may go on disturbing the place. Returns
+/// false when there is a newer one now.
+async fn wait_settled(shared: &Shared, current: &ManifestVersion) -> Result<bool> {
+    let deadline = Instant::now() + shared.settings.write_timeout();
+    loop {
+        let (generation, until) = shared.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
+        if generation > current.generation() {
+            return Ok(false);
+        }
+        match until.filter(|until| *until > Instant::now()).map(|until| until.min(deadline)) {
+            Some(until) if Instant::now() < deadline => tokio::time::sleep_until(until).await,
+            _ => return Ok(true),
+        }
+        shared.check()?;
+    }
 }
 
 /// As [`publish`], and removes what was stored for the proposal when it came to nothing.
@@ -142,21 +163,27 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
     let objects = &shared.objects;
     let layout = &objects.layout;
     let mut revision = current.revision;
-    let deadline = tokio::time::Instant::now() + shared.settings.write_timeout();
+    let deadline = Instant::now() + shared.settings.write_timeout();
     let mut backoff = Backoff::new();
     loop {
-        let precondition =
-            if revision == Revision::ZERO { Precondition::Absent } else { Precondition::Unchanged(revision) };
+        let precondition = if revision == Revision::ZERO {
+            // Nothing is there: fenced, so that a bucket that was emptied stays empty.
+            Precondition::AbsentWhile { key: layout.root.clone(), revision: objects.root().revision }
+        } else {
+            Precondition::Unchanged(revision)
+        };
         let error = match objects.write(&layout.catalog, &layout.manifest, sealed.clone(), precondition).await {
             Ok(_) => return Ok(Outcome::Published),
             Err(error) if error.kind() == ErrorKind::Conflict => error,
             Err(error) => return Err(error),
         };
-        if tokio::time::Instant::now() >= deadline {
+        if Instant::now() >= deadline {
             return Err(error);
         }
         let Some(there) = objects.read(&manifest_address(layout)).await? else {
+            remains::check(shared).await?;
             revision = Revision::ZERO;
+            backoff.wait().await;
             continue;
         };
         if there.value == sealed {
@@ -177,9 +204,9 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
 
 /// Waits until this process follows the manifest, or has seen that it will not.
 async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcome> {
-    let reached = shared.progress.wait_until(|progress| {
-        progress.seen.generation >= generation || progress.refused == Some(digest)
-    });
+    let reached = shared
+        .progress
+        .wait_until(|progress| progress.seen.generation >= generation || progress.refused == Some(digest));
     tokio::time::timeout(shared.settings.write_timeout(), reached).await.unwrap_or_else(|_| {
         let message = "the manifest was written, but the store does not let it be read back";
         Err(Error::new(ErrorKind::OutcomeUnknown, message))

@@ -221,12 +221,7 @@ impl Writer {
     }
 
     /// Puts one record and waits for what becomes of it.
-    async fn write_once(
-        &mut self,
-        body: Body,
-        announces: Option<Digest>,
-        deadline: Instant,
-    ) -> Result<OwnVerdict> {
+    async fn write_once(&mut self, body: Body, announces: Option<Digest>, deadline: Instant) -> Result<OwnVerdict> {
         let shared = Arc::clone(&self.shared);
         let seen = shared.progress.read(|progress| progress.seen);
         let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {

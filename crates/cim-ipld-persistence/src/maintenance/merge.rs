@@ -107,8 +107,21 @@ mod tests {
     use crate::format::manifest::DeletesEntry;
 
     fn segment(bytes: u64, documents: u32, deleted: u32) -> SegmentEntry {
-        let deletes = (deleted > 0).then_some(DeletesEntry { secret: [0; 32], chunks: 1, documents: deleted, digest: Digest::default() });
-        SegmentEntry { id: [0; 16], secret: [0; 32], pages: Vec::new(), digests: Digest::default(), documents, bytes, deletes }
+        let deletes = (deleted > 0).then_some(DeletesEntry {
+            secret: [0; 32],
+            chunks: 1,
+            documents: deleted,
+            digest: Digest::default(),
+        });
+        SegmentEntry {
+            id: [0; 16],
+            secret: [0; 32],
+            pages: Vec::new(),
+            digests: Digest::default(),
+            documents,
+            bytes,
+            deletes,
+        }
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Maintenance {
     /// segments do not pile up however fast they write. Returns false when nothing was due.
     async fn work(&self) -> Result<bool> {
         let budget = self.shared.settings.memtable_budget_bytes.max(1);
-        let is_due = self.shared.progress.read(|progress| progress.frozen_bytes > 0 || progress.memtable_bytes >= budget);
+        let is_due =
+            self.shared.progress.read(|progress| progress.frozen_bytes > 0 || progress.memtable_bytes >= budget);
         if is_due {
             self.fold().await?;
         }

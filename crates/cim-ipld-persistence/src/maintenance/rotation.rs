@@ -47,7 +47,16 @@ impl Maintenance {
         let next = Root::new(Envelope::encrypted(next), known.revision);
         let precondition = Precondition::Unchanged(known.revision);
         objects.set_next_root(Some(next.clone()));
-        let written = objects.write(catalog, root_key, next.record.clone(), precondition).await;
+        let mut written = objects.write(catalog, root_key, next.record.clone(), precondition).await;
+        if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+            // A cluster may refuse a write beside another one, and somebody may have put the same record again.
+            if let Some(there) = objects.backend.get(catalog, root_key).await?
+                && there.value == known.record
+            {
+                let precondition = Precondition::Unchanged(there.revision);
+                written = objects.write(catalog, root_key, next.record.clone(), precondition).await;
+            }
+        }
         match written {
             Ok(revision) => objects.replace_root(Root { revision, ..next }),
             Err(error) => {

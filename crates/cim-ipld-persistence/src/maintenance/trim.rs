@@ -5,14 +5,14 @@
 use cim_ipld_backend::{Key, Revision};
 use futures::StreamExt;
 
-use crate::objects::layout::Layout;
-use crate::{ErrorKind, Result};
 use crate::history::journal::Dead;
 use crate::history::order::{Order, Verdict};
 use crate::history::records;
 use crate::history::shared::Shared;
 use crate::objects::chunked::Chunked;
+use crate::objects::layout::Layout;
 use crate::rules::Rule;
+use crate::{ErrorKind, Result};
 
 /// Trims after a manifest that this process published.
 pub(crate) async fn run(shared: &Shared) -> Result<()> {
@@ -32,12 +32,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
 
 /// Finds what earlier processes left in the journal: everything that the order as of this process's opening does not accept
 /// any more.
-async fn find_dead(
-    shared: &Shared,
-    opened_at: &Order,
-    keys: &mut Vec<Key>,
-    spilled: &mut Vec<Chunked>,
-) -> Result<()> {
+async fn find_dead(shared: &Shared, opened_at: &Order, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
     let objects = &shared.objects;
     let layout = &objects.layout;
     let mut journal = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);

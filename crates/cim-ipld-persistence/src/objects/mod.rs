@@ -76,7 +76,16 @@ impl Objects {
     ) -> Self {
         let write_timeout = settings.write_timeout();
         let parallel_transfers = settings.parallel_transfers.max(1);
-        Self { backend, layout, environment, rules, root: ArcSwap::from_pointee(root), next_root: Mutex::default(), write_timeout, parallel_transfers }
+        Self {
+            backend,
+            layout,
+            environment,
+            rules,
+            root: ArcSwap::from_pointee(root),
+            next_root: Mutex::default(),
+            write_timeout,
+            parallel_transfers,
+        }
     }
 
     pub(crate) fn root(&self) -> Arc<Root> {

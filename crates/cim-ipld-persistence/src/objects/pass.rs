@@ -93,24 +93,25 @@ impl Pass {
                 }
             }
         }
-        let fetched: Vec<_> = match &self.source {
-            Source::Fetched(pages) => {
-                let of = |(handle, page): (&Arc<SegmentHandle>, PageId)| {
-                    let key = (handle.id(), page);
-                    (key, pages[&key].clone().map(|page| page.len() as u64))
-                };
-                rest.into_iter().map(of).collect()
-            }
-            Source::Runtime(runtime) => runtime.block_on(
-                stream::iter(rest)
-                    .map(|(handle, page)| async move {
-                        ((handle.id(), page), self.objects.fetch_page(handle, page).await)
-                    })
-                    .buffer_unordered(self.objects.parallel_transfers)
-                    .map(|(key, fetched)| (key, fetched.map(|page| page.len() as u64)))
-                    .collect(),
-            ),
-        };
+        let fetched: Vec<_> =
+            match &self.source {
+                Source::Fetched(pages) => {
+                    let of = |(handle, page): (&Arc<SegmentHandle>, PageId)| {
+                        let key = (handle.id(), page);
+                        (key, pages[&key].clone().map(|page| page.len() as u64))
+                    };
+                    rest.into_iter().map(of).collect()
+                }
+                Source::Runtime(runtime) => runtime.block_on(
+                    stream::iter(rest)
+                        .map(|(handle, page)| async move {
+                            ((handle.id(), page), self.objects.fetch_page(handle, page).await)
+                        })
+                        .buffer_unordered(self.objects.parallel_transfers)
+                        .map(|(key, fetched)| (key, fetched.map(|page| page.len() as u64)))
+                        .collect(),
+                ),
+            };
         let state = &mut *self.state.borrow_mut();
         for (key, fetched) in fetched {
             match fetched {
@@ -133,7 +134,8 @@ impl Pass {
         let end = handle.page_count(class).min(first.saturating_add(WINDOW_PAGES)).max(first.saturating_add(1));
         let fetched: Vec<(u32, Page)> = match &self.source {
             Source::Fetched(pages) => {
-                let missing = || Err(Error::new(ErrorKind::Damaged, "a page is asked for that its segment does not have"));
+                let missing =
+                    || Err(Error::new(ErrorKind::Damaged, "a page is asked for that its segment does not have"));
                 vec![(first, pages.get(&(segment, page)).cloned().unwrap_or_else(missing)?)]
             }
             Source::Runtime(runtime) => runtime.block_on(

@@ -111,11 +111,7 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    async fn receive(
-        &mut self,
-        pages: impl futures::Stream<Item = (PageId, Page)>,
-        stored: &mut Stored,
-    ) -> Result<()> {
+    async fn receive(&mut self, pages: impl futures::Stream<Item = (PageId, Page)>, stored: &mut Stored) -> Result<()> {
         let objects = self.objects;
         let mut pages = std::pin::pin!(pages);
         let mut transfers = FuturesUnordered::new();

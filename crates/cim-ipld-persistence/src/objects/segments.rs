@@ -215,7 +215,10 @@ impl Objects {
         let bytes = self.fetch_chunked(&entry.chunked()).await?;
         let deletes = Deletes::from_bytes(&bytes)?;
         if deletes.len() != entry.documents || deletes_digest(&bytes) != entry.digest {
-            return Err(Error::new(ErrorKind::Damaged, "the deletes of a segment are not those that the manifest names"));
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                "the deletes of a segment are not those that the manifest names",
+            ));
         }
         Ok(deletes)
     }
