@@ -120,7 +120,9 @@ async fn restore(world: &World, engine: &Engine) -> Result<(), Error> {
 async fn rotate(world: &World, engine: &Engine) -> Result<(), Error> {
     let number = world.lock().key + 1;
     let algorithm = cim_ipld_envelope::EncryptionAlgorithm::ChaCha20Poly1305;
+    world.lock().rotating = true;
     let rotated = engine.rotate_key(&key(number), algorithm).await;
+    world.lock().rotating = false;
     match &rotated {
         // After an unknown outcome either key may be the one.
         Err(error) if error.kind() != ErrorKind::OutcomeUnknown || world.plan.kind == Kind::Adversary => {}

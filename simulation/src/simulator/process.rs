@@ -66,17 +66,26 @@ pub(super) async fn run(world: World, slot: usize) {
             biased;
             opened = opening => opened,
             () = crashed => Err(Error::new(ErrorKind::Closed, "crashed")),
+            () = too_long(&world, "an opening") => Err(Error::new(ErrorKind::Closed, "it takes too long")),
         };
         match opened {
             Ok(engine) => {
                 check_opened(&world, slot, acknowledged);
+                world.lock().open.insert(slot);
                 let end = live(&world, slot, life, &engine, &client, &mut steps).await;
+                world.quiet().await;
+                world.lock().open.remove(&slot);
                 match end {
                     End::Crash => {
                         world.store.crash(client.id());
                         drop(engine);
                     }
-                    End::Close => engine.close().await,
+                    End::Close => tokio::select! {
+                        biased;
+                        () = engine.close() => {}
+                        () = world.store.crashed(client.id()) => {}
+                        () = too_long(&world, "closing") => {}
+                    },
                 }
             }
             Err(error) => {
@@ -86,6 +95,14 @@ pub(super) async fn run(world: World, slot: usize) {
             }
         }
         life += 1;
+    }
+}
+
+/// Whatever an honest store does, everything ends in time.
+async fn too_long(world: &World, what: &str) {
+    sleep(Duration::from_secs(1200)).await;
+    if world.plan.kind != Kind::Adversary {
+        world.violation(format!("{what} does not end"));
     }
 }
 
@@ -107,8 +124,8 @@ pub(super) fn check_error(world: &World, what: &str, error: &Error) {
     let is_false_alarm = match world.plan.kind {
         Kind::Adversary => false,
         Kind::Honest => match error.kind() {
-            ErrorKind::Lost | ErrorKind::NoIndex => world.lock().purged_at.is_none(),
-            ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::Damaged | ErrorKind::IndexExists => true,
+            ErrorKind::Lost | ErrorKind::NoIndex | ErrorKind::Damaged => world.lock().purged_at.is_none(),
+            ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::IndexExists => true,
             _ => false,
         },
         // An opener may come upon an older manifest before it is replaced; whoever runs must go on.
@@ -133,7 +150,7 @@ pub(super) fn check_error(world: &World, what: &str, error: &Error) {
 
 /// Lives until it is time to end, or something stops the engine.
 async fn live(world: &World, slot: usize, life: usize, engine: &Engine, client: &Client, steps: &mut u64) -> End {
-    let may_crash = world.store.choose(3) == 0;
+    let may_crash = world.plan.kind != Kind::Vandal && world.store.choose(3) == 0;
     if may_crash {
         let operations = world.store.operations(client.id()) + 1 + world.store.choose(60);
         world.store.crash_at(client.id(), operations);
@@ -147,6 +164,7 @@ async fn live(world: &World, slot: usize, life: usize, engine: &Engine, client: 
             biased;
             acted = actions::act(world, slot, life, engine) => acted,
             () = crashed => return End::Crash,
+            () = too_long(world, "an operation") => return End::Crash,
         };
         if let Err(error) = acted {
             check_error(world, "an operation", &error);

@@ -9,9 +9,12 @@ use super::plan::Kind;
 use super::world::World;
 use crate::store::{BranchId, ClientId};
 
+/// Acts in one run.
+const ACTS: usize = 60;
+
 pub(super) async fn run(world: World) {
     let mut branch = BranchId::MAIN;
-    loop {
+    for _ in 0..ACTS {
         sleep(Duration::from_millis(50 + world.store.choose(400))).await;
         match world.plan.kind {
             Kind::Honest if world.plan.purges => purge(&world),
@@ -49,8 +52,9 @@ fn vandalise(world: &World) {
             let name = format!("journal.{:016x}.{}", store.choose(u64::MAX), store.choose(4));
             store.junk(BranchId::MAIN, &catalog, &key(&name)).map(drop)
         }
-        1 => store.junk(BranchId::MAIN, &catalog, &key("manifest")).map(drop),
-        2 => store.junk(BranchId::MAIN, &catalog, &key("keyset")).map(drop),
+        1 if world.disturb() => store.junk(BranchId::MAIN, &catalog, &key("manifest")).map(drop),
+        2 if world.disturb() => store.junk(BranchId::MAIN, &catalog, &key("keyset")).map(drop),
+        1 | 2 => Ok(()),
         _ => replay(world, true),
     };
     // Before the bucket is there, nothing is done to it.
@@ -73,7 +77,11 @@ fn replay(world: &World, only_what_is_gone: bool) -> cim_ipld_backend::Result<()
     if candidates.is_empty() {
         return Ok(());
     }
+    let is_journal = |number: usize| archive[number].key.as_str().starts_with("journal");
     let chosen = candidates[usize::try_from(store.choose(candidates.len() as u64)).expect("an index")];
+    if only_what_is_gone && !is_journal(chosen) && !world.disturb() {
+        return Ok(());
+    }
     store.replay(BranchId::MAIN, &catalog, chosen, None).map(drop)
 }
 

@@ -1,10 +1,13 @@
 //! What all parts of a run share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cim_ipld_backend::Bucket;
+use tokio::time::Instant;
+
 use cim_ipld_persistence::{Event, Rules, content_cid};
 
 use super::environment::MemoryPin;
@@ -48,8 +51,13 @@ pub(super) struct State {
     agreed: BTreeMap<u64, Order>,
     /// Set once the catalog was purged.
     pub(super) purged_at: Option<u64>,
+    /// Processes that are open, and the moment until which none of them may end because it may be the only one that knows
+    /// what to put back.
+    pub(super) open: BTreeSet<usize>,
+    pub(super) quiet_until: Option<Instant>,
     /// The key that opens the index, and how often it was changed.
     pub(super) key: u8,
+    pub(super) rotating: bool,
 }
 
 /// The world of a run. Clones are the same one.
@@ -115,6 +123,29 @@ impl World {
     /// The highest position that was acknowledged to anybody.
     pub(super) fn newest_acknowledged(&self) -> u64 {
         self.lock().acknowledged.iter().map(|write| write.position).max().unwrap_or(0)
+    }
+
+    /// Allows root and manifest to be overwritten when a process is open that knows the newest of both, and holds it open.
+    pub(super) fn disturb(&self) -> bool {
+        let mut state = self.lock();
+        let newest = state.published.values().map(|published| published.generation).max();
+        let known = state.open.iter().filter_map(|slot| state.published.get(slot)).map(|published| published.generation);
+        let is_known = newest.is_some() && known.max() == newest && !state.rotating;
+        if is_known {
+            state.quiet_until = Some(Instant::now() + Duration::from_secs(10));
+        }
+        is_known
+    }
+
+    /// Waits until the process may end.
+    pub(super) async fn quiet(&self) {
+        loop {
+            let until = self.lock().quiet_until.filter(|until| *until > Instant::now());
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
+        }
     }
 
     /// The documents that a process must show at `order`.

@@ -15,7 +15,6 @@ use futures::stream::{self, StreamExt};
 use tokio::task::JoinHandle;
 
 use crate::format::record::Operation;
-use crate::history::manifest::read_manifest;
 use crate::history::pin::Pin;
 use crate::history::progress::IgnoredEntries;
 use crate::history::shared::Shared;
@@ -211,7 +210,7 @@ impl Engine {
             self.shared.check()?;
             let view = self.shared.view();
             match self.load_view(&view).await {
-                Err(error) => self.move_on(&view, error).await?,
+                Err(error) => self.shared.move_on(view.manifest.generation(), error).await?,
                 loaded => return loaded,
             }
         }
@@ -318,23 +317,10 @@ impl Engine {
             let view = self.shared.view();
             let (objects, cache) = (&self.shared.objects, &self.shared.cache);
             match cache.resolve(objects, &view.segments, |pages| computation(&view, pages)).await {
-                Err(error) => self.move_on(&view, error).await?,
+                Err(error) => self.shared.move_on(view.manifest.generation(), error).await?,
                 result => return result,
             }
         }
-    }
-
-    /// Waits for a newer view when `error` says that a page of this one is gone and the manifest has moved on; else it stays
-    /// an error.
-    async fn move_on(&self, view: &View, error: Error) -> Result<()> {
-        if error.kind() != ErrorKind::Lost {
-            return Err(error);
-        }
-        let newest = read_manifest(&self.shared.objects).await?;
-        if newest.generation() <= view.manifest.generation() {
-            return Err(error);
-        }
-        self.shared.wait_generation(newest.generation()).await
     }
 }
 

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::manifest::{self, ManifestVersion, Succession, check_digest};
+use super::manifest::{self, ManifestVersion, Succession, check_digest, is_no_manifest};
 use super::order::{Ignored, OpenedRecord, Order, Verdict};
 use super::progress::{IgnoredEntries, Progress, Seen};
 use super::records;
@@ -49,14 +49,20 @@ pub(crate) struct Follower {
     catalog: WatchStream,
     /// Set until everything that was there when the watch began has been looked at: nothing is published before.
     catching_up: bool,
-    /// What was missing when this follower read the manifest again.
-    missing: Option<Missing>,
+    /// What was missing when this follower read the manifest again, and since when.
+    missing: Option<(Missing, Instant)>,
+    /// Whether anything was published yet.
+    is_open: bool,
     /// A position that must be reached before anything is published, beside the live one's: what a pin remembers.
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
     unsettled_until: Option<Instant>,
     ignored: IgnoredEntries,
 }
+
+/// How long something that is missing is looked for by a process that runs: what it needs may have been put under a newer
+/// manifest, and that may have to be put back first.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it follows the catalog so
 /// far.
@@ -114,6 +120,7 @@ impl Follower {
             catalog: watch(shared, after),
             catching_up: true,
             missing: None,
+            is_open: false,
             pinned,
             refused: None,
             unsettled_until: None,
@@ -228,12 +235,8 @@ impl Follower {
                 self.current().last_seen = revision;
                 if !self.catching_up { self.publish() } else { Ok(()) }
             }
-            Step::Resync(missing) => {
-                self.resync().await?;
-                // Only now: what could not be read again has not been missed again.
-                self.missing = missing;
-                Ok(())
-            }
+            Step::Resync(None) => self.resync().await,
+            Step::Resync(Some(missing)) => self.look_again(missing).await,
         }
     }
 
@@ -274,17 +277,25 @@ impl Follower {
         self.publish()
     }
 
-    /// Reads the manifest again for something that is missing, or gives up when it was read for that already.
+    /// Reads the manifest again for something that is missing. Gives up when that was done before: an opening at once, a
+    /// process that runs after some time.
     async fn look_again(&mut self, missing: Missing) -> Result<()> {
-        if self.missing == Some(missing) {
-            return Err(lost(missing));
+        let mut since = Instant::now();
+        if let Some((_, known)) = self.missing.filter(|(known, _)| *known == missing) {
+            since = known;
+            if !self.is_open || since.elapsed() >= PATIENCE {
+                return Err(lost(missing));
+            }
+            tokio::time::sleep(PATIENCE / 20).await;
         }
         self.resync().await?;
-        self.missing = Some(missing);
+        // Only now: what could not be read again has not been missed again.
+        self.missing = Some((missing, since));
         Ok(())
     }
 
     fn publish(&mut self) -> Result<()> {
+        self.is_open = true;
         let (state, shared) = (&self.live, &self.shared);
         let progress = Progress {
             seen: Seen {
@@ -336,7 +347,7 @@ impl Follower {
                 self.ignore_record(entry.key, &opened, reason);
                 return Ok(Step::Applied);
             }
-            Verdict::Ahead => return self.missed(revision, Gap::Records(opened.record.seen)),
+            Verdict::Ahead => return Ok(self.missed(revision, Gap::Records(opened.record.seen))),
         }
         if let Some(step) = self.check_past(revision, &opened).await? {
             return Ok(step);
@@ -344,7 +355,7 @@ impl Follower {
         // What a record needs goes when a newer manifest holds it: the chunks of its body when it is folded, the pages of
         // older segments when they are merged.
         let operations = match records::operations(&self.shared.objects, &opened.record.body).await {
-            Err(error) if error.kind() == ErrorKind::Lost => return self.missed(revision, Gap::Body),
+            Err(error) if error.kind() == ErrorKind::Lost => return Ok(self.missed(revision, Gap::Body)),
             operations => operations?,
         };
         let changes: Result<Vec<Change>> = operations.iter().map(Change::decode).collect();
@@ -355,7 +366,7 @@ impl Follower {
         };
         let shared = Arc::clone(&self.shared);
         let changes: Changes = match self.current().locate(&shared, changes).await {
-            Err(error) if error.kind() == ErrorKind::Lost => return self.missed(revision, Gap::Page),
+            Err(error) if error.kind() == ErrorKind::Lost => return Ok(self.missed(revision, Gap::Page)),
             changes => changes?,
         };
         let before = self.current().memtable_bytes();
@@ -420,7 +431,7 @@ impl Follower {
         let generation = opened.record.generation;
         let manifest = if rules.hold(Rule::RecordManifest) {
             if generation > state.manifest.generation() {
-                return self.missed(revision, Gap::Manifest(generation)).map(Some);
+                return Ok(Some(self.missed(revision, Gap::Manifest(generation))));
             }
             state.manifest.ancestor(objects, generation).await?
         } else {
@@ -430,14 +441,13 @@ impl Follower {
         if attested || !rules.hold(Rule::RecordChain) {
             return Ok(None);
         }
-        self.missed(revision, Gap::History).map(Some)
+        Ok(Some(self.missed(revision, Gap::History)))
     }
 
-    /// Answers that the manifest has to be read again, or an error when it has been and something is missing still.
-    fn missed(&mut self, record: Revision, gap: Gap) -> Result<Step> {
+    /// The manifest has to be read again for something that is missing.
+    fn missed(&mut self, record: Revision, gap: Gap) -> Step {
         let manifest = self.current().manifest.generation();
-        let missing = Missing { record, gap, manifest };
-        if self.missing == Some(missing) { Err(lost(missing)) } else { Ok(Step::Resync(Some(missing))) }
+        Step::Resync(Some(Missing { record, gap, manifest }))
     }
 
     async fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
@@ -475,9 +485,9 @@ impl Follower {
         }
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
         match succession.as_ref().map_err(Error::kind) {
-            Err(ErrorKind::Forked) => return self.missed(entry.revision, Gap::History),
+            Err(ErrorKind::Forked) => return Ok(self.missed(entry.revision, Gap::History)),
             // What it names may be gone because a newer one has replaced it.
-            Err(ErrorKind::Lost) => return self.missed(entry.revision, Gap::Window),
+            Err(ErrorKind::Lost) => return Ok(self.missed(entry.revision, Gap::Window)),
             _ => {}
         }
         match succession? {
@@ -533,6 +543,11 @@ impl Follower {
             RootChange::Ignored(reason) => {
                 tracing::warn!(?reason, "what is in the root's place is ignored");
                 self.ignored.count(reason);
+                self.mend().await?;
+            }
+            RootChange::Unknown => {
+                tracing::warn!("what is in the root's place opens under no known key, and nobody announced it");
+                self.ignored.count(Ignored::Junk);
                 self.mend().await?;
             }
             RootChange::Rotated => return Err(root::rotated()),
@@ -611,11 +626,6 @@ impl Follower {
     }
 }
 
-/// Whether the manifest's place holds nothing, or something that nobody vouches for.
-fn is_no_manifest(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged | ErrorKind::UnsupportedVersion)
-}
-
 /// Reads the manifest; returns whether it is a newer one than that of `state`.
 async fn has_moved_on(shared: &Shared, state: &State) -> Result<bool> {
     match manifest::read_manifest(&shared.objects).await {
@@ -636,15 +646,23 @@ async fn open_newest(
     live: Option<&State>,
 ) -> Result<(State, Revision)> {
     let objects = &shared.objects;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let error = match open_once(shared, &mut manifest, live).await {
             Err(error) if error.kind() == ErrorKind::Lost => error,
             opened => return opened,
         };
-        let newest = manifest::read_manifest(objects).await?;
-        if newest.generation() <= manifest.generation() {
-            return Err(error);
-        }
+        let newest = match manifest::read_manifest(objects).await {
+            Err(error) if live.is_some() && is_no_manifest(&error) => None,
+            newest => Some(newest?),
+        };
+        let Some(newest) = newest.filter(|newest| newest.generation() > manifest.generation()) else {
+            if live.is_none() || Instant::now() >= deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(PATIENCE / 20).await;
+            continue;
+        };
         if live.is_none() && newest.ancestor(objects, manifest.generation()).await? != Some(manifest.digest) {
             return Err(Error::new(
                 ErrorKind::Forked,

@@ -73,6 +73,11 @@ pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> 
     open_manifest(objects, &entry)
 }
 
+/// Whether the manifest's place holds nothing, or something that nobody vouches for.
+pub(crate) fn is_no_manifest(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged | ErrorKind::UnsupportedVersion)
+}
+
 impl ManifestVersion {
     pub(crate) fn generation(&self) -> u64 {
         self.manifest.generation

@@ -22,6 +22,8 @@ enum Place {
     Older(Revision),
     /// Nothing, or something that is not of this index.
     Foreign(Option<Revision>),
+    /// Something that names this index and that this process has no key for.
+    Unknown(Revision),
 }
 
 /// Puts what this process knows into a place that holds junk, an older state or nothing. Compare-and-set keeps it from
@@ -37,8 +39,10 @@ pub(crate) async fn mend(
     let objects = &shared.objects;
     let layout = &objects.layout;
     let (root, manifest) = places(objects, known, is_announced).await?;
-    let both_foreign = matches!((root, manifest), (Place::Foreign(_), Place::Foreign(_)));
-    if both_foreign && !has_record(shared, known).await? {
+    if !is_of_index(root) && !is_of_index(manifest) && !has_record(shared, known).await? {
+        if let (Place::Unknown(_), Place::Unknown(_)) = (root, manifest) {
+            return Err(root::rotated());
+        }
         let message =
             format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
         return Err(Error::new(ErrorKind::Lost, message));
@@ -78,6 +82,7 @@ async fn places(
             RootChange::Rotated => return Err(root::rotated()),
             RootChange::Ignored(super::order::Ignored::Replayed) => Place::Older(entry.revision),
             RootChange::Ignored(_) => Place::Foreign(Some(entry.revision)),
+            RootChange::Unknown => Place::Unknown(entry.revision),
         },
     };
     let manifest = match read(objects, &layout.manifest).await? {
@@ -92,6 +97,7 @@ async fn places(
             Err(error) if error.kind() == ErrorKind::KeyRotated && matches!(root, Place::Sound(_)) => {
                 Place::Sound(entry.revision)
             }
+            Err(error) if error.kind() == ErrorKind::KeyRotated => Place::Unknown(entry.revision),
             Err(_) => Place::Foreign(Some(entry.revision)),
         },
     };
@@ -103,6 +109,10 @@ async fn read(objects: &Objects, key: &Key) -> Result<Option<Entry>> {
         Err(error) if error.kind() == StoreErrorKind::BucketMissing => Ok(None),
         read => Ok(read?),
     }
+}
+
+fn is_of_index(place: Place) -> bool {
+    matches!(place, Place::Sound(_) | Place::Older(_))
 }
 
 /// Whether the journal still has a record that this process knows: then root and manifest were replaced in a bucket that is
@@ -122,12 +132,17 @@ fn replacing(place: Place, other_key: &Key, other: Place) -> Option<Precondition
     match place {
         Place::Sound(_) => None,
         Place::Foreign(None) => match other {
-            Place::Sound(revision) | Place::Older(revision) | Place::Foreign(Some(revision)) => {
+            Place::Sound(revision)
+            | Place::Older(revision)
+            | Place::Unknown(revision)
+            | Place::Foreign(Some(revision)) => {
                 Some(Precondition::AbsentWhile { key: other_key.clone(), revision })
             }
             Place::Foreign(None) => None,
         },
-        Place::Older(revision) | Place::Foreign(Some(revision)) => Some(Precondition::Unchanged(revision)),
+        Place::Older(revision) | Place::Unknown(revision) | Place::Foreign(Some(revision)) => {
+            Some(Precondition::Unchanged(revision))
+        }
     }
 }
 

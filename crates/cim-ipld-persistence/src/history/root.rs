@@ -17,6 +17,9 @@ pub(crate) enum RootChange {
     /// It is a newer one, which this process goes by from now on.
     Taken,
     Ignored(Ignored),
+    /// A record of this index that this process has no key for and that nobody announced: junk, or a rotation whose
+    /// announcement is gone already.
+    Unknown,
     /// A newer one that this process has no key for.
     Rotated,
 }
@@ -47,6 +50,7 @@ pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool,
         Err(error) if error.kind() == KeyErrorKind::WrongKey && is_announced(&root_digest(&entry.value)) => {
             Ok(RootChange::Rotated)
         }
+        Err(error) if error.kind() == KeyErrorKind::WrongKey => Ok(RootChange::Unknown),
         Err(_) => Ok(RootChange::Ignored(Ignored::Junk)),
     }
 }
@@ -65,6 +69,6 @@ pub(crate) async fn read_newer(shared: &Shared, order: &Order) -> Result<bool> {
     match examine(objects, |root| order.has_announced(root), &entry)? {
         RootChange::Taken => Ok(true),
         RootChange::Rotated => Err(rotated()),
-        RootChange::Known | RootChange::Ignored(_) => Ok(false),
+        RootChange::Known | RootChange::Unknown | RootChange::Ignored(_) => Ok(false),
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use cim_ipld_envelope::{Compression, SealOptions};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::journal::Journal;
+use super::manifest::{is_no_manifest, read_manifest};
 use super::order::{Ignored, Order};
 use super::progress::{Progress, Watched};
 use super::state::{Replacement, View};
@@ -136,6 +138,30 @@ impl Shared {
             let message = "another process changed the manifest, but the store does not let it be read back";
             Err(Error::new(ErrorKind::Unavailable, message))
         })
+    }
+
+    /// The one answer to something that is gone: returns when this process follows a newer manifest than that of `known`, which
+    /// may have let go of it; else `error`, which says what is gone, is final. Any other error is.
+    pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Lost {
+            return Err(error);
+        }
+        loop {
+            match read_manifest(&self.objects).await {
+                Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
+                Err(unreadable) if !is_no_manifest(&unreadable) => return Err(unreadable),
+                _ => {}
+            }
+            let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
+            if generation > known {
+                return Ok(());
+            }
+            // Somebody disturbed the manifest: whoever knows a newer one is about to put it back.
+            if until.is_none_or(|until| until <= Instant::now()) {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     pub(crate) fn set_replacement(&self, replacement: Option<Arc<Replacement>>) {

@@ -32,7 +32,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
         Ok(prepared) => prepared,
         Err(error) => {
             stored.discard(&shared.objects).await;
-            return Err(error);
+            return shared.move_on(frozen.manifest.generation(), error).await;
         }
     };
     let replacement = Some((segment, origin));

@@ -22,7 +22,7 @@ const FAN_OUT: usize = 8;
 /// Segments below this size are of the smallest class.
 const SMALLEST_BYTES: u64 = 1 << 20;
 
-/// Merges once if any class has too many segments; returns whether it did.
+/// Merges once if any class has too many segments; returns whether there may be more to do.
 pub(crate) async fn step(shared: &Arc<Shared>) -> Result<bool> {
     let view = shared.view();
     let budget = shared.settings.cache_budget_bytes as u64;
@@ -32,7 +32,8 @@ pub(crate) async fn step(shared: &Arc<Shared>) -> Result<bool> {
         Ok(prepared) => prepared,
         Err(error) => {
             stored.discard(&shared.objects).await;
-            return Err(error);
+            // Another process may have merged the same segments: what is chosen then is chosen anew.
+            return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
         }
     };
     let replacement = Some((segment, origin));

@@ -104,7 +104,13 @@ impl Maintenance {
                 self.submit.operations(Vec::new()).await?;
             }
             let (order, current) = self.capture().await?;
-            let record = read_snapshot(objects, find(&current.manifest, name)?).await?;
+            let record = match read_snapshot(objects, find(&current.manifest, name)?).await {
+                Err(error) => {
+                    self.shared.move_on(current.generation(), error).await?;
+                    continue;
+                }
+                read => read?,
+            };
             let mut stored = Stored::default();
             let (window, _) = store_order(objects, &order, &mut stored).await?;
             let mut proposal = Proposal::again(&current.manifest).at(&order, window);
@@ -131,7 +137,14 @@ impl Maintenance {
                 continue;
             };
             let record = match read_snapshot(objects, entry).await {
-                Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => None,
+                Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => {
+                    // Another process may have deleted it.
+                    if read_manifest(objects).await?.generation() > current.generation() {
+                        self.shared.wait_generation(current.generation() + 1).await?;
+                        continue;
+                    }
+                    None
+                }
                 record => Some(record?),
             };
             let mut proposal = Proposal::again(&current.manifest);
