@@ -27,6 +27,8 @@ const WINDOW_POSITIONS: u64 = 12;
 pub struct Outcome {
     /// What was wrong, the first thing first.
     pub violations: Vec<String>,
+    /// What the seed means.
+    pub plan: String,
     /// Identifies what happened.
     pub trace_hash: String,
     /// What happened, one line for each operation and each act of the store.
@@ -71,6 +73,7 @@ pub fn run(seed: u64, removed: Option<Rule>) -> Outcome {
         final_checks(&world).await;
         Outcome {
             violations: world.violations(),
+            plan: format!("{:?}", world.plan),
             trace_hash: store.trace_hash(),
             trace: store.trace(),
             acknowledged: world.acknowledged(),

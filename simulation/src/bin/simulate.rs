@@ -64,7 +64,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
 }
 
 fn run_one(seed: u64, removed: Option<Rule>) -> bool {
-    let Outcome { violations, trace, trace_hash, acknowledged } = simulator::run(seed, removed);
+    let Outcome { violations, plan, trace, trace_hash, acknowledged } = simulator::run(seed, removed);
+    println!("{plan}");
     trace.iter().for_each(|line| println!("{line}"));
     println!("seed {seed}: trace {trace_hash}, {acknowledged} writes acknowledged");
     violations.iter().for_each(|what| println!("VIOLATION: {what}"));

@@ -16,7 +16,6 @@ pub(super) struct Link {
     pub(super) before: Order,
     pub(super) position: u64,
     pub(super) record: [u8; 16],
-    pub(super) writer: u64,
     pub(super) epoch: u64,
     /// Document numbers and their new versions.
     pub(super) changes: Vec<(usize, Option<u64>)>,

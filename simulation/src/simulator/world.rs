@@ -92,7 +92,9 @@ impl World {
     }
 
     pub(super) fn violation(&self, what: impl Into<String>) {
-        self.lock().violations.push(what.into());
+        let what = what.into();
+        self.store.say(&what);
+        self.lock().violations.push(what);
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
@@ -129,8 +131,12 @@ impl World {
     pub(super) fn disturb(&self) -> bool {
         let mut state = self.lock();
         let newest = state.published.values().map(|published| published.generation).max();
-        let known = state.open.iter().filter_map(|slot| state.published.get(slot)).map(|published| published.generation);
-        let is_known = newest.is_some() && known.max() == newest && !state.rotating;
+        let known =
+            state.open.iter().filter_map(|slot| state.published.get(slot)).map(|published| published.generation);
+        // One act at a time: whoever can write without end can delete everything as well.
+        let is_quiet = state.quiet_until.is_some_and(|until| until > Instant::now());
+        let has_records = state.acknowledged.iter().any(|write| write.position > 0);
+        let is_known = newest.is_some() && known.max() == newest && !state.rotating && !is_quiet && has_records;
         if is_known {
             state.quiet_until = Some(Instant::now() + Duration::from_secs(10));
         }
@@ -162,7 +168,7 @@ impl World {
         match event {
             Event::Sealed { .. } => state.history.sealed(slot, life, &event),
             Event::Manifest { manifest, parent, position } => state.history.manifest(manifest, parent, position),
-            Event::Accepted { before, after, position, writer, record, epoch, changes } => {
+            Event::Accepted { before, after, position, record, epoch, changes, .. } => {
                 let changes = changes
                     .into_iter()
                     .filter_map(|(cid, document)| {
@@ -170,7 +176,7 @@ impl World {
                         Some((number, document.map(|document| document.size.unwrap_or_default())))
                     })
                     .collect();
-                let link = Link { before, position, record, writer, epoch, changes };
+                let link = Link { before, position, record, epoch, changes };
                 state.history.links.insert(after, link);
             }
             Event::Published { position, order, generation, manifest } => {

@@ -226,6 +226,11 @@ impl Store {
         });
     }
 
+    /// Adds a line to what happened.
+    pub fn say(&self, what: &str) {
+        self.shared.lock().note(what);
+    }
+
     /// Returns what happened so far: one line for each operation that ended, and for each act of the store.
     #[must_use]
     pub fn trace(&self) -> Vec<String> {

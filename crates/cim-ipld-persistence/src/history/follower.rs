@@ -566,6 +566,8 @@ impl Follower {
                 }
                 Err(error) if error.kind() == ErrorKind::KeyRotated => {
                     if !root::read_newer(&self.shared, &self.live.order).await? {
+                        remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root))
+                            .await?;
                         break (*self.live.manifest).clone();
                     }
                 }

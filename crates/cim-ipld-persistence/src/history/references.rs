@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use cim_ipld_envelope::ObjectKind;
 use futures::stream::{self, StreamExt};
 
-use super::manifest::{ManifestVersion, read_manifest};
+use super::manifest::ManifestVersion;
+use super::shared::Shared;
 use crate::format::manifest::{SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
 use crate::objects::layout::Layout;
@@ -24,12 +25,13 @@ impl References {
     ///
     /// # Errors
     /// What keeps the manifest from being read; what is wrong with a snapshot is with the snapshot.
-    pub(crate) async fn newest(objects: &Objects) -> Result<Self> {
+    pub(crate) async fn newest(shared: &Shared) -> Result<Self> {
+        let objects = &shared.objects;
         loop {
-            let references = Self::of(objects, read_manifest(objects).await?).await;
+            let references = Self::of(objects, shared.newest_manifest().await?).await;
             // One that was deleted meanwhile is not lost.
             let is_settled = references.snapshots.iter().all(|(_, read)| read.is_ok())
-                || read_manifest(objects).await?.digest == references.manifest.digest;
+                || shared.newest_manifest().await?.digest == references.manifest.digest;
             if is_settled {
                 return Ok(references);
             }
@@ -68,8 +70,9 @@ impl References {
 }
 
 /// Removes what the newest references do not name of the segments and deletes that `candidates` name.
-pub(crate) async fn remove_unnamed(objects: &Objects, candidates: &[SegmentEntry]) -> Result<()> {
-    let references = References::newest(objects).await?;
+pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
+    let objects = &shared.objects;
+    let references = References::newest(shared).await?;
     let (mut segments, mut deletes) = (HashSet::new(), HashSet::new());
     for entry in references.segments()? {
         segments.insert(entry.id);

@@ -30,7 +30,8 @@ enum Place {
 /// replacing anything newer.
 ///
 /// # Errors
-/// `Lost` when neither place holds anything of this index, and the journal does not either.
+/// `Lost` when neither place holds anything of this index, and the journal does not either; `KeyRotated` when both hold what
+/// this process has no key for.
 pub(crate) async fn mend(
     shared: &Shared,
     known: &ManifestVersion,
@@ -39,10 +40,11 @@ pub(crate) async fn mend(
     let objects = &shared.objects;
     let layout = &objects.layout;
     let (root, manifest) = places(objects, known, is_announced).await?;
+    if let (Place::Unknown(_), Place::Unknown(_)) = (root, manifest) {
+        // Never replaced: that would undo a rotation for good.
+        return Err(root::rotated());
+    }
     if !is_of_index(root) && !is_of_index(manifest) && !has_record(shared, known).await? {
-        if let (Place::Unknown(_), Place::Unknown(_)) = (root, manifest) {
-            return Err(root::rotated());
-        }
         let message =
             format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
         return Err(Error::new(ErrorKind::Lost, message));
@@ -135,9 +137,7 @@ fn replacing(place: Place, other_key: &Key, other: Place) -> Option<Precondition
             Place::Sound(revision)
             | Place::Older(revision)
             | Place::Unknown(revision)
-            | Place::Foreign(Some(revision)) => {
-                Some(Precondition::AbsentWhile { key: other_key.clone(), revision })
-            }
+            | Place::Foreign(Some(revision)) => Some(Precondition::AbsentWhile { key: other_key.clone(), revision }),
             Place::Foreign(None) => None,
         },
         Place::Older(revision) | Place::Unknown(revision) | Place::Foreign(Some(revision)) => {

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::journal::Journal;
-use super::manifest::{is_no_manifest, read_manifest};
+use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
 use super::order::{Ignored, Order};
 use super::progress::{Progress, Watched};
 use super::state::{Replacement, View};
@@ -140,6 +140,19 @@ impl Shared {
         })
     }
 
+    /// Reads the newest manifest: the one in the store, or the known one where the store has an older one or none.
+    pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
+        let there = match read_manifest(&self.objects).await {
+            Err(error) if is_no_manifest(&error) => None,
+            there => Some(there?),
+        };
+        let known = &self.view().manifest;
+        Ok(match there {
+            Some(there) if there.generation() > known.generation() => there,
+            _ => (**known).clone(),
+        })
+    }
+
     /// The one answer to something that is gone: returns when this process follows a newer manifest than that of `known`, which
     /// may have let go of it; else `error`, which says what is gone, is final. Any other error is.
     pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
@@ -152,7 +165,8 @@ impl Shared {
                 Err(unreadable) if !is_no_manifest(&unreadable) => return Err(unreadable),
                 _ => {}
             }
-            let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
+            let (generation, until) =
+                self.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
             if generation > known {
                 return Ok(());
             }

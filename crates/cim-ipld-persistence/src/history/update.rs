@@ -67,6 +67,29 @@ pub(crate) async fn publish(
     proposal: Proposal,
     replacement: Option<(Option<BuiltSegment>, Origin)>,
 ) -> Result<Outcome> {
+    try_publish(shared, current, proposal, replacement).await.map_err(|failed| failed.error)
+}
+
+/// Why a manifest was not published, or is not known to have been.
+struct Failed {
+    error: Error,
+    /// Whether it may be in the store.
+    may_stand: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        let may_stand = error.kind() == ErrorKind::OutcomeUnknown;
+        Self { error, may_stand }
+    }
+}
+
+async fn try_publish(
+    shared: &Shared,
+    current: &ManifestVersion,
+    proposal: Proposal,
+    replacement: Option<(Option<BuiltSegment>, Origin)>,
+) -> Result<Outcome, Failed> {
     let objects = &shared.objects;
     if !wait_settled(shared, current).await? {
         return Ok(Outcome::Superseded);
@@ -85,13 +108,18 @@ pub(crate) async fn publish(
     shared.set_replacement(replacement);
     let swapped = swap(shared, current, sealed).await;
     let outcome = match swapped {
-        Ok(Outcome::Published) => wait(shared, generation, digest).await,
-        Ok(Outcome::Superseded) => shared.wait_generation(generation).await.map(|()| Outcome::Superseded),
+        // Whatever stops this process from following it: it is in the store.
+        Ok(Outcome::Published) => {
+            wait(shared, generation, digest).await.map_err(|error| Failed { error, may_stand: true })
+        }
+        Ok(Outcome::Superseded) => {
+            shared.wait_generation(generation).await.map(|()| Outcome::Superseded).map_err(Failed::from)
+        }
         // It may have been published all the same, which shows when it comes round.
         Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
-            wait(shared, generation, digest).await.map_err(|_| error)
+            wait(shared, generation, digest).await.map_err(|_| Failed::from(error))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
     shared.set_replacement(None);
     outcome
@@ -122,14 +150,14 @@ pub(crate) async fn publish_or_discard(
     replacement: Option<(Option<BuiltSegment>, Origin)>,
     stored: Stored,
 ) -> Result<Outcome> {
-    let published = publish(shared, current, proposal, replacement).await;
+    let published = try_publish(shared, current, proposal, replacement).await;
     match &published {
         Ok(Outcome::Published) => {}
-        // After an unknown outcome the manifest may name what was stored: garbage is better than loss.
-        Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {}
+        // The manifest may name what was stored: garbage is better than loss.
+        Err(Failed { may_stand: true, .. }) => {}
         Ok(Outcome::Superseded) | Err(_) => stored.discard(&shared.objects).await,
     }
-    published
+    published.map_err(|failed| failed.error)
 }
 
 /// Builds the successor of `current`; stores the nodes of its ancestry that became full.

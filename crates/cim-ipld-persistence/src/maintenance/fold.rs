@@ -105,7 +105,7 @@ async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
 
 /// The secrets of all deletes that a snapshot names.
 async fn named_deletes(shared: &Shared) -> Result<std::collections::HashSet<[u8; 32]>> {
-    let references = References::newest(&shared.objects).await?;
+    let references = References::newest(shared).await?;
     let segments = references.records()?.into_iter().flat_map(|record| &record.segments);
     Ok(segments.filter_map(|segment| segment.deletes.as_ref()).map(|deletes| deletes.secret).collect())
 }

@@ -40,7 +40,7 @@ pub(crate) async fn step(shared: &Arc<Shared>) -> Result<bool> {
     let outcome = publish_or_discard(shared, &view.manifest, proposal, replacement, stored).await?;
     if outcome == Outcome::Published {
         shared.note_published();
-        remove_unnamed(&shared.objects, &view.manifest.manifest.segments).await?;
+        remove_unnamed(shared, &view.manifest.manifest.segments).await?;
     }
     Ok(outcome == Outcome::Published)
 }

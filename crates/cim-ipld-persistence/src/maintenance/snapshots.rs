@@ -8,7 +8,7 @@ use cim_ipld_envelope::{ObjectNames, SealOptions};
 use super::Maintenance;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
-use crate::history::manifest::{ManifestVersion, read_manifest};
+use crate::history::manifest::ManifestVersion;
 use crate::history::references::{References, read_snapshot, remove_unnamed, snapshot_address};
 use crate::history::update::{Outcome, Proposal, publish, publish_or_discard, store_order};
 use crate::objects::layout::Layout;
@@ -89,7 +89,7 @@ impl Maintenance {
     }
 
     pub(crate) async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
-        let references = References::newest(&self.shared.objects).await?;
+        let references = References::newest(&self.shared).await?;
         Ok(references.records()?.into_iter().map(SnapshotInfo::from).collect())
     }
 
@@ -97,7 +97,7 @@ impl Maintenance {
         check_name(name)?;
         let objects = &self.shared.objects;
         // Not before the name is known to be one.
-        read_snapshot(objects, find(&read_manifest(objects).await?.manifest, name)?).await?;
+        read_snapshot(objects, find(&self.shared.newest_manifest().await?.manifest, name)?).await?;
         loop {
             if objects.rules.hold(Rule::RestoreBarrier) {
                 // Whatever was acknowledged to anybody before this restore began is before this record.
@@ -118,7 +118,7 @@ impl Maintenance {
             // Whoever deletes the snapshot changes the manifest first, and this one is superseded.
             let outcome = publish_or_discard(&self.shared, &current, proposal, None, stored).await?;
             if outcome == Outcome::Published {
-                remove_unnamed(objects, &current.manifest.segments).await?;
+                remove_unnamed(&self.shared, &current.manifest.segments).await?;
                 return Ok(SnapshotInfo::from(&record));
             }
         }
@@ -131,7 +131,7 @@ impl Maintenance {
             let current = self.shared.view().manifest.clone();
             let Ok(entry) = find(&current.manifest, name) else {
                 // Another process may have made it since.
-                let newest = read_manifest(objects).await?;
+                let newest = self.shared.newest_manifest().await?;
                 find(&newest.manifest, name)?;
                 self.shared.wait_generation(newest.generation()).await?;
                 continue;
@@ -139,7 +139,7 @@ impl Maintenance {
             let record = match read_snapshot(objects, entry).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => {
                     // Another process may have deleted it.
-                    if read_manifest(objects).await?.generation() > current.generation() {
+                    if self.shared.newest_manifest().await?.generation() > current.generation() {
                         self.shared.wait_generation(current.generation() + 1).await?;
                         continue;
                     }
@@ -154,7 +154,7 @@ impl Maintenance {
             }
             objects.discard(&objects.layout.catalog, &[Layout::snapshot(entry)?]).await;
             return match record {
-                Some(record) => remove_unnamed(objects, &record.segments).await,
+                Some(record) => remove_unnamed(&self.shared, &record.segments).await,
                 None => Ok(()),
             };
         }
