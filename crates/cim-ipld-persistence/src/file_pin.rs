@@ -42,17 +42,31 @@ impl FilePin {
 
 impl PinStore for FilePin {
     fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        self.read().map_err(|error| self.named(&error))
+    }
+
+    fn store(&self, pin: &[u8]) -> io::Result<()> {
+        self.replace(pin).map_err(|error| self.named(&error))
+    }
+}
+
+impl FilePin {
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+    }
+
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let metadata = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             metadata => metadata?,
         };
         if !metadata.is_file() || metadata.len() > MAX_PIN_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is not a pin", self.path.display())));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a pin"));
         }
         fs::read(&self.path).map(Some)
     }
 
-    fn store(&self, pin: &[u8]) -> io::Result<()> {
+    fn replace(&self, pin: &[u8]) -> io::Result<()> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         // One name for each process: two of them never write into one file.

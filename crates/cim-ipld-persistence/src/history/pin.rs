@@ -13,6 +13,7 @@ use crate::environment::Environment;
 use crate::format::digest::ShortDigest;
 use crate::format::pin::{MAX_PINNED_WRITERS, PinRecord};
 use crate::objects::{Objects, Root};
+use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
 
 /// Keeps one pin, outside the store that it is about.
@@ -32,6 +33,28 @@ pub trait PinStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// What keeps it from being stored.
     fn store(&self, pin: &[u8]) -> io::Result<()>;
+}
+
+/// The state of an index that a pin remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PinInfo {
+    /// Generation of the newest manifest that was seen.
+    pub generation: u64,
+    /// The last position that was seen in the order of all writes.
+    pub position: Position,
+    /// Generation of the newest keyset that was seen.
+    pub keyset_generation: u64,
+}
+
+impl From<&PinRecord> for PinInfo {
+    fn from(record: &PinRecord) -> Self {
+        Self {
+            generation: record.generation,
+            position: Position::new(record.position),
+            keyset_generation: record.keyset_generation,
+        }
+    }
 }
 
 /// The pin of one engine.
@@ -80,7 +103,7 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// Reads a pin as text for people: what it remembers, if the root opens it.
+/// Reads the pin in `store`, which the root opens if it was made for this index.
 pub(crate) async fn load(
     store: &Arc<dyn PinStore>,
     environment: &Environment,

@@ -8,6 +8,7 @@ use cim_ipld_envelope::{Compression, SealOptions};
 use tokio::sync::{Notify, oneshot};
 
 use super::journal::Journal;
+use super::manifest::ManifestVersion;
 use super::order::{Ignored, Order};
 use super::progress::{Progress, Watched};
 use super::state::{Replacement, View};
@@ -154,6 +155,11 @@ impl Shared {
     /// Tells whether nobody has published a manifest since this process did.
     pub(crate) fn published_last(&self) -> bool {
         *lock(&self.published) == Some(self.view().manifest.digest)
+    }
+
+    /// Tells whether the keyset has a newer data key than the one under which `manifest` retired the others.
+    pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
+        manifest.manifest.epoch < self.objects.root().envelope.epoch()
     }
 
     pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
