@@ -151,10 +151,10 @@ mod tests {
         let folder = |path: &str| Some(Pins::Folder(path.into()));
         // Option --pin, option --no-pin, XDG_STATE_HOME, HOME; `None` for a refusal.
         for (pin, no_pin, state, home, expected) in [
-            (None, false, Some("/state"), Some("/home/ann"), folder("/state/cim")),
-            (None, false, None, Some("/home/ann"), folder("/home/ann/.local/state/cim")),
-            (None, false, Some(""), Some("/home/ann"), folder("/home/ann/.local/state/cim")),
-            (None, false, Some("state"), Some("/home/ann"), folder("/home/ann/.local/state/cim")),
+            (None, false, Some("/state"), Some("/ann"), folder("/state/cim")),
+            (None, false, None, Some("/ann"), folder("/ann/.local/state/cim")),
+            (None, false, Some(""), Some("/ann"), folder("/ann/.local/state/cim")),
+            (None, false, Some("state"), Some("/ann"), folder("/ann/.local/state/cim")),
             (None, false, None, None, Some(Pins::Homeless { verbose: false })),
             (None, false, Some(""), Some(""), Some(Pins::Homeless { verbose: false })),
             (None, true, Some("/state"), None, Some(Pins::Refused)),

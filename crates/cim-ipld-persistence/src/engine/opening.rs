@@ -13,7 +13,7 @@ use super::{Engine, Tasks};
 use crate::environment::Environment;
 use crate::history::follower::Follower;
 use crate::history::manifest::{ManifestVersion, manifest_address, open_manifest};
-use crate::history::pin::{self, Pin, PinInfo, PinStore, check_manifest, check_root};
+use crate::history::pin::{self, Pin, PinInfo, PinStore, check_floor, check_manifest, check_root};
 use crate::history::progress::{IgnoredEntries, Progress, Seen};
 use crate::history::shared::Shared;
 use crate::history::state::View;
@@ -308,25 +308,6 @@ impl EngineBuilder {
         let pin = Pin::new(Arc::clone(store), record, ignored);
         Ok((Some(Arc::new(pin)), pinned))
     }
-}
-
-/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled back alone.
-fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
-    if !objects.rules.hold(Rule::RootFloor) {
-        return Ok(());
-    }
-    let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
-    if root.generation() < floor {
-        let found = root.generation();
-        let message =
-            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
-        return Err(Error::new(ErrorKind::Rollback, message));
-    }
-    if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
-        let message = format!("the store has another keyset of generation {floor} than its manifest was sealed under");
-        return Err(Error::new(ErrorKind::Forked, message));
-    }
-    Ok(())
 }
 
 fn first_progress(manifest: &ManifestVersion) -> Progress {

@@ -14,6 +14,7 @@ use crate::format::digest::ShortDigest;
 use crate::format::pin::{MAX_PINNED_WRITERS, PinRecord};
 use crate::objects::{Objects, Root};
 use crate::position::Position;
+use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
 /// Keeps one pin, outside the store that it is about.
@@ -231,4 +232,23 @@ pub(crate) async fn check_manifest(
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(Some((pin.position, pin.order)))
+}
+
+/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled back alone.
+pub(crate) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
+    if !objects.rules.hold(Rule::RootFloor) {
+        return Ok(());
+    }
+    let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
+    if root.generation() < floor {
+        let found = root.generation();
+        let message =
+            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
+        return Err(Error::new(ErrorKind::Rollback, message));
+    }
+    if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
+        let message = format!("the store has another keyset of generation {floor} than its manifest was sealed under");
+        return Err(Error::new(ErrorKind::Forked, message));
+    }
+    Ok(())
 }
