@@ -1,6 +1,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::history::pin::PinStore;
 
@@ -69,9 +70,11 @@ impl FilePin {
     fn replace(&self, pin: &[u8]) -> io::Result<()> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        // One name for each process: two of them never write into one file.
+        // A name of its own: neither two processes nor two engines of one write into one file.
+        static STORED: AtomicU64 = AtomicU64::new(0);
+        let number = STORED.fetch_add(1, Ordering::Relaxed);
         let mut name = self.path.as_os_str().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
+        name.push(format!(".{}-{number}.new", std::process::id()));
         let new = PathBuf::from(name);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
