@@ -14,8 +14,24 @@ use crate::store::StoreName;
 #[derive(Debug, Parser)]
 #[command(name = "cim", version, max_term_width = 100)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) pin: PinArguments,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Where this machine remembers the newest state of each index, so that an older one is refused.
+#[derive(Debug, Args)]
+pub(crate) struct PinArguments {
+    /// Remember nothing of the index on this machine, and do not check it against what is remembered
+    #[arg(long, global = true)]
+    pub(crate) no_pin: bool,
+    /// File of the pin [default: one for each STORE in $XDG_STATE_HOME/cim or ~/.local/state/cim]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) pin: Option<PathBuf>,
+    /// Name on standard error what is done without
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +56,9 @@ pub(crate) enum Command {
     /// Generate keys, and rotate or list the keys of an index
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Show, accept anew or forget what this machine remembers of an index
+    #[command(subcommand)]
+    Pin(PinCommand),
 }
 
 /// An index, and what opens it.
@@ -201,7 +220,7 @@ pub(crate) struct RotateArguments {
     #[command(flatten)]
     pub(crate) new: NewKeyArguments,
     /// What seals the index from now on [default: the new key's own, or the present one for a passphrase]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "finish")]
     pub(crate) algorithm: Option<Algorithm>,
 }
 
@@ -214,6 +233,26 @@ pub(crate) struct NewKeyArguments {
     /// File with the passphrase that opens the index from now on
     #[arg(long, value_name = "FILE")]
     pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// Finish a rotation that was cut off; the index opens with the new key already
+    #[arg(long)]
+    pub(crate) finish: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PinCommand {
+    /// Print what the pin of an index remembers
+    Show(ReportArguments),
+    /// Accept the state that STORE shows now, whatever the pin remembers, and pin it
+    Accept(StoreArguments),
+    /// Delete the pin of an index; the store is not accessed
+    Forget(ForgetArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArguments {
+    /// file:FOLDER or nats://HOST:PORT[/INDEX]
+    #[arg(value_name = "STORE")]
+    pub(crate) store: StoreName,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -120,6 +120,16 @@ impl From<persistence::Error> for Failure {
             ErrorKind::Damaged | ErrorKind::Lost => "see what is affected with `cim verify`, then restore a backup",
             ErrorKind::UnsupportedVersion => "use a version of cim at least as new as the one that wrote it",
             ErrorKind::KeyRotated => "run the command again with the new key",
+            ErrorKind::Rollback => {
+                "find out why the store went back; if it did so on purpose, accept what it holds now with `cim pin accept`"
+            }
+            ErrorKind::Forked => {
+                "find out who changed or copied the store, and which history you want; accept the one that is there with \
+                 `cim pin accept`"
+            }
+            ErrorKind::PinUnavailable => {
+                "check that file, name another one with --pin FILE, or do without a pin with --no-pin"
+            }
             ErrorKind::SnapshotMissing => "see which there are with `cim snapshot list`",
             _ => error.hint(),
         };

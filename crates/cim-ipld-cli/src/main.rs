@@ -10,6 +10,7 @@ mod failure;
 mod input;
 mod keys;
 mod output;
+mod pins;
 mod progress;
 mod store;
 
@@ -19,6 +20,7 @@ use clap::Parser;
 
 use crate::args::Arguments;
 use crate::failure::{Failure, Result};
+use crate::pins::Pins;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(stop_at_bug));
@@ -35,12 +37,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<()> {
     output::start_log()?;
+    let pins = Pins::chosen(&arguments.pin)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the program cannot start: {error}"), "free memory or threads"))?;
-    let done = runtime.block_on(commands::run(arguments.command));
+    let done = runtime.block_on(commands::run(arguments.command, &pins));
     // A thread that waits for standard input must not hold up the end.
     runtime.shutdown_background();
     done

@@ -10,11 +10,12 @@ use cim_ipld::backend::Backend;
 use cim_ipld::embedded::EmbeddedBackend;
 use cim_ipld::envelope::KeySource;
 use cim_ipld::nats::NatsBackend;
-use cim_ipld::persistence::{Engine, IndexName, Protection, Settings};
+use cim_ipld::persistence::{Engine, EngineBuilder, FilePin, IndexName, Protection};
 
 use crate::args::StoreArguments;
 use crate::failure::{Failure, Result};
 use crate::keys::KeyFile;
+use crate::pins::{self, Pins};
 
 /// STORE as it was typed. It may hold a password, so that neither an error nor `Debug` shows it.
 #[derive(Clone)]
@@ -74,18 +75,19 @@ impl fmt::Debug for StoreName {
 }
 
 impl Place {
-    /// Makes an index here and opens it.
-    pub(crate) async fn create(&self, protection: Protection) -> Result<Engine> {
+    /// Makes an index here and opens it. Its pin begins anew.
+    pub(crate) async fn create(&self, protection: Protection, pins: &Pins) -> Result<Engine> {
+        let pin = pins.of(self);
+        pin.as_ref().map(pins::prepare).transpose().map_err(|failure| failure.at(self))?;
         let backend: Arc<dyn Backend> = match self {
             Self::Folder(folder) => Arc::new(EmbeddedBackend::open(folder).await.map_err(|error| self.failed(error))?),
             Self::Nats { url, .. } => self.connect(url).await?,
         };
-        let created = Engine::create(backend, &self.index(), protection, Settings::default()).await;
-        created.map_err(|error| self.failed(error))
+        self.engine(backend, pin).create(protection).await.map_err(|error| self.failed(error))
     }
 
-    /// Opens the index that is here.
-    pub(crate) async fn open(&self, key: Option<KeySource>) -> Result<Engine> {
+    /// Returns a builder for the index that is here.
+    pub(crate) async fn existing(&self, pin: Option<FilePin>) -> Result<EngineBuilder> {
         let backend: Arc<dyn Backend> = match self {
             Self::Folder(folder) => {
                 let opened = EmbeddedBackend::open_existing(folder).await;
@@ -93,8 +95,15 @@ impl Place {
             }
             Self::Nats { url, .. } => self.connect(url).await?,
         };
-        let opened = Engine::open(backend, &self.index(), key, Settings::default()).await;
-        opened.map_err(|error| self.failed(error))
+        Ok(self.engine(backend, pin))
+    }
+
+    fn engine(&self, backend: Arc<dyn Backend>, pin: Option<FilePin>) -> EngineBuilder {
+        let engine = Engine::builder(backend).name(self.index());
+        match pin {
+            Some(pin) => engine.pin(Arc::new(pin)),
+            None => engine,
+        }
     }
 
     async fn connect(&self, url: &ServerUrl) -> Result<Arc<dyn Backend>> {
@@ -108,7 +117,7 @@ impl Place {
         }
     }
 
-    fn failed(&self, error: impl Into<Failure>) -> Failure {
+    pub(crate) fn failed(&self, error: impl Into<Failure>) -> Failure {
         error.into().at(self)
     }
 }
@@ -122,6 +131,14 @@ impl fmt::Display for Place {
                 None => write!(f, "{url}"),
             },
         }
+    }
+}
+
+impl ServerUrl {
+    /// Returns the server's address, or those of a list, without scheme and credentials.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
+        let (_, servers) = self.0.split_once("://").unwrap_or(("", &self.0));
+        servers.split(',').map(|server| server.rsplit_once('@').map_or(server, |(_, address)| address))
     }
 }
 
@@ -142,10 +159,16 @@ impl fmt::Debug for ServerUrl {
 
 impl StoreArguments {
     /// Opens the index that the command line names.
-    pub(crate) async fn open(&self) -> Result<Engine> {
+    pub(crate) async fn open(&self, pins: &Pins) -> Result<Engine> {
         let place = self.store.place()?;
-        let key = KeyFile::chosen(&self.key)?.map(|file| file.read()).transpose()?;
-        place.open(key).await
+        let key = self.key()?;
+        let engine = place.existing(pins.of(&place)).await?;
+        engine.open(key).await.map_err(|error| place.failed(error))
+    }
+
+    /// Reads the key that the command line or the environment names.
+    pub(crate) fn key(&self) -> Result<Option<KeySource>> {
+        KeyFile::chosen(&self.key)?.map(|file| file.read()).transpose()
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::history::pin::PinStore;
 
@@ -42,22 +43,38 @@ impl FilePin {
 
 impl PinStore for FilePin {
     fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        self.read().map_err(|error| self.named(&error))
+    }
+
+    fn store(&self, pin: &[u8]) -> io::Result<()> {
+        self.replace(pin).map_err(|error| self.named(&error))
+    }
+}
+
+impl FilePin {
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+    }
+
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let metadata = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             metadata => metadata?,
         };
         if !metadata.is_file() || metadata.len() > MAX_PIN_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is not a pin", self.path.display())));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a pin"));
         }
         fs::read(&self.path).map(Some)
     }
 
-    fn store(&self, pin: &[u8]) -> io::Result<()> {
+    fn replace(&self, pin: &[u8]) -> io::Result<()> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        // One name for each process: two of them never write into one file.
+        // A name of its own: neither two processes nor two engines of one write into one file.
+        static STORED: AtomicU64 = AtomicU64::new(0);
+        let number = STORED.fetch_add(1, Ordering::Relaxed);
         let mut name = self.path.as_os_str().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
+        name.push(format!(".{}-{number}.new", std::process::id()));
         let new = PathBuf::from(name);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);

@@ -58,7 +58,7 @@ pub use engine::{Engine, EngineBuilder, LoadReport, Protection, Stats};
 pub use environment::{Clock, Environment, Randomness};
 pub use error::{Error, ErrorKind, Result};
 pub use file_pin::FilePin;
-pub use history::pin::PinStore;
+pub use history::pin::{PinInfo, PinStore};
 pub use history::progress::IgnoredEntries;
 pub use maintenance::rotation::KeyReport;
 pub use maintenance::snapshots::SnapshotInfo;

@@ -1,5 +1,4 @@
 use std::fmt;
-#[cfg(feature = "embedded")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,11 +10,13 @@ use cim_ipld_embedded::EmbeddedBackend;
 use cim_ipld_nats::NatsBackend;
 use cim_ipld_persistence::backend::Backend;
 use cim_ipld_persistence::envelope::{EncryptionAlgorithm, EncryptionKey, KeySource, Passphrase};
-use cim_ipld_persistence::{Engine, Error, ErrorKind, IndexName, Protection, Result, Settings};
+use cim_ipld_persistence::{
+    Engine, EngineBuilder, Environment, Error, ErrorKind, FilePin, IndexName, PinStore, Protection, Result, Settings,
+};
 
 use crate::IndexPersistence;
 
-/// Says where an index is, what opens it and how much memory it may take.
+/// Opens or creates an index: where it is, what opens it, what remembers its newest state.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,6 +45,9 @@ pub struct IndexPersistenceBuilder {
     key: Option<KeySource>,
     algorithm: Option<EncryptionAlgorithm>,
     settings: Settings,
+    pin: Option<Arc<dyn PinStore>>,
+    accepts_store: bool,
+    environment: Environment,
     #[cfg(feature = "nats")]
     server_encryption: bool,
 }
@@ -77,8 +81,8 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Says whether the server of [`jetstream`](Self::jetstream) is expected to encrypt its files. Says nothing to other
-    /// stores. [`IndexPersistence::new`] tells what of it can be checked.
+    /// Expects the server of [`jetstream`](Self::jetstream) to encrypt its files. Ignored by other stores.
+    /// [`IndexPersistence::new`] describes what of it can be checked.
     #[cfg(feature = "nats")]
     pub fn server_encryption(mut self, expected: bool) -> Self {
         self.server_encryption = expected;
@@ -120,62 +124,85 @@ impl IndexPersistenceBuilder {
         self
     }
 
+    /// Remembers the newest state of the index in the file at `path`, which belongs outside the store: an older state of the
+    /// index is refused with `Rollback` then, and another history with `Forked`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    ///
+    /// use cim_ipld::IndexPersistence;
+    /// use cim_ipld::backend::MemoryBackend;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let pin = folder.path().join("photos.pin");
+    /// let backend = Arc::new(MemoryBackend::new());
+    /// let persistence = IndexPersistence::builder().backend(backend).pin(&pin).create().await?;
+    /// assert!(pin.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pin(self, path: impl Into<PathBuf>) -> Self {
+        self.pin_store(Arc::new(FilePin::new(path)))
+    }
+
+    /// Remembers the newest state of the index in a place of your own, as [`pin`](Self::pin) does in a file.
+    pub fn pin_store(mut self, pin: Arc<dyn PinStore>) -> Self {
+        self.pin = Some(pin);
+        self
+    }
+
+    /// Accepts the state that the store shows now, whatever the pin remembers, and pins that. An encrypted index begins a new
+    /// epoch by it, so that what was lost cannot come back later.
+    pub fn accept_store(mut self) -> Self {
+        self.accepts_store = true;
+        self
+    }
+
+    /// Takes time and randomness from `environment`.
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
     /// Opens the index that is there.
     ///
     /// # Errors
     /// `NoIndex`, and as for [`open_or_create`](Self::open_or_create).
-    pub async fn open(self) -> Result<IndexPersistence> {
-        let backend = self.connect(Missing::IsAnError).await?;
-        Ok(Engine::open(backend, &self.name, self.key, self.settings).await?.into())
+    pub async fn open(mut self) -> Result<IndexPersistence> {
+        let key = self.key.take();
+        Ok(self.engine(Missing::IsAnError).await?.open(key).await?.into())
     }
 
     /// Makes a new index.
     ///
     /// # Errors
     /// `IndexExists`, `InvalidInput` for an algorithm without a key, and as for [`open_or_create`](Self::open_or_create).
-    pub async fn create(self) -> Result<IndexPersistence> {
-        let backend = self.connect(Missing::IsMade).await?;
-        self.create_in(backend).await
+    pub async fn create(mut self) -> Result<IndexPersistence> {
+        let protection = Protection::of(self.key.take(), self.algorithm)?;
+        Ok(self.engine(Missing::IsMade).await?.create(protection).await?.into())
     }
 
     /// Opens the index that is there, or makes it when there is none.
     ///
     /// # Errors
-    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`; `InvalidInput` when no store
-    /// was named; `Locked` when another process holds the folder; what the store answers. A failed opening changes
-    /// nothing in the store.
-    pub async fn open_or_create(self) -> Result<IndexPersistence> {
-        let backend = self.connect(Missing::IsMade).await?;
-        if Engine::exists(&*backend, &self.name).await? {
-            return Ok(Engine::open(backend, &self.name, self.key, self.settings).await?.into());
-        }
-        let (name, settings) = (self.name.clone(), self.settings.clone());
-        let key = self.key.as_ref().map(KeySource::duplicate);
-        match self.create_in(Arc::clone(&backend)).await {
-            // Another process made it at this moment.
-            Err(error) if error.kind() == ErrorKind::IndexExists => {
-                Ok(Engine::open(backend, &name, key, settings).await?.into())
-            }
-            created => created,
-        }
+    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`; with a pin `Rollback`, `Forked`,
+    /// `PinUnavailable`; `InvalidInput` when no store was named; `Locked` when another process holds the folder; what the
+    /// store answers. A failed opening changes nothing in the store.
+    pub async fn open_or_create(mut self) -> Result<IndexPersistence> {
+        let (key, algorithm) = (self.key.take(), self.algorithm);
+        Ok(self.engine(Missing::IsMade).await?.open_or_create(key, algorithm).await?.into())
     }
 
-    async fn create_in(self, backend: Arc<dyn Backend>) -> Result<IndexPersistence> {
-        let protection = match self.key {
-            Some(key) => {
-                let own = match &key {
-                    KeySource::Key(key) => key.algorithm(),
-                    _ => EncryptionAlgorithm::AES256GCM,
-                };
-                Protection::Encrypted { algorithm: self.algorithm.unwrap_or(own), key }
-            }
-            None if self.algorithm.is_some() => {
-                let message = "an algorithm was chosen for the index, and no key was given";
-                return Err(Error::new(ErrorKind::InvalidInput, message));
-            }
-            None => Protection::Plaintext,
+    async fn engine(self, missing: Missing) -> Result<EngineBuilder> {
+        let backend = self.connect(missing).await?;
+        let engine = Engine::builder(backend).name(self.name).settings(self.settings).environment(self.environment);
+        let engine = match self.pin {
+            Some(pin) => engine.pin(pin),
+            None => engine,
         };
-        Ok(Engine::create(backend, &self.name, protection, self.settings).await?.into())
+        Ok(if self.accepts_store { engine.accept_store() } else { engine })
     }
 
     #[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "only a folder can be missing"))]

@@ -43,7 +43,7 @@ impl IndexPersistence {
         }
     }
 
-    /// Starts to say where an index is and what opens it.
+    /// Returns a builder for an index.
     pub fn builder() -> IndexPersistenceBuilder {
         IndexPersistenceBuilder::default()
     }

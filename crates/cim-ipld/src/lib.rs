@@ -78,8 +78,8 @@ pub use cim_ipld_persistence::envelope::{
     KeySource, Passphrase,
 };
 pub use cim_ipld_persistence::{
-    AudioMetadata, DocumentMetadata, Error, ErrorKind, ImageMetadata, IndexName, LoadReport, Result, Settings,
-    SnapshotInfo, VerifyReport, VideoMetadata, content_cid,
+    AudioMetadata, DocumentMetadata, Environment, Error, ErrorKind, FilePin, IgnoredEntries, ImageMetadata, IndexName,
+    LoadReport, PinInfo, PinStore, Position, Result, Settings, SnapshotInfo, VerifyReport, VideoMetadata, content_cid,
 };
 
 #[cfg(all(doctest, feature = "nats"))]

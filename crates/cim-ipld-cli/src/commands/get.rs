@@ -5,9 +5,10 @@ use crate::args::GetArguments;
 use crate::document_json::{DocumentJson, time_text};
 use crate::failure::{Failure, Result};
 use crate::output::{Style, many_lines, one_line, print, print_json};
+use crate::pins::Pins;
 
-pub(crate) async fn run(arguments: GetArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+pub(crate) async fn run(arguments: GetArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     let found = engine.documents(std::slice::from_ref(&arguments.cid)).await?;
     let document = found.into_iter().flatten().next().ok_or_else(|| missing(&arguments.cid))?;
     if arguments.json {

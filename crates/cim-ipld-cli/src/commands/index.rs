@@ -9,6 +9,7 @@ use crate::args::IndexArguments;
 use crate::failure::{Failure, Result};
 use crate::input::{Batch, Plan, Skipped};
 use crate::output::{one_line, print_line};
+use crate::pins::Pins;
 use crate::progress::Progress;
 
 /// How many batches are under way at a time: one is being stored, one sealed, others analysed.
@@ -20,13 +21,14 @@ const FOLD_AT_BYTES: usize = 4 << 20;
 
 const GO_ON: &str = "run the command again to go on: what is stored already is only replaced";
 
-pub(crate) async fn run(arguments: IndexArguments) -> Result<()> {
+pub(crate) async fn run(arguments: IndexArguments, pins: &Pins) -> Result<()> {
     let plan = Plan::new(&arguments.paths, arguments.format)?;
-    let engine = arguments.at.open().await?;
+    let engine = arguments.at.open(pins).await?;
     let mut progress = Progress::start(plan.total_bytes());
     let skipped = match store(&engine, plan, arguments.batch as usize, &mut progress).await {
         Ok(Stopped::AtTheEnd(skipped)) => skipped,
         Ok(Stopped::Interrupted) => {
+            engine.close().await;
             progress.stopped_early()?;
             let message = format!("interrupted; the first {} documents are stored", progress.documents());
             return Err(Failure::new(message, GO_ON));

@@ -5,11 +5,12 @@ use crate::args::InitArguments;
 use crate::failure::{Failure, Result};
 use crate::keys::{KeyFile, own_algorithm};
 use crate::output::print_line;
+use crate::pins::Pins;
 
-pub(crate) async fn run(arguments: InitArguments) -> Result<()> {
+pub(crate) async fn run(arguments: InitArguments, pins: &Pins) -> Result<()> {
     let place = arguments.at.store.place()?;
     let (protection, how) = protection(&arguments)?;
-    place.create(protection).await?;
+    place.create(protection, pins).await?.close().await;
     print_line(format!("created {place}, {how}"))
 }
 

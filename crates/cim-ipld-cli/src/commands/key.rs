@@ -6,6 +6,7 @@ use crate::args::{GenerateArguments, ReportArguments, RotateArguments};
 use crate::failure::{Failure, Result};
 use crate::keys::{KeyFile, own_algorithm};
 use crate::output::{one_line, print, print_json, print_line};
+use crate::pins::Pins;
 
 /// The object of `key list --json`.
 #[derive(Debug, Serialize)]
@@ -41,19 +42,39 @@ pub(crate) fn generate(arguments: GenerateArguments) -> Result<()> {
     print_line(format!("wrote a key for {algorithm} to {name}; without it the index cannot be read, so keep a copy"))
 }
 
-pub(crate) async fn rotate(arguments: RotateArguments) -> Result<()> {
+pub(crate) async fn rotate(arguments: RotateArguments, pins: &Pins) -> Result<()> {
+    if arguments.new.finish {
+        return finish(arguments, pins).await;
+    }
     let file = KeyFile::new_one(&arguments.new)?;
     let new = file.read()?;
-    let engine = arguments.at.open().await?;
+    let engine = arguments.at.open(pins).await?;
     let chosen = arguments.algorithm.map(EncryptionAlgorithm::from).or_else(|| own_algorithm(&new));
     let algorithm = chosen.or_else(|| engine.algorithm()).unwrap_or(EncryptionAlgorithm::AES256GCM);
     engine.rotate_key(&new, algorithm).await?;
+    engine.close().await;
     let name = one_line(&file.path().display().to_string());
     print_line(format!("the index opens with {name} now; what is written from now on is sealed with {algorithm}"))
 }
 
-pub(crate) async fn list(arguments: ReportArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+async fn finish(arguments: RotateArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
+    // An index without keys has no rotation either.
+    engine.keys()?;
+    let was_unfinished = engine.stats().await?.rotation_unfinished;
+    if was_unfinished {
+        engine.finish_rotation().await?;
+    }
+    engine.close().await;
+    print_line(if was_unfinished {
+        "the rotation is finished: older data keys authenticate nothing new"
+    } else {
+        "there is no rotation to finish"
+    })
+}
+
+pub(crate) async fn list(arguments: ReportArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     let list = ListJson::from(&engine.keys()?);
     if arguments.json { print_json(&list) } else { print(&render(&list)) }
 }

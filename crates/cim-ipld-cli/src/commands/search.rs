@@ -6,12 +6,13 @@ use crate::args::SearchArguments;
 use crate::document_json::ResultsJson;
 use crate::failure::{Failure, Result};
 use crate::output::{Style, one_line, print, print_json};
+use crate::pins::Pins;
 
-pub(crate) async fn run(arguments: SearchArguments) -> Result<()> {
+pub(crate) async fn run(arguments: SearchArguments, pins: &Pins) -> Result<()> {
     let query = query(&arguments)?;
     let options =
         SearchOptions::default().limit(arguments.limit).offset(arguments.offset).snippet(SnippetOptions::default());
-    let engine = arguments.at.open().await?;
+    let engine = arguments.at.open(pins).await?;
     let started = Instant::now();
     let results = engine.search(&query, &options).await?;
     let took = started.elapsed();

@@ -6,6 +6,7 @@ use crate::args::{ReportArguments, SnapshotArguments};
 use crate::document_json::time_text;
 use crate::failure::Result;
 use crate::output::{one_line, print, print_json, print_line};
+use crate::pins::Pins;
 
 /// The object of `snapshot list --json`.
 #[derive(Debug, Serialize)]
@@ -21,26 +22,29 @@ struct SnapshotJson {
     bytes: u64,
 }
 
-pub(crate) async fn create(arguments: SnapshotArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+pub(crate) async fn create(arguments: SnapshotArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     let snapshot = engine.create_snapshot(&arguments.name).await?;
+    engine.close().await;
     print_line(format!("created snapshot {}: {} documents", one_line(&snapshot.name), snapshot.documents))
 }
 
-pub(crate) async fn restore(arguments: SnapshotArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+pub(crate) async fn restore(arguments: SnapshotArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     let snapshot = engine.restore_snapshot(&arguments.name).await?;
+    engine.close().await;
     print_line(format!("restored snapshot {}: {} documents", one_line(&snapshot.name), snapshot.documents))
 }
 
-pub(crate) async fn delete(arguments: SnapshotArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+pub(crate) async fn delete(arguments: SnapshotArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     engine.delete_snapshot(&arguments.name).await?;
+    engine.close().await;
     print_line(format!("deleted snapshot {}", one_line(&arguments.name)))
 }
 
-pub(crate) async fn list(arguments: ReportArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+pub(crate) async fn list(arguments: ReportArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     let snapshots: Vec<SnapshotJson> = engine.snapshots().await?.into_iter().map(SnapshotJson::from).collect();
     if arguments.json {
         return print_json(&ListJson { snapshots });

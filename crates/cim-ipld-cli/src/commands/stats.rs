@@ -4,10 +4,12 @@ use cim_ipld::index::DocumentKind;
 use cim_ipld::persistence::Stats;
 use serde::Serialize;
 
+use super::ignored::IgnoredJson;
 use crate::args::ReportArguments;
 use crate::document_json::kind_name;
 use crate::failure::Result;
 use crate::output::{print, print_json};
+use crate::pins::Pins;
 
 /// The object of `stats --json`.
 #[derive(Debug, Serialize)]
@@ -20,14 +22,20 @@ struct StatsJson {
     segments: usize,
     segment_bytes: u64,
     memtable_bytes: usize,
-    revision: u64,
+    position: u64,
     generation: u64,
     /// `null` for an index that is not encrypted.
     algorithm: Option<&'static str>,
+    rotation_unfinished: bool,
+    ignored: IgnoredJson,
 }
 
-pub(crate) async fn run(arguments: ReportArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+/// What is said of a rotation that was cut off.
+pub(super) const UNFINISHED: &str =
+    "unfinished: older data keys are not retired; finish it with `cim key rotate --finish`";
+
+pub(crate) async fn run(arguments: ReportArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     let stats = StatsJson::from(&engine.stats().await?);
     if arguments.json { print_json(&stats) } else { print(&render(&stats)) }
 }
@@ -44,24 +52,29 @@ impl From<&Stats> for StatsJson {
             segments: stats.segments,
             segment_bytes: stats.segment_bytes,
             memtable_bytes: stats.memtable_bytes,
-            revision: stats.applied.number(),
+            position: stats.applied.number(),
             generation: stats.generation,
             algorithm: stats.algorithm.map(|algorithm| algorithm.as_str()),
+            rotation_unfinished: stats.rotation_unfinished,
+            ignored: stats.ignored.into(),
         }
     }
 }
 
 fn render(stats: &StatsJson) -> String {
-    let lines = [
+    let rotation = stats.rotation_unfinished.then(|| UNFINISHED.to_owned());
+    let always = [
         ("documents", stats.documents.to_string()),
         ("terms", stats.terms.to_string()),
         ("tags", stats.tags.to_string()),
         ("types", stats.types.to_string()),
         ("segments", format!("{} of {} bytes", stats.segments, stats.segment_bytes)),
         ("memtable", format!("{} bytes", stats.memtable_bytes)),
-        ("revision", stats.revision.to_string()),
+        ("position", stats.position.to_string()),
         ("generation", stats.generation.to_string()),
         ("encryption", stats.algorithm.unwrap_or("none").to_owned()),
     ];
-    lines.into_iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
+    let sometimes = [("rotation", rotation), ("ignored", stats.ignored.summary())];
+    let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    always.into_iter().chain(sometimes).map(|(name, value)| format!("{name:<11} {value}\n")).collect()
 }

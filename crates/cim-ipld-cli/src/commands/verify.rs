@@ -1,9 +1,12 @@
 use cim_ipld::persistence::{ErrorKind, VerifyReport};
 use serde::Serialize;
 
+use super::ignored::IgnoredJson;
+use super::stats::UNFINISHED;
 use crate::args::ReportArguments;
 use crate::failure::{Failure, Result};
 use crate::output::{one_line, print, print_json};
+use crate::pins::Pins;
 
 /// The object of `verify --json`.
 #[derive(Debug, Serialize)]
@@ -15,6 +18,8 @@ struct VerifyJson {
     bytes: u64,
     records: u64,
     snapshots: u64,
+    rotation_unfinished: bool,
+    ignored: IgnoredJson,
     problems: Vec<ProblemJson>,
 }
 
@@ -24,8 +29,8 @@ struct ProblemJson {
     message: String,
 }
 
-pub(crate) async fn run(arguments: ReportArguments) -> Result<()> {
-    let engine = arguments.at.open().await?;
+pub(crate) async fn run(arguments: ReportArguments, pins: &Pins) -> Result<()> {
+    let engine = arguments.at.open(pins).await?;
     let report = engine.verify().await?;
     if arguments.json {
         print_json(&VerifyJson::from(&report))?;
@@ -58,6 +63,8 @@ impl From<&VerifyReport> for VerifyJson {
             bytes: report.bytes,
             records: report.records,
             snapshots: report.snapshots,
+            rotation_unfinished: report.rotation_unfinished,
+            ignored: report.ignored.into(),
             problems: report.problems.iter().map(problem).collect(),
         }
     }
@@ -72,6 +79,12 @@ fn render(report: &VerifyReport) -> String {
     let mut text = String::new();
     for problem in &report.problems {
         text.push_str(&format!("problem: {}\n", one_line(&problem.message)));
+    }
+    if report.rotation_unfinished {
+        text.push_str(&format!("rotation: {UNFINISHED}\n"));
+    }
+    if let Some(summary) = IgnoredJson::from(report.ignored).summary() {
+        text.push_str(&format!("ignored: {summary}\n"));
     }
     text.push_str(&format!(
         "checked {} documents: {} segments, {} pages, {} bytes, {} journal records, {} snapshots: {}\n",

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::corpus::Corpus;
-use crate::program::{acknowledged, cim, done, json, refusal, refused, succeeded};
+use crate::program::{acknowledged, cim, done, json, refusal, refused, state_home, succeeded};
 use crate::store::Store;
 
 fn plaintext() -> Store {
@@ -160,6 +160,7 @@ fn an_interruption_keeps_what_was_acknowledged() {
     for (signal, store) in ["INT", "TERM"].into_iter().zip(Store::each()) {
         let key = store.init_with_key();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cim"))
+            .env("XDG_STATE_HOME", state_home())
             .args(["index", &store.name(), "-", "--batch", "10", "--key-file", &key])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -197,6 +198,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let output = Command::new("sh")
         .args(["-c", script, "sh", env!("CARGO_BIN_EXE_cim")])
         .args(["index", &store.name(), &path, "--batch", "50", "--key-file", &key])
+        .env("XDG_STATE_HOME", state_home())
         .output()
         .expect("sh starts");
     let refusal = refusal(&output);

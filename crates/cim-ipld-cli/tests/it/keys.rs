@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::program::{cim, done, json, names, refused, succeeded};
-use crate::store::Store;
+use crate::store::{Store, Stored};
 
 #[test]
 fn keys_are_generated_once() {
@@ -149,12 +149,47 @@ fn rotation_changes_what_opens_the_index_and_loses_nothing() {
     }
 }
 
+/// The power fails when the new keyset is there and nothing has retired the old data key.
+#[test]
+fn a_rotation_that_was_cut_off_is_finished() {
+    for store in Store::each() {
+        let at = store.name();
+        let old = store.init_with_key();
+        let lines = store.write("one.jsonl", "{\"title\":\"before\"}");
+        done(["index", &at, &lines, "--key-file", &old]);
+        let before = store.contents();
+        let new = store.key("new");
+        let output = done(["key", "rotate", &at, "--key-file", &old, "--finish"]);
+        assert_eq!(output, "there is no rotation to finish\n");
+        done(["key", "rotate", &at, "--key-file", &old, "--new-key-file", &new]);
+        // The last record begins the epoch of the new data key, and the manifest holds it.
+        let is_manifest = |stored: &&Stored| stored.bucket == "catalog_v1" && stored.key == "manifest";
+        let manifest = before.iter().find(is_manifest).expect("it was there");
+        let after = store.contents();
+        let is_record = |stored: &&Stored| stored.bucket == "catalog_v1" && stored.key.starts_with("journal");
+        store.delete(after.iter().filter(is_record).max_by_key(|stored| stored.revision).expect("a record"));
+        store.replace(manifest, manifest.value.clone());
+
+        let options = ["--key-file", &new, "--no-pin"];
+        let stats = json([["stats", &at, "--json"].as_slice(), &options].concat());
+        assert_eq!((&stats["documents"], &stats["rotation_unfinished"]), (&json!(1), &json!(true)), "{stats}");
+        let report = done([["verify", &at].as_slice(), &options].concat());
+        assert!(report.contains("cim key rotate --finish"), "{report}");
+        let output = done([["key", "rotate", &at, "--finish"].as_slice(), &options].concat());
+        assert!(output.contains("finished"), "{output}");
+        let report = json([["verify", &at, "--json"].as_slice(), &options].concat());
+        assert_eq!((&report["documents"], &report["rotation_unfinished"]), (&json!(1), &json!(false)), "{report}");
+    }
+}
+
 #[test]
 fn a_plaintext_index_has_no_keys() {
     let store = Store::folder();
     done(["init", &store.name(), "--plaintext"]);
     let key = store.key("key");
-    for arguments in [vec!["key", "list"], vec!["key", "rotate", "--new-key-file", &key]] {
+    for arguments in
+        [vec!["key", "list"], vec!["key", "rotate", "--new-key-file", &key], vec!["key", "rotate", "--finish"]]
+    {
         let output = cim(arguments).arg(store.name()).output().expect("the program starts");
         let refusal = crate::program::refusal(&output);
         assert!(refusal.status == 1 && refusal.error.contains("not encrypted"), "{refusal:?}");

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::corpus::Corpus;
-use crate::program::{acknowledged, done, json};
+use crate::program::{acknowledged, done, json, state_home};
 use crate::store::Store;
 
 const KILLS: usize = 3;
@@ -71,6 +71,7 @@ fn check(store: &Store) {
 fn run(store: &Store, key: &str, lines: &[String], moment: Option<Duration>) -> String {
     let path = store.write("lines.jsonl", Corpus::text(lines));
     let mut child = Command::new(env!("CARGO_BIN_EXE_cim"))
+        .env("XDG_STATE_HOME", state_home())
         .args(["index", &store.name(), &path, "--batch", &BATCH.to_string(), "--key-file", key])
         .stdout(Stdio::piped())
         .spawn()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{cim, done, json, names, refused, succeeded};
+use crate::program::{cim, done, json, names, refused, state_home, succeeded};
 use crate::store::Store;
 
 const WHALE: &str = r#"{"title":"Whale song","author":"Ann Lee","tags":["ocean","music"],"type":"text/plain","created_at":"2024-02-29T12:00:00Z","size":99,"text":"Low calls that carry for miles under the water."}"#;
@@ -141,8 +141,10 @@ fn stats_count() {
             "by_kind",
             "documents",
             "generation",
+            "ignored",
             "memtable_bytes",
-            "revision",
+            "position",
+            "rotation_unfinished",
             "segment_bytes",
             "segments",
             "tags",
@@ -155,6 +157,9 @@ fn stats_count() {
         assert_eq!(stats["tags"], json!(2));
         assert_eq!(stats["types"], json!(2));
         assert_eq!(stats["algorithm"], json!("aes-256-gcm"));
+        assert_eq!(stats["rotation_unfinished"], json!(false));
+        let nothing = json!({"junk": 0, "retired": 0, "stale": 0, "duplicate": 0, "closed": 0, "replayed": 0});
+        assert_eq!(stats["ignored"], nothing);
         let text = done(run(&["stats"], &store, &[]));
         assert!(text.lines().any(|line| line.split_whitespace().eq(["documents", "3"])), "{text}");
     }
@@ -204,7 +209,18 @@ fn verify_reports_what_it_read() {
     for store in Store::each() {
         let store = indexed(&store);
         let report = json(run(&["verify"], &store, &["--json"]));
-        let expected = ["bytes", "documents", "pages", "problems", "records", "segments", "snapshots", "sound"];
+        let expected = [
+            "bytes",
+            "documents",
+            "ignored",
+            "pages",
+            "problems",
+            "records",
+            "rotation_unfinished",
+            "segments",
+            "snapshots",
+            "sound",
+        ];
         assert_eq!(names(&report), expected);
         assert_eq!(
             (&report["sound"], &report["documents"], &report["problems"]),
@@ -242,6 +258,7 @@ fn another_program_may_close_standard_output() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cim"));
+    command.env("XDG_STATE_HOME", state_home());
     let output =
         command.args(run(&["search"], &store, &["water"])).stdout(writer).output().expect("the program starts");
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));

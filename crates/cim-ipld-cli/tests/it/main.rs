@@ -6,6 +6,7 @@ mod keys;
 mod kill;
 mod leak;
 mod life;
+mod pins;
 mod program;
 mod readme;
 mod refusals;

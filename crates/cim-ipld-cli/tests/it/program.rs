@@ -1,10 +1,13 @@
 //! Running `cim` and reading what it says.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Output;
+use std::sync::LazyLock;
 
 use assert_cmd::Command;
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The program with nothing of the environment that changes what it does.
 pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
@@ -12,8 +15,15 @@ pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Co
     for variable in ["CIM_KEY_FILE", "CIM_PASSPHRASE_FILE", "CIM_LOG", "NO_COLOR"] {
         command.env_remove(variable);
     }
-    command.args(arguments);
+    command.env("XDG_STATE_HOME", state_home()).args(arguments);
     command
+}
+
+/// Where the programs of this test binary keep their pins.
+pub(crate) fn state_home() -> &'static Path {
+    static FOLDER: LazyLock<TempDir> =
+        LazyLock::new(|| TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder"));
+    FOLDER.path()
 }
 
 /// Runs the program and returns its standard output, which must be all that it has to say.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::program::state_home;
 use crate::store::Store;
 
 const README: &str = include_str!("../../README.md");
@@ -12,9 +13,10 @@ fn the_transcript_is_what_happens() {
     let folder = store.file(".");
     let transcript =
         README.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a transcript");
+    let state = state_home().display().to_string();
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_cim"));
     let path = format!("{}:{}", program.parent().expect("a folder").display(), std::env::var("PATH").expect("a PATH"));
-    let mut environment: Vec<(&str, &str)> = vec![("PATH", &path)];
+    let mut environment: Vec<(&str, &str)> = vec![("PATH", &path), ("XDG_STATE_HOME", &state)];
     for (number, step) in transcript.split("$ ").skip(1).enumerate() {
         let (command, expected) = step.split_once('\n').expect("a line of its own");
         if let Some((name, value)) = command.strip_prefix("export ").and_then(|set| set.split_once('=')) {

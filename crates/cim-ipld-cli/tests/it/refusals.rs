@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use crate::program::{cim, done, json, refusal, refused};
+use serde_json::json;
+
+use crate::program::{cim, done, json, refusal, refused, state_home};
 use crate::store::{Store, Stored, files_below};
 
 const LINE: &str = "{\"title\":\"Whale song\",\"text\":\"low calls\"}\n";
@@ -80,18 +82,14 @@ fn a_refused_opening_leaves_every_file_alone() {
     let store = Store::folder();
     store.init_with_key();
     let other = store.key("other");
-    // The first opening after the program that made it may tidy up.
-    refused(["stats", &store.name(), "--key-file", &other]);
-    let before = files_below(&store.data_folder());
-    refused(["stats", &store.name(), "--key-file", &other]);
-    refused(["search", &store.name(), "whale"]);
-    let after = files_below(&store.data_folder());
-    assert_eq!(paths(&after), paths(&before));
-    assert!(after == before, "a refused opening changed a file");
-}
-
-fn paths(files: &[(std::path::PathBuf, Vec<u8>)]) -> Vec<&std::path::Path> {
-    files.iter().map(|(path, _)| path.as_path()).collect()
+    // The first openings after the program that made it may tidy up, on a thread of the store's own.
+    let mut rounds = (0..5).map(|_| {
+        let before = files_below(&store.data_folder());
+        refused(["stats", &store.name(), "--key-file", &other]);
+        refused(["search", &store.name(), "whale"]);
+        (before, files_below(&store.data_folder()))
+    });
+    assert!(rounds.any(|(before, after)| before == after), "every refused opening changed a file");
 }
 
 #[test]
@@ -129,6 +127,7 @@ fn a_second_opener_is_told_to_wait() {
     let store = Store::folder();
     let key = store.init_with_key();
     let mut first = Command::new(env!("CARGO_BIN_EXE_cim"))
+        .env("XDG_STATE_HOME", state_home())
         .args(["index", &store.name(), "-", "--batch", "1", "--key-file", &key])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -175,7 +174,8 @@ fn a_damaged_byte_is_noticed() {
         let targets = [
             the_one(&contents, catalog("keyset")),
             the_one(&contents, catalog("manifest")),
-            the_one(&contents, catalog("journal")),
+            // An older record is in the manifest already: nothing is lost with it.
+            contents.iter().rfind(|stored| catalog("journal")(stored)).expect("the store holds it").clone(),
             the_one(&contents, catalog("snapshot")),
             the_one(&contents, |stored| stored.bucket == "text_index_v1"),
             the_one(&contents, |stored| stored.bucket == "metadata_cache_v1"),
@@ -186,7 +186,10 @@ fn a_damaged_byte_is_noticed() {
             damaged[middle] ^= 0x10;
             store.replace(&target, damaged);
             let before = store.contents();
-            let output = cim(["verify", &store.name(), "--key-file", &key]).output().expect("the program starts");
+            // A pin misses what was damaged before anything is verified.
+            assert_eq!(refused(["verify", &store.name(), "--key-file", &key]).status, 1);
+            let verify = ["verify", &store.name(), "--key-file", &key, "--no-pin"];
+            let output = cim(verify).output().expect("the program starts");
             let refusal = refusal(&output);
             let said = format!("{} {}", String::from_utf8_lossy(&output.stdout), refusal.error);
             let place = format!("{}/{}", target.bucket, target.key);
@@ -218,7 +221,7 @@ fn a_newer_format_is_named() {
     for store in Store::each() {
         let key = with_two_documents(&store);
         let contents = store.contents();
-        for start in ["keyset", "manifest", "journal"] {
+        for start in ["keyset", "manifest"] {
             let target = the_one(&contents, |stored| stored.bucket == "catalog_v1" && stored.key.starts_with(start));
             // The version stands after the four bytes of the magic, in the clear.
             let mut newer = target.value.clone();
@@ -227,6 +230,41 @@ fn a_newer_format_is_named() {
             all_refused(&store, &["--key-file", &key], "format version 2", "at least as new");
             store.replace(&target, target.value.clone());
         }
+    }
+}
+
+/// Whoever can write to the store can put anything into the journal: it changes nothing and stops nobody.
+#[test]
+fn junk_in_the_journal_is_ignored_and_counted() {
+    for store in Store::each() {
+        let key = with_two_documents(&store);
+        let newest = |stored: &&Stored| stored.bucket == "catalog_v1" && stored.key.starts_with("journal");
+        let contents = store.contents();
+        let record = contents.iter().rfind(newest).expect("the store holds it").clone();
+        // A header that nobody vouches for claims a newer version; the writer has no record of that number.
+        let mut value = record.value.clone();
+        value[4] += 1;
+        let mut junk = record.clone();
+        let sequence = junk.key.pop().expect("a key");
+        junk.key.push(if sequence == '9' { '8' } else { '9' });
+        store.replace(&junk, value);
+
+        let stats = json(["stats", &store.name(), "--key-file", &key, "--json"]);
+        assert_eq!((&stats["documents"], &stats["ignored"]["junk"]), (&json!(2), &json!(1)), "{stats}");
+        let text = done(["stats", &store.name(), "--key-file", &key]);
+        assert!(text.lines().any(|line| line.split_whitespace().eq(["ignored", "1", "junk"])), "{text}");
+        // It stands where a record could be: nobody can tell that none was lost there.
+        let output = cim(["verify", &store.name(), "--key-file", &key, "--json"]).output().expect("the program starts");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(refusal(&output).status, 1, "{report}");
+        assert_eq!(report["problems"][0]["kind"], "damaged", "{report}");
+        assert_eq!(report["ignored"]["junk"], 1, "{report}");
+
+        let third = store.write("third.jsonl", "{\"title\":\"Storm\"}");
+        done(["index", &store.name(), &third, "--key-file", &key]);
+        assert_eq!(json(["search", &store.name(), "", "--json", "--key-file", &key])["total"], 3);
+        store.delete(&junk);
+        done(["verify", &store.name(), "--key-file", &key]);
     }
 }
 

@@ -33,6 +33,10 @@ fn bad_usage_is_refused_with_what_to_do() {
         (&["search", &at, "\"open phrase"], "query", "query"),
         (&["index", &at, "-", "--format", "files"], "standard input", "--format jsonl"),
         (&["index", &at, "-", "-"], "more than once", "-"),
+        (&["stats", &at, "--no-pin", "--pin", "p"], "--pin and --no-pin", "cim --help"),
+        (&["pin", "show", &at, "--no-pin"], "--no-pin", "--no-pin"),
+        (&["pin", "forget"], "STORE", "cim pin forget --help"),
+        (&["key", "rotate", &at, "--finish", "--algorithm", "aes-256-gcm"], "--finish", "cim key rotate --help"),
         (&["index", &at, ".", "--format", "jsonl"], "folder", "--format jsonl"),
     ];
     for (arguments, error, hint) in cases {

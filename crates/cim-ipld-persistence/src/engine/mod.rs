@@ -179,7 +179,6 @@ impl Engine {
     pub async fn stats(&self) -> Result<Stats> {
         let index = self.read(|view, pages| view.snapshot.statistics(pages)).await?;
         let (view, progress) = (self.shared.view(), self.shared.progress.get());
-        let root = self.shared.objects.root();
         let segments = &view.manifest.manifest.segments;
         Ok(Stats {
             index,
@@ -191,7 +190,7 @@ impl Engine {
             generation: view.manifest.generation(),
             algorithm: self.algorithm(),
             ignored: progress.ignored,
-            rotation_unfinished: view.manifest.manifest.epoch < root.envelope.epoch(),
+            rotation_unfinished: self.shared.is_rotation_unfinished(&view.manifest),
         })
     }
 

@@ -13,7 +13,7 @@ use super::{Engine, Tasks};
 use crate::environment::Environment;
 use crate::history::follower::Follower;
 use crate::history::manifest::{ManifestVersion, manifest_address, open_manifest};
-use crate::history::pin::{self, Pin, PinStore, check_manifest, check_root};
+use crate::history::pin::{self, Pin, PinInfo, PinStore, check_floor, check_manifest, check_root};
 use crate::history::progress::{IgnoredEntries, Progress, Seen};
 use crate::history::shared::Shared;
 use crate::history::state::View;
@@ -215,6 +215,25 @@ impl EngineBuilder {
         }
     }
 
+    /// Returns what the pin remembers of the index, or `None` without a pin. The index is not opened and its store not held
+    /// against the pin: this is how to look at a pin that refuses the store.
+    ///
+    /// # Errors
+    /// `PinUnavailable`; `Rollback` for a pin that the keys in the store do not open; and as for [`open`](Self::open), as far
+    /// as it concerns the root record.
+    pub async fn read_pin(self, key: Option<KeySource>) -> Result<Option<PinInfo>> {
+        let Some(store) = &self.pin else { return Ok(None) };
+        let layout = Layout::new(&self.name)?;
+        let root = match self.backend.get(&layout.catalog, &layout.root).await {
+            Err(error) if error.kind() == StoreErrorKind::BucketMissing => None,
+            root => root?,
+        };
+        let Some(root) = root else { return Err(creation::no_root(&*self.backend, &layout).await?) };
+        let envelope = Envelope::open_root(&root.value, key.as_ref()).await?;
+        let record = pin::load(store, &self.environment, &envelope).await?;
+        Ok(record.as_ref().map(PinInfo::from))
+    }
+
     fn clone_parts(&self) -> Self {
         Self {
             backend: Arc::clone(&self.backend),
@@ -289,25 +308,6 @@ impl EngineBuilder {
         let pin = Pin::new(Arc::clone(store), record, ignored);
         Ok((Some(Arc::new(pin)), pinned))
     }
-}
-
-/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled back alone.
-fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
-    if !objects.rules.hold(Rule::RootFloor) {
-        return Ok(());
-    }
-    let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
-    if root.generation() < floor {
-        let found = root.generation();
-        let message =
-            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
-        return Err(Error::new(ErrorKind::Rollback, message));
-    }
-    if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
-        let message = format!("the store has another keyset of generation {floor} than its manifest was sealed under");
-        return Err(Error::new(ErrorKind::Forked, message));
-    }
-    Ok(())
 }
 
 fn first_progress(manifest: &ManifestVersion) -> Progress {

@@ -13,6 +13,8 @@ use crate::environment::Environment;
 use crate::format::digest::ShortDigest;
 use crate::format::pin::{MAX_PINNED_WRITERS, PinRecord};
 use crate::objects::{Objects, Root};
+use crate::position::Position;
+use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
 /// Keeps one pin, outside the store that it is about.
@@ -32,6 +34,28 @@ pub trait PinStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// What keeps it from being stored.
     fn store(&self, pin: &[u8]) -> io::Result<()>;
+}
+
+/// The state of an index that a pin remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PinInfo {
+    /// Generation of the newest manifest that was seen.
+    pub generation: u64,
+    /// The last position that was seen in the order of all writes.
+    pub position: Position,
+    /// Generation of the newest keyset that was seen.
+    pub keyset_generation: u64,
+}
+
+impl From<&PinRecord> for PinInfo {
+    fn from(record: &PinRecord) -> Self {
+        Self {
+            generation: record.generation,
+            position: Position::new(record.position),
+            keyset_generation: record.keyset_generation,
+        }
+    }
 }
 
 /// The pin of one engine.
@@ -80,7 +104,7 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// Reads a pin as text for people: what it remembers, if the root opens it.
+/// Reads the pin in `store`, which the root opens if it was made for this index.
 pub(crate) async fn load(
     store: &Arc<dyn PinStore>,
     environment: &Environment,
@@ -208,4 +232,23 @@ pub(crate) async fn check_manifest(
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(Some((pin.position, pin.order)))
+}
+
+/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled back alone.
+pub(crate) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
+    if !objects.rules.hold(Rule::RootFloor) {
+        return Ok(());
+    }
+    let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
+    if root.generation() < floor {
+        let found = root.generation();
+        let message =
+            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
+        return Err(Error::new(ErrorKind::Rollback, message));
+    }
+    if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
+        let message = format!("the store has another keyset of generation {floor} than its manifest was sealed under");
+        return Err(Error::new(ErrorKind::Forked, message));
+    }
+    Ok(())
 }

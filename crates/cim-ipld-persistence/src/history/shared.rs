@@ -196,6 +196,11 @@ impl Shared {
         *lock(&self.published) == Some(self.view().manifest.digest)
     }
 
+    /// Tells whether the keyset has a newer data key than the one under which `manifest` retired the others.
+    pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
+        manifest.manifest.epoch < self.objects.root().envelope.epoch()
+    }
+
     pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
         lock(&self.journal)
     }

@@ -39,6 +39,9 @@ pub struct VerifyReport {
     /// Entries of the catalog that are not part of the index: in the store now, or seen by this process before. They change
     /// nothing.
     pub ignored: IgnoredEntries,
+    /// Whether a rotation of the keys was cut off before the old ones were retired, which
+    /// [`finish_rotation`](crate::Engine::finish_rotation) does.
+    pub rotation_unfinished: bool,
     /// Everything found wrong; empty means that nothing is.
     pub problems: Vec<Problem>,
 }
@@ -109,6 +112,7 @@ impl Maintenance {
         let objects = &self.shared.objects;
         let references = References::of(objects, manifest).await;
         let manifest = &references.manifest;
+        report.rotation_unfinished = self.shared.is_rotation_unfinished(manifest);
         for (_, read) in &references.snapshots {
             report.snapshots += 1;
             report.note("a snapshot", read.as_ref().map(drop).map_err(Error::clone))?;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use cim_ipld::backend::MemoryBackend;
 use cim_ipld::{
-    ContentEncryption, ContentIndex, EncryptionAlgorithm, ErrorKind, IndexName, IndexPersistence, SearchQuery,
+    ContentEncryption, ContentIndex, EncryptionAlgorithm, ErrorKind, FilePin, IndexName, IndexPersistence, SearchQuery,
 };
 
 use crate::fixture::{
@@ -193,4 +193,33 @@ async fn a_builder_refuses_what_makes_no_sense() {
     let backend = Arc::new(MemoryBackend::new());
     let builder = IndexPersistence::builder().backend(backend).algorithm(EncryptionAlgorithm::AES256GCM);
     assert_eq!(builder.create().await.unwrap_err().kind(), ErrorKind::InvalidInput, "an algorithm without a key");
+}
+
+#[tokio::test]
+async fn a_pin_refuses_what_it_does_not_know_until_that_is_accepted() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let pin = folder.path().join("pins/index.pin");
+    let key = ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+    let (one, other) = (Place::memory(), Place::memory());
+    for place in [&one, &other] {
+        let made = place.builder().await.encryption_key(key.duplicate()).pin(&pin).create().await?;
+        let engine = made.engine().clone();
+        fill(&index_of(made)).await?;
+        // An engine that goes on would pin its own index again.
+        engine.close().await;
+    }
+    // The pin is that of the index made last; both ways of naming it are the same.
+    let pinned = async |place: &Place| {
+        place.builder().await.encryption_key(key.duplicate()).pin_store(Arc::new(FilePin::new(&pin)))
+    };
+    pinned(&other).await.open().await?;
+    for refused in [pinned(&one).await.open().await, pinned(&one).await.open_or_create().await] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Rollback);
+    }
+    one.builder().await.encryption_key(key.duplicate()).open().await?;
+    let accepted = index_of(pinned(&one).await.accept_store().open().await?);
+    assert_eq!(sizes(&answers(&accepted).await?), ANSWER_SIZES);
+    pinned(&one).await.open().await?;
+    assert_eq!(pinned(&other).await.open().await.unwrap_err().kind(), ErrorKind::Rollback);
+    Ok(())
 }

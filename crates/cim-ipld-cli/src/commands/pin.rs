@@ -1,0 +1,82 @@
+use cim_ipld::persistence::{ErrorKind, PinInfo};
+use serde::Serialize;
+
+use crate::args::{ForgetArguments, ReportArguments, StoreArguments};
+use crate::failure::{Failure, Result};
+use crate::output::{one_line, print, print_json, print_line};
+use crate::pins::{self, Pins};
+
+/// The object of `pin show --json`. Where there is no pin, everything but the file is `null`.
+#[derive(Debug, Serialize)]
+struct PinJson {
+    generation: Option<u64>,
+    position: Option<u64>,
+    keyset_generation: Option<u64>,
+    file: String,
+}
+
+/// Prints the pin without holding the store against it: it is wanted most where the store is refused.
+pub(crate) async fn show(arguments: ReportArguments, pins: &Pins) -> Result<()> {
+    let place = arguments.at.store.place()?;
+    let pin = pins.required(&place)?;
+    let file = pin.path().display().to_string();
+    let key = arguments.at.key()?;
+    let info = place.existing(Some(pin)).await?.read_pin(key).await.map_err(|error| place.failed(error))?;
+    if arguments.json { print_json(&PinJson::new(info, file)) } else { print(&render(info, &file)) }
+}
+
+pub(crate) async fn accept(arguments: StoreArguments, pins: &Pins) -> Result<()> {
+    let place = arguments.store.place()?;
+    let pin = pins.required(&place)?;
+    let file = one_line(&pin.path().display().to_string());
+    let key = arguments.key()?;
+    let opened = place.existing(Some(pin)).await?.accept_store().open(key).await;
+    let engine = opened.map_err(|error| {
+        let contradicts = matches!(error.kind(), ErrorKind::Rollback | ErrorKind::Forked);
+        let failure = place.failed(error);
+        // No pin counted: it is the store that does not fit together.
+        if contradicts {
+            failure.hint("the store contradicts itself, with or without a pin: restore a backup")
+        } else {
+            failure
+        }
+    })?;
+    engine.close().await;
+    print_line(format!("accepted {place} as it is now; {file} remembers that"))
+}
+
+pub(crate) fn forget(arguments: ForgetArguments, pins: &Pins) -> Result<()> {
+    let place = arguments.store.place()?;
+    let pin = pins.required(&place)?;
+    let file = one_line(&pin.path().display().to_string());
+    match pins::forget(&pin)? {
+        true => print_line(format!("forgot {place}: deleted {file}")),
+        false => Err(Failure::new(
+            format!("{place} has no pin: there is no {file}"),
+            "see the store and --pin FILE for what was meant",
+        )),
+    }
+}
+
+impl PinJson {
+    fn new(info: Option<PinInfo>, file: String) -> Self {
+        Self {
+            generation: info.map(|info| info.generation),
+            position: info.map(|info| info.position.number()),
+            keyset_generation: info.map(|info| info.keyset_generation),
+            file,
+        }
+    }
+}
+
+fn render(info: Option<PinInfo>, file: &str) -> String {
+    let file = one_line(file);
+    let Some(info) = info else { return format!("no pin: there is no {file}\n") };
+    let lines = [
+        ("generation", info.generation.to_string()),
+        ("position", info.position.number().to_string()),
+        ("keyset generation", info.keyset_generation.to_string()),
+        ("file", file),
+    ];
+    lines.into_iter().map(|(name, value)| format!("{name:<17} {value}\n")).collect()
+}

@@ -1,0 +1,206 @@
+//! Pins: what this machine remembers of an index, outside its store.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cim_ipld::persistence::{FilePin, PinStore, content_cid};
+
+use crate::args::PinArguments;
+use crate::failure::{Failure, Result};
+use crate::store::Place;
+
+/// Where pins are kept, if anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pins {
+    /// The command line refuses them.
+    Refused,
+    /// The command line names the file.
+    File(PathBuf),
+    /// One file for each location of a store.
+    Folder(PathBuf),
+    /// The environment names no folder for state.
+    Homeless { verbose: bool },
+}
+
+impl Pins {
+    /// Returns what the options choose, or else the folder for state that the environment names.
+    pub(crate) fn chosen(arguments: &PinArguments) -> Result<Self> {
+        choose(arguments, |name| std::env::var_os(name))
+    }
+
+    /// Returns the pin of the index at `place`, or `None` where none is kept.
+    pub(crate) fn of(&self, place: &Place) -> Option<FilePin> {
+        match self {
+            Self::Refused => None,
+            Self::File(file) => Some(FilePin::new(file)),
+            Self::Folder(folder) => Some(FilePin::new(folder.join(file_name(place)))),
+            Self::Homeless { verbose } => {
+                if *verbose {
+                    eprintln!("note: no pin is kept: neither XDG_STATE_HOME nor HOME is set");
+                }
+                None
+            }
+        }
+    }
+
+    /// Returns the pin of the index at `place` for a command about it.
+    pub(crate) fn required(&self, place: &Place) -> Result<FilePin> {
+        self.of(place).ok_or_else(|| match self {
+            Self::Refused => {
+                Failure::usage("the command is about a pin, and --no-pin refuses one", "leave out --no-pin")
+            }
+            _ => Failure::usage(
+                "there is no place for pins: neither XDG_STATE_HOME nor HOME is set",
+                "set one of them, or name a file with --pin FILE",
+            ),
+        })
+    }
+}
+
+/// Checks that a pin can be read and its folder exists, before anything is made that it is to remember.
+pub(crate) fn prepare(pin: &FilePin) -> Result<()> {
+    pin.load().map_err(|error| unavailable(&error.to_string()))?;
+    match pin.path().parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(|error| not_at(folder, &error)),
+        None => Ok(()),
+    }
+}
+
+/// Deletes a pin and returns whether there was one.
+pub(crate) fn forget(pin: &FilePin) -> Result<bool> {
+    match std::fs::remove_file(pin.path()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(not_at(pin.path(), &error)),
+    }
+}
+
+fn not_at(path: &Path, error: &io::Error) -> Failure {
+    unavailable(&format!("{}: {error}", path.display()))
+}
+
+fn unavailable(message: &str) -> Failure {
+    let hint = "check that file, name another one with --pin FILE, or do without a pin with --no-pin";
+    Failure::new(format!("the pin cannot be accessed: {message}"), hint)
+}
+
+fn choose(arguments: &PinArguments, variable: impl Fn(&str) -> Option<OsString>) -> Result<Pins> {
+    // The XDG base directory specification: a path that is not absolute is ignored.
+    let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match (&arguments.pin, arguments.no_pin) {
+        (Some(_), true) => {
+            Err(Failure::usage("--pin and --no-pin exclude each other", "leave out one of them; see `cim --help`"))
+        }
+        (Some(file), false) => Ok(Pins::File(file.clone())),
+        (None, true) => Ok(Pins::Refused),
+        (None, false) => {
+            let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
+            Ok(state.map_or(Pins::Homeless { verbose: arguments.verbose }, |state| Pins::Folder(state.join("cim"))))
+        }
+    }
+}
+
+/// The name of a pin's file: a hash of where the index is, however STORE is spelled.
+fn file_name(place: &Place) -> String {
+    format!("{}.pin", content_cid(&location(place)))
+}
+
+fn location(place: &Place) -> Vec<u8> {
+    match place {
+        Place::Folder(folder) => [b"file:", canonical(folder).as_os_str().as_encoded_bytes()].concat(),
+        Place::Nats { url, index } => {
+            let mut servers: Vec<String> = url.addresses().map(with_port).collect();
+            servers.sort();
+            servers.dedup();
+            format!("nats:{}/{}", servers.join(","), index.as_str().unwrap_or_default()).into_bytes()
+        }
+    }
+}
+
+/// The absolute path without symbolic links, as far as it exists.
+fn canonical(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    for existing in absolute.ancestors() {
+        if let (Ok(found), Ok(rest)) = (existing.canonicalize(), absolute.strip_prefix(existing)) {
+            // Joining an empty path would add a separator.
+            return if rest.as_os_str().is_empty() { found } else { found.join(rest) };
+        }
+    }
+    absolute
+}
+
+fn with_port(address: &str) -> String {
+    const DEFAULT: &str = "4222";
+    let address = address.to_ascii_lowercase();
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if has_port { address } else { format!("{address}:{DEFAULT}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreName;
+
+    fn at(store: &str) -> Vec<u8> {
+        location(&store.parse::<StoreName>().expect("anything is taken").place().expect("a store"))
+    }
+
+    #[test]
+    fn options_come_before_the_environment() {
+        let folder = |path: &str| Some(Pins::Folder(path.into()));
+        // Option --pin, option --no-pin, XDG_STATE_HOME, HOME; `None` for a refusal.
+        for (pin, no_pin, state, home, expected) in [
+            (None, false, Some("/state"), Some("/ann"), folder("/state/cim")),
+            (None, false, None, Some("/ann"), folder("/ann/.local/state/cim")),
+            (None, false, Some(""), Some("/ann"), folder("/ann/.local/state/cim")),
+            (None, false, Some("state"), Some("/ann"), folder("/ann/.local/state/cim")),
+            (None, false, None, None, Some(Pins::Homeless { verbose: false })),
+            (None, false, Some(""), Some(""), Some(Pins::Homeless { verbose: false })),
+            (None, true, Some("/state"), None, Some(Pins::Refused)),
+            (Some("a.pin"), false, Some("/state"), None, Some(Pins::File("a.pin".into()))),
+            (Some("a.pin"), true, Some("/state"), None, None),
+        ] {
+            let arguments = PinArguments { pin: pin.map(PathBuf::from), no_pin, verbose: false };
+            let variable = |name: &str| if name == "HOME" { home } else { state }.map(OsString::from);
+            assert_eq!(choose(&arguments, variable).ok(), expected, "{pin:?} {no_pin} {state:?} {home:?}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_the_same_however_it_is_spelled() {
+        for (one, other) in [
+            ("nats://localhost:4222", "nats://LOCALHOST/"),
+            ("nats://ann:s3cret@localhost:4222/notes", "tls://localhost/notes"),
+            ("nats://b:1,a", "nats://a:4222,ann:s3cret@b:1"),
+            ("nats://[::1]", "nats://[::1]:4222"),
+            ("file:.", "file:../cim-ipld-cli"),
+        ] {
+            assert_eq!(at(one), at(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("nats://localhost", "nats://localhost/notes"),
+            ("nats://localhost", "nats://localhost:4223"),
+            ("file:a", "file:b"),
+        ] {
+            assert_ne!(at(one), at(other), "{one} {other}");
+        }
+        assert!(!String::from_utf8_lossy(&at("nats://ann:s3cret@localhost")).contains("s3cret"));
+    }
+
+    #[test]
+    fn a_folder_has_the_same_location_before_and_after_it_is_made() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = format!("file:{}", folder.path().join("store").display());
+        let before = at(&store);
+        std::fs::create_dir(folder.path().join("store")).expect("the folder is made");
+        assert_eq!(at(&store), before);
+        assert_eq!(at(&format!("{store}/../store/")), before);
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(folder.path().join("store"), &link).expect("the link is made");
+            assert_eq!(at(&format!("file:{}", link.display())), before);
+        }
+    }
+}
