@@ -136,7 +136,7 @@ async fn check(bytes: &[u8]) {
     let engine = builder().open(Some(key(1))).await.expect("opened");
     assert_eq!(total(&engine, "shared").await, 48);
     assert_eq!(total(&engine, "number3 version1").await, 1);
-    assert_eq!((total(&engine, "tag:tag1").await, total(&engine, "number4").await), (16, 0));
+    assert_eq!((total(&engine, "tag:tag1").await, total(&engine, "number4").await), (15, 0));
     let stats = engine.stats().await.expect("counted");
     assert_eq!((stats.generation, stats.applied.number(), stats.segments), (20, 5, 2));
     let report = engine.verify().await.expect("verified");
