@@ -38,6 +38,9 @@ mod environment;
 mod error;
 mod file_pin;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod maintenance;
 mod objects;

@@ -5,7 +5,7 @@ use cim_ipld_index::MAX_SEGMENT_DOCUMENTS;
 
 use super::ancestry::Ancestry;
 use super::digest::{Digest, ShortDigest};
-use super::{damaged, decode, encode};
+use super::{MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
 const VERSION: u8 = 2;
@@ -118,7 +118,8 @@ impl Manifest {
         const WHAT: &str = "the manifest";
         let manifest: Self = decode(WHAT, VERSION, bytes)?;
         manifest.ancestry.check()?;
-        let is_consistent = manifest.generation > 0
+        let is_consistent = (1..MAX_COUNT).contains(&manifest.generation)
+            && manifest.watermark.position < MAX_COUNT
             && manifest.ancestry.generations() == manifest.generation - 1
             && manifest.previous_position <= manifest.watermark.position
             && (manifest.watermark.position == 0) == manifest.watermark.record.is_none()
@@ -138,8 +139,9 @@ impl Manifest {
 /// Refuses counts that the declared bytes of the segments cannot justify: what follows from an entry costs no more than its
 /// segment claims to be.
 pub(crate) fn check_segments(what: &str, segments: &[SegmentEntry]) -> Result<()> {
-    let mut ids = HashSet::new();
+    let (mut ids, mut bytes) = (HashSet::new(), 0_u64);
     for entry in segments {
+        bytes = bytes.saturating_add(entry.bytes);
         let (mut pages, mut classes) = (0_u64, HashSet::new());
         for (class, count) in &entry.pages {
             pages += u64::from(*count);
@@ -161,6 +163,9 @@ pub(crate) fn check_segments(what: &str, segments: &[SegmentEntry]) -> Result<()
         if !ids.insert(entry.id) {
             return Err(damaged(what, "it names a segment twice"));
         }
+    }
+    if bytes >= MAX_COUNT {
+        return Err(damaged(what, &format!("its segments claim {bytes} bytes")));
     }
     Ok(())
 }

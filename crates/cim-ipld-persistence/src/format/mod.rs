@@ -5,19 +5,24 @@ pub(crate) mod digest;
 pub(crate) mod manifest;
 pub(crate) mod pin;
 pub(crate) mod record;
+#[cfg(test)]
+mod sizes;
 pub(crate) mod snapshot;
 pub(crate) mod window;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::error::DecodeError;
 
 use crate::{Error, ErrorKind, Result};
 
 /// The largest encoded manifest, record or snapshot that is read: bounds what a hostile length can allocate.
 pub(crate) const MAX_DECODED_BYTES: usize = 256 << 20;
 
-type Config = Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>>;
+/// Positions and generations that no index reaches: counting on from what a hostile holder of a key wrote never overflows.
+const MAX_COUNT: u64 = 1 << 62;
 
-const CONFIG: Config = bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> =
+    bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
 
 fn encode<T: bincode::Encode>(version: u8, value: &T) -> Vec<u8> {
     let mut bytes = vec![version];
@@ -32,11 +37,26 @@ fn decode<T: bincode::Decode<()>>(what: &str, version: u8, bytes: &[u8]) -> Resu
         let message = format!("{what} has format version {found}, this software reads version {version}");
         return Err(Error::new(ErrorKind::UnsupportedVersion, message));
     }
-    let (value, read) = bincode::decode_from_slice(body, CONFIG).map_err(|error| damaged(what, &error.to_string()))?;
+    let (value, read) = decode_bounded(body).map_err(|error| damaged(what, &error.to_string()))?;
     if read != body.len() {
         return Err(damaged(what, "bytes follow its end"));
     }
     Ok(value)
+}
+
+/// Decodes within a limit that follows from the length of `body`: a length prefix allocates before its elements are read, and
+/// few bytes must not allocate what only many can justify. No element takes more than 32 times its encoding.
+fn decode_bounded<T: bincode::Decode<()>>(body: &[u8]) -> Result<(T, usize), DecodeError> {
+    const KIB: usize = 1 << 10;
+    const MIB: usize = 1 << 20;
+    let standard = bincode::config::standard();
+    match body.len() / KIB {
+        0..2 => bincode::decode_from_slice(body, standard.with_limit::<{ 64 * KIB }>()),
+        2..16 => bincode::decode_from_slice(body, standard.with_limit::<{ 512 * KIB }>()),
+        16..128 => bincode::decode_from_slice(body, standard.with_limit::<{ 4 * MIB }>()),
+        128..1024 => bincode::decode_from_slice(body, standard.with_limit::<{ 32 * MIB }>()),
+        _ => bincode::decode_from_slice(body, CONFIG),
+    }
 }
 
 fn damaged(what: &str, why: &str) -> Error {

@@ -1,7 +1,7 @@
 use bincode::{Decode, Encode};
 
 use super::digest::{Digest, ShortDigest};
-use super::{decode, encode};
+use super::{damaged, decode, encode};
 use crate::Result;
 
 const VERSION: u8 = 1;
@@ -31,6 +31,10 @@ impl PinRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        decode("the pin", VERSION, bytes)
+        let pin: Self = decode("the pin", VERSION, bytes)?;
+        if pin.writers.len() > MAX_PINNED_WRITERS {
+            return Err(damaged("the pin", "it remembers too many writers"));
+        }
+        Ok(pin)
     }
 }

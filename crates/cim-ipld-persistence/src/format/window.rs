@@ -1,7 +1,7 @@
 use bincode::{Decode, Encode};
 
 use super::digest::{Digest, ShortDigest};
-use super::{damaged, decode, encode};
+use super::{MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
 const VERSION: u8 = 1;
@@ -64,9 +64,11 @@ impl Window {
         let window: Self = decode(WHAT, VERSION, bytes)?;
         let sorted = window.writers.is_sorted_by(|one, two| one.id < two.id)
             && window.chunks.is_sorted_by(|one, two| one.number < two.number);
-        let bounded = (1..=window.position.saturating_add(1)).contains(&(window.digests.len() as u64))
+        let bounded = window.position < MAX_COUNT
+            && (1..=window.position.saturating_add(1)).contains(&(window.digests.len() as u64))
             && window.writers.iter().all(|writer| writer.position <= window.position)
             && window.chunks.len() <= RETAINED_CHUNKS
+            && window.chunks.iter().all(|chunk| chunk.number <= window.position)
             && window.announced.len() <= MAX_ANNOUNCED;
         if !sorted || !bounded {
             return Err(damaged(WHAT, "its entries contradict each other"));

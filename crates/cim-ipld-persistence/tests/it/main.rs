@@ -3,6 +3,7 @@
 mod cost;
 mod crash;
 mod errors;
+mod fixtures;
 mod lifecycle;
 mod moved;
 mod races;

@@ -1,0 +1,6 @@
+//! Fuzzes `fuzzing::journal_record`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    cim_ipld_persistence::fuzzing::journal_record(data);
+});
