@@ -1,10 +1,16 @@
 //! The engine's life on every backend: what is acknowledged is there, in order, after restarts, crashes and faults.
 
+mod breaks;
+mod breaks_of_keys;
 mod cost;
 mod crash;
 mod errors;
+mod exactness;
+mod hand;
 mod lifecycle;
+mod lost;
 mod moved;
+mod pins;
 mod races;
 mod rotation;
 mod server;
@@ -12,3 +18,4 @@ mod several;
 mod snapshots;
 mod support;
 mod verify;
+mod writers;
