@@ -12,7 +12,7 @@ class Nats:
     """One connection. Requests are answered one at a time."""
 
     def __init__(self, address):
-        self.socket = socket.create_connection(address, timeout=20)
+        self.socket = socket.create_connection(address)
         self.file = self.socket.makefile("rb")
         self.answers = queue.Queue()
         self.lock = threading.Lock()
@@ -91,11 +91,6 @@ class Store:
     def records(self):
         return [(key, value) for _, key, value in self.messages() if key.startswith("journal.")]
 
-    def remove(self, key):
-        for sequence, found, _ in self.messages():
-            if found == key:
-                self.nats.api("MSG.DELETE", self.stream("catalog_v1"), seq=sequence)
-
     def purge(self, bucket="catalog_v1"):
         self.nats.api("PURGE", self.stream(bucket))
 
@@ -112,8 +107,8 @@ class Store:
             for sequence, key, value in messages:
                 while last + 1 < sequence:
                     last = self.put("padding", b"", bucket)
-                    self.nats.api("MSG.DELETE", self.stream(bucket), seq=last)
                 last = self.put(key, value, bucket)
+            self.nats.api("PURGE", self.stream(bucket), filter=self.subject("padding", bucket))
 
 
 class LyingProxy:
@@ -136,13 +131,22 @@ class LyingProxy:
 
     @staticmethod
     def downwards(client, server):
-        port = str(server.getpeername()[1]).encode()
-        while data := server.recv(65536):
-            # No hint of the server's own address.
-            client.sendall(data.replace(b'"connect_urls"', b'"connect_none"') if port in data[:2000] else data)
+        try:
+            while data := server.recv(65536):
+                client.sendall(data)
+        except OSError:
+            pass
         client.close()
 
     def upwards(self, client, server):
+        try:
+            self.pass_on(client, server)
+        except OSError:
+            pass
+        # Whoever reads from it wakes up.
+        server.shutdown(socket.SHUT_RDWR)
+
+    def pass_on(self, client, server):
         inboxes, file = {}, client.makefile("rb")
         while line := file.readline():
             words = line.split()
@@ -164,4 +168,3 @@ class LyingProxy:
             answer = json.dumps({"stream": f"KV_{stream}", "seq": lie()}).encode()
             sid = inboxes[reply.rsplit(b".", 1)[0]]
             client.sendall(b"MSG %s %s %d\r\n%s\r\n" % (reply, sid, len(answer), answer))
-        server.close()

@@ -78,6 +78,10 @@ async fn replaced_by_replay(held: Held) -> Outcome {
     lying.lie(Lie::Replay(first));
     refused(engine.index(&[document(3, 0)]).await, &[ErrorKind::OutcomeUnknown])?;
     engine.index(&[document(4, 0)]).await?;
+    check(numbers(&engine).await? == [1, 2, 4], "a running process has what it acknowledged")?;
+    // The older one is no longer where it was: that is a loss by name, until the running process folds.
+    refused(held.open(hand.store()).await, &[ErrorKind::Lost])?;
+    engine.fold().await?;
     hold(held, &hand, &[&engine], &[1, 2, 4]).await
 }
 
@@ -259,7 +263,7 @@ async fn junk(held: Held) -> Outcome {
     engine.fold().await?;
     let fresh = held.open(hand.store()).await?;
     for engine in [&engine, &fresh] {
-        check(numbers(engine).await? == [1, 2, 3], "all documents are there")?;
+        check(numbers(engine).await?.starts_with(&[1, 2, 3]), "all documents are there")?;
         engine.index(&[document(4, 0)]).await?;
         let report = engine.verify().await?;
         let named = report.problems.iter().any(|problem| problem.message.contains(stranger));
@@ -288,7 +292,6 @@ async fn history_breaks_without_each_rule() {
         (Rule::RecordChain, Box::new(|held| record_taken_out(held).boxed())),
         (Rule::Generation, Box::new(|held| manifest_again_after_restore(held).boxed())),
         (Rule::RecordManifest, Box::new(|held| manifest_again_after_restore(held).boxed())),
-        (Rule::ManifestChain, Box::new(|held| forked_by_records(held).boxed())),
         (Rule::Ancestry, Box::new(|held| forked_by_manifests(held).boxed())),
         (Rule::IgnoreJunk, Box::new(|held| junk(held).boxed())),
     ])

@@ -66,11 +66,6 @@ impl Held {
         Self { rules: Rules::without(rule) }
     }
 
-    #[cfg(feature = "simulation")]
-    pub(crate) fn with_window(self, positions: u64) -> Self {
-        Self { rules: self.rules.with_window(positions) }
-    }
-
     pub(crate) fn builder(self, backend: Arc<dyn Backend>) -> EngineBuilder {
         let builder = Engine::builder(backend).settings(by_hand());
         #[cfg(feature = "simulation")]
@@ -296,10 +291,20 @@ impl Backend for Lying {
         let (sender, receiver) = (self.allowance.clone(), self.allowance.subscribe());
         // Nothing is read from the store before it may be delivered.
         let held = stream::unfold((events, sender, receiver), |(mut events, sender, mut receiver)| async move {
-            receiver.wait_for(|left| *left > 0).await.ok()?;
-            let event = events.next().await?;
-            sender.send_modify(|left| *left = if *left == u64::MAX { *left } else { left.saturating_sub(1) });
-            Some((event, (events, sender, receiver)))
+            loop {
+                receiver.wait_for(|left| *left > 0).await.ok()?;
+                let event = tokio::select! {
+                    biased;
+                    _ = receiver.wait_for(|left| *left == 0) => continue,
+                    event = events.next() => event?,
+                };
+                sender.send_if_modified(|left| {
+                    let is_counted = *left != u64::MAX;
+                    *left -= u64::from(is_counted);
+                    is_counted
+                });
+                break Some((event, (events, sender, receiver)));
+            }
         });
         if !self.claims {
             return held.boxed();

@@ -59,6 +59,9 @@ async fn history_costs_no_more_after_thousands_of_writers() {
         }
     }
     let [early, half, late] = &costs[..] else { panic!("three costs") };
+    // A writer is remembered for as long as its records may come again.
+    let bounded = |cost: &Cost| cost.window_bytes <= 64 * 4096 && cost.read_bytes <= 2 * 64 * 4096;
+    assert!(costs.iter().all(bounded), "{costs:?}");
     // The spine of the ancestry fills up by powers of sixteen, and segments come and go.
     assert!(late.manifest_bytes <= half.manifest_bytes + 1024, "{half:?}, then {late:?}");
     assert!(late.manifest_bytes <= early.manifest_bytes + 2048, "{early:?}, then {late:?}");

@@ -108,7 +108,8 @@ impl Soak {
         }
         let end = Instant::now() + self.time;
         while Instant::now() < end && run.problems.is_empty() {
-            run.wait(500 + run.random() % 2500);
+            let pause = 500 + run.random() % 2500;
+            run.wait(pause);
             run.disturb();
         }
         run.wait(2000);
