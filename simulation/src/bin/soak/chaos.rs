@@ -185,7 +185,8 @@ impl Run {
     fn drain(&mut self, who: &str) {
         let ended = format!("{who} ended");
         let before = self.counts.get(&ended).copied().unwrap_or(0);
-        while self.counts.get(&ended).copied().unwrap_or(0) == before {
+        // One that failed had ended before.
+        while self.problems.is_empty() && self.counts.get(&ended).copied().unwrap_or(0) == before {
             self.wait(5);
         }
     }
