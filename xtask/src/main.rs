@@ -9,6 +9,7 @@ mod metadata;
 mod model;
 mod nats;
 mod setup;
+mod soak;
 mod steps;
 mod tidy;
 mod workspace;
@@ -43,6 +44,11 @@ const TASKS: &[Task] = &[
         name: "model",
         about: "search the model of the catalog protocol and print figures (--full: to the accepted depths)",
         run: model::run,
+    },
+    Task {
+        name: "soak",
+        about: "kill and pause writers, readers and servers (--minutes N, --replicas 1|3): nothing is lost, nothing is twice",
+        run: soak::run,
     },
     Task {
         name: "nats",

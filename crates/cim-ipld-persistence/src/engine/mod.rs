@@ -1,6 +1,7 @@
 //! The engine's front: write to an index, search it.
 
 mod creation;
+mod first_look;
 mod keys;
 mod opening;
 mod snapshots;

@@ -9,10 +9,11 @@ use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, KeySource};
 use tokio::sync::mpsc;
 
 use super::creation::{self, Remains};
+use super::first_look::{check_floor, open_under_root};
 use super::{Engine, Tasks};
 use crate::environment::Environment;
 use crate::history::follower::Follower;
-use crate::history::manifest::{ManifestVersion, manifest_address, open_manifest};
+use crate::history::manifest::{ManifestVersion, manifest_address, read_manifest};
 use crate::history::pin::{self, Pin, PinInfo, PinStore, check_floor, check_manifest, check_root};
 use crate::history::progress::{IgnoredEntries, Progress, Seen};
 use crate::history::shared::Shared;
@@ -187,7 +188,7 @@ impl EngineBuilder {
         let environment = self.environment.clone();
         let objects = Objects::new(backend, layout, root, &self.settings, environment, self.rules);
         let manifest = match manifest {
-            Some(entry) => open_manifest(&objects, &entry)?,
+            Some(entry) => open_under_root(&objects, &entry, key.as_ref()).await?,
             None => return Err(creation::no_manifest(&objects).await?),
         };
         self.start(objects, Some(manifest)).await
@@ -251,7 +252,7 @@ impl EngineBuilder {
         let is_new = manifest.is_none();
         let manifest = match manifest {
             Some(manifest) => manifest,
-            None => crate::history::manifest::read_manifest(&objects).await?,
+            None => read_manifest(&objects).await?,
         };
         check_floor(&objects, &manifest)?;
         let (pin, pinned) = self.open_pin(&objects, &manifest, is_new).await?;

@@ -147,7 +147,7 @@ impl Follower {
             let stepped = tokio::select! {
                 biased;
                 command = self.commands.recv(), if !self.catching_up => match command {
-                    Some(command) => self.obey(command),
+                    Some(command) => self.obey(command).await,
                     None => return,
                 },
                 event = next(&self.shared, &mut self.catalog) => match event {
@@ -194,7 +194,7 @@ impl Follower {
         self.catching_up = true;
     }
 
-    fn obey(&mut self, command: Command) -> Result<()> {
+    async fn obey(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Freeze(reply) => {
                 let exact = self.shared.objects.rules.hold(Rule::ExactWatermark);
@@ -209,7 +209,7 @@ impl Follower {
                 Ok(())
             }
             Command::PutBack(reply) => {
-                let _ = reply.send(Ok(()));
+                self.put_back(reply).await;
                 Ok(())
             }
         }
@@ -610,21 +610,26 @@ impl Follower {
         self.rebuilding = None;
         while let Some(command) = self.commands.recv().await {
             let Command::PutBack(reply) = command else { continue };
-            match remains::put_back(&self.shared, &self.live.manifest).await {
-                Ok(revision) => {
-                    self.live.moved(revision);
-                    self.live.last_seen = Revision::ZERO;
-                    self.shared.progress.modify(|progress| progress.fatal = None);
-                    self.rewatch();
-                    let _ = reply.send(Ok(()));
-                    return true;
-                }
-                Err(error) => {
-                    let _ = reply.send(Err(error));
-                }
+            if self.put_back(reply).await {
+                return true;
             }
         }
         false
+    }
+
+    /// Puts root and manifest back, and follows the catalog from its beginning. Returns false when that failed.
+    async fn put_back(&mut self, reply: oneshot::Sender<Result<()>>) -> bool {
+        let revision = remains::put_back(&self.shared, &self.live.manifest).await;
+        let is_back = revision.is_ok();
+        if let Ok(revision) = revision {
+            self.rebuilding = None;
+            self.live.moved(revision);
+            self.live.last_seen = Revision::ZERO;
+            self.shared.progress.modify(|progress| progress.fatal = None);
+            self.rewatch();
+        }
+        let _ = reply.send(revision.map(drop));
+        is_back
     }
 }
 

@@ -63,6 +63,8 @@ impl From<&PinRecord> for PinInfo {
 pub(crate) struct Pin {
     store: Arc<dyn PinStore>,
     state: Mutex<State>,
+    /// Held while the pin is stored: an earlier state never comes after a later one.
+    storing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +124,7 @@ impl Pin {
     pub(crate) fn new(store: Arc<dyn PinStore>, record: Option<PinRecord>, starts_over: bool) -> Self {
         let unclosed = record.as_ref().map(|record| record.writers.clone()).unwrap_or_default();
         let state = State { unclosed, own: Vec::new(), stored: record.filter(|_| !starts_over), starts_over };
-        Self { store, state: Mutex::new(state) }
+        Self { store, state: Mutex::new(state), storing: tokio::sync::Mutex::default() }
     }
 
     /// Writers of this place that did not end in order.
@@ -149,6 +151,7 @@ impl Pin {
 
     /// Stores the present state unless it is stored already.
     pub(crate) async fn save(&self, shared: &Shared) -> Result<()> {
+        let _turn = self.storing.lock().await;
         let (root, seen) = (shared.objects.root(), shared.progress.read(|progress| progress.seen));
         let record = {
             let state = self.lock();

@@ -47,7 +47,10 @@ pub(crate) async fn mend(
     if !is_of_index(root) && !is_of_index(manifest) && !has_record(shared, known).await? {
         let message =
             format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
-        return Err(Error::new(ErrorKind::Lost, message));
+        let lost = Error::new(ErrorKind::Lost, message);
+        // Whoever finds it out: from here on nobody is answered as if the index were there.
+        shared.progress.fail(lost.clone());
+        return Err(lost);
     }
     // What is put where nothing is, is fenced on the other place: a bucket that is emptied meanwhile stays empty.
     if let Some(precondition) = replacing(root, &layout.manifest, manifest) {

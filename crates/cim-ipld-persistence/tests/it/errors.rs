@@ -123,6 +123,7 @@ async fn persistence_reports_every_planted_loss_and_every_flipped_bit() {
                         ErrorKind::Damaged
                             | ErrorKind::Lost
                             | ErrorKind::Forked
+                            | ErrorKind::Rollback
                             | ErrorKind::NoIndex
                             | ErrorKind::UnsupportedVersion
                             | ErrorKind::NotEncrypted

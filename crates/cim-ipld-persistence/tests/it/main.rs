@@ -1,11 +1,17 @@
 //! The engine's life on every backend: what is acknowledged is there, in order, after restarts, crashes and faults.
 
+mod breaks;
+mod breaks_of_keys;
 mod cost;
 mod crash;
 mod errors;
+mod exactness;
 mod fixtures;
+mod hand;
 mod lifecycle;
+mod lost;
 mod moved;
+mod pins;
 mod races;
 mod rotation;
 mod server;
@@ -13,3 +19,4 @@ mod several;
 mod snapshots;
 mod support;
 mod verify;
+mod writers;

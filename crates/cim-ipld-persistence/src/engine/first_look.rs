@@ -1,0 +1,52 @@
+//! Root and manifest as an opener finds them, held against each other.
+
+use cim_ipld_backend::Entry;
+use cim_ipld_envelope::{Envelope, KeySource};
+
+use crate::history::manifest::{ManifestVersion, open_manifest, read_manifest};
+use crate::objects::{Objects, Root};
+use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+
+/// Opens the manifest that was read beside the root. When the root has no key for it, either the keys were rotated between
+/// the two, or the root is not the one that goes with it.
+pub(super) async fn open_under_root(
+    objects: &Objects,
+    entry: &Entry,
+    key: Option<&KeySource>,
+) -> Result<ManifestVersion> {
+    let error = match open_manifest(objects, entry) {
+        Err(error) if error.kind() == ErrorKind::KeyRotated => error,
+        opened => return opened,
+    };
+    let layout = &objects.layout;
+    let root =
+        objects.backend.get(&layout.catalog, &layout.root).await?.filter(|root| root.value != objects.root().record);
+    let Some(root) = root else {
+        let message = "the store's keyset lacks the data key that its manifest names: the keyset was rolled back, or \
+                       something else is in the manifest's place";
+        return Err(Error::new(ErrorKind::Rollback, message).with_source(error));
+    };
+    let envelope = Envelope::open_root(&root.value, key).await?;
+    objects.replace_root(Root { envelope, record: root.value, revision: root.revision });
+    read_manifest(objects).await
+}
+
+/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled back alone.
+pub(super) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
+    if !objects.rules.hold(Rule::RootFloor) {
+        return Ok(());
+    }
+    let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
+    if root.generation() < floor {
+        let found = root.generation();
+        let message =
+            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
+        return Err(Error::new(ErrorKind::Rollback, message));
+    }
+    if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
+        let message = format!("the store has another keyset of generation {floor} than its manifest was sealed under");
+        return Err(Error::new(ErrorKind::Forked, message));
+    }
+    Ok(())
+}

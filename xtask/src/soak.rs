@@ -1,0 +1,11 @@
+//! `cargo xtask soak`: writers, readers and folds on real servers that are killed and paused.
+
+use crate::workspace::{cargo, succeed};
+use crate::{Outcome, setup};
+
+/// Runs the soak; `--minutes N` and `--replicas 1|3` go to it.
+pub(crate) fn run(args: &[String]) -> Outcome {
+    setup::run(&[])?;
+    let mut command = cargo(&["run", "--package", "cim-ipld-simulation", "--bin", "soak", "--"]);
+    succeed(command.args(args))
+}
