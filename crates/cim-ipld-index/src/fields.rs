@@ -1,5 +1,7 @@
 //! From a document to its keys: which words stand where, which names and numbers it has.
 
+use std::borrow::Cow;
+
 use crate::analysis::{Analyzer, Scratch, fold_keyword};
 use crate::document::{Document, Value};
 use crate::keys::{self, ColumnKind, FIELDS};
@@ -36,11 +38,23 @@ pub(crate) fn visit_words(
     lengths
 }
 
-/// Visits the attributes that are texts.
-pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, &str)> {
-    document.attributes.iter().filter_map(|(name, value)| match value {
-        Value::Text(text) => Some((name.as_str(), text.as_str())),
-        _ => None,
+/// Visits the attributes that have words; those of a list follow each other.
+pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    fn text_of(value: &Value) -> Option<&str> {
+        match value {
+            Value::Text(text) | Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+    document.attributes.iter().filter_map(|(name, value)| {
+        let text = match value {
+            Value::List(items) => {
+                let texts: Vec<&str> = items.iter().filter_map(text_of).collect();
+                Cow::Owned((!texts.is_empty()).then(|| texts.join("\n"))?)
+            }
+            value => Cow::Borrowed(text_of(value)?),
+        };
+        Some((name.as_str(), text))
     })
 }
 
@@ -52,7 +66,21 @@ pub(crate) fn visit_names(document: &Document, key: &mut Vec<u8>, mut each: impl
         each(key);
     }
     for (name, value) in &document.attributes {
-        if let Value::Keyword(value) = value {
+        let is_list = matches!(value, Value::List(_));
+        for item in value.items() {
+            let name_of_number: String;
+            let value = match item {
+                Value::Keyword(value) | Value::String(value) => value,
+                Value::Integer(number) if is_list => {
+                    name_of_number = number.to_string();
+                    &name_of_number
+                }
+                Value::Float(number) if is_list && number.is_finite() => {
+                    name_of_number = number.to_string();
+                    &name_of_number
+                }
+                _ => continue,
+            };
             keys::put_keyword(name, value, key);
             each(key);
         }
@@ -82,14 +110,17 @@ pub(crate) fn visit_numbers<E>(
         }
     }
     for (name, value) in &document.attributes {
-        let (kind, number) = match value {
-            Value::Integer(number) => (ColumnKind::Integer, Some(numbers::of_integer(*number))),
-            Value::Float(number) => (ColumnKind::Float, numbers::of_float(*number)),
-            Value::Date(time) => (ColumnKind::Date, Some(numbers::of_integer(time.0))),
-            Value::Text(_) | Value::Keyword(_) => continue,
-        };
-        if let Some(number) = number {
-            each(kind, name, number)?;
+        for kind in [ColumnKind::Integer, ColumnKind::Float, ColumnKind::Date] {
+            let number = |value: &Value| match (kind, value) {
+                (ColumnKind::Integer, Value::Integer(number)) => Some(numbers::of_integer(*number)),
+                (ColumnKind::Float, Value::Float(number)) => numbers::of_float(*number),
+                (ColumnKind::Date, Value::Date(time)) => Some(numbers::of_integer(time.0)),
+                _ => None,
+            };
+            // A column has one number of a document; codes are in the order of what they stand for.
+            if let Some(number) = value.items().iter().filter_map(number).min() {
+                each(kind, name, number)?;
+            }
         }
     }
     Ok(())

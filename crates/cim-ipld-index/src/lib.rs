@@ -55,7 +55,7 @@ pub use analysis::{Analyze, Analyzer, Language, MAX_WORD_BYTES, Token, UnicodeWo
 pub use deletes::Deletes;
 pub use document::{
     Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES,
-    MAX_KEYWORD_BYTES, MAX_TAG_BYTES, MAX_TAGS, Timestamp, Value,
+    MAX_KEYWORD_BYTES, MAX_LIST_VALUES, MAX_TAG_BYTES, MAX_TAGS, ParseTimestampError, Timestamp, Value,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use memory_index::MemoryIndex;
@@ -65,8 +65,8 @@ pub use page::{
     DocId, MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageClass, PageId, PageMap, PageSink, PageSinkError,
     PageSource, Progress, SegmentId, SubIndex,
 };
-pub use query::{Field, Number, NumberField, Query, QueryError};
-pub use search::MAX_REACH;
+pub use query::{Field, Number, NumberField, Query, QueryError, QueryErrorKind};
+pub use search::{MAX_QUERY_WORDS, MAX_REACH};
 pub use search_cursor::SearchCursor;
 pub use search_options::{Facet, FacetCounts, FacetOf, Order, SearchOptions, SnippetOptions, Sort, SortBy, Total};
 pub use segment::{Segment, SegmentSummary, build_segment};

@@ -89,7 +89,7 @@ impl SearchQuery {
     /// # Errors
     /// `InvalidInput` when the text cannot be understood; the message says where and what was expected.
     pub fn to_query(&self) -> Result<Query> {
-        let text = self.text.as_deref().map_or_else(|| Ok(Query::everything()), Query::parse);
+        let text = self.text.as_deref().map_or_else(|| Ok(Query::everything()), Query::parse_typed);
         let query = text.map_err(cim_ipld_persistence::index::Error::from)?;
         let query = self.tags.iter().fold(query, Query::tag);
         Ok(self.content_types.iter().fold(query, Query::content_type))

@@ -165,7 +165,7 @@ impl Inner {
     ) -> Option<()> {
         let lengths = occurrences.insert(self, id, document)?;
         for (name, text) in fields::texts(document) {
-            let length = occurrences.insert_attribute(self, id, name, text)?;
+            let length = occurrences.insert_attribute(self, id, name, &text)?;
             if length > 0 {
                 self.insert_number(id, &keys::column(ColumnKind::Length, name), u64::from(length))?;
             }

@@ -10,6 +10,7 @@ mod exhaustive;
 mod facets;
 mod fuzzy;
 mod lent;
+mod names;
 mod open;
 mod phrase;
 mod plan;
@@ -20,14 +21,17 @@ mod sort;
 mod source;
 mod top;
 mod union;
+mod wide_phrase;
 
 pub(crate) use cursor::{Cursor, END};
+pub use plan::MAX_QUERY_WORDS;
 pub(crate) use plan::{Leaf, Want};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
 
 use collect::TopK;
 use eval::{Eval, Window};
+use names::Knows;
 use open::{CollectionStatistics, Opener};
 use plan::{Planned, SetWant};
 use snippet::Cutter;
@@ -89,8 +93,9 @@ pub(crate) fn find<'a>(
         let detail = format!("limit and offset reach hit {reach}; at most {MAX_REACH} can be reached");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
-    let planned = plan::plan(query, snapshot.analyzer())?;
     let sources = snapshot.sources();
+    let (settled, knows_names) = names::settle(query, &sources, fetcher)?;
+    let planned = plan::plan(&settled, snapshot.analyzer())?;
     let (mut lists, mut entries) = (Vec::with_capacity(sources.len()), Vec::with_capacity(sources.len()));
     for source in &sources {
         lists.push(planned.leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
@@ -100,7 +105,15 @@ pub(crate) fn find<'a>(
             source.ask_for_set(fetcher, &SetWant::NamesFrom(class, prefix))?;
         }
     }
-    if fetcher.has_missing() {
+    if knows_names == Knows::Nothing {
+        // What the names may turn out to be is asked for in the same round.
+        let plain = query.settled(&|_| false).ok().map(|plain| plan::plan(&plain, snapshot.analyzer())).transpose()?;
+        for leaf in plain.iter().flat_map(|plain| &plain.leaves) {
+            sources.iter().try_for_each(|source| source.lists(fetcher, leaf).map(drop))?;
+        }
+    }
+    // Where only sets of names are missing, what follows from a guess is asked for in the same round.
+    if fetcher.has_missing() && knows_names != Knows::AllButSets {
         return Ok(None);
     }
     let statistics = CollectionStatistics::new(&sources, &planned.leaves, &lists, fetcher)?;

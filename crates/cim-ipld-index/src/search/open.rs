@@ -5,6 +5,7 @@ use super::exhaustive;
 use super::phrase::Phrase;
 use super::plan::{Leaf, Plan, Planned, SetWant};
 use super::source::{Handle, NormCache, Source};
+use super::wide_phrase::WidePhrase;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
@@ -166,19 +167,27 @@ impl<'a> Opener<'_, 'a> {
     }
 
     fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Eval<'a>> {
-        let mut cursors = Vec::with_capacity(leaves.len());
+        let mut slots = Vec::with_capacity(leaves.len());
+        let mut is_complete = true;
         for (leaf, place) in leaves {
-            for handle in &self.lists[*leaf] {
-                let cursor = self.source.open(self.fetcher, handle, &self.leaves[*leaf], &mut self.norms)?;
-                cursors.extend(cursor.map(|cursor| (cursor, *place)));
+            let handles = &self.lists[*leaf];
+            let mut cursors = Vec::with_capacity(handles.len());
+            for handle in handles {
+                cursors.extend(self.source.open(self.fetcher, handle, &self.leaves[*leaf], &mut self.norms)?);
             }
+            is_complete &= cursors.len() == handles.len();
+            slots.push((cursors, *place));
         }
-        if cursors.len() < leaves.len() {
+        if !is_complete {
             // A page is not at hand; the fetcher knows.
             return Ok(Eval::Nothing);
         }
         let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
-        Ok(Eval::Phrase(Box::new(Phrase::new(cursors, slop, scorer))))
+        if slots.iter().any(|(cursors, _)| cursors.len() > 1) {
+            return Ok(Eval::WidePhrase(Box::new(WidePhrase::new(slots, slop, scorer)?)));
+        }
+        let cursors = slots.into_iter().filter_map(|(mut cursors, place)| Some((cursors.pop()?, place)));
+        Ok(Eval::Phrase(Box::new(Phrase::new(cursors.collect(), slop, scorer))))
     }
 
     fn scorer(&self, leaf: usize, weight: f32) -> TermScorer {

@@ -14,7 +14,7 @@ use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
-use crate::guide::PrefixGuide;
+use crate::guide::{FilteredGuide, PrefixGuide};
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass};
@@ -124,6 +124,15 @@ impl<'a> Source<'a> {
             (_, Want::Prefix(prefix)) => {
                 let prefix = keys::word(&leaf.field, prefix);
                 self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
+            }
+            (_, Want::Like(pattern)) => {
+                let field = keys::word(&leaf.field, "");
+                let prefix = keys::word(&leaf.field, pattern.literal_prefix());
+                let accepts = |key: &[u8]| {
+                    let word = std::str::from_utf8(key.get(field.len()..).unwrap_or_default());
+                    word.is_ok_and(|word| pattern.accepts(word))
+                };
+                self.expand(fetcher, &mut FilteredGuide(PrefixGuide(&prefix), accepts), &mut handles)?;
             }
             (_, Want::Fuzzy(fuzzy)) => {
                 self.expand(fetcher, &mut fuzzy.guide(keys::word(&leaf.field, "")), &mut handles)?;

@@ -103,7 +103,7 @@ impl Verification {
         for (name, text) in fields::texts(document) {
             keys::put_attribute(name, &mut key);
             let (field_len, mut length) = (key.len(), 0);
-            self.analyzer.analyze(text, &mut Scratch::default(), |token| {
+            self.analyzer.analyze(&text, &mut Scratch::default(), |token| {
                 key.truncate(field_len);
                 key.extend_from_slice(token.word.as_bytes());
                 if occurrences.is_kept(&key) {
@@ -121,7 +121,7 @@ impl Verification {
         });
         let mut tags = HashSet::new();
         fields::visit_names(document, &mut key, |key| {
-            if keys::namespace(key) != Some(Namespace::Tag) || tags.insert(key.to_vec()) {
+            if !matches!(keys::namespace(key), Some(Namespace::Tag | Namespace::Keyword)) || tags.insert(key.to_vec()) {
                 *names = names.wrapping_add(hash(key, id, 0));
             }
         });

@@ -10,3 +10,4 @@ mod model;
 mod pruning;
 mod query;
 mod rounds;
+mod search_page;
