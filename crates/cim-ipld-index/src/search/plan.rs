@@ -4,12 +4,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::fuzzy::{Fuzzy, Matcher};
-use crate::analysis::{Analyzer, Scratch, fold_keyword};
+use crate::analysis::{Analyzer, Form, QueryWord, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
 use crate::query::{Field, Node, NumberField, Query, Range};
 
+/// How much more a form of its own counts than it would as a word, so that it comes before what has its words alone.
+const WHOLE_BOOST: f32 = 2.0;
 /// The deepest that queries may stand in queries.
 const MAX_DEPTH: usize = 250;
 
@@ -54,6 +56,7 @@ pub(crate) enum Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Leaf {
     pub(crate) field: Field,
+    pub(crate) form: Form,
     pub(crate) want: Want,
     pub(crate) needs_positions: bool,
 }
@@ -82,7 +85,7 @@ pub(crate) enum SetWant {
 ///
 /// [`ErrorKind::InvalidQuery`] if queries stand too deep in queries.
 pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
-    let mut planner = Planner { analyzer, scratch: Scratch::default(), planned: Planned::default() };
+    let mut planner = Planner { analyzer, planned: Planned::default() };
     planner.planned.plan = match &query.root {
         None => Plan::All,
         Some(node) => planner.node(node, 1.0, 0)?.unwrap_or(Plan::Nothing),
@@ -97,7 +100,6 @@ pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
 
 struct Planner<'a> {
     analyzer: &'a Analyzer,
-    scratch: Scratch,
     planned: Planned,
 }
 
@@ -150,27 +152,38 @@ impl Planner<'_> {
     }
 
     fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Option<Plan> {
-        let mut words = self.cut(text);
+        let cut = self.analyzer.query_words(text);
+        let words = self.sequence(field, cut.words, slop, boost)?;
+        let whole = |form: QueryWord| {
+            let leaf = self.leaf(field, Form::Whole, Want::Word(form.text), false);
+            Plan::Leaf { leaf, boost: product(boost, WHOLE_BOOST) }
+        };
+        let should: Vec<Plan> = cut.whole.into_iter().map(whole).collect();
+        Some(if should.is_empty() { words } else { Plan::Bool { must: vec![words], should, must_not: Vec::new() } })
+    }
+
+    /// One word, or words that follow each other.
+    fn sequence(&mut self, field: &Field, mut words: Vec<QueryWord>, slop: u32, boost: f32) -> Option<Plan> {
         if words.len() == 1 {
-            let (word, _) = words.pop()?;
-            let leaf = self.leaf(field, Want::Word(word), false);
+            let leaf = self.leaf(field, Form::Word, Want::Word(words.pop()?.text), false);
             return Some(Plan::Leaf { leaf, boost });
         }
-        let (_, first) = *words.first()?;
-        let leaves = words.into_iter().map(|(word, place)| (self.leaf(field, Want::Word(word), true), place - first));
+        let first = words.first()?.position;
+        let leaves = words
+            .into_iter()
+            .map(|word| (self.leaf(field, Form::Word, Want::Word(word.text), true), word.position - first));
         Some(Plan::Phrase { leaves: leaves.collect(), slop, boost })
     }
 
     /// A part whose last word is not exact; words before it must be there too.
     fn last_word(&mut self, field: &Field, text: &str, boost: f32, want: impl Fn(String) -> Want) -> Option<Plan> {
-        let mut words = self.cut(text);
-        // The beginning of a word may be a word that is left out.
-        let (last, _) = words.pop().or_else(|| Some((self.analyzer.fold(text)?, 0)))?;
+        let cut = self.analyzer.query_beginning(text)?;
         let mut must: Vec<Plan> = Vec::new();
-        for (word, _) in words {
-            must.push(Plan::Leaf { leaf: self.leaf(field, Want::Word(word), false), boost });
+        for word in cut.before {
+            must.push(Plan::Leaf { leaf: self.leaf(field, Form::Word, Want::Word(word.text), false), boost });
         }
-        let last = Plan::Leaf { leaf: self.leaf(field, want(last), false), boost };
+        let form = self.analyzer.form_of_letters();
+        let last = Plan::Leaf { leaf: self.leaf(field, form, want(cut.last.text), false), boost };
         if must.is_empty() {
             return Some(last);
         }
@@ -202,8 +215,8 @@ impl Planner<'_> {
         Plan::Set(self.planned.sets.len() - 1)
     }
 
-    fn leaf(&mut self, field: &Field, want: Want, needs_positions: bool) -> usize {
-        let leaf = Leaf { field: field.clone(), want, needs_positions };
+    fn leaf(&mut self, field: &Field, form: Form, want: Want, needs_positions: bool) -> usize {
+        let leaf = Leaf { field: field.clone(), form, want, needs_positions };
         let leaves = &mut self.planned.leaves;
         match leaves.iter().position(|known| *known == leaf) {
             Some(index) => index,
@@ -212,12 +225,6 @@ impl Planner<'_> {
                 leaves.len() - 1
             }
         }
-    }
-
-    fn cut(&mut self, text: &str) -> Vec<(String, u32)> {
-        let mut words = Vec::new();
-        self.analyzer.analyze(text, &mut self.scratch, |token| words.push((token.word.to_owned(), token.position)));
-        words
     }
 }
 

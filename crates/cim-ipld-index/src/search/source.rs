@@ -113,20 +113,20 @@ impl<'a> Source<'a> {
         }
         match (self, &leaf.want) {
             (Self::Memtable(view, _), Want::Word(word)) => {
-                handles.extend(view.list(&keys::word(&leaf.field, word)).map(Handle::Memtable));
+                handles.extend(view.list(&keys::word(leaf.form, &leaf.field, word)).map(Handle::Memtable));
             }
             (Self::Segment(segment, _), Want::Word(word)) => {
-                let key = keys::word(&leaf.field, word);
+                let key = keys::word(leaf.form, &leaf.field, word);
                 if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
                     handles.push(Handle::of_value(found.value(), segment)?);
                 }
             }
             (_, Want::Prefix(prefix)) => {
-                let prefix = keys::word(&leaf.field, prefix);
+                let prefix = keys::word(leaf.form, &leaf.field, prefix);
                 self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
             }
             (_, Want::Fuzzy(fuzzy)) => {
-                self.expand(fetcher, &mut fuzzy.guide(keys::word(&leaf.field, "")), &mut handles)?;
+                self.expand(fetcher, &mut fuzzy.guide(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
             }
         }
         Ok(handles)
