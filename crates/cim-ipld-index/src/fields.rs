@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::analysis::{Analyzer, Scratch, fold_keyword};
+use crate::analysis::{Analyzer, Form, Scratch, fold_keyword};
 use crate::document::{Document, Value};
 use crate::keys::{self, ColumnKind, FIELDS};
 use crate::numbers;
@@ -10,8 +10,8 @@ use crate::numbers;
 /// The positions left free between two parts of the combined field, so that no phrase spans them.
 const FIELD_GAP: u32 = 32;
 
-/// Calls `each` for every word: the place of its field (see [`Field::index`](crate::query::Field::index)), the word, its
-/// position. Returns the number of words of each field.
+/// Calls `each` for every word: its form, the place of its field (see [`Field::index`](crate::query::Field::index)), the
+/// word, its position. Returns the number of words of each field, other forms not counted.
 ///
 /// The combined field holds text, title and author in this order, so that positions in the text, which has the most of
 /// them, are small. No position reaches 2^28, since no document does.
@@ -19,18 +19,19 @@ pub(crate) fn visit_words(
     document: &Document,
     analyzer: &Analyzer,
     scratch: &mut Scratch,
-    mut each: impl FnMut(usize, &str, u32),
+    mut each: impl FnMut(Form, usize, &str, u32),
 ) -> [u32; FIELDS] {
     let mut lengths = [0; FIELDS];
     let mut base = 0;
     for (field, text) in [&document.text, &document.title, &document.author].into_iter().enumerate() {
         let Some(text) = text else { continue };
-        let positions = analyzer.analyze(text, scratch, |token| {
-            each(0, token.word, base + token.position);
-            lengths[0] += 1;
+        let positions = analyzer.analyze(text, scratch, |form, token| {
+            let counted = u32::from(form == Form::Word);
+            each(form, 0, token.word, base + token.position);
+            lengths[0] += counted;
             if field > 0 {
-                each(field, token.word, token.position);
-                lengths[field] += 1;
+                each(form, field, token.word, token.position);
+                lengths[field] += counted;
             }
         });
         base += positions + FIELD_GAP;

@@ -51,7 +51,10 @@ mod snapshot;
 mod verify;
 mod wire;
 
-pub use analysis::{Analyze, Analyzer, Language, MAX_WORD_BYTES, Token, UnicodeWords};
+pub use analysis::{
+    Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryBeginning, QueryWord, QueryWords, Token,
+    UnicodeWords, WordsSpec,
+};
 pub use deletes::Deletes;
 pub use document::{
     Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES,

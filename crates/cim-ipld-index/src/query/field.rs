@@ -96,7 +96,7 @@ fn is_swapped(a: &str, b: &str) -> bool {
 /// Says whether the value of an attribute may start like this; else `http://` would be one.
 pub(super) fn starts_value(c: char) -> bool {
     c.is_alphanumeric()
-        || matches!(c, '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '_' | '-' | '+')
+        || matches!(c, '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '?' | '_' | '-' | '+')
         || super::words::is_quote(c)
 }
 

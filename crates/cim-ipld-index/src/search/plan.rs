@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::fuzzy::{Fuzzy, Matcher};
 use super::names::NameTest;
-use crate::analysis::{Analyzer, Scratch, fold_keyword};
+use crate::analysis::{Analyzer, Form, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
@@ -16,6 +16,8 @@ use crate::query::{self, Field, Has, Node, NumberField, Pattern, Query, Range};
 
 /// The most words and names that a query may look for, those that it repeats counted again.
 pub const MAX_QUERY_WORDS: usize = 4096;
+/// How much more a form of its own counts than it would as a word, so that it comes before what has its words alone.
+const WHOLE_BOOST: f32 = 2.0;
 /// From how many leaves on they are found by their hash.
 const MANY_LEAVES: usize = 32;
 
@@ -60,6 +62,7 @@ pub(crate) enum Plan {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Leaf {
     pub(crate) field: Field,
+    pub(crate) form: Form,
     pub(crate) want: Want,
     pub(crate) needs_positions: bool,
 }
@@ -93,13 +96,7 @@ pub(crate) enum SetWant {
 ///
 /// [`ErrorKind::InvalidQuery`] if queries stand too deep in queries, or there are too many words.
 pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
-    let mut planner = Planner {
-        analyzer,
-        scratch: Scratch::default(),
-        planned: Planned::default(),
-        by_leaf: HashMap::new(),
-        words: 0,
-    };
+    let mut planner = Planner { analyzer, planned: Planned::default(), by_leaf: HashMap::new(), words: 0 };
     planner.planned.plan = match &query.root {
         None => Plan::All,
         Some(node) => planner.node(node, 1.0)?.unwrap_or(Plan::Nothing),
@@ -114,7 +111,6 @@ pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
 
 struct Planner<'a> {
     analyzer: &'a Analyzer,
-    scratch: Scratch,
     planned: Planned,
     /// The places of the leaves, once they are many.
     by_leaf: HashMap<Leaf, usize>,
@@ -130,7 +126,7 @@ impl Planner<'_> {
             Node::Prefix { field, text, slop } => self.prefix(field, text, *slop, boost)?,
             Node::Like { field, pattern } => self.like(field, pattern, boost)?,
             Node::Fuzzy { field, text, distance } => {
-                self.last_word(field, text, 0, boost, |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))?
+                self.beginning(field, text, (0, boost), |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))?
             }
             Node::Boost(node, factor) => self.node(node, product(boost, *factor))?,
             Node::Bool { must, should, must_not } => {
@@ -227,9 +223,9 @@ impl Planner<'_> {
         Ok(Plan::Set(self.planned.sets.len() - 1))
     }
 
-    fn leaf(&mut self, field: &Field, want: Want, needs_positions: bool) -> Result<usize> {
+    fn leaf(&mut self, field: &Field, (form, want): (Form, Want), needs_positions: bool) -> Result<usize> {
         self.count()?;
-        let leaf = Leaf { field: field.clone(), want, needs_positions };
+        let leaf = Leaf { field: field.clone(), form, want, needs_positions };
         let leaves = &mut self.planned.leaves;
         if leaves.len() < MANY_LEAVES {
             return Ok(leaves.iter().position(|known| *known == leaf).unwrap_or_else(|| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::plan::{Leaf, Plan, Planned, WantMatcher};
-use crate::analysis::{Analyzer, Scratch};
+use crate::analysis::{Analyzer, Form, Scratch};
 use crate::query::Field;
 use crate::search_options::SnippetOptions;
 use crate::snapshot::Snippet;
@@ -53,7 +53,9 @@ impl Highlights {
     }
 
     fn add(&mut self, plan: &Plan, leaves: &[Leaf]) {
-        let is_text = |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_));
+        // The words of a form of its own are marked.
+        let is_text =
+            |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_)) && leaves[*leaf].form != Form::Whole;
         match plan {
             Plan::Leaf { leaf, .. } if is_text(leaf) => drop(self.words.insert(*leaf)),
             Plan::Phrase { leaves: words, slop, .. } if words.iter().all(|(leaf, _)| is_text(leaf)) => {
@@ -71,9 +73,9 @@ impl Highlights {
         let mut matchers: Vec<(usize, WantMatcher<'_>)> =
             wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
         let mut matches = Vec::new();
-        analyzer.analyze(text, &mut Scratch::default(), |token| {
+        analyzer.analyze(text, &mut Scratch::default(), |form, token| {
             for (leaf, matcher) in &mut matchers {
-                if matcher.accepts(token.word) {
+                if leaves[*leaf].form == form && matcher.accepts(token.word) {
                     matches.push(Match { place: token.start..token.end, leaf: *leaf, position: token.position });
                 }
             }

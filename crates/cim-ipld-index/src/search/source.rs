@@ -113,21 +113,21 @@ impl<'a> Source<'a> {
         }
         match (self, &leaf.want) {
             (Self::Memtable(view, _), Want::Word(word)) => {
-                handles.extend(view.list(&keys::word(&leaf.field, word)).map(Handle::Memtable));
+                handles.extend(view.list(&keys::word(leaf.form, &leaf.field, word)).map(Handle::Memtable));
             }
             (Self::Segment(segment, _), Want::Word(word)) => {
-                let key = keys::word(&leaf.field, word);
+                let key = keys::word(leaf.form, &leaf.field, word);
                 if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
                     handles.push(Handle::of_value(found.value(), segment)?);
                 }
             }
             (_, Want::Prefix(prefix)) => {
-                let prefix = keys::word(&leaf.field, prefix);
+                let prefix = keys::word(leaf.form, &leaf.field, prefix);
                 self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
             }
             (_, Want::Like(pattern)) => {
-                let field = keys::word(&leaf.field, "");
-                let prefix = keys::word(&leaf.field, pattern.literal_prefix());
+                let field = keys::word(leaf.form, &leaf.field, "");
+                let prefix = keys::word(leaf.form, &leaf.field, pattern.literal_prefix());
                 let accepts = |key: &[u8]| {
                     let word = std::str::from_utf8(key.get(field.len()..).unwrap_or_default());
                     word.is_ok_and(|word| pattern.accepts(word))
@@ -135,7 +135,7 @@ impl<'a> Source<'a> {
                 self.expand(fetcher, &mut FilteredGuide(PrefixGuide(&prefix), accepts), &mut handles)?;
             }
             (_, Want::Fuzzy(fuzzy)) => {
-                self.expand(fetcher, &mut fuzzy.guide(keys::word(&leaf.field, "")), &mut handles)?;
+                self.expand(fetcher, &mut fuzzy.guide(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
             }
         }
         Ok(handles)

@@ -107,7 +107,7 @@ fn what_cannot_be_understood_is_named_with_its_place() {
         assert_eq!(error.range.start, position, "{text:?}: {error}");
         assert!(error.expected.contains(expected), "{text:?}: {error}");
     }
-    for nested in ["(", "title:(", "tag:(", "-(", "NOT(", "a AND("] {
+    for nested in ["(", "title:(", "name:(", "-(", "NOT(", "a AND("] {
         let error = Query::parse(&nested.repeat(100_000)).unwrap_err();
         assert_eq!(error.kind, QueryErrorKind::Limit, "{nested}: {error}");
     }

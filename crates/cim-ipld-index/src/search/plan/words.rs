@@ -2,35 +2,46 @@
 
 use std::ops::Range;
 
-use super::{Field, Pattern, Plan, Planner, Result, Want};
+use super::{Field, Pattern, Plan, Planner, Result, WHOLE_BOOST, Want, product};
+use crate::analysis::{Form, Mode, Scratch};
 use crate::query::Piece;
 
+/// A word in one of its forms, and its place in a phrase.
+type Placed = (Form, Want, u32);
+
 impl Planner<'_> {
+    /// A word, or words that follow each other; what has the same form as a whole counts more.
     pub(super) fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Result<Option<Plan>> {
-        let words = self.cut(text).into_iter().map(|(word, place)| (Want::Word(word), place)).collect();
-        self.phrase(field, words, slop, boost)
+        let cut = self.analyzer.query_words(text);
+        let words = cut.words.into_iter().map(|word| (Form::Word, Want::Word(word.text), word.position));
+        let Some(words) = self.phrase(field, words.collect(), slop, boost)? else { return Ok(None) };
+        let mut should = Vec::with_capacity(cut.whole.len());
+        for form in cut.whole {
+            let leaf = self.leaf(field, (Form::Whole, Want::Word(form.text)), false)?;
+            should.push(Plan::Leaf { leaf, boost: product(boost, WHOLE_BOOST) });
+        }
+        let is_plain = should.is_empty();
+        Ok(Some(if is_plain { words } else { Plan::Bool { must: vec![words], should, must_not: Vec::new() } }))
     }
 
+    /// A phrase whose last word is the beginning of one.
     pub(super) fn prefix(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Result<Option<Plan>> {
-        self.last_word(field, text, slop, boost, Want::Prefix)
+        self.beginning(field, text, (slop, boost), Want::Prefix)
     }
 
-    /// A phrase whose last word is not exact.
-    pub(super) fn last_word(
+    /// A phrase whose last word is found by its letters.
+    pub(super) fn beginning(
         &mut self,
         field: &Field,
         text: &str,
-        slop: u32,
-        boost: f32,
+        (slop, boost): (u32, f32),
         want: impl Fn(String) -> Want,
     ) -> Result<Option<Plan>> {
-        let mut words = self.cut(text);
-        // The beginning of a word may be a word that is left out.
-        let last = words.pop().or_else(|| Some((self.analyzer.fold(text)?, 0)));
-        let Some((last, place)) = last else { return Ok(None) };
-        let mut wants: Vec<(Want, u32)> = words.into_iter().map(|(word, place)| (Want::Word(word), place)).collect();
-        wants.push((want(last), place));
-        self.phrase(field, wants, slop, boost)
+        let Some(cut) = self.analyzer.query_beginning(text) else { return Ok(None) };
+        let before = cut.before.into_iter().map(|word| (Form::Word, Want::Word(word.text), word.position));
+        let mut words: Vec<Placed> = before.collect();
+        words.push((self.analyzer.form_of_letters(), want(cut.last.text), cut.last.position));
+        self.phrase(field, words, slop, boost)
     }
 
     /// Words with wildcards. Texts are cut where they are cut in documents; what a wildcard touches is one word.
@@ -55,36 +66,36 @@ impl Planner<'_> {
             }
         }
         finish(&mut word, &mut words, &mut place);
-        self.phrase(field, words, 0, boost)
+        let form = self.analyzer.form_of_letters();
+        self.phrase(field, words.into_iter().map(|(want, place)| (form, want, place)).collect(), 0, boost)
     }
 
     /// One word, or several at their places.
-    fn phrase(&mut self, field: &Field, mut words: Vec<(Want, u32)>, slop: u32, boost: f32) -> Result<Option<Plan>> {
+    fn phrase(&mut self, field: &Field, mut words: Vec<Placed>, slop: u32, boost: f32) -> Result<Option<Plan>> {
         if words.len() < 2 {
-            let Some((want, _)) = words.pop() else { return Ok(None) };
-            let leaf = self.leaf(field, want, false)?;
+            let Some((form, want, _)) = words.pop() else { return Ok(None) };
+            let leaf = self.leaf(field, (form, want), false)?;
             return Ok(Some(Plan::Leaf { leaf, boost }));
         }
-        let first = words[0].1;
-        let leaves = words.into_iter().map(|(want, place)| Ok((self.leaf(field, want, true)?, place - first)));
+        let first = words[0].2;
+        let leaves =
+            words.into_iter().map(|(form, want, place)| Ok((self.leaf(field, (form, want), true)?, place - first)));
         Ok(Some(Plan::Phrase { leaves: leaves.collect::<Result<_>>()?, slop, boost }))
     }
 
-    /// Cuts a text into words without stems, each with its place in the text.
-    fn tokens(&mut self, text: &str) -> Vec<(String, Range<usize>)> {
-        let (analyzer, mut tokens) = (self.analyzer, Vec::new());
-        analyzer.analyze(text, &mut self.scratch, |token| {
-            let place = token.start..token.end;
-            let folded = analyzer.fold(&text[place.clone()]);
-            tokens.push((folded.unwrap_or_else(|| token.word.to_owned()), place));
+    /// Cuts a text into words by their letters, each with its place in the text.
+    fn tokens(&self, text: &str) -> Vec<(String, Range<usize>)> {
+        let (wanted, mut tokens) = (self.analyzer.form_of_letters(), Vec::new());
+        self.analyzer.visit(text, Mode::Query, &mut Scratch::default(), |form, token| {
+            if form == wanted {
+                tokens.push((token.word.to_owned(), token.start..token.end));
+            }
         });
+        if tokens.is_empty() {
+            // A part of a word may be a word that is left out.
+            tokens.extend(self.analyzer.fold(text).map(|folded| (folded, 0..text.len())));
+        }
         tokens
-    }
-
-    fn cut(&mut self, text: &str) -> Vec<(String, u32)> {
-        let mut words = Vec::new();
-        self.analyzer.analyze(text, &mut self.scratch, |token| words.push((token.word.to_owned(), token.position)));
-        words
     }
 }
 
