@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cid::Cid;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -24,11 +25,13 @@ pub const MAX_KEYWORD_BYTES: usize = 1024;
 pub const MAX_DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, negative before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 /// What kind of content a document describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum DocumentKind {
@@ -44,7 +47,8 @@ pub enum DocumentKind {
 }
 
 /// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Value {
     /// Words to search.

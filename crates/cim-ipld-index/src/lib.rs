@@ -27,6 +27,7 @@
 //! ```
 
 mod analysis;
+pub mod cid_text;
 pub mod codec;
 mod deletes;
 mod docset;
@@ -68,7 +69,7 @@ pub use page::{
     DocId, MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageClass, PageId, PageMap, PageSink, PageSinkError,
     PageSource, Progress, SegmentId, SubIndex,
 };
-pub use query::{Field, Number, NumberField, Query, QueryError, QueryErrorKind};
+pub use query::{Field, Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
 pub use search::{MAX_QUERY_WORDS, MAX_REACH};
 pub use search_cursor::SearchCursor;
 pub use search_options::{Facet, FacetCounts, FacetOf, Order, SearchOptions, SnippetOptions, Sort, SortBy, Total};

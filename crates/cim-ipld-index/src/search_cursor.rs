@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use cid::Cid;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
@@ -113,5 +115,17 @@ impl FromStr for SearchCursor {
         let pairs = text.as_bytes().chunks(2);
         let bytes: Option<Vec<u8>> = pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
         Self::from_bytes(&bytes.unwrap_or_default())
+    }
+}
+
+impl Serialize for SearchCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SearchCursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use super::parse::Parser;
 use super::value::Value;
 use super::words::is_quote;
-use super::{Node, Number, NumberField, QueryError, Range};
+use super::{Node, Number, NumberField, NumberRange, QueryError};
 
 impl Parser<'_> {
     /// A number or the span of a date, to be met exactly; `*` is any.
@@ -14,7 +14,7 @@ impl Parser<'_> {
             None => (Bound::Unbounded, Bound::Unbounded),
             Some(value) => (value.low(true), value.high(true)),
         };
-        Ok(Node::Range(Range { field, low, high }))
+        Ok(Node::Range(NumberRange { field, low, high }))
     }
 
     /// `>=1` and its like, or two bounds in brackets.
@@ -32,7 +32,7 @@ impl Parser<'_> {
                 }
             }
         };
-        Ok(Node::Range(Range { field, low, high }))
+        Ok(Node::Range(NumberRange { field, low, high }))
     }
 
     fn value_or_any(&mut self, field: &NumberField) -> Result<Option<Value>, QueryError> {

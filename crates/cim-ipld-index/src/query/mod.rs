@@ -20,8 +20,7 @@ pub use error::{QueryError, QueryErrorKind};
 use group::Clause;
 pub(crate) use node::{Filter, Has, Node};
 pub(crate) use pattern::{Pattern, Piece};
-pub(crate) use range::Range;
-pub use range::{Number, NumberField};
+pub use range::{Number, NumberField, NumberRange};
 
 use crate::document::DocumentKind;
 
@@ -261,7 +260,12 @@ impl Query {
     /// let all_three = Query::all([small, recent, rated]);
     /// ```
     pub fn range<T: Into<Number> + Clone>(field: NumberField, bounds: impl RangeBounds<T>) -> Self {
-        Self::from_node(Node::Range(Range::new(field, &bounds)))
+        Self::in_range(NumberRange::new(field, bounds))
+    }
+
+    /// Finds what has a number or time in the range, with score 0.
+    pub fn in_range(range: NumberRange) -> Self {
+        Self::from_node(Node::Range(range))
     }
 
     /// Finds what at least one of the queries finds; scores add up.

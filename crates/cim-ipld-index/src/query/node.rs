@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::group::Clause;
-use super::{Field, Pattern, Range};
+use super::{Field, NumberRange, Pattern};
 use crate::document::DocumentKind;
 
 /// What documents must be like, besides their words.
@@ -76,7 +76,7 @@ pub(crate) enum Node {
     /// A document that has the attribute.
     Exists(Arc<str>),
     /// A document whose number or time is in the range.
-    Range(Range),
+    Range(NumberRange),
     /// What is about an attribute if a document has one of this name, and else the words that it is written with. If the
     /// name resembles that of a field, it is an error instead.
     Named {

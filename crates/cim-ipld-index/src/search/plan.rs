@@ -12,7 +12,7 @@ use crate::analysis::{Analyzer, Form, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
-use crate::query::{self, Field, Has, Node, NumberField, Pattern, Query, Range};
+use crate::query::{self, Field, Has, Node, NumberField, NumberRange, Pattern, Query};
 
 /// The most words and names that a query may look for, those that it repeats counted again.
 pub const MAX_QUERY_WORDS: usize = 4096;
@@ -190,7 +190,7 @@ impl Planner<'_> {
             Node::Attribute { name, text } => {
                 parts.push(self.set(SetWant::Name(PageClass::Tags, keys::keyword(name, text)))?);
                 parts.extend(self.words(&Field::Attribute(name.clone()), text, 0, boost)?);
-                for range in Range::of_text(name, text) {
+                for range in NumberRange::of_text(name, text) {
                     parts.extend(self.range(&range)?);
                 }
             }
@@ -207,7 +207,7 @@ impl Planner<'_> {
         Ok(any(parts))
     }
 
-    fn range(&mut self, range: &Range) -> Result<Vec<Plan>> {
+    fn range(&mut self, range: &NumberRange) -> Result<Vec<Plan>> {
         let (kinds, name) = range.field.columns();
         let codes = kinds.iter().filter_map(|kind| Some(SetWant::Numbers(*kind, name.into(), range.codes(*kind)?)));
         codes.map(|want| self.set(want)).collect()
