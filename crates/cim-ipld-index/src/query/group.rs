@@ -113,6 +113,12 @@ impl Sorted {
     /// The group as a query, whose filters need not be nodes.
     fn into_query(mut self) -> Query {
         let mut filter = Filter::default();
+        if self.filters.iter().any(|node| matches!(node, Node::TypeLike(_))) {
+            let is_type = |node: &Node| matches!(node, Node::Type(_) | Node::TypeLike(_));
+            let (types, others): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
+            self.filters = others;
+            filter.others.extend(any(types));
+        }
         for node in std::mem::take(&mut self.filters) {
             match node {
                 Node::Tag(tag) => filter.all_tags.push(tag),

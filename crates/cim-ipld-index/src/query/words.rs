@@ -63,11 +63,12 @@ impl<'a> Text<'a> {
         self.expected_at(self.at, expected)
     }
 
-    /// An error about what stands at `start`, up to the next space.
+    /// An error about what stands at `start`, up to the next space, if that is near.
     pub(super) fn expected_at(&self, start: usize, expected: impl Into<String>) -> QueryError {
+        const NEAR: usize = 64;
         let rest = &self.text[start..];
-        let len = rest.find(is_end).unwrap_or(rest.len());
-        let len = if len == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { len };
+        let near = rest.char_indices().take(NEAR);
+        let len = near.take_while(|(at, c)| *at == 0 || !is_end(*c)).last().map_or(0, |(at, c)| at + c.len_utf8());
         QueryError::new(QueryErrorKind::Syntax, start..start + len, expected)
     }
 

@@ -5,6 +5,7 @@ mod equivalence;
 mod expanding;
 mod fixtures;
 mod hostile;
+mod language;
 mod memory_index;
 mod model;
 mod pruning;
