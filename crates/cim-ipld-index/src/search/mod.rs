@@ -18,6 +18,7 @@ mod sets;
 mod snippet;
 mod sort;
 mod source;
+mod statistics;
 mod top;
 mod union;
 
@@ -25,13 +26,15 @@ pub(crate) use cursor::{Cursor, END};
 pub(crate) use plan::{Leaf, Want};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
+pub(crate) use statistics::Collection;
 
 use collect::TopK;
 use eval::{Eval, Window};
-use open::{CollectionStatistics, Opener};
+use open::Opener;
 use plan::{Planned, SetWant};
 use snippet::Cutter;
 use sort::Sorter;
+use statistics::CollectionStatistics;
 use top::Run;
 
 use crate::docset::BitSet;
@@ -41,7 +44,7 @@ use crate::page::{DocId, PageSource, Progress};
 use crate::query::Query;
 use crate::score::Scale;
 use crate::search_cursor::SearchCursor;
-use crate::search_options::{Facet, FacetCounts, Order, SearchOptions, Sort, Total};
+use crate::search_options::{Facet, FacetCounts, Order, SearchOptions, Sort, SortBy, Total};
 use crate::snapshot::{SearchResults, Snapshot};
 
 /// The most hits that limit and offset may reach.
@@ -54,6 +57,7 @@ pub(crate) struct Found<'a> {
     pub(crate) sources: Vec<Source<'a>>,
     facets: Vec<FacetCounts>,
     planned: Planned,
+    collection: Collection,
 }
 
 pub(crate) fn search(
@@ -69,8 +73,10 @@ pub(crate) fn search(
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
+    // Only scores depend on it.
+    let collection = if options.sort.by == SortBy::Score { found.collection } else { Collection::default() };
     let last = found.best.last().zip(hits.last()).filter(|_| hits.len() == options.limit);
-    let next = last.map(|(candidate, hit)| SearchCursor::new(&options.sort, candidate.rank, hit.cid));
+    let next = last.map(|(candidate, hit)| SearchCursor::new(&options.sort, candidate.rank, hit.cid, collection));
     Ok(Progress::Ready(SearchResults { total: found.total, hits, next, facets: found.facets }))
 }
 
@@ -103,7 +109,13 @@ pub(crate) fn find<'a>(
     if fetcher.has_missing() {
         return Ok(None);
     }
-    let statistics = CollectionStatistics::new(&sources, &planned.leaves, &lists, fetcher)?;
+    let statistics = CollectionStatistics::new(
+        &sources,
+        &planned.leaves,
+        &lists,
+        options.after.as_ref().filter(|_| options.sort.by == SortBy::Score).map(SearchCursor::collection),
+        fetcher,
+    )?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
     let mut parts = Vec::with_capacity(sources.len());
     for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
@@ -140,7 +152,7 @@ pub(crate) fn find<'a>(
     let facets = options.facets.iter().map(|facet| facets::count(facet, &sources, &matches, fetcher));
     let facets = facets.collect::<Result<_>>()?;
     let best = rank::order(&sources, candidates, options, fetcher)?;
-    Ok(Some(Found { total, best, sources, facets, planned }))
+    Ok(Some(Found { total, best, sources, facets, planned, collection: statistics.collection }))
 }
 
 impl SearchOptions {

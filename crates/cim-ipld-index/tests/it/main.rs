@@ -3,10 +3,12 @@
 mod codec;
 mod equivalence;
 mod expanding;
+mod finding;
 mod fixtures;
 mod hostile;
 mod memory_index;
 mod model;
 mod pruning;
 mod query;
+mod ranking;
 mod rounds;
