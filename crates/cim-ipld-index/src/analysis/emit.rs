@@ -50,40 +50,65 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
     #[inline]
     pub(super) fn word(&mut self, start: usize, end: usize, is_folded: bool) {
         let bytes = self.text.as_bytes();
-        if bytes[start] | 0x20 == b'v' && is_version(&bytes[start..end]) {
-            self.token(start, start + 1, is_folded);
-            self.position += 1;
-            self.token(start + 1, end, true);
-        } else if bytes[start] | 0x20 == b's' && end == start + 1 && self.is_possessive(start) {
-            return;
-        } else {
-            self.token(start, end, is_folded);
-            if matches!(bytes.get(end), Some(b'+' | b'#')) || (start > 0 && bytes[start - 1] == b'.') {
-                self.whole(start, end);
-            }
+        if matches!(bytes[start] | 0x20, b'v' | b's') && self.is_special(start, end) {
+            return self.special(start, end);
+        }
+        self.token(start, end, is_folded);
+        if matches!(bytes.get(end), Some(b'+' | b'#')) || (start > 0 && bytes[start - 1] == b'.') {
+            self.whole(start, end);
         }
         self.previous = start..end;
         self.position += 1;
     }
 
-    /// Gives one word at the current position.
+    /// Whether a word is a version or the ending of an English word.
     #[inline]
-    pub(super) fn token(&mut self, start: usize, end: usize, is_folded: bool) {
+    fn is_special(&self, start: usize, end: usize) -> bool {
+        let word = &self.text.as_bytes()[start..end];
+        match word[0] | 0x20 {
+            b'v' => is_version(word),
+            _ => word.len() == 1 && self.is_possessive(start),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn special(&mut self, start: usize, end: usize) {
+        if end > start + 1 {
+            for (from, to) in [(start, start + 1), (start + 1, end)] {
+                self.other(from, to);
+                self.position += 1;
+            }
+            self.previous = start..end;
+        }
+    }
+
+    /// Gives a word, or what is none but is looked for as one, at the current position.
+    #[inline(never)]
+    pub(super) fn other(&mut self, start: usize, end: usize) {
+        self.token(start, end, false);
+    }
+
+    #[inline(always)]
+    fn token(&mut self, start: usize, end: usize, is_folded: bool) {
         let (word, (from, to)) = (&self.text[start..end], (self.place)(start, end));
         if !self.words.is_plain() {
             return self.reduced(word, from, to);
         }
         let position = self.position;
-        if is_folded && word.len() <= KEPT_BYTES {
-            return (self.each)(Form::Word, Token { word, position, start: from, end: to });
-        }
-        let folded = &mut self.buffers.folded;
-        put_folded(word, folded);
-        if !folded.is_empty() {
-            (self.each)(Form::Word, Token { word: folded, position, start: from, end: to });
+        let word = match is_folded && word.len() <= KEPT_BYTES {
+            true => word,
+            false => {
+                put_folded(word, &mut self.buffers.folded);
+                &self.buffers.folded
+            }
+        };
+        if !word.is_empty() {
+            (self.each)(Form::Word, Token { word, position, start: from, end: to });
         }
     }
 
+    #[inline(never)]
     fn reduced(&mut self, word: &str, start: usize, end: usize) {
         let Buffers { folded, lower } = &mut *self.buffers;
         lower.clear();
@@ -112,6 +137,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
     /// Gives the form of its own that ends with a word, if it has one: `.net`, `node.js` (two words, each with a letter
     /// first), `c++`, `c#`.
     #[cold]
+    #[inline(never)]
     fn whole(&mut self, start: usize, end: usize) {
         let (text, bytes) = (self.text, self.text.as_bytes());
         let has_letter_first = |at: usize| text[at..].starts_with(char::is_alphabetic);

@@ -258,7 +258,7 @@ where
         if segment.contains(char::is_alphanumeric) {
             parts(segment, |from, to| emit.word(start + from, start + to, false));
         } else if segment.starts_with(is_emoji) {
-            emit.token(start, start + segment.len(), false);
+            emit.other(start, start + segment.len());
             emit.position += 1;
         }
     }
@@ -307,11 +307,11 @@ where
     for (index, unit) in run.iter().enumerate() {
         let next = run.get(index + 1);
         if let Some(next) = next {
-            emit.token(unit.start, next.end, false);
+            emit.other(unit.start, next.end);
         }
         let is_single = run.len() == 1;
         if is_single || has_unigrams && emit.mode == Mode::Index {
-            emit.token(unit.start, unit.end, false);
+            emit.other(unit.start, unit.end);
         }
         emit.position += u32::from(next.is_some() || is_single || has_unigrams);
     }

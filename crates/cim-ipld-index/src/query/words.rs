@@ -66,9 +66,11 @@ impl<'a> Text<'a> {
     /// An error about what stands at `start`, up to the next space, if that is near.
     pub(super) fn expected_at(&self, start: usize, expected: impl Into<String>) -> QueryError {
         const NEAR: usize = 64;
-        let rest = &self.text[start..];
-        let near = rest.char_indices().take(NEAR);
-        let len = near.take_while(|(at, c)| *at == 0 || !is_end(*c)).last().map_or(0, |(at, c)| at + c.len_utf8());
+        let mut near = self.text[start..].chars().take(NEAR);
+        let first = near.next();
+        let is_word = first.is_some_and(|c| !is_end(c));
+        let rest = near.take_while(|c| is_word && !is_end(*c)).map(char::len_utf8).sum::<usize>();
+        let len = first.map_or(0, char::len_utf8) + rest;
         QueryError::new(QueryErrorKind::Syntax, start..start + len, expected)
     }
 

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plan::SetWant;
+use super::plan::{self, SetWant};
 use super::source::{Source, visit_prefix};
+use crate::analysis::Analyzer;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
@@ -56,6 +57,21 @@ pub(super) fn settle<'q>(
         return Ok((query.settled(&|_| true)?, Knows::AllButSets));
     }
     Ok((query.settled(&|name| found.get(name).copied().unwrap_or(true))?, Knows::All))
+}
+
+/// Asks for what a query needs if none of its names is that of an attribute.
+pub(super) fn ask_for_plain(
+    query: &Query,
+    analyzer: &Analyzer,
+    sources: &[Source<'_>],
+    fetcher: &Fetcher<'_>,
+) -> Result<()> {
+    // Names that resemble those of fields are refused once it is known that they are no attributes.
+    let Ok(plain) = query.settled(&|_| false) else { return Ok(()) };
+    for leaf in &plan::plan(&plain, analyzer)?.leaves {
+        sources.iter().try_for_each(|source| source.lists(fetcher, leaf).map(drop))?;
+    }
+    Ok(())
 }
 
 impl Source<'_> {

@@ -230,6 +230,8 @@ pub(crate) fn cursor(data: &[u8]) -> bool {
     assert_eq!(cursor.to_bytes(), data);
     assert_eq!(cursor.to_string().parse().ok(), Some(cursor.clone()));
     let options = SearchOptions::default().after(cursor);
-    let _ = FEW.search(&Query::everything(), &options);
+    for query in [Query::everything(), Query::any([Query::term("word"), Query::term("absent")])] {
+        let _ = FEW.search(&query, &options);
+    }
     true
 }
