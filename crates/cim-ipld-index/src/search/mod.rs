@@ -111,11 +111,13 @@ pub(crate) fn find<'a>(
     if fetcher.has_missing() && knows_names != Knows::AllButSets {
         return Ok(None);
     }
+    let is_by_score = options.sort.by == SortBy::Score;
     let statistics = CollectionStatistics::new(
         &sources,
         &planned.leaves,
         &lists,
-        options.after.as_ref().filter(|_| options.sort.by == SortBy::Score).map(SearchCursor::collection),
+        // A guess about names may be a query of other words.
+        options.after.as_ref().filter(|_| is_by_score && !fetcher.has_missing()).map(SearchCursor::collection),
         fetcher,
     )?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
