@@ -32,6 +32,7 @@ pub(super) struct Emit<'a, P, E> {
 pub(super) struct Buffers {
     folded: String,
     lower: String,
+    plain: String,
 }
 
 impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<'a, P, E> {
@@ -110,7 +111,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
 
     #[inline(never)]
     fn reduced(&mut self, word: &str, start: usize, end: usize) {
-        let Buffers { folded, lower } = &mut *self.buffers;
+        let Buffers { folded, lower, plain } = &mut *self.buffers;
         lower.clear();
         lower.push_str(word);
         lower.make_ascii_lowercase();
@@ -122,9 +123,14 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         if folded.is_empty() {
             return;
         }
+        plain.clear();
         if self.words.has_stems() {
             (self.each)(Form::Unstemmed, Token { word: folded, position, start, end });
             if lower.len() <= KEPT_BYTES {
+                if self.mode == Mode::Index && folded != lower {
+                    plain.push_str(folded);
+                    self.words.stem_word(plain);
+                }
                 self.words.stem_word(lower);
                 if !lower.is_empty() {
                     put_folded(lower, folded);
@@ -132,6 +138,10 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
             }
         }
         (self.each)(Form::Word, Token { word: folded, position, start, end });
+        // Who types no accents asks for the stem of the word without them.
+        if !plain.is_empty() && plain != folded {
+            (self.each)(Form::Word, Token { word: plain, position, start, end });
+        }
     }
 
     /// Gives the form of its own that ends with a word, if it has one: `.net`, `node.js` (two words, each with a letter
