@@ -169,7 +169,7 @@ fn a_bad_line_stops_the_run_before_its_batch() {
         ("{\"title\":1}", "title: expected a string, found a number"),
         ("{\"tags\":\"a\"}", "tags: expected an array of strings, found a string"),
         ("{\"size\":-1}", "size: expected a whole number"),
-        ("{\"created_at\":\"soon\"}", "created_at: expected RFC 3339"),
+        ("{\"created_at\":\"soon\"}", "created_at: expected a date"),
         ("{\"cid\":\"nothing\"}", "cid: expected a CID"),
         ("\u{fffd}", "not JSON"),
     ] {

@@ -1,7 +1,7 @@
 //! What people type and what programs send: the query language in tables.
 
 use cim_ipld_index::{
-    Document, ErrorKind, Field, MemoryIndex, NumberField, Query, QueryErrorKind, SearchOptions, Timestamp, Value,
+    Document, ErrorKind, MemoryIndex, NumberField, Query, QueryErrorKind, SearchOptions, Timestamp, Value,
 };
 
 use crate::model::cid;
@@ -269,8 +269,7 @@ fn names_are_those_of_attributes_while_a_live_document_has_one() {
         let hits = index.search(&query, &SearchOptions::default()).map_err(|error| error.kind())?.hits;
         Ok((0..3).filter(|n| hits.iter().any(|hit| hit.cid == cid(*n))).collect())
     };
-    let mut rounds = [true, false].into_iter();
-    while let Some(is_first) = rounds.next() {
+    for is_first in [true, false] {
         assert_eq!(hits("lang:en"), Ok(vec![1]));
         assert_eq!(hits("words lang:en"), Ok(vec![1]), "an attribute is wanted beside words");
         assert_eq!(hits("plain -lang:en"), Ok(vec![0]));

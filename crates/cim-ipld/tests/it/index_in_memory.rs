@@ -43,7 +43,7 @@ async fn a_query_asks_for_all_that_the_core_can() -> TestResult {
         (SearchQuery::text("harbour"), 2),
         (SearchQuery::text("AC/DC - harbour ("), 2),
         (SearchQuery::text("harbour").tag("night"), 1),
-        (SearchQuery::everything().no_tag("sea"), 3),
+        (SearchQuery::everything().no_tag("sea"), 1),
         (SearchQuery::everything().content_type("image/*"), 1),
         (SearchQuery::everything().kind(DocumentKind::Audio).kind(DocumentKind::Video), 2),
         (SearchQuery::everything().range(NumberField::CreatedAt, Timestamp(0)..), 1),
@@ -110,7 +110,7 @@ async fn what_it_cannot_do_it_says() -> TestResult {
         index.list_backups().await.map(drop),
         index.delete_backup("b").await,
         index.verify().await.map(drop),
-        index.search(&text("(unclosed")).await.map(drop),
+        index.search(&text("created:yesterday")).await.map(drop),
     ];
     for (number, outcome) in refused.into_iter().enumerate() {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidInput, "number {number}");
