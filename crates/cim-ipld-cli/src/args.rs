@@ -41,6 +41,7 @@ pub(crate) enum Command {
     /// Add documents: JSON lines, files, or folders of files
     Index(IndexArguments),
     /// Find documents
+    #[command(after_help = QUERY_LANGUAGE)]
     Search(SearchArguments),
     /// Print a document as it was indexed
     Get(GetArguments),
@@ -60,6 +61,24 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pin(PinCommand),
 }
+
+/// The query language in short; docs/search.md has all of it.
+const QUERY_LANGUAGE: &str = "\
+Query language (any text is a query; quote it for the shell):
+  whale ship            either; what has both ranks higher
+  whale AND ship        both; also +whale +ship
+  whale -ship           the first without the second; also NOT
+  \"white whale\"         these words in this order; \"white whale\"~2 with up to two between
+  whal*  *hale  wh?le   wildcards; \"white wha*\" ends in one
+  whele~  whele~2       one or two letters may differ
+  title:whale           in a field: title, author, text
+  tag:sea  type:text/*  filters, wanted beside words
+  size:>=100            numbers; created:2024-02, modified:[2024-01-15 TO *] dates (UTC)
+  title:*               has a title; so with every field
+  lang:en               an attribute; without documents that have it, plain text
+  (a OR b) AND c        groups; tag:(red OR blue)
+  whale^2 ship          counts double
+  C\\+\\+  \"localhost:80\"  a backslash or quotes make signs plain";
 
 /// An index, and what opens it.
 #[derive(Debug, Args)]
@@ -121,13 +140,13 @@ pub(crate) enum Format {
 pub(crate) struct SearchArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Words are alternatives; `a AND b` wants both
+    /// Words are alternatives; `a AND b` wants both; the language is below
     #[arg(value_name = "QUERY", allow_hyphen_values = true)]
     pub(crate) query: String,
     /// Only documents with this tag; every tag given must be there
     #[arg(long = "tag", value_name = "T")]
     pub(crate) tags: Vec<String>,
-    /// Only documents of this type, or of another one given
+    /// Only documents of this type, such as text/html or image/*, or of another one given
     #[arg(long = "type", value_name = "T")]
     pub(crate) types: Vec<String>,
     /// The most hits to print

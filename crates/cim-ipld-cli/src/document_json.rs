@@ -113,7 +113,10 @@ pub(crate) fn time_text(time: Timestamp) -> String {
 
 fn value_json(value: &Value) -> serde_json::Value {
     match value {
-        Value::Text(text) | Value::Keyword(text) => text.as_str().into(),
+        // What a JSON line has as a boolean.
+        Value::Keyword(text) if text == "true" || text == "false" => (text == "true").into(),
+        Value::Text(text) | Value::Keyword(text) | Value::String(text) => text.as_str().into(),
+        Value::List(values) => values.iter().map(value_json).collect(),
         Value::Integer(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
         Value::Date(time) => time_text(*time).into(),

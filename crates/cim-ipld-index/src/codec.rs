@@ -3,7 +3,7 @@
 //! Layout, version 1: version byte; flags (varint, one bit per optional field); CID (length-prefixed binary form); kind
 //! byte; then, each only if its flag is set, title, author, content type (length-prefixed UTF-8), created, modified
 //! (zigzag varints of milliseconds), size (varint), tags (count, then each), attributes (count, then name, type byte and
-//! value, sorted by name), text. The text stands last, so that whoever wants only the rest stops before it.
+//! value, of a list the count and each type byte and value, sorted by name), text. The text stands last, so that whoever wants only the rest stops before it.
 
 use std::ops::Range;
 
@@ -31,6 +31,8 @@ const KEYWORD_VALUE: u8 = 1;
 const INTEGER_VALUE: u8 = 2;
 const FLOAT_VALUE: u8 = 3;
 const DATE_VALUE: u8 = 4;
+const STRING_VALUE: u8 = 5;
+const LIST_VALUE: u8 = 6;
 
 /// Returns the document as bytes that [`decode`] turns back into an equal document.
 ///
@@ -244,16 +246,41 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
             out.push(DATE_VALUE);
             put_varint(out, zigzag(time.0));
         }
+        Value::String(text) => {
+            out.push(STRING_VALUE);
+            put_bytes(out, text.as_bytes());
+        }
+        Value::List(items) => {
+            out.push(LIST_VALUE);
+            put_varint(out, items.len() as u64);
+            items.iter().for_each(|item| put_value(out, item));
+        }
     }
 }
 
 fn take_value(reader: &mut Reader<'_>) -> Result<Value> {
-    Ok(match reader.u8()? {
+    match reader.u8()? {
+        LIST_VALUE => {
+            let mut items = Vec::new();
+            for _ in 0..reader.count()? {
+                let kind = reader.u8()?;
+                items.push(take_item(reader, kind)?);
+            }
+            Ok(Value::List(items))
+        }
+        kind => take_item(reader, kind),
+    }
+}
+
+/// Takes a value that is not a list.
+fn take_item(reader: &mut Reader<'_>, kind: u8) -> Result<Value> {
+    Ok(match kind {
         TEXT_VALUE => Value::Text(reader.str()?.to_owned()),
         KEYWORD_VALUE => Value::Keyword(reader.str()?.to_owned()),
         INTEGER_VALUE => Value::Integer(unzigzag(reader.varint()?)),
         FLOAT_VALUE => Value::Float(f64::from_bits(u64::from_le_bytes(reader.array()?))),
         DATE_VALUE => Value::Date(Timestamp(unzigzag(reader.varint()?))),
+        STRING_VALUE => Value::String(reader.str()?.to_owned()),
         _ => return Err(Error::damaged("an attribute has an unknown type")),
     })
 }

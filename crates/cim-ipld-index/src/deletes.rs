@@ -120,6 +120,35 @@ impl Deletes {
         Ok(deletes)
     }
 
+    /// Returns the last document.
+    pub(crate) fn last(&self) -> Option<DocId> {
+        let (words, chunk) =
+            self.chunks.iter().enumerate().rev().find_map(|(chunk, words)| Some((words.as_ref()?, chunk)))?;
+        docset::ones(&words[..]).last().map(|bit| DocId(chunk as u32 * CHUNK_DOCUMENTS + bit))
+    }
+
+    /// Visits the documents that are in one of two sets, and says whether it is this one. Chunks that both share cost
+    /// nothing.
+    pub(crate) fn visit_difference(&self, other: &Self, mut each: impl FnMut(DocId, bool)) {
+        const NONE: ChunkWords = [0; CHUNK_WORDS];
+        let chunk = |set: &Self, index: usize| set.chunks.get(index).cloned().flatten();
+        for index in 0..self.chunks.len().max(other.chunks.len()) {
+            let (own, others) = (chunk(self, index), chunk(other, index));
+            if let (Some(own), Some(others)) = (&own, &others)
+                && Arc::ptr_eq(own, others)
+            {
+                continue;
+            }
+            let (own, others) = (own.as_deref().unwrap_or(&NONE), others.as_deref().unwrap_or(&NONE));
+            for (word, (own, others)) in own.iter().zip(others).enumerate().filter(|(_, (own, others))| own != others) {
+                for bit in docset::ones(&[own ^ others]) {
+                    let id = (index * CHUNK_WORDS + word) as u32 * 64 + bit;
+                    each(DocId(id), own >> bit & 1 == 1);
+                }
+            }
+        }
+    }
+
     /// The words of 64 documents each, from word `from` on, as many as `out` holds.
     pub(crate) fn words(&self, from: usize, out: &mut [u64]) {
         for (index, out) in out.iter_mut().enumerate() {
@@ -151,4 +180,39 @@ impl fmt::Debug for Deletes {
 fn place(document: DocId) -> (usize, usize, u64) {
     let word = (document.0 / 64) as usize;
     (word / CHUNK_WORDS, word % CHUNK_WORDS, 1 << (document.0 % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_difference_is_what_is_in_one_set_alone(
+            both in proptest::collection::btree_set(0u32..200_000, 0..50),
+            own in proptest::collection::btree_set(0u32..200_000, 0..50),
+            others in proptest::collection::btree_set(0u32..200_000, 0..50),
+        ) {
+            let mut sets = [Deletes::new(), Deletes::new()];
+            for id in &both {
+                sets[0].insert(DocId(*id));
+            }
+            sets[1] = sets[0].clone();
+            for id in &own {
+                sets[0].insert(DocId(*id));
+            }
+            for id in &others {
+                sets[1].insert(DocId(*id));
+            }
+            let [a, b] = sets.each_ref().map(|set| set.iter().map(|id| id.0).collect::<BTreeSet<_>>());
+            let mut seen = Vec::new();
+            sets[0].visit_difference(&sets[1], |id, is_own| seen.push((id.0, is_own)));
+            let expected: Vec<_> = a.symmetric_difference(&b).map(|id| (*id, a.contains(id))).collect();
+            prop_assert_eq!(seen, expected);
+            prop_assert_eq!(sets[0].last(), sets[0].iter().last());
+        }
+    }
 }

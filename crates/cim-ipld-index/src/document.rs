@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cid::Cid;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -16,17 +17,21 @@ pub const MAX_TAG_BYTES: usize = 512;
 pub const MAX_ATTRIBUTES: usize = 256;
 /// The longest attribute name, in bytes.
 pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
+/// The most values in an attribute that is a list.
+pub const MAX_LIST_VALUES: usize = 1024;
 /// The longest attribute that is a keyword, in bytes.
 pub const MAX_KEYWORD_BYTES: usize = 1024;
 /// The largest encoded document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, negative before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 /// What kind of content a document describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum DocumentKind {
@@ -42,7 +47,8 @@ pub enum DocumentKind {
 }
 
 /// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Value {
     /// Words to search.
@@ -55,6 +61,11 @@ pub enum Value {
     Float(f64),
     /// A point in time, for ranges and sorting.
     Date(Timestamp),
+    /// Words to search and an exact name in one: a [`Text`](Self::Text) and a [`Keyword`](Self::Keyword).
+    String(String),
+    /// Several values, none of them a list. Each string and number is a name of its own, each string or text also words,
+    /// as if they followed each other; ranges and sorting use the smallest number and the earliest date.
+    List(Vec<Value>),
 }
 
 /// One entry of the index: a CID and what is known about the content it names.
@@ -98,6 +109,40 @@ pub struct Document {
     /// Fields of your own: any document may bring new ones, each indexed by the type of its value.
     pub attributes: BTreeMap<String, Value>,
 }
+
+impl Value {
+    /// Returns the values of a list, and of everything else the one that it is.
+    pub(crate) fn items(&self) -> &[Self] {
+        match self {
+            Self::List(items) => items,
+            value => std::slice::from_ref(value),
+        }
+    }
+}
+
+impl std::str::FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    /// Reads a date as queries have it: of RFC 3339, in UTC without a zone, whole or cut short. What names a span of time is
+    /// its start.
+    ///
+    /// ```
+    /// use cim_ipld_index::Timestamp;
+    ///
+    /// assert_eq!("1970-01-02".parse(), Ok(Timestamp(86_400_000)));
+    /// assert_eq!("1970-01-01T01:00+01:00".parse(), Ok(Timestamp(0)));
+    /// assert!("yesterday".parse::<Timestamp>().is_err());
+    /// ```
+    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
+        crate::query::date::parse(text).map(|(start, _)| start).ok_or(ParseTimestampError)
+    }
+}
+
+/// A text that is no date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a date such as 2024-01-31 or 2024-01-31T12:00:00Z")]
+#[non_exhaustive]
+pub struct ParseTimestampError;
 
 impl DocumentKind {
     /// Every kind, in the order of its code.
@@ -221,16 +266,28 @@ impl Document {
         }
         for (name, value) in &self.attributes {
             limit("an attribute name", name.len(), MAX_ATTRIBUTE_NAME_BYTES)?;
-            if let Value::Keyword(keyword) = value {
-                limit("a keyword", keyword.len(), MAX_KEYWORD_BYTES)?;
+            if value.items().len() > MAX_LIST_VALUES {
+                let count = value.items().len();
+                return Err(Error::invalid_document(format!(
+                    "a list of {count} values; the limit is {MAX_LIST_VALUES}"
+                )));
+            }
+            for value in value.items() {
+                match value {
+                    Value::Keyword(keyword) | Value::String(keyword) => {
+                        limit("a keyword", keyword.len(), MAX_KEYWORD_BYTES)?
+                    }
+                    Value::List(_) => return Err(Error::invalid_document("a list in a list")),
+                    _ => {}
+                }
             }
         }
         limit("the document", self.text_bytes(), MAX_DOCUMENT_BYTES)
     }
 
     fn text_bytes(&self) -> usize {
-        let attributes = self.attributes.values().map(|value| match value {
-            Value::Text(text) | Value::Keyword(text) => text.len(),
+        let attributes = self.attributes.values().flat_map(Value::items).map(|value| match value {
+            Value::Text(text) | Value::Keyword(text) | Value::String(text) => text.len(),
             _ => 0,
         });
         [&self.title, &self.author, &self.text].into_iter().flatten().map(String::len).chain(attributes).sum()

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     UnsupportedVersion,
     /// Parts of one index were built with different analyzers: search each with its own, or re-index.
     AnalyzerMismatch,
+    /// There is no stemmer for a language: the message names the languages there are.
+    UnknownLanguage,
     /// The document is outside the stated limits: the message names the limit; shorten or split the document.
     InvalidDocument,
     /// The query text or its options cannot be understood: the message names the position.

@@ -1,6 +1,8 @@
 //! From a document to its keys: which words stand where, which names and numbers it has.
 
-use crate::analysis::{Analyzer, Scratch, fold_keyword};
+use std::borrow::Cow;
+
+use crate::analysis::{Analyzer, Form, Scratch, fold_keyword};
 use crate::document::{Document, Value};
 use crate::keys::{self, ColumnKind, FIELDS};
 use crate::numbers;
@@ -8,8 +10,8 @@ use crate::numbers;
 /// The positions left free between two parts of the combined field, so that no phrase spans them.
 const FIELD_GAP: u32 = 32;
 
-/// Calls `each` for every word: the place of its field (see [`Field::index`](crate::query::Field::index)), the word, its
-/// position. Returns the number of words of each field.
+/// Calls `each` for every word: its form, the place of its field (see [`Field::index`](crate::query::Field::index)), the
+/// word, its position. Returns the number of words of each field, other forms not counted.
 ///
 /// The combined field holds text, title and author in this order, so that positions in the text, which has the most of
 /// them, are small. No position reaches 2^28, since no document does.
@@ -17,18 +19,19 @@ pub(crate) fn visit_words(
     document: &Document,
     analyzer: &Analyzer,
     scratch: &mut Scratch,
-    mut each: impl FnMut(usize, &str, u32),
+    mut each: impl FnMut(Form, usize, &str, u32),
 ) -> [u32; FIELDS] {
     let mut lengths = [0; FIELDS];
     let mut base = 0;
     for (field, text) in [&document.text, &document.title, &document.author].into_iter().enumerate() {
         let Some(text) = text else { continue };
-        let positions = analyzer.analyze(text, scratch, |token| {
-            each(0, token.word, base + token.position);
-            lengths[0] += 1;
+        let positions = analyzer.analyze(text, scratch, |form, token| {
+            let counted = u32::from(form == Form::Word);
+            each(form, 0, token.word, base + token.position);
+            lengths[0] += counted;
             if field > 0 {
-                each(field, token.word, token.position);
-                lengths[field] += 1;
+                each(form, field, token.word, token.position);
+                lengths[field] += counted;
             }
         });
         base += positions + FIELD_GAP;
@@ -36,11 +39,23 @@ pub(crate) fn visit_words(
     lengths
 }
 
-/// Visits the attributes that are texts.
-pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, &str)> {
-    document.attributes.iter().filter_map(|(name, value)| match value {
-        Value::Text(text) => Some((name.as_str(), text.as_str())),
-        _ => None,
+/// Visits the attributes that have words; those of a list follow each other.
+pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    fn text_of(value: &Value) -> Option<&str> {
+        match value {
+            Value::Text(text) | Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+    document.attributes.iter().filter_map(|(name, value)| {
+        let text = match value {
+            Value::List(items) => {
+                let texts: Vec<&str> = items.iter().filter_map(text_of).collect();
+                Cow::Owned((!texts.is_empty()).then(|| texts.join("\n"))?)
+            }
+            value => Cow::Borrowed(text_of(value)?),
+        };
+        Some((name.as_str(), text))
     })
 }
 
@@ -52,7 +67,21 @@ pub(crate) fn visit_names(document: &Document, key: &mut Vec<u8>, mut each: impl
         each(key);
     }
     for (name, value) in &document.attributes {
-        if let Value::Keyword(value) = value {
+        let is_list = matches!(value, Value::List(_));
+        for item in value.items() {
+            let name_of_number: String;
+            let value = match item {
+                Value::Keyword(value) | Value::String(value) => value,
+                Value::Integer(number) if is_list => {
+                    name_of_number = number.to_string();
+                    &name_of_number
+                }
+                Value::Float(number) if is_list && number.is_finite() => {
+                    name_of_number = number.to_string();
+                    &name_of_number
+                }
+                _ => continue,
+            };
             keys::put_keyword(name, value, key);
             each(key);
         }
@@ -82,14 +111,17 @@ pub(crate) fn visit_numbers<E>(
         }
     }
     for (name, value) in &document.attributes {
-        let (kind, number) = match value {
-            Value::Integer(number) => (ColumnKind::Integer, Some(numbers::of_integer(*number))),
-            Value::Float(number) => (ColumnKind::Float, numbers::of_float(*number)),
-            Value::Date(time) => (ColumnKind::Date, Some(numbers::of_integer(time.0))),
-            Value::Text(_) | Value::Keyword(_) => continue,
-        };
-        if let Some(number) = number {
-            each(kind, name, number)?;
+        for kind in [ColumnKind::Integer, ColumnKind::Float, ColumnKind::Date] {
+            let number = |value: &Value| match (kind, value) {
+                (ColumnKind::Integer, Value::Integer(number)) => Some(numbers::of_integer(*number)),
+                (ColumnKind::Float, Value::Float(number)) => numbers::of_float(*number),
+                (ColumnKind::Date, Value::Date(time)) => Some(numbers::of_integer(time.0)),
+                _ => None,
+            };
+            // A column has one number of a document; codes are in the order of what they stand for.
+            if let Some(number) = value.items().iter().filter_map(number).min() {
+                each(kind, name, number)?;
+            }
         }
     }
     Ok(())

@@ -48,3 +48,23 @@ impl Guide for PrefixGuide<'_> {
         self.0
     }
 }
+
+/// Looks for those of another guide's keys that also pass a test.
+pub(crate) struct FilteredGuide<G, F>(pub(crate) G, pub(crate) F);
+
+impl<G: Guide, F: Fn(&[u8]) -> bool> Guide for FilteredGuide<G, F> {
+    fn look(&mut self, key: &[u8]) -> Onward {
+        match self.0.look(key) {
+            Onward::Match if !(self.1)(key) => Onward::Next,
+            onward => onward,
+        }
+    }
+
+    fn look_at_beginning(&mut self, beginning: &[u8]) -> Option<Onward> {
+        self.0.look_at_beginning(beginning).filter(|onward| *onward != Onward::Match)
+    }
+
+    fn target(&self) -> &[u8] {
+        self.0.target()
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Where a field's name is followed by something, the name has its length in front (varint).
 
+use crate::analysis::Form;
 use crate::query::Field;
 use crate::wire::{Reader, put_bytes};
 
@@ -9,6 +10,10 @@ use crate::wire::{Reader, put_bytes};
 pub(crate) const FIELDS: usize = 3;
 
 const ATTRIBUTE_WORD: u8 = 0x08;
+/// What is added to the first byte of a word's key where the word is of another form.
+const WHOLE: u8 = 0x40;
+const UNSTEMMED: u8 = 0x80;
+const FORMS: u8 = WHOLE | UNSTEMMED;
 const TAG: u8 = 0x10;
 const KEYWORD: u8 = 0x11;
 const TYPE: u8 = 0x20;
@@ -20,8 +25,8 @@ const COLUMN: u8 = 0x30;
 pub(crate) enum Namespace {
     /// A word of a text field.
     Word(usize),
-    /// A word of an attribute.
-    AttributeWord,
+    /// A word of an attribute, or of a text field in a form that does not count for its length.
+    OtherWord,
     /// A tag.
     Tag,
     /// An attribute that is a keyword, with its value.
@@ -79,32 +84,31 @@ pub(crate) fn counted(namespace: u8) -> Option<usize> {
     }
 }
 
-/// Writes what the keys of all words of a field start with.
-pub(crate) fn put_field(field: &Field, key: &mut Vec<u8>) {
-    key.clear();
-    match field {
-        Field::Attribute(name) => put_attribute(name, key),
-        Field::Any => key.push(0),
-        Field::Title => key.push(1),
-        Field::Author => key.push(2),
-    }
+/// Returns the first byte of the keys of words of a form in a field that every document may have, given its place.
+#[inline]
+pub(crate) fn word_head(form: Form, field: usize) -> u8 {
+    form_bits(form) | field as u8
 }
 
-/// Writes what the keys of all words of an attribute start with.
-pub(crate) fn put_attribute(name: &str, key: &mut Vec<u8>) {
+/// Writes what the keys of all words of a form in an attribute start with.
+pub(crate) fn put_attribute(form: Form, name: &str, key: &mut Vec<u8>) {
     key.clear();
-    key.push(ATTRIBUTE_WORD);
+    key.push(form_bits(form) | ATTRIBUTE_WORD);
     put_bytes(key, name.as_bytes());
 }
 
 /// Writes the key of a word of a field that every document may have, given its place.
-pub(crate) fn put_word(field: usize, word: &str, key: &mut Vec<u8>) {
-    put_name(field as u8, word, key);
+pub(crate) fn put_word(form: Form, field: usize, word: &str, key: &mut Vec<u8>) {
+    put_name(word_head(form, field), word, key);
 }
 
-pub(crate) fn word(field: &Field, word: &str) -> Vec<u8> {
+pub(crate) fn word(form: Form, field: &Field, word: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(word.len() + 1);
-    put_field(field, &mut key);
+    match (field.index(), field) {
+        (Some(index), _) => key.push(word_head(form, index)),
+        (None, Field::Attribute(name)) => put_attribute(form, name, &mut key),
+        (None, _) => unreachable!("a field has a place or is an attribute"),
+    }
     key.extend_from_slice(word.as_bytes());
     key
 }
@@ -163,7 +167,10 @@ pub(crate) fn column(kind: ColumnKind, name: &str) -> Vec<u8> {
 pub(crate) fn namespace(key: &[u8]) -> Option<Namespace> {
     match *key.first()? {
         field if usize::from(field) < FIELDS => Some(Namespace::Word(usize::from(field))),
-        ATTRIBUTE_WORD => Reader::new(&key[1..]).str().ok().map(|_| Namespace::AttributeWord),
+        head if head & !FORMS == ATTRIBUTE_WORD && head & FORMS != FORMS => {
+            Reader::new(&key[1..]).str().ok().map(|_| Namespace::OtherWord)
+        }
+        head if usize::from(head & !FORMS) < FIELDS && head & FORMS != FORMS => Some(Namespace::OtherWord),
         TAG => Some(Namespace::Tag),
         KEYWORD => Reader::new(&key[1..]).str().ok().map(|_| Namespace::Keyword),
         TYPE | KIND => Some(Namespace::Type),
@@ -176,13 +183,15 @@ pub(crate) fn namespace(key: &[u8]) -> Option<Namespace> {
     }
 }
 
-/// Returns the field in which the key of a word looks.
+/// Returns the field in which the key of a word looks, whatever its form.
 pub(crate) fn field_of(key: &[u8]) -> Option<Field> {
     match namespace(key)? {
-        Namespace::Word(0) => Some(Field::Any),
-        Namespace::Word(1) => Some(Field::Title),
-        Namespace::Word(_) => Some(Field::Author),
-        Namespace::AttributeWord => Some(Field::Attribute(Reader::new(&key[1..]).str().ok()?.into())),
+        Namespace::Word(_) | Namespace::OtherWord => match key[0] & !FORMS {
+            0 => Some(Field::Any),
+            1 => Some(Field::Title),
+            2 => Some(Field::Author),
+            _ => Some(Field::Attribute(Reader::new(&key[1..]).str().ok()?.into())),
+        },
         _ => None,
     }
 }
@@ -190,6 +199,14 @@ pub(crate) fn field_of(key: &[u8]) -> Option<Field> {
 /// Says whether a key names a content type (and not a kind).
 pub(crate) fn is_content_type(key: &[u8]) -> bool {
     key.first() == Some(&TYPE)
+}
+
+fn form_bits(form: Form) -> u8 {
+    match form {
+        Form::Word => 0,
+        Form::Whole => WHOLE,
+        Form::Unstemmed => UNSTEMMED,
+    }
 }
 
 fn put_name(namespace: u8, name: &str, key: &mut Vec<u8>) {

@@ -27,6 +27,7 @@
 //! ```
 
 mod analysis;
+pub mod cid_text;
 pub mod codec;
 mod deletes;
 mod docset;
@@ -51,11 +52,14 @@ mod snapshot;
 mod verify;
 mod wire;
 
-pub use analysis::{Analyze, Analyzer, Language, MAX_WORD_BYTES, Token, UnicodeWords};
+pub use analysis::{
+    Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryBeginning, QueryWord, QueryWords, Token,
+    UnicodeWords, WordsSpec,
+};
 pub use deletes::Deletes;
 pub use document::{
     Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES,
-    MAX_KEYWORD_BYTES, MAX_TAG_BYTES, MAX_TAGS, Timestamp, Value,
+    MAX_KEYWORD_BYTES, MAX_LIST_VALUES, MAX_TAG_BYTES, MAX_TAGS, ParseTimestampError, Timestamp, Value,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use memory_index::MemoryIndex;
@@ -65,8 +69,8 @@ pub use page::{
     DocId, MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageClass, PageId, PageMap, PageSink, PageSinkError,
     PageSource, Progress, SegmentId, SubIndex,
 };
-pub use query::{Field, Number, NumberField, Query, QueryError};
-pub use search::MAX_REACH;
+pub use query::{Field, Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
+pub use search::{MAX_QUERY_WORDS, MAX_REACH};
 pub use search_cursor::SearchCursor;
 pub use search_options::{Facet, FacetCounts, FacetOf, Order, SearchOptions, SnippetOptions, Sort, SortBy, Total};
 pub use segment::{Segment, SegmentSummary, build_segment};

@@ -3,6 +3,7 @@
 //! Documents come in the order of their CIDs from every input, so a merge is one pass over each input's tables and lists:
 //! memory holds one page of each table, the pages of one list of each input, and per document its new id and lengths.
 
+use crate::analysis::Form;
 use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
@@ -131,7 +132,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
         while let Some(key) = tables.iter().filter_map(TableCursor::key).min().map(<[u8]>::to_vec) {
             let holders: Vec<usize> = (0..tables.len()).filter(|input| tables[*input].key() == Some(&key)).collect();
             match (namespace(&key), class) {
-                (Some(Namespace::Word(_) | Namespace::AttributeWord), PageClass::Dictionary) => {
+                (Some(Namespace::Word(_) | Namespace::OtherWord), PageClass::Dictionary) => {
                     self.merge_lists(&key, &holders, &tables)?;
                 }
                 (Some(Namespace::Tag | Namespace::Keyword), PageClass::Tags)
@@ -153,7 +154,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
     fn merge_lists(&mut self, key: &[u8], holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
         let field = keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary holds what is no word"))?;
         let index = field.index();
-        let leaf = Leaf { field, want: Want::Word(String::new()), needs_positions: true };
+        let leaf = Leaf { field, form: Form::Word, want: Want::Word(String::new()), needs_positions: true };
         let mut lists = Vec::with_capacity(holders.len());
         for input in holders {
             let Source::Segment(segment, _) = self.sources[*input] else { continue };

@@ -4,22 +4,26 @@ use std::fmt;
 use std::str::FromStr;
 
 use cid::Cid;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::NumberField;
+use crate::search::Collection;
 use crate::search_options::{Order, Sort, SortBy};
 use crate::wire::Reader;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The place behind a hit in the order of hits: what it was sorted by, and its CID.
 ///
 /// Searches that go on from it are stable: a document that does not change is neither given twice nor passed over,
-/// whatever is inserted or deleted in between. (Scores change with what is indexed; numbers and times do not.)
+/// whatever is inserted, deleted, folded or merged in between. For that the cursor of a query with words carries what
+/// scores depend on: how many documents there were, and how many had each word.
 ///
 /// It has a form in bytes and one in text, in which a program may hand it to its own callers: what they hand back is
-/// checked. It says the CID and the sort key of a hit to whoever reads it.
+/// checked. Whoever reads it learns the CID and the sort key of a hit, and these numbers.
 ///
 /// ```
 /// use cim_ipld_index::{Document, MemoryIndex, NumberField, Query, SearchCursor, SearchOptions, Sort};
@@ -44,11 +48,12 @@ pub struct SearchCursor {
     order: u64,
     rank: u128,
     cid: Cid,
+    collection: Collection,
 }
 
 impl SearchCursor {
-    pub(crate) fn new(sort: &Sort, rank: u128, cid: Cid) -> Self {
-        Self { order: order_of(sort), rank, cid }
+    pub(crate) fn new(sort: &Sort, rank: u128, cid: Cid, collection: Collection) -> Self {
+        Self { order: order_of(sort), rank, cid, collection }
     }
 
     /// Returns the place, unless it is one of another order.
@@ -59,11 +64,17 @@ impl SearchCursor {
         Ok((self.rank, self.cid.to_bytes()))
     }
 
+    /// Returns what the scores of the search depended on.
+    pub(crate) fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
     /// Returns the cursor as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.extend(self.order.to_le_bytes());
         out.extend(self.rank.to_le_bytes());
+        self.collection.put(&mut out);
         out.extend(self.cid.to_bytes());
         out
     }
@@ -80,9 +91,16 @@ impl SearchCursor {
                 return Ok(None);
             }
             let (order, rank) = (u64::from_le_bytes(reader.array()?), u128::from_le_bytes(reader.array()?));
-            Ok(Some(Self { order, rank, cid: codec::cid_from_bytes(reader.take(reader.remaining())?)? }))
+            let collection = Collection::read(&mut reader)?;
+            let cid = codec::cid_from_bytes(reader.take(reader.remaining())?)?;
+            Ok(Some(Self { order, rank, cid, collection }))
         };
-        read().ok().flatten().ok_or_else(|| Error::new(ErrorKind::InvalidQuery, "this is no cursor of a search"))
+        // Numbers have more than one form in bytes, a cursor has one.
+        read()
+            .ok()
+            .flatten()
+            .filter(|cursor| cursor.to_bytes() == bytes)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidQuery, "this is no cursor of a search"))
     }
 }
 
@@ -113,5 +131,17 @@ impl FromStr for SearchCursor {
         let pairs = text.as_bytes().chunks(2);
         let bytes: Option<Vec<u8>> = pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
         Self::from_bytes(&bytes.unwrap_or_default())
+    }
+}
+
+impl Serialize for SearchCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SearchCursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::query::NumberField;
 use crate::search_cursor::SearchCursor;
 
@@ -12,7 +14,8 @@ use crate::search_cursor::SearchCursor;
 ///
 /// let options = SearchOptions::default().limit(20).offset(40).snippet(SnippetOptions::default());
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct SearchOptions {
     /// The most hits to return; 10 by default.
@@ -38,7 +41,8 @@ pub struct SearchOptions {
 ///
 /// let newest_first = SearchOptions::default().sort(Sort::descending(NumberField::CreatedAt));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Sort {
     /// What is compared.
@@ -48,7 +52,8 @@ pub struct Sort {
 }
 
 /// Says what of two hits is compared.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SortBy {
     /// How well they match.
@@ -60,7 +65,8 @@ pub enum SortBy {
 }
 
 /// Says which of two hits comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Order {
     /// The smaller.
     Ascending,
@@ -76,7 +82,7 @@ pub enum Order {
 ///
 /// let options = SearchOptions::default().facet(Facet::tags().limit(20)).facet(Facet::content_types());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Facet {
     /// The names that are counted.
@@ -86,7 +92,8 @@ pub struct Facet {
 }
 
 /// Says which names a facet counts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FacetOf {
     /// Tags, in lower case.
@@ -98,7 +105,7 @@ pub enum FacetOf {
 }
 
 /// How many matches have each of the names of a facet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FacetCounts {
     /// Names and in how many matches they are, exactly: the most frequent first, equals by name.
@@ -108,7 +115,8 @@ pub struct FacetCounts {
 }
 
 /// Says how matches are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Total {
     /// Every match, exactly.
@@ -119,7 +127,8 @@ pub enum Total {
 }
 
 /// Says how to cut a snippet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct SnippetOptions {
     /// The most characters of a snippet; 200 by default.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cid::Cid;
+use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analyzer;
 use crate::codec;
@@ -55,7 +56,7 @@ pub enum Location {
 }
 
 /// What a search found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchResults {
     /// How many documents match in all: exactly, unless [`SearchOptions::total`] asks for less.
@@ -80,10 +81,11 @@ pub struct Matches {
 }
 
 /// One document that was found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Hit {
-    /// Names the content.
+    /// Names the content; a string in JSON.
+    #[serde(with = "crate::cid_text")]
     pub cid: Cid,
     /// How well it matches (BM25); 0 for a query without a text part.
     pub score: f32,
@@ -110,7 +112,7 @@ pub struct Hit {
 }
 
 /// Passages of a document's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Snippet {
     /// The passages, on one line.

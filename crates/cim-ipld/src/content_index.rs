@@ -7,7 +7,7 @@ use cim_ipld_persistence::{
     VerifyReport, VideoMetadata,
 };
 
-use crate::{IndexPersistence, IndexStats, SearchQuery, SearchResult};
+use crate::{IndexPersistence, IndexStats, SearchPage, SearchQuery, SearchResult};
 
 /// A searchable index over content: documents, images, audio and video, each under its CID.
 ///
@@ -121,8 +121,37 @@ impl ContentIndex {
     /// `InvalidInput` when the query cannot be understood or reaches too deep; with persistence also `Damaged` and `Lost`
     /// when a stored page is, `KeyRotated`, `Unavailable`.
     pub async fn search(&self, query: &SearchQuery) -> Result<Vec<SearchResult>> {
-        let found = self.find(&query.to_query()?, &query.to_options()).await?;
-        Ok(found.hits.into_iter().map(|hit| query.result(hit)).collect())
+        Ok(self.search_page(query).await?.results)
+    }
+
+    /// Searches, and returns the results with the number of all matches, what was counted over them, and where the next
+    /// page starts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld::Error> {
+    /// use cim_ipld::index::{Facet, NumberField, Sort};
+    /// use cim_ipld::{ContentIndex, DocumentMetadata, SearchQuery, content_cid};
+    ///
+    /// let index = ContentIndex::new();
+    /// for text in ["a harbour", "a quiet harbour", "the harbour wall"] {
+    ///     let metadata = DocumentMetadata { tags: vec!["sea".into()], ..DocumentMetadata::default() };
+    ///     index.index_document(content_cid(text.as_bytes()), &metadata, Some(text)).await?;
+    /// }
+    ///
+    /// let query = SearchQuery::text("harbour").facet(Facet::tags()).sort(Sort::descending(NumberField::CreatedAt)).limit(2);
+    /// let first = index.search_page(&query).await?;
+    /// assert_eq!((first.total, first.facets[0].counts[0].1), (3, 3));
+    /// let next = first.next.expect("a full page");
+    /// assert_eq!(index.search_page(&query.after(next)).await?.results.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`search`](Self::search).
+    pub async fn search_page(&self, query: &SearchQuery) -> Result<SearchPage> {
+        Ok(query.page(self.find(&query.to_query()?, &query.to_options()).await?))
     }
 
     /// Searches with a query of the index core, and returns the best hits with the exact number of all matches.

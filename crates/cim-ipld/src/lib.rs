@@ -68,7 +68,7 @@ pub mod nats {
 pub use builder::IndexPersistenceBuilder;
 pub use content_index::ContentIndex;
 pub use index_persistence::IndexPersistence;
-pub use search::{IndexStats, SearchQuery, SearchResult, SearchResultMetadata};
+pub use search::{IndexStats, SearchPage, SearchQuery, SearchResult, SearchResultMetadata};
 
 pub use cid::Cid;
 #[cfg(feature = "nats")]

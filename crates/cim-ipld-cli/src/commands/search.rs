@@ -24,8 +24,8 @@ pub(crate) async fn run(arguments: SearchArguments, pins: &Pins) -> Result<()> {
 }
 
 fn query(arguments: &SearchArguments) -> Result<Query> {
-    let mut query = Query::parse(&arguments.query).map_err(|error| {
-        Failure::usage(error.to_string(), "words are alternatives, `a AND b` wants both; quote the query for the shell")
+    let mut query = Query::parse_typed(&arguments.query).map_err(|error| {
+        Failure::usage(error.to_string(), "`cim search --help` has the query language; in quotes, any text is words")
     })?;
     for tag in &arguments.tags {
         query = query.tag(tag);

@@ -3,12 +3,13 @@
 //! What is wrong with a line is said by its place and by what was expected, never by quoting it: the documents of an
 //! encrypted index do not belong in a log.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use cim_ipld::Cid;
-use cim_ipld::index::{Document, MAX_DOCUMENT_BYTES, Timestamp};
+use cim_ipld::index::{self, Document, MAX_DOCUMENT_BYTES, MAX_KEYWORD_BYTES, Timestamp};
 use cim_ipld::persistence::content_cid;
 use serde_json::{Map, Value};
 
@@ -19,6 +20,9 @@ use crate::failure::Failure;
 const MAX_LINE_BYTES: u64 = 6 * MAX_DOCUMENT_BYTES as u64;
 
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// What some programs write before the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 pub(super) fn read_file(path: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let place = path.display().to_string();
@@ -41,6 +45,7 @@ pub(super) fn read(
             break;
         }
         let content = line.strip_suffix(b"\n").unwrap_or(&line);
+        let content = if number == 1 { content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content) } else { content };
         let content = content.strip_suffix(b"\r").unwrap_or(content);
         if content.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -73,6 +78,7 @@ fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
     document.modified_at = time(&mut fields, "modified_at")?;
     document.size = count(&mut fields, "size")?;
     document.text = text(&mut fields, "text")?;
+    document.attributes = attributes(&mut fields)?;
     for name in fields.keys() {
         skipped.unknown_field(name);
     }
@@ -111,15 +117,15 @@ fn count(fields: &mut Map<String, Value>, name: &str) -> Result<Option<u64>, Str
     }
 }
 
-/// A point in time: RFC 3339 text, or Unix seconds.
+/// A point in time: a date as queries have it, or Unix seconds.
 fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>, String> {
-    const EXPECTED: &str = "RFC 3339 text such as 2024-02-29T12:00:00Z, or Unix seconds";
+    const EXPECTED: &str = "a date such as 2024-02-29 or 2024-02-29T12:00:00Z, or Unix seconds";
     let value = match fields.remove(name) {
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value,
     };
     let time = match &value {
-        Value::String(text) => text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond()),
+        Value::String(text) => text.parse::<Timestamp>().ok(),
         // What jiff can show again; milliseconds given for seconds lie far outside.
         Value::Number(number) => match number.as_i64() {
             Some(seconds) => jiff::Timestamp::from_second(seconds).ok().map(|time| time.as_millisecond()),
@@ -128,13 +134,67 @@ fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>
                 // A float converts to the nearest integer there is; jiff refuses what is out of its range.
                 jiff::Timestamp::from_millisecond(milliseconds as i64).ok().map(|time| time.as_millisecond())
             }),
-        },
+        }
+        .map(Timestamp),
         _ => None,
     };
-    time.map(|time| Some(Timestamp(time))).ok_or_else(|| match value {
+    time.map(Some).ok_or_else(|| match value {
         Value::String(_) | Value::Number(_) => format!("{name}: expected {EXPECTED}"),
         other => mismatch(name, EXPECTED, &other),
     })
+}
+
+fn attributes(fields: &mut Map<String, Value>) -> Result<BTreeMap<String, index::Value>, String> {
+    let attributes = match fields.remove("attributes") {
+        None | Some(Value::Null) => return Ok(BTreeMap::new()),
+        Some(Value::Object(attributes)) => attributes,
+        Some(other) => return Err(mismatch("attributes", "an object", &other)),
+    };
+    let mut read = BTreeMap::new();
+    for (name, value) in attributes {
+        if let Some(value) = attribute(value)? {
+            read.insert(name, value);
+        }
+    }
+    Ok(read)
+}
+
+/// The value of an attribute. A string that is a date, the day included, is one.
+fn attribute(value: Value) -> Result<Option<index::Value>, String> {
+    let value = match value {
+        Value::Null => return Ok(None),
+        Value::Array(values) => {
+            let values = values.into_iter().filter(|value| !value.is_null()).map(|value| match value {
+                Value::Array(_) => Err(mismatch("attributes", "no list in a list", &value)),
+                value => item(value),
+            });
+            index::Value::List(values.collect::<Result<_, _>>()?)
+        }
+        Value::String(text) => match text.parse::<Timestamp>() {
+            Ok(time) if text.len() >= "2024-02-29".len() => index::Value::Date(time),
+            _ => string(text),
+        },
+        value => item(value)?,
+    };
+    Ok(Some(value))
+}
+
+fn item(value: Value) -> Result<index::Value, String> {
+    Ok(match value {
+        Value::Bool(truth) => index::Value::Keyword(truth.to_string()),
+        Value::String(text) => string(text),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => index::Value::Integer(whole),
+            (None, Some(number)) => index::Value::Float(number),
+            (None, None) => return Err("attributes: a number is out of range".to_owned()),
+        },
+        other => return Err(mismatch("attributes", "strings, numbers, dates, booleans and lists of them", &other)),
+    })
+}
+
+/// Words and a name; what is too long to be a name is words.
+fn string(text: String) -> index::Value {
+    if text.len() <= MAX_KEYWORD_BYTES { index::Value::String(text) } else { index::Value::Text(text) }
 }
 
 fn mismatch(name: &str, expected: &str, found: &Value) -> String {
@@ -187,6 +247,28 @@ mod tests {
     }
 
     #[test]
+    fn attributes_are_read_by_what_they_are() {
+        use index::Value::{Date, Float, Integer, Keyword, List, String};
+        for (value, expected) in [
+            (r#""en""#, String("en".into())),
+            (r#""2024""#, String("2024".into())),
+            (r#""1970-01-02""#, Date(Timestamp(86_400_000))),
+            (r#""1970-01-01T00:00:01Z""#, Date(Timestamp(1000))),
+            ("7", Integer(7)),
+            ("1.5", Float(1.5)),
+            ("true", Keyword("true".into())),
+            (r#"["a", 2, null, false]"#, List(vec![String("a".into()), Integer(2), Keyword("false".into())])),
+        ] {
+            let line = format!(r#"{{"attributes":{{"x":{value},"y":null}}}}"#);
+            let read = document(line.as_bytes(), &mut Skipped::default()).expect(&line);
+            assert_eq!(read.attributes, BTreeMap::from([("x".to_owned(), expected)]), "{value}");
+        }
+        let long = format!(r#"{{"attributes":{{"x":"{}"}}}}"#, "a ".repeat(MAX_KEYWORD_BYTES));
+        let read = document(long.as_bytes(), &mut Skipped::default()).expect("a long text is words");
+        assert!(matches!(read.attributes["x"], index::Value::Text(_)));
+    }
+
+    #[test]
     fn a_line_without_cid_has_that_of_its_bytes() {
         for line in ["{}", r#"{"text":"a"}"#, r#"{ "text" : "a" , "cid" : null }"#] {
             let read = document(line.as_bytes(), &mut Skipped::default()).expect("the line is a document");
@@ -205,7 +287,10 @@ mod tests {
             ("1700000000.1235", Some(1_700_000_000_124)),
             ("1700000000000", None),
             ("1e300", None),
-            (r#""2023-11-14""#, None),
+            (r#""2023-11-14""#, Some(1_699_920_000_000)),
+            (r#""2023-11-14T22:13""#, Some(1_700_000_000_000 - 20_000)),
+            (r#""2023-11-14 22:13:20""#, Some(1_700_000_000_000)),
+            (r#""2023-02-30""#, None),
             (r#""yesterday""#, None),
             ("true", None),
         ] {
@@ -231,9 +316,15 @@ mod tests {
                 "size: expected a whole number from 0 to 18446744073709551615, found a number that is not whole",
             ),
             ("{\"cid\":\"secret\"}", "cid: expected a CID"),
+            ("{\"attributes\":\"secret\"}", "attributes: expected an object, found a string"),
+            (
+                "{\"attributes\":{\"a\":{\"b\":\"secret\"}}}",
+                "attributes: expected strings, numbers, dates, booleans and lists of them, found an object",
+            ),
+            ("{\"attributes\":{\"a\":[[]]}}", "attributes: expected no list in a list, found an array"),
             (
                 "{\"created_at\":\"secret\"}",
-                "created_at: expected RFC 3339 text such as 2024-02-29T12:00:00Z, or Unix seconds",
+                "created_at: expected a date such as 2024-02-29 or 2024-02-29T12:00:00Z, or Unix seconds",
             ),
         ] {
             let said = document(line.as_bytes(), &mut Skipped::default()).expect_err(line);

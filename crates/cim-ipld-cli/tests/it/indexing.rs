@@ -77,6 +77,49 @@ fn formats_are_chosen() {
 }
 
 #[test]
+fn lines_are_found_by_their_dates_and_attributes() {
+    let store = plaintext();
+    let lines = concat!(
+        "\u{feff}{\"title\":\"one\",\"created_at\":\"2024-01-15\",\"attributes\":{\"lang\":\"en\",\"year\":1999}}\n",
+        "{\"title\":\"two\",\"created_at\":\"2024-01-15T10:30\",\"attributes\":{\"lang\":\"de\",\"due\":\"2024-03-01\"}}\n",
+        "{\"title\":\"three\",\"attributes\":{\"colours\":[\"sea green\",\"red\"],\"done\":true,\"rating\":4.5}}\n",
+        "{\"title\":\"four\",\"text\":\"see localhost:8080\",\"attributes\":{\"done\":false,\"nothing\":null}}\n",
+    );
+    done(["index", &store.name(), &store.write("lines.jsonl", lines)]);
+    for (query, expected) in [
+        ("one", "one"),
+        ("created:2024-01-15", "one two"),
+        ("created:>=2024-01-15T10:00", "two"),
+        ("lang:en", "one"),
+        ("lang:(en OR de)", "one two"),
+        ("year:[1990 TO 2000]", "one"),
+        ("due:>=2024-02", "two"),
+        ("colours:red", "three"),
+        ("colours:\"sea green\"", "three"),
+        ("colours:green", "three"),
+        ("done:true", "three"),
+        ("done:*", "four three"),
+        ("rating:>4", "three"),
+        ("nothing:*", ""),
+        ("localhost:8080", "four"),
+        ("AC/DC - (four", "four"),
+    ] {
+        let found = json(["search", &store.name(), query, "--json"]);
+        let mut titles: Vec<_> =
+            found["hits"].as_array().expect("hits").iter().filter_map(|hit| hit["title"].as_str()).collect();
+        titles.sort_unstable();
+        assert_eq!(titles.join(" "), expected, "{query}");
+    }
+    let found = json(["search", &store.name(), "three", "--json"]);
+    let cid = found["hits"][0]["cid"].as_str().expect("a CID");
+    let attributes = &json(["get", &store.name(), cid, "--json"])["attributes"];
+    assert_eq!(*attributes, json!({"colours": ["sea green", "red"], "done": true, "rating": 4.5}));
+
+    let typo = refused(["search", &store.name(), "titel:one"]);
+    assert!(typo.status == 1 && typo.error.contains("`title`") && typo.error.contains("created"), "{typo:?}");
+}
+
+#[test]
 fn what_is_stored_is_acknowledged_in_order() {
     let store = plaintext();
     let lines = store.write("lines.jsonl", Corpus::text(&Corpus::generated(25).lines));
@@ -126,7 +169,7 @@ fn a_bad_line_stops_the_run_before_its_batch() {
         ("{\"title\":1}", "title: expected a string, found a number"),
         ("{\"tags\":\"a\"}", "tags: expected an array of strings, found a string"),
         ("{\"size\":-1}", "size: expected a whole number"),
-        ("{\"created_at\":\"soon\"}", "created_at: expected RFC 3339"),
+        ("{\"created_at\":\"soon\"}", "created_at: expected a date"),
         ("{\"cid\":\"nothing\"}", "cid: expected a CID"),
         ("\u{fffd}", "not JSON"),
     ] {

@@ -30,7 +30,7 @@ fn bad_usage_is_refused_with_what_to_do() {
         (&["stats", "file:"], "STORE", "file:FOLDER"),
         (&["stats", "http://localhost:4222"], "STORE", "nats://HOST:PORT"),
         (&["stats", "nats://localhost:4222/a.b"], "a.b", "nats://HOST:PORT"),
-        (&["search", &at, "\"open phrase"], "query", "query"),
+        (&["search", &at, "created:yesterday"], "a date such as", "cim search --help"),
         (&["index", &at, "-", "--format", "files"], "standard input", "--format jsonl"),
         (&["index", &at, "-", "-"], "more than once", "-"),
         (&["stats", &at, "--no-pin", "--pin", "p"], "--pin and --no-pin", "cim --help"),

@@ -1,7 +1,8 @@
 //! Chinese, Japanese and Korean, two neighbouring characters each.
 //!
-//! As Lucene's `CJKBigramFilter` with its default settings: Han, Hiragana, Katakana and Hangul characters that follow each
-//! other make a run, whatever their scripts; a run of one character is that character, any other its pairs.
+//! As Lucene's `CJKBigramFilter`: Han, Hiragana, Katakana and Hangul characters that follow each
+//! other make a run, whatever their scripts; a run of one character is that character, any other its pairs
+//! and, by default, each of its characters.
 
 /// A character with the marks that follow it: where it stands, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -22,23 +23,6 @@ pub(super) fn push_units(word: &str, start: usize, run: &mut Vec<Unit>) {
         match run.last_mut() {
             Some(last) if is_mark(c) => last.end = to,
             _ => run.push(Unit { start: from, end: to }),
-        }
-    }
-}
-
-/// Calls `each` for every bigram, with its number and where it starts and ends; returns how many there are.
-pub(super) fn visit(run: &[Unit], mut each: impl FnMut(u32, usize, usize)) -> u32 {
-    match run {
-        [] => 0,
-        [only] => {
-            each(0, only.start, only.end);
-            1
-        }
-        _ => {
-            for (index, pair) in run.windows(2).enumerate() {
-                each(index as u32, pair[0].start, pair[1].end);
-            }
-            run.len() as u32 - 1
         }
     }
 }

@@ -7,7 +7,7 @@ use frostem::Algorithm;
 /// A language whose words can be stemmed and whose most frequent words are known.
 ///
 /// Turkish is not among them: its lower case is not that of Unicode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Language {
     /// Danish.
@@ -73,6 +73,50 @@ impl Language {
         Self::Swedish,
     ];
 
+    /// Returns the ISO 639-1 code of the language.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Danish => "da",
+            Self::Dutch => "nl",
+            Self::English => "en",
+            Self::Finnish => "fi",
+            Self::French => "fr",
+            Self::German => "de",
+            Self::Greek => "el",
+            Self::Hungarian => "hu",
+            Self::Italian => "it",
+            Self::Norwegian => "no",
+            Self::Portuguese => "pt",
+            Self::Romanian => "ro",
+            Self::Russian => "ru",
+            Self::Spanish => "es",
+            Self::Swedish => "sv",
+        }
+    }
+
+    /// Returns the language of an ISO 639-1 code in lower case.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code() == code)
+    }
+
+    /// Returns the language of an ISO 639-1 code or English name, in any case.
+    ///
+    /// ```
+    /// use cim_ipld_index::Language;
+    ///
+    /// assert_eq!(Language::from_name("DE"), Some(Language::German));
+    /// assert_eq!(Language::from_name("german"), Some(Language::German));
+    /// ```
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case("nb") {
+            return Some(Self::Norwegian);
+        }
+        let is_named = |language: &Self| {
+            name.eq_ignore_ascii_case(language.code()) || name.eq_ignore_ascii_case(language.algorithm().name())
+        };
+        Self::ALL.into_iter().find(is_named)
+    }
+
     fn algorithm(self) -> Algorithm {
         match self {
             Self::Danish => Algorithm::Danish,
@@ -109,7 +153,7 @@ impl Language {
                 "ei en että hän he ja jos joka kun kuin me mikä minä mutta mutta ne niin nyt on olla oli ovat se sekä sinä tai te tämä vaan"
             }
             Self::French => {
-                "à au aux avec ce ces cette dans de des du elle elles en et il ils je la le les leur lui ma mais me mes mon ne nos notre nous on ou par pas pour qu que qui sa se ses son sur ta te tes ton tu un une vos votre vous"
+                "à au aux avec c ce ces cette d dans de des du elle elles en et il ils j je l la le les leur lui m ma mais me mes mon n ne nos notre nous on ou par pas pour qu que qui s sa se ses son sur t ta te tes ton tu un une vos votre vous"
             }
             Self::German => {
                 "aber als am an auch auf aus bei bin bis bist da das dass dem den der des die du ein eine einem einen einer eines er es für hat ich ihr im in ist ja mit nach nicht noch nur oder sich sie sind so über um und uns vom von vor war was wenn wie wir zu zum zur"
@@ -119,7 +163,7 @@ impl Language {
             }
             Self::Hungarian => "a az azt de egy el ez ha hogy is itt meg mert mint nem most ott s van vagy volt",
             Self::Italian => {
-                "a ad ai al alla alle anche che chi ci come con da dal dalla dei del della delle di e ed gli ha i il in io la le lei lo lui ma mi ne nei nel nella noi non o per più se si sono su sul sulla ti tra tu un una uno vi voi è"
+                "a ad ai al all alla alle anche che chi ci come con d da dal dall dalla dei del dell della delle di e ed gli ha i il in io l la le lei lo lui ma mi ne nei nel nell nella noi non o per più se si sono su sul sull sulla ti tra tu un una uno vi voi è"
             }
             Self::Norwegian => {
                 "alle at av bare da de deg den det du eller en er et for fra ha han har hun hva i ikke jeg kan med meg men nå når og om på seg som til var ved vi å"

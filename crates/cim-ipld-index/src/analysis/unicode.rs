@@ -1,32 +1,39 @@
 //! Words by the rules of Unicode.
 
-use std::borrow::Cow;
-
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::bigrams::{self, Unit};
+use super::emit::{Buffers, Emit};
+use super::fold::{Folded, ZWJ, fold_keyword, is_emoji};
 use super::language::{Language, Stemmer};
-use super::{Analyze, MAX_WORD_BYTES, Token};
+use super::spec::{Cjk, WordsSpec};
+use super::{Analyze, Form, Mode, Token};
 
-/// Cuts text into words by the rules of Unicode (UAX #29) and folds case and accents.
+/// Folds text, then cuts it into words by the rules of Unicode (UAX #29) and at every sign inside them.
 ///
-/// * Case: Unicode lower case, with `ß` as `ss` and `ς` as `σ`.
-/// * Accents: compatibility decomposition (NFKD) without the marks U+0300 to U+036F, recomposed: `Café` is `cafe`.
-/// * Chinese, Japanese and Korean: two neighbouring characters each (bigrams), as Lucene's `CJKAnalyzer` has it, so that
-///   `東京都` is `東京` and `京都`; a character is found by itself only where it stands by itself.
-/// * A word longer than [`MAX_WORD_BYTES`] is skipped, its position is not.
-/// * By choice, words are reduced to their stems and frequent ones left out, by the rules of one language.
+/// * Folding: compatibility forms (NFKC), case, what is not seen (soft hyphens, joiners, marks of direction), apostrophes,
+///   the vowel points of Arabic and Hebrew, accents of Latin and Greek letters: `Café` is `cafe`, `Straße` is `strasse`,
+///   `Łódź` is `lodz`. `й` is not `и`.
+/// * Words are letters and digits: `big_bad_wolf.txt` is four words, `l'avion` two, `v6.2.8` four. A query with such signs
+///   is cut in the same way and finds the words as a phrase. `C++`, `C#`, `.NET` and `node.js` are forms of their own
+///   besides, which a query prefers.
+/// * Hebrew acronyms keep their gershayim, and an emoji with all that belongs to it is one word.
+/// * Chinese, Japanese and Korean: two neighbouring characters each (bigrams), and each by itself: `東京都` is found by
+///   `東京`, `京都` and `都`.
+/// * A word longer than 200 bytes is indexed by its beginning and a digest.
+/// * By choice, words are reduced to their stems and frequent ones left out, by the rules of one or several languages.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, Language, UnicodeWords};
 ///
 /// let german = Analyzer::from(UnicodeWords::default().stem(Language::German));
-/// assert_eq!(german.words("Häuser in 東京都"), ["haus", "in", "東京", "京都"]);
+/// assert_eq!(german.words("Häuser_in 東京"), ["haus", "in", "東京", "東", "京"]);
 /// ```
 #[derive(Debug, Clone)]
 pub struct UnicodeWords {
-    stemmer: Option<Stemmer>,
+    spec: WordsSpec,
+    stemmers: Vec<Stemmer>,
     left_out: Vec<String>,
     identity: String,
 }
@@ -34,61 +41,81 @@ pub struct UnicodeWords {
 /// Buffers that an analysis reuses.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    folded: String,
-    lower: String,
+    source: Folded,
+    buffers: Buffers,
     run: Vec<Unit>,
 }
 
 impl Default for UnicodeWords {
     fn default() -> Self {
-        let identity = "unicode-words/2 nfkd-accents lowercase cjk-bigrams".to_owned();
-        Self { stemmer: None, left_out: Vec::new(), identity }
+        Self::of_spec(WordsSpec::default())
     }
 }
 
 impl UnicodeWords {
-    /// Reduces words to their stems by the rules of a language, before accents are folded.
+    /// Makes the words of a description.
+    pub fn of_spec(spec: WordsSpec) -> Self {
+        let stemmers: Vec<Stemmer> = spec.stems.iter().map(|language| Stemmer::new(*language)).collect();
+        let frequent = spec.stop_words.iter().flat_map(|language| language.frequent_words().split_whitespace());
+        let mut left_out: Vec<String> = frequent.map(str::to_owned).chain(spec.left_out.iter().cloned()).collect();
+        left_out.sort_unstable();
+        left_out.dedup();
+        let mut identity = "unicode-words/3 nfkc-folded cut-at-signs".to_owned();
+        identity.push_str(if spec.cjk == Cjk::Bigrams { " cjk-bigrams" } else { " cjk-bigrams-unigrams" });
+        for stemmer in &stemmers {
+            identity.push_str(&format!(" {}", stemmer.identity()));
+        }
+        if !left_out.is_empty() {
+            // FNV-1a over the words and a zero behind each.
+            let bytes = left_out.iter().flat_map(|word| word.bytes().chain([0]));
+            let hash = bytes
+                .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+            identity.push_str(&format!(" without-{hash:016x}"));
+        }
+        Self { spec, stemmers, left_out, identity }
+    }
+
+    /// Reduces words to their stems by the rules of a language, before accents are folded. Several languages follow each
+    /// other in the order in which they are given.
     #[must_use]
-    pub fn stem(mut self, language: Language) -> Self {
-        self.stemmer = Some(Stemmer::new(language));
-        self.named()
+    pub fn stem(self, language: Language) -> Self {
+        let languages: Vec<Language> = self.spec.stems.iter().copied().chain([language]).collect();
+        Self::of_spec(WordsSpec { stems: WordsSpec::of_languages(languages).stems, ..self.spec })
     }
 
     /// Leaves out the most frequent words of a language; they keep their positions.
     #[must_use]
-    pub fn leave_out(self, language: Language) -> Self {
-        self.leave_out_words(language.frequent_words().split_whitespace())
+    pub fn leave_out(mut self, language: Language) -> Self {
+        self.spec.stop_words.insert(language);
+        Self::of_spec(self.spec)
     }
 
     /// Leaves out these words, compared in lower case with their accents; they keep their positions.
     #[must_use]
     pub fn leave_out_words<W: AsRef<str>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
-        self.left_out.extend(words.into_iter().map(|word| word.as_ref().to_lowercase()));
-        self.left_out.sort_unstable();
-        self.left_out.dedup();
-        self.named()
+        self.spec.left_out.extend(words.into_iter().map(|word| word.as_ref().to_lowercase()));
+        Self::of_spec(self.spec)
     }
 
-    fn named(mut self) -> Self {
-        self.identity = Self::default().identity;
-        if let Some(stemmer) = &self.stemmer {
-            self.identity.push_str(&format!(" {}", stemmer.identity()));
-        }
-        if !self.left_out.is_empty() {
-            // FNV-1a over the words and a zero behind each.
-            let bytes = self.left_out.iter().flat_map(|word| word.bytes().chain([0]));
-            let hash = bytes
-                .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-            self.identity.push_str(&format!(" without-{hash:016x}"));
-        }
-        self
+    pub(super) fn spec(&self) -> &WordsSpec {
+        &self.spec
     }
 
-    /// Calls `each` for every word and returns the number of positions.
+    /// Calls `each` for every token and returns the number of positions.
     #[inline]
-    pub(super) fn visit(&self, text: &str, scratch: &mut Scratch, mut each: impl FnMut(Token<'_>)) -> u32 {
+    pub(super) fn visit(
+        &self,
+        text: &str,
+        mode: Mode,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(Form, Token<'_>),
+    ) -> u32 {
+        let Scratch { source, buffers, run } = scratch;
         if text.is_ascii() {
-            return self.ascii_words(text, 0, 0, scratch, &mut each);
+            let place = |start, end| (start, end);
+            let mut emit = Emit::new(self, mode, (text, place), 0, buffers, each);
+            ascii_words(&mut emit);
+            return emit.position;
         }
         let bytes = text.as_bytes();
         let mut position = 0;
@@ -101,116 +128,44 @@ impl UnicodeWords {
             let len = bytes[at..].iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len() - at);
             let chunk = &text[at..at + len];
             if chunk.is_ascii() {
-                position = self.ascii_words(chunk, at, position, scratch, &mut each);
+                let place = |start, end| (at + start, at + end);
+                let mut emit = Emit::new(self, mode, (chunk, place), position, buffers, &mut each);
+                ascii_words(&mut emit);
+                position = emit.position;
             } else {
-                position = self.unicode_words(chunk, at, position, scratch, &mut each);
+                source.fold(chunk, at);
+                let source = &*source;
+                let place = |start, end| source.origin(start, end);
+                let mut emit = Emit::new(self, mode, (&source.text, place), position, buffers, &mut each);
+                unicode_words(&mut emit, run);
+                position = emit.position;
             }
             at += len;
         }
         position
     }
 
-    /// The words of an ASCII text by the rules WB5 to WB13 of UAX #29.
-    #[inline]
-    fn ascii_words(
-        &self,
-        text: &str,
-        offset: usize,
-        mut position: u32,
-        scratch: &mut Scratch,
-        each: &mut impl FnMut(Token<'_>),
-    ) -> u32 {
-        let bytes = text.as_bytes();
-        let folded = &mut scratch.folded;
-        let mut at = 0;
-        while let Some(byte) = bytes.get(at) {
-            let start = at;
-            at += 1;
-            let mut seen = CLASSES[usize::from(*byte)];
-            if seen & WORD == 0 {
-                continue;
-            }
-            while let Some(byte) = bytes.get(at) {
-                let class = CLASSES[usize::from(*byte)];
-                if class & WORD == 0 && !(class == BETWEEN && joins(bytes, at)) {
-                    break;
-                }
-                seen |= class;
-                at += 1;
-            }
-            if seen & (LETTER | DIGIT) == 0 {
-                continue;
-            }
-            if at - start <= MAX_WORD_BYTES {
-                let (start, end) = (offset + start, offset + at);
-                let word = &text[start - offset..at];
-                if seen & UPPER == 0 && self.is_plain() {
-                    each(Token { word, position, start, end });
-                } else {
-                    folded.clear();
-                    folded.push_str(word);
-                    folded.make_ascii_lowercase();
-                    if self.is_plain() || self.reduce(folded) {
-                        each(Token { word: folded, position, start, end });
-                    }
-                }
-            }
-            position += 1;
-        }
-        position
-    }
-
-    fn unicode_words(
-        &self,
-        text: &str,
-        offset: usize,
-        mut position: u32,
-        scratch: &mut Scratch,
-        each: &mut impl FnMut(Token<'_>),
-    ) -> u32 {
-        let Scratch { folded, lower, run } = scratch;
-        run.clear();
-        for (start, word) in text.unicode_word_indices() {
-            if bigrams::is_cjk(word) {
-                if run.last().is_some_and(|last| last.end != start) {
-                    position = flush(text, offset, position, run, folded, each);
-                }
-                bigrams::push_units(word, start, run);
-                continue;
-            }
-            position = flush(text, offset, position, run, folded, each);
-            if self.is_plain() {
-                fold(word, folded);
-            } else {
-                lower.clear();
-                lower.extend(word.nfkc().flat_map(char::to_lowercase));
-                if self.reduce(lower) { fold(lower, folded) } else { folded.clear() }
-            }
-            if (1..=MAX_WORD_BYTES).contains(&folded.len()) {
-                each(Token { word: folded, position, start: offset + start, end: offset + start + word.len() });
-            }
-            position += 1;
-        }
-        flush(text, offset, position, run, folded, each)
-    }
-
     /// Whether words are only folded.
     #[inline]
-    fn is_plain(&self) -> bool {
-        self.stemmer.is_none() && self.left_out.is_empty()
+    pub(super) fn is_plain(&self) -> bool {
+        self.stemmers.is_empty() && self.left_out.is_empty()
     }
 
-    /// Reduces a word in lower case to its stem; says whether it is to be indexed.
-    fn reduce(&self, word: &mut String) -> bool {
-        if self.left_out.binary_search_by(|known| known.as_str().cmp(word)).is_ok() {
-            return false;
-        }
-        if let Some(stemmer) = &self.stemmer
-            && word.len() <= MAX_WORD_BYTES
-        {
-            stemmer.stem(word);
-        }
-        !word.is_empty()
+    pub(super) fn has_stems(&self) -> bool {
+        !self.stemmers.is_empty()
+    }
+
+    pub(super) fn leaves_out(&self, word: &str) -> bool {
+        self.left_out.binary_search_by(|known| known.as_str().cmp(word)).is_ok()
+    }
+
+    pub(super) fn drops_possessives(&self) -> bool {
+        self.spec.stems.contains(&Language::English)
+    }
+
+    /// Reduces a word in lower case to its stem.
+    pub(super) fn stem_word(&self, word: &mut String) {
+        self.stemmers.iter().for_each(|stemmer| stemmer.stem(word));
     }
 }
 
@@ -220,38 +175,25 @@ impl Analyze for UnicodeWords {
     }
 
     fn analyze(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32 {
-        self.visit(text, &mut Scratch::default(), each)
+        self.visit(text, Mode::Index, &mut Scratch::default(), |form, token| {
+            if form == Form::Word {
+                each(token);
+            }
+        })
+    }
+
+    fn analyze_query(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32 {
+        self.visit(text, Mode::Query, &mut Scratch::default(), |form, token| {
+            if form == Form::Word {
+                each(token);
+            }
+        })
     }
 }
 
-/// Gives the bigrams of a run and empties it; returns the position behind them.
-fn flush(
-    text: &str,
-    offset: usize,
-    position: u32,
-    run: &mut Vec<Unit>,
-    folded: &mut String,
-    each: &mut impl FnMut(Token<'_>),
-) -> u32 {
-    let count = bigrams::visit(run, |index, start, end| {
-        fold(&text[start..end], folded);
-        if (1..=MAX_WORD_BYTES).contains(&folded.len()) {
-            each(Token { word: folded, position: position + index, start: offset + start, end: offset + end });
-        }
-    });
-    run.clear();
-    position + count
-}
-
-const LETTER: u8 = 1;
-const DIGIT: u8 = 2;
-const UNDERSCORE: u8 = 4;
-/// What stands in a word on its own account.
-const WORD: u8 = LETTER | DIGIT | UNDERSCORE;
-/// What stands in a word between two letters or two digits.
-const BETWEEN: u8 = 8;
+const WORD: u8 = 1;
 /// What is written otherwise once it is folded.
-const UPPER: u8 = 16;
+const UPPER: u8 = 2;
 
 /// What each byte of an ASCII text is to a word.
 const CLASSES: [u8; 256] = {
@@ -260,11 +202,8 @@ const CLASSES: [u8; 256] = {
     while byte < 128 {
         let c = byte as u8;
         classes[byte] = match c {
-            b'_' => UNDERSCORE,
-            b'\'' | b'.' | b':' | b',' | b';' => BETWEEN,
-            _ if c.is_ascii_uppercase() => LETTER | UPPER,
-            _ if c.is_ascii_lowercase() => LETTER,
-            _ if c.is_ascii_digit() => DIGIT,
+            _ if c.is_ascii_uppercase() => WORD | UPPER,
+            _ if c.is_ascii_alphanumeric() => WORD,
             _ => 0,
         };
         byte += 1;
@@ -272,48 +211,116 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-/// Says whether the mark at `at`, inside a word, joins what is on both sides of it to one word.
-fn joins(bytes: &[u8], at: usize) -> bool {
-    let Some(next) = bytes.get(at + 1) else { return false };
-    let sides = CLASSES[usize::from(bytes[at - 1])] & CLASSES[usize::from(*next)];
-    match bytes[at] {
-        b'\'' | b'.' => sides & (LETTER | DIGIT) != 0,
-        b':' => sides & LETTER != 0,
-        _ => sides & DIGIT != 0,
+/// Cuts a text that is ASCII.
+#[inline]
+fn ascii_words<P, E>(emit: &mut Emit<'_, P, E>)
+where
+    P: Fn(usize, usize) -> (usize, usize),
+    E: FnMut(Form, Token<'_>),
+{
+    let bytes = emit.text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let start = at;
+        at += 1;
+        let mut seen = CLASSES[usize::from(*byte)];
+        if seen & WORD == 0 {
+            continue;
+        }
+        while let Some(byte) = bytes.get(at) {
+            let class = CLASSES[usize::from(*byte)];
+            if class & WORD == 0 {
+                break;
+            }
+            seen |= class;
+            at += 1;
+        }
+        emit.word(start, at, seen & UPPER == 0);
     }
 }
 
-/// Writes `text` to `out` without case and accents.
-pub(crate) fn fold(text: &str, out: &mut String) {
-    out.clear();
-    if text.is_ascii() {
-        out.push_str(text);
-        out.make_ascii_lowercase();
-        return;
-    }
-    let without_marks = text.nfkd().filter(|c| !('\u{300}'..='\u{36f}').contains(c));
-    for c in without_marks.nfc().flat_map(char::to_lowercase) {
-        match c {
-            'ß' => out.push_str("ss"),
-            'ς' => out.push('σ'),
-            // The lower case of U+0130 carries a mark of its own.
-            '\u{300}'..='\u{36f}' => {}
-            _ => out.push(c),
+/// Cuts a text that has been folded.
+fn unicode_words<P, E>(emit: &mut Emit<'_, P, E>, run: &mut Vec<Unit>)
+where
+    P: Fn(usize, usize) -> (usize, usize),
+    E: FnMut(Form, Token<'_>),
+{
+    run.clear();
+    for (start, segment) in emit.text.split_word_bound_indices() {
+        if bigrams::is_cjk(segment) {
+            if run.last().is_some_and(|last| last.end != start) {
+                cjk_words(emit, run);
+            }
+            bigrams::push_units(segment, start, run);
+            continue;
+        }
+        cjk_words(emit, run);
+        if segment.contains(char::is_alphanumeric) {
+            parts(segment, |from, to| emit.word(start + from, start + to, false));
+        } else if segment.starts_with(is_emoji) {
+            emit.other(start, start + segment.len());
+            emit.position += 1;
         }
     }
+    cjk_words(emit, run);
+}
+
+/// Calls `each` for the parts of a segment between signs.
+fn parts(segment: &str, mut each: impl FnMut(usize, usize)) {
+    let (mut start, mut end, mut has_word) = (0, 0, false);
+    let mut chars = segment.char_indices().peekable();
+    let mut before = '\0';
+    while let Some((at, c)) = chars.next() {
+        let is_word = c.is_alphanumeric();
+        let next = chars.peek().map(|(_, next)| *next);
+        if is_word || is_combining_mark(c) || c == ZWJ || is_hebrew_mark(c, before, next) {
+            if end == 0 || end < at {
+                start = at;
+            }
+            (end, has_word) = (at + c.len_utf8(), has_word || is_word);
+        } else {
+            if has_word {
+                each(start, end);
+            }
+            has_word = false;
+        }
+        before = c;
+    }
+    if has_word {
+        each(start, end);
+    }
+}
+
+/// Whether a sign makes an acronym or a foreign letter of the Hebrew letters around it.
+fn is_hebrew_mark(c: char, before: char, next: Option<char>) -> bool {
+    let is_hebrew = |c: char| matches!(c, '\u{5d0}'..='\u{5ea}');
+    matches!(c, '"' | '\u{5f4}' | '\'' | '\u{5f3}') && is_hebrew(before) && next.is_some_and(is_hebrew)
+}
+
+/// Gives the words of a run of Chinese, Japanese or Korean characters, and empties it.
+fn cjk_words<P, E>(emit: &mut Emit<'_, P, E>, run: &mut Vec<Unit>)
+where
+    P: Fn(usize, usize) -> (usize, usize),
+    E: FnMut(Form, Token<'_>),
+{
+    let has_unigrams = emit.words.spec.cjk == Cjk::BigramsAndUnigrams;
+    for (index, unit) in run.iter().enumerate() {
+        let next = run.get(index + 1);
+        if let Some(next) = next {
+            emit.other(unit.start, next.end);
+        }
+        let is_single = run.len() == 1;
+        if is_single || has_unigrams && emit.mode == Mode::Index {
+            emit.other(unit.start, unit.end);
+        }
+        emit.position += u32::from(next.is_some() || is_single || has_unigrams);
+    }
+    run.clear();
 }
 
 /// Returns a text without case and accents, if it has a character of a word.
 pub(super) fn fold_one(text: &str) -> Option<String> {
-    let mut folded = String::new();
-    fold(text, &mut folded);
-    (folded.chars().any(char::is_alphanumeric) && folded.len() <= MAX_WORD_BYTES).then_some(folded)
-}
-
-/// Returns a tag or content type as it is compared: without regard to case, accents kept.
-pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
-    match keyword.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        true => Cow::Borrowed(keyword),
-        false => Cow::Owned(keyword.to_lowercase()),
-    }
+    let folded = fold_keyword(text).into_owned();
+    let folded = folded.trim_matches(|c: char| !c.is_alphanumeric());
+    (!folded.is_empty()).then(|| folded.to_owned())
 }

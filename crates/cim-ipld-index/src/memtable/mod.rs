@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use arena::Arena;
 use key::Key;
 use lists::{ListStore, Posting};
@@ -31,6 +32,7 @@ pub use view::MemtableView;
 
 use crate::analysis::Analyzer;
 use crate::codec;
+use crate::deletes::Deletes;
 use crate::document::Document;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fields;
@@ -77,6 +79,15 @@ struct Inner {
     distinct: [AtomicU32; COUNTED],
     /// What the documents themselves hold on the heap.
     stored_bytes: AtomicUsize,
+    /// The words of the documents that were deleted when a search last asked, so that the next one adds up the difference.
+    deleted: ArcSwap<DeletedWords>,
+}
+
+/// The words of each field in deleted documents.
+#[derive(Debug, Default)]
+struct DeletedWords {
+    deletes: Deletes,
+    words: [u64; FIELDS],
 }
 
 /// One document of a memtable.
@@ -106,6 +117,7 @@ impl Memtable {
             lists: ListStore::new(),
             distinct: Default::default(),
             stored_bytes: AtomicUsize::new(0),
+            deleted: ArcSwap::default(),
         };
         Self { inner: Arc::new(inner), occurrences: Box::default(), encoded: Vec::new(), is_full: false }
     }
@@ -165,7 +177,7 @@ impl Inner {
     ) -> Option<()> {
         let lengths = occurrences.insert(self, id, document)?;
         for (name, text) in fields::texts(document) {
-            let length = occurrences.insert_attribute(self, id, name, text)?;
+            let length = occurrences.insert_attribute(self, id, name, &text)?;
             if length > 0 {
                 self.insert_number(id, &keys::column(ColumnKind::Length, name), u64::from(length))?;
             }
@@ -228,6 +240,30 @@ impl Inner {
             Some(stored) => stored,
             None => unreachable!("a document is stored before its id is published"),
         }
+    }
+
+    /// Returns the words of each field in deleted documents.
+    fn deleted_words(&self, deletes: &Deletes) -> [u64; FIELDS] {
+        let known = self.deleted.load();
+        let (mut words, mut has_changed) = (known.words, false);
+        let documents = self.document_count.load(Ordering::Acquire);
+        deletes.visit_difference(&known.deletes, |DocId(id), is_deleted| {
+            has_changed = true;
+            if id >= documents {
+                return;
+            }
+            let before = id.checked_sub(1).map_or([0; FIELDS], |last| self.stored(last).cumulative_words);
+            for (field, after) in self.stored(id).cumulative_words.into_iter().enumerate() {
+                let own = after - before[field];
+                let sum = words[field];
+                words[field] = if is_deleted { sum + own } else { sum.saturating_sub(own) };
+            }
+        });
+        // Deletes of documents that are not there are not kept: they may be there when they are next asked for.
+        if has_changed && deletes.last().is_none_or(|last| last.0 < documents) {
+            self.deleted.store(Arc::new(DeletedWords { deletes: deletes.clone(), words }));
+        }
+        words
     }
 
     fn cid_hash(&self, cid: &[u8]) -> u64 {

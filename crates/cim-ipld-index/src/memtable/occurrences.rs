@@ -3,7 +3,7 @@
 use super::key::Key;
 use super::lists::{ListStore, MAX_FREQUENCY, Posting};
 use super::{Inner, MAX_KEPT_BYTES};
-use crate::analysis::Scratch;
+use crate::analysis::{Form, Scratch};
 use crate::document::Document;
 use crate::fields;
 use crate::keys::{self, FIELDS};
@@ -45,8 +45,9 @@ impl Occurrences {
     pub(super) fn insert(&mut self, inner: &Inner, id: u32, document: &Document) -> Option<[u32; FIELDS]> {
         self.begin();
         let mut analysis = std::mem::take(&mut self.analysis);
-        let lengths = fields::visit_words(document, &inner.analyzer, &mut analysis, |field, word, position| {
-            self.add(inner, &Key::of_name(field as u8, word.as_bytes()), field as u8, position);
+        let lengths = fields::visit_words(document, &inner.analyzer, &mut analysis, |form, field, word, position| {
+            let head = keys::word_head(form, field);
+            self.add(inner, &Key::of_name(head, word.as_bytes()), field as u8, position);
         });
         self.analysis = analysis;
         let mut key = std::mem::take(&mut self.key);
@@ -62,12 +63,16 @@ impl Occurrences {
     pub(super) fn insert_attribute(&mut self, inner: &Inner, id: u32, name: &str, text: &str) -> Option<u32> {
         self.begin();
         let (mut analysis, mut key) = (std::mem::take(&mut self.analysis), std::mem::take(&mut self.key));
-        keys::put_attribute(name, &mut key);
-        let (prefix, mut length) = (key.len(), 0);
-        inner.analyzer.analyze(text, &mut analysis, |token| {
-            key.truncate(prefix);
+        let prefixes = Form::ALL.map(|form| {
+            keys::put_attribute(form, name, &mut key);
+            key.clone()
+        });
+        let mut length = 0;
+        inner.analyzer.analyze(text, &mut analysis, |form, token| {
+            key.clear();
+            key.extend_from_slice(&prefixes[form as usize]);
             key.extend_from_slice(token.word.as_bytes());
-            length += 1;
+            length += u32::from(form == Form::Word);
             self.add(inner, &Key::new(&key), 0, token.position);
         });
         (self.analysis, self.key) = (analysis, key);

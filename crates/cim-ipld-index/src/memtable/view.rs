@@ -12,6 +12,7 @@ use super::slots::Lookup;
 use super::{Inner, Stored};
 use crate::analysis::Analyzer;
 use crate::codec;
+use crate::deletes::Deletes;
 use crate::document::{Document, MAX_CID_BYTES};
 use crate::guide::Guide;
 use crate::keys::FIELDS;
@@ -82,9 +83,14 @@ impl MemtableView {
         Some(self.stored(id)?.norms)
     }
 
-    /// The words of each field in all documents of the view.
-    pub(crate) fn total_words(&self) -> [u64; FIELDS] {
-        self.documents.checked_sub(1).map_or([0; FIELDS], |last| self.inner.stored(last).cumulative_words)
+    /// The words of each field in the documents of the view that are not deleted.
+    pub(crate) fn live_words(&self, deletes: &Deletes) -> [u64; FIELDS] {
+        let all = self.documents.checked_sub(1).map_or([0; FIELDS], |last| self.inner.stored(last).cumulative_words);
+        if deletes.is_empty() {
+            return all;
+        }
+        let deleted = self.inner.deleted_words(deletes);
+        std::array::from_fn(|field| all[field].saturating_sub(deleted[field]))
     }
 
     /// Words, tags and content types, those of documents that came after the view included.
@@ -156,6 +162,33 @@ impl MemtableView {
 impl MemtableList<'_> {
     pub(crate) fn document_frequency(&self) -> u32 {
         self.blocks.iter().map(|block| block.len).sum()
+    }
+
+    /// Counts the documents of the list that are deleted.
+    pub(crate) fn count_deleted(&self, deletes: &Deletes) -> u32 {
+        /// What it costs to find one document, in documents that are passed by.
+        const SEARCH: u32 = 32;
+        let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
+        let mut count = 0;
+        if deletes.len().saturating_mul(SEARCH) < self.document_frequency() {
+            let mut loaded = (usize::MAX, 0);
+            for document in deletes.iter() {
+                let block = self.blocks.partition_point(|block| block.last < document.0);
+                if block == self.blocks.len() {
+                    break;
+                }
+                if loaded.0 != block {
+                    loaded = (block, self.load(block, &mut documents, &mut weights));
+                }
+                count += u32::from(documents[..loaded.1].binary_search(&document.0).is_ok());
+            }
+            return count;
+        }
+        for block in 0..self.blocks.len() {
+            let len = self.load(block, &mut documents, &mut weights);
+            count += documents[..len].iter().filter(|document| deletes.contains(DocId(**document))).count() as u32;
+        }
+        count
     }
 
     /// Copies the documents of a block and their (frequency, length) words; returns how many there are.

@@ -4,11 +4,12 @@ use crate::document::Timestamp;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Reads a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`, `2024-02-29T10:30:15.250+02:00`.
+/// Reads a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`, `2024-02-29T10:30:15.250+02:00`. Without a zone it
+/// is in UTC, and a space may stand for the `T`.
 ///
 /// Returns the start of what it names, and the start of what follows: a day is all of it.
-pub(super) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
-    let (date, time) = match text.split_once(['T', 't']) {
+pub(crate) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
+    let (date, time) = match text.split_once(['T', 't', ' ']) {
         Some((date, time)) => (date, Some(time)),
         None => (text, None),
     };
@@ -42,13 +43,12 @@ pub(super) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
     Some((Timestamp(start * DAY_MS), Timestamp(end * DAY_MS)))
 }
 
-/// Reads `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction` and `Z` or an offset: milliseconds since midnight UTC, and how many it
+/// Reads `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction` and `Z`, an offset or nothing: milliseconds since midnight UTC, and how many it
 /// names.
 fn time_of_day(text: &str) -> Option<(i64, i64)> {
-    let at = text.find(['Z', 'z', '+', '-'])?;
-    let (time, zone) = text.split_at(at);
+    let (time, zone) = text.split_at(text.find(['Z', 'z', '+', '-']).unwrap_or(text.len()));
     let offset = match zone {
-        "Z" | "z" => 0,
+        "" | "Z" | "z" => 0,
         _ => {
             let (hours, minutes) = zone[1..].split_once(':')?;
             let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
@@ -115,6 +115,9 @@ mod tests {
             ("2000-02-29", 951_782_400_000, 951_868_800_000),
             ("2024-12", 1_733_011_200_000, 1_735_689_600_000),
             ("1970-01-01T00:00Z", 0, 60_000),
+            ("1970-01-01T00:01", 60_000, 120_000),
+            ("1970-01-01 00:00:02", 2000, 3000),
+            ("1970-01-01T00:00:00.25", 250, 251),
             ("1970-01-01T01:00:00+01:00", 0, 1000),
             ("1969-12-31T23:30:00-00:30", 0, 1000),
             ("1970-01-01t00:00:00.5z", 500, 501),
@@ -142,7 +145,8 @@ mod tests {
             "2024-1-1",
             "2024-01-01T",
             "2024-01-01T10Z",
-            "2024-01-01T10:00",
+            "2024-01-01T10:00ZZ",
+            "2024-01-01  10:00",
             "2024-01-01T24:00Z",
             "2024-01-01T10:60Z",
             "2024-01-01T10:00:61Z",

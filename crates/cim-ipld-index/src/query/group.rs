@@ -1,24 +1,36 @@
 //! Groups: clauses beside each other, sorted by what they do to what is found.
 
-use super::{Field, Filter, Node, Query};
+use super::{Depth, Field, Filter, Node, Query};
 
+/// What a clause does to what is found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Sign {
+pub(crate) enum Sign {
     Optional,
     Required,
     Excluded,
 }
 
-pub(super) struct Clause {
+/// A part of a query as it stands beside others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Clause {
     pub(super) sign: Sign,
     pub(super) node: Node,
     /// Whether OR stands before it.
     pub(super) is_alternative: bool,
 }
 
+impl Clause {
+    pub(super) fn of(node: Node) -> Self {
+        Self { sign: Sign::Optional, node, is_alternative: false }
+    }
+}
+
+/// Clauses beside each other.
+pub(super) struct Group(Vec<Clause>);
+
 /// Clauses, sorted by what they do.
 #[derive(Default)]
-pub(super) struct Group {
+struct Sorted {
     must: Vec<Node>,
     should: Vec<Node>,
     must_not: Vec<Node>,
@@ -29,7 +41,41 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(clauses: Vec<Clause>) -> Self {
+    pub(super) fn new(mut clauses: Vec<Clause>) -> Self {
+        let is_word =
+            |clause: &Clause| clause.sign == Sign::Optional && clause.node != Node::All && !clause.node.is_filter();
+        if clauses.iter().any(is_word) {
+            // A `*` between words is punctuation.
+            let next: Vec<bool> = clauses.iter().skip(1).map(|clause| clause.is_alternative).chain([false]).collect();
+            let mut next = next.into_iter();
+            clauses.retain(|clause| {
+                let is_alternative = next.next() == Some(true) || clause.is_alternative;
+                is_alternative || clause.sign != Sign::Optional || clause.node != Node::All
+            });
+        }
+        Self(clauses)
+    }
+
+    /// The group as one node.
+    pub(super) fn into_node(self) -> Option<Node> {
+        if self.0.iter().any(|clause| clause.node.is_unsettled()) {
+            return Some(Node::Unsettled(self.0));
+        }
+        Sorted::new(self.0).into_node()
+    }
+
+    /// The group as a query, whose filters need not be nodes.
+    pub(super) fn into_query(self, depth: usize) -> Query {
+        let query = match self.0.iter().any(|clause| clause.node.is_unsettled()) {
+            true => Query { root: Some(Node::Unsettled(self.0)), ..Query::default() },
+            false => Sorted::new(self.0).into_query(),
+        };
+        Query { depth: Depth(depth), ..query }
+    }
+}
+
+impl Sorted {
+    fn new(clauses: Vec<Clause>) -> Self {
         let mut group = Self::default();
         let next: Vec<bool> = clauses.iter().skip(1).map(|clause| clause.is_alternative).chain([false]).collect();
         for (Clause { sign, node, is_alternative }, is_next_alternative) in clauses.into_iter().zip(next) {
@@ -50,9 +96,9 @@ impl Group {
     }
 
     /// The group as one node; a part that only excludes takes from everything.
-    pub(super) fn into_node(mut self) -> Option<Node> {
+    fn into_node(mut self) -> Option<Node> {
         // Of several types a document can have one: they are alternatives.
-        let is_type = |node: &Node| matches!(node, Node::Type(_));
+        let is_type = |node: &Node| matches!(node, Node::Type(_) | Node::TypeLike(_));
         let (types, mut wanted): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
         wanted.extend(any(types));
         self.wanted.append(&mut wanted);
@@ -65,8 +111,14 @@ impl Group {
     }
 
     /// The group as a query, whose filters need not be nodes.
-    pub(super) fn into_query(mut self) -> Query {
+    fn into_query(mut self) -> Query {
         let mut filter = Filter::default();
+        if self.filters.iter().any(|node| matches!(node, Node::TypeLike(_))) {
+            let is_type = |node: &Node| matches!(node, Node::Type(_) | Node::TypeLike(_));
+            let (types, others): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
+            self.filters = others;
+            filter.others.extend(any(types));
+        }
         for node in std::mem::take(&mut self.filters) {
             match node {
                 Node::Tag(tag) => filter.all_tags.push(tag),
@@ -79,7 +131,7 @@ impl Group {
         self.must_not = others;
         filter.no_tags =
             Vec::into_iter(tags).filter_map(|node| if let Node::Tag(tag) = node { Some(tag) } else { None }).collect();
-        Query { root: self.into_node(), filter }
+        Query { root: self.into_node(), filter, depth: Depth::default() }
     }
 }
 
@@ -87,7 +139,14 @@ impl Node {
     /// Says whether it selects without a score.
     fn is_filter(&self) -> bool {
         match self {
-            Self::Tag(_) | Self::Type(_) | Self::Kind(_) | Self::Exists(_) | Self::Range(_) => true,
+            Self::Tag(_)
+            | Self::TagLike(_)
+            | Self::Type(_)
+            | Self::TypeLike(_)
+            | Self::Kind(_)
+            | Self::Has(_)
+            | Self::Exists(_)
+            | Self::Range(_) => true,
             Self::Boost(node, _) => node.is_filter(),
             Self::Bool { must, should, must_not } => {
                 let is_all = |node: &Self| *node == Self::All;
@@ -101,10 +160,11 @@ impl Node {
     /// Says whether it is wanted beside words.
     fn is_wanted(&self) -> bool {
         match self {
-            Self::Attribute { .. } | Self::AttributePrefix { .. } => true,
-            Self::Words { field, .. } | Self::Prefix { field, .. } | Self::Fuzzy { field, .. } => {
-                matches!(field, Field::Attribute(_))
-            }
+            Self::Attribute { .. } | Self::AttributePrefix { .. } | Self::AttributeLike { .. } => true,
+            Self::Words { field, .. }
+            | Self::Prefix { field, .. }
+            | Self::Like { field, .. }
+            | Self::Fuzzy { field, .. } => matches!(field, Field::Attribute(_)),
             Self::Boost(node, _) => node.is_wanted(),
             Self::Bool { must, should, must_not } => {
                 let parts = || must.iter().chain(should).chain(must_not);

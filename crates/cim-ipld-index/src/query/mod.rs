@@ -1,20 +1,31 @@
 //! Queries: what to look for, as a value.
 
-mod date;
+mod between;
+pub(crate) mod date;
+mod error;
+mod field;
 mod group;
+mod node;
 mod parse;
+mod pattern;
 mod range;
+mod settle;
 mod value;
 mod words;
 
-use std::fmt;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-pub(crate) use range::Range;
-pub use range::{Number, NumberField};
+pub use error::{QueryError, QueryErrorKind};
+use group::Clause;
+pub(crate) use node::{Filter, Has, Node};
+pub(crate) use pattern::{Pattern, Piece};
+pub use range::{Number, NumberField, NumberRange};
 
 use crate::document::DocumentKind;
+
+/// The deepest that queries may stand in queries.
+pub(crate) const MAX_DEPTH: usize = 250;
 
 /// A text field that a query can name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -47,105 +58,46 @@ pub enum Field {
 pub struct Query {
     pub(crate) root: Option<Node>,
     pub(crate) filter: Filter,
+    depth: Depth,
 }
 
-/// What documents must be like, besides their words.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Filter {
-    pub(crate) all_tags: Vec<String>,
-    pub(crate) any_tags: Vec<String>,
-    pub(crate) no_tags: Vec<String>,
-    pub(crate) content_types: Vec<String>,
-    pub(crate) kinds: Vec<DocumentKind>,
-    /// All of these must hold; none of them scores.
-    pub(crate) others: Vec<Node>,
-}
+/// How deep queries stand in a query. What goes beyond the limit is dropped at once and refused when it is searched, so
+/// that nothing that walks a query runs out of stack.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Depth(pub(crate) usize);
 
-/// What selects documents and, where words do, scores them.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node {
-    /// Every document.
-    All,
-    /// Words of one place in the query: one word, or several that must follow each other.
-    Words {
-        field: Field,
-        text: String,
-        slop: u32,
-    },
-    /// Words that start with the text's last word.
-    Prefix {
-        field: Field,
-        text: String,
-    },
-    /// Words at most `distance` edits away.
-    Fuzzy {
-        field: Field,
-        text: String,
-        distance: u8,
-    },
-    /// A document that carries the tag.
-    Tag(String),
-    /// A document of the content type.
-    Type(String),
-    Kind(DocumentKind),
-    /// A document whose attribute is this, whatever its type: a text with these words in this order, a keyword as it is
-    /// written, a number, a date.
-    Attribute {
-        name: Arc<str>,
-        text: String,
-    },
-    /// A document whose attribute is a keyword or has a word that starts like this.
-    AttributePrefix {
-        name: Arc<str>,
-        text: String,
-    },
-    /// A document that has the attribute.
-    Exists(Arc<str>),
-    /// A document whose number or time is in the range.
-    Range(Range),
-    /// All of `must`, none of `must_not`, and if `must` is empty at least one of `should`; `should` adds to the score.
-    Bool {
-        must: Vec<Node>,
-        should: Vec<Node>,
-        must_not: Vec<Node>,
-    },
-    /// The node with its score multiplied.
-    Boost(Box<Node>, f32),
-}
-
-/// Why a query text cannot be understood.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub struct QueryError {
-    /// Where in the query text, in bytes from its start.
-    pub position: usize,
-    /// What would have been understood there.
-    pub expected: String,
-}
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {} of the query: expected {}", self.position, self.expected)
+impl PartialEq for Depth {
+    /// Queries that ask for the same are equal however they were made.
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 
 impl Query {
-    /// Reads a query as people type it.
+    /// Reads a query in the query language, strictly: for texts that programs make.
     ///
     /// Words are alternatives: `a b` finds what has either and ranks what has both higher. `a AND b` wants both, `NOT a`
-    /// and `-a` exclude, `+a` requires, parentheses group, `"a b"` is a phrase (`"a b"~2` lets two words stand between),
-    /// `a*` is a prefix, `a~1` allows one edit, `title:a` looks in one field, `tag:a` and `type:a` filter, `a^2` counts
-    /// double. AND binds tighter than OR. An empty text finds every document.
+    /// and `-a` exclude, `+a` requires, parentheses group, `"a b"` is a phrase (`"a b"~2` lets two words stand between, the
+    /// last of `"a b*"` may go on), `a*`, `*a` and `a?c` have wildcards, `a~1` allows one edit, `title:a` looks in one
+    /// field, `tag:a` and `type:a` filter, `a^2` counts double. AND binds tighter than OR. An empty text finds every
+    /// document. What is cut into several words, such as `wolf.txt`, is a phrase of them.
     ///
     /// `size:[100 TO 200}` takes numbers from 100 up to less than 200, `size:>=100` and `created:<2024-02` leave one side
-    /// open, as does `*` in a range. `size`, `created` and `modified` are known; any other name is an attribute, and
-    /// `name:value` finds what has that value, be it a word of a text, the whole of a keyword, a number or a date; `name:*`
-    /// finds what has the attribute at all. Dates are those of RFC 3339, in UTC unless they say otherwise, and may be cut
-    /// short: `2024-02` is that month (a year alone is a number to an attribute).
+    /// open, as does `*` in a range. `title:*` finds what has a title, and so with every field. Dates are those of RFC 3339,
+    /// in UTC unless they name a zone, and may be cut short: `2024-02` is that month (a year alone is a number to an
+    /// attribute).
+    ///
+    /// The fields are `title`, `author`, `text` (all three together), `tag`, `type`, `size`, `created`, `modified`, in any
+    /// case, or as a JSON line has them (`tags`, `created_at`). `name:value` with another name finds what has that value in
+    /// the attribute of that name, be it a word of a text, the whole of a keyword, a number or a date. If no document has
+    /// such an attribute, it is plain text: `localhost:8080`; but if the name resembles that of a field, the search is
+    /// refused.
     ///
     /// What names a tag, a type, a size, a time or an attribute is wanted beside any words; only `OR` makes an alternative
     /// of it. Parentheses may follow a name: `tag:(red OR blue)`. A backslash takes the meaning from what follows it:
     /// `C\+\+`, `"the \"best\""`, `my\ name:value`.
+    ///
+    /// `docs/search.md` of the repository has the whole language with examples.
     ///
     /// ```
     /// use cim_ipld_index::{NumberField, Query};
@@ -155,15 +107,52 @@ impl Query {
     /// assert_eq!(typed, built);
     ///
     /// let error = Query::parse("whale size:[100 TO").unwrap_err();
-    /// assert_eq!((error.position, error.expected.as_str()), (18, "a number or `*`"));
+    /// assert_eq!((error.range, error.expected.as_str()), (18..18, "a number or `*`"));
     /// # Ok::<(), cim_ipld_index::QueryError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`QueryError`] says where the text cannot be understood and what was expected there.
+    /// [`QueryError`] has the place that cannot be understood and what was expected there.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        parse::parse(text)
+        parse::strict(text)
+    }
+
+    /// Reads a query as people type it: any text is one. A text that [`parse`](Self::parse) takes means the same here.
+    ///
+    /// What that one refuses is taken for what it looks like: a sign without a word is punctuation, everything else words.
+    /// It is returned too.
+    ///
+    /// ```
+    /// use cim_ipld_index::{Query, QueryErrorKind};
+    ///
+    /// let (query, errors) = Query::parse_lenient("AC/DC - Thunderstruck");
+    /// assert_eq!(query, Query::any([Query::term("AC/DC"), Query::term("-"), Query::term("Thunderstruck")]));
+    /// assert!(errors.iter().all(|error| error.kind == QueryErrorKind::Syntax));
+    /// ```
+    pub fn parse_lenient(text: &str) -> (Self, Vec<QueryError>) {
+        parse::lenient(text)
+    }
+
+    /// Reads a query as [`parse_lenient`](Self::parse_lenient) does, but refuses what cannot be meant as words: the value of
+    /// a field that cannot hold it, and parentheses without end. This is for search boxes.
+    ///
+    /// ```
+    /// use cim_ipld_index::Query;
+    ///
+    /// assert!(Query::parse_typed("1 + 1 (").is_ok());
+    /// assert!(Query::parse_typed("created:2024-02-30").is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first [`QueryError`] that is not a [`QueryErrorKind::Syntax`].
+    pub fn parse_typed(text: &str) -> Result<Self, QueryError> {
+        let (query, errors) = parse::lenient(text);
+        match errors.into_iter().find(|error| error.kind != QueryErrorKind::Syntax) {
+            Some(error) => Err(error),
+            None => Ok(query),
+        }
     }
 
     /// Finds every document.
@@ -186,9 +175,23 @@ impl Query {
         Self::from_node(Node::Words { field, text: words.into(), slop })
     }
 
-    /// Finds words that start with `prefix`.
+    /// Finds words that start with `prefix`. In a text of several words the last is not whole.
     pub fn prefix(field: Field, prefix: impl Into<String>) -> Self {
-        Self::from_node(Node::Prefix { field, text: prefix.into() })
+        Self::from_node(Node::Prefix { field, text: prefix.into(), slop: 0 })
+    }
+
+    /// Finds words with wildcards in them: `*` stands for any characters or none, `?` for one.
+    ///
+    /// A wildcard at the start looks at every word of the field.
+    ///
+    /// ```
+    /// use cim_ipld_index::{Field, Query};
+    ///
+    /// assert_eq!(Query::parse("amst*dam")?, Query::like(Field::Any, "amst*dam"));
+    /// # Ok::<(), cim_ipld_index::QueryError>(())
+    /// ```
+    pub fn like(field: Field, pattern: &str) -> Self {
+        Self::from_node(Node::Like { field, pattern: Pattern::of(pattern) })
     }
 
     /// Finds words at most `distance` (1 or 2) edits away from `word`.
@@ -201,7 +204,15 @@ impl Query {
         Self::from_node(Node::Tag(tag.into()))
     }
 
+    /// Finds what carries a tag with wildcards in it, as in [`like`](Self::like), with score 0.
+    pub fn tagged_like(pattern: &str) -> Self {
+        Self::from_node(Node::TagLike(Pattern::of(pattern)))
+    }
+
     /// Finds what is of the content type, with score 0. Beside words [`content_type`](Self::content_type) is what filters.
+    ///
+    /// Case does not count, nor do parameters unless they are given: `text/html` is `text/html; charset=utf-8` too.
+    /// `image/*` is any image.
     pub fn typed(content_type: impl Into<String>) -> Self {
         Self::from_node(Node::Type(content_type.into()))
     }
@@ -215,6 +226,22 @@ impl Query {
     /// Finds what has a word that starts like this in an attribute that is a text, or such a keyword.
     pub fn attribute_prefix(name: impl Into<Arc<str>>, prefix: impl Into<String>) -> Self {
         Self::from_node(Node::AttributePrefix { name: name.into(), text: prefix.into() })
+    }
+
+    /// Finds what `name:value` in a query text finds: what has this value in an attribute, if a document has one of this
+    /// name, and else what has the words `name:value`.
+    ///
+    /// ```
+    /// use cim_ipld_index::Query;
+    ///
+    /// assert_eq!(Query::parse("localhost:8080")?, Query::named("localhost", "8080"));
+    /// # Ok::<(), cim_ipld_index::QueryError>(())
+    /// ```
+    pub fn named(name: impl Into<Arc<str>>, value: impl Into<String>) -> Self {
+        let name = name.into();
+        let node = Box::new(Node::Attribute { name: name.clone(), text: value.into() });
+        let resembled = field::resembling(&name);
+        Self::from_node(Node::Unsettled(vec![Clause::of(Node::Named { name, resembled, node })]))
     }
 
     /// Finds what has an attribute of this name, with score 0. A text without words and a number that is none do not count.
@@ -233,23 +260,33 @@ impl Query {
     /// let all_three = Query::all([small, recent, rated]);
     /// ```
     pub fn range<T: Into<Number> + Clone>(field: NumberField, bounds: impl RangeBounds<T>) -> Self {
-        Self::from_node(Node::Range(Range::new(field, &bounds)))
+        Self::in_range(NumberRange::new(field, bounds))
+    }
+
+    /// Finds what has a number or time in the range, with score 0.
+    pub fn in_range(range: NumberRange) -> Self {
+        Self::from_node(Node::Range(range))
     }
 
     /// Finds what at least one of the queries finds; scores add up.
     pub fn any(queries: impl IntoIterator<Item = Query>) -> Self {
-        let mut should: Vec<Node> = queries.into_iter().map(Query::into_node).collect();
+        let (mut should, mut depth) = (Vec::new(), 0);
+        for query in queries {
+            depth = depth.max(query.depth.0 + 1);
+            should.push(query.into_node());
+        }
         let root = match should.len() {
             0 | 1 => should.pop(),
             _ => Some(Node::Bool { must: Vec::new(), should, must_not: Vec::new() }),
         };
-        Self { root, filter: Filter::default() }
+        Self { root, ..Self::default() }.at_depth(depth)
     }
 
     /// Finds what all of the queries find; scores add up.
     pub fn all(queries: impl IntoIterator<Item = Query>) -> Self {
-        let (mut must, mut filter) = (Vec::new(), Filter::default());
+        let (mut must, mut filter, mut depth) = (Vec::new(), Filter::default(), 0);
         for query in queries {
+            depth = depth.max(query.depth.0 + 1);
             must.push(query.root.unwrap_or(Node::All));
             filter.extend(query.filter);
         }
@@ -257,31 +294,34 @@ impl Query {
             0 | 1 => must.pop(),
             _ => Some(Node::Bool { must, should: Vec::new(), must_not: Vec::new() }),
         };
-        Self { root, filter }
+        Self { root, filter, ..Self::default() }.at_depth(depth)
     }
 
     /// Finds what this query finds and `other` does not.
     #[must_use]
     pub fn and_not(mut self, other: Query) -> Self {
+        let depth = self.depth.0.max(other.depth.0) + 1;
         let must = vec![self.root.take().unwrap_or(Node::All)];
         let must_not = vec![other.into_node()];
         self.root = Some(Node::Bool { must, should: Vec::new(), must_not });
-        self
+        self.at_depth(depth)
     }
 
     /// Multiplies the scores.
     #[must_use]
     pub fn boost(mut self, factor: f32) -> Self {
+        let depth = self.depth.0 + 1;
         self.root = self.root.map(|node| Node::Boost(Box::new(node), factor));
-        self
+        self.at_depth(depth)
     }
 
     /// Wants what `other` finds too, without a change of the scores.
     #[must_use]
     pub fn filter(mut self, other: Query) -> Self {
+        let depth = self.depth.0.max(other.depth.0 + 1);
         self.filter.others.extend(other.root);
         self.filter.extend(other.filter);
-        self
+        self.at_depth(depth)
     }
 
     /// Wants this tag too: every tag given this way must be there.
@@ -320,7 +360,14 @@ impl Query {
     }
 
     fn from_node(node: Node) -> Self {
-        Self { root: Some(node), filter: Filter::default() }
+        Self { root: Some(node), ..Self::default() }
+    }
+
+    fn at_depth(self, depth: usize) -> Self {
+        match depth > MAX_DEPTH {
+            true => Self::from_node(Node::TooDeep),
+            false => Self { depth: Depth(depth), ..self },
+        }
     }
 
     /// The query as a part of another one, filters and all.
@@ -332,34 +379,5 @@ impl Query {
         let (mut must, must_not) = self.filter.into_nodes();
         must.insert(0, root);
         Node::Bool { must, should: Vec::new(), must_not }
-    }
-}
-
-impl Filter {
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Returns nodes that must match, and nodes that must not.
-    pub(crate) fn into_nodes(self) -> (Vec<Node>, Vec<Node>) {
-        let any = |should: Vec<Node>| match should.len() {
-            0 => None,
-            _ => Some(Node::Bool { must: Vec::new(), should, must_not: Vec::new() }),
-        };
-        let mut must: Vec<Node> = self.all_tags.into_iter().map(Node::Tag).collect();
-        must.extend(any(self.any_tags.into_iter().map(Node::Tag).collect()));
-        must.extend(any(self.content_types.into_iter().map(Node::Type).collect()));
-        must.extend(any(self.kinds.into_iter().map(Node::Kind).collect()));
-        must.extend(self.others);
-        (must, self.no_tags.into_iter().map(Node::Tag).collect())
-    }
-
-    fn extend(&mut self, other: Self) {
-        self.all_tags.extend(other.all_tags);
-        self.any_tags.extend(other.any_tags);
-        self.no_tags.extend(other.no_tags);
-        self.content_types.extend(other.content_types);
-        self.kinds.extend(other.kinds);
-        self.others.extend(other.others);
     }
 }

@@ -4,99 +4,140 @@
 //! query  = clause ("OR"? clause)*        a clause beside another is an alternative, unless it filters
 //! clause = part ("AND" part)*            AND binds tighter than OR
 //! part   = ("+" | "-" | "NOT")* unit ("^" number)?
-//! unit   = "(" query ")" | field ":" unit | '"' words '"' ("~" number)? | word ("*" | "~" number?)?
+//! unit   = "(" query ")" | field ":" unit | '"' words '*'? '"' ("~" number)? | word ("~" number?)?
 //!        | (">=" | ">" | "<=" | "<") value | ("[" | "{") value "TO" value ("]" | "}")
 //! ```
 //!
 //! What names a tag, a type, a number or a time filters: it is wanted, whatever words stand beside it, unless OR stands
 //! beside it. So is what names an attribute, whose words score.
+//!
+//! One parser reads it in two ways. Strictly, what is not in the grammar is an error. Leniently, it is noted and taken for
+//! what it looks like: a sign without a word is punctuation, everything else words.
 
-use std::ops::Bound;
-use std::sync::Arc;
-
+use super::field::{Scope, resembling, starts_value};
 use super::group::{Clause, Group, Sign};
-use super::value::Value;
-use super::words::Text;
-use super::{Field, Node, Number, NumberField, Query, QueryError, Range};
+use super::pattern::Pattern;
+use super::words::{Text, is_quote};
+use super::{Has, Node, Query, QueryError, QueryErrorKind};
 
-/// The deepest nesting of parentheses and fields.
+/// The deepest nesting of parentheses.
 const MAX_DEPTH: usize = 64;
-
-pub(super) fn parse(text: &str) -> Result<Query, QueryError> {
-    let mut parser = Parser { text: Text::new(text) };
-    let group = parser.group(&Scope::Text(Field::Any), 0)?;
-    if !parser.text.rest().is_empty() {
-        return Err(parser.text.expected(A_UNIT));
-    }
-    Ok(group.into_query())
-}
+/// The most errors that a lenient parse notes.
+const MAX_ERRORS: usize = 100;
 
 const A_UNIT: &str = "a word, a phrase or `(`";
 const A_VALUE: &str = "a value right after the `:`";
+const A_BOOST: &str = "a boost such as 2 or 0.5";
 
-struct Parser<'a> {
-    text: Text<'a>,
+/// Reads a text that is in the grammar.
+pub(super) fn strict(text: &str) -> Result<Query, QueryError> {
+    Parser::new(text, false).query()
 }
 
-/// What a word without a field of its own is about.
-#[derive(Debug, Clone)]
-enum Scope {
-    Text(Field),
-    Attribute(Arc<str>),
-    Tag,
-    Type,
-    Number(NumberField),
+/// Reads any text; returns what is not in the grammar too.
+pub(super) fn lenient(text: &str) -> (Query, Vec<QueryError>) {
+    let mut parser = Parser::new(text, true);
+    match parser.query() {
+        Ok(query) => (query, parser.errors),
+        Err(error) => unreachable!("a lenient parse notes errors: {error}"),
+    }
 }
 
-impl Parser<'_> {
+pub(super) struct Parser<'a> {
+    pub(super) text: Text<'a>,
+    is_lenient: bool,
+    errors: Vec<QueryError>,
+    deepest: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, is_lenient: bool) -> Self {
+        Self { text: Text::new(text), is_lenient, errors: Vec::new(), deepest: 0 }
+    }
+
+    fn query(&mut self) -> Result<Query, QueryError> {
+        let group = self.group(&Scope::Bare, 0)?;
+        if !self.text.rest().is_empty() {
+            return Err(self.text.expected(A_UNIT));
+        }
+        Ok(group.into_query(self.deepest))
+    }
+
+    /// Refuses the text, or notes why and goes on.
+    fn fail(&mut self, error: QueryError) -> Result<(), QueryError> {
+        if !self.is_lenient {
+            return Err(error);
+        }
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(error);
+        }
+        Ok(())
+    }
+
     fn group(&mut self, scope: &Scope, depth: usize) -> Result<Group, QueryError> {
         let mut clauses = Vec::new();
         let mut is_alternative = false;
         loop {
             self.text.skip_space();
-            if self.text.rest().is_empty() || self.text.rest().starts_with(')') {
+            if self.text.rest().is_empty() {
                 break;
             }
+            if self.text.rest().starts_with(')') {
+                if depth > 0 || !self.is_lenient {
+                    break;
+                }
+                self.fail(self.text.expected(A_UNIT))?;
+                self.text.eat(')');
+                continue;
+            }
             if self.text.is_at_keyword("AND") {
-                return Err(self.text.expected("something before AND"));
+                self.fail(self.text.expected("something before AND"))?;
+                self.text.keyword("AND");
+                continue;
             }
-            if self.text.keyword("OR") {
+            if self.text.is_at_keyword("OR") {
                 if clauses.is_empty() {
-                    return Err(self.text.expected("something before OR"));
+                    self.fail(self.text.expected("something before OR"))?;
                 }
-                self.require_operand("OR")?;
-                is_alternative = true;
+                self.text.keyword("OR");
+                is_alternative = self.has_operand("OR")? && !clauses.is_empty();
+                continue;
             }
-            let mut parts = self.conjunction(scope, depth)?;
+            let parts = self.conjunction(scope, depth)?;
+            let is_all = clauses.is_empty() && !is_alternative && parts.len() > 1;
+            if is_all && self.is_group_over(depth) {
+                // Nothing but a conjunction: its parts are the group's.
+                return Ok(Group::new(parts));
+            }
             if parts.len() > 1 {
-                let is_all = clauses.is_empty() && !is_alternative;
-                self.text.skip_space();
-                if is_all && (self.text.rest().is_empty() || self.text.rest().starts_with(')')) {
-                    // Nothing but a conjunction: its parts are the group's.
-                    return Ok(Group::new(parts));
-                }
                 let node = Group::new(parts).into_node();
-                parts = node.into_iter().map(|node| Clause { sign: Sign::Optional, node, is_alternative }).collect();
+                clauses.extend(node.map(|node| Clause { sign: Sign::Optional, node, is_alternative }));
+            } else {
+                clauses.extend(parts.into_iter().map(|part| Clause { is_alternative, ..part }));
             }
-            clauses.extend(parts.into_iter().map(|part| Clause { is_alternative, ..part }));
             is_alternative = false;
         }
         Ok(Group::new(clauses))
     }
 
+    fn is_group_over(&mut self, depth: usize) -> bool {
+        self.text.skip_space();
+        let rest = self.text.rest();
+        rest.is_empty() || rest.starts_with(')') && (depth > 0 || !self.is_lenient)
+    }
+
     /// One part, or several joined by AND, which are then all required or excluded.
     fn conjunction(&mut self, scope: &Scope, depth: usize) -> Result<Vec<Clause>, QueryError> {
-        let mut parts: Vec<Clause> = self.part(scope, depth)?.into_iter().collect();
-        let mut is_conjunction = false;
+        let mut parts = vec![self.part(scope, depth)?];
         loop {
             self.text.skip_space();
-            if !self.text.keyword("AND") {
+            if !self.text.keyword("AND") || !self.has_operand("AND")? {
                 break;
             }
-            self.require_operand("AND")?;
-            parts.extend(self.part(scope, depth)?);
-            is_conjunction = true;
+            parts.push(self.part(scope, depth)?);
         }
+        let is_conjunction = parts.len() > 1;
+        let mut parts: Vec<Clause> = parts.into_iter().flatten().collect();
         if is_conjunction {
             parts.iter_mut().filter(|part| part.sign == Sign::Optional).for_each(|part| part.sign = Sign::Required);
         }
@@ -108,24 +149,34 @@ impl Parser<'_> {
         loop {
             self.text.skip_space();
             if self.text.keyword("NOT") {
-                self.require_operand("NOT")?;
+                if !self.has_operand("NOT")? {
+                    return Ok(None);
+                }
                 is_excluded = !is_excluded;
-            } else if self.text.sign('-')? {
-                is_excluded = !is_excluded;
-            } else if self.text.sign('+')? {
-                is_required = true;
-            } else {
-                break;
+                continue;
             }
+            let Some(sign) = self.text.first().filter(|first| matches!(first, '-' | '+')) else { break };
+            match self.text.sign(sign) {
+                None => break,
+                Some(true) if sign == '-' => is_excluded = !is_excluded,
+                Some(true) => is_required = true,
+                Some(false) => {
+                    self.text.skip(1);
+                    self.fail(self.text.expected(format!("a word right after `{sign}`")))?;
+                    return Ok(Some(Clause::of(Node::plain(scope, sign.to_string()))));
+                }
+            }
+            self.text.skip(1);
         }
         let Some(mut node) = self.unit(scope, depth)? else { return Ok(None) };
-        if self.text.eat('^') {
-            const A_BOOST: &str = "a boost such as 2 or 0.5";
-            let factor: f32 = self.text.number(A_BOOST)?;
-            if !factor.is_finite() {
-                return Err(self.text.expected(A_BOOST));
+        if self.text.rest().starts_with('^') {
+            match self.text.boost() {
+                Some((factor, len)) if factor.is_finite() => {
+                    self.text.skip(len);
+                    node = Node::Boost(Box::new(node), factor);
+                }
+                _ => self.fail(self.text.expected_at(self.text.at() + 1, A_BOOST))?,
             }
-            node = Node::Boost(Box::new(node), factor);
         }
         let sign = match (is_excluded, is_required) {
             (true, _) => Sign::Excluded,
@@ -136,191 +187,192 @@ impl Parser<'_> {
     }
 
     fn unit(&mut self, scope: &Scope, depth: usize) -> Result<Option<Node>, QueryError> {
-        if depth > MAX_DEPTH {
-            return Err(self.text.expected("fewer nested parentheses"));
-        }
-        if self.text.eat('(') {
-            let group = self.group(scope, depth + 1)?;
-            if !self.text.eat(')') {
-                return Err(self.text.expected("`)`"));
+        let start = self.text.at();
+        match self.exact_unit(scope, depth) {
+            Err(error) if self.is_lenient => {
+                self.fail(error)?;
+                self.text.back_to(start);
+                let text = self.text.plain().to_owned();
+                Ok(Some(Node::plain(scope, text)))
             }
-            return Ok(group.into_node());
+            unit => unit,
         }
-        let name = self.text.field(|name, after| Scope::is_known(name) || after.starts_with(starts_value));
-        if let Some(name) = name {
-            if self.text.rest().is_empty() || self.text.rest().starts_with(|c: char| c.is_whitespace() || c == ')') {
-                return Err(self.text.expected(A_VALUE));
-            }
-            return self.unit(&Scope::of(&name), depth + 1);
+    }
+
+    fn exact_unit(&mut self, scope: &Scope, depth: usize) -> Result<Option<Node>, QueryError> {
+        if self.text.rest().starts_with('(') {
+            return self.parentheses(scope, depth);
         }
+        let Some(inner) = self.field(scope) else { return self.leaf(scope).map(Some) };
+        if self.text.is_at_end() {
+            return Err(self.text.expected(A_VALUE));
+        }
+        match self.text.rest().starts_with('(') {
+            true => self.parentheses(&inner, depth),
+            // What follows is the field's, colons included.
+            false => self.leaf(&inner).map(Some),
+        }
+    }
+
+    fn parentheses(&mut self, scope: &Scope, depth: usize) -> Result<Option<Node>, QueryError> {
+        if depth >= MAX_DEPTH {
+            let error = self.text.expected(format!("at most {MAX_DEPTH} nested parentheses"));
+            return Err(QueryError { kind: QueryErrorKind::Limit, ..error });
+        }
+        self.deepest = self.deepest.max(depth + 1);
+        self.text.eat('(');
+        let group = self.group(scope, depth + 1)?;
+        if !self.text.eat(')') {
+            self.fail(self.text.expected("`)`"))?;
+        }
+        Ok(group.into_node())
+    }
+
+    /// Takes the name of a field, where one may stand.
+    fn field(&mut self, scope: &Scope) -> Option<Scope> {
+        if matches!(scope, Scope::Tag | Scope::Type) {
+            return None;
+        }
+        let takes_any = matches!(scope, Scope::Bare);
+        let is_field =
+            |name: &str, after: &str| Scope::known(name).is_some() || takes_any && after.starts_with(starts_value);
+        let name = self.text.field(is_field)?;
+        let known = Scope::known(&name.text).filter(|_| !name.has_backslash);
+        let resembled = || if name.has_backslash { None } else { resembling(&name.text) };
+        Some(known.unwrap_or_else(|| Scope::Attribute(name.text.as_str().into(), resembled())))
+    }
+
+    fn leaf(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         let is_range = self.text.rest().starts_with(['[', '{', '<', '>']);
         match scope {
-            Scope::Text(Field::Any) => self.words(scope).map(Some),
             Scope::Text(_) if self.text.rest().starts_with(['[', '{']) => Err(self.text.expected("a word or a phrase")),
-            Scope::Text(_) => self.words(scope).map(Some),
-            Scope::Tag => self.value().map(|tag| Some(Node::Tag(tag))),
-            Scope::Type => self.value().map(|name| Some(Node::Type(name))),
-            Scope::Attribute(name) if is_range => self.range(NumberField::Attribute(name.clone())).map(Some),
-            Scope::Number(field) if is_range => self.range(field.clone()).map(Some),
-            Scope::Attribute(_) => self.words(scope).map(Some),
-            Scope::Number(field) => self.equal(field.clone()).map(Some),
+            Scope::Tag | Scope::Type => self.name(scope),
+            Scope::Attribute(name, _) if is_range => self.range(super::NumberField::Attribute(name.clone())),
+            Scope::Number(field) if is_range => self.range(field.clone()),
+            Scope::Number(field) => self.equal(field.clone()),
+            Scope::Bare | Scope::Text(_) | Scope::Attribute(..) => self.words(scope),
         }
     }
 
     /// A word or a phrase of a text or an attribute.
     fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
-        let field = scope.field();
-        if self.text.rest().starts_with('"') {
-            let text = self.text.quoted()?;
-            let slop = if self.text.eat('~') { self.text.number("how many words may stand between")? } else { 0 };
-            return Ok(match scope {
-                Scope::Attribute(name) if slop == 0 => Node::Attribute { name: name.clone(), text },
-                _ => Node::Words { field, text, slop },
-            });
+        if self.text.first().is_some_and(is_quote) {
+            let phrase = self.text.quoted()?;
+            let slop = if self.text.eat('~') { self.text.whole("how many words may stand between")? } else { 0 };
+            return Ok(Node::phrase(scope, &phrase, slop));
         }
         let start = self.text.at();
         let word = self.text.word()?;
         if self.text.at() == start {
             return Err(self.text.expected(A_UNIT));
         }
-        if word.is_prefix {
-            return Ok(match (scope, word.text.is_empty()) {
-                (Scope::Attribute(name), true) => Node::Exists(name.clone()),
-                (Scope::Attribute(name), false) => Node::AttributePrefix { name: name.clone(), text: word.text },
-                (_, true) => Node::All,
-                (_, false) => Node::Prefix { field, text: word.text },
-            });
+        if !self.text.eat('~') {
+            return Ok(Node::word(scope, word));
         }
-        if self.text.eat('~') {
-            let distance = match self.text.rest().chars().next() {
-                Some(digit) if digit.is_ascii_digit() => self.text.number::<u8>("1 or 2")?,
-                _ => 1,
-            };
-            if !(1..=2).contains(&distance) {
-                return Err(self.text.expected("a distance of 1 or 2"));
-            }
-            return Ok(Node::Fuzzy { field, text: word.text, distance });
+        let start = self.text.at();
+        let distance = if self.text.is_at_end() || self.text.rest().starts_with('^') {
+            1
+        } else {
+            self.text.whole::<u8>("1 or 2")?
+        };
+        let text = word.as_text().filter(|_| (1..=2).contains(&distance));
+        match text {
+            Some(text) => Ok(Node::fuzzy(scope, text.to_owned(), distance)),
+            None if word.as_text().is_none() => Err(self.text.expected_at(start - 1, "no `~` after a wildcard")),
+            None => Err(self.text.expected_at(start, "a distance of 1 or 2")),
         }
-        Ok(match scope {
-            Scope::Attribute(name) => Node::Attribute { name: name.clone(), text: word.text },
-            _ => Node::Words { field, text: word.text, slop: 0 },
+    }
+
+    /// A tag or a type.
+    fn name(&mut self, scope: &Scope) -> Result<Node, QueryError> {
+        let is_quoted = self.text.first().is_some_and(is_quote);
+        let start = self.text.at();
+        let name = if is_quoted { self.text.quoted()? } else { self.text.value()? };
+        if self.text.at() == start {
+            return Err(self.text.expected(A_VALUE));
+        }
+        let is_tag = matches!(scope, Scope::Tag);
+        Ok(match (name.as_text(), name.as_prefix()) {
+            (Some(text), _) if is_tag => Node::Tag(text.to_owned()),
+            (Some(text), _) => Node::Type(text.to_owned()),
+            (None, Some("")) => Node::Has(if is_tag { Has::Tag } else { Has::Type }),
+            (None, _) if is_tag => Node::TagLike(name),
+            (None, _) => Node::TypeLike(name),
         })
     }
 
-    fn value(&mut self) -> Result<String, QueryError> {
-        let start = self.text.at();
-        let value = self.text.value()?;
-        if self.text.at() == start { Err(self.text.expected(A_VALUE)) } else { Ok(value) }
-    }
-
-    /// A number or the span of a date, to be met exactly.
-    fn equal(&mut self, field: NumberField) -> Result<Node, QueryError> {
-        let (start, text) = (self.text.at(), self.text.value()?);
-        let value = Value::of(&field, &text).ok_or_else(|| self.text.expected_at(start, Value::expected(&field)))?;
-        let value = value.settled(&value);
-        Ok(Node::Range(Range { field, low: value.low(true), high: value.high(true) }))
-    }
-
-    fn range(&mut self, field: NumberField) -> Result<Node, QueryError> {
-        let (low, high) = match self.text.rest().as_bytes().first() {
-            Some(b'[' | b'{') => self.between(&field)?,
-            first => {
-                let is_low = first == Some(&b'>');
-                self.text.eat(if is_low { '>' } else { '<' });
-                let is_included = self.text.eat('=');
-                let (start, text) = (self.text.at(), self.text.value()?);
-                let value = Value::of(&field, &text);
-                let value = value.ok_or_else(|| self.text.expected_at(start, Value::expected(&field)))?;
-                let value = value.settled(&value);
-                if is_low {
-                    (value.low(is_included), Bound::Unbounded)
-                } else {
-                    (Bound::Unbounded, value.high(is_included))
-                }
-            }
-        };
-        Ok(Node::Range(Range { field, low, high }))
-    }
-
-    fn between(&mut self, field: &NumberField) -> Result<(Bound<Number>, Bound<Number>), QueryError> {
-        let includes_low = self.text.eat('[');
-        if !includes_low {
-            self.text.eat('{');
-        }
-        let low = self.end(field)?;
-        self.text.skip_space();
-        if !self.text.keyword("TO") {
-            return Err(self.text.expected("TO"));
-        }
-        self.text.skip_space();
-        let start = self.text.at();
-        let high = self.end(field)?;
-        self.text.skip_space();
-        let includes_high = self.text.eat(']');
-        if !includes_high && !self.text.eat('}') {
-            return Err(self.text.expected("`]` or `}`"));
-        }
-        let (low, high) = match (low, high) {
-            (Some(low), Some(high)) if low.meets(&high) => (Some(low.settled(&high)), Some(high.settled(&low))),
-            (Some(_), Some(_)) => {
-                return Err(self.text.expected_at(start, "two numbers or two dates"));
-            }
-            (low, high) => (low.map(|low| low.settled(&low)), high.map(|high| high.settled(&high))),
-        };
-        let low = low.map_or(Bound::Unbounded, |low| low.low(includes_low));
-        let high = high.map_or(Bound::Unbounded, |high| high.high(includes_high));
-        Ok((low, high))
-    }
-
-    /// One end of a range; `None` for `*`.
-    fn end(&mut self, field: &NumberField) -> Result<Option<Value>, QueryError> {
-        self.text.skip_space();
-        let (start, text) = (self.text.at(), self.text.end_of_range()?);
-        if text == "*" {
-            return Ok(None);
-        }
-        let value = Value::of(field, &text);
-        value.map(Some).ok_or_else(|| self.text.expected_at(start, format!("{} or `*`", Value::expected(field))))
-    }
-
-    fn require_operand(&mut self, after: &str) -> Result<(), QueryError> {
+    /// Says whether something follows that an operator can be about.
+    fn has_operand(&mut self, after: &str) -> Result<bool, QueryError> {
         self.text.skip_space();
         let rest = self.text.rest();
-        if rest.is_empty() || rest.starts_with(')') || ["AND", "OR"].iter().any(|word| self.text.is_at_keyword(word)) {
-            return Err(self.text.expected(format!("something after {after}")));
+        let is_missing =
+            rest.is_empty() || rest.starts_with(')') || ["AND", "OR"].iter().any(|word| self.text.is_at_keyword(word));
+        if is_missing {
+            self.fail(self.text.expected(format!("something after {after}")))?;
         }
-        Ok(())
+        Ok(!is_missing)
     }
 }
 
-impl Scope {
-    fn is_known(name: &str) -> bool {
-        !matches!(Self::of(name), Self::Attribute(_))
+impl Node {
+    /// What stands where a field is searched, as the words that are in it.
+    fn plain(scope: &Scope, text: String) -> Self {
+        let field = match scope {
+            Scope::Text(field) => field.clone(),
+            _ => super::Field::Any,
+        };
+        Self::Words { field, text, slop: 0 }
     }
 
-    fn of(name: &str) -> Self {
-        match name {
-            "title" => Self::Text(Field::Title),
-            "author" => Self::Text(Field::Author),
-            "tag" => Self::Tag,
-            "type" => Self::Type,
-            "size" => Self::Number(NumberField::Size),
-            "created" => Self::Number(NumberField::CreatedAt),
-            "modified" => Self::Number(NumberField::ModifiedAt),
-            _ => Self::Attribute(name.into()),
+    fn phrase(scope: &Scope, phrase: &Pattern, slop: u32) -> Self {
+        match (phrase.as_text(), phrase.as_prefix().unwrap_or_default()) {
+            (Some(text), _) => match scope {
+                Scope::Attribute(name, _) if slop == 0 => {
+                    Self::Attribute { name: name.clone(), text: text.to_owned() }.named(scope)
+                }
+                _ => Self::Words { field: scope.field(), text: text.to_owned(), slop }.named(scope),
+            },
+            (None, text) => match scope {
+                Scope::Attribute(name, _) if slop == 0 => {
+                    Self::AttributePrefix { name: name.clone(), text: text.to_owned() }.named(scope)
+                }
+                _ => Self::Prefix { field: scope.field(), text: text.to_owned(), slop }.named(scope),
+            },
         }
     }
 
-    fn field(&self) -> Field {
-        match self {
-            Self::Text(field) => field.clone(),
-            Self::Attribute(name) => Field::Attribute(name.clone()),
-            Self::Tag | Self::Type | Self::Number(_) => Field::Any,
+    fn word(scope: &Scope, word: Pattern) -> Self {
+        if let Some(text) = word.as_text() {
+            let text = text.to_owned();
+            return match scope {
+                Scope::Attribute(name, _) => Self::Attribute { name: name.clone(), text }.named(scope),
+                _ => Self::Words { field: scope.field(), text, slop: 0 },
+            };
+        }
+        match (scope, word.as_prefix()) {
+            (Scope::Bare, Some("")) => Self::All,
+            (Scope::Attribute(name, _), Some("")) => Self::Exists(name.clone()).named(scope),
+            (_, Some("")) => Self::Has(Has::Words(scope.field())),
+            (Scope::Attribute(name, _), Some(prefix)) => {
+                Self::AttributePrefix { name: name.clone(), text: prefix.to_owned() }.named(scope)
+            }
+            (_, Some(prefix)) => Self::Prefix { field: scope.field(), text: prefix.to_owned(), slop: 0 },
+            (Scope::Attribute(name, _), None) => Self::AttributeLike { name: name.clone(), pattern: word }.named(scope),
+            (_, None) => Self::Like { field: scope.field(), pattern: word },
         }
     }
-}
 
-/// Says whether the value of an attribute may start like this; else `http://` would be one.
-fn starts_value(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '"' | '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '_' | '-' | '+')
+    fn fuzzy(scope: &Scope, text: String, distance: u8) -> Self {
+        Self::Fuzzy { field: scope.field(), text, distance }.named(scope)
+    }
+
+    /// Of an attribute, what may turn out to be none.
+    fn named(self, scope: &Scope) -> Self {
+        match scope {
+            Scope::Attribute(name, resembled) => {
+                Self::Named { name: name.clone(), resembled: *resembled, node: Box::new(self) }
+            }
+            _ => self,
+        }
+    }
 }

@@ -3,13 +3,16 @@
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{date, value};
 use crate::document::Timestamp;
 use crate::keys::ColumnKind;
 use crate::numbers;
 
 /// A field of numbers or times that a range or an order can name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NumberField {
     /// When the content was made.
@@ -23,7 +26,8 @@ pub enum NumberField {
 }
 
 /// A bound of a range.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Number {
     /// A whole number. It is compared with whole numbers and others alike, and with the milliseconds of
@@ -35,9 +39,16 @@ pub enum Number {
     Date(Timestamp),
 }
 
-/// Numbers between two bounds.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Range {
+/// Numbers or times of a field, between two bounds.
+///
+/// ```
+/// use cim_ipld_index::{NumberField, NumberRange, Query};
+///
+/// let large = NumberRange::new(NumberField::Size, 1_000_000..);
+/// assert_eq!(Query::in_range(large), Query::range(NumberField::Size, 1_000_000..));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NumberRange {
     pub(crate) field: NumberField,
     pub(crate) low: Bound<Number>,
     pub(crate) high: Bound<Number>,
@@ -55,8 +66,9 @@ impl NumberField {
     }
 }
 
-impl Range {
-    pub(super) fn new<T: Into<Number> + Clone>(field: NumberField, bounds: &impl RangeBounds<T>) -> Self {
+impl NumberRange {
+    /// Returns the numbers of a field between the bounds.
+    pub fn new<T: Into<Number> + Clone>(field: NumberField, bounds: impl RangeBounds<T>) -> Self {
         let bound = |bound: Bound<&T>| bound.cloned().map(Into::into);
         Self { field, low: bound(bounds.start_bound()), high: bound(bounds.end_bound()) }
     }
@@ -196,7 +208,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn holds(range: &Range, value: f64) -> bool {
+    fn holds(range: &NumberRange, value: f64) -> bool {
         let number = |number: Number| match number {
             Number::Integer(number) => number as f64,
             Number::Float(number) => number,
@@ -220,7 +232,7 @@ mod tests {
     proptest! {
         #[test]
         fn codes_hold_what_the_bounds_hold(low in bound(), high in bound(), halves in -50i32..50) {
-            let range = Range { field: NumberField::Size, low, high };
+            let range = NumberRange { field: NumberField::Size, low, high };
             let in_codes = |kind, code| range.codes(kind).is_some_and(|codes| codes.contains(&code));
             let value = f64::from(halves) / 2.0;
             prop_assert_eq!(in_codes(ColumnKind::Float, numbers::of_float(value).unwrap()), holds(&range, value));
@@ -237,7 +249,7 @@ mod tests {
         let odd = (1i128 << 53) + 1;
         let even = numbers::of_float((1i64 << 53) as f64).unwrap();
         let next = numbers::of_float(((1i64 << 53) + 2) as f64).unwrap();
-        let codes = |low, high| Range { field: NumberField::Size, low, high }.codes(ColumnKind::Float);
+        let codes = |low, high| NumberRange { field: NumberField::Size, low, high }.codes(ColumnKind::Float);
         let number = Number::Integer(odd);
         assert_eq!(*codes(Bound::Included(number), Bound::Unbounded).unwrap().start(), next);
         assert_eq!(*codes(Bound::Unbounded, Bound::Included(number)).unwrap().end(), even);
@@ -249,10 +261,10 @@ mod tests {
     #[test]
     fn dates_meet_times_and_numbers_meet_numbers() {
         let at = Bound::Included(Number::Date(Timestamp(5)));
-        let dates = Range { field: NumberField::CreatedAt, low: at, high: Bound::Unbounded };
+        let dates = NumberRange { field: NumberField::CreatedAt, low: at, high: Bound::Unbounded };
         assert!(dates.codes(ColumnKind::Created).is_some() && dates.codes(ColumnKind::Date).is_some());
         assert_eq!((dates.codes(ColumnKind::Integer), dates.codes(ColumnKind::Size)), (None, None));
-        let all = Range { field: NumberField::Size, low: Bound::Unbounded, high: Bound::Unbounded };
+        let all = NumberRange { field: NumberField::Size, low: Bound::Unbounded, high: Bound::Unbounded };
         assert_eq!(all.codes(ColumnKind::Size), Some(0..=u64::MAX));
         assert_eq!(all.codes(ColumnKind::Date), Some(0..=u64::MAX));
     }

@@ -9,6 +9,7 @@ use super::cursor::{Cursor, END};
 use super::lent::{Lend, Lent, Spare};
 use super::phrase::Phrase;
 use super::union::Union;
+use super::wide_phrase::WidePhrase;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::{Points, TermScorer};
@@ -34,6 +35,7 @@ pub(crate) enum Eval<'a> {
     /// Several lists as if they were one: frequencies add up.
     Union(Box<Union>),
     Phrase(Box<Phrase<'a>>),
+    WidePhrase(Box<WidePhrase<'a>>),
     Any(Vec<Eval<'a>>),
     Bool(Box<Bool<'a>>),
 }
@@ -151,6 +153,7 @@ impl Eval<'_> {
             Self::Term(term) => term.cursor.seek(from)?,
             Self::Union(union) => union.next(from),
             Self::Phrase(phrase) => phrase.next(from)?,
+            Self::WidePhrase(phrase) => phrase.next(from)?,
             Self::Any(parts) => least(parts.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) if parts.must.is_empty() => least(parts.should.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) => greatest(parts.must.iter_mut().map(|part| part.next(from)))?,
@@ -188,6 +191,7 @@ impl Eval<'_> {
                 Ok(())
             }
             Self::Phrase(phrase) => phrase.eval(start, out),
+            Self::WidePhrase(phrase) => phrase.eval(start, out),
             Self::Any(parts) => parts.iter_mut().try_for_each(|part| part.eval(start, out)),
             Self::Bool(parts) => parts.eval(start, out),
         }

@@ -10,6 +10,7 @@ mod exhaustive;
 mod facets;
 mod fuzzy;
 mod lent;
+mod names;
 mod open;
 mod phrase;
 mod plan;
@@ -18,20 +19,26 @@ mod sets;
 mod snippet;
 mod sort;
 mod source;
+mod statistics;
 mod top;
 mod union;
+mod wide_phrase;
 
 pub(crate) use cursor::{Cursor, END};
+pub use plan::MAX_QUERY_WORDS;
 pub(crate) use plan::{Leaf, Want};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
+pub(crate) use statistics::Collection;
 
 use collect::TopK;
 use eval::{Eval, Window};
-use open::{CollectionStatistics, Opener};
+use names::Knows;
+use open::Opener;
 use plan::{Planned, SetWant};
 use snippet::Cutter;
 use sort::Sorter;
+use statistics::CollectionStatistics;
 use top::Run;
 
 use crate::docset::BitSet;
@@ -41,7 +48,8 @@ use crate::page::{DocId, PageSource, Progress};
 use crate::query::Query;
 use crate::score::Scale;
 use crate::search_cursor::SearchCursor;
-use crate::search_options::{Facet, FacetCounts, Order, SearchOptions, Sort, Total};
+use crate::search_options::{Facet, FacetCounts, Order, SearchOptions, Sort, SortBy, Total};
+use crate::segment;
 use crate::snapshot::{SearchResults, Snapshot};
 
 /// The most hits that limit and offset may reach.
@@ -54,6 +62,7 @@ pub(crate) struct Found<'a> {
     pub(crate) sources: Vec<Source<'a>>,
     facets: Vec<FacetCounts>,
     planned: Planned,
+    collection: Collection,
 }
 
 pub(crate) fn search(
@@ -69,8 +78,10 @@ pub(crate) fn search(
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
+    // Only scores depend on it.
+    let collection = if options.sort.by == SortBy::Score { found.collection } else { Collection::default() };
     let last = found.best.last().zip(hits.last()).filter(|_| hits.len() == options.limit);
-    let next = last.map(|(candidate, hit)| SearchCursor::new(&options.sort, candidate.rank, hit.cid));
+    let next = last.map(|(candidate, hit)| SearchCursor::new(&options.sort, candidate.rank, hit.cid, collection));
     Ok(Progress::Ready(SearchResults { total: found.total, hits, next, facets: found.facets }))
 }
 
@@ -89,21 +100,26 @@ pub(crate) fn find<'a>(
         let detail = format!("limit and offset reach hit {reach}; at most {MAX_REACH} can be reached");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
-    let planned = plan::plan(query, snapshot.analyzer())?;
     let sources = snapshot.sources();
-    let (mut lists, mut entries) = (Vec::with_capacity(sources.len()), Vec::with_capacity(sources.len()));
-    for source in &sources {
-        lists.push(planned.leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
-        entries.push(planned.sets.iter().map(|want| source.ask_for_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
-        sort::ask_for_order(source, options, fetcher)?;
-        for (class, prefix) in options.facets.iter().map(Facet::names) {
-            source.ask_for_set(fetcher, &SetWant::NamesFrom(class, prefix))?;
-        }
+    let (settled, knows_names) = names::settle(query, &sources, fetcher)?;
+    let planned = plan::plan(&settled, snapshot.analyzer())?;
+    let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
+    if knows_names == Knows::Nothing {
+        names::ask_for_plain(query, snapshot.analyzer(), &sources, fetcher)?;
     }
-    if fetcher.has_missing() {
+    // Where only sets of names are missing, what follows from a guess is asked for in the same round.
+    if fetcher.has_missing() && knows_names != Knows::AllButSets {
         return Ok(None);
     }
-    let statistics = CollectionStatistics::new(&sources, &planned.leaves, &lists, fetcher)?;
+    let is_by_score = options.sort.by == SortBy::Score;
+    let statistics = CollectionStatistics::new(
+        &sources,
+        &planned.leaves,
+        &lists,
+        // A guess about names may be a query of other words.
+        options.after.as_ref().filter(|_| is_by_score && !fetcher.has_missing()).map(SearchCursor::collection),
+        fetcher,
+    )?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
     let mut parts = Vec::with_capacity(sources.len());
     for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
@@ -140,7 +156,29 @@ pub(crate) fn find<'a>(
     let facets = options.facets.iter().map(|facet| facets::count(facet, &sources, &matches, fetcher));
     let facets = facets.collect::<Result<_>>()?;
     let best = rank::order(&sources, candidates, options, fetcher)?;
-    Ok(Some(Found { total, best, sources, facets, planned }))
+    Ok(Some(Found { total, best, sources, facets, planned, collection: statistics.collection }))
+}
+
+/// The lists of each source's leaves, and the table's entries of its names.
+type LookedUp<'a> = (Vec<Vec<Vec<Handle<'a>>>>, Vec<Vec<Option<segment::Found>>>);
+
+/// Looks up what a plan names, and asks for the tables that the options need.
+fn look_up<'a>(
+    sources: &[Source<'a>],
+    planned: &Planned,
+    options: &SearchOptions,
+    fetcher: &Fetcher<'_>,
+) -> Result<LookedUp<'a>> {
+    let (mut lists, mut entries) = (Vec::with_capacity(sources.len()), Vec::with_capacity(sources.len()));
+    for source in sources {
+        lists.push(planned.leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
+        entries.push(planned.sets.iter().map(|want| source.ask_for_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
+        sort::ask_for_order(source, options, fetcher)?;
+        for (class, prefix) in options.facets.iter().map(Facet::names) {
+            source.ask_for_set(fetcher, &SetWant::NamesFrom(class, prefix))?;
+        }
+    }
+    Ok((lists, entries))
 }
 
 impl SearchOptions {

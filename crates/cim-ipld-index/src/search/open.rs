@@ -5,65 +5,13 @@ use super::exhaustive;
 use super::phrase::Phrase;
 use super::plan::{Leaf, Plan, Planned, SetWant};
 use super::source::{Handle, NormCache, Source};
+use super::statistics::CollectionStatistics;
+use super::wide_phrase::WidePhrase;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
-use crate::score::{Saturation, Scale, TermScorer, term_weight};
+use crate::score::{Scale, TermScorer};
 use crate::segment::Found;
-
-/// Document frequencies and lengths over all sources.
-pub(super) struct CollectionStatistics {
-    documents: u64,
-    /// Of the field of each leaf.
-    saturations: Vec<Saturation>,
-    document_frequencies: Vec<u64>,
-}
-
-impl CollectionStatistics {
-    pub(super) fn new(
-        sources: &[Source<'_>],
-        leaves: &[Leaf],
-        lists: &[Vec<Vec<Handle<'_>>>],
-        fetcher: &Fetcher<'_>,
-    ) -> Result<Self> {
-        let documents: u64 = sources.iter().map(|source| u64::from(source.document_count())).sum();
-        let mut saturations: Vec<Saturation> = Vec::with_capacity(leaves.len());
-        for (index, leaf) in leaves.iter().enumerate() {
-            if let Some(known) = leaves[..index].iter().position(|known| known.field == leaf.field) {
-                saturations.push(saturations[known].clone());
-                continue;
-            }
-            let words = sources.iter().map(|source| source.total_words(fetcher, &leaf.field));
-            let words = words.collect::<Result<Vec<_>>>()?.into_iter().fold(0, u64::saturating_add);
-            saturations.push(Saturation::new(words as f32 / documents.max(1) as f32));
-        }
-        let frequency = |leaf: usize| {
-            let handles = lists.iter().flat_map(|lists| &lists[leaf]);
-            handles.map(|handle| u64::from(handle.document_frequency())).sum::<u64>().min(documents)
-        };
-        Ok(Self { documents, saturations, document_frequencies: (0..leaves.len()).map(frequency).collect() })
-    }
-
-    fn weight(&self, leaf: usize, boost: f32) -> f32 {
-        term_weight(self.document_frequencies[leaf], self.documents, boost)
-    }
-
-    /// Returns the weight of a phrase: rare is what all of its words are together.
-    fn phrase_weight(&self, leaves: &[(usize, u32)], boost: f32) -> f32 {
-        leaves.iter().map(|(leaf, _)| self.weight(*leaf, boost)).sum()
-    }
-
-    /// Returns the most that a document can score.
-    pub(super) fn ceiling(&self, plan: &Plan) -> f32 {
-        let sum = |parts: &[Plan]| parts.iter().map(|part| self.ceiling(part)).sum::<f32>();
-        match plan {
-            Plan::Nothing | Plan::All | Plan::Set(_) => 0.0,
-            Plan::Leaf { leaf, boost } => self.weight(*leaf, *boost),
-            Plan::Phrase { leaves, boost, .. } => self.phrase_weight(leaves, *boost),
-            Plan::Bool { must, should, .. } => sum(must) + sum(should),
-        }
-    }
-}
 
 /// Opens the cursors of a plan over one source.
 pub(super) struct Opener<'s, 'a> {
@@ -166,22 +114,30 @@ impl<'a> Opener<'_, 'a> {
     }
 
     fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Eval<'a>> {
-        let mut cursors = Vec::with_capacity(leaves.len());
+        let mut slots = Vec::with_capacity(leaves.len());
+        let mut is_complete = true;
         for (leaf, place) in leaves {
-            for handle in &self.lists[*leaf] {
-                let cursor = self.source.open(self.fetcher, handle, &self.leaves[*leaf], &mut self.norms)?;
-                cursors.extend(cursor.map(|cursor| (cursor, *place)));
+            let handles = &self.lists[*leaf];
+            let mut cursors = Vec::with_capacity(handles.len());
+            for handle in handles {
+                cursors.extend(self.source.open(self.fetcher, handle, &self.leaves[*leaf], &mut self.norms)?);
             }
+            is_complete &= cursors.len() == handles.len();
+            slots.push((cursors, *place));
         }
-        if cursors.len() < leaves.len() {
+        if !is_complete {
             // A page is not at hand; the fetcher knows.
             return Ok(Eval::Nothing);
         }
         let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
-        Ok(Eval::Phrase(Box::new(Phrase::new(cursors, slop, scorer))))
+        if slots.iter().any(|(cursors, _)| cursors.len() > 1) {
+            return Ok(Eval::WidePhrase(Box::new(WidePhrase::new(slots, slop, scorer)?)));
+        }
+        let cursors = slots.into_iter().filter_map(|(mut cursors, place)| Some((cursors.pop()?, place)));
+        Ok(Eval::Phrase(Box::new(Phrase::new(cursors.collect(), slop, scorer))))
     }
 
     fn scorer(&self, leaf: usize, weight: f32) -> TermScorer {
-        TermScorer::new(weight, self.statistics.saturations[leaf].clone(), self.scale)
+        TermScorer::new(weight, self.statistics.saturation(leaf), self.scale)
     }
 }

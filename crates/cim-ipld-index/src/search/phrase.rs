@@ -183,24 +183,29 @@ impl<'a> Phrase<'a> {
         count
     }
 
-    /// Words in order; for each first word the nearest others.
     fn count_loose(&self) -> u32 {
-        let mut count = 0;
-        for first in &self.positions[0] {
-            let (mut at, mut spare) = (*first, self.slop);
-            let fits = (1..self.cursors.len()).all(|index| {
-                let distance = self.cursors[index].1 - self.cursors[index - 1].1;
-                let Some(wanted) = at.checked_add(distance) else { return false };
-                let others = &self.positions[index];
-                let Some(found) = others.get(others.partition_point(|other| *other < wanted)) else { return false };
-                at = *found;
-                let used = found - wanted;
-                let fits = used <= spare;
-                spare = spare.saturating_sub(used);
-                fits
-            });
-            count += u32::from(fits);
-        }
-        count
+        count_in_order(&self.positions, |index| self.cursors[index].1, self.slop)
     }
+}
+
+/// Counts how often words stand in order with at most `slop` others between them: for each first word the nearest others.
+///
+/// `place` returns the place of each word in the phrase.
+pub(super) fn count_in_order(positions: &[Vec<u32>], place: impl Fn(usize) -> u32, slop: u32) -> u32 {
+    let mut count = 0;
+    for first in &positions[0] {
+        let (mut at, mut spare) = (*first, slop);
+        let fits = (1..positions.len()).all(|index| {
+            let Some(wanted) = at.checked_add(place(index) - place(index - 1)) else { return false };
+            let others = &positions[index];
+            let Some(found) = others.get(others.partition_point(|other| *other < wanted)) else { return false };
+            at = *found;
+            let used = found - wanted;
+            let fits = used <= spare;
+            spare = spare.saturating_sub(used);
+            fits
+        });
+        count += u32::from(fits);
+    }
+    count
 }

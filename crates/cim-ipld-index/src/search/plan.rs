@@ -1,17 +1,25 @@
 //! From a query to what must be looked up: words folded, phrases cut, boosts multiplied out.
 
+mod words;
+
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::fuzzy::{Fuzzy, Matcher};
-use crate::analysis::{Analyzer, Scratch, fold_keyword};
+use super::names::NameTest;
+use crate::analysis::{Analyzer, Form, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
-use crate::query::{Field, Node, NumberField, Query, Range};
+use crate::query::{self, Field, Has, Node, NumberField, NumberRange, Pattern, Query};
 
-/// The deepest that queries may stand in queries.
-const MAX_DEPTH: usize = 250;
+/// The most words and names that a query may look for, those that it repeats counted again.
+pub const MAX_QUERY_WORDS: usize = 4096;
+/// How much more a form of its own counts than it would as a word, so that it comes before what has its words alone.
+const WHOLE_BOOST: f32 = 2.0;
+/// From how many leaves on they are found by their hash.
+const MANY_LEAVES: usize = 32;
 
 /// What to look up for a query, and how to put it together.
 #[derive(Debug, Default)]
@@ -51,17 +59,19 @@ pub(crate) enum Plan {
 }
 
 /// One or more words of one field that score as one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Leaf {
     pub(crate) field: Field,
+    pub(crate) form: Form,
     pub(crate) want: Want,
     pub(crate) needs_positions: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Want {
     Word(String),
     Prefix(String),
+    Like(Pattern),
     Fuzzy(Fuzzy),
 }
 
@@ -72,6 +82,10 @@ pub(crate) enum SetWant {
     Name(PageClass, Vec<u8>),
     /// Those that carry a name whose key starts like this.
     NamesFrom(PageClass, Vec<u8>),
+    /// Those of them that carry one that passes a test.
+    NamesLike(PageClass, Vec<u8>, NameTest),
+    /// Those that have words in a field, by its place.
+    Words(usize),
     /// Those with a number in a range of codes.
     Numbers(ColumnKind, Arc<str>, RangeInclusive<u64>),
 }
@@ -80,144 +94,196 @@ pub(crate) enum SetWant {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidQuery`] if queries stand too deep in queries.
+/// [`ErrorKind::InvalidQuery`] if queries stand too deep in queries, or there are too many words.
 pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
-    let mut planner = Planner { analyzer, scratch: Scratch::default(), planned: Planned::default() };
+    let mut planner = Planner { analyzer, planned: Planned::default(), by_leaf: HashMap::new(), words: 0 };
     planner.planned.plan = match &query.root {
         None => Plan::All,
-        Some(node) => planner.node(node, 1.0, 0)?.unwrap_or(Plan::Nothing),
+        Some(node) => planner.node(node, 1.0)?.unwrap_or(Plan::Nothing),
     };
     if !query.filter.is_empty() {
         let (wanted, unwanted) = query.filter.clone().into_nodes();
-        planner.planned.wanted = planner.nodes(&wanted, 0.0, 0)?;
-        planner.planned.unwanted = planner.nodes(&unwanted, 0.0, 0)?;
+        planner.planned.wanted = planner.nodes(&wanted, 0.0)?;
+        planner.planned.unwanted = planner.nodes(&unwanted, 0.0)?;
     }
     Ok(planner.planned)
 }
 
 struct Planner<'a> {
     analyzer: &'a Analyzer,
-    scratch: Scratch,
     planned: Planned,
+    /// The places of the leaves, once they are many.
+    by_leaf: HashMap<Leaf, usize>,
+    /// How many words and names there are so far.
+    words: usize,
 }
 
 impl Planner<'_> {
-    fn node(&mut self, node: &Node, boost: f32, depth: usize) -> Result<Option<Plan>> {
-        if depth > MAX_DEPTH {
-            let detail = format!("queries stand more than {MAX_DEPTH} deep in queries");
-            return Err(Error::new(ErrorKind::InvalidQuery, detail));
-        }
+    fn node(&mut self, node: &Node, boost: f32) -> Result<Option<Plan>> {
         Ok(match node {
             Node::All => Some(Plan::All),
-            Node::Words { field, text, slop } => self.words(field, text, *slop, boost),
-            Node::Prefix { field, text } => self.last_word(field, text, boost, Want::Prefix),
+            Node::Words { field, text, slop } => self.words(field, text, *slop, boost)?,
+            Node::Prefix { field, text, slop } => self.prefix(field, text, *slop, boost)?,
+            Node::Like { field, pattern } => self.like(field, pattern, boost)?,
             Node::Fuzzy { field, text, distance } => {
-                self.last_word(field, text, boost, |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))
+                self.beginning(field, text, (0, boost), |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))?
             }
-            Node::Tag(tag) => Some(self.name(PageClass::Tags, keys::tag(&fold_keyword(tag)))),
-            Node::Type(name) => Some(self.name(PageClass::Types, keys::content_type(&fold_keyword(name)))),
-            Node::Kind(kind) => Some(self.name(PageClass::Types, keys::kind(kind.code()))),
-            Node::Attribute { name, text } => {
-                let mut parts = vec![self.name(PageClass::Tags, keys::keyword(name, text))];
-                parts.extend(self.words(&Field::Attribute(name.clone()), text, 0, boost));
-                for range in Range::of_text(name, text) {
-                    parts.extend(self.range(&range));
-                }
-                Some(any(parts))
-            }
-            Node::AttributePrefix { name, text } => {
-                let mut parts = vec![self.set(SetWant::NamesFrom(PageClass::Tags, keys::keyword(name, text)))];
-                parts.extend(self.last_word(&Field::Attribute(name.clone()), text, boost, Want::Prefix));
-                Some(any(parts))
-            }
-            Node::Exists(name) => Some(self.exists(name)),
-            Node::Range(range) => Some(any(self.range(range))),
-            Node::Boost(node, factor) => self.node(node, product(boost, *factor), depth + 1)?,
+            Node::Boost(node, factor) => self.node(node, product(boost, *factor))?,
             Node::Bool { must, should, must_not } => {
-                let must = self.nodes(must, boost, depth + 1)?;
-                let should = self.nodes(should, boost, depth + 1)?;
-                let must_not = self.nodes(must_not, boost, depth + 1)?;
+                let must = self.nodes(must, boost)?;
+                let should = self.nodes(should, boost)?;
+                let must_not = self.nodes(must_not, boost)?;
                 match (must.is_empty(), should.is_empty()) {
                     (true, true) => None,
                     _ => Some(Plan::Bool { must, should, must_not }),
                 }
             }
+            Node::TooDeep => {
+                let detail = format!("queries stand more than {} deep in queries", query::MAX_DEPTH);
+                return Err(Error::new(ErrorKind::InvalidQuery, detail));
+            }
+            Node::Attribute { .. } | Node::AttributePrefix { .. } | Node::AttributeLike { .. } => {
+                Some(self.attribute(node, boost)?)
+            }
+            // A query is settled before it is planned.
+            Node::Named { node, .. } => self.node(node, boost)?,
+            Node::Unsettled(_) => None,
+            filter => Some(self.filter(filter)?),
         })
     }
 
-    fn nodes(&mut self, nodes: &[Node], boost: f32, depth: usize) -> Result<Vec<Plan>> {
-        nodes.iter().filter_map(|node| self.node(node, boost, depth).transpose()).collect()
+    /// Plans what selects without a score.
+    fn filter(&mut self, node: &Node) -> Result<Plan> {
+        let want = match node {
+            Node::Tag(tag) => SetWant::Name(PageClass::Tags, keys::tag(&fold_keyword(tag))),
+            Node::TagLike(pattern) => {
+                let pattern = pattern.map_texts(|text| fold_keyword(text).into_owned());
+                names_like(PageClass::Tags, keys::tag(""), pattern)
+            }
+            Node::Type(name) => SetWant::of_type(&fold_keyword(name)),
+            Node::TypeLike(pattern) => {
+                let pattern = pattern.map_texts(|text| fold_keyword(text).into_owned());
+                names_like(PageClass::Types, keys::content_type(""), pattern)
+            }
+            Node::Kind(kind) => SetWant::Name(PageClass::Types, keys::kind(kind.code())),
+            Node::Has(Has::Tag) => SetWant::NamesFrom(PageClass::Tags, keys::tag("")),
+            Node::Has(Has::Type) => SetWant::NamesFrom(PageClass::Types, keys::content_type("")),
+            Node::Has(Has::Words(field)) => match (field, field.index()) {
+                (Field::Attribute(name), _) => return self.exists(name),
+                (_, index) => SetWant::Words(index.unwrap_or(0)),
+            },
+            Node::Exists(name) => return self.exists(name),
+            Node::Range(range) => return Ok(any(self.range(range)?)),
+            _ => return Ok(Plan::Nothing),
+        };
+        self.set(want)
     }
 
-    fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Option<Plan> {
-        let mut words = self.cut(text);
-        if words.len() == 1 {
-            let (word, _) = words.pop()?;
-            let leaf = self.leaf(field, Want::Word(word), false);
-            return Some(Plan::Leaf { leaf, boost });
-        }
-        let (_, first) = *words.first()?;
-        let leaves = words.into_iter().map(|(word, place)| (self.leaf(field, Want::Word(word), true), place - first));
-        Some(Plan::Phrase { leaves: leaves.collect(), slop, boost })
+    fn nodes(&mut self, nodes: &[Node], boost: f32) -> Result<Vec<Plan>> {
+        nodes.iter().filter_map(|node| self.node(node, boost).transpose()).collect()
     }
 
-    /// A part whose last word is not exact; words before it must be there too.
-    fn last_word(&mut self, field: &Field, text: &str, boost: f32, want: impl Fn(String) -> Want) -> Option<Plan> {
-        let mut words = self.cut(text);
-        // The beginning of a word may be a word that is left out.
-        let (last, _) = words.pop().or_else(|| Some((self.analyzer.fold(text)?, 0)))?;
-        let mut must: Vec<Plan> = Vec::new();
-        for (word, _) in words {
-            must.push(Plan::Leaf { leaf: self.leaf(field, Want::Word(word), false), boost });
+    /// Plans what an attribute may be: a keyword, words, a number or a date.
+    fn attribute(&mut self, node: &Node, boost: f32) -> Result<Plan> {
+        let mut parts = Vec::new();
+        match node {
+            Node::Attribute { name, text } => {
+                parts.push(self.set(SetWant::Name(PageClass::Tags, keys::keyword(name, text)))?);
+                parts.extend(self.words(&Field::Attribute(name.clone()), text, 0, boost)?);
+                for range in NumberRange::of_text(name, text) {
+                    parts.extend(self.range(&range)?);
+                }
+            }
+            Node::AttributePrefix { name, text } => {
+                parts.push(self.set(SetWant::NamesFrom(PageClass::Tags, keys::keyword(name, text)))?);
+                parts.extend(self.prefix(&Field::Attribute(name.clone()), text, 0, boost)?);
+            }
+            Node::AttributeLike { name, pattern } => {
+                parts.push(self.set(names_like(PageClass::Tags, keys::keyword(name, ""), pattern.clone()))?);
+                parts.extend(self.like(&Field::Attribute(name.clone()), pattern, boost)?);
+            }
+            _ => {}
         }
-        let last = Plan::Leaf { leaf: self.leaf(field, want(last), false), boost };
-        if must.is_empty() {
-            return Some(last);
-        }
-        must.push(last);
-        Some(Plan::Bool { must, should: Vec::new(), must_not: Vec::new() })
+        Ok(any(parts))
     }
 
-    fn range(&mut self, range: &Range) -> Vec<Plan> {
+    fn range(&mut self, range: &NumberRange) -> Result<Vec<Plan>> {
         let (kinds, name) = range.field.columns();
         let codes = kinds.iter().filter_map(|kind| Some(SetWant::Numbers(*kind, name.into(), range.codes(*kind)?)));
         codes.map(|want| self.set(want)).collect()
     }
 
-    fn exists(&mut self, name: &Arc<str>) -> Plan {
-        let (kinds, _) = NumberField::Attribute(name.clone()).columns();
-        let kinds = kinds.iter().copied().chain([ColumnKind::Length]);
-        let mut parts: Vec<Plan> =
-            kinds.map(|kind| self.set(SetWant::Numbers(kind, name.clone(), 0..=u64::MAX))).collect();
-        parts.push(self.set(SetWant::NamesFrom(PageClass::Tags, keys::keyword(name, ""))));
-        any(parts)
+    fn exists(&mut self, name: &Arc<str>) -> Result<Plan> {
+        Ok(any(SetWant::of_attribute(name).map(|want| self.set(want)).collect::<Result<_>>()?))
     }
 
-    fn name(&mut self, class: PageClass, key: Vec<u8>) -> Plan {
-        self.set(SetWant::Name(class, key))
-    }
-
-    fn set(&mut self, want: SetWant) -> Plan {
+    fn set(&mut self, want: SetWant) -> Result<Plan> {
+        self.count()?;
         self.planned.sets.push(want);
-        Plan::Set(self.planned.sets.len() - 1)
+        Ok(Plan::Set(self.planned.sets.len() - 1))
     }
 
-    fn leaf(&mut self, field: &Field, want: Want, needs_positions: bool) -> usize {
-        let leaf = Leaf { field: field.clone(), want, needs_positions };
+    fn leaf(&mut self, field: &Field, (form, want): (Form, Want), needs_positions: bool) -> Result<usize> {
+        self.count()?;
+        let leaf = Leaf { field: field.clone(), form, want, needs_positions };
         let leaves = &mut self.planned.leaves;
-        match leaves.iter().position(|known| *known == leaf) {
-            Some(index) => index,
-            None => {
+        if leaves.len() < MANY_LEAVES {
+            return Ok(leaves.iter().position(|known| *known == leaf).unwrap_or_else(|| {
                 leaves.push(leaf);
                 leaves.len() - 1
+            }));
+        }
+        if self.by_leaf.is_empty() {
+            self.by_leaf = leaves.iter().cloned().zip(0..).collect();
+        }
+        Ok(*self.by_leaf.entry(leaf).or_insert_with_key(|leaf| {
+            leaves.push(leaf.clone());
+            leaves.len() - 1
+        }))
+    }
+
+    fn count(&mut self) -> Result<()> {
+        self.words += 1;
+        if self.words > MAX_QUERY_WORDS {
+            let detail = format!("the query looks for more than {MAX_QUERY_WORDS} words and names");
+            return Err(Error::new(ErrorKind::InvalidQuery, detail));
+        }
+        Ok(())
+    }
+}
+
+impl SetWant {
+    /// What is of a content type, which has been folded.
+    fn of_type(name: &str) -> Self {
+        let start = keys::content_type("").len();
+        match name.strip_suffix('*').filter(|range| range.ends_with('/')) {
+            Some("*/") => Self::NamesFrom(PageClass::Types, keys::content_type("")),
+            Some(range) => Self::NamesFrom(PageClass::Types, keys::content_type(range)),
+            None => {
+                let essence = name.split(';').next().unwrap_or_default().trim();
+                let test = NameTest::of_type(start, name);
+                Self::NamesLike(PageClass::Types, keys::content_type(essence), test)
             }
         }
     }
 
-    fn cut(&mut self, text: &str) -> Vec<(String, u32)> {
-        let mut words = Vec::new();
-        self.analyzer.analyze(text, &mut self.scratch, |token| words.push((token.word.to_owned(), token.position)));
-        words
+    /// What has an attribute.
+    pub(super) fn of_attribute(name: &Arc<str>) -> impl Iterator<Item = Self> {
+        let (kinds, _) = NumberField::Attribute(name.clone()).columns();
+        let kinds = kinds.iter().copied().chain([ColumnKind::Length]);
+        let keywords = Self::NamesFrom(PageClass::Tags, keys::keyword(name, ""));
+        let name = name.clone();
+        kinds.map(move |kind| Self::Numbers(kind, name.clone(), 0..=u64::MAX)).chain([keywords])
+    }
+}
+
+/// Names of a table that a pattern accepts; `key` is what all their keys start with.
+fn names_like(class: PageClass, mut key: Vec<u8>, pattern: Pattern) -> SetWant {
+    let test = NameTest::of_pattern(key.len(), pattern.clone());
+    key.extend_from_slice(pattern.literal_prefix().as_bytes());
+    match pattern.as_prefix() {
+        Some(_) => SetWant::NamesFrom(class, key),
+        None => SetWant::NamesLike(class, key, test),
     }
 }
 
@@ -225,6 +291,7 @@ impl Planner<'_> {
 pub(crate) enum WantMatcher<'a> {
     Word(&'a str),
     Prefix(&'a str),
+    Like(&'a Pattern),
     Fuzzy(Matcher<'a>),
 }
 
@@ -233,6 +300,7 @@ impl Want {
         match self {
             Self::Word(word) => WantMatcher::Word(word),
             Self::Prefix(prefix) => WantMatcher::Prefix(prefix),
+            Self::Like(pattern) => WantMatcher::Like(pattern),
             Self::Fuzzy(fuzzy) => WantMatcher::Fuzzy(fuzzy.matcher()),
         }
     }
@@ -243,6 +311,7 @@ impl WantMatcher<'_> {
         match self {
             Self::Word(wanted) => *wanted == word,
             Self::Prefix(prefix) => word.starts_with(*prefix),
+            Self::Like(pattern) => pattern.accepts(word),
             Self::Fuzzy(matcher) => matcher.accepts(word),
         }
     }

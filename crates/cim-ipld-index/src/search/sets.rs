@@ -6,7 +6,7 @@ use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::keys;
-use crate::page::PageClass;
+use crate::page::{DocId, PageClass};
 use crate::segment::Found;
 
 impl Source<'_> {
@@ -16,7 +16,10 @@ impl Source<'_> {
         let Self::Segment(segment, _) = self else { return Ok(None) };
         match want {
             SetWant::Name(class, key) => return Ok(segment.find(fetcher, *class, key)?.flatten()),
-            SetWant::NamesFrom(class, prefix) => visit_prefix(segment, fetcher, *class, prefix, |_, _| Ok(()))?,
+            SetWant::NamesFrom(class, prefix) | SetWant::NamesLike(class, prefix, _) => {
+                visit_prefix(segment, fetcher, *class, prefix, |_, _| Ok(()))?
+            }
+            SetWant::Words(_) => {}
             SetWant::Numbers(kind, name, _) => segment.find_column(fetcher, *kind, name).map(drop)?,
         }
         Ok(None)
@@ -38,6 +41,22 @@ impl Source<'_> {
                     segment.insert_set(fetcher, *class, value, &mut set).map(drop)
                 })?;
             }
+            (Self::Segment(segment, _), SetWant::NamesLike(class, prefix, test)) => {
+                visit_prefix(segment, fetcher, *class, prefix, |key, value| match test.accepts(key) {
+                    true => segment.insert_set(fetcher, *class, value, &mut set).map(drop),
+                    false => Ok(()),
+                })?;
+            }
+            (Self::Segment(segment, _), SetWant::Words(field)) => {
+                let norms = segment.norms(fetcher, *field)?;
+                let documents = 0..segment.document_count();
+                norms.into_iter().for_each(|norms| {
+                    documents
+                        .clone()
+                        .filter(|document| norms.at(*document) > 0)
+                        .for_each(|document| set.insert(document));
+                });
+            }
             (Self::Segment(segment, _), SetWant::Numbers(kind, name, codes)) => {
                 if let Some(Some(found)) = segment.find_column(fetcher, *kind, name)? {
                     let place = segment.column_place(*kind, found.value())?;
@@ -47,6 +66,17 @@ impl Source<'_> {
             (Self::Memtable(view, _), SetWant::Name(_, key)) => insert_list(view, key, &mut set),
             (Self::Memtable(view, _), SetWant::NamesFrom(_, prefix)) => {
                 view.keys(prefix, |key, _| insert_list(view, key, &mut set));
+            }
+            (Self::Memtable(view, _), SetWant::NamesLike(_, prefix, test)) => {
+                view.keys(prefix, |key, _| {
+                    if test.accepts(key) {
+                        insert_list(view, key, &mut set);
+                    }
+                });
+            }
+            (Self::Memtable(view, _), SetWant::Words(field)) => {
+                let has_words = |id: &u32| view.norms(DocId(*id)).is_some_and(|norms| norms[*field] > 0);
+                (0..view.document_count()).filter(has_words).for_each(|document| set.insert(document));
             }
             (Self::Memtable(view, _), SetWant::Numbers(kind, name, codes)) => {
                 if let Some(list) = view.list(&keys::column(*kind, name)) {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::plan::{Leaf, Plan, Planned, WantMatcher};
-use crate::analysis::{Analyzer, Scratch};
+use crate::analysis::{Analyzer, Form, Scratch};
 use crate::query::Field;
 use crate::search_options::SnippetOptions;
 use crate::snapshot::Snippet;
 
-/// How much of a text is looked at, in bytes.
-const MAX_TEXT_BYTES: usize = 256 * 1024;
+/// How much of a text is looked at before what it has found is good enough, in bytes.
+const STRETCH_BYTES: usize = 256 * 1024;
 /// What stands between two passages.
 const ELLIPSIS: &str = " … ";
 
@@ -53,7 +53,9 @@ impl Highlights {
     }
 
     fn add(&mut self, plan: &Plan, leaves: &[Leaf]) {
-        let is_text = |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_));
+        // The words of a form of its own are marked.
+        let is_text =
+            |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_)) && leaves[*leaf].form != Form::Whole;
         match plan {
             Plan::Leaf { leaf, .. } if is_text(leaf) => drop(self.words.insert(*leaf)),
             Plan::Phrase { leaves: words, slop, .. } if words.iter().all(|(leaf, _)| is_text(leaf)) => {
@@ -64,28 +66,42 @@ impl Highlights {
         }
     }
 
-    /// Returns the words of the query in a text, in their order.
+    /// Returns the words of the query in the first stretch of a text that has some, in their order.
     fn matches(&self, text: &str, leaves: &[Leaf], analyzer: &Analyzer) -> Vec<Match> {
         let of_phrases = self.phrases.iter().flat_map(|phrase| phrase.leaves.iter().map(|(leaf, _)| *leaf));
         let wanted: BTreeSet<usize> = self.words.iter().copied().chain(of_phrases).collect();
         let mut matchers: Vec<(usize, WantMatcher<'_>)> =
             wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
-        let mut matches = Vec::new();
-        analyzer.analyze(text, &mut Scratch::default(), |token| {
-            for (leaf, matcher) in &mut matchers {
-                if matcher.accepts(token.word) {
-                    matches.push(Match { place: token.start..token.end, leaf: *leaf, position: token.position });
-                }
-            }
-        });
-        let in_phrases = self.in_phrases(&matches);
-        let is_marked =
-            |word: &Match| self.words.contains(&word.leaf) || in_phrases.contains(&(word.leaf, word.position));
+        let (mut start, mut positions, mut scratch) = (0, 0, Scratch::default());
         // A phrase that is not in the text is in the title: its words are better than nothing.
-        if matches.iter().any(is_marked) {
-            matches.retain(is_marked);
+        let mut words_alone = Vec::new();
+        // Those of the stretch before, since a phrase may span both.
+        let mut matches: Vec<Match> = Vec::new();
+        while start < text.len() && !matchers.is_empty() {
+            let end = end_of_stretch(text, start);
+            let before = matches.len();
+            let taken = analyzer.analyze(&text[start..end], &mut scratch, |form, token| {
+                for (leaf, matcher) in &mut matchers {
+                    if leaves[*leaf].form == form && matcher.accepts(token.word) {
+                        let place = start + token.start..start + token.end;
+                        matches.push(Match { place, leaf: *leaf, position: positions + token.position });
+                    }
+                }
+            });
+            let in_phrases = self.in_phrases(&matches);
+            let is_marked =
+                |word: &Match| self.words.contains(&word.leaf) || in_phrases.contains(&(word.leaf, word.position));
+            if matches.iter().any(is_marked) {
+                matches.retain(is_marked);
+                return matches;
+            }
+            if words_alone.is_empty() {
+                words_alone.clone_from(&matches);
+            }
+            matches.drain(..before);
+            (start, positions) = (end, positions + taken);
         }
-        matches
+        words_alone
     }
 
     /// Returns the leaves and positions that are part of a phrase.
@@ -132,7 +148,6 @@ impl<'q> Cutter<'q> {
 
     /// Cuts the best passages; `None` if the text is blank.
     pub(super) fn cut(&self, text: &str) -> Option<Snippet> {
-        let text = &text[..floor_boundary(text, MAX_TEXT_BYTES)];
         let matches = self.highlights.matches(text, self.leaves, self.analyzer);
         let mut snippet = Snippet { text: String::new(), highlights: Vec::new() };
         for passage in passages(text, self.options, &matches) {
@@ -245,8 +260,13 @@ fn on_one_line(text: &str, passage: Range<usize>, matches: &[Match]) -> (String,
     (line, highlights)
 }
 
-fn floor_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+/// Returns where the stretch that starts at `start` ends: not within a word, unless it is a very long one.
+fn end_of_stretch(text: &str, start: usize) -> usize {
+    let end = text.floor_char_boundary(start + STRETCH_BYTES);
+    if end == text.len() {
+        return end;
+    }
+    text[start..end].rfind(char::is_whitespace).filter(|at| *at > 0).map_or(end, |at| start + at)
 }
 
 #[cfg(test)]
@@ -258,7 +278,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn snippet_of(text: &str, query: &str, options: &SnippetOptions, analyzer: &Analyzer) -> Option<Snippet> {
-        let planned = plan(&Query::parse(query).unwrap(), analyzer).unwrap();
+        let query = Query::parse(query).unwrap();
+        let planned = plan(&query.settled(&|name| name == "note").unwrap(), analyzer).unwrap();
         Cutter::new(options, &planned, analyzer).cut(text)
     }
 
@@ -308,6 +329,28 @@ mod tests {
         }
         let stemmed = snippet_of(text, "whale singing", &SnippetOptions::default(), &english).unwrap();
         assert_eq!(marked(&stemmed), ["whale", "Whales", "sing"]);
+    }
+
+    #[test]
+    fn a_match_is_found_wherever_it_is() {
+        let filler = "white noise and nothing else. ".repeat(STRETCH_BYTES / 20);
+        let space = STRETCH_BYTES - 12;
+        let texts = [
+            format!("{filler} The white whale at last. {filler}"),
+            // Around the end of a stretch.
+            format!("{}the white whale at last", "x ".repeat(space / 2)),
+            format!("{}the white whale at last", "東".repeat(STRETCH_BYTES)),
+        ];
+        for text in texts {
+            for query in ["whale", "\"white whale\"", "\"white whale at\" nowhere"] {
+                let snippet = snippet_of(&text, query, &SnippetOptions::default(), &Analyzer::default()).unwrap();
+                assert!(marked(&snippet).contains(&"whale"), "{query}: {snippet:?}");
+            }
+        }
+        let text = format!("a white start. {filler}");
+        let snippet = snippet_of(&text, "\"white whale\"", &SnippetOptions::default(), &Analyzer::default()).unwrap();
+        assert_eq!(marked(&snippet)[0], "white");
+        assert!(snippet.text.starts_with("a white start."));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
-use crate::guide::PrefixGuide;
+use crate::guide::{FilteredGuide, PrefixGuide};
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass};
@@ -79,18 +79,42 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the number of words of a field; an attribute's is known once its page of the fields table is at hand.
-    pub(crate) fn total_words(&self, fetcher: &Fetcher<'_>, field: &Field) -> Result<u64> {
+    /// Returns the number of documents that count for scores.
+    pub(crate) fn counted_documents(&self) -> u32 {
+        match self {
+            Self::Segment(segment, _) => segment.document_count(),
+            Self::Memtable(view, deletes) => view.document_count().saturating_sub(deletes.len()),
+        }
+    }
+
+    /// Returns how many of the documents that count for scores are in a list.
+    pub(crate) fn counted_frequency(&self, handle: &Handle<'_>) -> u32 {
+        let all = handle.document_frequency();
+        let deleted = match (self, handle) {
+            (Self::Memtable(_, deletes), _) if deletes.is_empty() => 0,
+            (Self::Memtable(_, deletes), Handle::Memtable(list)) => list.count_deleted(deletes),
+            (Self::Memtable(view, deletes), Handle::Term { term, .. }) => {
+                view.list_of(*term).map_or(0, |list| list.count_deleted(deletes))
+            }
+            _ => 0,
+        };
+        all - deleted
+    }
+
+    /// Returns the number of words of a field in the documents that count for scores; an attribute's is known once its
+    /// page of the fields table is at hand.
+    pub(crate) fn counted_words(&self, fetcher: &Fetcher<'_>, field: &Field) -> Result<u64> {
         match (self, field.index(), field) {
             (Self::Segment(segment, _), Some(field), _) => Ok(segment.header().total_words[field]),
-            (Self::Memtable(view, _), Some(field), _) => Ok(view.total_words()[field]),
+            (Self::Memtable(view, deletes), Some(field), _) => Ok(view.live_words(deletes)[field]),
             (Self::Segment(segment, _), None, Field::Attribute(name)) => {
                 let Some(Some(found)) = segment.find_column(fetcher, ColumnKind::Length, name)? else { return Ok(0) };
                 Ok(segment.column_place(ColumnKind::Length, found.value())?.sum)
             }
-            (Self::Memtable(view, _), None, Field::Attribute(name)) => {
+            (Self::Memtable(view, deletes), None, Field::Attribute(name)) => {
                 let list = view.list(&keys::column(ColumnKind::Length, name));
-                Ok(list.map_or(0, |list| list.numbers().map(|(_, length)| length).sum()))
+                let live = |(id, _): &(u32, u64)| !deletes.contains(DocId(*id));
+                Ok(list.map_or(0, |list| list.numbers().filter(live).map(|(_, length)| length).sum()))
             }
             _ => Ok(0),
         }
@@ -113,20 +137,29 @@ impl<'a> Source<'a> {
         }
         match (self, &leaf.want) {
             (Self::Memtable(view, _), Want::Word(word)) => {
-                handles.extend(view.list(&keys::word(&leaf.field, word)).map(Handle::Memtable));
+                handles.extend(view.list(&keys::word(leaf.form, &leaf.field, word)).map(Handle::Memtable));
             }
             (Self::Segment(segment, _), Want::Word(word)) => {
-                let key = keys::word(&leaf.field, word);
+                let key = keys::word(leaf.form, &leaf.field, word);
                 if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
                     handles.push(Handle::of_value(found.value(), segment)?);
                 }
             }
             (_, Want::Prefix(prefix)) => {
-                let prefix = keys::word(&leaf.field, prefix);
+                let prefix = keys::word(leaf.form, &leaf.field, prefix);
                 self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
             }
+            (_, Want::Like(pattern)) => {
+                let field = keys::word(leaf.form, &leaf.field, "");
+                let prefix = keys::word(leaf.form, &leaf.field, pattern.literal_prefix());
+                let accepts = |key: &[u8]| {
+                    let word = std::str::from_utf8(key.get(field.len()..).unwrap_or_default());
+                    word.is_ok_and(|word| pattern.accepts(word))
+                };
+                self.expand(fetcher, &mut FilteredGuide(PrefixGuide(&prefix), accepts), &mut handles)?;
+            }
             (_, Want::Fuzzy(fuzzy)) => {
-                self.expand(fetcher, &mut fuzzy.guide(keys::word(&leaf.field, "")), &mut handles)?;
+                self.expand(fetcher, &mut fuzzy.guide(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
             }
         }
         Ok(handles)

@@ -78,7 +78,7 @@ impl Lists<'_> {
         match keys::namespace(key) {
             Some(Namespace::Column(kind)) => writer.column(kind, key, &self.numbers()),
             Some(Namespace::Word(field)) => self.write_words(Some(field), key, writer),
-            Some(Namespace::AttributeWord) => self.write_words(None, key, writer),
+            Some(Namespace::OtherWord) => self.write_words(None, key, writer),
             _ => writer.set(key, &self.order.iter().map(|(new, _)| new.0).collect::<Vec<_>>()),
         }
     }

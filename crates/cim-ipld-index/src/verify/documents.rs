@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::entries::{hash, number_hash};
 use super::{READ_AHEAD_PAGES, Sums, Verification};
-use crate::analysis::Scratch;
+use crate::analysis::{Form, Scratch};
 use crate::codec;
 use crate::document::Document;
 use crate::error::{Error, Result};
@@ -92,24 +92,23 @@ impl Verification {
         let mut occurrences = Occurrences::of(document);
         let words = &mut self.expected.words;
         let lengths =
-            fields::visit_words(document, &self.analyzer, &mut Scratch::default(), |field, word, position| {
-                keys::put_word(field, word, &mut key);
+            fields::visit_words(document, &self.analyzer, &mut Scratch::default(), |form, field, word, position| {
+                keys::put_word(form, field, word, &mut key);
                 if occurrences.is_kept(&key) {
                     *words = words.wrapping_add(hash(&key, id, position));
-                    self.expected_words[field] += 1;
+                    self.expected_words[field] += u64::from(form == Form::Word);
                 }
             });
         let Sums { words, names, numbers } = &mut self.expected;
         for (name, text) in fields::texts(document) {
-            keys::put_attribute(name, &mut key);
-            let (field_len, mut length) = (key.len(), 0);
-            self.analyzer.analyze(text, &mut Scratch::default(), |token| {
-                key.truncate(field_len);
+            let mut length = 0;
+            self.analyzer.analyze(&text, &mut Scratch::default(), |form, token| {
+                keys::put_attribute(form, name, &mut key);
                 key.extend_from_slice(token.word.as_bytes());
                 if occurrences.is_kept(&key) {
                     *words = words.wrapping_add(hash(&key, id, token.position));
                 }
-                length += 1;
+                length += u64::from(form == Form::Word);
             });
             if length > 0 {
                 *numbers = numbers.wrapping_add(number_hash(&keys::column(ColumnKind::Length, name), id, length));
@@ -121,7 +120,7 @@ impl Verification {
         });
         let mut tags = HashSet::new();
         fields::visit_names(document, &mut key, |key| {
-            if keys::namespace(key) != Some(Namespace::Tag) || tags.insert(key.to_vec()) {
+            if !matches!(keys::namespace(key), Some(Namespace::Tag | Namespace::Keyword)) || tags.insert(key.to_vec()) {
                 *names = names.wrapping_add(hash(key, id, 0));
             }
         });

@@ -81,16 +81,16 @@ impl Verification {
         if let Some(index) = field.index() {
             return segment.norms(fetcher, index);
         }
-        if let Some((prefix, norms)) = &self.attribute_norms
-            && key.starts_with(prefix)
+        let Field::Attribute(name) = &field else { return Ok(None) };
+        if let Some((known, norms)) = &self.attribute_norms
+            && known == name
         {
             return Ok(Some(norms.clone()));
         }
-        let Field::Attribute(name) = &field else { return Ok(None) };
         let Some(found) = segment.find_column(fetcher, ColumnKind::Length, name)? else { return Ok(None) };
         let found = found.ok_or_else(|| Error::damaged("an attribute has words but no lengths"))?;
         let norms = segment.attribute_norms(fetcher, found.value())?;
-        self.attribute_norms = norms.clone().map(|norms| (keys::word(&field, ""), norms));
+        self.attribute_norms = norms.clone().map(|norms| (name.clone(), norms));
         Ok(norms)
     }
 

@@ -84,8 +84,8 @@ pub struct Verification {
     kinds: Vec<(u32, BitSet)>,
     /// The ends of the streams as far as they are read: postings, positions, tag sets, type sets, columns.
     ends: [u64; 5],
-    /// The length codes of the attribute whose words are checked, by what its keys start with.
-    attribute_norms: Option<(Vec<u8>, Norms)>,
+    /// The length codes of the attribute whose words are checked, with its name.
+    attribute_norms: Option<(Arc<str>, Norms)>,
     report: VerifyReport,
 }
 
@@ -241,7 +241,7 @@ impl Verification {
                     return Err(Error::damaged("keys are not in order, or not those of the top index"));
                 }
                 let is_done = match (class, keys::namespace(&entries.key)) {
-                    (PageClass::Dictionary, Some(Namespace::Word(_) | Namespace::AttributeWord)) => {
+                    (PageClass::Dictionary, Some(Namespace::Word(_) | Namespace::OtherWord)) => {
                         self.list(segment, fetcher, &entries.key, value, is_checking)?
                     }
                     (PageClass::Tags, Some(Namespace::Tag | Namespace::Keyword))

@@ -3,10 +3,15 @@
 mod codec;
 mod equivalence;
 mod expanding;
+mod finding;
 mod fixtures;
 mod hostile;
+mod language;
+mod language_limits;
 mod memory_index;
 mod model;
 mod pruning;
 mod query;
+mod ranking;
 mod rounds;
+mod search_page;

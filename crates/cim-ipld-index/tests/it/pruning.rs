@@ -33,19 +33,27 @@ fn document(n: u64) -> Document {
     if n.is_multiple_of(97) { document.with_tag("rare") } else { document }
 }
 
-/// One index whose documents are in a segment and a memtable, and one with all in a memtable; some of them deleted.
-fn indexes() -> &'static [Index; 2] {
-    static INDEXES: OnceLock<[Index; 2]> = OnceLock::new();
+/// The same documents in three places, some of them deleted: in a segment that still counts those, and a memtable; in a
+/// segment without them, and a memtable; in a memtable.
+fn indexes() -> &'static [Index; 3] {
+    static INDEXES: OnceLock<[Index; 3]> = OnceLock::new();
     INDEXES.get_or_init(|| {
-        [DOCUMENTS * 4 / 5, DOCUMENTS].map(|sealed_at| {
+        let sealed = DOCUMENTS * 4 / 5;
+        [(sealed, false), (sealed, true), (DOCUMENTS, false)].map(|(sealed_at, is_deleted_first)| {
             let mut index = Index::new();
+            let delete = |index: &mut Index, from: u64, to: u64| {
+                (from..to).filter(|n| n % 13 == 0).for_each(|n| assert!(index.delete(&cid(n))));
+            };
             for n in 0..DOCUMENTS {
                 if n == sealed_at {
+                    if is_deleted_first {
+                        delete(&mut index, 0, sealed_at);
+                    }
                     index.seal();
                 }
                 index.insert(&document(n));
             }
-            (0..DOCUMENTS).step_by(13).for_each(|n| assert!(index.delete(&cid(n))));
+            delete(&mut index, if is_deleted_first { sealed_at } else { 0 }, DOCUMENTS);
             index
         })
     })
@@ -89,9 +97,10 @@ proptest! {
 
             // A part that excludes nothing sends a query of any form through the evaluation that looks at everything.
             let all = index.search(&query.clone().and_not(Query::term("absent")), &options);
-            prop_assert_eq!(&all, &exact);
+            // The cursors differ: theirs are statistics of other words.
+            prop_assert_eq!((&all.hits, all.total), (&exact.hits, exact.total));
             answers.push(exact);
         }
-        prop_assert_eq!(&answers[0], &answers[1]);
+        prop_assert_eq!(&answers[1], &answers[2]);
     }
 }

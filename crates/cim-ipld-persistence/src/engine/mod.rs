@@ -291,7 +291,7 @@ impl Engine {
             self.maintenance.end().await;
             if let Some(pin) = &self.pin
                 && self.shared.check().is_ok()
-                && let Err(error) = pin.end(&self.shared).await
+                && let Err(error) = pin.save(&self.shared).await
             {
                 tracing::warn!(%error, "the pin does not hold the last state");
             }

@@ -14,7 +14,7 @@ use super::{Engine, Tasks};
 use crate::environment::Environment;
 use crate::history::follower::Follower;
 use crate::history::manifest::{ManifestVersion, manifest_address, read_manifest};
-use crate::history::pin::{self, Pin, PinInfo, PinStore, check_floor, check_manifest, check_root};
+use crate::history::pin::{self, Pin, PinInfo, PinStore, check_manifest, check_root};
 use crate::history::progress::{IgnoredEntries, Progress, Seen};
 use crate::history::shared::Shared;
 use crate::history::state::View;

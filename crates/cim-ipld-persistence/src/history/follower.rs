@@ -419,7 +419,13 @@ impl Follower {
         if !is_replay {
             self.ignored.count(reason);
         }
-        self.shared.ignored(opened.writer, opened.sequence, opened.digest, reason);
+        // One that this state holds already, and has not published, is accepted: the writer learns that when it is.
+        let holds = self.order().writer(opened.writer).is_some_and(|writer| {
+            writer.sequence == Some(opened.sequence) && writer.record == opened.digest
+        });
+        if !holds {
+            self.shared.ignored(opened.writer, opened.sequence, opened.digest, reason);
+        }
         self.shared.journal().ignored(key, records::chunked(&opened.record.body));
     }
 

@@ -143,10 +143,9 @@ impl Pin {
         self.lock().unclosed.clear();
     }
 
-    /// Forgets this process's writers, which have ended in order, and stores the state.
-    pub(crate) async fn end(&self, shared: &Shared) -> Result<()> {
+    /// Forgets this process's writers: the outcome of each of their records is known.
+    pub(crate) fn ended_in_order(&self) {
         self.lock().own.clear();
-        self.save(shared).await
     }
 
     /// Stores the present state unless it is stored already.
@@ -235,23 +234,4 @@ pub(crate) async fn check_manifest(
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(Some((pin.position, pin.order)))
-}
-
-/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled back alone.
-pub(crate) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
-    if !objects.rules.hold(Rule::RootFloor) {
-        return Ok(());
-    }
-    let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
-    if root.generation() < floor {
-        let found = root.generation();
-        let message =
-            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
-        return Err(Error::new(ErrorKind::Rollback, message));
-    }
-    if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
-        let message = format!("the store has another keyset of generation {floor} than its manifest was sealed under");
-        return Err(Error::new(ErrorKind::Forked, message));
-    }
-    Ok(())
 }

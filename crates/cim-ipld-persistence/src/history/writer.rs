@@ -99,6 +99,8 @@ pub(crate) struct Writer {
     closes: Vec<u64>,
     /// Whether the pin knows this writer.
     is_pinned: bool,
+    /// Whether a record of this writer may still land: its successor has to close it.
+    in_doubt: bool,
     /// A request taken from the queue that did not fit into the record before.
     left_over: Option<Request>,
 }
@@ -119,6 +121,7 @@ impl Writer {
             sequence: 0,
             closes,
             is_pinned,
+            in_doubt: false,
             left_over: None,
         };
         (writer, Submit { requests: submit, closing })
@@ -136,6 +139,9 @@ impl Writer {
                 // A caller that went away has no use for the answer.
                 let _ = reply.send(written.clone().map(Position::new));
             }
+        }
+        if let Some(pin) = self.pin.filter(|_| !self.in_doubt) {
+            pin.ended_in_order();
         }
     }
 
@@ -199,8 +205,10 @@ impl Writer {
             let verdict = self.write_once(body.clone(), announces, deadline).await;
             // Whatever becomes of that record: the next accepted one makes sure that it is never part of the order later.
             self.sequence += 1;
+            self.in_doubt |= verdict.is_err();
             let reason = match verdict? {
                 OwnVerdict::Accepted(position) => {
+                    self.in_doubt = false;
                     if !self.closes.is_empty() {
                         self.closes.clear();
                         self.pin.iter().for_each(|pin| pin.closed());
@@ -350,16 +358,17 @@ impl Put<'_> {
                 Precondition::Absent
             };
             let sealed = self.sealed.clone();
+            // While it is under way, this put may be given up.
+            let before = std::mem::replace(&mut self.maybe_landed, true);
             let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
-                Ok(_) => {
-                    self.maybe_landed = true;
-                    return Ok(());
-                }
+                Ok(_) => return Ok(()),
                 Err(error) => error,
             };
+            if error.kind() != StoreErrorKind::OutcomeUnknown {
+                self.maybe_landed = before;
+            }
             match error.kind() {
-                StoreErrorKind::OutcomeUnknown => self.maybe_landed = true,
-                StoreErrorKind::Unavailable => {}
+                StoreErrorKind::OutcomeUnknown | StoreErrorKind::Unavailable => {}
                 StoreErrorKind::Conflict => {
                     if self.has_landed(&*objects.backend, bucket).await? {
                         return Ok(());

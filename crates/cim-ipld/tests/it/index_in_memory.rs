@@ -1,4 +1,5 @@
-use cim_ipld::{ContentIndex, ErrorKind, SearchQuery};
+use cim_ipld::index::{DocumentKind, Facet, NumberField, Sort, Timestamp};
+use cim_ipld::{ContentIndex, ErrorKind, SearchPage, SearchQuery};
 
 use crate::fixture::{ANSWER_SIZES, Place, TestResult, answers, cid, fill, index_of, sizes, tagged, text};
 
@@ -35,6 +36,52 @@ async fn a_result_says_what_is_known() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_query_asks_for_all_that_the_core_can() -> TestResult {
+    let index = ContentIndex::new();
+    fill(&index).await?;
+    let cases = [
+        (SearchQuery::text("harbour"), 2),
+        (SearchQuery::text("AC/DC - harbour ("), 2),
+        (SearchQuery::text("harbour").tag("night"), 1),
+        (SearchQuery::everything().no_tag("sea"), 1),
+        (SearchQuery::everything().content_type("image/*"), 1),
+        (SearchQuery::everything().kind(DocumentKind::Audio).kind(DocumentKind::Video), 2),
+        (SearchQuery::everything().range(NumberField::CreatedAt, Timestamp(0)..), 1),
+        (SearchQuery::everything().attribute("height", "480"), 1),
+        (SearchQuery::text("width:640"), 1),
+    ];
+    for (query, total) in cases {
+        let page = index.search_page(&query).await?;
+        assert_eq!(page.total, total, "{query:?}");
+        let query_again: SearchQuery = serde_json::from_str(&serde_json::to_string(&query)?)?;
+        assert_eq!(query_again, query);
+        let json = serde_json::to_string(&page)?;
+        assert!(json.contains(&format!("\"cid\":\"{}\"", page.results[0].cid)), "{json}");
+        assert_eq!(serde_json::from_str::<SearchPage>(&json)?, page);
+    }
+
+    let first =
+        SearchQuery::text("harbour").facet(Facet::tags()).sort(Sort::descending(NumberField::CreatedAt)).limit(1);
+    let page = index.search_page(&first).await?;
+    assert_eq!(page.facets[0].counts[0], ("sea".to_owned(), 2));
+    let result = &page.results[0];
+    assert_eq!(
+        result
+            .highlights
+            .iter()
+            .map(|place| &result.snippet.as_deref().unwrap_or("")[place.clone()])
+            .collect::<Vec<_>>(),
+        ["harbour"]
+    );
+    let rest = index.search_page(&first.after(page.next.ok_or("a full page")?)).await?;
+    assert_eq!((rest.total, rest.results[0].cid), (2, cid("storm")));
+
+    let refused = index.search(&SearchQuery::text("created:yesterday")).await.map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    Ok(())
+}
+
+#[tokio::test]
 async fn limit_and_offset_cut_the_same_list() -> TestResult {
     let index = ContentIndex::new();
     for number in 0..25 {
@@ -63,7 +110,7 @@ async fn what_it_cannot_do_it_says() -> TestResult {
         index.list_backups().await.map(drop),
         index.delete_backup("b").await,
         index.verify().await.map(drop),
-        index.search(&text("(unclosed")).await.map(drop),
+        index.search(&text("created:yesterday")).await.map(drop),
     ];
     for (number, outcome) in refused.into_iter().enumerate() {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidInput, "number {number}");

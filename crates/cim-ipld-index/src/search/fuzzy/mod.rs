@@ -14,7 +14,7 @@ const MAX_LIMIT: u8 = 2;
 const NONE: u32 = u32::MAX;
 
 /// What is looked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Fuzzy {
     /// The characters of the word, `limit` times [`NONE`] before them, and as often as a window needs behind them.
     padded: Vec<u32>,

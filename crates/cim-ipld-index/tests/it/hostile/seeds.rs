@@ -20,6 +20,7 @@ fn pages_take_hostile_bytes() {
 #[test]
 fn queries_take_hostile_bytes() {
     run("index_query", targets::query, 400, 256 << 10);
+    run("index_lenient_query", targets::lenient_query, 400, 256 << 10);
 }
 
 #[test]

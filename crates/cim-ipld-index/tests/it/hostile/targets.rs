@@ -7,9 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use cid::Cid;
 use cim_ipld_index::{
-    Analyzer, Deletes, Document, DocumentKind, Facet, Field, MemoryIndex, Memtable, NumberField, Page, PageId, PageMap,
-    Progress, Query, Result, SearchCursor, SearchOptions, Segment, SegmentId, Snapshot, SnippetOptions, Sort,
-    Timestamp, Value, Verification, VerifyReport, build_segment, codec, merge_segments,
+    Analyzer, Deletes, Document, DocumentKind, ErrorKind, Facet, Field, MemoryIndex, Memtable, NumberField, Page,
+    PageId, PageMap, Progress, Query, QueryError, Result, SearchCursor, SearchOptions, Segment, SegmentId, Snapshot,
+    SnippetOptions, Sort, Timestamp, Value, Verification, VerifyReport, build_segment, codec, merge_segments,
 };
 use multihash::Multihash;
 
@@ -167,20 +167,42 @@ static FEW: LazyLock<MemoryIndex> = LazyLock::new(|| {
     index
 });
 
-/// A text is a query that can be answered, or an error inside it.
+/// A text is a query, or an error inside it; what is a query means the same to the lenient parser.
 pub(crate) fn query(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     match Query::parse(text) {
         Ok(query) => {
-            let options = SearchOptions::default().snippet(SnippetOptions::default()).facet(Facet::tags());
-            let results = FEW.search(&query, &options).expect("an index in memory answers");
-            assert!(results.total <= 30 && results.hits.len() as u64 <= results.total);
+            assert_eq!(Query::parse_lenient(text), (query.clone(), Vec::new()));
+            answer(&query);
             true
         }
         Err(error) => {
-            assert!(text.is_char_boundary(error.position) && !error.expected.is_empty());
+            assert_error(text, &error);
+            assert!(!Query::parse_lenient(text).1.is_empty());
             false
         }
+    }
+}
+
+/// Any text is a query to the lenient parser, which says what it did not understand.
+pub(crate) fn lenient_query(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let (query, errors) = Query::parse_lenient(text);
+    errors.iter().for_each(|error| assert_error(text, error));
+    answer(&query);
+    errors.is_empty()
+}
+
+fn assert_error(text: &str, error: &QueryError) {
+    assert!(text.get(error.range.clone()).is_some() && !error.expected.is_empty(), "{text:?} {error:?}");
+}
+
+/// A query is answered, unless it looks for too much or names a field that does not exist.
+fn answer(query: &Query) {
+    let options = SearchOptions::default().snippet(SnippetOptions::default()).facet(Facet::tags());
+    match FEW.search(query, &options) {
+        Ok(results) => assert!(results.total <= 30 && results.hits.len() as u64 <= results.total),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidQuery, "{error}"),
     }
 }
 
@@ -208,6 +230,8 @@ pub(crate) fn cursor(data: &[u8]) -> bool {
     assert_eq!(cursor.to_bytes(), data);
     assert_eq!(cursor.to_string().parse().ok(), Some(cursor.clone()));
     let options = SearchOptions::default().after(cursor);
-    let _ = FEW.search(&Query::everything(), &options);
+    for query in [Query::everything(), Query::any([Query::term("word"), Query::term("absent")])] {
+        let _ = FEW.search(&query, &options);
+    }
     true
 }

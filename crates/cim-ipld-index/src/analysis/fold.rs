@@ -1,0 +1,287 @@
+//! Folding: one form for what is written with different code points.
+//!
+//! Two steps, so that stemmers see accents: [`Folded`] holds compatibility-composed lower case (NFKC) without characters
+//! that are not seen, [`fold_word`] takes the accents off. Texts, tags and content types go through both.
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
+
+/// A text after the first step, and where its parts come from.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    pub(super) text: String,
+    /// Where each part starts in `text` and where it stands in the text that was folded; a part is what cannot be told
+    /// apart: a character with its marks.
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    at: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Folded {
+    /// Returns where a range of the folded text stands in the text that was folded.
+    pub(super) fn origin(&self, start: usize, end: usize) -> (usize, usize) {
+        let part_of = |at: usize| self.parts[self.parts.partition_point(|part| part.at <= at).saturating_sub(1)];
+        (part_of(start).start, part_of(end.saturating_sub(1)).end)
+    }
+
+    /// Folds a text that stands at `offset`.
+    pub(super) fn fold(&mut self, text: &str, offset: usize) {
+        self.text.clear();
+        self.parts.clear();
+        let mut chars = text.char_indices().peekable();
+        while let Some((start, c)) = chars.next() {
+            if c.is_ascii() && chars.peek().is_none_or(|(_, next)| next.is_ascii()) {
+                self.parts.push(Part { at: self.text.len(), start: offset + start, end: offset + start + 1 });
+                self.text.push(c.to_ascii_lowercase());
+                continue;
+            }
+            let (mut end, mut seen) = (start + c.len_utf8(), start + c.len_utf8());
+            while let Some((at, next)) = chars.next_if(|(_, next)| continues(*next)) {
+                end = at + next.len_utf8();
+                if !is_ignorable(next) {
+                    seen = end;
+                }
+            }
+            let at = self.text.len();
+            let (cluster, rest) = (&text[start..end], &text[end..]);
+            fold_cluster(cluster, &mut self.text);
+            if cluster.ends_with(ZWJ) && is_emoji(c) && rest.starts_with(is_emoji) {
+                self.text.push(ZWJ);
+            }
+            if self.text.len() > at {
+                self.parts.push(Part { at, start: offset + start, end: offset + seen });
+            }
+        }
+    }
+}
+
+/// Joins emoji to one; elsewhere it only says how letters are drawn.
+pub(super) const ZWJ: char = '\u{200d}';
+
+/// Folds a character with the characters that belong to it.
+fn fold_cluster(cluster: &str, out: &mut String) {
+    let mut chars = cluster.chars();
+    if let (Some(only), None) = (chars.next(), chars.next())
+        && is_stable(only)
+    {
+        return out.extend(only.to_lowercase());
+    }
+    let seen = cluster.chars().filter(|c| !is_ignorable(*c) && !is_dropped_sign(*c)).map(straight);
+    let lower = seen.nfkc().flat_map(char::to_lowercase).nfkc();
+    let mut last_base = '\0';
+    for c in lower.filter(|c| !is_pointing(*c) && !is_ignorable(*c)).map(straight) {
+        // Stress marks; those that make another letter have been composed with theirs.
+        let is_stress = ('\u{300}'..='\u{36f}').contains(&c) && matches!(last_base, '\u{400}'..='\u{52f}');
+        if !is_stress {
+            out.push(c);
+        }
+        if !is_combining_mark(c) {
+            last_base = c;
+        }
+    }
+}
+
+/// Takes the accents off a word, or any text, that went through the first step.
+pub(super) fn fold_word(word: &str, out: &mut String) {
+    out.clear();
+    if word.is_ascii() {
+        return out.push_str(word);
+    }
+    let mut base = '\0';
+    for c in word.chars() {
+        if c.is_ascii() || !has_accent(c) && !is_accent(c) {
+            base = c;
+            put_letter(c, out);
+            continue;
+        }
+        // Marks of other scripts tell words apart.
+        for part in std::iter::once(c).nfd() {
+            if is_accent(part) && is_latin_or_greek(base) {
+                continue;
+            }
+            if !is_combining_mark(part) {
+                base = part;
+            }
+            put_letter(part, out);
+        }
+    }
+}
+
+/// Returns a tag or content type as it is compared.
+pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
+    if keyword.is_ascii() {
+        return match keyword.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(keyword.to_ascii_lowercase()),
+            false => Cow::Borrowed(keyword),
+        };
+    }
+    let (mut folded, mut out) = (Folded::default(), String::new());
+    folded.fold(keyword, 0);
+    fold_word(&folded.text, &mut out);
+    Cow::Owned(out)
+}
+
+/// Letters that are another letter with a stroke, ligatures, and letters that a lower case of Unicode leaves apart.
+fn put_letter(c: char, out: &mut String) {
+    let plain = match c {
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        'ø' => "o",
+        'ł' => "l",
+        'đ' | 'ð' => "d",
+        'þ' => "th",
+        'ħ' => "h",
+        'ŧ' => "t",
+        'ı' => "i",
+        'ĸ' => "k",
+        'ŋ' => "ng",
+        'ƒ' => "f",
+        'ƀ' => "b",
+        'ɨ' => "i",
+        'ς' => "σ",
+        'ё' => "е",
+        // Gershayim and geresh are typed as quotes.
+        '\u{5f4}' => "\"",
+        '\u{5f3}' => "'",
+        _ => return out.push(c),
+    };
+    out.push_str(plain);
+}
+
+/// Whether a character, which stands alone, is its own NFKC form but for its case.
+fn is_stable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{12f}' | '\u{150}'..='\u{17e}'
+        | '\u{391}'..='\u{3a9}' | '\u{3ac}'..='\u{3ce}' | '\u{400}'..='\u{481}' | '\u{5d0}'..='\u{5ea}'
+        | '\u{620}'..='\u{63f}' | '\u{641}'..='\u{64a}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}'
+        | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'
+    )
+}
+
+/// Whether a character belongs to the one before it.
+fn continues(c: char) -> bool {
+    !c.is_ascii()
+        && (is_ignorable(c)
+            || matches!(c, '\u{1160}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7fb}' | '\u{ff9e}' | '\u{ff9f}' | '\u{1f3fb}'..='\u{1f3ff}')
+            || is_combining_mark(c)
+            || canonical_combining_class(c) != 0)
+}
+
+/// What is not seen (`Default_Ignorable_Code_Point`, without the fillers of Hangul). U+200B is not among them: it parts words.
+fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200c}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Signs whose compatibility form would become part of the word before them, and half rings of transcriptions.
+fn is_dropped_sign(c: char) -> bool {
+    matches!(c, '™' | '℠' | '\u{2be}' | '\u{2bf}' | '\u{20e3}')
+}
+
+/// The vowel points and lengthening of Arabic, the points and accents of Hebrew.
+fn is_pointing(c: char) -> bool {
+    matches!(
+        c,
+        '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}'
+        | '\u{6df}'..='\u{6e4}' | '\u{6e7}' | '\u{6e8}' | '\u{6ea}'..='\u{6ed}' | '\u{8d3}'..='\u{8ff}'
+        | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}' | '\u{5c2}' | '\u{5c4}' | '\u{5c5}' | '\u{5c7}'
+    )
+}
+
+/// One apostrophe for all.
+fn straight(c: char) -> char {
+    match c {
+        '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bb}' | '\u{2bc}' | '\u{2bd}' | '\u{ff07}' | '\u{55a}'
+        | '\u{a78c}' => '\'',
+        _ => c,
+    }
+}
+
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
+}
+
+/// Whether a letter may be composed of a Latin or Greek letter and accents.
+fn has_accent(c: char) -> bool {
+    matches!(c, '\u{c0}'..='\u{24f}' | '\u{370}'..='\u{3ff}' | '\u{1e00}'..='\u{1fff}')
+}
+
+fn is_latin_or_greek(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || matches!(c, '\u{c0}'..='\u{2af}' | '\u{370}'..='\u{3ff}' | '\u{1d00}'..='\u{1dbf}' | '\u{1e00}'..='\u{1fff}' | '\u{2c60}'..='\u{2c7f}' | '\u{a720}'..='\u{a7ff}')
+}
+
+/// Whether a character is a picture that is looked for as a word is; bullets and arrows are not.
+pub(super) fn is_emoji(c: char) -> bool {
+    matches!(
+        c,
+        '\u{231a}' | '\u{231b}' | '\u{2328}' | '\u{23cf}' | '\u{23e9}'..='\u{23fa}' | '\u{2600}'..='\u{27bf}'
+        | '\u{2934}' | '\u{2935}' | '\u{2b05}'..='\u{2b07}' | '\u{2b1b}' | '\u{2b1c}' | '\u{2b50}' | '\u{2b55}'
+        | '\u{1f000}'..='\u{1faff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_name_their_origin() {
+        let mut folded = Folded::default();
+        folded.fold("Ge\u{ad}s e\u{301}X", 10);
+        assert_eq!(folded.text, "ges éx");
+        assert_eq!((folded.origin(0, 3), folded.origin(4, 7)), ((10, 15), (16, 20)));
+    }
+
+    #[test]
+    fn what_is_written_otherwise_folds_to_one() {
+        let cases: &[(&str, &[&str])] = &[
+            ("cafe", &["café", "cafe\u{301}", "CAFÉ", "ｃａｆé"]),
+            ("istanbul", &["İstanbul", "ISTANBUL", "I\u{307}stanbul"]),
+            ("isik", &["ışık", "IŞIK"]),
+            ("strasse", &["Straße", "STRASSE", "STRAẞE"]),
+            ("lodz orsted da nang", &["Łódź Ørsted Đà Nẵng"]),
+            ("coelacanthe encyclopaedia", &["Cœlacanthe encyclopædia"]),
+            ("мой елка", &["мой ёлка", "МОЙ ЁЛКА", "мои\u{306} е\u{308}лка", "мо\u{301}й ё\u{301}лка"]),
+            ("محمد", &["مُحَمَّد", "محـــمد"]),
+            ("שלום", &["שָׁלוֹם", "\u{fb2a}לום"]),
+            ("don't", &["don’t", "donʼt", "don＇t", "don‘t"]),
+            ("gesamtkonzept", &["Ge\u{ad}samt\u{ad}kon\u{ad}zept", "gesamt\u{2060}konzept"]),
+            ("h2o x2", &["H₂O x²"]),
+            ("葛城", &["葛\u{e0100}城", "葛城\u{fe00}"]),
+            ("γαλαξιασ", &["Γαλαξίας", "ΓΑΛΑΞΊΑΣ"]),
+            ("❤", &["❤\u{fe0f}", "❤"]),
+            ("acme", &["Acme™"]),
+        ];
+        for (folded, forms) in cases {
+            for form in *forms {
+                assert_eq!(fold_keyword(form), *folded, "{form:?}");
+            }
+        }
+        assert_ne!(fold_keyword("мой"), fold_keyword("мои"));
+        assert_ne!(fold_keyword("が"), fold_keyword("か"));
+    }
+
+    proptest! {
+        #[test]
+        fn folding_is_idempotent(text in prop_oneof!["\\PC{0,40}", any::<String>(), "[a-zß-ÿĀ-ſ\\u{300}-\\u{36f}\\u{ad}\\u{200d}Ͱ-ϿЀ-ӿ]{0,20}"]) {
+            let once = fold_keyword(&text).into_owned();
+            let twice = fold_keyword(&once).into_owned();
+            prop_assert_eq!(twice, once);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The names of fields in a query text.
+
+use std::sync::Arc;
+
+use super::{Field, NumberField};
+
+/// What a word of a query text is about.
+#[derive(Debug, Clone)]
+pub(super) enum Scope {
+    /// No field: title, author and text together.
+    Bare,
+    Text(Field),
+    /// A name that is no field's. The field that it resembles, unless a backslash stands in it.
+    Attribute(Arc<str>, Option<&'static str>),
+    Tag,
+    Type,
+    Number(NumberField),
+}
+
+/// The names of fields, other spellings last. They are also those of a JSON line.
+const NAMES: [&str; 12] = [
+    "title",
+    "author",
+    "text",
+    "tag",
+    "type",
+    "size",
+    "created",
+    "modified",
+    "tags",
+    "content_type",
+    "created_at",
+    "modified_at",
+];
+
+/// The fields as an error lists them.
+pub(crate) const FIELDS: &str = "title, author, text, tag, type, size, created, modified";
+
+impl Scope {
+    /// Returns the field of a name, whatever its case.
+    pub(super) fn known(name: &str) -> Option<Self> {
+        Some(match &*name.to_ascii_lowercase() {
+            "title" => Self::Text(Field::Title),
+            "author" => Self::Text(Field::Author),
+            "text" => Self::Text(Field::Any),
+            "tag" | "tags" => Self::Tag,
+            "type" | "content_type" => Self::Type,
+            "size" => Self::Number(NumberField::Size),
+            "created" | "created_at" => Self::Number(NumberField::CreatedAt),
+            "modified" | "modified_at" => Self::Number(NumberField::ModifiedAt),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn field(&self) -> Field {
+        match self {
+            Self::Text(field) => field.clone(),
+            Self::Attribute(name, _) => Field::Attribute(name.clone()),
+            Self::Bare | Self::Tag | Self::Type | Self::Number(_) => Field::Any,
+        }
+    }
+}
+
+/// Returns the field whose name was probably meant: one slip away, and for short names, of which many are words of their
+/// own, two letters swapped.
+pub(super) fn resembling(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    NAMES.into_iter().find(|known| {
+        let shorter = known.len().min(name.len());
+        if shorter >= 5 { is_one_slip_apart(known.as_bytes(), name.as_bytes()) } else { is_swapped(known, &name) }
+    })
+}
+
+/// Says whether one byte inserted, left out or replaced, or two neighbours swapped, makes `a` of `b`.
+fn is_one_slip_apart(a: &[u8], b: &[u8]) -> bool {
+    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[start..], &b[start..]);
+    match (a, b) {
+        ([_, a_rest @ ..], [_, b_rest @ ..]) if a_rest == b_rest => true,
+        ([x, y, a_rest @ ..], [v, w, b_rest @ ..]) if a_rest == b_rest && x == w && y == v => true,
+        ([_, rest @ ..], b) if rest == b => true,
+        (a, [_, rest @ ..]) => rest == a,
+        _ => false,
+    }
+}
+
+fn is_swapped(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a != b && {
+        let (mut a_sorted, mut b_sorted) = (a.as_bytes().to_vec(), b.as_bytes().to_vec());
+        a_sorted.sort_unstable();
+        b_sorted.sort_unstable();
+        a_sorted == b_sorted && is_one_slip_apart(a.as_bytes(), b.as_bytes())
+    }
+}
+
+/// Says whether the value of an attribute may start like this; else `http://` would be one.
+pub(super) fn starts_value(c: char) -> bool {
+    c.is_alphanumeric()
+        || matches!(c, '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '?' | '_' | '-' | '+')
+        || super::words::is_quote(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_name_the_field_that_was_meant() {
+        let cases = [
+            ("titel", Some("title")),
+            ("Tittle", Some("title")),
+            ("titles", Some("title")),
+            ("autor", Some("author")),
+            ("creatd", Some("created")),
+            ("modifeid", Some("modified")),
+            ("created_ta", Some("created_at")),
+            ("tpye", Some("type")),
+            ("szie", Some("size")),
+            ("test", None),
+            ("site", None),
+            ("file", None),
+            ("tap", None),
+            ("lang", None),
+            ("localhost", None),
+            ("todo", None),
+            ("re", None),
+            ("", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(resembling(name), expected, "{name}");
+        }
+        NAMES.into_iter().for_each(|name| assert!(Scope::known(name).is_some(), "{name}"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Names that a query text has and no field: attributes, if a document has one of the name, and else plain text.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::field::FIELDS;
+use super::group::{Clause, Group};
+use super::{Field, Node, Query};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Query {
+    /// Returns the names that may be those of attributes.
+    pub(crate) fn unsettled_names(&self) -> BTreeSet<Arc<str>> {
+        let mut names = BTreeSet::new();
+        let nodes = self.root.iter().chain(&self.filter.others);
+        nodes.filter(|node| node.is_unsettled()).for_each(|node| node.add_names(&mut names));
+        names
+    }
+
+    /// Returns the query with every name settled.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidQuery`] if a name is not that of an attribute, but resembles one of a field.
+    pub(crate) fn settled(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Cow<'_, Self>> {
+        if !self.root.iter().chain(&self.filter.others).any(Node::is_unsettled) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut settled = match &self.root {
+            Some(Node::Unsettled(clauses)) => Group::new(settle_clauses(clauses, is_attribute)?).into_query(0),
+            Some(node) => Self { root: node.settled(is_attribute)?, ..Self::default() },
+            None => Self::default(),
+        };
+        let mut filter = self.filter.clone();
+        filter.others.clear();
+        for node in &self.filter.others {
+            filter.others.extend(node.settled(is_attribute)?);
+        }
+        settled.filter.extend(filter);
+        Ok(Cow::Owned(settled))
+    }
+}
+
+impl Node {
+    /// Says whether it depends on which attributes there are.
+    pub(super) fn is_unsettled(&self) -> bool {
+        match self {
+            Self::Named { .. } | Self::Unsettled(_) => true,
+            Self::Boost(node, _) => node.is_unsettled(),
+            Self::Bool { must, should, must_not } => must.iter().chain(should).chain(must_not).any(Self::is_unsettled),
+            _ => false,
+        }
+    }
+
+    fn add_names(&self, names: &mut BTreeSet<Arc<str>>) {
+        match self {
+            Self::Named { name, .. } => drop(names.insert(name.clone())),
+            Self::Unsettled(clauses) => clauses.iter().for_each(|clause| clause.node.add_names(names)),
+            Self::Boost(node, _) => node.add_names(names),
+            Self::Bool { must, should, must_not } => {
+                must.iter().chain(should).chain(must_not).for_each(|node| node.add_names(names))
+            }
+            _ => {}
+        }
+    }
+
+    fn settled(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Option<Self>> {
+        Ok(match self {
+            Self::Named { name, resembled, node } => match (is_attribute(name), resembled) {
+                (true, _) => Some((**node).clone()),
+                (false, None) => Some(node.as_plain(name)),
+                (false, Some(field)) => {
+                    let detail = format!(
+                        "the query names a field that does not exist; `{field}` does. The fields are {FIELDS}; a \
+                         backslash before the name makes it one of an attribute, quotes make it text"
+                    );
+                    return Err(Error::new(ErrorKind::InvalidQuery, detail));
+                }
+            },
+            Self::Unsettled(clauses) => Group::new(settle_clauses(clauses, is_attribute)?).into_node(),
+            Self::Boost(node, factor) => node.settled(is_attribute)?.map(|node| Self::Boost(Box::new(node), *factor)),
+            Self::Bool { must, should, must_not } => {
+                let settle = |node: &Self| node.settled(is_attribute).transpose();
+                let all = |nodes: &[Self]| nodes.iter().filter_map(settle).collect::<Result<Vec<_>>>();
+                Some(Self::Bool { must: all(must)?, should: all(should)?, must_not: all(must_not)? })
+            }
+            other => Some(other.clone()),
+        })
+    }
+
+    /// The words that a condition on an attribute is written with.
+    fn as_plain(&self, name: &str) -> Self {
+        let with_name = |text: &str| format!("{name}:{text}");
+        let field = Field::Any;
+        match self {
+            Self::Attribute { text, .. } => Self::Words { field, text: with_name(text), slop: 0 },
+            Self::Words { text, slop, .. } => Self::Words { field, text: with_name(text), slop: *slop },
+            Self::AttributePrefix { text, .. } => Self::Prefix { field, text: with_name(text), slop: 0 },
+            Self::Prefix { text, slop, .. } => Self::Prefix { field, text: with_name(text), slop: *slop },
+            Self::AttributeLike { pattern, .. } => {
+                Self::Like { field, pattern: pattern.clone().behind(&with_name("")) }
+            }
+            Self::Fuzzy { text, distance, .. } => Self::Fuzzy { field, text: with_name(text), distance: *distance },
+            _ => Self::Words { field, text: name.to_owned(), slop: 0 },
+        }
+    }
+}
+
+fn settle_clauses(clauses: &[Clause], is_attribute: &dyn Fn(&str) -> bool) -> Result<Vec<Clause>> {
+    let settle = |clause: &Clause| Ok(clause.node.settled(is_attribute)?.map(|node| Clause { node, ..clause.clone() }));
+    clauses.iter().filter_map(|clause| settle(clause).transpose()).collect()
+}

@@ -1,0 +1,117 @@
+//! Phrases in which a word may be any of several: one that starts like this, say.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::cursor::{Cursor, END};
+use super::eval::{WINDOW, Window};
+use super::phrase::count_in_order;
+use crate::error::Result;
+use crate::score::TermScorer;
+
+pub(crate) struct WidePhrase<'a> {
+    /// Two at least, in the order of the phrase.
+    slots: Vec<Slot<'a>>,
+    slop: u32,
+    scorer: TermScorer,
+    positions: Vec<Vec<u32>>,
+}
+
+/// The words that may stand at one place of the phrase.
+struct Slot<'a> {
+    place: u32,
+    cursors: Vec<Cursor<'a>>,
+    /// The document that each cursor stands at, the least first; cursors at their ends are left out.
+    documents: BinaryHeap<Reverse<(u32, usize)>>,
+}
+
+impl<'a> WidePhrase<'a> {
+    pub(super) fn new(slots: Vec<(Vec<Cursor<'a>>, u32)>, slop: u32, scorer: TermScorer) -> Result<Self> {
+        let positions = vec![Vec::new(); slots.len()];
+        let slots = slots.into_iter().map(|(cursors, place)| Slot::new(cursors, place)).collect::<Result<_>>()?;
+        Ok(Self { slots, slop, scorer, positions })
+    }
+
+    /// Returns the first document from `from` on that has a word at every place.
+    pub(super) fn next(&mut self, from: u32) -> Result<u32> {
+        let mut target = from;
+        'again: loop {
+            for slot in &mut self.slots {
+                let document = slot.seek(target)?;
+                if document == END {
+                    return Ok(END);
+                }
+                if document > target {
+                    target = document;
+                    continue 'again;
+                }
+            }
+            return Ok(target);
+        }
+    }
+
+    /// Adds the matches of one window.
+    pub(super) fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
+        let end = start + WINDOW;
+        let mut document = self.next(start)?;
+        while document < end {
+            let mut norm = 0;
+            for (slot, positions) in self.slots.iter_mut().zip(&mut self.positions) {
+                norm = slot.put_positions(document, positions)?;
+            }
+            let frequency = count_in_order(&self.positions, |index| self.slots[index].place, self.slop);
+            if frequency > 0 {
+                out.add(document - start, self.scorer.points(frequency, norm));
+            }
+            document = self.next(document + 1)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Slot<'a> {
+    fn new(mut cursors: Vec<Cursor<'a>>, place: u32) -> Result<Self> {
+        let mut documents = BinaryHeap::with_capacity(cursors.len());
+        for (index, cursor) in cursors.iter_mut().enumerate() {
+            let document = cursor.seek(0)?;
+            if document != END {
+                documents.push(Reverse((document, index)));
+            }
+        }
+        Ok(Self { place, cursors, documents })
+    }
+
+    /// Returns the first document from `target` on that has one of the words.
+    fn seek(&mut self, target: u32) -> Result<u32> {
+        while let Some(Reverse((document, index))) = self.documents.peek().copied() {
+            if document >= target {
+                return Ok(document);
+            }
+            self.documents.pop();
+            let document = self.cursors[index].seek(target)?;
+            if document != END {
+                self.documents.push(Reverse((document, index)));
+            }
+        }
+        Ok(END)
+    }
+
+    /// Writes where the words stand in the document that [`seek`](Self::seek) returned; returns its length code.
+    fn put_positions(&mut self, document: u32, positions: &mut Vec<u32>) -> Result<u8> {
+        positions.clear();
+        let (mut norm, mut own, mut here) = (0, Vec::new(), Vec::new());
+        while let Some(Reverse((_, index))) = self.documents.peek().copied().filter(|Reverse((at, _))| *at == document)
+        {
+            self.documents.pop();
+            here.push(index);
+            let cursor = &mut self.cursors[index];
+            cursor.put_positions_ahead(0, &mut own)?;
+            positions.append(&mut own);
+            norm = cursor.weight(0)?.1;
+        }
+        self.documents.extend(here.into_iter().map(|index| Reverse((document, index))));
+        positions.sort_unstable();
+        positions.dedup();
+        Ok(norm)
+    }
+}
