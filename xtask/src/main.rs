@@ -9,6 +9,7 @@ mod metadata;
 mod model;
 mod nats;
 mod setup;
+mod simulate;
 mod soak;
 mod steps;
 mod tidy;
@@ -44,6 +45,11 @@ const TASKS: &[Task] = &[
         name: "model",
         about: "search the model of the catalog protocol and print figures (--full: to the accepted depths)",
         run: model::run,
+    },
+    Task {
+        name: "simulate",
+        about: "run engines over a simulated store (--seeds N, --seed S, --without RULE, --rules)",
+        run: simulate::run,
     },
     Task {
         name: "soak",

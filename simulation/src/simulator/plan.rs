@@ -36,7 +36,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let bits = crate::store::mix(seed);
-        let bit = |number: u32, out_of: u64| bits.rotate_right(number * 7) % out_of == 0;
+        let bit = |number: u32, out_of: u64| bits.rotate_right(number * 7).is_multiple_of(out_of);
         let kind = match bits % 5 {
             0 | 1 => Kind::Honest,
             2 => Kind::Vandal,

@@ -3,6 +3,7 @@
 mod adversary;
 mod faults;
 mod repeatable;
+mod simulator;
 
 use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, KeyPrefix, Precondition, Revision, WatchEvent};
 use cim_ipld_backend_testkit::conformance::{self, Fixture};

@@ -22,19 +22,15 @@ CIM, SERVER, FOLDER = sys.argv[1], sys.argv[2], sys.argv[3]
 ADDRESS = (SERVER.rsplit(":", 1)[0], int(SERVER.rsplit(":", 1)[1]))
 PATIENCE = 50
 
-
 class Success(Exception):
     """The attack did what it must not."""
-
 
 def ensure(holds, what):
     if not holds:
         raise Success(what)
 
-
 def line(number):
     return json.dumps({"title": f"document {number}", "text": f"shared number{number}"})
-
 
 class Running:
     """A `cim index` that is fed one document at a time and stays."""
@@ -74,7 +70,6 @@ class Running:
         self.process.stdin.close()
         self.process.wait(timeout=PATIENCE)
         return self.process.stderr.read()
-
 
 class Victim:
     """An index, and what it acknowledged."""
@@ -142,10 +137,8 @@ class Victim:
     def running(self, place=None):
         return Running(self, place)
 
-
 def has_pin():
     return "--pin" in subprocess.run([CIM, "index", "--help"], capture_output=True, text=True).stdout
-
 
 def replay_of_trimmed_records(victim):
     victim.index(1)
@@ -166,7 +159,6 @@ def replay_of_trimmed_records(victim):
     victim.check()
     victim.done("verify", victim.place, *victim.key)
 
-
 def substitution_of_a_record(victim):
     victim.index(1)
     first = victim.store.records()[-1]
@@ -180,7 +172,6 @@ def substitution_of_a_record(victim):
     error = victim.check(may_fail=True)
     ensure(error is not None, "a substitution passed unnoticed")
     process.end()
-
 
 def dropped(victim, sequence):
     victim.index(1)
@@ -200,14 +191,11 @@ def dropped(victim, sequence):
     ensure(error is None and victim.has <= set(found) <= victim.has | {50}, f"{error} {found}")
     process.process.kill()
 
-
 def dropped_with_an_old_number(victim):
     dropped(victim, 2)
 
-
 def dropped_with_a_number_to_come(victim):
     dropped(victim, 1_000_000)
-
 
 def replay_in_place_of_a_record(victim):
     victim.index(1)
@@ -223,7 +211,6 @@ def replay_in_place_of_a_record(victim):
     ensure(error is not None or 50 in found or not acknowledged, "acknowledged and not there")
     process.process.kill()
     ensure(error is not None or victim.has <= set(found), "a document vanished")
-
 
 def manifest_again(victim):
     victim.index(1, 2)
@@ -247,7 +234,6 @@ def manifest_again(victim):
     # And while nobody runs: later records attest the newer one.
     victim.store.put("manifest", older)
     victim.check(may_fail=True)
-
 
 def fork(victim):
     victim.index(1, 2)
@@ -293,7 +279,6 @@ def fork(victim):
             victim.store.put(key, value)
     victim.check(may_fail=True)
 
-
 def keyset_rollback(victim):
     victim.index(1)
     older = victim.store.value("keyset")
@@ -313,7 +298,6 @@ def keyset_rollback(victim):
     error, _ = victim.found(old)
     ensure(error is not None, "the old key opens the index again")
     ensure(victim.check(may_fail=True) is not None, "the new key opens the old keyset")
-
 
 def junk(victim):
     victim.index(1, 2)
@@ -341,7 +325,6 @@ def junk(victim):
     ensure(stats["documents"] == len(victim.has), f"{stats}")
     ensure(victim.run("verify", victim.place, *victim.key).returncode != 0, "verify says nothing of it")
 
-
 def purge(victim):
     victim.index(1, 2)
     victim.snapshot("one")
@@ -356,7 +339,6 @@ def purge(victim):
     ensure(victim.run("init", victim.place, *victim.key).returncode != 0, "an index is made over what is left")
     victim.store.replace_by(whole)
     victim.check()
-
 
 def older_copy_of_a_folder(victim):
     folder = victim.place.removeprefix("file:")
@@ -374,12 +356,10 @@ def older_copy_of_a_folder(victim):
     shutil.move(folder + ".new", folder)
     victim.check()
 
-
 ATTACKS = [
     dropped_with_an_old_number, dropped_with_a_number_to_come, replay_in_place_of_a_record, fork, purge,
     replay_of_trimmed_records, substitution_of_a_record, manifest_again, keyset_rollback, junk, older_copy_of_a_folder,
 ]
-
 
 def attempt(attack):
     name = attack.__name__
@@ -392,7 +372,6 @@ def attempt(attack):
     except Exception:
         return f"NOT TRIED: {name}: {traceback.format_exc()}", False
 
-
 def main():
     os.makedirs(os.path.join(FOLDER, "folder"))
     with concurrent.futures.ThreadPoolExecutor(len(ATTACKS)) as pool:
@@ -402,6 +381,5 @@ def main():
     if not has_pin():
         print("cim keeps no pin: an older copy was not offered to it")
     sys.exit(0 if all(withstood for _, withstood in outcomes) else 1)
-
 
 main()

@@ -28,6 +28,7 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
 /// assert_ne!(hash, labelled_hash("another", &[b"ab", b"c"]));
 /// ```
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "SHA-256 gives 32 bytes")]
 pub fn labelled_hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     let prefixed = [label.as_bytes()].into_iter().chain(parts.iter().copied());

@@ -54,7 +54,8 @@ pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<Manifest
     let manifest = Manifest::from_bytes(&opened)?;
     let epoch = objects.root().envelope.epoch_of(&entry.value)?;
     if epoch < manifest.epoch {
-        let message = "the manifest is sealed under a data key that had been retired when it claims to have been written";
+        let message =
+            "the manifest is sealed under a data key that had been retired when it claims to have been written";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     let digest = manifest_digest(&entry.value);

@@ -2,12 +2,14 @@
 //!
 //! docs/protocol.md is the specification.
 
+pub(crate) mod change;
 pub(crate) mod follower;
 pub(crate) mod journal;
 pub(crate) mod manifest;
 pub(crate) mod order;
 pub(crate) mod pin;
 pub(crate) mod progress;
+mod put;
 pub(crate) mod records;
 pub(crate) mod references;
 pub(crate) mod remains;

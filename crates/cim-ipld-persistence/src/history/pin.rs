@@ -14,7 +14,6 @@ use crate::format::digest::ShortDigest;
 use crate::format::pin::{MAX_PINNED_WRITERS, PinRecord};
 use crate::objects::{Objects, Root};
 use crate::position::Position;
-use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
 /// Keeps one pin, outside the store that it is about.

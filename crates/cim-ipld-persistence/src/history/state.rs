@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use cid::Cid;
 use cim_ipld_backend::Revision;
-use cim_ipld_index::{
-    Analyzer, Deletes, DocId, Document, Location, Memtable, MemtableView, Segment, SegmentId, Snapshot, codec,
-};
+use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView, Segment, SegmentId, Snapshot};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::change::{Change, Changes};
 use super::manifest::ManifestVersion;
 use super::order::{OpenedRecord, Order};
 use super::shared::Shared;
 use crate::format::digest::Digest;
 use crate::format::manifest::RecordMark;
-use crate::format::record::Operation;
 use crate::format::window::DigestChunk;
 use crate::objects::Objects;
 use crate::objects::segment_writer::BuiltSegment;
@@ -125,12 +123,6 @@ pub(crate) struct Replacement {
 pub(crate) enum Origin {
     Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, chunks: Vec<DigestChunk> },
     Segments { merged: Vec<[u8; 16]>, document_maps: Vec<Vec<Option<DocId>>> },
-}
-
-/// The changes of one record, decoded, and where the documents are that they replace.
-pub(crate) struct Changes {
-    changes: Vec<Change>,
-    places: HashMap<Cid, Location>,
 }
 
 impl State {
@@ -356,46 +348,11 @@ impl State {
     }
 }
 
-#[cfg(feature = "simulation")]
-impl Changes {
-    pub(crate) fn list(&self) -> Vec<(Cid, Option<Document>)> {
-        let of = |change: &Change| match change {
-            Change::Put(document) => (document.cid, Some(document.clone())),
-            Change::Delete(cid) => (*cid, None),
-        };
-        self.changes.iter().map(of).collect()
-    }
-}
-
 /// Adds to `new` where the documents of `old` went.
 fn map(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
     for document in old.iter() {
         if let Some(Some(document)) = document_map.get(document.0 as usize) {
             new.insert(*document);
-        }
-    }
-}
-
-/// One change of a record, decoded.
-pub(crate) enum Change {
-    Put(Document),
-    Delete(Cid),
-}
-
-impl Change {
-    pub(crate) fn decode(operation: &Operation) -> Result<Self> {
-        Ok(match operation {
-            Operation::Put(bytes) => Self::Put(codec::decode(bytes)?),
-            Operation::Delete(bytes) => Self::Delete(Cid::try_from(bytes.as_slice()).map_err(|error| {
-                Error::new(ErrorKind::Damaged, "a journal record deletes something that is no CID").with_source(error)
-            })?),
-        })
-    }
-
-    fn cid(&self) -> Cid {
-        match self {
-            Self::Put(document) => document.cid,
-            Self::Delete(cid) => *cid,
         }
     }
 }

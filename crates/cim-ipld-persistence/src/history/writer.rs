@@ -3,20 +3,17 @@
 
 use std::sync::Arc;
 
-use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::order::Ignored;
 use super::pin::Pin;
+use super::put::Put;
 use super::records;
-use super::remains;
-use super::root;
 use super::shared::{OwnVerdict, Shared};
 use crate::format::MAX_DECODED_BYTES;
 use crate::format::digest::Digest;
 use crate::format::record::{Body, Operation, Record, attestation};
-use crate::objects::Backoff;
 use crate::objects::layout::Layout;
 use crate::position::Position;
 use crate::rules::Rule;
@@ -332,81 +329,5 @@ fn keep_kind(kind: ErrorKind) -> ErrorKind {
     match kind {
         ErrorKind::Lost | ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::KeyRotated | ErrorKind::Closed => kind,
         _ => ErrorKind::OutcomeUnknown,
-    }
-}
-
-/// The put of one record, tried until it landed or cannot.
-struct Put<'a> {
-    shared: &'a Shared,
-    key: Key,
-    sealed: bytes::Bytes,
-    /// Set once an earlier try may have reached the store.
-    maybe_landed: bool,
-}
-
-impl Put<'_> {
-    /// Returns when the record is in the store, as far as the store's word goes.
-    async fn run(&mut self, deadline: Instant) -> Result<()> {
-        let objects = &self.shared.objects;
-        let bucket = &objects.layout.catalog;
-        let mut backoff = Backoff::new();
-        loop {
-            let root = objects.root();
-            let precondition = if objects.rules.hold(Rule::Fence) {
-                Precondition::AbsentWhile { key: objects.layout.root.clone(), revision: root.revision }
-            } else {
-                Precondition::Absent
-            };
-            let sealed = self.sealed.clone();
-            // While it is under way, this put may be given up.
-            let before = std::mem::replace(&mut self.maybe_landed, true);
-            let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            if error.kind() != StoreErrorKind::OutcomeUnknown {
-                self.maybe_landed = before;
-            }
-            match error.kind() {
-                StoreErrorKind::OutcomeUnknown | StoreErrorKind::Unavailable => {}
-                StoreErrorKind::Conflict => {
-                    if self.has_landed(&*objects.backend, bucket).await? {
-                        return Ok(());
-                    }
-                    self.follow_root(&root.record).await?;
-                }
-                StoreErrorKind::BucketMissing | StoreErrorKind::Corrupt => {
-                    remains::check(self.shared).await?;
-                }
-                _ if self.maybe_landed => {}
-                _ => return Err(error.into()),
-            }
-            if Instant::now() >= deadline {
-                return Err(error.into());
-            }
-            backoff.wait().await;
-        }
-    }
-
-    async fn has_landed(&mut self, backend: &dyn Backend, bucket: &Bucket) -> Result<bool> {
-        let there = backend.get(bucket, &self.key).await?;
-        let landed = there.is_some_and(|entry| entry.value == self.sealed);
-        self.maybe_landed |= landed;
-        Ok(landed)
-    }
-
-    /// After the root was found changed: waits until the follower has come to that change, unless the root is gone.
-    async fn follow_root(&self, known: &bytes::Bytes) -> Result<()> {
-        let objects = &self.shared.objects;
-        let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
-        match there {
-            None => remains::check(self.shared).await,
-            // The same record under another revision: somebody put it back.
-            Some(entry) if entry.value == *known => {
-                root::seen_at(objects, &entry);
-                Ok(())
-            }
-            Some(_) => Ok(()),
-        }
     }
 }

@@ -165,7 +165,7 @@ impl Transfer<'_> {
     /// Postings, positions and bitmaps are packed already; only what holds text is worth compressing.
     fn options(&self, class: PageClass) -> SealOptions {
         match class {
-            PageClass::Stored | PageClass::Dictionary => self.text.clone(),
+            PageClass::Stored | PageClass::Dictionary => *self.text,
             _ => SealOptions::default(),
         }
     }

@@ -1,0 +1,297 @@
+//! Follows the catalog: judges every record in order, takes manifests up, publishes what readers see.
+//!
+//! Two states at most: the live one, which was published, and one that is being rebuilt from a newer manifest. Everything the
+//! store shows is held against the live one; the other takes its place when it has reached what was published before.
+
+mod apply;
+mod missing;
+mod rebuild;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cim_ipld_backend::{ErrorKind as StoreErrorKind, KeyPrefix, KeyedEntry, Revision, WatchEvent, WatchStream};
+use futures::StreamExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::manifest::ManifestVersion;
+use super::order::Order;
+use super::progress::{IgnoredEntries, Progress, Seen};
+use super::remains;
+use super::shared::Shared;
+use super::state::{FoldInput, State};
+use crate::format::digest::{Digest, ShortDigest};
+use crate::objects::Backoff;
+use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+use apply::Step;
+use missing::Missing;
+use rebuild::{has_moved_on, open_newest};
+
+/// What others ask of the follower, answered between two entries.
+pub(crate) enum Command {
+    /// Stop the memtable and return what is to be folded.
+    Freeze(oneshot::Sender<Option<Frozen>>),
+    /// Return the order as of now, and the manifest.
+    Capture(oneshot::Sender<(Order, Arc<ManifestVersion>)>),
+    /// Put root and manifest back into a store that lost them, and go on.
+    PutBack(oneshot::Sender<Result<()>>),
+}
+
+/// What there is to fold, and the manifest that the fold's own must follow.
+pub(crate) struct Frozen {
+    pub(crate) input: Arc<FoldInput>,
+    pub(crate) manifest: Arc<ManifestVersion>,
+}
+
+pub(crate) struct Follower {
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    live: State,
+    /// Begun from a newer manifest, or from the one that the index was opened with.
+    rebuilding: Option<State>,
+    catalog: WatchStream,
+    /// Set until everything that was there when the watch began has been looked at: nothing is published before.
+    catching_up: bool,
+    /// What was missing when this follower read the manifest again, and since when.
+    missing: Option<(Missing, Instant)>,
+    /// Whether anything was published yet.
+    is_open: bool,
+    /// A position that must be reached before anything is published, beside the live one's: what a pin remembers.
+    pinned: Option<(u64, ShortDigest)>,
+    refused: Option<Digest>,
+    unsettled_until: Option<Instant>,
+    ignored: IgnoredEntries,
+}
+
+/// How long something that is missing is looked for by a process that runs: what it needs may have been put under a newer
+/// manifest, and that may have to be put back first.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it follows the catalog so
+/// far.
+const SETTLING: Duration = Duration::from_secs(3);
+
+impl Follower {
+    /// Reads the journal after `manifest` up to its present end; returns once that is published.
+    pub(crate) async fn start(
+        shared: &Arc<Shared>,
+        manifest: ManifestVersion,
+        commands: mpsc::Receiver<Command>,
+        pinned: Option<(u64, ShortDigest)>,
+    ) -> Result<Self> {
+        let (live, after) = open_newest(shared, manifest, None).await?;
+        shared.journal().begin(live.order.clone());
+        let mut follower = Self {
+            shared: Arc::clone(shared),
+            commands,
+            rebuilding: Some(live.begin()),
+            live,
+            catalog: watch(shared, after),
+            catching_up: true,
+            missing: None,
+            is_open: false,
+            pinned,
+            refused: None,
+            unsettled_until: None,
+            ignored: IgnoredEntries::default(),
+        };
+        let mut backoff = Backoff::new();
+        let deadline = Instant::now() + shared.settings.write_timeout();
+        while follower.rebuilding.is_some() || follower.catching_up {
+            match follower.step().await {
+                Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < deadline => {
+                    backoff.wait().await;
+                    follower.rewatch();
+                }
+                stepped => stepped?,
+            }
+        }
+        Ok(follower)
+    }
+
+    /// Follows until the engine is dropped, or something happened that no retry can mend.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        loop {
+            let stepped = tokio::select! {
+                biased;
+                command = self.commands.recv(), if !self.catching_up => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                event = next(&self.shared, &mut self.catalog) => match event {
+                    Ok(event) => self.take(event).await,
+                    Err(error) => Err(error),
+                },
+            };
+            match stepped {
+                Ok(()) => backoff = Backoff::new(),
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    tracing::warn!(%error, "the catalog is out of reach; following it again");
+                    backoff.wait().await;
+                    self.rewatch();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the catalog cannot be followed any further");
+                    let is_lost = error.kind() == ErrorKind::Lost;
+                    self.shared.progress.fail(error);
+                    if !is_lost || !self.wait_for_put_back().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<()> {
+        let event = next(&self.shared, &mut self.catalog).await?;
+        self.take(event).await
+    }
+
+    fn current(&mut self) -> &mut State {
+        self.rebuilding.as_mut().unwrap_or(&mut self.live)
+    }
+
+    fn order(&self) -> &Order {
+        &self.rebuilding.as_ref().unwrap_or(&self.live).order
+    }
+
+    /// Watches again from what has been looked at; what is published stays until this has caught up.
+    fn rewatch(&mut self) {
+        let after = self.current().last_seen;
+        self.catalog = watch(&self.shared, after);
+        self.catching_up = true;
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Freeze(reply) => {
+                let exact = self.shared.objects.rules.hold(Rule::ExactWatermark);
+                let input = self.live.freeze(exact);
+                let frozen = input.map(|input| Frozen { input, manifest: Arc::clone(&self.live.manifest) });
+                let _ = reply.send(frozen);
+                // The snapshot is the same, but its memtables are cut differently.
+                self.publish()
+            }
+            Command::Capture(reply) => {
+                let _ = reply.send((self.live.order.clone(), Arc::clone(&self.live.manifest)));
+                Ok(())
+            }
+            Command::PutBack(reply) => {
+                self.put_back(reply).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn take(&mut self, event: WatchEvent) -> Result<()> {
+        match event {
+            WatchEvent::Entry(entry) => {
+                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live).await? {
+                    return self.resync().await;
+                }
+                self.look_at(entry).await
+            }
+            WatchEvent::CaughtUp => self.caught_up().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn look_at(&mut self, entry: KeyedEntry) -> Result<()> {
+        let revision = entry.entry.revision;
+        match self.apply(entry).await? {
+            Step::Applied => {
+                self.current().last_seen = revision;
+                if !self.catching_up { self.publish() } else { Ok(()) }
+            }
+            Step::Resync(None) => self.resync().await,
+            Step::Resync(Some(missing)) => self.look_again(missing).await,
+        }
+    }
+
+    /// Tells whether something was removed or replaced between the last entry and this one. Whoever did that published a
+    /// manifest before.
+    fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
+        // While a state is rebuilt, one look at the end is enough: nothing is published before.
+        self.rebuilding.is_none()
+            && entry.entry.revision.number() > self.live.last_seen.number() + 1
+            && self.shared.objects.rules.hold(Rule::GapRead)
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        self.is_open = true;
+        let (state, shared) = (&self.live, &self.shared);
+        let progress = Progress {
+            seen: Seen {
+                position: state.order.position(),
+                order: state.order.digest(),
+                generation: state.manifest.generation(),
+                manifest: state.manifest.digest,
+            },
+            memtable_bytes: state.memtable_bytes(),
+            frozen_bytes: state.frozen_bytes(),
+            unsettled_until: self.unsettled_until,
+            refused: self.refused,
+            fatal: None,
+            ignored: self.ignored,
+        };
+        #[cfg(feature = "simulation")]
+        shared.objects.environment.observe(|| crate::observer::Event::Published {
+            position: progress.seen.position,
+            order: progress.seen.order.0,
+            generation: progress.seen.generation,
+            manifest: progress.seen.manifest.0,
+        });
+        shared.publish(state.view()?, progress, &state.order);
+        Ok(())
+    }
+
+    /// After the store lost the index: keeps what this process holds until it is to be put back. Returns false when the engine
+    /// is dropped.
+    async fn wait_for_put_back(&mut self) -> bool {
+        self.rebuilding = None;
+        while let Some(command) = self.commands.recv().await {
+            let Command::PutBack(reply) = command else { continue };
+            if self.put_back(reply).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Puts root and manifest back, and follows the catalog from its beginning. Returns false when that failed.
+    async fn put_back(&mut self, reply: oneshot::Sender<Result<()>>) -> bool {
+        let revision = remains::put_back(&self.shared, &self.live.manifest).await;
+        let is_back = revision.is_ok();
+        if let Ok(revision) = revision {
+            self.rebuilding = None;
+            self.live.moved(revision);
+            self.live.last_seen = Revision::ZERO;
+            self.shared.progress.modify(|progress| progress.fatal = None);
+            self.rewatch();
+        }
+        let _ = reply.send(revision.map(drop));
+        is_back
+    }
+}
+
+async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> {
+    let bucket = &shared.objects.layout.catalog;
+    match catalog.next().await {
+        Some(Ok(event)) => Ok(event),
+        // The bucket was made anew, went back or is gone: whether the index is lost shows when it is read.
+        Some(Err(error)) if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) => {
+            remains::check(shared).await?;
+            Err(Error::new(ErrorKind::Unavailable, format!("bucket {bucket} was read from elsewhere"))
+                .with_source(error))
+        }
+        Some(Err(error)) => Err(error.into()),
+        None => Err(Error::new(ErrorKind::Unavailable, format!("the watch of bucket {bucket} ended"))),
+    }
+}
+
+fn watch(shared: &Shared, after: Revision) -> WatchStream {
+    shared.objects.backend.watch(&shared.objects.layout.catalog, &KeyPrefix::all(), after)
+}

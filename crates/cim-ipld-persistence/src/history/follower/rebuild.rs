@@ -1,0 +1,167 @@
+//! Beginning again from a newer manifest, and coming to the point where that may be published.
+
+use cim_ipld_backend::Revision;
+use tokio::time::Instant;
+
+use super::missing::{Gap, Missing, lost};
+use super::{Follower, PATIENCE, watch};
+use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_no_manifest};
+use crate::history::records;
+use crate::history::remains;
+use crate::history::root;
+use crate::history::shared::Shared;
+use crate::history::state::State;
+use crate::objects::layout::Layout;
+use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+
+impl Follower {
+    pub(super) async fn caught_up(&mut self) -> Result<()> {
+        // What was there when the watch began may have been trimmed while it went on: then a newer manifest holds it.
+        let current = self.rebuilding.as_ref().unwrap_or(&self.live);
+        if self.shared.objects.rules.hold(Rule::CaughtUpRead) && has_moved_on(&self.shared, current).await? {
+            return self.resync().await;
+        }
+        if let Some(rebuilt) = &self.rebuilding {
+            if self.shared.objects.rules.hold(Rule::ReachFormer) {
+                let (live, digest) = (self.live.order.position(), self.live.order.digest());
+                let former = (Gap::Records(live), live, digest);
+                let pinned = self.pinned.map(|(position, digest)| (Gap::Pinned(position), position, digest));
+                for (gap, position, digest) in [former].into_iter().chain(pinned) {
+                    if rebuilt.order.position() < position {
+                        let manifest = rebuilt.manifest.generation();
+                        return self.look_again(Missing { record: Revision::ZERO, gap, manifest }).await;
+                    }
+                    let found = manifest::digest_at(&self.shared.objects, &rebuilt.order, position).await?;
+                    check_digest(position, found, digest)?;
+                }
+            }
+            self.pinned = None;
+            self.live = self.rebuilding.take().expect("it was looked at");
+            self.shared.journal().forget(self.live.manifest.manifest.previous_position);
+        }
+        self.catching_up = false;
+        self.publish()
+    }
+
+    /// Reads the manifest again for something that is missing. Gives up when that was done before: an opening at once, a
+    /// process that runs after some time.
+    pub(super) async fn look_again(&mut self, missing: Missing) -> Result<()> {
+        let mut since = Instant::now();
+        if let Some((_, known)) = self.missing.filter(|(known, _)| *known == missing) {
+            since = known;
+            if !self.is_open || since.elapsed() >= PATIENCE {
+                return Err(lost(missing));
+            }
+            tokio::time::sleep(PATIENCE / 20).await;
+        }
+        self.resync().await?;
+        // Only now: what could not be read again has not been missed again.
+        self.missing = Some((missing, since));
+        Ok(())
+    }
+
+    /// Begins again from the manifest as it is now; what is published stays until this has caught up.
+    pub(super) async fn resync(&mut self) -> Result<()> {
+        let manifest = loop {
+            match manifest::read_manifest(&self.shared.objects).await {
+                Err(error) if is_no_manifest(&error) => {
+                    remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root))
+                        .await?;
+                    break (*self.live.manifest).clone();
+                }
+                Err(error) if error.kind() == ErrorKind::KeyRotated => {
+                    if !root::read_newer(&self.shared, &self.live.order).await? {
+                        remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root))
+                            .await?;
+                        break (*self.live.manifest).clone();
+                    }
+                }
+                read => break read?,
+            }
+        };
+        let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
+        self.rebuilding = Some(rebuilding);
+        self.catalog = watch(&self.shared, after);
+        self.catching_up = true;
+        Ok(())
+    }
+}
+
+/// Reads the manifest; returns whether it is a newer one than that of `state`.
+pub(super) async fn has_moved_on(shared: &Shared, state: &State) -> Result<bool> {
+    match manifest::read_manifest(&shared.objects).await {
+        Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
+        // Nothing in its place, or junk: what this process knows is newer.
+        Err(error) if is_no_manifest(&error) => {
+            remains::mend(shared, &state.manifest, |root| state.order.has_announced(root)).await.map(|()| false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens what `manifest` names, or what a newer one names when that has let go of it meanwhile. Returns the revision after
+/// which its journal begins.
+pub(super) async fn open_newest(
+    shared: &Shared,
+    mut manifest: ManifestVersion,
+    live: Option<&State>,
+) -> Result<(State, Revision)> {
+    let objects = &shared.objects;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let error = match open_once(shared, &mut manifest, live).await {
+            Err(error) if error.kind() == ErrorKind::Lost => error,
+            opened => return opened,
+        };
+        let newest = match manifest::read_manifest(objects).await {
+            Err(error) if live.is_some() && is_no_manifest(&error) => None,
+            newest => Some(newest?),
+        };
+        let Some(newest) = newest.filter(|newest| newest.generation() > manifest.generation()) else {
+            if live.is_none() || Instant::now() >= deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(PATIENCE / 20).await;
+            continue;
+        };
+        if live.is_none() && newest.ancestor(objects, manifest.generation()).await? != Some(manifest.digest) {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "the manifest was replaced by one that does not descend from it",
+            ));
+        }
+        manifest = newest;
+    }
+}
+
+pub(super) async fn open_once(
+    shared: &Shared,
+    manifest: &mut ManifestVersion,
+    live: Option<&State>,
+) -> Result<(State, Revision)> {
+    let objects = &shared.objects;
+    if let Some(live) = live {
+        match live.manifest.succession(objects, &live.order, manifest).await? {
+            Succession::Same | Succession::Newer => {}
+            Succession::Older | Succession::Retired => *manifest = (*live.manifest).clone(),
+        }
+    }
+    let opened = State::open(objects, manifest.clone(), live);
+    let (mut state, after) = futures::future::try_join(opened, start_of_journal(shared, manifest)).await?;
+    state.last_seen = after;
+    Ok((state, after))
+}
+
+/// Finds the record at the watermark, behind which the journal begins. A store that numbered its entries anew has it under
+/// another revision, as has one in which it was put again: its journal is read from the beginning.
+pub(super) async fn start_of_journal(shared: &Shared, manifest: &ManifestVersion) -> Result<Revision> {
+    let Some(mark) = &manifest.manifest.watermark.record else { return Ok(Revision::ZERO) };
+    let layout = &shared.objects.layout;
+    let key = Layout::record(mark.writer, mark.sequence)?;
+    let entry = shared.objects.backend.get(&layout.catalog, &key).await?;
+    let is_there = entry.is_some_and(|entry| {
+        entry.revision.number() == mark.revision && records::sealed_digest(&entry.value) == mark.digest
+    });
+    Ok(if is_there { Revision::new(mark.revision) } else { Revision::ZERO })
+}

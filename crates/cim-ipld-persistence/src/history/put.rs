@@ -1,0 +1,87 @@
+//! The put of one journal record, fenced on the root.
+
+use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition};
+use tokio::time::Instant;
+
+use super::remains;
+use super::root;
+use super::shared::Shared;
+use crate::Result;
+use crate::objects::Backoff;
+use crate::rules::Rule;
+
+/// The put of one record, tried until it landed or cannot.
+pub(crate) struct Put<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) key: Key,
+    pub(crate) sealed: bytes::Bytes,
+    /// Set once an earlier try may have reached the store.
+    pub(crate) maybe_landed: bool,
+}
+
+impl Put<'_> {
+    /// Returns when the record is in the store, as far as the store's word goes.
+    pub(crate) async fn run(&mut self, deadline: Instant) -> Result<()> {
+        let objects = &self.shared.objects;
+        let bucket = &objects.layout.catalog;
+        let mut backoff = Backoff::new();
+        loop {
+            let root = objects.root();
+            let precondition = if objects.rules.hold(Rule::Fence) {
+                Precondition::AbsentWhile { key: objects.layout.root.clone(), revision: root.revision }
+            } else {
+                Precondition::Absent
+            };
+            let sealed = self.sealed.clone();
+            // While it is under way, this put may be given up.
+            let before = std::mem::replace(&mut self.maybe_landed, true);
+            let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if error.kind() != StoreErrorKind::OutcomeUnknown {
+                self.maybe_landed = before;
+            }
+            match error.kind() {
+                StoreErrorKind::OutcomeUnknown | StoreErrorKind::Unavailable => {}
+                StoreErrorKind::Conflict => {
+                    if self.has_landed(&*objects.backend, bucket).await? {
+                        return Ok(());
+                    }
+                    self.follow_root(&root.record).await?;
+                }
+                StoreErrorKind::BucketMissing | StoreErrorKind::Corrupt => {
+                    remains::check(self.shared).await?;
+                }
+                _ if self.maybe_landed => {}
+                _ => return Err(error.into()),
+            }
+            if Instant::now() >= deadline {
+                return Err(error.into());
+            }
+            backoff.wait().await;
+        }
+    }
+
+    async fn has_landed(&mut self, backend: &dyn Backend, bucket: &Bucket) -> Result<bool> {
+        let there = backend.get(bucket, &self.key).await?;
+        let landed = there.is_some_and(|entry| entry.value == self.sealed);
+        self.maybe_landed |= landed;
+        Ok(landed)
+    }
+
+    /// After the root was found changed: waits until the follower has come to that change, unless the root is gone.
+    async fn follow_root(&self, known: &bytes::Bytes) -> Result<()> {
+        let objects = &self.shared.objects;
+        let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
+        match there {
+            None => remains::check(self.shared).await,
+            // The same record under another revision: somebody put it back.
+            Some(entry) if entry.value == *known => {
+                root::seen_at(objects, &entry);
+                Ok(())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
