@@ -26,7 +26,7 @@ enum Place {
     Unknown(Revision),
 }
 
-/// Puts what this process knows into a place that holds junk, an older state or nothing. Compare-and-set keeps it from
+/// Puts what this process knows, which has read the catalog up to `seen`, into a place that holds junk, an older state or nothing. Compare-and-set keeps it from
 /// replacing anything newer.
 ///
 /// # Errors
@@ -36,6 +36,7 @@ pub(crate) async fn mend(
     shared: &Shared,
     known: &ManifestVersion,
     is_announced: impl Fn(&Digest) -> bool,
+    seen: Revision,
 ) -> Result<()> {
     let objects = &shared.objects;
     let layout = &objects.layout;
@@ -52,6 +53,11 @@ pub(crate) async fn mend(
         shared.progress.fail(lost.clone());
         return Err(lost);
     }
+    // What announces a root comes before it: a root that nobody announced is junk only to whoever has read so far.
+    let root = match root {
+        Place::Unknown(revision) if revision > seen => Place::Sound(revision),
+        root => root,
+    };
     // What is put where nothing is, is fenced on the other place: a bucket that is emptied meanwhile stays empty.
     if let Some(precondition) = replacing(root, &layout.manifest, manifest) {
         let record = objects.root().record.clone();
@@ -71,7 +77,7 @@ pub(crate) async fn mend(
 /// As for [`mend`].
 pub(crate) async fn check(shared: &Shared) -> Result<()> {
     let view = shared.view();
-    mend(shared, &view.manifest, |root| view.announced.contains(root)).await
+    mend(shared, &view.manifest, |root| view.announced.contains(root), Revision::ZERO).await
 }
 
 async fn places(

@@ -107,6 +107,11 @@ impl Follower {
                 {
                     return Ok(Some(opened));
                 }
+                // Somebody who held the key announced another root: this is what was sealed under it.
+                let announced = self.order().announced();
+                if announced.last().is_some_and(|root| *root != self.shared.objects.root().digest()) {
+                    return Err(root::rotated());
+                }
             }
             ErrorKind::UnsupportedVersion => return Err(error),
             _ if self.shared.objects.rules.hold(Rule::IgnoreJunk) => {}
@@ -213,15 +218,15 @@ impl Follower {
         self.ignored.count(reason);
         self.refused = Some(manifest::manifest_digest(&entry.value));
         self.unsettled_until = Some(Instant::now() + SETTLING);
-        self.mend().await.map(|()| Step::Applied)
+        self.mend(entry.revision).await.map(|()| Step::Applied)
     }
 
     /// Puts the newest root and manifest back where something else was put in their places. A copy of the catalog that lags
     /// delivers what was replaced long ago: what counts is what is there now.
-    pub(super) async fn mend(&mut self) -> Result<()> {
+    pub(super) async fn mend(&mut self, seen: Revision) -> Result<()> {
         let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
-        let announced = self.live.order.announced();
-        remains::mend(&shared, &manifest, |root| announced.contains(root)).await
+        let announced = self.order().announced();
+        remains::mend(&shared, &manifest, |root| announced.contains(root), seen).await
     }
 
     pub(super) fn take_up(&mut self, next: ManifestVersion) -> Step {
@@ -254,12 +259,12 @@ impl Follower {
             RootChange::Ignored(reason) => {
                 tracing::warn!(?reason, "what is in the root's place is ignored");
                 self.ignored.count(reason);
-                self.mend().await?;
+                self.mend(entry.revision).await?;
             }
             RootChange::Unknown => {
                 tracing::warn!("what is in the root's place opens under no known key, and nobody announced it");
                 self.ignored.count(Ignored::Junk);
-                self.mend().await?;
+                self.mend(entry.revision).await?;
             }
             RootChange::Rotated => return Err(root::rotated()),
         }

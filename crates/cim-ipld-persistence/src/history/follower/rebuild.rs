@@ -66,13 +66,16 @@ impl Follower {
         let manifest = loop {
             match manifest::read_manifest(&self.shared.objects).await {
                 Err(error) if is_no_manifest(&error) => {
-                    remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root))
-                        .await?;
+                    let order = &self.live.order;
+                    let seen = self.live.last_seen;
+                    remains::mend(&self.shared, &self.live.manifest, |root| order.has_announced(root), seen).await?;
                     break (*self.live.manifest).clone();
                 }
                 Err(error) if error.kind() == ErrorKind::KeyRotated => {
                     if !root::read_newer(&self.shared, &self.live.order).await? {
-                        remains::mend(&self.shared, &self.live.manifest, |root| self.live.order.has_announced(root))
+                        let order = &self.live.order;
+                        let seen = self.live.last_seen;
+                        remains::mend(&self.shared, &self.live.manifest, |root| order.has_announced(root), seen)
                             .await?;
                         break (*self.live.manifest).clone();
                     }
@@ -94,7 +97,8 @@ pub(super) async fn has_moved_on(shared: &Shared, state: &State) -> Result<bool>
         Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
         // Nothing in its place, or junk: what this process knows is newer.
         Err(error) if is_no_manifest(&error) => {
-            remains::mend(shared, &state.manifest, |root| state.order.has_announced(root)).await.map(|()| false)
+            let is_announced = |root: &_| state.order.has_announced(root);
+            remains::mend(shared, &state.manifest, is_announced, state.last_seen).await.map(|()| false)
         }
         Err(error) => Err(error),
     }
