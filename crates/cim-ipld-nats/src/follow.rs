@@ -168,7 +168,7 @@ impl Follower {
         if matches!(self.start, Start::AfterAny) && info.state.last_sequence <= self.last {
             return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
-        self.check_history(&stream)?;
+        let stream = self.check_history(stream).await?;
         // Asked of the leader after the watch began: what was acknowledged before that stands no later.
         self.goal.get_or_insert(info.state.last_sequence);
         if broken_here >= STUMBLES && !self.step_over(events).await? {
@@ -245,19 +245,28 @@ impl Follower {
         leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
     }
 
-    /// A stream that was made anew, or whose end lies before what was seen of it, has lost what it acknowledged.
-    fn check_history(&mut self, stream: &Stream) -> Result<()> {
-        let info = stream.cached_info();
-        let made = info.created.to_string();
-        let created = self.created.get_or_insert_with(|| made.clone());
-        if *created != made || info.state.last_sequence < self.last {
-            let message = format!(
-                "bucket {} is not the one that was followed: it went back or was made anew",
-                self.source.bucket
-            );
-            return Err(Error::new(ErrorKind::Corrupt, message));
+    /// A stream that was made anew, or whose end stays before what was seen of it, has lost what it acknowledged. A leader
+    /// may come to a message a moment after the replica that delivered it.
+    async fn check_history(&mut self, mut stream: Stream) -> Result<Stream> {
+        const LOOKS: usize = 10;
+        for look in 0.. {
+            let info = stream.cached_info();
+            let made = info.created.to_string();
+            let created = self.created.get_or_insert_with(|| made.clone());
+            if *created == made && info.state.last_sequence >= self.last {
+                break;
+            }
+            if *created != made || look == LOOKS {
+                let message = format!(
+                    "bucket {} is not the one that was followed: it went back or was made anew",
+                    self.source.bucket
+                );
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            stream = self.source.buckets.look(&self.source.bucket).await?;
         }
-        Ok(())
+        Ok(stream)
     }
 
     async fn make_consumer(

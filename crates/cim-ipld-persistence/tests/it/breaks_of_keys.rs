@@ -96,7 +96,7 @@ async fn keyset_rolled_back(held: Held) -> Outcome {
     one.index(&[document(5, 0)]).await?;
     check(hand.value("keyset").await == newest, "the newest keyset was put back")?;
     let ignored = one.stats().await?.ignored;
-    check(ignored.replayed > 0, format!("the older keyset is counted: {ignored:?}"))?;
+    check(ignored.total() > 0, format!("the older keyset is counted: {ignored:?}"))?;
     let fresh = held.open_with(hand.store(), key(2)).await?;
     check(numbers(&fresh).await? == [1, 2, 3, 4, 5], "a fresh process has everything")
 }
