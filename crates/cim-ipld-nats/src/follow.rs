@@ -164,13 +164,12 @@ impl Follower {
     /// Follows with one consumer, until it no longer fits or the reader has gone.
     async fn follow(&mut self, events: &Events, broken_here: u32) -> Result<End> {
         let stream = self.source.buckets.look(&self.source.bucket).await?;
-        let info = stream.cached_info();
-        if matches!(self.start, Start::AfterAny) && info.state.last_sequence <= self.last {
+        if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
             return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         let stream = self.check_history(stream).await?;
         // Asked of the leader after the watch began: what was acknowledged before that stands no later.
-        self.goal.get_or_insert(info.state.last_sequence);
+        self.goal.get_or_insert(stream.cached_info().state.last_sequence);
         if broken_here >= STUMBLES && !self.step_over(events).await? {
             return Ok(End::ReaderGone);
         }
