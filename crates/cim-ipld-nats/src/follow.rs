@@ -180,7 +180,7 @@ impl Follower {
             client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
         let made = self.make_consumer(&stream, inbox).await?;
         let made = made.cached_info();
-        let mut consumer = Consumer { deliveries, received: 0, may_lag: info.config.num_replicas > 1 };
+        let mut consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
         let nothing_waits = made.num_pending == 0 && made.delivered.consumer_sequence == 0;
         if nothing_waits && !self.consider_caught_up(&consumer, Evidence::NothingPending, events).await? {
             return Ok(End::ReaderGone);
