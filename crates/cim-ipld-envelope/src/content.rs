@@ -250,6 +250,7 @@ struct Wire {
 
 impl DagCbor for EncryptedData {
     const NAME: &'static str = "the encrypted value";
+    const VERSION: u8 = DATA_VERSION;
     type Version = ValueVersion;
 }
 

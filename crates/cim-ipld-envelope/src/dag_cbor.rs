@@ -3,13 +3,15 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::content::DATA_VERSION;
 use crate::{Error, ErrorKind, Result};
 
 /// A value with an encrypted value inside, or the encrypted value itself.
 pub(crate) trait DagCbor: Serialize + DeserializeOwned {
     /// What errors call it.
     const NAME: &'static str;
+
+    /// The newest version that this build reads.
+    const VERSION: u8;
 
     /// Finds the version of the encrypted value, whatever else a newer format may hold.
     type Version: DeserializeOwned + Into<u8>;
@@ -25,7 +27,7 @@ pub(crate) fn decode<T: DagCbor>(bytes: &[u8]) -> Result<T> {
     let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
         // A kind of error does not pass through serde.
         match serde_ipld_dagcbor::from_slice::<T::Version>(bytes).map(Into::into) {
-            Ok(version) if version > DATA_VERSION => Error::unsupported(T::NAME, version, DATA_VERSION),
+            Ok(version) if version > T::VERSION => Error::unsupported(T::NAME, version, T::VERSION),
             _ => damaged().with_source(error),
         }
     })?;

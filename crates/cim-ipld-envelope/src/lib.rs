@@ -63,8 +63,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use id::{DataKeyId, IndexId, SlotId};
 pub use key::EncryptionKey;
 pub use keyset::{
-    DataKeyInfo, DataKeyState, KeySlotInfo, KeySlotKind, Keyset, MAX_DATA_KEYS, MAX_SLOTS, ROOT_VERSION, Usage,
-    UsageLimits,
+    DataKeyInfo, DataKeyState, KeySlotInfo, KeySlotKind, Keyset, MAX_DATA_KEYS, ROOT_VERSION, Usage, UsageLimits,
 };
 pub use memory::{MemoryProtection, Protection};
 pub use names::ObjectNames;
@@ -72,7 +71,7 @@ pub use object::{
     Compression, HEADER_BYTES, MAX_OBJECT_BYTES, OBJECT_VERSION, OVERHEAD_BYTES, ObjectContext, ObjectHeader,
     ObjectKind, Padding, SealOptions,
 };
-pub use passphrase::{Argon2Profile, Passphrase};
+pub use passphrase::{Argon2Profile, MAX_SLOTS, Passphrase};
 pub use primitives::hash::labelled_hash;
 pub use provider::{KeyProvider, KeySource, ProviderError};
 pub use random::random;

@@ -5,7 +5,10 @@ use zeroize::Zeroizing;
 
 use crate::primitives::argon2id::{self, Cost};
 use crate::secret::Secret;
-use crate::{Error, ErrorKind, MAX_SLOTS, Result, key_file};
+use crate::{Error, ErrorKind, Result, key_file};
+
+/// The most key slots of one keyset. It bounds what opening one may cost: a passphrase is tried on each of its slots.
+pub const MAX_SLOTS: usize = 16;
 
 /// A passphrase. Its memory is wiped when it is dropped.
 ///

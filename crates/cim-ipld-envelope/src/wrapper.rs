@@ -3,7 +3,7 @@ use cid::multihash::Multihash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::content::{Domain, SealingRoot, ValueVersion};
+use crate::content::{DATA_VERSION, Domain, SealingRoot, ValueVersion};
 use crate::dag_cbor::{self, DagCbor};
 use crate::primitives::hash::{hmac_sha256, sha256};
 use crate::primitives::hkdf;
@@ -137,6 +137,7 @@ impl EncryptedCidWrapper {
 
 impl DagCbor for EncryptedCidWrapper {
     const NAME: &'static str = "the wrapper";
+    const VERSION: u8 = DATA_VERSION;
     type Version = WrapperVersion;
 }
 
@@ -264,6 +265,7 @@ impl HiddenCidWrapper {
 
 impl DagCbor for HiddenCidWrapper {
     const NAME: &'static str = "the hidden wrapper";
+    const VERSION: u8 = DATA_VERSION;
     type Version = HiddenWrapperVersion;
 }
 

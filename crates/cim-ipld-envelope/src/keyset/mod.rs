@@ -24,9 +24,6 @@ use crate::primitives::hash::sha256;
 use crate::secret::Secret;
 use crate::{DataKeyId, EncryptionAlgorithm, Error, ErrorKind, IndexId, KeySource, Result, SlotId};
 
-/// The most key slots of one keyset.
-pub const MAX_SLOTS: usize = 16;
-
 /// The most data keys of one keyset, destroyed ones included.
 pub const MAX_DATA_KEYS: usize = 1024;
 

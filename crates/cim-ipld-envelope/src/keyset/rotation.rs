@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::data_key::{DataKeyState, KeyEntry};
 use super::slot::Slot;
-use super::{Keyset, MAX_DATA_KEYS, MAX_SLOTS, Opened};
+use super::{Keyset, MAX_DATA_KEYS, Opened};
+use crate::MAX_SLOTS;
 use crate::secret::Secret;
 use crate::{Argon2Profile, DataKeyId, EncryptionAlgorithm, Error, ErrorKind, KeySource, Result, SlotId};
 
@@ -14,7 +15,7 @@ impl Keyset {
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](super::MAX_SLOTS) slots, and when the passphrase slots together would
+    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](crate::MAX_SLOTS) slots, and when the passphrase slots together would
     /// ask for more than readers accept ([`Argon2Profile`]), else as [`create`](Self::create).
     pub async fn with_slot_added(&self, source: &KeySource) -> Result<Self> {
         check_slots(&self.0.opened.slots, slice::from_ref(source))?;
@@ -76,7 +77,7 @@ impl Keyset {
     /// # Errors
     ///
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) without a source, [`Limit`](ErrorKind::Limit) with more than
-    /// [`MAX_SLOTS`](super::MAX_SLOTS), else as [`with_slot_added`](Self::with_slot_added).
+    /// [`MAX_SLOTS`](crate::MAX_SLOTS), else as [`with_slot_added`](Self::with_slot_added).
     pub async fn with_slots_replaced(&self, sources: &[KeySource]) -> Result<Self> {
         check_slots(&[], sources)?;
         let mut next = self.next();

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::find_frame_compressed_size;
 
-use super::{Fields, MAX_OBJECT_BYTES};
+use super::{Fields, MAX_BODY_BYTES, MAX_OBJECT_BYTES};
 use crate::{Error, Result};
 
 /// How to prepare content for sealing.
@@ -77,9 +77,6 @@ impl Padding {
         }
     }
 }
-
-/// The largest body that a reader looks at: the largest content with its length and any padding.
-pub(super) const MAX_BODY_BYTES: usize = 2 * MAX_OBJECT_BYTES;
 
 /// The first byte of padding; zeros follow (ISO/IEC 7816-4).
 const PADDING_MARKER: u8 = 0x80;

@@ -173,7 +173,7 @@ impl ParsedObject {
             }
             (rest.len(), [0; TAG_BYTES])
         };
-        if body_bytes > super::body::MAX_BODY_BYTES {
+        if body_bytes > super::MAX_BODY_BYTES {
             return Err(Error::new(ErrorKind::Limit, format!("an object of {body_bytes} bytes is over the limit")));
         }
         Ok(Self { fields, salt, commitment, tag, body_bytes })

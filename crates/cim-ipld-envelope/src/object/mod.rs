@@ -3,15 +3,20 @@
 mod body;
 mod context;
 mod header;
+mod kind;
 
 pub(crate) use body::{Body, Decoded, check_stored, decode_body, plan_body};
 pub use body::{Compression, Padding, SealOptions};
-pub use context::{ObjectContext, ObjectKind};
+pub use context::ObjectContext;
 pub(crate) use header::{Fields, HEADER_PREFIX_BYTES, ParsedObject};
 pub use header::{HEADER_BYTES, OBJECT_VERSION, ObjectHeader};
+pub use kind::ObjectKind;
 
 /// The largest plaintext of one object: 64 MiB.
 pub const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
+
+/// The largest body that a reader looks at: the largest content with its length and any padding.
+const MAX_BODY_BYTES: usize = 2 * MAX_OBJECT_BYTES;
 
 /// What sealing adds to an object that is neither compressed nor padded: header and tag.
 pub const OVERHEAD_BYTES: usize = HEADER_BYTES + crate::primitives::aead::TAG_BYTES;

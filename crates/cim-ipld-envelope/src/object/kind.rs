@@ -1,0 +1,40 @@
+use std::fmt;
+
+/// What an object is, bound into its sealing: a page can never be taken for a manifest.
+///
+/// The named kinds are those of the cim-ipld engine; other programs may use numbers from 128 on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ObjectKind(pub u8);
+
+impl ObjectKind {
+    /// The state of the whole index.
+    pub const MANIFEST: Self = Self(1);
+    /// A named copy of a manifest.
+    pub const SNAPSHOT: Self = Self(2);
+    /// A record of the journal.
+    pub const JOURNAL: Self = Self(3);
+    /// An immutable page of a segment.
+    pub const PAGE: Self = Self(4);
+    /// A stored [`EncryptedCidWrapper`](crate::EncryptedCidWrapper).
+    pub const WRAPPER: Self = Self(5);
+    /// A record of a process's own, such as its pinned generation.
+    pub const STATE: Self = Self(6);
+    /// The description inside an export file.
+    pub const EXPORT: Self = Self(7);
+}
+
+impl fmt::Debug for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match *self {
+            Self::MANIFEST => "MANIFEST",
+            Self::SNAPSHOT => "SNAPSHOT",
+            Self::JOURNAL => "JOURNAL",
+            Self::PAGE => "PAGE",
+            Self::WRAPPER => "WRAPPER",
+            Self::STATE => "STATE",
+            Self::EXPORT => "EXPORT",
+            Self(kind) => return write!(f, "ObjectKind({kind})"),
+        };
+        write!(f, "ObjectKind::{name}")
+    }
+}
