@@ -49,8 +49,20 @@ pub(crate) fn manifest_digest(sealed: &[u8]) -> Digest {
     Digest::of("cim/v1/manifest", &[sealed])
 }
 
+/// Opens what is in the manifest's place.
+///
+/// # Errors
+/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it in a newer format, `Damaged`
+/// when it is no manifest.
 pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<ManifestVersion> {
-    let opened = objects.open(&manifest_address(&objects.layout), entry.value.clone())?;
+    let opened = objects.open(&manifest_address(&objects.layout), entry.value.clone()).map_err(|error| {
+        // Whatever its header claims of its version, nobody vouches for that before it is opened.
+        match error.kind() {
+            ErrorKind::KeyRotated => error,
+            _ => Error::new(ErrorKind::Damaged, format!("what is in the manifest's place does not open: {error}"))
+                .with_source(error),
+        }
+    })?;
     let manifest = Manifest::from_bytes(&opened)?;
     let epoch = objects.root().envelope.epoch_of(&entry.value)?;
     if epoch < manifest.epoch {
@@ -60,11 +72,6 @@ pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<Manifest
     }
     let digest = manifest_digest(&entry.value);
     Ok(ManifestVersion { manifest, sealed: entry.value.clone(), digest, epoch, revision: entry.revision })
-}
-
-/// Returns whether a holder of a key sealed what is in the manifest's place, whether or not this software can read it.
-pub(crate) fn is_authentic(objects: &Objects, entry: &Entry) -> bool {
-    objects.open(&manifest_address(&objects.layout), entry.value.clone()).is_ok()
 }
 
 pub(crate) fn seal_manifest(objects: &Objects, manifest: &Manifest) -> Result<Bytes> {
@@ -78,9 +85,9 @@ pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> 
     open_manifest(objects, &entry)
 }
 
-/// Whether the manifest's place holds nothing, or something that nobody vouches for.
+/// Whether the manifest's place holds nothing, or something that is no manifest. One of a newer format is one.
 pub(crate) fn is_no_manifest(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged | ErrorKind::UnsupportedVersion)
+    matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged)
 }
 
 impl ManifestVersion {
@@ -185,15 +192,18 @@ pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -
     let positions = objects.rules.window();
     let number = position / positions;
     let Some(chunk) = order.chunks().iter().find(|chunk| chunk.number == number) else { return Ok(None) };
+    let digests = fetch_chunk(objects, chunk).await?;
+    Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
+}
+
+/// Reads the digests of one run of older positions.
+pub(crate) async fn fetch_chunk(objects: &Objects, chunk: &DigestChunk) -> Result<Vec<ShortDigest>> {
     let bytes = objects.fetch_chunked(&chunk.chunked()).await?;
     if chunk_digest(&bytes) != chunk.digest {
-        return Err(Error::new(
-            ErrorKind::Damaged,
-            "a chunk of the order's digests is not the one that its window names",
-        ));
+        let message = "a chunk of the order's digests is not the one that its window names";
+        return Err(Error::new(ErrorKind::Damaged, message));
     }
-    let digests = chunk_from_bytes(&bytes, positions)?;
-    Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
+    chunk_from_bytes(&bytes, objects.rules.window())
 }
 
 impl DigestChunk {

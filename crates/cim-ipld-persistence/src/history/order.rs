@@ -202,7 +202,7 @@ impl Order {
         let entry = WriterEntry {
             id: opened.writer,
             sequence: Some(opened.sequence),
-            is_closed: false,
+            is_closed: opened.record.closes.contains(&opened.writer),
             position,
             record: opened.digest,
         };

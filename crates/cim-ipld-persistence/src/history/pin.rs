@@ -173,7 +173,8 @@ impl Pin {
         let starts_over = self.lock().starts_over;
         let present = match starts_over {
             true => None,
-            false => load(&self.store, &shared.objects.environment, &root.envelope).await.ok().flatten(),
+            // Never written over when it does not open: it is another index's.
+            false => load(&self.store, &shared.objects.environment, &root.envelope).await?,
         };
         if present.is_some_and(|present| is_ahead(&present, &record)) {
             return Ok(());

@@ -19,9 +19,18 @@ pub(crate) struct Put<'a> {
     pub(crate) maybe_landed: bool,
 }
 
+/// What the store says of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Landed,
+    /// Something else is under the record's key. Nobody who shares the index puts anything there, so the store's word that the
+    /// record never landed is worth nothing.
+    Occupied,
+}
+
 impl Put<'_> {
-    /// Returns when the record is in the store, as far as the store's word goes.
-    pub(crate) async fn run(&mut self, deadline: Instant) -> Result<()> {
+    /// Returns when the record is in the store, or never will be, as far as the store's word goes.
+    pub(crate) async fn run(&mut self, deadline: Instant) -> Result<Answer> {
         let objects = &self.shared.objects;
         let bucket = &objects.layout.catalog;
         let mut backoff = Backoff::new();
@@ -36,7 +45,7 @@ impl Put<'_> {
             // While it is under way, this put may be given up.
             let before = std::mem::replace(&mut self.maybe_landed, true);
             let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(Answer::Landed),
                 Err(error) => error,
             };
             if error.kind() != StoreErrorKind::OutcomeUnknown {
@@ -45,8 +54,8 @@ impl Put<'_> {
             match error.kind() {
                 StoreErrorKind::OutcomeUnknown | StoreErrorKind::Unavailable => {}
                 StoreErrorKind::Conflict => {
-                    if self.has_landed(&*objects.backend, bucket).await? {
-                        return Ok(());
+                    if let Some(answer) = self.read_back(&*objects.backend, bucket).await? {
+                        return Ok(answer);
                     }
                     self.follow_root(&root.record).await?;
                 }
@@ -63,11 +72,11 @@ impl Put<'_> {
         }
     }
 
-    async fn has_landed(&mut self, backend: &dyn Backend, bucket: &Bucket) -> Result<bool> {
+    async fn read_back(&mut self, backend: &dyn Backend, bucket: &Bucket) -> Result<Option<Answer>> {
         let there = backend.get(bucket, &self.key).await?;
-        let landed = there.is_some_and(|entry| entry.value == self.sealed);
-        self.maybe_landed |= landed;
-        Ok(landed)
+        self.maybe_landed |= there.is_some();
+        let answer = |landed| if landed { Answer::Landed } else { Answer::Occupied };
+        Ok(there.map(|entry| answer(entry.value == self.sealed)))
     }
 
     /// After the root was found changed: waits until the follower has come to that change, unless the root is gone.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use cim_ipld_backend::{Key, KeyedEntry};
 use cim_ipld_envelope::{ObjectKind, SealOptions};
 
+use super::change::Change;
 use super::order::OpenedRecord;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::record::{self, Body, Operation, Record};
@@ -51,18 +52,34 @@ pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord
     Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
 }
 
-/// Returns the operations of a record, fetched when they were too many to be in it.
-pub(crate) async fn operations(objects: &Objects, body: &Body) -> Result<Vec<Operation>> {
+/// Returns what a record changes, fetched when that was too much to be in it; `None` when a holder of a key wrote what is no
+/// change, which every process finds alike.
+///
+/// # Errors
+/// `Lost` or `Damaged` when the store does not have the body as it was written.
+pub(crate) async fn changes(objects: &Objects, body: &Body) -> Result<Option<Vec<Change>>> {
     match body {
-        Body::Inline(operations) => Ok(operations.clone()),
+        Body::Inline(operations) => readable(decode(operations)),
         Body::Spilled { digest, .. } => {
             let chunked = chunked(body).expect("the body is spilled");
             let bytes = objects.fetch_chunked(&chunked).await?;
             if record::operations_digest(&bytes) != *digest {
                 return Err(Error::new(ErrorKind::Damaged, "the body of a journal record is not the one it names"));
             }
-            record::operations_from_bytes(&bytes)
+            readable(record::operations_from_bytes(&bytes).and_then(|operations| decode(&operations)))
         }
+    }
+}
+
+fn decode(operations: &[Operation]) -> Result<Vec<Change>> {
+    operations.iter().map(Change::decode).collect()
+}
+
+fn readable(decoded: Result<Vec<Change>>) -> Result<Option<Vec<Change>>> {
+    match decoded {
+        // Nobody knows what a newer software's change does.
+        Err(error) if error.kind() == ErrorKind::UnsupportedVersion => Err(error),
+        decoded => Ok(decoded.ok()),
     }
 }
 

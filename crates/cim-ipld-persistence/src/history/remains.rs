@@ -4,7 +4,7 @@
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
-use super::manifest::{ManifestVersion, open_manifest};
+use super::manifest::{ManifestVersion, is_no_manifest, open_manifest};
 use super::records;
 use super::root::{self, RootChange};
 use super::shared::Shared;
@@ -26,12 +26,12 @@ enum Place {
     Unknown(Revision),
 }
 
-/// Puts what this process knows, which has read the catalog up to `seen`, into a place that holds junk, an older state or nothing. Compare-and-set keeps it from
-/// replacing anything newer.
+/// Puts what this process knows, which has read the catalog up to `seen`, into a place that holds junk, an older state or
+/// nothing. Compare-and-set keeps it from replacing anything newer.
 ///
 /// # Errors
 /// `Lost` when neither place holds anything of this index, and the journal does not either; `KeyRotated` when both hold what
-/// this process has no key for.
+/// this process has no key for, `UnsupportedVersion` when a newer software wrote one of them.
 pub(crate) async fn mend(
     shared: &Shared,
     known: &ManifestVersion,
@@ -45,7 +45,11 @@ pub(crate) async fn mend(
         // Never replaced: that would undo a rotation for good.
         return Err(root::rotated());
     }
-    if !is_of_index(root) && !is_of_index(manifest) && !has_record(shared, known).await? {
+    let record = match is_of_index(root) || is_of_index(manifest) {
+        true => None,
+        false => find_record(shared, known).await?,
+    };
+    if !is_of_index(root) && !is_of_index(manifest) && record.is_none() {
         let message =
             format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
         let lost = Error::new(ErrorKind::Lost, message);
@@ -58,14 +62,17 @@ pub(crate) async fn mend(
         Place::Unknown(revision) if revision > seen => Place::Sound(revision),
         root => root,
     };
-    // What is put where nothing is, is fenced on the other place: a bucket that is emptied meanwhile stays empty.
-    if let Some(precondition) = replacing(root, &layout.manifest, manifest) {
+    // What is put where nothing is, is fenced on the other place, or on a record where that is empty too: a bucket that is
+    // emptied meanwhile stays empty.
+    let mut root_fence = root.fence(&layout.root);
+    if let Some(precondition) = root.replaced(manifest.fence(&layout.manifest).or(record)) {
         let record = objects.root().record.clone();
         if let Some(revision) = replace(objects, &layout.root, record, precondition).await? {
             objects.replace_root(Root { revision, ..(*objects.root()).clone() });
+            root_fence = Some((layout.root.clone(), revision));
         }
     }
-    if let Some(precondition) = replacing(manifest, &layout.root, root) {
+    if let Some(precondition) = manifest.replaced(root_fence) {
         replace(objects, &layout.manifest, known.sealed.clone(), precondition).await?;
     }
     Ok(())
@@ -109,7 +116,9 @@ async fn places(
                 Place::Sound(entry.revision)
             }
             Err(error) if error.kind() == ErrorKind::KeyRotated => Place::Unknown(entry.revision),
-            Err(_) => Place::Foreign(Some(entry.revision)),
+            Err(error) if is_no_manifest(&error) => Place::Foreign(Some(entry.revision)),
+            // Never replaced: it is newer than what this software can read.
+            Err(error) => return Err(error),
         },
     };
     Ok((root, manifest))
@@ -126,31 +135,39 @@ fn is_of_index(place: Place) -> bool {
     matches!(place, Place::Sound(_) | Place::Older(_))
 }
 
-/// Whether the journal still has a record that this process knows: then root and manifest were replaced in a bucket that is
-/// this index's all the same.
-async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
+/// Finds a record of the journal that this process knows: then root and manifest were replaced in a bucket that is this
+/// index's all the same.
+async fn find_record(shared: &Shared, known: &ManifestVersion) -> Result<Option<(Key, Revision)>> {
     let objects = &shared.objects;
     for mark in [shared.view().last, known.manifest.watermark.record].into_iter().flatten() {
-        let entry = read(objects, &Layout::record(mark.writer, mark.sequence)?).await?;
-        if entry.is_some_and(|entry| records::sealed_digest(&entry.value) == mark.digest) {
-            return Ok(true);
+        let key = Layout::record(mark.writer, mark.sequence)?;
+        let entry = read(objects, &key).await?;
+        if let Some(entry) = entry.filter(|entry| records::sealed_digest(&entry.value) == mark.digest) {
+            return Ok(Some((key, entry.revision)));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
-fn replacing(place: Place, other_key: &Key, other: Place) -> Option<Precondition> {
-    match place {
-        Place::Sound(_) => None,
-        Place::Foreign(None) => match other {
-            Place::Sound(revision)
-            | Place::Older(revision)
-            | Place::Unknown(revision)
-            | Place::Foreign(Some(revision)) => Some(Precondition::AbsentWhile { key: other_key.clone(), revision }),
-            Place::Foreign(None) => None,
-        },
-        Place::Older(revision) | Place::Unknown(revision) | Place::Foreign(Some(revision)) => {
-            Some(Precondition::Unchanged(revision))
+impl Place {
+    /// What is there, for others to depend on.
+    fn fence(self, key: &Key) -> Option<(Key, Revision)> {
+        match self {
+            Self::Sound(revision) | Self::Older(revision) | Self::Unknown(revision) | Self::Foreign(Some(revision)) => {
+                Some((key.clone(), revision))
+            }
+            Self::Foreign(None) => None,
+        }
+    }
+
+    /// On what condition it is replaced, an empty one as long as `fence` is as it was; `None` when it is not.
+    fn replaced(self, fence: Option<(Key, Revision)>) -> Option<Precondition> {
+        match self {
+            Self::Sound(_) => None,
+            Self::Foreign(None) => fence.map(|(key, revision)| Precondition::AbsentWhile { key, revision }),
+            Self::Older(revision) | Self::Unknown(revision) | Self::Foreign(Some(revision)) => {
+                Some(Precondition::Unchanged(revision))
+            }
         }
     }
 }

@@ -30,6 +30,9 @@ pub(crate) fn rotated() -> Error {
 
 /// Examines what is under the root's key. One that does not open is a rotation when a record announced it, and
 /// junk otherwise: without that, whoever can write to the store could lock everybody out.
+///
+/// # Errors
+/// `UnsupportedVersion` when a newer software wrote it and announced that.
 pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool, entry: &Entry) -> Result<RootChange> {
     let known = objects.root();
     if entry.value == known.record {
@@ -49,6 +52,12 @@ pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool,
         Ok(_) => Ok(RootChange::Ignored(Ignored::Replayed)),
         Err(error) if error.kind() == KeyErrorKind::WrongKey && is_announced(&root_digest(&entry.value)) => {
             Ok(RootChange::Rotated)
+        }
+        Err(error)
+            if matches!(error.kind(), KeyErrorKind::UnsupportedVersion { .. })
+                && is_announced(&root_digest(&entry.value)) =>
+        {
+            Err(error.into())
         }
         Err(error) if error.kind() == KeyErrorKind::WrongKey => Ok(RootChange::Unknown),
         Err(_) => Ok(RootChange::Ignored(Ignored::Junk)),

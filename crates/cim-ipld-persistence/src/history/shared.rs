@@ -29,8 +29,8 @@ pub(crate) struct Shared {
     pub(crate) folds: Notify,
     /// The segments that this process is about to publish, until its manifest comes round in the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
-    /// The record that this process has in flight.
-    in_flight: Mutex<Option<InFlight>>,
+    /// The record that this process has in flight, and one before it whose outcome is in doubt.
+    in_flight: Mutex<Vec<InFlight>>,
     /// The entries of the journal that this process saw.
     journal: Mutex<Journal>,
     /// The manifest that this process published last.
@@ -84,10 +84,9 @@ impl Shared {
         self.settle(order);
     }
 
-    /// Answers the writer when its record is part of the order, or never will be.
+    /// Answers the writer when a record of its own is part of the order, or never will be.
     fn settle(&self, order: &Order) {
-        let mut in_flight = lock(&self.in_flight);
-        let verdict = in_flight.as_ref().and_then(|own| {
+        self.answer(|own| {
             let writer = order.writer(own.writer)?;
             if writer.sequence == Some(own.sequence) && writer.record == own.digest {
                 return Some(OwnVerdict::Accepted(writer.position));
@@ -98,27 +97,39 @@ impl Shared {
                 false => writer.is_closed.then_some(OwnVerdict::Ignored(Ignored::Closed)),
             }
         });
-        answer(&mut in_flight, verdict);
     }
 
     /// Tells the writer that its record was not accepted.
     pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
+        self.answer(|own| {
+            let is_own = (own.writer, own.sequence, own.digest) == (writer, sequence, digest);
+            is_own.then_some(OwnVerdict::Ignored(reason))
+        });
+    }
+
+    fn answer(&self, verdict: impl Fn(&InFlight) -> Option<OwnVerdict>) {
         let mut in_flight = lock(&self.in_flight);
-        let is_own =
-            in_flight.as_ref().is_some_and(|own| (own.writer, own.sequence, own.digest) == (writer, sequence, digest));
-        answer(&mut in_flight, is_own.then_some(OwnVerdict::Ignored(reason)));
+        for own in std::mem::take(&mut *in_flight) {
+            match verdict(&own) {
+                // A writer that has given up takes it for an outcome that is not known.
+                Some(verdict) => drop(own.verdict.send(verdict)),
+                None => in_flight.push(own),
+            }
+        }
     }
 
     /// Announces the record that this process is about to put; the receiver learns what became of it.
     pub(crate) fn send(&self, writer: u64, sequence: u64, digest: ShortDigest) -> oneshot::Receiver<OwnVerdict> {
         let (verdict, receiver) = oneshot::channel();
-        *lock(&self.in_flight) = Some(InFlight { writer, sequence, digest, verdict });
+        let mut in_flight = lock(&self.in_flight);
+        in_flight.retain(|own| !own.verdict.is_closed());
+        in_flight.push(InFlight { writer, sequence, digest, verdict });
         receiver
     }
 
     /// Tells whether `writer` is the one whose record this process has in flight.
     pub(crate) fn is_own(&self, writer: u64) -> bool {
-        lock(&self.in_flight).as_ref().is_some_and(|own| own.writer == writer)
+        lock(&self.in_flight).iter().any(|own| own.writer == writer)
     }
 
     /// Waits a random part of a second, so that several processes do not do the same at once.
@@ -153,10 +164,10 @@ impl Shared {
         })
     }
 
-    /// The one answer to something that is gone: returns when this process follows a newer manifest than that of `known`, which
-    /// may have let go of it; else `error`, which says what is gone, is final. Any other error is.
+    /// The one answer to something that is gone or is not what was stored: returns when this process follows a newer manifest
+    /// than that of `known`, which may have let go of it; else `error`, which says what it is, is final. Any other error is.
     pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
-        if error.kind() != ErrorKind::Lost {
+        if !matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) {
             return Err(error);
         }
         loop {
@@ -212,15 +223,6 @@ impl Shared {
             options = options.compressed(Compression { level, ..Compression::default() });
         }
         options
-    }
-}
-
-fn answer(in_flight: &mut Option<InFlight>, verdict: Option<OwnVerdict>) {
-    if let Some(verdict) = verdict
-        && let Some(own) = in_flight.take()
-    {
-        // A writer that has given up takes it for an outcome that is not known.
-        let _ = own.verdict.send(verdict);
     }
 }
 

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::state::{Origin, Replacement};
 use crate::format::digest::Digest;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry, Watermark, WindowEntry};
-use crate::format::window::{DigestChunk, Window, chunk_digest, chunk_to_bytes, window_digest};
+use crate::format::window::{DigestChunk, RETAINED_CHUNKS, Window, chunk_digest, chunk_to_bytes, window_digest};
 use crate::objects::segment_writer::{BuiltSegment, Stored};
 use crate::objects::{Backoff, Objects, kind};
 use crate::{Error, ErrorKind, Result};
@@ -220,10 +220,8 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
         match manifest::open_manifest(objects, &there) {
             Ok(other) if other.generation() > current.generation() => return Ok(Outcome::Superseded),
             Ok(_) => {}
-            // A newer software's manifest is no junk.
-            Err(error) if manifest::is_authentic(objects, &there) => return Err(error),
-            Err(error) if error.kind() == ErrorKind::KeyRotated => return Err(error),
-            Err(_) => {}
+            Err(error) if manifest::is_no_manifest(&error) => {}
+            Err(error) => return Err(error),
         }
         revision = there.revision;
         backoff.wait().await;
@@ -272,4 +270,17 @@ pub(crate) async fn store_order(
     stored.add(bucket, chunked.keys()?);
     let entry = WindowEntry { secret: chunked.secret, chunks: chunked.chunks, digest: window_digest(&bytes) };
     Ok((Some(entry), window.chunks))
+}
+
+/// Removes what a manifest with the order's newer past replaced in `before`: its window, and chunks that are no longer retained.
+pub(crate) async fn remove_order(shared: &Shared, before: &Manifest, order: &Order) {
+    let objects = &shared.objects;
+    let newest = shared.view().manifest.position() / objects.rules.window();
+    let is_dropped = |chunk: &&DigestChunk| chunk.number + (RETAINED_CHUNKS as u64) < newest;
+    let dropped = order.chunks().iter().filter(is_dropped).map(DigestChunk::chunked);
+    for superseded in before.window.iter().map(WindowEntry::chunked).chain(dropped) {
+        if let Ok(keys) = superseded.keys() {
+            objects.discard(&objects.layout.metadata, &keys).await;
+        }
+    }
 }

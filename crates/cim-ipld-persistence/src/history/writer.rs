@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::order::Ignored;
 use super::pin::Pin;
-use super::put::Put;
+use super::put::{Answer, Put};
 use super::records;
 use super::shared::{OwnVerdict, Shared};
 use crate::format::MAX_DECODED_BYTES;
 use crate::format::digest::Digest;
-use crate::format::record::{Body, Operation, Record, attestation};
+use crate::format::record::{Body, MAX_CLOSED_WRITERS, Operation, Record, attestation};
 use crate::objects::layout::Layout;
 use crate::position::Position;
 use crate::rules::Rule;
@@ -82,6 +82,13 @@ impl Submit {
     pub(crate) fn close(&self) {
         self.closing.notify_one();
     }
+}
+
+/// What became of one put.
+enum Sent {
+    Judged(OwnVerdict),
+    /// Something else is under the record's key. Whether the record landed before that shows when its writer is closed.
+    Occupied(oneshot::Receiver<OwnVerdict>),
 }
 
 pub(crate) struct Writer {
@@ -188,45 +195,66 @@ impl Writer {
         } else {
             Body::Inline(operations)
         };
-        if !self.closes.is_empty() {
-            // Alone: once it is accepted, every outcome that was in doubt is definite, and only then is anything written.
-            self.write_until_accepted(Body::Inline(Vec::new()), None).await?;
-        }
-        self.write_until_accepted(body, announces).await
-    }
-
-    async fn write_until_accepted(&mut self, body: Body, announces: Option<Digest>) -> Result<u64> {
         let deadline = Instant::now() + self.shared.settings.write_timeout();
+        let mut in_doubt: Option<oneshot::Receiver<OwnVerdict>> = None;
         loop {
             self.shared.check()?;
-            let verdict = self.write_once(body.clone(), announces, deadline).await;
-            // Whatever becomes of that record: the next accepted one makes sure that it is never part of the order later.
-            self.sequence += 1;
-            self.in_doubt |= verdict.is_err();
-            let reason = match verdict? {
-                OwnVerdict::Accepted(position) => {
-                    self.in_doubt = false;
-                    if !self.closes.is_empty() {
-                        self.closes.clear();
-                        self.pin.iter().for_each(|pin| pin.closed());
-                    }
-                    return Ok(position);
-                }
-                OwnVerdict::Ignored(reason) => reason,
-            };
-            tracing::warn!(?reason, "a record of this process was not accepted; it is sealed again");
-            if matches!(reason, Ignored::Closed | Ignored::Duplicate) {
-                self.take_new_identity().await?;
-            }
             if Instant::now() >= deadline {
-                let message = format!("the record was not accepted until the time was over: {reason:?}");
+                let message = "the record was not accepted until the time was over";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
+            if self.closes.is_empty() {
+                match self.write_next(body.clone(), announces, deadline).await? {
+                    Sent::Judged(OwnVerdict::Accepted(position)) => return Ok(position),
+                    Sent::Judged(OwnVerdict::Ignored(_)) => {}
+                    Sent::Occupied(verdict) => in_doubt = Some(verdict),
+                }
+                continue;
+            }
+            // Alone: once it is accepted, every outcome that was in doubt is definite, and only then is anything written.
+            let closing = self.write_next(Body::Inline(Vec::new()), None, deadline).await?;
+            if let Sent::Judged(OwnVerdict::Accepted(_)) = closing {
+                self.closes.clear();
+                self.pin.iter().for_each(|pin| pin.closed());
+                if let Some(verdict) = in_doubt.take()
+                    && let OwnVerdict::Accepted(position) = verdict.await.map_err(|_| closed())?
+                {
+                    return Ok(position);
+                }
+            }
         }
+    }
+
+    /// Puts the next record; one that is not accepted leaves this writer ready for another.
+    async fn write_next(&mut self, body: Body, announces: Option<Digest>, deadline: Instant) -> Result<Sent> {
+        let sent = self.write_once(body, announces, deadline).await;
+        // Whatever becomes of that record: the next accepted one makes sure that it is never part of the order later.
+        self.sequence += 1;
+        self.in_doubt |= !matches!(sent, Ok(Sent::Judged(_)));
+        let sent = sent?;
+        match &sent {
+            Sent::Judged(OwnVerdict::Accepted(_)) => self.in_doubt = false,
+            Sent::Judged(OwnVerdict::Ignored(reason)) => {
+                tracing::warn!(?reason, "a record of this process was not accepted; it is sealed again");
+                if matches!(reason, Ignored::Closed | Ignored::Duplicate) {
+                    self.take_new_identity().await?;
+                }
+            }
+            Sent::Occupied(_) => {
+                tracing::warn!("the key of this process's next record is taken; it writes under another identity");
+                if self.closes.len() == MAX_CLOSED_WRITERS {
+                    let message = "somebody takes the key of every record that this process writes";
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
+                self.closes.push(self.id);
+                self.take_new_identity().await?;
+            }
+        }
+        Ok(sent)
     }
 
     /// Puts one record and waits for what becomes of it.
-    async fn write_once(&mut self, body: Body, announces: Option<Digest>, deadline: Instant) -> Result<OwnVerdict> {
+    async fn write_once(&mut self, body: Body, announces: Option<Digest>, deadline: Instant) -> Result<Sent> {
         let shared = Arc::clone(&self.shared);
         let seen = shared.progress.read(|progress| progress.seen);
         let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
@@ -253,13 +281,16 @@ impl Writer {
         let judged = async {
             tokio::select! {
                 biased;
-                judged = &mut verdict => return judged.map_err(|_| closed()),
-                landed = put.run(deadline) => landed?,
+                judged = &mut verdict => return judged.map(Some).map_err(|_| closed()),
+                answer = put.run(deadline) => match answer? {
+                    Answer::Landed => {}
+                    Answer::Occupied => return Ok(None),
+                },
             }
             if !shared.objects.rules.hold(Rule::ReadBack) {
-                return Ok(OwnVerdict::Accepted(seen.position + 1));
+                return Ok(Some(OwnVerdict::Accepted(seen.position + 1)));
             }
-            verdict.await.map_err(|_| closed())
+            (&mut verdict).await.map(Some).map_err(|_| closed())
         };
         let stopped = shared.progress.wait_for(|progress| progress.fatal.clone());
         let outcome = tokio::select! {
@@ -272,7 +303,7 @@ impl Writer {
                 let message = format!("whether the record was written is not known: {error}");
                 Err(Error::new(keep_kind(error.kind()), message).with_source(error))
             }
-            Some(outcome) => outcome,
+            Some(judged) => Ok(judged?.map_or_else(|| Sent::Occupied(verdict), Sent::Judged)),
             None if put.maybe_landed => {
                 let message = "a record was written, but the store does not let it be read back";
                 Err(Error::new(ErrorKind::OutcomeUnknown, message))

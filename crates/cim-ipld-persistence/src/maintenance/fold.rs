@@ -10,12 +10,11 @@ use cim_ipld_index::build_segment;
 use super::trim;
 use crate::Result;
 use crate::format::manifest::{DeletesEntry, SegmentEntry};
-use crate::format::window::{DigestChunk, RETAINED_CHUNKS};
 use crate::history::follower::Frozen;
 use crate::history::references::References;
 use crate::history::shared::Shared;
 use crate::history::state::Origin;
-use crate::history::update::{Outcome, Proposal, publish_or_discard, store_order};
+use crate::history::update::{Outcome, Proposal, publish_or_discard, remove_order, store_order};
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
 
 /// What a fold has stored, ready to be published.
@@ -70,21 +69,12 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
     Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, chunks } })
 }
 
-/// Removes the objects that the new manifest replaced: the order's older window, chunks that are no longer retained, and
-/// deletes that no snapshot names.
+/// Removes the objects that the new manifest replaced: the order's older window and chunks, and deletes that no snapshot
+/// names.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;
-    let retained = |chunk: &&DigestChunk| {
-        let newest = shared.view().manifest.position() / objects.rules.window();
-        chunk.number + RETAINED_CHUNKS as u64 >= newest
-    };
-    let dropped = frozen.input.order.chunks().iter().filter(|chunk| !retained(chunk)).map(DigestChunk::chunked);
-    for superseded in before.window.iter().map(|window| window.chunked()).chain(dropped) {
-        if let Ok(keys) = superseded.keys() {
-            objects.discard(bucket, &keys).await;
-        }
-    }
+    remove_order(shared, before, &frozen.input.order).await;
     let replaced = before.segments.iter().zip(&frozen.input.segment_deletes);
     let old = |(entry, new): (&SegmentEntry, &Option<_>)| new.as_ref().and(entry.deletes.clone());
     let old: Vec<DeletesEntry> = replaced.filter_map(old).collect();

@@ -10,7 +10,7 @@ use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
 use crate::history::manifest::ManifestVersion;
 use crate::history::references::{References, read_snapshot, remove_unnamed, snapshot_address};
-use crate::history::update::{Outcome, Proposal, publish, publish_or_discard, store_order};
+use crate::history::update::{Outcome, Proposal, publish, publish_or_discard, remove_order, store_order};
 use crate::objects::layout::Layout;
 use crate::objects::segment_writer::Stored;
 use crate::rules::Rule;
@@ -118,6 +118,7 @@ impl Maintenance {
             // Whoever deletes the snapshot changes the manifest first, and this one is superseded.
             let outcome = publish_or_discard(&self.shared, &current, proposal, None, stored).await?;
             if outcome == Outcome::Published {
+                remove_order(&self.shared, &current.manifest, &order).await;
                 remove_unnamed(&self.shared, &current.manifest.segments).await?;
                 return Ok(SnapshotInfo::from(&record));
             }

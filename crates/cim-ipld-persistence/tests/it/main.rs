@@ -13,6 +13,7 @@ mod lost;
 mod moved;
 mod pins;
 mod races;
+mod remains;
 mod rotation;
 mod server;
 mod several;

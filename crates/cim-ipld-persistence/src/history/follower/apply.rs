@@ -5,10 +5,10 @@ use std::sync::Arc;
 use cim_ipld_backend::{Entry, Key, KeyedEntry, Revision};
 use tokio::time::Instant;
 
-use super::missing::{Gap, Missing};
+use super::missing::{Fault, Gap, Missing};
 use super::{Follower, SETTLING};
 use crate::format::digest::Digest;
-use crate::history::change::{Change, Changes};
+use crate::history::change::Changes;
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
 use crate::history::records;
@@ -16,7 +16,7 @@ use crate::history::remains;
 use crate::history::root::{self, RootChange};
 use crate::history::state::Origin;
 use crate::rules::Rule;
-use crate::{Error, ErrorKind, Result};
+use crate::{ErrorKind, Result};
 
 /// What an entry of the catalog means for the follower.
 pub(super) enum Step {
@@ -58,19 +58,23 @@ impl Follower {
         }
         // What a record needs goes when a newer manifest holds it: the chunks of its body when it is folded, the pages of
         // older segments when they are merged.
-        let operations = match records::operations(&self.shared.objects, &opened.record.body).await {
-            Err(error) if error.kind() == ErrorKind::Lost => return Ok(self.missed(revision, Gap::Body)),
-            operations => operations?,
+        let changes = match records::changes(&self.shared.objects, &opened.record.body).await {
+            Err(error) => match Fault::of(&error) {
+                Some(fault) => return Ok(self.missed(revision, Gap::Body(fault))),
+                None => return Err(error),
+            },
+            changes => changes?,
         };
-        let changes: Result<Vec<Change>> = operations.iter().map(Change::decode).collect();
-        let Ok(changes) = changes else {
-            // A holder of a key wrote what no document is: every process finds that alike.
+        let Some(changes) = changes else {
             self.ignore_record(entry.key, &opened, Ignored::Junk);
             return Ok(Step::Applied);
         };
         let shared = Arc::clone(&self.shared);
         let changes: Changes = match self.current().locate(&shared, changes).await {
-            Err(error) if error.kind() == ErrorKind::Lost => return Ok(self.missed(revision, Gap::Page)),
+            Err(error) => match Fault::of(&error) {
+                Some(fault) => return Ok(self.missed(revision, Gap::Page(fault))),
+                None => return Err(error),
+            },
             changes => changes?,
         };
         let before = self.current().memtable_bytes();
@@ -184,12 +188,7 @@ impl Follower {
         };
         let next = match opened {
             Ok(next) => next,
-            Err(error)
-                if error.kind() == ErrorKind::UnsupportedVersion
-                    && manifest::is_authentic(&self.shared.objects, &entry) =>
-            {
-                return Err(error);
-            }
+            Err(error) if error.kind() == ErrorKind::UnsupportedVersion => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "what is in the manifest's place is ignored: it does not open");
                 return self.ignore_manifest(&entry, Ignored::Junk).await;
@@ -200,13 +199,16 @@ impl Follower {
             return Ok(Step::Applied);
         }
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
-        match succession.as_ref().map_err(Error::kind) {
-            Err(ErrorKind::Forked) => return Ok(self.missed(entry.revision, Gap::History)),
+        let succession = match succession {
+            Err(error) if error.kind() == ErrorKind::Forked => return Ok(self.missed(entry.revision, Gap::History)),
             // What it names may be gone because a newer one has replaced it.
-            Err(ErrorKind::Lost) => return Ok(self.missed(entry.revision, Gap::Window)),
-            _ => {}
-        }
-        match succession? {
+            Err(error) => match Fault::of(&error) {
+                Some(fault) => return Ok(self.missed(entry.revision, Gap::Window(fault))),
+                None => return Err(error),
+            },
+            Ok(succession) => succession,
+        };
+        match succession {
             Succession::Same => Ok(Step::Applied),
             Succession::Older => self.ignore_manifest(&entry, Ignored::Replayed).await,
             Succession::Retired => self.ignore_manifest(&entry, Ignored::Retired).await,

@@ -3,7 +3,7 @@
 use cim_ipld_backend::Revision;
 use tokio::time::Instant;
 
-use super::missing::{Gap, Missing, lost};
+use super::missing::{Fault, Gap, Missing, lost};
 use super::{Follower, PATIENCE, watch};
 use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_no_manifest};
 use crate::history::records;
@@ -115,7 +115,7 @@ pub(super) async fn open_newest(
     let deadline = Instant::now() + PATIENCE;
     loop {
         let error = match open_once(shared, &mut manifest, live).await {
-            Err(error) if error.kind() == ErrorKind::Lost => error,
+            Err(error) if Fault::of(&error).is_some() => error,
             opened => return opened,
         };
         let newest = match manifest::read_manifest(objects).await {
