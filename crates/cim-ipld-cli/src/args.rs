@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cim_ipld::Cid;
 use cim_ipld::envelope::EncryptionAlgorithm;
+use cim_ipld::index::content_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::store::StoreName;
@@ -164,8 +165,8 @@ pub(crate) struct SearchArguments {
 pub(crate) struct GetArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Names the document
-    #[arg(value_name = "CID")]
+    /// Names the document; ipfs://CID and the URL of a gateway are read too
+    #[arg(value_name = "CID", value_parser = content_id::parse)]
     pub(crate) cid: Cid,
     /// Print one JSON object, with the fields of a JSON line
     #[arg(long)]
@@ -176,8 +177,8 @@ pub(crate) struct GetArguments {
 pub(crate) struct RmArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Names the document
-    #[arg(value_name = "CID")]
+    /// Names the document; ipfs://CID and the URL of a gateway are read too
+    #[arg(value_name = "CID", value_parser = content_id::parse)]
     pub(crate) cid: Cid,
 }
 

@@ -7,6 +7,7 @@ mod keys;
 mod kill;
 mod leak;
 mod life;
+mod names;
 mod pins;
 mod program;
 mod readme;
