@@ -8,6 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    hint: Option<&'static str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -44,7 +45,7 @@ pub enum ErrorKind {
 impl Error {
     /// Makes an error of `kind` with one line that says what happened.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), hint: None, source: None }
     }
 
     /// Adds the error that caused this one.
@@ -52,6 +53,19 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says something better to do than the kind alone would suggest.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Returns the hint that was added, if any.
+    #[must_use]
+    pub fn own_hint(&self) -> Option<&'static str> {
+        self.hint
     }
 
     /// Returns the kind, which says what can be done.
@@ -69,7 +83,7 @@ impl Error {
     /// Returns one line that says what to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        match self.kind {
+        self.hint.unwrap_or(match self.kind {
             ErrorKind::Conflict => "read the key again and decide again",
             ErrorKind::TooLarge => "split the value, or raise the limit of the storage",
             ErrorKind::Full => "free room in the storage or raise its limit, then try again",
@@ -82,7 +96,7 @@ impl Error {
             ErrorKind::Corrupt => "verify the store, then repair it or restore a backup",
             ErrorKind::InvalidName => "correct the name",
             ErrorKind::InvalidSettings => "correct what the message names",
-        }
+        })
     }
 }
 

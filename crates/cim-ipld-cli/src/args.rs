@@ -7,18 +7,35 @@ use cim_ipld::envelope::EncryptionAlgorithm;
 use cim_ipld::index::content_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::status::Status;
 use crate::store::StoreName;
 
 /// Index, search and manage encrypted cim-ipld stores.
 ///
 /// STORE is file:FOLDER or nats://HOST:PORT[/INDEX].
 #[derive(Debug, Parser)]
-#[command(name = "cim", version, max_term_width = 100)]
+#[command(name = "cim", version, max_term_width = 100, after_help = Status::table())]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) pin: PinArguments,
+    pub(crate) global: GlobalArguments,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArguments {
+    #[command(flatten)]
+    pub(crate) pin: PinArguments,
+    /// Print one JSON object, on failure on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// How long to wait for a folder that another process has open
+    #[arg(long, value_name = "SECONDS", global = true, default_value_t = 0, hide_default_value = true)]
+    pub(crate) wait: u32,
+    /// Name on standard error what is done without or passed over
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
 }
 
 /// Where this machine remembers the newest state of each index, so that an older one is refused.
@@ -30,9 +47,6 @@ pub(crate) struct PinArguments {
     /// File of the pin [default: one for each STORE in $XDG_STATE_HOME/cim or ~/.local/state/cim]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) pin: Option<PathBuf>,
-    /// Name on standard error what is done without
-    #[arg(short, long, global = true)]
-    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,9 +170,6 @@ pub(crate) struct SearchArguments {
     /// How many of the best hits to leave out
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -168,9 +179,6 @@ pub(crate) struct GetArguments {
     /// Names the document; ipfs://CID and the URL of a gateway are read too
     #[arg(value_name = "CID", value_parser = content_id::parse)]
     pub(crate) cid: Cid,
-    /// Print one JSON object, with the fields of a JSON line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -187,9 +195,6 @@ pub(crate) struct RmArguments {
 pub(crate) struct ReportArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

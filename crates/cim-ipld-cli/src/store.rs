@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cim_ipld::backend::Backend;
-use cim_ipld::embedded::EmbeddedBackend;
+use cim_ipld::backend::{self, Backend, ErrorKind as StoreErrorKind};
+use cim_ipld::embedded::{EmbeddedBackend, EmbeddedSettings};
 use cim_ipld::envelope::KeySource;
 use cim_ipld::nats::NatsBackend;
-use cim_ipld::persistence::{Engine, EngineBuilder, FilePin, IndexName, Protection};
+use cim_ipld::persistence::{Engine, EngineBuilder, Error, ErrorKind, FilePin, IndexName, Protection};
 
 use crate::args::StoreArguments;
-use crate::failure::{Failure, Result};
+use crate::context::Context;
+use crate::failure::{Failure, NO_INDEX, Result};
 use crate::keys::KeyFile;
-use crate::pins::{self, Pins};
+use crate::path;
+use crate::pins;
+use crate::status::Status;
 
 /// STORE as it was typed. It may hold a password, so that neither an error nor `Debug` shows it.
 #[derive(Clone)]
@@ -32,6 +35,9 @@ pub(crate) enum Place {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ServerUrl(String);
 
+/// What to do where `cim verify` could not open the index either.
+const BEYOND_VERIFY: &str = "check that its disk or server is the right one and whole; else restore a backup of the store, or index the documents into a new one";
+
 const EXPECTED: &str = "give file:FOLDER or nats://HOST:PORT[/INDEX]";
 
 impl FromStr for StoreName {
@@ -46,10 +52,7 @@ impl FromStr for StoreName {
 impl StoreName {
     pub(crate) fn place(&self) -> Result<Place> {
         if let Some(folder) = self.0.strip_prefix("file:") {
-            if folder.is_empty() {
-                return Err(Failure::usage("STORE names no folder", EXPECTED));
-            }
-            return Ok(Place::Folder(folder.into()));
+            return path::folder(folder, std::env::var_os("HOME")).map(Place::Folder);
         }
         let scheme = ["nats://", "tls://"].into_iter().find(|scheme| self.0.starts_with(scheme));
         let scheme = scheme.ok_or_else(|| Failure::usage("STORE is of no kind that is known", EXPECTED))?;
@@ -76,22 +79,25 @@ impl fmt::Debug for StoreName {
 
 impl Place {
     /// Makes an index here and opens it. Its pin begins anew.
-    pub(crate) async fn create(&self, protection: Protection, pins: &Pins) -> Result<Engine> {
-        let pin = pins.of(self);
+    pub(crate) async fn create(&self, protection: Protection, context: &Context) -> Result<Engine> {
+        let pin = context.pins.of(self);
         pin.as_ref().map(pins::prepare).transpose().map_err(|failure| failure.at(self))?;
         let backend: Arc<dyn Backend> = match self {
-            Self::Folder(folder) => Arc::new(EmbeddedBackend::open(folder).await.map_err(|error| self.failed(error))?),
+            Self::Folder(folder) => {
+                let opened = EmbeddedBackend::open_with(folder, embedded(context)).await;
+                Arc::new(opened.map_err(|error| self.unopened(error))?)
+            }
             Self::Nats { url, .. } => self.connect(url).await?,
         };
         self.engine(backend, pin).create(protection).await.map_err(|error| self.failed(error))
     }
 
     /// Returns a builder for the index that is here.
-    pub(crate) async fn existing(&self, pin: Option<FilePin>) -> Result<EngineBuilder> {
+    pub(crate) async fn existing(&self, pin: Option<FilePin>, context: &Context) -> Result<EngineBuilder> {
         let backend: Arc<dyn Backend> = match self {
             Self::Folder(folder) => {
-                let opened = EmbeddedBackend::open_existing(folder).await;
-                Arc::new(opened.map_err(|error| self.failed(error))?)
+                let opened = EmbeddedBackend::open_existing_with(folder, embedded(context)).await;
+                Arc::new(opened.map_err(|error| self.unopened(error))?)
             }
             Self::Nats { url, .. } => self.connect(url).await?,
         };
@@ -115,6 +121,24 @@ impl Place {
             Self::Folder(_) => IndexName::default(),
             Self::Nats { index, .. } => index.clone(),
         }
+    }
+
+    /// The failure of a folder that could not be opened at all.
+    fn unopened(&self, error: backend::Error) -> Failure {
+        let kind = error.kind();
+        let failure = self.failed(error);
+        match kind {
+            StoreErrorKind::BucketMissing => failure.status(Status::NoIndex).hint(NO_INDEX),
+            StoreErrorKind::Corrupt => failure.hint(BEYOND_VERIFY),
+            _ => failure,
+        }
+    }
+
+    /// The failure of an index that could not be opened: nothing that opens it first can help.
+    pub(crate) fn unopenable(&self, error: Error) -> Failure {
+        let is_damage = matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) && error.own_hint().is_none();
+        let failure = self.failed(error);
+        if is_damage { failure.hint(BEYOND_VERIFY) } else { failure }
     }
 
     pub(crate) fn failed(&self, error: impl Into<Failure>) -> Failure {
@@ -159,17 +183,23 @@ impl fmt::Debug for ServerUrl {
 
 impl StoreArguments {
     /// Opens the index that the command line names.
-    pub(crate) async fn open(&self, pins: &Pins) -> Result<Engine> {
+    pub(crate) async fn open(&self, context: &Context) -> Result<Engine> {
         let place = self.store.place()?;
         let key = self.key()?;
-        let engine = place.existing(pins.of(&place)).await?;
-        engine.open(key).await.map_err(|error| place.failed(error))
+        let engine = place.existing(context.pins.of(&place), context).await?;
+        engine.open(key).await.map_err(|error| place.unopenable(error))
     }
 
     /// Reads the key that the command line or the environment names.
     pub(crate) fn key(&self) -> Result<Option<KeySource>> {
         KeyFile::chosen(&self.key)?.map(|file| file.read()).transpose()
     }
+}
+
+fn embedded(context: &Context) -> EmbeddedSettings {
+    let mut settings = EmbeddedSettings::default();
+    settings.lock_patience = settings.lock_patience.max(context.wait);
+    settings
 }
 
 #[cfg(test)]

@@ -23,6 +23,12 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// What some programs write before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
+/// Whether a file's name says that it holds JSON lines.
+pub(super) fn is_named(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| ["jsonl", "ndjson"].iter().any(|name| extension.eq_ignore_ascii_case(name)))
+}
+
 pub(super) fn read_file(path: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let place = path.display().to_string();
     let file = File::open(path).map_err(|error| unreadable(&place, &error))?;

@@ -12,5 +12,6 @@ mod pins;
 mod program;
 mod readme;
 mod refusals;
+mod statuses;
 mod store;
 mod usage;
