@@ -28,6 +28,12 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// The credentials do not allow it: change them.
     Denied,
+    /// The server refuses who this is, before anything was asked of it: correct the credentials.
+    Unauthenticated,
+    /// The server could not prove who it is, or does not speak TLS where that is insisted on: correct what is trusted.
+    Untrusted,
+    /// The server, or this account on it, lacks this kind of storage: turn it on there.
+    Disabled,
     /// The bucket does not exist: create it, or correct the name.
     BucketMissing,
     /// The bucket or store exists with settings or a format under which the contract cannot hold.
@@ -90,6 +96,11 @@ impl Error {
             ErrorKind::Unavailable => "check that the storage is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => "read the key back: the write may have happened",
             ErrorKind::Denied => "check the credentials and the permissions of this account",
+            ErrorKind::Unauthenticated => "check the credentials",
+            ErrorKind::Untrusted => "check the server's certificate and which authorities are trusted",
+            ErrorKind::Disabled => {
+                "turn it on in the server's configuration, for this account too, or choose another server"
+            }
             ErrorKind::BucketMissing => "check the store's name, or create the index first",
             ErrorKind::Incompatible => "choose another place, or change what the message names",
             ErrorKind::Locked => "close the other process, or share the store over NATS",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cim_ipld::envelope::FileAccess;
 use serde::Serialize;
 
 use crate::args::GlobalArguments;
@@ -15,6 +16,8 @@ pub(crate) struct Context {
     pub(crate) pins: Pins,
     /// Print JSON.
     pub(crate) json: bool,
+    /// Who may read key files beside their owner.
+    pub(crate) key_access: FileAccess,
     /// Name on standard error what is done without.
     pub(crate) verbose: bool,
     /// How long a folder that another process has open is waited for.
@@ -26,6 +29,10 @@ impl Context {
         Ok(Self {
             pins: Pins::chosen(&arguments.pin, arguments.verbose)?,
             json: arguments.json,
+            key_access: match arguments.key_group_may_read {
+                true => FileAccess::GroupMayRead,
+                false => FileAccess::OwnerOnly,
+            },
             verbose: arguments.verbose,
             wait: Duration::from_secs(u64::from(arguments.wait)),
         })

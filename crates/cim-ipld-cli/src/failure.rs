@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::args::Arguments;
 use crate::output::one_line;
+use crate::secrets::redacted;
 use crate::status::Status;
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -79,7 +80,7 @@ impl Failure {
     }
 
     pub(crate) fn print(&self) {
-        let (message, hint) = (one_line(&self.message), one_line(&self.hint));
+        let (message, hint) = (one_line(&redacted(&self.message)), one_line(&redacted(&self.hint)));
         let text = if AS_JSON.load(Ordering::Relaxed) {
             let (kind, status) = (self.status.name(), self.status.code());
             let error = json!({ "error": { "kind": kind, "message": message, "hint": hint, "status": status } });
@@ -173,10 +174,12 @@ impl From<backend::Error> for Failure {
 
 impl From<envelope::Error> for Failure {
     fn from(error: envelope::Error) -> Self {
-        let hint = match error.kind() {
-            envelope::ErrorKind::InvalidKeyFile => "make a key file with `cim key generate FILE`",
-            _ => error.hint(),
-        };
+        let mut hint = error.hint().to_owned();
+        if error.kind() == envelope::ErrorKind::KeyFilePermissions {
+            hint.push_str(
+                "; a secret that a container mounts is taken with --key-group-may-read, or through /dev/stdin",
+            );
+        }
         Self::of(Status::Key, error.to_string(), hint)
     }
 }

@@ -10,10 +10,12 @@ mod document_json;
 mod failure;
 mod input;
 mod keys;
+mod nats;
 mod output;
 mod path;
 mod pins;
 mod progress;
+mod secrets;
 mod status;
 mod store;
 

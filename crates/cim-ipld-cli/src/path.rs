@@ -74,8 +74,8 @@ mod tests {
             ("./my notes", Some("./my notes")),
             ("/var/lib/cim", Some("/var/lib/cim")),
             ("a%20b", Some("a%20b")),
-            ("~", Some("/home/ann")),
-            ("~/notes", Some("/home/ann/notes")),
+            ("~", Some("/users/ann")),
+            ("~/notes", Some("/users/ann/notes")),
             ("./~", Some("./~")),
             ("~bob/notes", None),
             ("///var/a%20b", Some("/var/a b")),
@@ -87,7 +87,7 @@ mod tests {
             ("///a%2", None),
             ("", None),
         ] {
-            let read = folder(text, Some("/home/ann".into())).ok();
+            let read = folder(text, Some("/users/ann".into())).ok();
             assert_eq!(read, expected.map(PathBuf::from), "{text:?}");
         }
         assert!(folder("~/notes", None).is_err());

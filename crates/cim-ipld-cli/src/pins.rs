@@ -121,8 +121,8 @@ fn file_name(place: &Place) -> String {
 fn location(place: &Place) -> Vec<u8> {
     match place {
         Place::Folder(folder) => [b"file:", canonical(folder).as_os_str().as_encoded_bytes()].concat(),
-        Place::Nats { url, index } => {
-            let mut servers: Vec<String> = url.addresses().map(with_port).collect();
+        Place::Nats { servers, index } => {
+            let mut servers: Vec<String> = servers.addresses().map(with_port).collect();
             servers.sort();
             servers.dedup();
             format!("nats:{}/{}", servers.join(","), index.as_str().unwrap_or_default()).into_bytes()
@@ -155,7 +155,13 @@ mod tests {
     use crate::store::StoreName;
 
     fn at(store: &str) -> Vec<u8> {
-        location(&store.parse::<StoreName>().expect("anything is taken").place().expect("a store"))
+        location(
+            &store
+                .parse::<StoreName>()
+                .expect("anything is taken")
+                .place(&crate::args::NatsArguments::default())
+                .expect("a store"),
+        )
     }
 
     #[test]

@@ -8,16 +8,16 @@ use crate::failure::{Failure, Result};
 use crate::keys::{KeyFile, own_algorithm};
 
 pub(crate) async fn run(arguments: InitArguments, context: &Context) -> Result<()> {
-    let place = arguments.at.store.place()?;
-    let (protection, algorithm) = protection(&arguments)?;
-    place.create(protection, context).await?.close().await;
+    let place = arguments.at.place()?;
+    let (protection, algorithm) = protection(&arguments, context)?;
+    place.create(protection, &arguments, context).await?.close().await;
     let object = json!({ "store": place.to_string(), "algorithm": algorithm.map(|algorithm| algorithm.as_str()) });
     let how = algorithm.map_or_else(|| "unencrypted".to_owned(), |algorithm| format!("encrypted with {algorithm}"));
     context.say(format!("created {place}, {how}"), &object)
 }
 
 /// What protects the new index, and by what algorithm.
-fn protection(arguments: &InitArguments) -> Result<(Protection, Option<EncryptionAlgorithm>)> {
+fn protection(arguments: &InitArguments, context: &Context) -> Result<(Protection, Option<EncryptionAlgorithm>)> {
     match (KeyFile::chosen(&arguments.at.key)?, arguments.plaintext) {
         (None, true) => Ok((Protection::Plaintext, None)),
         (Some(_), true) => Err(Failure::usage(
@@ -29,7 +29,7 @@ fn protection(arguments: &InitArguments) -> Result<(Protection, Option<Encryptio
             "make one with `cim key generate FILE` and give it with --key-file FILE; --plaintext does without",
         )),
         (Some(file), false) => {
-            let key = file.read()?;
+            let key = file.read_new(context.key_access)?;
             let algorithm = arguments.algorithm.map(EncryptionAlgorithm::from).or_else(|| own_algorithm(&key));
             let algorithm = algorithm.unwrap_or(EncryptionAlgorithm::AES256GCM);
             Ok((Protection::Encrypted { algorithm, key }, Some(algorithm)))

@@ -50,7 +50,7 @@ pub(crate) async fn rotate(arguments: RotateArguments, context: &Context) -> Res
         return finish(arguments, context).await;
     }
     let file = KeyFile::new_one(&arguments.new)?;
-    let new = file.read()?;
+    let new = file.read_new(context.key_access)?;
     let engine = arguments.at.open(context).await?;
     let chosen = arguments.algorithm.map(EncryptionAlgorithm::from).or_else(|| own_algorithm(&new));
     let algorithm = chosen.or_else(|| engine.algorithm()).unwrap_or(EncryptionAlgorithm::AES256GCM);

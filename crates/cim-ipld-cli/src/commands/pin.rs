@@ -20,20 +20,25 @@ struct PinJson {
 
 /// Prints the pin without holding the store against it: it is wanted most where the store is refused.
 pub(crate) async fn show(arguments: ReportArguments, context: &Context) -> Result<()> {
-    let place = arguments.at.store.place()?;
+    let place = arguments.at.place()?;
     let pin = context.pins.required(&place)?;
     let file = pin.path().display().to_string();
-    let key = arguments.at.key()?;
-    let info = place.existing(Some(pin), context).await?.read_pin(key).await.map_err(|error| place.failed(error))?;
+    let key = arguments.at.key(context)?;
+    let info = place
+        .existing(Some(pin), &arguments.at.nats, context)
+        .await?
+        .read_pin(key)
+        .await
+        .map_err(|error| place.failed(error))?;
     if context.json { print_json(&PinJson::new(info, file)) } else { print(&render(info, &file)) }
 }
 
 pub(crate) async fn accept(arguments: StoreArguments, context: &Context) -> Result<()> {
-    let place = arguments.store.place()?;
+    let place = arguments.place()?;
     let pin = context.pins.required(&place)?;
     let file = one_line(&pin.path().display().to_string());
-    let key = arguments.key()?;
-    let opened = place.existing(Some(pin), context).await?.accept_store().open(key).await;
+    let key = arguments.key(context)?;
+    let opened = place.existing(Some(pin), &arguments.nats, context).await?.accept_store().open(key).await;
     let engine = opened.map_err(|error| {
         let contradicts = matches!(error.kind(), ErrorKind::Rollback | ErrorKind::Forked);
         let failure = place.failed(error);
@@ -52,7 +57,7 @@ pub(crate) async fn accept(arguments: StoreArguments, context: &Context) -> Resu
 }
 
 pub(crate) fn forget(arguments: ForgetArguments, context: &Context) -> Result<()> {
-    let place = arguments.store.place()?;
+    let place = arguments.store.place(&arguments.nats)?;
     let pin = context.pins.required(&place)?;
     let file = one_line(&pin.path().display().to_string());
     match pins::forget(&pin)? {

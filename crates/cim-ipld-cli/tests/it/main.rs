@@ -12,6 +12,7 @@ mod pins;
 mod program;
 mod readme;
 mod refusals;
+mod secrets;
 mod statuses;
 mod store;
 mod usage;
