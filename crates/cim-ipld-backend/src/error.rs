@@ -8,6 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    hint: Option<&'static str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -27,6 +28,12 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// The credentials do not allow it: change them.
     Denied,
+    /// The server refuses who this is, before anything was asked of it: correct the credentials.
+    Unauthenticated,
+    /// The server could not prove who it is, or does not speak TLS where that is insisted on: correct what is trusted.
+    Untrusted,
+    /// The server, or this account on it, lacks this kind of storage: turn it on there.
+    Disabled,
     /// The bucket does not exist: create it, or correct the name.
     BucketMissing,
     /// The bucket or store exists with settings or a format under which the contract cannot hold.
@@ -44,7 +51,7 @@ pub enum ErrorKind {
 impl Error {
     /// Makes an error of `kind` with one line that says what happened.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), hint: None, source: None }
     }
 
     /// Adds the error that caused this one.
@@ -52,6 +59,19 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says something better to do than the kind alone would suggest.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Returns the hint that was added, if any.
+    #[must_use]
+    pub fn own_hint(&self) -> Option<&'static str> {
+        self.hint
     }
 
     /// Returns the kind, which says what can be done.
@@ -69,20 +89,25 @@ impl Error {
     /// Returns one line that says what to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        match self.kind {
+        self.hint.unwrap_or(match self.kind {
             ErrorKind::Conflict => "read the key again and decide again",
             ErrorKind::TooLarge => "split the value, or raise the limit of the storage",
             ErrorKind::Full => "free room in the storage or raise its limit, then try again",
             ErrorKind::Unavailable => "check that the storage is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => "read the key back: the write may have happened",
             ErrorKind::Denied => "check the credentials and the permissions of this account",
+            ErrorKind::Unauthenticated => "check the credentials",
+            ErrorKind::Untrusted => "check the server's certificate and which authorities are trusted",
+            ErrorKind::Disabled => {
+                "turn it on in the server's configuration, for this account too, or choose another server"
+            }
             ErrorKind::BucketMissing => "check the store's name, or create the index first",
             ErrorKind::Incompatible => "choose another place, or change what the message names",
             ErrorKind::Locked => "close the other process, or share the store over NATS",
             ErrorKind::Corrupt => "verify the store, then repair it or restore a backup",
             ErrorKind::InvalidName => "correct the name",
             ErrorKind::InvalidSettings => "correct what the message names",
-        }
+        })
     }
 }
 

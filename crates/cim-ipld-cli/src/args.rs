@@ -4,20 +4,42 @@ use std::path::PathBuf;
 
 use cim_ipld::Cid;
 use cim_ipld::envelope::EncryptionAlgorithm;
+use cim_ipld::index::content_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::status::Status;
 use crate::store::StoreName;
 
 /// Index, search and manage encrypted cim-ipld stores.
 ///
-/// STORE is file:FOLDER or nats://HOST:PORT[/INDEX].
+/// STORE is file:FOLDER or nats://HOST:PORT[/INDEX]; of a cluster several servers can be named, with commas between. Each command's
+/// --help says how to connect with a credentials file (--creds), an own CA (--tls-ca) or a client certificate (--tls-cert).
 #[derive(Debug, Parser)]
-#[command(name = "cim", version, max_term_width = 100)]
+#[command(name = "cim", version, max_term_width = 100, after_help = Status::table())]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) pin: PinArguments,
+    pub(crate) global: GlobalArguments,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArguments {
+    #[command(flatten)]
+    pub(crate) pin: PinArguments,
+    /// Print one JSON object, on failure on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// How long to wait for a folder that another process has open
+    #[arg(long, value_name = "SECONDS", global = true, default_value_t = 0, hide_default_value = true)]
+    pub(crate) wait: u32,
+    /// Take key and passphrase files that their group can read, as containers mount secrets
+    #[arg(long, global = true)]
+    pub(crate) key_group_may_read: bool,
+    /// Name on standard error what is done without or passed over
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
 }
 
 /// Where this machine remembers the newest state of each index, so that an older one is refused.
@@ -29,9 +51,6 @@ pub(crate) struct PinArguments {
     /// File of the pin [default: one for each STORE in $XDG_STATE_HOME/cim or ~/.local/state/cim]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) pin: Option<PathBuf>,
-    /// Name on standard error what is done without
-    #[arg(short, long, global = true)]
-    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +107,77 @@ pub(crate) struct StoreArguments {
     pub(crate) store: StoreName,
     #[command(flatten)]
     pub(crate) key: KeyArguments,
+    #[command(flatten)]
+    pub(crate) nats: NatsArguments,
+}
+
+/// How a NATS server is connected to. Secrets come from files, never from the command line.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "NATS options")]
+pub(crate) struct NatsArguments {
+    /// Connect as this context of the `nats` program says; STORE is then nats:///INDEX or has servers of its own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Credentials file (.creds)
+    #[arg(long, value_name = "FILE", group = "identity")]
+    pub(crate) creds: Option<PathBuf>,
+    /// File with the seed of an NKey
+    #[arg(long, value_name = "FILE", group = "identity")]
+    pub(crate) nkey: Option<PathBuf>,
+    /// File with a token
+    #[arg(long, value_name = "FILE", group = "identity")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// User name, with --password-file
+    #[arg(long, value_name = "NAME", group = "identity", requires = "password_file")]
+    pub(crate) user: Option<String>,
+    /// File with the password of --user
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// PEM file of the authorities that sign the server's certificate
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// PEM file of the client certificate, with --tls-key
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// PEM file of the client certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Begin with TLS before the server speaks
+    #[arg(long)]
+    pub(crate) tls_first: bool,
+    /// JetStream domain
+    #[arg(long, value_name = "NAME", conflicts_with = "js_api_prefix")]
+    pub(crate) js_domain: Option<String>,
+    /// Prefix of the JetStream API
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) js_api_prefix: Option<String>,
+    /// Prefix of the subjects on which answers arrive
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) inbox_prefix: Option<String>,
+}
+
+/// How the buckets of a new index are made on NATS.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "NATS options")]
+pub(crate) struct BucketArguments {
+    /// Copies of each bucket in the cluster [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) replicas: Option<u8>,
+    /// Where the server keeps the buckets; what is in memory is gone when it ends [default: file]
+    #[arg(long, value_enum)]
+    pub(crate) storage: Option<Storage>,
+    /// The most bytes that each of the index's five buckets may take
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_bytes: Option<u64>,
+    /// Tags that the servers must have, with commas between
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    pub(crate) placement_tags: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Storage {
+    File,
+    Memory,
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +201,8 @@ pub(crate) struct InitArguments {
     /// Store everything unencrypted
     #[arg(long, conflicts_with_all = ["algorithm", "key_file", "passphrase_file"])]
     pub(crate) plaintext: bool,
+    #[command(flatten)]
+    pub(crate) buckets: BucketArguments,
 }
 
 #[derive(Debug, Args)]
@@ -155,29 +247,23 @@ pub(crate) struct SearchArguments {
     /// How many of the best hits to leave out
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GetArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Names the document
-    #[arg(value_name = "CID")]
+    /// Names the document; ipfs://CID and the URL of a gateway are read too
+    #[arg(value_name = "CID", value_parser = content_id::parse)]
     pub(crate) cid: Cid,
-    /// Print one JSON object, with the fields of a JSON line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RmArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Names the document
-    #[arg(value_name = "CID")]
+    /// Names the document; ipfs://CID and the URL of a gateway are read too
+    #[arg(value_name = "CID", value_parser = content_id::parse)]
     pub(crate) cid: Cid,
 }
 
@@ -186,9 +272,6 @@ pub(crate) struct RmArguments {
 pub(crate) struct ReportArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -272,6 +355,8 @@ pub(crate) struct ForgetArguments {
     /// file:FOLDER or nats://HOST:PORT[/INDEX]
     #[arg(value_name = "STORE")]
     pub(crate) store: StoreName,
+    #[command(flatten)]
+    pub(crate) nats: NatsArguments,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -103,11 +103,14 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
     }
 }
 
-/// RFC 3339 in UTC, or Unix milliseconds where the year has no four digits.
+/// RFC 3339 in UTC with milliseconds, always of one width so that times sort as text; Unix milliseconds where the year has no
+/// four digits.
 pub(crate) fn time_text(time: Timestamp) -> String {
+    /// From the first moment of the year 0 to the last of the year 9999.
+    const FOUR_DIGITS: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;
     match jiff::Timestamp::from_millisecond(time.0) {
-        Ok(time) => time.to_string(),
-        Err(_) => time.0.to_string(),
+        Ok(shown) if FOUR_DIGITS.contains(&time.0) => shown.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        _ => time.0.to_string(),
     }
 }
 
@@ -121,5 +124,25 @@ fn value_json(value: &Value) -> serde_json::Value {
         Value::Float(number) => (*number).into(),
         Value::Date(time) => time_text(*time).into(),
         _ => serde_json::Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_one_width() {
+        for (milliseconds, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_700_000_000_120, "2023-11-14T22:13:20.120Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "253402300800000"),
+            (i64::MIN, "-9223372036854775808"),
+        ] {
+            assert_eq!(time_text(Timestamp(milliseconds)), expected);
+        }
     }
 }

@@ -4,14 +4,18 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cim_ipld::persistence::ErrorKind;
 use cim_ipld::{backend, envelope, persistence};
 use clap::CommandFactory;
 use clap::error::ErrorKind as ClapErrorKind;
+use serde_json::json;
 
 use crate::args::Arguments;
 use crate::output::one_line;
+use crate::secrets::redacted;
+use crate::status::Status;
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -23,20 +27,18 @@ pub(crate) struct Failure {
     status: Status,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Status {
-    Failed,
-    Usage,
-}
-
 impl Failure {
     pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), status: Status::Failed }
+        Self::of(Status::Failed, message, hint)
+    }
+
+    pub(crate) fn of(status: Status, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), status }
     }
 
     /// A command line that asks for something that cannot be.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), status: Status::Usage }
+        Self::of(Status::Usage, message, hint)
     }
 
     /// What clap says, in two lines.
@@ -78,18 +80,44 @@ impl Failure {
     }
 
     pub(crate) fn print(&self) {
-        let text = format!("error: {}\nhint: {}\n", one_line(&self.message), one_line(&self.hint));
+        let (message, hint) = (one_line(&redacted(&self.message)), one_line(&redacted(&self.hint)));
+        let text = if AS_JSON.load(Ordering::Relaxed) {
+            let (kind, status) = (self.status.name(), self.status.code());
+            let error = json!({ "error": { "kind": kind, "message": message, "hint": hint, "status": status } });
+            format!("{error}\n")
+        } else {
+            format!("error: {message}\nhint: {hint}\n")
+        };
         // Nobody is left to be told when standard error is closed.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    #[must_use]
+    pub(crate) fn status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
-        match self.status {
-            Status::Failed => ExitCode::from(1),
-            Status::Usage => ExitCode::from(2),
-        }
+        ExitCode::from(self.status.code())
     }
 }
+
+/// Whether failures are printed as JSON: also those of the command line itself, and a bug in any thread.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Prints failures as JSON from now on if the command line asks for that, however wrong it may be otherwise.
+pub(crate) fn choose_form(arguments: impl IntoIterator<Item = OsString>) {
+    let asked = arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    AS_JSON.store(asked, Ordering::Relaxed);
+}
+
+/// What to do where there is no index.
+pub(crate) const NO_INDEX: &str = "check STORE, or create the index with `cim init`";
 
 /// The command, as far as the command line names one: `cim key rotate`.
 fn command_named(arguments: impl IntoIterator<Item = OsString>) -> String {
@@ -106,8 +134,8 @@ fn command_named(arguments: impl IntoIterator<Item = OsString>) -> String {
 
 impl From<persistence::Error> for Failure {
     fn from(error: persistence::Error) -> Self {
-        let hint = match error.kind() {
-            ErrorKind::NoIndex => "check STORE, or create the index with `cim init`",
+        let by_kind = match error.kind() {
+            ErrorKind::NoIndex => NO_INDEX,
             ErrorKind::IndexExists => "use the index that is there, or choose another STORE",
             ErrorKind::KeyRequired => {
                 "give its key with --key-file FILE, or its passphrase with --passphrase-file FILE"
@@ -133,7 +161,8 @@ impl From<persistence::Error> for Failure {
             ErrorKind::SnapshotMissing => "see which there are with `cim snapshot list`",
             _ => error.hint(),
         };
-        Self::new(error.to_string(), hint)
+        let hint = error.own_hint().unwrap_or(by_kind);
+        Self::of(error.kind().into(), error.to_string(), hint)
     }
 }
 
@@ -145,10 +174,12 @@ impl From<backend::Error> for Failure {
 
 impl From<envelope::Error> for Failure {
     fn from(error: envelope::Error) -> Self {
-        let hint = match error.kind() {
-            envelope::ErrorKind::InvalidKeyFile => "make a key file with `cim key generate FILE`",
-            _ => error.hint(),
-        };
-        Self::new(error.to_string(), hint)
+        let mut hint = error.hint().to_owned();
+        if error.kind() == envelope::ErrorKind::KeyFilePermissions {
+            hint.push_str(
+                "; a secret that a container mounts is taken with --key-group-may-read, or through /dev/stdin",
+            );
+        }
+        Self::of(Status::Key, error.to_string(), hint)
     }
 }

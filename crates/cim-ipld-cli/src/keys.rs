@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use cim_ipld::envelope::{EncryptionAlgorithm, EncryptionKey, KeySource, Passphrase};
+use cim_ipld::envelope::{EncryptionAlgorithm, EncryptionKey, FileAccess, KeySource, Passphrase};
 
 use crate::args::{KeyArguments, NewKeyArguments};
 use crate::failure::{Failure, Result};
@@ -35,11 +35,21 @@ impl KeyFile {
         }
     }
 
-    pub(crate) fn read(&self) -> Result<KeySource> {
+    pub(crate) fn read(&self, access: FileAccess) -> Result<KeySource> {
         Ok(match self {
-            Self::Key(file) => EncryptionKey::read_file(file)?.into(),
-            Self::Passphrase(file) => Passphrase::read_file(file)?.into(),
+            Self::Key(file) => EncryptionKey::read_file_as(file, access)?.into(),
+            Self::Passphrase(file) => Passphrase::read_file_as(file, access)?.into(),
         })
+    }
+
+    /// As [`read`](Self::read), for what is to open an index from now on.
+    pub(crate) fn read_new(&self, access: FileAccess) -> Result<KeySource> {
+        if let Self::Passphrase(file) = self {
+            let passphrase = Passphrase::read_file_as(file, access)?;
+            passphrase.check_new().map_err(|error| Failure::from(error).at(file.display()))?;
+            return Ok(passphrase.into());
+        }
+        self.read(access)
     }
 
     pub(crate) fn path(&self) -> &Path {

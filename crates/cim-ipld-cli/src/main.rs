@@ -1,17 +1,22 @@
 //! `cim`: index, search and manage encrypted cim-ipld stores.
 //!
-//! Exit status: 0 done, 1 the operation failed, 2 bad usage. Errors go to standard error as two lines, `error: …` with
-//! what happened and `hint: …` with what to do.
+//! The exit status says what kind of failure there was, if any. Errors go to standard error as two lines, `error: …` with
+//! what happened and `hint: …` with what to do, or as one JSON object.
 
 mod args;
 mod commands;
+mod context;
 mod document_json;
 mod failure;
 mod input;
 mod keys;
+mod nats;
 mod output;
+mod path;
 mod pins;
 mod progress;
+mod secrets;
+mod status;
 mod store;
 
 use std::process::ExitCode;
@@ -19,11 +24,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::Arguments;
+use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::pins::Pins;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(stop_at_bug));
+    failure::choose_form(std::env::args_os().skip(1));
     match Arguments::try_parse() {
         Ok(arguments) => report(run(arguments)),
         Err(error) if !error.use_stderr() => {
@@ -37,13 +43,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<()> {
     output::start_log()?;
-    let pins = Pins::chosen(&arguments.pin)?;
+    let context = Context::new(&arguments.global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)))
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the program cannot start: {error}"), "free memory or threads"))?;
-    let done = runtime.block_on(commands::run(arguments.command, &pins));
+    let done = runtime.block_on(commands::run(arguments.command, &context));
     // A thread that waits for standard input must not hold up the end.
     runtime.shutdown_background();
     done

@@ -3,6 +3,9 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::failure::{Failure, Result};
 
@@ -80,7 +83,15 @@ pub(crate) fn start_log() -> Result<()> {
             "set it to error, warn, info, debug or trace, or unset it",
         ));
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+    // The NATS client logs what it sends to log in, password and all, as a field of its own.
+    let is_secret = |metadata: &tracing::Metadata<'_>| metadata.fields().field("connect_info").is_some();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .finish()
+        .with(filter_fn(move |metadata| !is_secret(metadata)))
+        .init();
     Ok(())
 }
 

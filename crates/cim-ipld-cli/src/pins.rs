@@ -8,6 +8,7 @@ use cim_ipld::persistence::{FilePin, PinStore, content_cid};
 
 use crate::args::PinArguments;
 use crate::failure::{Failure, Result};
+use crate::status::Status;
 use crate::store::Place;
 
 /// Where pins are kept, if anywhere.
@@ -25,8 +26,8 @@ pub(crate) enum Pins {
 
 impl Pins {
     /// Returns what the options choose, or else the folder for state that the environment names.
-    pub(crate) fn chosen(arguments: &PinArguments) -> Result<Self> {
-        choose(arguments, |name| std::env::var_os(name))
+    pub(crate) fn chosen(arguments: &PinArguments, verbose: bool) -> Result<Self> {
+        choose(arguments, verbose, |name| std::env::var_os(name))
     }
 
     /// Returns the pin of the index at `place`, or `None` where none is kept.
@@ -34,7 +35,14 @@ impl Pins {
         match self {
             Self::Refused => None,
             Self::File(file) => Some(FilePin::new(file)),
-            Self::Folder(folder) => Some(FilePin::new(folder.join(file_name(place)))),
+            Self::Folder(folder) => match std::fs::create_dir_all(folder) {
+                // Another user's home, or none: no pin of this user can have been kept there.
+                Err(error) if is_out_of_reach(error.kind()) => {
+                    eprintln!("note: no pin is kept: {}: {error}", folder.display());
+                    None
+                }
+                _ => Some(FilePin::new(folder.join(file_name(place)))),
+            },
             Self::Homeless { verbose } => {
                 if *verbose {
                     eprintln!("note: no pin is kept: neither XDG_STATE_HOME nor HOME is set");
@@ -80,12 +88,16 @@ fn not_at(path: &Path, error: &io::Error) -> Failure {
     unavailable(&format!("{}: {error}", path.display()))
 }
 
-fn unavailable(message: &str) -> Failure {
-    let hint = "check that file, name another one with --pin FILE, or do without a pin with --no-pin";
-    Failure::new(format!("the pin cannot be accessed: {message}"), hint)
+fn is_out_of_reach(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-fn choose(arguments: &PinArguments, variable: impl Fn(&str) -> Option<OsString>) -> Result<Pins> {
+fn unavailable(message: &str) -> Failure {
+    let hint = "check that file, name another one with --pin FILE, or do without a pin with --no-pin";
+    Failure::of(Status::History, format!("the pin cannot be accessed: {message}"), hint)
+}
+
+fn choose(arguments: &PinArguments, verbose: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<Pins> {
     // The XDG base directory specification: a path that is not absolute is ignored.
     let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     match (&arguments.pin, arguments.no_pin) {
@@ -96,7 +108,7 @@ fn choose(arguments: &PinArguments, variable: impl Fn(&str) -> Option<OsString>)
         (None, true) => Ok(Pins::Refused),
         (None, false) => {
             let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
-            Ok(state.map_or(Pins::Homeless { verbose: arguments.verbose }, |state| Pins::Folder(state.join("cim"))))
+            Ok(state.map_or(Pins::Homeless { verbose }, |state| Pins::Folder(state.join("cim"))))
         }
     }
 }
@@ -109,8 +121,8 @@ fn file_name(place: &Place) -> String {
 fn location(place: &Place) -> Vec<u8> {
     match place {
         Place::Folder(folder) => [b"file:", canonical(folder).as_os_str().as_encoded_bytes()].concat(),
-        Place::Nats { url, index } => {
-            let mut servers: Vec<String> = url.addresses().map(with_port).collect();
+        Place::Nats { servers, index } => {
+            let mut servers: Vec<String> = servers.addresses().map(with_port).collect();
             servers.sort();
             servers.dedup();
             format!("nats:{}/{}", servers.join(","), index.as_str().unwrap_or_default()).into_bytes()
@@ -143,7 +155,13 @@ mod tests {
     use crate::store::StoreName;
 
     fn at(store: &str) -> Vec<u8> {
-        location(&store.parse::<StoreName>().expect("anything is taken").place().expect("a store"))
+        location(
+            &store
+                .parse::<StoreName>()
+                .expect("anything is taken")
+                .place(&crate::args::NatsArguments::default())
+                .expect("a store"),
+        )
     }
 
     #[test]
@@ -161,9 +179,9 @@ mod tests {
             (Some("a.pin"), false, Some("/state"), None, Some(Pins::File("a.pin".into()))),
             (Some("a.pin"), true, Some("/state"), None, None),
         ] {
-            let arguments = PinArguments { pin: pin.map(PathBuf::from), no_pin, verbose: false };
+            let arguments = PinArguments { pin: pin.map(PathBuf::from), no_pin };
             let variable = |name: &str| if name == "HOME" { home } else { state }.map(OsString::from);
-            assert_eq!(choose(&arguments, variable).ok(), expected, "{pin:?} {no_pin} {state:?} {home:?}");
+            assert_eq!(choose(&arguments, false, variable).ok(), expected, "{pin:?} {no_pin} {state:?} {home:?}");
         }
     }
 

@@ -4,9 +4,11 @@ use std::io::IsTerminal;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use serde_json::json;
 
 use crate::failure::Result;
-use crate::output::print_line;
+use crate::input::Skipped;
+use crate::output::{one_line, print_json, print_line};
 
 /// Counts what the store has acknowledged, in the order of the input, and says so.
 ///
@@ -18,13 +20,14 @@ pub(crate) struct Progress {
     bytes: u64,
     started: Instant,
     bar: Option<ProgressBar>,
+    json: bool,
 }
 
 impl Progress {
-    pub(crate) fn start(total_bytes: Option<u64>) -> Self {
+    pub(crate) fn start(total_bytes: Option<u64>, json: bool) -> Self {
         let on_terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
-        let bar = on_terminal.then(|| bar(total_bytes));
-        Self { documents: 0, bytes: 0, started: Instant::now(), bar }
+        let bar = (on_terminal && !json).then(|| bar(total_bytes));
+        Self { documents: 0, bytes: 0, started: Instant::now(), bar, json }
     }
 
     pub(crate) fn documents(&self) -> u64 {
@@ -40,7 +43,7 @@ impl Progress {
                 bar.set_message(format!("{} documents", self.documents));
                 Ok(())
             }
-            None => print_line(acknowledgement(self.documents)),
+            None => self.say_acknowledged(),
         }
     }
 
@@ -56,7 +59,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 bar.finish_and_clear();
-                print_line(acknowledgement(self.documents))
+                self.say_acknowledged()
             }
             None => Ok(()),
         }
@@ -69,16 +72,28 @@ impl Progress {
         }
     }
 
-    /// Prints the last line: what was stored, and how long it took.
-    pub(crate) fn summary(&self) -> Result<()> {
+    /// Prints what was passed over, and at last what was stored and how long it took.
+    pub(crate) fn summary(&self, skipped: &Skipped) -> Result<()> {
         self.clear();
         let seconds = self.started.elapsed().as_secs_f64();
+        if self.json {
+            let Self { documents, bytes, .. } = self;
+            return print_json(&json!({
+                "documents": documents, "bytes": bytes, "seconds": seconds, "skipped": skipped.to_json(),
+            }));
+        }
+        for line in skipped.lines() {
+            print_line(one_line(&line))?;
+        }
         print_line(format!("{} documents, {} bytes, {seconds:.3} s", self.documents, self.bytes))
     }
-}
 
-fn acknowledgement(documents: u64) -> String {
-    format!("acknowledged {documents} documents")
+    fn say_acknowledged(&self) -> Result<()> {
+        match self.json {
+            true => print_json(&json!({ "acknowledged": self.documents })),
+            false => print_line(format!("acknowledged {} documents", self.documents)),
+        }
+    }
 }
 
 fn bar(total_bytes: Option<u64>) -> ProgressBar {

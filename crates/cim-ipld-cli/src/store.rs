@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cim_ipld::backend::Backend;
-use cim_ipld::embedded::EmbeddedBackend;
+use cim_ipld::backend::{self, Backend, ErrorKind as StoreErrorKind};
+use cim_ipld::embedded::{EmbeddedBackend, EmbeddedSettings};
 use cim_ipld::envelope::KeySource;
-use cim_ipld::nats::NatsBackend;
-use cim_ipld::persistence::{Engine, EngineBuilder, FilePin, IndexName, Protection};
+use cim_ipld::nats::{NatsBackend, NatsSettings, ServerList};
+use cim_ipld::persistence::{Engine, EngineBuilder, Error, ErrorKind, FilePin, IndexName, Protection};
 
-use crate::args::StoreArguments;
-use crate::failure::{Failure, Result};
+use crate::args::{InitArguments, NatsArguments, StoreArguments};
+use crate::context::Context;
+use crate::failure::{Failure, NO_INDEX, Result};
 use crate::keys::KeyFile;
-use crate::pins::{self, Pins};
+use crate::nats;
+use crate::path;
+use crate::pins;
+use crate::status::Status;
 
 /// STORE as it was typed. It may hold a password, so that neither an error nor `Debug` shows it.
 #[derive(Clone)]
@@ -25,12 +29,11 @@ pub(crate) struct StoreName(String);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Folder(PathBuf),
-    Nats { url: ServerUrl, index: IndexName },
+    Nats { servers: ServerList, index: IndexName },
 }
 
-/// The URL of a NATS server with its scheme, and credentials if there are any.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ServerUrl(String);
+/// What to do where `cim verify` could not open the index either.
+const BEYOND_VERIFY: &str = "check that its disk or server is the right one and whole; else restore a backup of the store, or index the documents into a new one";
 
 const EXPECTED: &str = "give file:FOLDER or nats://HOST:PORT[/INDEX]";
 
@@ -44,27 +47,22 @@ impl FromStr for StoreName {
 }
 
 impl StoreName {
-    pub(crate) fn place(&self) -> Result<Place> {
+    pub(crate) fn place(&self, arguments: &NatsArguments) -> Result<Place> {
         if let Some(folder) = self.0.strip_prefix("file:") {
-            if folder.is_empty() {
-                return Err(Failure::usage("STORE names no folder", EXPECTED));
-            }
-            return Ok(Place::Folder(folder.into()));
+            return path::folder(folder, std::env::var_os("HOME")).map(Place::Folder);
         }
-        let scheme = ["nats://", "tls://"].into_iter().find(|scheme| self.0.starts_with(scheme));
-        let scheme = scheme.ok_or_else(|| Failure::usage("STORE is of no kind that is known", EXPECTED))?;
-        let rest = &self.0[scheme.len()..];
-        let (server, index) = rest.split_once('/').unwrap_or((rest, ""));
-        let address = server.rsplit_once('@').map_or(server, |(_, address)| address);
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-        if host.is_empty() || server.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#')) {
-            return Err(Failure::usage("STORE names no NATS server", EXPECTED));
+        if !["nats://", "tls://"].iter().any(|scheme| self.0.starts_with(scheme)) {
+            return Err(Failure::usage("STORE is of no kind that is known", EXPECTED));
         }
+        let (servers, index) = match self.0.strip_prefix("nats:///") {
+            Some(index) => (nats::servers(arguments)?, index),
+            None => ServerList::with_path(&self.0).map_err(|error| Failure::from(error).at("STORE").hint(EXPECTED))?,
+        };
         let index = match index {
             "" => IndexName::default(),
             name => IndexName::new(name).map_err(|error| Failure::usage(error.to_string(), EXPECTED))?,
         };
-        Ok(Place::Nats { url: ServerUrl(format!("{scheme}{server}")), index })
+        Ok(Place::Nats { servers, index })
     }
 }
 
@@ -76,24 +74,39 @@ impl fmt::Debug for StoreName {
 
 impl Place {
     /// Makes an index here and opens it. Its pin begins anew.
-    pub(crate) async fn create(&self, protection: Protection, pins: &Pins) -> Result<Engine> {
-        let pin = pins.of(self);
+    pub(crate) async fn create(
+        &self,
+        protection: Protection,
+        arguments: &InitArguments,
+        context: &Context,
+    ) -> Result<Engine> {
+        let pin = context.pins.of(self);
         pin.as_ref().map(pins::prepare).transpose().map_err(|failure| failure.at(self))?;
         let backend: Arc<dyn Backend> = match self {
-            Self::Folder(folder) => Arc::new(EmbeddedBackend::open(folder).await.map_err(|error| self.failed(error))?),
-            Self::Nats { url, .. } => self.connect(url).await?,
+            Self::Folder(folder) => {
+                let opened = EmbeddedBackend::open_with(folder, embedded(context)).await;
+                Arc::new(opened.map_err(|error| self.unopened(error))?)
+            }
+            Self::Nats { servers, .. } => {
+                self.connect(servers, &arguments.at.nats, nats::new_buckets(&arguments.buckets)).await?
+            }
         };
         self.engine(backend, pin).create(protection).await.map_err(|error| self.failed(error))
     }
 
     /// Returns a builder for the index that is here.
-    pub(crate) async fn existing(&self, pin: Option<FilePin>) -> Result<EngineBuilder> {
+    pub(crate) async fn existing(
+        &self,
+        pin: Option<FilePin>,
+        nats: &NatsArguments,
+        context: &Context,
+    ) -> Result<EngineBuilder> {
         let backend: Arc<dyn Backend> = match self {
             Self::Folder(folder) => {
-                let opened = EmbeddedBackend::open_existing(folder).await;
-                Arc::new(opened.map_err(|error| self.failed(error))?)
+                let opened = EmbeddedBackend::open_existing_with(folder, embedded(context)).await;
+                Arc::new(opened.map_err(|error| self.unopened(error))?)
             }
-            Self::Nats { url, .. } => self.connect(url).await?,
+            Self::Nats { servers, .. } => self.connect(servers, nats, nats::existing_buckets()).await?,
         };
         Ok(self.engine(backend, pin))
     }
@@ -106,8 +119,15 @@ impl Place {
         }
     }
 
-    async fn connect(&self, url: &ServerUrl) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(NatsBackend::connect(&url.0).await.map_err(|error| self.failed(error))?))
+    async fn connect(
+        &self,
+        servers: &ServerList,
+        arguments: &NatsArguments,
+        settings: NatsSettings,
+    ) -> Result<Arc<dyn Backend>> {
+        let connection = nats::connection(servers, arguments)?;
+        let backend = NatsBackend::connect_to(&connection, settings).await;
+        Ok(Arc::new(backend.map_err(|error| self.failed(error))?))
     }
 
     fn index(&self) -> IndexName {
@@ -115,6 +135,24 @@ impl Place {
             Self::Folder(_) => IndexName::default(),
             Self::Nats { index, .. } => index.clone(),
         }
+    }
+
+    /// The failure of a folder that could not be opened at all.
+    fn unopened(&self, error: backend::Error) -> Failure {
+        let kind = error.kind();
+        let failure = self.failed(error);
+        match kind {
+            StoreErrorKind::BucketMissing => failure.status(Status::NoIndex).hint(NO_INDEX),
+            StoreErrorKind::Corrupt => failure.hint(BEYOND_VERIFY),
+            _ => failure,
+        }
+    }
+
+    /// The failure of an index that could not be opened: nothing that opens it first can help.
+    pub(crate) fn unopenable(&self, error: Error) -> Failure {
+        let is_damage = matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) && error.own_hint().is_none();
+        let failure = self.failed(error);
+        if is_damage { failure.hint(BEYOND_VERIFY) } else { failure }
     }
 
     pub(crate) fn failed(&self, error: impl Into<Failure>) -> Failure {
@@ -126,50 +164,37 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(folder) => write!(f, "file:{}", folder.display()),
-            Self::Nats { url, index } => match index.as_str() {
-                Some(index) => write!(f, "{url}/{index}"),
-                None => write!(f, "{url}"),
-            },
+            Self::Nats { servers, index } => {
+                write!(f, "{servers}")?;
+                index.as_str().map_or(Ok(()), |index| write!(f, "/{index}"))
+            }
         }
-    }
-}
-
-impl ServerUrl {
-    /// Returns the server's address, or those of a list, without scheme and credentials.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
-        let (_, servers) = self.0.split_once("://").unwrap_or(("", &self.0));
-        servers.split(',').map(|server| server.rsplit_once('@').map_or(server, |(_, address)| address))
-    }
-}
-
-/// Shows everything but the credentials.
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or(("nats", &self.0));
-        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
-        write!(f, "{scheme}://{address}")
-    }
-}
-
-impl fmt::Debug for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerUrl({self})")
     }
 }
 
 impl StoreArguments {
     /// Opens the index that the command line names.
-    pub(crate) async fn open(&self, pins: &Pins) -> Result<Engine> {
-        let place = self.store.place()?;
-        let key = self.key()?;
-        let engine = place.existing(pins.of(&place)).await?;
-        engine.open(key).await.map_err(|error| place.failed(error))
+    pub(crate) async fn open(&self, context: &Context) -> Result<Engine> {
+        let place = self.place()?;
+        let key = self.key(context)?;
+        let engine = place.existing(context.pins.of(&place), &self.nats, context).await?;
+        engine.open(key).await.map_err(|error| place.unopenable(error))
+    }
+
+    pub(crate) fn place(&self) -> Result<Place> {
+        self.store.place(&self.nats)
     }
 
     /// Reads the key that the command line or the environment names.
-    pub(crate) fn key(&self) -> Result<Option<KeySource>> {
-        KeyFile::chosen(&self.key)?.map(|file| file.read()).transpose()
+    pub(crate) fn key(&self, context: &Context) -> Result<Option<KeySource>> {
+        KeyFile::chosen(&self.key)?.map(|file| file.read(context.key_access)).transpose()
     }
+}
+
+fn embedded(context: &Context) -> EmbeddedSettings {
+    let mut settings = EmbeddedSettings::default();
+    settings.lock_patience = settings.lock_patience.max(context.wait);
+    settings
 }
 
 #[cfg(test)]
@@ -196,11 +221,14 @@ mod tests {
             ("nats://", None),
             ("nats://:4222", None),
             ("nats://localhost:4222/a/b", None),
+            ("nats://a:1,ann:s3cret@b:2/notes", Some("nats://a:1,nats://b:2/notes")),
+            ("nats:///notes", None),
+            ("nats://localhost:99999", None),
             ("nats://localhost:4222/a b", None),
             ("nats://localhost:4222?x=1", None),
         ] {
             let store: StoreName = text.parse().expect("anything is taken");
-            let place = store.place();
+            let place = store.place(&NatsArguments::default());
             assert_eq!(place.as_ref().ok().map(ToString::to_string).as_deref(), expected, "{text:?}");
             let shown = format!("{store:?} {place:?}");
             assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");

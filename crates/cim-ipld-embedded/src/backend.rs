@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,12 +34,14 @@ pub struct EmbeddedSettings {
     pub durability: Durability,
     /// Memory for blocks read from disk, in bytes.
     pub cache_bytes: u64,
+    /// How long another opener of the folder is waited for.
+    pub lock_patience: Duration,
 }
 
 impl Default for EmbeddedSettings {
-    /// Survives a power loss; 64 MiB of cache.
+    /// Survives a power loss; 64 MiB of cache; waits 0.3 s, which a handle that was just dropped may take to let go.
     fn default() -> Self {
-        Self { durability: Durability::PowerLoss, cache_bytes: 64 << 20 }
+        Self { durability: Durability::PowerLoss, cache_bytes: 64 << 20, lock_patience: Duration::from_millis(300) }
     }
 }
 
@@ -48,7 +51,8 @@ impl EmbeddedBackend {
     /// # Errors
     /// `Locked` when another opener has it, `Incompatible` when the folder holds something else or a newer format,
     /// `Corrupt` when it is damaged, `Full`, `Denied`, `Unavailable` when it cannot be read or written. In all of them
-    /// what was in the folder is left as it was, but for recovery from a crash.
+    /// what was in the folder is left as it was, but for recovery from a crash. A store on a file system that cannot be
+    /// written is opened to be read; writing to it is `Denied`.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Create, EmbeddedSettings::default()).await
     }
@@ -67,6 +71,14 @@ impl EmbeddedBackend {
     /// As for [`open`](EmbeddedBackend::open).
     pub async fn open_with(path: impl AsRef<Path>, settings: EmbeddedSettings) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Create, settings).await
+    }
+
+    /// Opens the store in the folder `path` with `settings`, and makes none.
+    ///
+    /// # Errors
+    /// `BucketMissing` when there is no store; else as for [`open`](EmbeddedBackend::open).
+    pub async fn open_existing_with(path: impl AsRef<Path>, settings: EmbeddedSettings) -> Result<Self> {
+        Self::open_as(path.as_ref(), Opening::Existing, settings).await
     }
 
     /// Gives up this handle, and waits until the store is closed if it was the last one.
@@ -92,6 +104,7 @@ impl Backend for EmbeddedBackend {
         if self.store.bucket(bucket).is_ok() {
             return Ok(());
         }
+        self.store.check_writable()?;
         self.writer.create(bucket.clone()).await
     }
 
@@ -105,6 +118,7 @@ impl Backend for EmbeddedBackend {
             let message = format!("a value of {} bytes is over the limit of {MAX_VALUE_BYTES}", value.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
+        self.store.check_writable()?;
         let held = self.store.bucket(bucket)?;
         self.writer.put(held, key.clone(), value, precondition).await
     }
@@ -114,6 +128,7 @@ impl Backend for EmbeddedBackend {
         if keys.is_empty() {
             return Ok(());
         }
+        self.store.check_writable()?;
         self.writer.delete(held, keys.to_vec()).await
     }
 

@@ -5,20 +5,32 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 /// Tells what a caller can do about a failure of the store; `doing` says what was attempted.
 pub(crate) fn of_store(doing: &str, failure: fjall::Error) -> Error {
-    let kind = match &failure {
-        fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => of_kind(cause.kind()),
+    let kind = match failure {
+        fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => return of_file(doing, cause),
         fjall::Error::Locked => ErrorKind::Locked,
         fjall::Error::InvalidVersion(_) => ErrorKind::Incompatible,
         fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => ErrorKind::Unavailable,
         _ => ErrorKind::Corrupt,
     };
-    Error::new(kind, format!("{doing}: {}", what(kind))).with_source(failure)
+    hinted(Error::new(kind, format!("{doing}: {}", what(kind)))).with_source(failure)
 }
 
-/// Tells what a caller can do about a failed file operation.
+/// Tells what a caller can do about a failed file operation, with what the operating system said.
 pub(crate) fn of_file(doing: &str, failure: io::Error) -> Error {
     let kind = of_kind(failure.kind());
-    Error::new(kind, format!("{doing}: {}", what(kind))).with_source(failure)
+    hinted(Error::new(kind, format!("{doing}: {}: {failure}", what(kind)))).with_source(failure)
+}
+
+/// There is no server to look after.
+fn hinted(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unavailable => {
+            error.with_hint("check the folder, its disk and the limits of this process, then try again")
+        }
+        ErrorKind::Denied => error.with_hint("check who owns the folder and whether its file system can be written"),
+        ErrorKind::InvalidName => error.with_hint("choose another folder"),
+        _ => error,
+    }
 }
 
 /// A stream that holds one error.
@@ -29,6 +41,7 @@ pub(crate) fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Resu
 fn of_kind(kind: io::ErrorKind) -> ErrorKind {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
+        io::ErrorKind::InvalidFilename => ErrorKind::InvalidName,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         // A file that a store has named and that is cut short, gone or unreadable as what it should be; or one that stands
         // where the store, for want of another file, believes that there is nothing yet.
@@ -47,6 +60,7 @@ fn what(kind: ErrorKind) -> &'static str {
         ErrorKind::Corrupt => "the store is damaged",
         ErrorKind::Locked => "another opener has the store",
         ErrorKind::Incompatible => "the store has another format",
+        ErrorKind::InvalidName => "its path is none",
         _ => "the disk did not do it",
     }
 }
@@ -72,6 +86,19 @@ mod tests {
         ] {
             let shown = format!("{failure:?}");
             assert_eq!(of_store("reading", failure).kind(), kind, "{shown}");
+        }
+        for (number, kind, said) in [
+            (36, ErrorKind::InvalidName, "too long"),
+            (40, ErrorKind::Unavailable, "symbolic links"),
+            (24, ErrorKind::Unavailable, "open files"),
+            (30, ErrorKind::Denied, "Read-only"),
+        ] {
+            // The numbers of Linux.
+            if cfg!(target_os = "linux") {
+                let error = of_file("opening", io::Error::from_raw_os_error(number));
+                assert_eq!(error.kind(), kind, "{error}");
+                assert!(error.to_string().contains(said) && !error.hint().contains("reachable"), "{error}");
+            }
         }
     }
 }

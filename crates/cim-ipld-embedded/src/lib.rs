@@ -29,6 +29,7 @@
 //! ```
 
 mod backend;
+mod copy;
 mod error;
 mod folder;
 mod record;

@@ -27,7 +27,7 @@ pub(crate) struct Store {
     pub(crate) meta: Keyspace,
     settings: EmbeddedSettings,
     // Last, so that the lock is let go after the database is closed.
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// A bucket of the open store.
@@ -51,7 +51,7 @@ pub(crate) struct Chunk {
 
 impl Store {
     pub(crate) fn open(path: &Path, opening: Opening, settings: EmbeddedSettings) -> Result<Self> {
-        let folder = Folder::open(path, opening)?;
+        let mut folder = Folder::open(path, opening, settings.lock_patience)?;
         let failed = |failure| of_store("opening the store", failure);
         let database = Database::builder(folder.data())
             .cache_size(settings.cache_bytes)
@@ -62,7 +62,8 @@ impl Store {
         let meta = database
             .keyspace(META, || KeyspaceCreateOptions::default().max_memtable_size(KEYS_MEMTABLE_BYTES))
             .map_err(failed)?;
-        let store = Self { buckets: RwLock::default(), database, meta, settings, _folder: folder };
+        folder.finish()?;
+        let store = Self { buckets: RwLock::default(), database, meta, settings, folder };
         for found in store.meta.iter() {
             let (name, record) = found.into_inner().map_err(failed)?;
             let name = std::str::from_utf8(&name)
@@ -83,6 +84,17 @@ impl Store {
         while keyspace.sealed_memtable_count() > 0 {
             self.database.persist(PersistMode::Buffer)?;
             std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Refuses to write to a store that is on a file system which cannot be written.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.folder.is_read_only() {
+            let message = "the store is on a read-only file system, where it can be read and not changed";
+            return Err(
+                Error::new(ErrorKind::Denied, message).with_hint("copy the store to a place that can be written")
+            );
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    hint: Option<&'static str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -56,7 +57,7 @@ pub enum ErrorKind {
 impl Error {
     /// Makes an error of `kind` with one line that says what happened.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), hint: None, source: None }
     }
 
     /// Adds the error that caused this one.
@@ -64,6 +65,19 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says something better to do than the kind alone would suggest.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Returns the hint that was added, if any.
+    #[must_use]
+    pub fn own_hint(&self) -> Option<&'static str> {
+        self.hint
     }
 
     /// Returns the kind, which says what can be done.
@@ -75,7 +89,7 @@ impl Error {
     /// Returns one line that says what to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        match self.kind {
+        self.hint.unwrap_or(match self.kind {
             ErrorKind::WrongKey => "give the key or passphrase that this store was created with or last rotated to",
             ErrorKind::MissingKey => "give the store's key file or passphrase",
             ErrorKind::NotEncrypted => {
@@ -93,7 +107,7 @@ impl Error {
             ErrorKind::Limit => "use smaller objects or settings within the documented limits",
             ErrorKind::InvalidRequest => "change the request as the message says",
             ErrorKind::ProviderUnavailable => "check the key provider, then try again",
-        }
+        })
     }
 
     pub(crate) fn damaged(what: impl fmt::Display) -> Self {

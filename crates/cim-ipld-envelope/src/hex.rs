@@ -1,4 +1,4 @@
-//! Lowercase hexadecimal, for ids and key files.
+//! Hexadecimal, written in lower case, for ids and key files.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -30,6 +30,7 @@ fn digit(character: u8) -> Option<u8> {
     match character {
         b'0'..=b'9' => Some(character - b'0'),
         b'a'..=b'f' => Some(character - b'a' + 10),
+        b'A'..=b'F' => Some(character - b'A' + 10),
         _ => None,
     }
 }

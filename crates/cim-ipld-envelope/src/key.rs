@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::key_file::{self, KeyFile};
 use crate::primitives::hkdf;
 use crate::secret::Secret;
-use crate::{EncryptionAlgorithm, Result};
+use crate::{EncryptionAlgorithm, FileAccess, Result};
 
 /// A symmetric key of 256 bits with the algorithm it is for. Its memory is wiped when it is dropped.
 ///
@@ -63,7 +63,8 @@ impl EncryptionKey {
         Self { algorithm: self.algorithm, secret: self.secret.duplicate() }
     }
 
-    /// Reads a key file that [`write_file`](Self::write_file) made.
+    /// Reads a key file that [`write_file`](Self::write_file) made. Blank lines, spaces, lines that begin with `#` and a byte
+    /// order mark are passed over.
     ///
     /// # Errors
     ///
@@ -72,7 +73,16 @@ impl EncryptionKey {
     /// [`InvalidKeyFile`](crate::ErrorKind::InvalidKeyFile) when it holds no key,
     /// [`Io`](crate::ErrorKind::Io) when it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
-        let KeyFile { algorithm, secret } = key_file::read_key(path.as_ref())?;
+        Self::read_file_as(path, FileAccess::OwnerOnly)
+    }
+
+    /// Reads a key file that others may read as far as `access` says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_file`](Self::read_file).
+    pub fn read_file_as(path: impl AsRef<Path>, access: FileAccess) -> Result<Self> {
+        let KeyFile { algorithm, secret } = key_file::read_key(path.as_ref(), access)?;
         Ok(Self { algorithm, secret })
     }
 

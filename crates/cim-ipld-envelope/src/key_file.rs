@@ -7,23 +7,36 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::secret::{SECRET_BYTES, Secret};
+use crate::key_text::{self, KEY_PREFIX};
+use crate::secret::Secret;
 use crate::{EncryptionAlgorithm, Error, ErrorKind, Result, hex};
-
-const KEY_PREFIX: &str = "cim-key-v1:";
 
 /// No key or passphrase file has a reason to be larger.
 const MAX_FILE_BYTES: usize = 64 * 1024;
+
+/// What to do where the group is all that stands in the way.
+const GROUP_MAY_READ: &str = "make it readable by its owner only (chmod 600), allow its group to read it where that is meant, as of a \
+                              container's secret or hand it over through a pipe (/dev/stdin)";
 
 pub(crate) struct KeyFile {
     pub(crate) algorithm: EncryptionAlgorithm,
     pub(crate) secret: Secret,
 }
 
-pub(crate) fn read_key(path: &Path) -> Result<KeyFile> {
-    let content = read_private(path)?;
-    parse_key(&content)
-        .ok_or_else(|| Error::new(ErrorKind::InvalidKeyFile, format!("{} is not a key file", path.display())))
+/// Who else than its owner may read a key or passphrase file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileAccess {
+    /// Nobody: what a file of one's own should be.
+    #[default]
+    OwnerOnly,
+    /// The file's group too, as a secret that is mounted into a container has it (`0440`, of the superuser).
+    GroupMayRead,
+}
+
+pub(crate) fn read_key(path: &Path, access: FileAccess) -> Result<KeyFile> {
+    let content = read_private(path, access)?;
+    let (algorithm, secret) = key_text::parse(&content).map_err(|refusal| refusal.into_error(path))?;
+    Ok(KeyFile { algorithm, secret })
 }
 
 pub(crate) fn write_key(path: &Path, algorithm: EncryptionAlgorithm, secret: &Secret) -> Result<()> {
@@ -37,11 +50,16 @@ pub(crate) fn write_key(path: &Path, algorithm: EncryptionAlgorithm, secret: &Se
 }
 
 /// Reads a whole private file.
-pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_private(path: &Path, access: FileAccess) -> Result<Zeroizing<Vec<u8>>> {
+    if key_text::is_key(&path.to_string_lossy()) {
+        let message = "a key was given where the path of its file belongs";
+        let hint = "put the key into a file and name that; this one may be in the shell's history now: rotate it";
+        return Err(Error::new(ErrorKind::InvalidKeyFile, message).with_hint(hint));
+    }
     let cannot_read = |error| io_error("cannot read", path, error);
     let mut file = File::open(path).map_err(cannot_read)?;
     #[cfg(unix)]
-    check_private(&file, path, rustix::process::geteuid().as_raw())?;
+    check_private(&file, path, rustix::process::geteuid().as_raw(), access)?;
     // The full capacity at once: growing would leave copies of the secret behind.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
     (&mut file).take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content).map_err(cannot_read)?;
@@ -50,19 +68,6 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         return Err(Error::new(ErrorKind::InvalidKeyFile, message));
     }
     Ok(content)
-}
-
-fn parse_key(content: &[u8]) -> Option<KeyFile> {
-    let line = content.strip_suffix(b"\r\n").or_else(|| content.strip_suffix(b"\n")).unwrap_or(content);
-    let fields = line.strip_prefix(KEY_PREFIX.as_bytes())?;
-    let colon = fields.iter().position(|&byte| byte == b':')?;
-    let algorithm = std::str::from_utf8(&fields[..colon]).ok()?.parse().ok()?;
-    let digits = &fields[colon + 1..];
-    if digits.len() != 2 * SECRET_BYTES {
-        return None;
-    }
-    let secret = Secret::try_fill_with(|out| hex::decode_into(digits, out).ok_or(())).ok()?;
-    Some(KeyFile { algorithm, secret })
 }
 
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
@@ -108,7 +113,7 @@ fn sync_folder_of(_path: &Path) -> std::io::Result<()> {
 
 /// Access lists of other systems are not read: there the caller's system administrator answers for them.
 #[cfg(unix)]
-fn check_private(file: &File, path: &Path, user: u32) -> Result<()> {
+fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Result<()> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
     let metadata = file.metadata().map_err(|error| io_error("cannot read", path, error))?;
@@ -119,9 +124,14 @@ fn check_private(file: &File, path: &Path, user: u32) -> Result<()> {
         return Err(Error::new(ErrorKind::InvalidKeyFile, message));
     }
     let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let refused = match access {
+        FileAccess::OwnerOnly => 0o077,
+        FileAccess::GroupMayRead => 0o037,
+    };
+    if mode & refused != 0 {
         let message = format!("{} has mode {mode:03o}: others than its owner may use it", path.display());
-        return Err(Error::new(ErrorKind::KeyFilePermissions, message));
+        let error = Error::new(ErrorKind::KeyFilePermissions, message);
+        return Err(if mode & 0o037 == 0 { error.with_hint(GROUP_MAY_READ) } else { error });
     }
     // Only the superuser comes here with another's file: that user knows the key, and may replace it.
     let owner = metadata.uid();
@@ -136,6 +146,13 @@ fn check_private(file: &File, path: &Path, user: u32) -> Result<()> {
 }
 
 fn io_error(what: &str, path: &Path, error: std::io::Error) -> Error {
+    // What is neither there nor looks like a path may be the secret itself.
+    let is_path = |path: &Path| path.components().count() > 1 || path.extension().is_some();
+    let missing = error.kind() == std::io::ErrorKind::NotFound && !is_path(path);
+    if missing && path.to_string_lossy().contains(char::is_whitespace) {
+        let message = format!("{what} the file that was named: {error}");
+        return Error::new(ErrorKind::Io, message).with_source(error);
+    }
     Error::new(ErrorKind::Io, format!("{what} {}: {error}", path.display())).with_source(error)
 }
 
@@ -171,17 +188,17 @@ mod tests {
         write_private(&path, b"content").expect("written");
         if rustix::process::geteuid().is_root() {
             chown(&path, Some(4711), None).expect("the superuser gives files away");
-            let refused = read_private(&path).expect_err("another's file");
+            let refused = read_private(&path, FileAccess::default()).expect_err("another's file");
             assert!(refused.to_string().contains("belongs to user 4711"), "{refused}");
         }
         let file = File::open(&path).expect("opened");
         let owner = file.metadata().expect("metadata").uid();
-        check_private(&file, &path, owner).expect("the owner's own");
-        let refused = check_private(&file, &path, owner + 1).expect_err("another's file");
+        check_private(&file, &path, owner, FileAccess::default()).expect("the owner's own");
+        let refused = check_private(&file, &path, owner + 1, FileAccess::default()).expect_err("another's file");
         assert_eq!(refused.kind(), ErrorKind::KeyFilePermissions);
 
         let folder_itself = File::open(folder.path()).expect("opened");
-        let refused = check_private(&folder_itself, folder.path(), owner).expect_err("a folder");
+        let refused = check_private(&folder_itself, folder.path(), owner, FileAccess::default()).expect_err("a folder");
         assert_eq!(refused.kind(), ErrorKind::InvalidKeyFile);
     }
 }

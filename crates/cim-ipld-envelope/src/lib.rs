@@ -41,6 +41,7 @@ mod hex;
 mod id;
 mod key;
 mod key_file;
+mod key_text;
 mod keyset;
 mod memory;
 mod names;
@@ -62,6 +63,7 @@ pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{DataKeyId, IndexId, SlotId};
 pub use key::EncryptionKey;
+pub use key_file::FileAccess;
 pub use keyset::{
     DataKeyInfo, DataKeyState, KeySlotInfo, KeySlotKind, Keyset, MAX_DATA_KEYS, ROOT_VERSION, Usage, UsageLimits,
 };

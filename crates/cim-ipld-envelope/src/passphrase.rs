@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::primitives::argon2id::{self, Cost};
 use crate::secret::Secret;
-use crate::{Error, ErrorKind, Result, key_file};
+use crate::{Error, ErrorKind, FileAccess, Result, key_file, key_text};
 
 /// The most key slots of one keyset. It bounds what opening one may cost: a passphrase is tried on each of its slots.
 pub const MAX_SLOTS: usize = 16;
@@ -37,7 +37,7 @@ impl Passphrase {
         Ok(Self(passphrase))
     }
 
-    /// Reads a passphrase from a file, without the newline at its end.
+    /// Reads a passphrase from a file, without the newline at its end and a byte order mark at its start.
     ///
     /// # Errors
     ///
@@ -46,8 +46,19 @@ impl Passphrase {
     /// [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) when it is empty or larger than 64 KiB,
     /// [`Io`](ErrorKind::Io) when it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read_file_as(path, FileAccess::OwnerOnly)
+    }
+
+    /// Reads a passphrase from a file that others may read as far as `access` says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_file`](Self::read_file).
+    pub fn read_file_as(path: impl AsRef<Path>, access: FileAccess) -> Result<Self> {
         let path = path.as_ref();
-        let mut content = key_file::read_private(path)?;
+        let mut content = key_file::read_private(path, access)?;
+        let marks = content.len() - key_text::unmarked(&content).map_err(|refusal| refusal.into_error(path))?.len();
+        content.drain(..marks);
         if content.ends_with(b"\n") {
             content.pop();
             if content.ends_with(b"\r") {
@@ -60,6 +71,27 @@ impl Passphrase {
         }
         Ok(Self(content))
     }
+
+    /// Refuses a passphrase that is too short for a new slot: whoever has the store can try many a second, for ever. What opens
+    /// an index already is not asked.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for fewer than [`MIN_NEW_CHARACTERS`](Self::MIN_NEW_CHARACTERS).
+    pub fn check_new(&self) -> Result<()> {
+        // Every byte of UTF-8 that does not continue a character begins one.
+        let characters = self.0.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        if characters < Self::MIN_NEW_CHARACTERS {
+            let message = format!("the passphrase has fewer than {} characters", Self::MIN_NEW_CHARACTERS);
+            let hint =
+                "choose a longer one, better of several words: whoever gets the store can try millions of short ones";
+            return Err(Error::invalid_request(message).with_hint(hint));
+        }
+        Ok(())
+    }
+
+    /// The fewest characters of a passphrase that [`check_new`](Self::check_new) accepts.
+    pub const MIN_NEW_CHARACTERS: usize = 8;
 
     /// Makes a second copy, on purpose.
     #[must_use]

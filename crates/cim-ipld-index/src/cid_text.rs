@@ -20,6 +20,8 @@ use cid::Cid;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::content_id;
+
 /// Writes a CID.
 ///
 /// # Errors
@@ -36,8 +38,8 @@ pub fn serialize<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Er
 /// What the deserializer returns, and its custom error for what is no CID.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
     if deserializer.is_human_readable() {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        content_id::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     } else {
-        Cid::try_from(Vec::<u8>::deserialize(deserializer)?).map_err(D::Error::custom)
+        content_id::from_bytes(&Vec::<u8>::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

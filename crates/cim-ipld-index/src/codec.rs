@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use cid::Cid;
 
+use crate::content_id;
 use crate::document::{Document, DocumentKind, MAX_CID_BYTES, Timestamp, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::{Reader, put_bytes, put_varint, unzigzag, zigzag};
@@ -169,24 +170,15 @@ pub(crate) fn decode_cid(bytes: &[u8]) -> Result<Cid> {
     Ok(decode_start(&mut Reader::new(bytes))?.1)
 }
 
-/// Writes a CID in binary form without an allocation; `None` if it is longer than a document's can be.
+/// Writes the canonical form of a CID in binary without an allocation; `None` if it is longer than a document's can be.
 pub(crate) fn cid_to_bytes<'a>(cid: &Cid, buffer: &'a mut [u8; MAX_CID_BYTES]) -> Option<&'a [u8]> {
-    let len = cid.write_bytes(&mut buffer[..]).ok()?;
+    let len = content_id::canonical(*cid).write_bytes(&mut buffer[..]).ok()?;
     Some(&buffer[..len])
 }
 
 /// Returns the CID that `bytes` hold in binary form, and nothing else.
 pub(crate) fn cid_from_bytes(bytes: &[u8]) -> Result<Cid> {
-    if bytes.len() > MAX_CID_BYTES {
-        return Err(Error::damaged("a CID is too long"));
-    }
-    let cid = Cid::try_from(bytes).map_err(|error| Error::damaged("a CID cannot be read").caused_by(error))?;
-    // A CID is a key: two forms of one would be two documents.
-    match cid_to_bytes(&cid, &mut [0; MAX_CID_BYTES]) {
-        Some(canonical) if canonical == bytes => Ok(cid),
-        Some(canonical) if bytes.starts_with(canonical) => Err(Error::damaged("bytes follow the end of a CID")),
-        _ => Err(Error::damaged("a CID is not in its canonical form")),
-    }
+    content_id::from_bytes(bytes).map_err(|error| Error::damaged("a CID cannot be read").caused_by(error))
 }
 
 fn decode_start(reader: &mut Reader<'_>) -> Result<(u64, Cid)> {

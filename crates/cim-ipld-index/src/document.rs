@@ -86,7 +86,7 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Document {
-    /// Names the content; an index holds one live document per CID.
+    /// Names the content; an index holds one live document per CID. A CIDv0 is kept as its CIDv1, which names the same.
     pub cid: Cid,
     /// The title, searched by default and by `title:`.
     pub title: Option<String>,

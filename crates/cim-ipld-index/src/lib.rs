@@ -29,6 +29,7 @@
 mod analysis;
 pub mod cid_text;
 pub mod codec;
+pub mod content_id;
 mod deletes;
 mod docset;
 mod document;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analyzer;
 use crate::codec;
+use crate::content_id;
 use crate::deletes::Deletes;
 use crate::document::{Document, DocumentKind, Timestamp, Value};
 use crate::error::{Error, ErrorKind, Result};
@@ -327,7 +328,7 @@ impl Snapshot {
         if self.segments.is_empty() {
             return Ok(None);
         }
-        let bytes = cid.to_bytes();
+        let bytes = content_id::canonical(*cid).to_bytes();
         // All filters are asked before any table, so that one round fetches every filter that is missing.
         let mut maybe = Vec::new();
         let mut is_known = true;

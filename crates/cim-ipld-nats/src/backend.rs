@@ -17,6 +17,7 @@ use crate::NatsSettings;
 use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
 use crate::connect;
+use crate::connection::NatsConnection;
 use crate::delivery::is_marker;
 use crate::denials::Denials;
 use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
@@ -51,12 +52,10 @@ impl NatsBackend {
         Self::over(context, Denials::new(), settings)
     }
 
-    /// Connects to the server at `url`: `nats://HOST:PORT`, or `tls://` to insist on TLS, with `USER:PASSWORD@` or `TOKEN@`
-    /// before the host where the server wants that.
+    /// Connects to a server of `url`, as [`NatsConnection::to`] reads it.
     ///
     /// # Errors
-    /// `InvalidSettings` when `url` is none, `Unavailable` when the server does not answer, `Denied` when it refuses the
-    /// credentials.
+    /// As for [`connect_to`](Self::connect_to).
     pub async fn connect(url: &str) -> Result<Self> {
         Self::connect_with(url, NatsSettings::default()).await
     }
@@ -66,9 +65,18 @@ impl NatsBackend {
     /// # Errors
     /// As for [`connect`](Self::connect).
     pub async fn connect_with(url: &str, settings: NatsSettings) -> Result<Self> {
-        let denials = Denials::new();
-        let client = connect::connect(url, denials.clone()).await?;
-        Ok(Self::over(jetstream::new(client), denials, settings))
+        Self::connect_to(&NatsConnection::to(url)?, settings).await
+    }
+
+    /// Connects as `connection` says, with settings.
+    ///
+    /// # Errors
+    /// `InvalidSettings` for a file that cannot be read or is not what it should be, `Unavailable` when no server answers,
+    /// `Unauthenticated` when one refuses the credentials, `Untrusted` when it cannot prove who it is.
+    pub async fn connect_to(connection: &NatsConnection, settings: NatsSettings) -> Result<Self> {
+        let denials = Denials::of(connection);
+        let client = connect::connect(connection, denials.clone()).await?;
+        Ok(Self::over(jetstream::with_prefix(client, connection.api()), denials, settings))
     }
 
     fn over(mut context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
@@ -89,7 +97,7 @@ impl NatsBackend {
             AccountErrorKind::JetStream(answer) => answered("asking for the account", answer),
             AccountErrorKind::JetStreamUnavailable => {
                 let message = "asking for the account: JetStream is not enabled for this account";
-                Error::new(ErrorKind::Denied, message).with_source(error)
+                Error::new(ErrorKind::Disabled, message).with_source(error)
             }
             _ => unavailable("asking for the account", error),
         })?;
@@ -215,7 +223,11 @@ impl Backend for NatsBackend {
         Limits {
             max_value_bytes,
             preferred_value_bytes: PREFERRED_VALUE_BYTES.min(max_value_bytes),
-            durability: if self.settings.in_memory { Durability::Process } else { Durability::Crash },
+            durability: if self.settings.in_memory || self.buckets.any_in_memory() {
+                Durability::Process
+            } else {
+                Durability::Crash
+            },
         }
     }
 }

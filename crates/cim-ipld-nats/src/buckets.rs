@@ -1,19 +1,20 @@
 //! The streams that buckets are: made, looked at once, and found again.
 
 use std::collections::HashMap;
+use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Placement, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self};
 use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 
 use crate::NatsSettings;
 use crate::backoff::Backoff;
 use crate::denials::Denials;
-use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
+use crate::error::{JETSTREAM_OFF, answered, bucket_missing, jetstream_kind, unavailable};
 
 /// How long the server recognises a message by its id, at least. A write that is tried again within it lands once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -56,7 +57,7 @@ impl Buckets {
                     bucket_missing(bucket)
                 }
                 GetStreamErrorKind::JetStream(answer) => answered(&format!("opening bucket {bucket}"), answer),
-                _ => unavailable(&format!("opening bucket {bucket}"), error),
+                _ => self.unanswered(&format!("opening bucket {bucket}"), error),
             })
         };
         let stream = self.denials.watch(&[&subject], asked).await?;
@@ -91,7 +92,7 @@ impl Buckets {
                 let making = format!("making bucket {bucket}");
                 match error.kind() {
                     CreateStreamErrorKind::JetStream(answer) => answered(&making, answer),
-                    _ => unavailable(&making, error),
+                    _ => self.unanswered(&making, error),
                 }
             })
         };
@@ -99,6 +100,20 @@ impl Buckets {
         // Made by this very call: it begins anew, on purpose.
         self.seen_by_bucket().remove(bucket.name());
         Ok(())
+    }
+
+    /// What a request means that had no answer: a server without JetStream gives none, at once.
+    fn unanswered(&self, what: &str, error: impl StdError + Send + Sync + 'static) -> Error {
+        if is_unheard(&error) && !self.context.client().server_info().jetstream {
+            let message = format!("{what}: the NATS server has no JetStream, or it is not enabled");
+            return Error::new(ErrorKind::Disabled, message).with_hint(JETSTREAM_OFF).with_source(error);
+        }
+        unavailable(what, error)
+    }
+
+    /// Whether any bucket that was looked at lives in the server's memory.
+    pub(crate) fn any_in_memory(&self) -> bool {
+        self.known().values().any(|stream| stream.cached_info().config.storage == StorageType::Memory)
     }
 
     pub(crate) fn forget(&self, bucket: &Bucket) {
@@ -146,7 +161,8 @@ impl Buckets {
             num_replicas: self.settings.replicas,
             max_messages_per_subject: 1,
             max_messages: -1,
-            max_bytes: -1,
+            max_bytes: self.settings.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            placement: placement(&self.settings.placement_tags),
             max_message_size: -1,
             max_consumers: -1,
             discard: DiscardPolicy::New,
@@ -185,13 +201,30 @@ impl Buckets {
             format!("does not listen to the subjects $KV.{bucket}.>")
         } else if let Some(bytes) = message_bytes.filter(|bytes| *bytes < largest) {
             format!("takes no value over {bytes} bytes: raise its largest value size to {largest}")
-        } else if config.storage == StorageType::Memory && !self.settings.in_memory {
+        } else if config.storage == StorageType::Memory && !self.settings.in_memory && !self.settings.allow_in_memory {
             "lives in the server's memory: give it file storage".to_owned()
         } else {
             return Ok(());
         };
         Err(Error::new(ErrorKind::Incompatible, format!("bucket {bucket} {problem}")))
     }
+}
+
+fn placement(tags: &[String]) -> Option<Placement> {
+    (!tags.is_empty()).then(|| Placement { tags: tags.to_vec(), cluster: None })
+}
+
+/// Whether nobody listened for a request.
+fn is_unheard(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let request = error.downcast_ref::<jetstream::context::RequestError>();
+        if request.is_some_and(|request| request.kind() == RequestErrorKind::NoResponders) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 pub(crate) fn stream_name(bucket: &Bucket) -> String {

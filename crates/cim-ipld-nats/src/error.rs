@@ -10,8 +10,33 @@ pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'sta
 /// What an answer of JetStream that is an error means for what was attempted; the server's description is carried.
 pub(crate) fn answered(what: &str, answer: jetstream::Error) -> Error {
     let kind = jetstream_kind(&answer).unwrap_or(ErrorKind::Unavailable);
-    Error::new(kind, format!("{what}: the NATS server answers: {answer}")).with_source(answer)
+    let hint = hint(&answer);
+    let error = Error::new(kind, format!("{what}: the NATS server answers: {answer}")).with_source(answer);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
+
+/// What to do about an answer, where its kind alone does not say.
+fn hint(answer: &jetstream::Error) -> Option<&'static str> {
+    Some(match answer.error_code().0 {
+        10_039 | 10_076 => JETSTREAM_OFF,
+        10_026 | 10_027 => {
+            "remove streams or consumers that are not needed, or have this account's limit raised, which makes room"
+        }
+        10_023 | 10_028 | 10_047 => "free room in the server's JetStream storage, or have its limit raised",
+        10_002 => "free room in this account's JetStream storage, or have its limit raised",
+        10_113 => "give the buckets a largest size (max bytes): this account's limits ask for one",
+        10_074 => "ask for no more replicas than the cluster has servers with JetStream and room",
+        10_005 => "correct the placement: no server with room has these tags or is in this cluster",
+        _ => return None,
+    })
+}
+
+/// What to do where there is no JetStream.
+pub(crate) const JETSTREAM_OFF: &str =
+    "turn JetStream on in the server's configuration and for this account, or name another server or JetStream domain";
 
 pub(crate) fn bucket_missing(bucket: &Bucket) -> Error {
     Error::new(ErrorKind::BucketMissing, format!("there is no bucket {bucket}"))
@@ -30,12 +55,12 @@ pub(crate) fn jetstream_kind(error: &jetstream::Error) -> Option<ErrorKind> {
         // No more consumers or streams: some must go, or the limit must be raised.
         10_026 | 10_027 => ErrorKind::Full,
         10_059 => ErrorKind::BucketMissing,
-        // JetStream is not for this account.
-        10_039 => ErrorKind::Denied,
-        // JetStream is off, or the account's limits ask for a size that a bucket does not declare.
-        10_076 | 10_113 => ErrorKind::Incompatible,
+        // JetStream is off, or not for this account.
+        10_039 | 10_076 => ErrorKind::Disabled,
+        // The account's limits ask for a size that a bucket does not declare.
+        10_113 => ErrorKind::Incompatible,
         // A configuration that the server refuses: more replicas than it has peers, overlapping subjects, a name in use.
-        10_052 | 10_058 | 10_065 | 10_074 => ErrorKind::Incompatible,
+        10_005 | 10_052 | 10_058 | 10_065 | 10_074 => ErrorKind::Incompatible,
         _ => return None,
     })
 }
@@ -83,9 +108,9 @@ mod tests {
             (10_023, Some(ErrorKind::Full)),
             (10_026, Some(ErrorKind::Full)),
             (10_027, Some(ErrorKind::Full)),
-            (10_039, Some(ErrorKind::Denied)),
+            (10_039, Some(ErrorKind::Disabled)),
             (10_074, Some(ErrorKind::Incompatible)),
-            (10_076, Some(ErrorKind::Incompatible)),
+            (10_076, Some(ErrorKind::Disabled)),
             (10_113, Some(ErrorKind::Incompatible)),
             // Not ready yet, no leader: these pass.
             (10_008, None),

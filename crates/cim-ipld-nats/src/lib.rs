@@ -26,6 +26,7 @@ mod backend;
 mod backoff;
 mod buckets;
 mod connect;
+mod connection;
 mod delivery;
 mod denials;
 mod encryption;
@@ -33,12 +34,16 @@ mod error;
 mod follow;
 mod leader;
 mod publish;
+mod reasons;
+mod servers;
 mod settings;
 
 pub use async_nats;
 pub use backend::NatsBackend;
+pub use connection::NatsConnection;
 pub use encryption::{NatsEncryption, ServerKey};
 pub use publish::VALUE_OVERHEAD_BYTES;
+pub use servers::ServerList;
 pub use settings::NatsSettings;
 
 #[cfg(doctest)]

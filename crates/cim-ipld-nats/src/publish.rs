@@ -101,14 +101,15 @@ impl Publisher {
         // Acknowledgements may overtake each other, so this one is compared with what was seen before it was asked for.
         let seen = self.buckets.last_seen(bucket);
         let sent = async {
-            let acknowledgement = self.context.send_publish(subject.clone(), message).await.map_err(|error| {
-                let kind = match error.kind() {
-                    PublishErrorKind::MaxPayloadExceeded => ErrorKind::TooLarge,
-                    _ => ErrorKind::Unavailable,
-                };
-                Error::new(kind, format!("writing {key} to bucket {bucket} failed: {}", error.kind()))
-                    .with_source(error)
-            })?;
+            let acknowledgement =
+                self.context.send_publish(self.denials.published(&subject), message).await.map_err(|error| {
+                    let kind = match error.kind() {
+                        PublishErrorKind::MaxPayloadExceeded => ErrorKind::TooLarge,
+                        _ => ErrorKind::Unavailable,
+                    };
+                    Error::new(kind, format!("writing {key} to bucket {bucket} failed: {}", error.kind()))
+                        .with_source(error)
+                })?;
             Ok(acknowledgement.await)
         };
         let acknowledgement = match self.denials.watch(&[&subject], sent).await? {

@@ -15,6 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    hint: Option<&'static str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -73,7 +74,7 @@ pub enum ErrorKind {
 impl Error {
     /// Makes an error of `kind` with one line that says what happened.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), hint: None, source: None }
     }
 
     /// Adds the error that caused this one.
@@ -81,6 +82,12 @@ impl Error {
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
+    }
+
+    /// Returns the hint of whatever caused this, where that knows better than the kind alone.
+    #[must_use]
+    pub fn own_hint(&self) -> Option<&'static str> {
+        self.hint
     }
 
     /// Returns the kind, which says what can be done.
@@ -92,7 +99,7 @@ impl Error {
     /// Returns one line that says what to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        match self.kind {
+        self.hint.unwrap_or(match self.kind {
             ErrorKind::NoIndex => "check the store's name, or create the index first",
             ErrorKind::IndexExists => "open it, or choose another place or name",
             ErrorKind::KeyRequired => "give the key file or passphrase that this index was created with",
@@ -127,7 +134,7 @@ impl Error {
             ErrorKind::Locked => "close the other process, or share the index over NATS",
             ErrorKind::Incompatible => "choose another place, or change what the message names",
             ErrorKind::Closed => "open the index again",
-        }
+        })
     }
 }
 
@@ -161,14 +168,15 @@ impl From<backend::Error> for Error {
             From::TooLarge | From::InvalidName | From::InvalidSettings => ErrorKind::InvalidInput,
             From::Full => ErrorKind::Full,
             From::OutcomeUnknown => ErrorKind::OutcomeUnknown,
-            From::Denied => ErrorKind::Denied,
+            From::Denied | From::Unauthenticated | From::Untrusted => ErrorKind::Denied,
             From::BucketMissing => ErrorKind::NoIndex,
-            From::Incompatible => ErrorKind::Incompatible,
+            From::Incompatible | From::Disabled => ErrorKind::Incompatible,
             From::Locked => ErrorKind::Locked,
             From::Corrupt => ErrorKind::Damaged,
             _ => ErrorKind::Unavailable,
         };
-        Self::new(kind, error.to_string()).with_source(error)
+        let hint = error.own_hint();
+        Self { hint, ..Self::new(kind, error.to_string()).with_source(error) }
     }
 }
 

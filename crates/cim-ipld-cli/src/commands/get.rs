@@ -2,16 +2,17 @@ use cim_ipld::Cid;
 use cim_ipld::index::Document;
 
 use crate::args::GetArguments;
+use crate::context::Context;
 use crate::document_json::{DocumentJson, time_text};
 use crate::failure::{Failure, Result};
 use crate::output::{Style, many_lines, one_line, print, print_json};
-use crate::pins::Pins;
+use crate::status::Status;
 
-pub(crate) async fn run(arguments: GetArguments, pins: &Pins) -> Result<()> {
-    let engine = arguments.at.open(pins).await?;
+pub(crate) async fn run(arguments: GetArguments, context: &Context) -> Result<()> {
+    let engine = arguments.at.open(context).await?;
     let found = engine.documents(std::slice::from_ref(&arguments.cid)).await?;
     let document = found.into_iter().flatten().next().ok_or_else(|| missing(&arguments.cid))?;
-    if arguments.json {
+    if context.json {
         print_json(&DocumentJson::from(&document))
     } else {
         print(&render(&document, Style::of_stdout()))
@@ -20,7 +21,11 @@ pub(crate) async fn run(arguments: GetArguments, pins: &Pins) -> Result<()> {
 
 /// The failure for a CID that names no document of the index.
 pub(super) fn missing(cid: &Cid) -> Failure {
-    Failure::new(format!("the index has no document {cid}"), "find documents and their CIDs with `cim search`")
+    Failure::of(
+        Status::NotFound,
+        format!("the index has no document {cid}"),
+        "find documents and their CIDs with `cim search`",
+    )
 }
 
 fn render(document: &Document, style: Style) -> String {

@@ -6,10 +6,9 @@ use futures::stream::{self, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::args::IndexArguments;
+use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::input::{Batch, Plan, Skipped};
-use crate::output::{one_line, print_line};
-use crate::pins::Pins;
 use crate::progress::Progress;
 
 /// How many batches are under way at a time: one is being stored, one sealed, others analysed.
@@ -21,10 +20,10 @@ const FOLD_AT_BYTES: usize = 4 << 20;
 
 const GO_ON: &str = "run the command again to go on: what is stored already is only replaced";
 
-pub(crate) async fn run(arguments: IndexArguments, pins: &Pins) -> Result<()> {
-    let plan = Plan::new(&arguments.paths, arguments.format)?;
-    let engine = arguments.at.open(pins).await?;
-    let mut progress = Progress::start(plan.total_bytes());
+pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<()> {
+    let plan = Plan::new(&arguments.paths, arguments.format, context.verbose)?;
+    let engine = arguments.at.open(context).await?;
+    let mut progress = Progress::start(plan.total_bytes(), context.json);
     let skipped = match store(&engine, plan, arguments.batch as usize, &mut progress).await {
         Ok(Stopped::AtTheEnd(skipped)) => skipped,
         Ok(Stopped::Interrupted) => {
@@ -46,10 +45,8 @@ pub(crate) async fn run(arguments: IndexArguments, pins: &Pins) -> Result<()> {
     }
     engine.close().await;
     progress.clear();
-    for line in skipped.lines() {
-        print_line(one_line(&line))?;
-    }
-    progress.summary()
+    progress.summary(&skipped)?;
+    skipped.failure().map_or(Ok(()), Err)
 }
 
 enum Stopped {
@@ -106,23 +103,42 @@ fn watch_signals() -> Result<(oneshot::Receiver<()>, Arc<AtomicBool>)> {
 
 #[cfg(unix)]
 struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let watch = |kind: SignalKind| (!is_ignored(kind)).then(|| signal(kind)).transpose();
+        Ok(Self { interrupt: watch(SignalKind::interrupt())?, terminate: watch(SignalKind::terminate())? })
     }
 
     async fn next(&mut self) {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            () = received(&mut self.interrupt) => {}
+            () = received(&mut self.terminate) => {}
         }
     }
+}
+
+#[cfg(unix)]
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started the program had it ignore this signal, as a shell does for a job in the background: then it stays
+/// ignored. Where the system does not tell it is taken for not ignored.
+#[cfg(unix)]
+fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal.as_raw_value() - 1) & 1 == 1
 }
 
 #[cfg(not(unix))]

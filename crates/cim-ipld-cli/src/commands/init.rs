@@ -1,23 +1,25 @@
 use cim_ipld::envelope::EncryptionAlgorithm;
 use cim_ipld::persistence::Protection;
+use serde_json::json;
 
 use crate::args::InitArguments;
+use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::keys::{KeyFile, own_algorithm};
-use crate::output::print_line;
-use crate::pins::Pins;
 
-pub(crate) async fn run(arguments: InitArguments, pins: &Pins) -> Result<()> {
-    let place = arguments.at.store.place()?;
-    let (protection, how) = protection(&arguments)?;
-    place.create(protection, pins).await?.close().await;
-    print_line(format!("created {place}, {how}"))
+pub(crate) async fn run(arguments: InitArguments, context: &Context) -> Result<()> {
+    let place = arguments.at.place()?;
+    let (protection, algorithm) = protection(&arguments, context)?;
+    place.create(protection, &arguments, context).await?.close().await;
+    let object = json!({ "store": place.to_string(), "algorithm": algorithm.map(|algorithm| algorithm.as_str()) });
+    let how = algorithm.map_or_else(|| "unencrypted".to_owned(), |algorithm| format!("encrypted with {algorithm}"));
+    context.say(format!("created {place}, {how}"), &object)
 }
 
-/// What protects the new index, and how that is called.
-fn protection(arguments: &InitArguments) -> Result<(Protection, String)> {
+/// What protects the new index, and by what algorithm.
+fn protection(arguments: &InitArguments, context: &Context) -> Result<(Protection, Option<EncryptionAlgorithm>)> {
     match (KeyFile::chosen(&arguments.at.key)?, arguments.plaintext) {
-        (None, true) => Ok((Protection::Plaintext, "unencrypted".to_owned())),
+        (None, true) => Ok((Protection::Plaintext, None)),
         (Some(_), true) => Err(Failure::usage(
             "a key is set in the environment, and --plaintext asks for no encryption",
             "unset CIM_KEY_FILE and CIM_PASSPHRASE_FILE, or leave out --plaintext",
@@ -27,10 +29,10 @@ fn protection(arguments: &InitArguments) -> Result<(Protection, String)> {
             "make one with `cim key generate FILE` and give it with --key-file FILE; --plaintext does without",
         )),
         (Some(file), false) => {
-            let key = file.read()?;
+            let key = file.read_new(context.key_access)?;
             let algorithm = arguments.algorithm.map(EncryptionAlgorithm::from).or_else(|| own_algorithm(&key));
             let algorithm = algorithm.unwrap_or(EncryptionAlgorithm::AES256GCM);
-            Ok((Protection::Encrypted { algorithm, key }, format!("encrypted with {algorithm}")))
+            Ok((Protection::Encrypted { algorithm, key }, Some(algorithm)))
         }
     }
 }

@@ -1,12 +1,14 @@
 use cim_ipld::envelope::{DataKeyInfo, DataKeyState, EncryptionAlgorithm, EncryptionKey, KeySlotInfo, KeySlotKind};
 use cim_ipld::persistence::KeyReport;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::args::{GenerateArguments, ReportArguments, RotateArguments};
+use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::keys::{KeyFile, own_algorithm};
-use crate::output::{one_line, print, print_json, print_line};
-use crate::pins::Pins;
+use crate::output::{one_line, print, print_json};
+use crate::status::Status;
 
 /// The object of `key list --json`.
 #[derive(Debug, Serialize)]
@@ -30,35 +32,37 @@ struct DataKeyJson {
     rotation_due: bool,
 }
 
-pub(crate) fn generate(arguments: GenerateArguments) -> Result<()> {
+pub(crate) fn generate(arguments: GenerateArguments, context: &Context) -> Result<()> {
     let algorithm = EncryptionAlgorithm::from(arguments.algorithm);
     let file = &arguments.file;
     if file.symlink_metadata().is_ok() {
         let message = format!("{} is there already, and a key is never overwritten", file.display());
-        return Err(Failure::new(message, "choose another file"));
+        return Err(Failure::of(Status::Exists, message, "choose another file"));
     }
     EncryptionKey::generate(algorithm).write_file(file)?;
     let name = one_line(&file.display().to_string());
-    print_line(format!("wrote a key for {algorithm} to {name}; without it the index cannot be read, so keep a copy"))
+    let line = format!("wrote a key for {algorithm} to {name}; without it the index cannot be read, so keep a copy");
+    context.say(line, &json!({ "file": name, "algorithm": algorithm.as_str() }))
 }
 
-pub(crate) async fn rotate(arguments: RotateArguments, pins: &Pins) -> Result<()> {
+pub(crate) async fn rotate(arguments: RotateArguments, context: &Context) -> Result<()> {
     if arguments.new.finish {
-        return finish(arguments, pins).await;
+        return finish(arguments, context).await;
     }
     let file = KeyFile::new_one(&arguments.new)?;
-    let new = file.read()?;
-    let engine = arguments.at.open(pins).await?;
+    let new = file.read_new(context.key_access)?;
+    let engine = arguments.at.open(context).await?;
     let chosen = arguments.algorithm.map(EncryptionAlgorithm::from).or_else(|| own_algorithm(&new));
     let algorithm = chosen.or_else(|| engine.algorithm()).unwrap_or(EncryptionAlgorithm::AES256GCM);
     engine.rotate_key(&new, algorithm).await?;
     engine.close().await;
     let name = one_line(&file.path().display().to_string());
-    print_line(format!("the index opens with {name} now; what is written from now on is sealed with {algorithm}"))
+    let line = format!("the index opens with {name} now; what is written from now on is sealed with {algorithm}");
+    context.say(line, &json!({ "file": name, "algorithm": algorithm.as_str() }))
 }
 
-async fn finish(arguments: RotateArguments, pins: &Pins) -> Result<()> {
-    let engine = arguments.at.open(pins).await?;
+async fn finish(arguments: RotateArguments, context: &Context) -> Result<()> {
+    let engine = arguments.at.open(context).await?;
     // An index without keys has no rotation either.
     engine.keys()?;
     let was_unfinished = engine.stats().await?.rotation_unfinished;
@@ -66,17 +70,17 @@ async fn finish(arguments: RotateArguments, pins: &Pins) -> Result<()> {
         engine.finish_rotation().await?;
     }
     engine.close().await;
-    print_line(if was_unfinished {
-        "the rotation is finished: older data keys authenticate nothing new"
-    } else {
-        "there is no rotation to finish"
-    })
+    let line = match was_unfinished {
+        true => "the rotation is finished: older data keys authenticate nothing new",
+        false => "there is no rotation to finish",
+    };
+    context.say(line, &json!({ "finished": was_unfinished }))
 }
 
-pub(crate) async fn list(arguments: ReportArguments, pins: &Pins) -> Result<()> {
-    let engine = arguments.at.open(pins).await?;
+pub(crate) async fn list(arguments: ReportArguments, context: &Context) -> Result<()> {
+    let engine = arguments.at.open(context).await?;
     let list = ListJson::from(&engine.keys()?);
-    if arguments.json { print_json(&list) } else { print(&render(&list)) }
+    if context.json { print_json(&list) } else { print(&render(&list)) }
 }
 
 fn render(list: &ListJson) -> String {

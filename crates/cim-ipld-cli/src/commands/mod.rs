@@ -13,27 +13,27 @@ mod stats;
 mod verify;
 
 use crate::args::{Command, KeyCommand, PinCommand, SnapshotCommand};
+use crate::context::Context;
 use crate::failure::Result;
-use crate::pins::Pins;
 
-pub(crate) async fn run(command: Command, pins: &Pins) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &Context) -> Result<()> {
     match command {
-        Command::Init(arguments) => init::run(arguments, pins).await,
-        Command::Index(arguments) => index::run(arguments, pins).await,
-        Command::Search(arguments) => search::run(arguments, pins).await,
-        Command::Get(arguments) => get::run(arguments, pins).await,
-        Command::Rm(arguments) => rm::run(arguments, pins).await,
-        Command::Stats(arguments) => stats::run(arguments, pins).await,
-        Command::Verify(arguments) => verify::run(arguments, pins).await,
-        Command::Snapshot(SnapshotCommand::Create(arguments)) => snapshot::create(arguments, pins).await,
-        Command::Snapshot(SnapshotCommand::Restore(arguments)) => snapshot::restore(arguments, pins).await,
-        Command::Snapshot(SnapshotCommand::Delete(arguments)) => snapshot::delete(arguments, pins).await,
-        Command::Snapshot(SnapshotCommand::List(arguments)) => snapshot::list(arguments, pins).await,
-        Command::Key(KeyCommand::Generate(arguments)) => key::generate(arguments),
-        Command::Key(KeyCommand::Rotate(arguments)) => key::rotate(arguments, pins).await,
-        Command::Key(KeyCommand::List(arguments)) => key::list(arguments, pins).await,
-        Command::Pin(PinCommand::Show(arguments)) => pin::show(arguments, pins).await,
-        Command::Pin(PinCommand::Accept(arguments)) => pin::accept(arguments, pins).await,
-        Command::Pin(PinCommand::Forget(arguments)) => pin::forget(arguments, pins),
+        Command::Init(arguments) => init::run(arguments, context).await,
+        Command::Index(arguments) => index::run(arguments, context).await,
+        Command::Search(arguments) => search::run(arguments, context).await,
+        Command::Get(arguments) => get::run(arguments, context).await,
+        Command::Rm(arguments) => rm::run(arguments, context).await,
+        Command::Stats(arguments) => stats::run(arguments, context).await,
+        Command::Verify(arguments) => verify::run(arguments, context).await,
+        Command::Snapshot(SnapshotCommand::Create(arguments)) => snapshot::create(arguments, context).await,
+        Command::Snapshot(SnapshotCommand::Restore(arguments)) => snapshot::restore(arguments, context).await,
+        Command::Snapshot(SnapshotCommand::Delete(arguments)) => snapshot::delete(arguments, context).await,
+        Command::Snapshot(SnapshotCommand::List(arguments)) => snapshot::list(arguments, context).await,
+        Command::Key(KeyCommand::Generate(arguments)) => key::generate(arguments, context),
+        Command::Key(KeyCommand::Rotate(arguments)) => key::rotate(arguments, context).await,
+        Command::Key(KeyCommand::List(arguments)) => key::list(arguments, context).await,
+        Command::Pin(PinCommand::Show(arguments)) => pin::show(arguments, context).await,
+        Command::Pin(PinCommand::Accept(arguments)) => pin::accept(arguments, context).await,
+        Command::Pin(PinCommand::Forget(arguments)) => pin::forget(arguments, context),
     }
 }

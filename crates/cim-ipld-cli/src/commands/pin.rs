@@ -1,10 +1,13 @@
 use cim_ipld::persistence::{ErrorKind, PinInfo};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::args::{ForgetArguments, ReportArguments, StoreArguments};
+use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output::{one_line, print, print_json, print_line};
-use crate::pins::{self, Pins};
+use crate::output::{one_line, print, print_json};
+use crate::pins;
+use crate::status::Status;
 
 /// The object of `pin show --json`. Where there is no pin, everything but the file is `null`.
 #[derive(Debug, Serialize)]
@@ -16,21 +19,26 @@ struct PinJson {
 }
 
 /// Prints the pin without holding the store against it: it is wanted most where the store is refused.
-pub(crate) async fn show(arguments: ReportArguments, pins: &Pins) -> Result<()> {
-    let place = arguments.at.store.place()?;
-    let pin = pins.required(&place)?;
+pub(crate) async fn show(arguments: ReportArguments, context: &Context) -> Result<()> {
+    let place = arguments.at.place()?;
+    let pin = context.pins.required(&place)?;
     let file = pin.path().display().to_string();
-    let key = arguments.at.key()?;
-    let info = place.existing(Some(pin)).await?.read_pin(key).await.map_err(|error| place.failed(error))?;
-    if arguments.json { print_json(&PinJson::new(info, file)) } else { print(&render(info, &file)) }
+    let key = arguments.at.key(context)?;
+    let info = place
+        .existing(Some(pin), &arguments.at.nats, context)
+        .await?
+        .read_pin(key)
+        .await
+        .map_err(|error| place.failed(error))?;
+    if context.json { print_json(&PinJson::new(info, file)) } else { print(&render(info, &file)) }
 }
 
-pub(crate) async fn accept(arguments: StoreArguments, pins: &Pins) -> Result<()> {
-    let place = arguments.store.place()?;
-    let pin = pins.required(&place)?;
+pub(crate) async fn accept(arguments: StoreArguments, context: &Context) -> Result<()> {
+    let place = arguments.place()?;
+    let pin = context.pins.required(&place)?;
     let file = one_line(&pin.path().display().to_string());
-    let key = arguments.key()?;
-    let opened = place.existing(Some(pin)).await?.accept_store().open(key).await;
+    let key = arguments.key(context)?;
+    let opened = place.existing(Some(pin), &arguments.nats, context).await?.accept_store().open(key).await;
     let engine = opened.map_err(|error| {
         let contradicts = matches!(error.kind(), ErrorKind::Rollback | ErrorKind::Forked);
         let failure = place.failed(error);
@@ -42,16 +50,22 @@ pub(crate) async fn accept(arguments: StoreArguments, pins: &Pins) -> Result<()>
         }
     })?;
     engine.close().await;
-    print_line(format!("accepted {place} as it is now; {file} remembers that"))
+    context.say(
+        format!("accepted {place} as it is now; {file} remembers that"),
+        &json!({ "store": place.to_string(), "file": file }),
+    )
 }
 
-pub(crate) fn forget(arguments: ForgetArguments, pins: &Pins) -> Result<()> {
-    let place = arguments.store.place()?;
-    let pin = pins.required(&place)?;
+pub(crate) fn forget(arguments: ForgetArguments, context: &Context) -> Result<()> {
+    let place = arguments.store.place(&arguments.nats)?;
+    let pin = context.pins.required(&place)?;
     let file = one_line(&pin.path().display().to_string());
     match pins::forget(&pin)? {
-        true => print_line(format!("forgot {place}: deleted {file}")),
-        false => Err(Failure::new(
+        true => {
+            context.say(format!("forgot {place}: deleted {file}"), &json!({ "store": place.to_string(), "file": file }))
+        }
+        false => Err(Failure::of(
+            Status::NotFound,
             format!("{place} has no pin: there is no {file}"),
             "see the store and --pin FILE for what was meant",
         )),

@@ -1,16 +1,17 @@
+use serde_json::json;
+
 use super::get::missing;
 use crate::args::RmArguments;
+use crate::context::Context;
 use crate::failure::Result;
-use crate::output::print_line;
-use crate::pins::Pins;
 
-pub(crate) async fn run(arguments: RmArguments, pins: &Pins) -> Result<()> {
-    let engine = arguments.at.open(pins).await?;
+pub(crate) async fn run(arguments: RmArguments, context: &Context) -> Result<()> {
+    let engine = arguments.at.open(context).await?;
     let cids = std::slice::from_ref(&arguments.cid);
     if engine.documents(cids).await?.iter().flatten().next().is_none() {
         return Err(missing(&arguments.cid));
     }
     engine.delete(cids).await?;
     engine.close().await;
-    print_line(format!("removed {}", arguments.cid))
+    context.say(format!("removed {}", arguments.cid), &json!({ "removed": arguments.cid.to_string() }))
 }

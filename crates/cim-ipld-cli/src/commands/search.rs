@@ -3,20 +3,20 @@ use std::time::Instant;
 use cim_ipld::index::{Hit, Query, SearchOptions, SearchResults, Snippet, SnippetOptions};
 
 use crate::args::SearchArguments;
+use crate::context::Context;
 use crate::document_json::ResultsJson;
 use crate::failure::{Failure, Result};
 use crate::output::{Style, one_line, print, print_json};
-use crate::pins::Pins;
 
-pub(crate) async fn run(arguments: SearchArguments, pins: &Pins) -> Result<()> {
+pub(crate) async fn run(arguments: SearchArguments, context: &Context) -> Result<()> {
     let query = query(&arguments)?;
     let options =
         SearchOptions::default().limit(arguments.limit).offset(arguments.offset).snippet(SnippetOptions::default());
-    let engine = arguments.at.open(pins).await?;
+    let engine = arguments.at.open(context).await?;
     let started = Instant::now();
     let results = engine.search(&query, &options).await?;
     let took = started.elapsed();
-    if arguments.json {
+    if context.json {
         print_json(&ResultsJson::new(&results, took))
     } else {
         print(&render(&results, arguments.offset, Style::of_stdout()))

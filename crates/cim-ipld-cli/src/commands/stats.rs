@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::ignored::IgnoredJson;
 use crate::args::ReportArguments;
+use crate::context::Context;
 use crate::document_json::kind_name;
 use crate::failure::Result;
 use crate::output::{print, print_json};
-use crate::pins::Pins;
 
 /// The object of `stats --json`.
 #[derive(Debug, Serialize)]
@@ -34,10 +34,10 @@ struct StatsJson {
 pub(super) const UNFINISHED: &str =
     "unfinished: older data keys are not retired; finish it with `cim key rotate --finish`";
 
-pub(crate) async fn run(arguments: ReportArguments, pins: &Pins) -> Result<()> {
-    let engine = arguments.at.open(pins).await?;
+pub(crate) async fn run(arguments: ReportArguments, context: &Context) -> Result<()> {
+    let engine = arguments.at.open(context).await?;
     let stats = StatsJson::from(&engine.stats().await?);
-    if arguments.json { print_json(&stats) } else { print(&render(&stats)) }
+    if context.json { print_json(&stats) } else { print(&render(&stats)) }
 }
 
 impl From<&Stats> for StatsJson {

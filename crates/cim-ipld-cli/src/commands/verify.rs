@@ -4,9 +4,10 @@ use serde::Serialize;
 use super::ignored::IgnoredJson;
 use super::stats::UNFINISHED;
 use crate::args::ReportArguments;
+use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{one_line, print, print_json};
-use crate::pins::Pins;
+use crate::status::Status;
 
 /// The object of `verify --json`.
 #[derive(Debug, Serialize)]
@@ -29,10 +30,10 @@ struct ProblemJson {
     message: String,
 }
 
-pub(crate) async fn run(arguments: ReportArguments, pins: &Pins) -> Result<()> {
-    let engine = arguments.at.open(pins).await?;
+pub(crate) async fn run(arguments: ReportArguments, context: &Context) -> Result<()> {
+    let engine = arguments.at.open(context).await?;
     let report = engine.verify().await?;
-    if arguments.json {
+    if context.json {
         print_json(&VerifyJson::from(&report))?;
     } else {
         print(&render(&report))?;
@@ -46,7 +47,7 @@ pub(crate) async fn run(arguments: ReportArguments, pins: &Pins) -> Result<()> {
 
 fn unsound(problems: &str) -> Failure {
     let hint = "restore a snapshot with `cim snapshot restore`, or index the documents again into a new index";
-    Failure::new(format!("the index has {problems}"), hint)
+    Failure::of(Status::Damaged, format!("the index has {problems}"), hint)
 }
 
 impl From<&VerifyReport> for VerifyJson {

@@ -1,6 +1,7 @@
 //! Files and folders of text.
 
-use std::fs::Metadata;
+use std::fmt::Display;
+use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,8 @@ use cim_ipld::index::{Document, MAX_DOCUMENT_BYTES, Timestamp};
 use cim_ipld::persistence::content_cid;
 use ignore::{DirEntry, WalkBuilder};
 
-use super::{Batcher, Skipped, Stop, unreadable};
+use super::skipped::Reason;
+use super::{Batcher, Skipped, Stop, json_line, unreadable};
 
 /// What is left of a document's size for its other fields.
 const MAX_FILE_BYTES: u64 = MAX_DOCUMENT_BYTES as u64 - (64 << 10);
@@ -16,49 +18,63 @@ const MAX_FILE_BYTES: u64 = MAX_DOCUMENT_BYTES as u64 - (64 << 10);
 /// Reads a file that the user named: it must be readable, and its title is its name.
 pub(super) fn read_named(path: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let title = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path.display(), &error))?;
-    if metadata.len() > MAX_FILE_BYTES {
-        skipped.oversized_files += 1;
-        return Ok(());
+    match read(path, &title).map_err(|error| unreadable(path.display(), &error))? {
+        Ok((document, bytes)) => batcher.add(document, bytes),
+        Err(reason) => {
+            skipped.named(path, reason);
+            Ok(())
+        }
     }
-    let content = std::fs::read(path).map_err(|error| unreadable(path.display(), &error))?;
-    add(path, &title, content, &metadata, batcher, skipped)
 }
 
-/// Reads every text file below a folder, in the order of their names; titles are paths below the folder.
+/// Reads every text file below a folder, in the order of their names; titles are paths below the folder. Files of JSON lines
+/// are read as such unless everything is a file.
 ///
 /// Hidden files and folders, what `.gitignore` names, and caches (`target` beside a `Cargo.toml`, folders with a
 /// `CACHEDIR.TAG`) are passed over; symbolic links are not followed.
-pub(super) fn read_folder(root: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
+pub(super) fn read_folder(root: &Path, lines: bool, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let walk = WalkBuilder::new(root)
         .sort_by_file_name(std::ffi::OsStr::cmp)
         .filter_entry(|entry| entry.depth() == 0 || !is_cache(entry))
         .build();
     for entry in walk {
-        let Ok(entry) = entry else {
-            skipped.unreadable_files += 1;
-            continue;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let place = place_of(&error).unwrap_or(root).to_owned();
+                skipped.found(&place, Reason::Unreadable, error.io_error().map(|error| error as &dyn Display));
+                continue;
+            }
         };
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
         }
         let path = entry.path();
-        let Ok(metadata) = entry.metadata() else {
-            skipped.unreadable_files += 1;
-            continue;
-        };
-        if metadata.len() > MAX_FILE_BYTES {
-            skipped.oversized_files += 1;
+        if lines && json_line::is_named(path) {
+            match json_line::read_file(path, batcher, skipped) {
+                Err(Stop::Failed(failure)) => skipped.found(path, Reason::Malformed, Some(&failure.message())),
+                done => done?,
+            }
             continue;
         }
-        let Ok(content) = std::fs::read(path) else {
-            skipped.unreadable_files += 1;
-            continue;
-        };
         let title = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
-        add(path, &title, content, &metadata, batcher, skipped)?;
+        match read(path, &title) {
+            Ok(Ok((document, bytes))) => batcher.add(document, bytes)?,
+            Ok(Err(reason)) => skipped.found(path, reason, None),
+            Err(error) => skipped.found(path, Reason::Unreadable, Some(&error)),
+        }
     }
     Ok(())
+}
+
+/// The path that an error of the walk is about.
+fn place_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => place_of(err),
+        ignore::Error::Loop { child, .. } => Some(child),
+        _ => None,
+    }
 }
 
 /// Tells a folder that programs fill and empty by themselves (Cache Directory Tagging Specification).
@@ -71,30 +87,30 @@ fn is_cache(entry: &DirEntry) -> bool {
     build_output || path.join("CACHEDIR.TAG").is_file()
 }
 
-fn add(
-    path: &Path,
-    title: &str,
-    content: Vec<u8>,
-    metadata: &Metadata,
-    batcher: &mut Batcher,
-    skipped: &mut Skipped,
-) -> Result<(), Stop> {
-    let bytes = content.len() as u64;
+/// Reads a file as a document, with the bytes that it took; or says why it is none.
+fn read(path: &Path, title: &str) -> std::io::Result<Result<(Document, u64), Reason>> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.len() > MAX_FILE_BYTES {
+        return Ok(Err(Reason::Oversized));
+    }
     // A file may have grown since its size was asked for.
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
+    let bytes = content.len() as u64;
     if bytes > MAX_FILE_BYTES {
-        skipped.oversized_files += 1;
-        return Ok(());
+        return Ok(Err(Reason::Oversized));
     }
     let cid = content_cid(&content);
-    let Some(text) = String::from_utf8(content).ok().filter(|text| !text.contains('\0')) else {
-        skipped.binary_files += 1;
-        return Ok(());
-    };
+    let Some(text) = text_of(content) else { return Ok(Err(Reason::Binary)) };
     let mut document =
         Document::new(cid).with_title(title).with_content_type(content_type(path)).with_size(bytes).with_text(text);
     document.created_at = metadata.created().ok().and_then(timestamp);
     document.modified_at = metadata.modified().ok().and_then(timestamp);
-    batcher.add(document, bytes)
+    Ok(Ok((document, bytes)))
+}
+
+fn text_of(content: Vec<u8>) -> Option<String> {
+    String::from_utf8(content).ok().filter(|text| !text.contains('\0'))
 }
 
 /// The media type that the name of a text file suggests.

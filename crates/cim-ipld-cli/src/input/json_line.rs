@@ -8,8 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use cim_ipld::Cid;
-use cim_ipld::index::{self, Document, MAX_DOCUMENT_BYTES, MAX_KEYWORD_BYTES, Timestamp};
+use cim_ipld::index::{self, Document, MAX_DOCUMENT_BYTES, MAX_KEYWORD_BYTES, Timestamp, content_id};
 use cim_ipld::persistence::content_cid;
 use serde_json::{Map, Value};
 
@@ -23,6 +22,12 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// What some programs write before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Whether a file's name says that it holds JSON lines.
+pub(super) fn is_named(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| ["jsonl", "ndjson"].iter().any(|name| extension.eq_ignore_ascii_case(name)))
+}
 
 pub(super) fn read_file(path: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let place = path.display().to_string();
@@ -66,7 +71,7 @@ fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
         return Err(format!("expected a JSON object, found {}", kind(&value)));
     };
     let cid = match text(&mut fields, "cid")? {
-        Some(cid) => cid.parse::<Cid>().map_err(|_| "cid: expected a CID".to_owned())?,
+        Some(cid) => content_id::parse(&cid).map_err(|error| format!("cid: expected a CID: {error}"))?,
         None => content_cid(line),
     };
     let mut document = Document::new(cid);
@@ -315,7 +320,7 @@ mod tests {
                 "{\"size\":1.5}",
                 "size: expected a whole number from 0 to 18446744073709551615, found a number that is not whole",
             ),
-            ("{\"cid\":\"secret\"}", "cid: expected a CID"),
+            ("{\"cid\":\"secret\"}", "cid: expected a CID: it is no CID: not in a multibase"),
             ("{\"attributes\":\"secret\"}", "attributes: expected an object, found a string"),
             (
                 "{\"attributes\":{\"a\":{\"b\":\"secret\"}}}",

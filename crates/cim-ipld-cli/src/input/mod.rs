@@ -2,8 +2,8 @@
 
 mod files;
 mod json_line;
+mod skipped;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -14,11 +14,10 @@ use tokio::sync::mpsc;
 use crate::args::Format;
 use crate::failure::{Failure, Result};
 
+pub(crate) use self::skipped::Skipped;
+
 /// A batch is closed at this size, however many documents it may have: so much travels as one record of the journal.
 const BATCH_BYTES: u64 = 512 << 10;
-
-/// How many unknown fields are named; the others are only counted.
-const NAMED_FIELDS: usize = 8;
 
 /// Documents that are stored together, all or none.
 #[derive(Debug, Default)]
@@ -28,20 +27,12 @@ pub(crate) struct Batch {
     pub(crate) bytes: u64,
 }
 
-/// What was read without becoming a document.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Skipped {
-    binary_files: u64,
-    unreadable_files: u64,
-    oversized_files: u64,
-    unknown_fields: BTreeSet<String>,
-}
-
 /// What to read, checked to be there.
 #[derive(Debug)]
 pub(crate) struct Plan {
     sources: Vec<Source>,
     total_bytes: Option<u64>,
+    verbose: bool,
 }
 
 #[derive(Debug)]
@@ -49,13 +40,14 @@ enum Source {
     StandardInput,
     JsonLines(PathBuf),
     File(PathBuf),
-    Folder(PathBuf),
+    /// A folder, and whether files of JSON lines in it are read as such.
+    Folder(PathBuf, bool),
 }
 
 impl Plan {
     /// Looks at every path before anything is read or stored.
-    pub(crate) fn new(paths: &[PathBuf], format: Format) -> Result<Self> {
-        let mut plan = Self { sources: Vec::new(), total_bytes: Some(0) };
+    pub(crate) fn new(paths: &[PathBuf], format: Format, verbose: bool) -> Result<Self> {
+        let mut plan = Self { sources: Vec::new(), total_bytes: Some(0), verbose };
         for path in paths {
             plan.add(path, format)?;
         }
@@ -79,14 +71,14 @@ impl Plan {
             return Ok(());
         }
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(path.display(), &error))?;
-        let named_lines = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
+        let named_lines = json_line::is_named(path);
         if metadata.is_dir() {
             if format == Format::Jsonl {
                 let message = format!("{}: a folder holds no JSON lines", path.display());
                 return Err(Failure::usage(message, "name its files, or leave --format jsonl out"));
             }
             self.total_bytes = None;
-            self.sources.push(Source::Folder(path.clone()));
+            self.sources.push(Source::Folder(path.clone(), format == Format::Auto));
             return Ok(());
         }
         // The size of a pipe or device is not known.
@@ -110,7 +102,7 @@ impl Plan {
     /// A batch that holds something unreadable is never sent.
     pub(crate) fn read(&self, batch_documents: usize, batches: mpsc::Sender<Batch>) -> Result<Skipped> {
         let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches };
-        let mut skipped = Skipped::default();
+        let mut skipped = Skipped::new(self.verbose);
         for source in &self.sources {
             let read = match source {
                 Source::StandardInput => {
@@ -118,7 +110,7 @@ impl Plan {
                 }
                 Source::JsonLines(path) => json_line::read_file(path, &mut batcher, &mut skipped),
                 Source::File(path) => files::read_named(path, &mut batcher, &mut skipped),
-                Source::Folder(path) => files::read_folder(path, &mut batcher, &mut skipped),
+                Source::Folder(path, lines) => files::read_folder(path, *lines, &mut batcher, &mut skipped),
             };
             match read {
                 Ok(()) => {}
@@ -175,36 +167,6 @@ impl Batcher {
     }
 }
 
-impl Skipped {
-    fn unknown_field(&mut self, name: &str) {
-        if !self.unknown_fields.contains(name) {
-            self.unknown_fields.insert(name.to_owned());
-        }
-    }
-
-    /// The lines that say what was passed over.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let files = [
-            (self.binary_files, "not UTF-8 text"),
-            (self.unreadable_files, "not readable"),
-            (self.oversized_files, "larger than a document may be"),
-        ];
-        let mut lines: Vec<String> = files
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, why)| format!("skipped {count} {}: {why}", if count == 1 { "file" } else { "files" }))
-            .collect();
-        if !self.unknown_fields.is_empty() {
-            let mut names: Vec<&str> = self.unknown_fields.iter().map(String::as_str).take(NAMED_FIELDS).collect();
-            if self.unknown_fields.len() > NAMED_FIELDS {
-                names.push("…");
-            }
-            lines.push(format!("ignored {} unknown fields: {}", self.unknown_fields.len(), names.join(", ")));
-        }
-        lines
-    }
-}
-
 fn unreadable(what: impl fmt::Display, error: &std::io::Error) -> Failure {
     Failure::new(format!("{what}: cannot be read: {error}"), "check the path and its permissions")
 }
@@ -238,20 +200,5 @@ mod tests {
             }
             assert_eq!(counts, expected, "{batch_documents} {sizes:?}");
         }
-    }
-
-    #[test]
-    fn what_was_skipped_is_said() {
-        let mut skipped = Skipped { binary_files: 1, oversized_files: 2, ..Skipped::default() };
-        for name in ["lang", "licence", "lang"] {
-            skipped.unknown_field(name);
-        }
-        let expected = [
-            "skipped 1 file: not UTF-8 text",
-            "skipped 2 files: larger than a document may be",
-            "ignored 2 unknown fields: lang, licence",
-        ];
-        assert_eq!(skipped.lines(), expected);
-        assert!(Skipped::default().lines().is_empty());
     }
 }

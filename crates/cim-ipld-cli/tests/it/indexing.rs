@@ -25,7 +25,7 @@ fn a_folder_is_walked() {
     store.write("tree/readme.md", "# About harbours\n");
     store.write("tree/src/main.rs", "fn harbour() {}\n");
     store.write("tree/empty.txt", "");
-    store.write("tree/data.jsonl", "{\"not\": \"read as lines\"}\n");
+    store.write("tree/data.JSONL", "{\"text\": \"first line\"}\n{\"text\": \"second line\"}\n");
     store.write("tree/picture.png", b"\x89PNG\r\n\x1a\n\0\0");
     store.write("tree/latin.txt", b"caf\xe9");
     store.write("tree/.hidden", "harbour");
@@ -35,8 +35,8 @@ fn a_folder_is_walked() {
     store.write("tree/cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55");
     store.write("tree/cache/page.txt", "harbour");
     let output = done(["index", &store.name(), &store.file("tree").display().to_string()]);
-    assert!(output.contains("skipped 2 files: not UTF-8 text\n"), "{output}");
-    assert!(output.lines().last().is_some_and(|line| line.starts_with("5 documents, ")), "{output}");
+    assert!(output.contains("skipped 2 files: not text\n"), "{output}");
+    assert!(output.lines().last().is_some_and(|line| line.starts_with("6 documents, ")), "{output}");
 
     let found = json(["search", &store.name(), "harbour harbours", "--json"]);
     let mut hits: Vec<_> =
@@ -116,7 +116,7 @@ fn lines_are_found_by_their_dates_and_attributes() {
     assert_eq!(*attributes, json!({"colours": ["sea green", "red"], "done": true, "rating": 4.5}));
 
     let typo = refused(["search", &store.name(), "titel:one"]);
-    assert!(typo.status == 1 && typo.error.contains("`title`") && typo.error.contains("created"), "{typo:?}");
+    assert!(typo.status == 2 && typo.error.contains("`title`") && typo.error.contains("created"), "{typo:?}");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
         .output()
         .expect("sh starts");
     let refusal = refusal(&output);
-    assert_eq!(refusal.status, 1);
+    assert_eq!(refusal.status, 13);
     assert!(refusal.error.contains("no room left on the disk"), "{refusal:?}");
     assert!(refusal.hint.contains("free room"), "{refusal:?}");
     let stored = acknowledged(&String::from_utf8_lossy(&output.stdout));
@@ -281,4 +281,32 @@ fn inputs_at_the_edge_are_taken_for_what_they_are() {
     // The line, however often it came, and the file without content.
     assert_eq!(documents(&store), 2);
     done(["verify", &store.name()]);
+}
+
+/// A file that was asked for and could not be taken is named, and the run does not end as if all were well.
+#[cfg(unix)]
+#[test]
+fn what_is_passed_over_is_named() {
+    let binary = b"\x1f\x8b\x00\x01";
+    for (inside, named, options, status, on_stderr) in
+        [(binary, false, vec![], 0, false), (binary, false, vec!["-v"], 0, true), (binary, true, vec![], 3, true)]
+    {
+        let store = plaintext();
+        let file = store.write("d/blob.pdf", inside);
+        store.write("d/ok.txt", "ok");
+        let path = if named { file } else { store.file("d").display().to_string() };
+        let output = cim(["index", &store.name(), &path].iter().chain(&options)).output().expect("the program starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{named} {options:?}: {error}");
+        assert_eq!(error.contains("skipped") && error.contains("blob.pdf: not text"), on_stderr, "{error}");
+    }
+    let store = plaintext();
+    store.write("d/bad.jsonl", "{\"title\":\"good\"}\n{");
+    store.write("d/ok.txt", "ok");
+    std::os::unix::fs::symlink("nowhere", store.file("d/link.txt")).expect("a link");
+    let output = cim(["index", &store.name(), &store.file("d").display().to_string()]).output().expect("it starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("bad.jsonl: not JSON lines: ") && error.contains("line 2"), "{error}");
+    assert_eq!(documents(&store), 2, "what is good is stored");
 }

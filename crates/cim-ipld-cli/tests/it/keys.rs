@@ -20,7 +20,7 @@ fn keys_are_generated_once() {
         assert!(content.contains(algorithm), "the file names its algorithm");
         assert!(output.contains(algorithm) && !output.contains(secret), "{output}");
         let refusal = refused(["key", "generate", &file]);
-        assert_eq!(refusal.status, 1);
+        assert_eq!(refusal.status, 6);
         assert_eq!(std::fs::read_to_string(&file).expect("the key file is there"), content, "a key was overwritten");
     }
 }
@@ -52,7 +52,7 @@ fn a_passphrase_opens_what_it_made() {
     let stats = json(["stats", &store.name(), "--passphrase-file", &right, "--json"]);
     assert_eq!((&stats["documents"], &stats["algorithm"]), (&json!(1), &json!("aes-256-gcm")));
     let refusal = refused(["stats", &store.name(), "--passphrase-file", &wrong]);
-    assert!(refusal.status == 1 && refusal.error.contains("wrong key"), "{refusal:?}");
+    assert!(refusal.status == 7 && refusal.error.contains("wrong key"), "{refusal:?}");
     let keys = json(["key", "list", &store.name(), "--passphrase-file", &right, "--json"]);
     assert_eq!(keys["slots"][0]["kind"], json!("passphrase"));
 }
@@ -85,7 +85,7 @@ fn files_that_others_can_read_are_refused() {
     for (option, file) in [("--key-file", &key), ("--passphrase-file", &phrase)] {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o640)).expect("the mode is set");
         let refusal = refused(["init", &store.name(), option, file]);
-        assert_eq!(refusal.status, 1);
+        assert_eq!(refusal.status, 7);
         assert!(refusal.error.contains("640") && refusal.hint.contains("chmod 600"), "{refusal:?}");
     }
     assert!(!store.data_folder().exists());
@@ -103,7 +103,7 @@ fn files_that_hold_no_key_are_refused() {
         ("--passphrase-file", absent, "absent"),
     ] {
         let refusal = refused(["init", &store.name(), option, &file]);
-        assert_eq!(refusal.status, 1);
+        assert_eq!(refusal.status, 7);
         assert!(refusal.error.contains(error) && refusal.error.contains(&file), "{refusal:?}");
     }
     assert!(!store.data_folder().exists());
@@ -121,7 +121,7 @@ fn rotation_changes_what_opens_the_index_and_loses_nothing() {
         done(["key", "generate", &new, "--algorithm", "chacha20-poly1305"]);
         done(["key", "rotate", &at, "--key-file", &old, "--new-key-file", &new]);
         let refusal = refused(["stats", &at, "--key-file", &old]);
-        assert!(refusal.status == 1 && refusal.error.contains("wrong key"), "{refusal:?}");
+        assert!(refusal.status == 7 && refusal.error.contains("wrong key"), "{refusal:?}");
 
         let lines = store.write("two.jsonl", "{\"title\":\"after\"}");
         done(["index", &at, &lines, "--key-file", &new]);
@@ -192,7 +192,7 @@ fn a_plaintext_index_has_no_keys() {
     {
         let output = cim(arguments).arg(store.name()).output().expect("the program starts");
         let refusal = crate::program::refusal(&output);
-        assert!(refusal.status == 1 && refusal.error.contains("not encrypted"), "{refusal:?}");
+        assert!(refusal.status == 7 && refusal.error.contains("not encrypted"), "{refusal:?}");
     }
 }
 

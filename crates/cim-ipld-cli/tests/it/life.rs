@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::program::{cim, done, json, names, refused, state_home, succeeded};
 use crate::store::Store;
 
-const WHALE: &str = r#"{"title":"Whale song","author":"Ann Lee","tags":["ocean","music"],"type":"text/plain","created_at":"2024-02-29T12:00:00Z","size":99,"text":"Low calls that carry for miles under the water."}"#;
+const WHALE: &str = r#"{"title":"Whale song","author":"Ann Lee","tags":["ocean","music"],"type":"text/plain","created_at":"2024-02-29T12:00:00.000Z","size":99,"text":"Low calls that carry for miles under the water."}"#;
 const HARBOUR: &str =
     r#"{"title":"Harbour at dawn","tags":["ocean"],"type":"text/html","text":"Boats leave the quiet water."}"#;
 const BREAD: &str = r#"{"cid":"bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy","title":"Bread","text":"Flour, water, salt and a quiet night."}"#;
@@ -124,7 +124,7 @@ fn removed_documents_are_gone() {
         assert_eq!(done(run(&["rm"], &store, &[&whale])), format!("removed {whale}\n"));
         for command in ["get", "rm"] {
             let refusal = refused(run(&[command], &store, &[&whale]));
-            assert_eq!((refusal.status, refusal.error), (1, format!("the index has no document {whale}")));
+            assert_eq!((refusal.status, refusal.error), (4, format!("the index has no document {whale}")));
         }
         assert_eq!(json(run(&["search"], &store, &["whale", "--json"]))["total"], json!(0));
         assert_eq!(json(run(&["stats"], &store, &["--json"]))["documents"], json!(2));
@@ -186,7 +186,7 @@ fn snapshots_bring_back_what_was() {
         assert!(done(run(&["snapshot", "list"], &store, &[])).trim_end().ends_with("first of May"));
 
         let again = refused(run(&["snapshot", "create"], &store, &["first of May"]));
-        assert_eq!(again.status, 1, "{again:?}");
+        assert_eq!(again.status, 6, "{again:?}");
         assert!(again.error.contains("first of May"), "{again:?}");
 
         done(run(&["snapshot", "restore"], &store, &["first of May"]));
@@ -197,7 +197,7 @@ fn snapshots_bring_back_what_was() {
         done(run(&["snapshot", "delete"], &store, &["first of May"]));
         for command in ["restore", "delete"] {
             let missing = refused(run(&["snapshot", command], &store, &["first of May"]));
-            assert_eq!(missing.status, 1);
+            assert_eq!(missing.status, 4);
             assert!(missing.hint.contains("cim snapshot list"), "{missing:?}");
         }
         assert_eq!(documents(), json!(3));
@@ -247,7 +247,7 @@ fn two_indexes_of_one_server_are_apart() {
     assert_eq!(json(["stats", &first, "--json"])["documents"], json!(1));
     assert_eq!(json(["stats", &second, "--json"])["documents"], json!(0));
     let refusal = refused(["stats", &store.name()]);
-    assert_eq!(refusal.status, 1, "{refusal:?}");
+    assert_eq!(refusal.status, 5, "{refusal:?}");
     assert!(refusal.hint.contains("cim init"), "{refusal:?}");
 }
 

@@ -46,7 +46,7 @@ fn an_older_copy_of_a_folder_is_refused_until_it_is_accepted() {
         put_back(&store, &older);
         for command in ["stats", "verify"] {
             let refusal = refused([command, &store.name(), "--key-file", &key]);
-            assert_eq!(refusal.status, 1);
+            assert_eq!(refusal.status, 10);
             assert!(refusal.error.starts_with(&format!("{}: ", store.name())), "{refusal:?}");
             assert!(refusal.hint.contains("went back") && refusal.hint.contains("cim pin accept"), "{refusal:?}");
         }
@@ -54,7 +54,7 @@ fn an_older_copy_of_a_folder_is_refused_until_it_is_accepted() {
         assert_eq!(shown(&store, &key, &[]), known);
         assert_eq!(documents(&store, &key, &["--no-pin"]), json!(1));
         let refusal = refused(["stats", &store.name(), "--key-file", &key]);
-        assert_eq!(refusal.status, 1, "a look without the pin accepted the store");
+        assert_eq!(refusal.status, 10, "a look without the pin accepted the store");
 
         let output = done(["pin", "accept", &store.name(), "--key-file", &key]);
         assert!(output.starts_with(&format!("accepted {} ", store.name())), "{output}");
@@ -65,7 +65,7 @@ fn an_older_copy_of_a_folder_is_refused_until_it_is_accepted() {
         // What was accepted is pinned: the same copy again is older than that.
         put_back(&store, &older);
         let refusal = refused(["stats", &store.name(), "--key-file", &key]);
-        assert!(refusal.status == 1 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
+        assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
     }
 }
 
@@ -90,7 +90,7 @@ fn a_pin_is_shown() {
         let file = first["file"].as_str().expect("a path");
         assert!(Path::new(file).is_file() && text.contains(file) && second["file"] == *file, "{text}");
         let refusal = refused(["pin", "show", &store.name()]);
-        assert!(refusal.status == 1 && refusal.error.contains("encrypted"), "{refusal:?}");
+        assert!(refusal.status == 7 && refusal.error.contains("encrypted"), "{refusal:?}");
     }
 }
 
@@ -113,7 +113,7 @@ fn a_pin_is_kept_in_the_file_that_is_named() {
     // The default place knows nothing of this store.
     assert_eq!(documents(&store, &key, &[]), json!(1));
     let refusal = refused([["stats", &store.name(), "--key-file", &key].as_slice(), &here].concat());
-    assert!(refusal.status == 1 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
+    assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
     done([["pin", "accept", &store.name(), "--key-file", &key].as_slice(), &here].concat());
     assert_eq!(documents(&store, &key, &here), json!(1));
 }
@@ -134,7 +134,7 @@ fn a_pin_is_forgotten_without_a_key() {
     assert_eq!(absent, json!({"generation": null, "position": null, "keyset_generation": null, "file": file}));
     assert!(done(["pin", "show", &store.name(), "--key-file", &key]).starts_with("no pin"));
     let refusal = refused(["pin", "forget", &store.name()]);
-    assert!(refusal.status == 1 && refusal.error.contains("has no pin"), "{refusal:?}");
+    assert!(refusal.status == 4 && refusal.error.contains("has no pin"), "{refusal:?}");
     assert_eq!(documents(&store, &key, &[]), json!(1));
     assert!(Path::new(&file).is_file(), "a pin is kept from then on");
 }
@@ -176,17 +176,17 @@ fn a_pin_that_cannot_be_used_is_told() {
     add(&store, &key, "harbour", &[]);
     let folder = store.file(".").display().to_string();
     let refusal = refused(["stats", &store.name(), "--key-file", &key, "--pin", &folder]);
-    assert!(refusal.status == 1 && refusal.error.contains(&folder), "{refusal:?}");
+    assert!(refusal.status == 10 && refusal.error.contains(&folder), "{refusal:?}");
     assert!(refusal.hint.contains("--no-pin"), "{refusal:?}");
     let junk = store.write("junk.pin", "junk");
     let refusal = refused(["stats", &store.name(), "--key-file", &key, "--pin", &junk]);
-    assert!(refusal.status == 1 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
+    assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
     done(["pin", "accept", &store.name(), "--key-file", &key, "--pin", &junk]);
     done(["stats", &store.name(), "--key-file", &key, "--pin", &junk]);
     // Nothing is made that its pin could not remember.
     let other = format!("file:{}", store.file("other").display());
     let refusal = refused(["init", &other, "--key-file", &key, "--pin", &folder]);
-    assert!(refusal.status == 1 && !store.file("other").exists(), "{refusal:?}");
+    assert!(refusal.status == 10 && !store.file("other").exists(), "{refusal:?}");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn another_history_on_a_server_is_refused() {
     let manifest = older.iter().find(is_manifest).expect("it was there");
     store.replace(manifest, manifest.value.clone());
     let refusal = refused(["stats", &store.name(), "--key-file", &key]);
-    assert!(refusal.status == 1 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
+    assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
     assert!(refusal.error.contains("generation"), "{refusal:?}");
     done(["pin", "accept", &store.name(), "--key-file", &key]);
     // The journal still has both writes.

@@ -58,7 +58,7 @@ pub(crate) struct Refusal {
     pub(crate) hint: String,
 }
 
-/// Runs the program, which must fail as the contract says: status 1 or 2, `error: …` and `hint: …` on standard error.
+/// Runs the program, which must fail as the contract says: a status of its kind, `error: …` and `hint: …` on standard error.
 #[track_caller]
 pub(crate) fn refused<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Refusal {
     refusal(&cim(arguments).output().expect("the program starts"))
@@ -69,7 +69,12 @@ pub(crate) fn refused<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -
 pub(crate) fn refusal(output: &Output) -> Refusal {
     let text = String::from_utf8(output.stderr.clone()).expect("standard error is UTF-8");
     let status = output.status.code().unwrap_or_else(|| panic!("it was killed: {text}"));
-    assert!(matches!(status, 1 | 2), "status {status}: {text}");
+    assert!((1..=14).contains(&status), "status {status}: {text}");
+    if let Ok(object) = serde_json::from_str::<Value>(&text) {
+        let field = |name: &str| object["error"][name].as_str().expect("a string").to_owned();
+        assert_eq!(object["error"]["status"], status, "{text}");
+        return Refusal { status, error: field("message"), hint: field("hint") };
+    }
     let lines: Vec<&str> = text.lines().collect();
     let [error, hint] = lines[..] else { panic!("two lines are expected: {text:?}") };
     let error = error.strip_prefix("error: ").unwrap_or_else(|| panic!("no error line: {text:?}"));

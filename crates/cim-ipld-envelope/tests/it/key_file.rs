@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use cim_ipld_envelope::{
-    CidNames, ContentEncryption, EncryptionAlgorithm, EncryptionKey, Envelope, ErrorKind, KeySource, Keyset,
-    ObjectNames, Passphrase, Result,
+    CidNames, ContentEncryption, EncryptionAlgorithm, EncryptionKey, Envelope, ErrorKind, FileAccess, KeySource,
+    Keyset, ObjectNames, Passphrase, Result,
 };
 
 use crate::fixture::{INDEX, key};
@@ -44,28 +44,50 @@ fn encryption_key_file_content_is_checked() {
     let path = folder.path().join("key");
     let digits = "01".repeat(32);
     let line = format!("cim-key-v1:aes-256-gcm:{digits}");
-    for good in [format!("{line}\n"), line.clone(), format!("{line}\r\n")] {
-        write_private(&path, good.as_bytes());
-        assert!(same(&EncryptionKey::read_file(&path).unwrap(), &key(1)));
-    }
-    let bad = [
-        String::new(),
-        "cim-key-v1:".into(),
-        format!("cim-key-v2:aes-256-gcm:{digits}"),
-        format!("cim-key-v1:aes-128-gcm:{digits}"),
-        format!("cim-key-v1:aes-256-gcm:{digits}0"),
-        format!("cim-key-v1:aes-256-gcm:{}", &digits[2..]),
-        format!("cim-key-v1:aes-256-gcm:{}", digits.replace('1', "G")),
-        format!("{line}\n\n"),
+    let good = [
+        format!("{line}\n"),
+        line.clone(),
+        format!("{line}\r\n"),
         format!("{line}\r"),
-        format!("{line}\nmore"),
-        format!("{line} "),
-        "x".repeat(100_000),
+        format!("{line}\n\n"),
+        format!("  {line} \t\n"),
+        format!("\u{feff}{line}\n"),
+        format!("# of the harbour index\n\n{line}\n# made in May\n"),
+        format!("cim-key-v1:aes-256-gcm:{}", "0A".repeat(32)).replace("0A", "01"),
     ];
-    for bad in bad {
-        write_private(&path, bad.as_bytes());
+    for good in good {
+        write_private(&path, good.as_bytes());
+        assert!(same(&EncryptionKey::read_file(&path).unwrap(), &key(1)), "{good:?}");
+    }
+    write_private(&path, format!("cim-key-v1:aes-256-gcm:{}", "AB".repeat(32)).as_bytes());
+    assert!(same(&EncryptionKey::read_file(&path).unwrap(), &key(0xab)), "upper-case digits");
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| line.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let bad: Vec<(Vec<u8>, &str)> = [
+        (String::new(), "holds nothing"),
+        ("# a comment\n".into(), "holds nothing"),
+        ("password".into(), "something else"),
+        ("cim-key-v1:".into(), "cut short"),
+        (format!("cim-key-v2:aes-256-gcm:{digits}"), "another version"),
+        (format!("cim-key-v1:aes-128-gcm:{digits}"), "algorithm"),
+        (format!("cim-key-v1:aes-256-gcm:{digits}0"), "too long"),
+        (format!("cim-key-v1:aes-256-gcm:{}", &digits[2..]), "cut short"),
+        (format!("cim-key-v1:aes-256-gcm:{}", digits.replace('1', "G")), "hexadecimal"),
+        (format!("{line}\nmore"), "more than one line"),
+        ("x".repeat(100_000), "larger than"),
+    ]
+    .map(|(text, reason)| (text.into_bytes(), reason))
+    .into_iter()
+    .chain([
+        ([b"\xff\xfe".to_vec(), utf16(u16::to_le_bytes)].concat(), "UTF-16"),
+        ([b"\xfe\xff".to_vec(), utf16(u16::to_be_bytes)].concat(), "UTF-16"),
+        (utf16(u16::to_le_bytes), "UTF-16"),
+    ])
+    .collect();
+    for (bad, reason) in bad {
+        write_private(&path, &bad);
         let error = EncryptionKey::read_file(&path).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidKeyFile, "{bad:.80}");
+        assert_eq!(error.kind(), ErrorKind::InvalidKeyFile, "{reason}");
+        assert!(error.to_string().contains(reason), "{error}: {reason}");
         assert!(!error.to_string().contains("0101"), "an error never quotes a key");
     }
 }
@@ -110,6 +132,11 @@ fn encryption_key_file_must_be_private() {
         assert_eq!(kind(EncryptionKey::read_file(&path)), ErrorKind::KeyFilePermissions, "{open:o}");
         assert_eq!(kind(Passphrase::read_file(&path)), ErrorKind::KeyFilePermissions, "{open:o}");
         assert_eq!(mode(&path), open, "the file is left as it is");
+    }
+    for (mode, is_read) in [(0o440, true), (0o640, true), (0o660, false), (0o444, false), (0o450, false)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let read = EncryptionKey::read_file_as(&path, FileAccess::GroupMayRead);
+        assert_eq!(read.is_ok(), is_read, "{mode:o}");
     }
     for private in [0o600, 0o400] {
         fs::set_permissions(&path, fs::Permissions::from_mode(private)).unwrap();
@@ -162,4 +189,26 @@ fn write_private(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn encryption_key_given_as_a_path_is_not_quoted() {
+    let digits = "0123456789abcdef".repeat(4);
+    for given in [format!("cim-key-v1:aes-256-gcm:{digits}"), digits.clone(), "correct horse battery".into()] {
+        for error in [EncryptionKey::read_file(&given).unwrap_err(), Passphrase::read_file(&given).unwrap_err()] {
+            let said = format!("{error} {error:?} {}", error.hint());
+            assert!(!said.contains(&digits) && !said.contains("horse"), "{said}");
+        }
+    }
+    let typo = EncryptionKey::read_file("no/such.key").unwrap_err().to_string();
+    assert!(typo.contains("no/such.key"), "{typo}");
+}
+
+#[test]
+fn encryption_passphrase_that_is_new_is_long_enough() {
+    for (text, accepted) in
+        [("12345678", true), ("1234567", false), ("h\u{e4}\u{df}lich\u{e9}", true), ("\u{e4}\u{e4}\u{e4}\u{e4}", false)]
+    {
+        assert_eq!(Passphrase::new(text).unwrap().check_new().is_ok(), accepted, "{text}");
+    }
 }

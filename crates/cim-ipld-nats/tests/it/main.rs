@@ -3,6 +3,7 @@
 mod buckets;
 mod cluster;
 mod conformance;
+mod connecting;
 mod encryption;
 mod fences;
 mod foreign;

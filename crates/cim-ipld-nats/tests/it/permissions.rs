@@ -34,7 +34,7 @@ async fn wrong_credentials_are_denied() {
     for user in ["nobody:knows", "some:wrong", "wrong"] {
         let url = server.url().replace("nats://", &format!("nats://{user}@"));
         let error = NatsBackend::connect(&url).await.expect_err("refused");
-        assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
         assert!(!format!("{error:?}").contains("wrong") && !error.to_string().contains("knows"), "{error:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
 use cim_ipld_envelope::{EncryptionAlgorithm, Keyset};
-use cim_ipld_index::{Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec};
+use cim_ipld_index::{Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec, content_id};
 use futures::stream::{self, StreamExt};
 use tokio::task::JoinHandle;
 
@@ -133,7 +133,7 @@ impl Engine {
     /// # Errors
     /// As for [`index`](Engine::index).
     pub async fn delete(&self, cids: &[Cid]) -> Result<Position> {
-        self.write(cids.iter().map(|cid| Operation::Delete(cid.to_bytes())).collect()).await
+        self.write(cids.iter().map(|cid| Operation::Delete(content_id::canonical(*cid).to_bytes())).collect()).await
     }
 
     async fn write(&self, operations: Vec<Operation>) -> Result<Position> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cid::Cid;
-use cim_ipld_index::{Document, Location, codec};
+use cim_ipld_index::{Document, Location, codec, content_id};
 
 use crate::format::record::Operation;
 use crate::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ impl Change {
     pub(crate) fn decode(operation: &Operation) -> Result<Self> {
         Ok(match operation {
             Operation::Put(bytes) => Self::Put(codec::decode(bytes)?),
-            Operation::Delete(bytes) => Self::Delete(Cid::try_from(bytes.as_slice()).map_err(|error| {
+            Operation::Delete(bytes) => Self::Delete(content_id::from_bytes(bytes).map_err(|error| {
                 Error::new(ErrorKind::Damaged, "a journal record deletes something that is no CID").with_source(error)
             })?),
         })

@@ -1,0 +1,153 @@
+//! What was read without becoming a document.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output::one_line;
+use crate::status::Status;
+
+/// How many unknown fields are named; the others are only counted.
+const NAMED_FIELDS: usize = 8;
+
+/// Why a file is no document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Binary,
+    Unreadable,
+    Oversized,
+    Malformed,
+}
+
+impl Reason {
+    const ALL: [Self; 4] = [Self::Binary, Self::Unreadable, Self::Oversized, Self::Malformed];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Binary => "not text",
+            Self::Unreadable => "not readable",
+            Self::Oversized => "larger than a document may be",
+            Self::Malformed => "not JSON lines",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Unreadable => "unreadable",
+            Self::Oversized => "oversized",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// Counts what was passed over, and names on standard error what must not be overlooked.
+#[derive(Debug, Default)]
+pub(crate) struct Skipped {
+    verbose: bool,
+    files: [u64; Reason::ALL.len()],
+    /// Files that could not be read, or that the command line names.
+    missed: u64,
+    unknown_fields: BTreeSet<String>,
+}
+
+impl Skipped {
+    pub(super) fn new(verbose: bool) -> Self {
+        Self { verbose, ..Self::default() }
+    }
+
+    /// Notes a file below a folder. One that is no text is what folders have; one that cannot be read is missed.
+    pub(super) fn found(&mut self, path: &Path, reason: Reason, detail: Option<&dyn Display>) {
+        let is_missed = matches!(reason, Reason::Unreadable | Reason::Malformed);
+        self.note(path, reason, detail, is_missed);
+    }
+
+    /// Notes a file that the command line names.
+    pub(super) fn named(&mut self, path: &Path, reason: Reason) {
+        self.note(path, reason, None, true);
+    }
+
+    fn note(&mut self, path: &Path, reason: Reason, detail: Option<&dyn Display>, is_missed: bool) {
+        self.files[reason as usize] += 1;
+        self.missed += u64::from(is_missed);
+        if is_missed || self.verbose {
+            let detail = detail.map_or_else(String::new, |detail| format!(": {}", one_line(&detail.to_string())));
+            eprintln!("skipped {}: {}{detail}", one_line(&path.display().to_string()), reason.text());
+        }
+    }
+
+    pub(super) fn unknown_field(&mut self, name: &str) {
+        if !self.unknown_fields.contains(name) {
+            self.unknown_fields.insert(name.to_owned());
+        }
+    }
+
+    fn counts(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().zip(self.files)
+    }
+
+    /// The lines that say what was passed over.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .counts()
+            .filter(|(_, count)| *count > 0)
+            .map(|(why, count)| {
+                format!("skipped {count} {}: {}", if count == 1 { "file" } else { "files" }, why.text())
+            })
+            .collect();
+        if !self.unknown_fields.is_empty() {
+            let mut names: Vec<&str> = self.unknown_fields.iter().map(String::as_str).take(NAMED_FIELDS).collect();
+            if self.unknown_fields.len() > NAMED_FIELDS {
+                names.push("…");
+            }
+            lines.push(format!("ignored {} unknown fields: {}", self.unknown_fields.len(), names.join(", ")));
+        }
+        lines
+    }
+
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let mut object: serde_json::Map<_, _> =
+            self.counts().map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
+        object.insert("unknown_fields".to_owned(), json!(self.unknown_fields));
+        object.into()
+    }
+
+    /// What to end with where anything was missed that was asked for.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let files = match self.missed {
+            0 => return None,
+            1 => "1 file was".to_owned(),
+            count => format!("{count} files were"),
+        };
+        let hint = "everything else is stored; see the lines above for what is wrong with each";
+        Some(Failure::of(Status::Skipped, format!("{files} passed over"), hint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_skipped_is_said() {
+        let mut skipped = Skipped::new(false);
+        skipped.found(Path::new("a"), Reason::Binary, None);
+        assert!(skipped.failure().is_none(), "folders hold other things than text");
+        skipped.found(Path::new("b"), Reason::Oversized, None);
+        skipped.named(Path::new("c"), Reason::Oversized);
+        for name in ["lang", "licence", "lang"] {
+            skipped.unknown_field(name);
+        }
+        let expected = [
+            "skipped 1 file: not text",
+            "skipped 2 files: larger than a document may be",
+            "ignored 2 unknown fields: lang, licence",
+        ];
+        assert_eq!(skipped.lines(), expected);
+        assert!(skipped.failure().is_some());
+        assert!(Skipped::default().lines().is_empty());
+    }
+}

@@ -1,0 +1,129 @@
+//! The kinds of failure that a script can tell apart.
+
+use cim_ipld::persistence::ErrorKind;
+
+/// How the program ends. The number is its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Failed = 1,
+    Usage = 2,
+    Skipped = 3,
+    NotFound = 4,
+    NoIndex = 5,
+    Exists = 6,
+    Key = 7,
+    Locked = 8,
+    Damaged = 9,
+    History = 10,
+    Unavailable = 11,
+    Denied = 12,
+    Full = 13,
+    Incompatible = 14,
+}
+
+impl Status {
+    pub(crate) const ALL: [Self; 14] = [
+        Self::Failed,
+        Self::Usage,
+        Self::Skipped,
+        Self::NotFound,
+        Self::NoIndex,
+        Self::Exists,
+        Self::Key,
+        Self::Locked,
+        Self::Damaged,
+        Self::History,
+        Self::Unavailable,
+        Self::Denied,
+        Self::Full,
+        Self::Incompatible,
+    ];
+
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The name in the JSON of an error.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Skipped => "skipped",
+            Self::NotFound => "not_found",
+            Self::NoIndex => "no_index",
+            Self::Exists => "exists",
+            Self::Key => "key",
+            Self::Locked => "locked",
+            Self::Damaged => "damaged",
+            Self::History => "history",
+            Self::Unavailable => "unavailable",
+            Self::Denied => "denied",
+            Self::Full => "full",
+            Self::Incompatible => "incompatible",
+        }
+    }
+
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "interrupted, input that cannot be read, or anything not named below",
+            Self::Usage => "the command line, the query or the environment asks for what cannot be",
+            Self::Skipped => "done, but something that the command line names could not be read and was passed over",
+            Self::NotFound => "no such document, snapshot or pin",
+            Self::NoIndex => "no index at STORE",
+            Self::Exists => "an index, a snapshot or a key file of that name exists",
+            Self::Key => "no key, the wrong key, or a key file that cannot be used",
+            Self::Locked => "another process has the folder open; --wait SECONDS waits for it",
+            Self::Damaged => "stored objects are damaged or lost; `cim verify` found problems",
+            Self::History => {
+                "the store went back or shows another history than the pin remembers, or the pin cannot be used"
+            }
+            Self::Unavailable => "the store does not answer, or its answer was lost",
+            Self::Denied => "the server or the operating system does not allow it",
+            Self::Full => "no room is left",
+            Self::Incompatible => "settings, a server or a format with which it cannot work",
+        }
+    }
+
+    /// The table for the help.
+    pub(crate) fn table() -> String {
+        let lines =
+            Self::ALL.map(|status| format!("  {:>2} {:<13} {}\n", status.code(), status.name(), status.meaning()));
+        format!("Exit status:\n   0 done\n{}", lines.concat().trim_end())
+    }
+}
+
+impl From<ErrorKind> for Status {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::NoIndex => Self::NoIndex,
+            ErrorKind::IndexExists | ErrorKind::SnapshotExists => Self::Exists,
+            ErrorKind::KeyRequired | ErrorKind::WrongKey | ErrorKind::NotEncrypted | ErrorKind::KeyRotated => Self::Key,
+            ErrorKind::UnsupportedVersion | ErrorKind::Incompatible => Self::Incompatible,
+            ErrorKind::Damaged | ErrorKind::Lost => Self::Damaged,
+            ErrorKind::Rollback | ErrorKind::Forked | ErrorKind::PinUnavailable => Self::History,
+            ErrorKind::SnapshotMissing => Self::NotFound,
+            ErrorKind::InvalidInput => Self::Usage,
+            ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Self::Unavailable,
+            ErrorKind::Denied => Self::Denied,
+            ErrorKind::Full => Self::Full,
+            ErrorKind::Locked => Self::Locked,
+            _ => Self::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Status;
+
+    #[test]
+    fn every_status_has_a_number_and_a_name_of_its_own_and_is_documented() {
+        let readme = include_str!("../README.md");
+        for (status, number) in Status::ALL.into_iter().zip(1..) {
+            assert_eq!(status.code(), number, "{status:?}");
+            assert!(Status::ALL.iter().all(|other| *other == status || other.name() != status.name()), "{status:?}");
+            let row = format!("| {} | `{}` | {} |", status.code(), status.name(), status.meaning());
+            assert!(readme.contains(&row), "README.md has not: {row}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a script can rely on: statuses, JSON on failure, waiting, signals, stores that cannot be written.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::program::{cim, done, json, names, refusal, refused, state_home, succeeded};
+use crate::store::Store;
+
+const LINE: &str = "{\"title\":\"Whale song\"}\n";
+const ABSENT: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+
+#[test]
+fn each_kind_of_failure_has_a_status_of_its_own() {
+    let store = Store::folder();
+    let (at, key, none) = (store.name(), store.init_with_key(), format!("{}-not", store.name()));
+    let other = store.key("other");
+    let bad = store.write("bad.jsonl", "{");
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["index", &at, &bad, "--key-file", &key], 1, "failed"),
+        (&["search", &at, "a", "--limit", "100001", "--key-file", &key], 2, "usage"),
+        (&["stats", &at, "--nonsense"], 2, "usage"),
+        (&["get", &at, ABSENT, "--key-file", &key], 4, "not_found"),
+        (&["snapshot", "restore", &at, "none", "--key-file", &key], 4, "not_found"),
+        (&["stats", &none, "--key-file", &key], 5, "no_index"),
+        (&["init", &at, "--key-file", &key], 6, "exists"),
+        (&["key", "generate", &key], 6, "exists"),
+        (&["stats", &at, "--key-file", &other], 7, "key"),
+        (&["stats", &at], 7, "key"),
+        (&["stats", "nats://127.0.0.1:1", "--key-file", &key], 11, "unavailable"),
+    ];
+    for (arguments, status, kind) in cases {
+        assert_eq!(refused(*arguments).status, *status, "{arguments:?}");
+        let output = cim(*arguments).arg("--json").output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(*status), "{arguments:?}");
+        let error: Value = serde_json::from_slice(&output.stderr).expect("one JSON object");
+        assert_eq!(names(&error["error"]), ["hint", "kind", "message", "status"], "{error}");
+        assert_eq!((&error["error"]["kind"], &error["error"]["status"]), (&json!(kind), &json!(status)), "{error}");
+    }
+    let help = done(["--help"]);
+    assert!(help.contains(" 8 locked "), "{help}");
+}
+
+#[test]
+fn every_command_answers_in_json_when_asked() {
+    let store = Store::folder();
+    let (at, key, lines) = (store.name(), store.file("key").display().to_string(), store.write("a.jsonl", LINE));
+    let cid = cim_ipld::persistence::content_cid(LINE.trim_end().as_bytes()).to_string();
+    let next = store.key("next");
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["key", "generate", &key], &["algorithm", "file"]),
+        (&["init", &at, "--key-file", &key], &["algorithm", "store"]),
+        (&["snapshot", "create", &at, "s", "--key-file", &key], &["bytes", "created_at", "documents", "name"]),
+        (&["snapshot", "restore", &at, "s", "--key-file", &key], &["bytes", "created_at", "documents", "name"]),
+        (&["snapshot", "delete", &at, "s", "--key-file", &key], &["deleted"]),
+        (&["pin", "accept", &at, "--key-file", &key], &["file", "store"]),
+        (&["pin", "forget", &at], &["file", "store"]),
+        (&["key", "rotate", &at, "--key-file", &key, "--new-key-file", &next], &["algorithm", "file"]),
+        (&["key", "rotate", &at, "--key-file", &next, "--finish"], &["finished"]),
+    ];
+    for (arguments, expected) in cases {
+        assert_eq!(names(&json([*arguments, &["--json"]].concat())), *expected, "{arguments:?}");
+    }
+    let indexed = done(["--json", "index", &at, &lines, "--key-file", &next]);
+    let said: Vec<Value> = indexed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(said[0], json!({ "acknowledged": 1 }));
+    assert_eq!(names(&said[1]), ["bytes", "documents", "seconds", "skipped"]);
+    assert_eq!(json(["rm", &at, &cid, "--key-file", &next, "--json"]), json!({ "removed": cid }));
+}
+
+#[test]
+fn times_sort_as_text() {
+    let store = Store::folder();
+    done(["init", &store.name(), "--plaintext"]);
+    let lines = [1_700_000_000.0, 1_700_000_000.1, 1_700_000_000.123].map(|at| json!({ "created_at": at }).to_string());
+    done(["index", &store.name(), &store.write("a.jsonl", lines.join("\n"))]);
+    let mut times: Vec<String> = Vec::new();
+    for line in lines {
+        let cid = cim_ipld::persistence::content_cid(line.as_bytes()).to_string();
+        times.push(json(["get", &store.name(), &cid, "--json"])["created_at"].as_str().expect("a time").to_owned());
+    }
+    assert!(times.is_sorted() && times.iter().all(|time| time.len() == "2023-11-14T22:13:20.000Z".len()), "{times:?}");
+}
+
+/// A run of `cim index` that reads lines from this process.
+fn indexing(store: &Store, shell: &str) -> std::process::Child {
+    Command::new("sh")
+        .env("XDG_STATE_HOME", state_home())
+        .args(["-c", &format!("{shell}exec \"$0\" index \"$1\" -"), env!("CARGO_BIN_EXE_cim"), &store.name()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+#[test]
+fn a_folder_in_use_is_waited_for_as_long_as_asked() {
+    let store = Store::folder();
+    done(["init", &store.name(), "--plaintext"]);
+    let mut first = indexing(&store, "");
+    let mut input = first.stdin.take().expect("its standard input");
+    // It has the folder when somebody else is locked out.
+    while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
+    let second = Command::new(env!("CARGO_BIN_EXE_cim"))
+        .env("XDG_STATE_HOME", state_home())
+        .args(["stats", &store.name(), "--wait", "60", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    assert_eq!(refused(["stats", &store.name(), "--wait", "1"]).status, 8);
+    input.write_all(LINE.as_bytes()).expect("it reads");
+    drop(input);
+    assert!(first.wait().expect("it ends").success());
+    let stats: Value = serde_json::from_str(&succeeded(&second.wait_with_output().expect("it ends"))).expect("JSON");
+    assert_eq!(stats["documents"], 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
+    for (shell, expected) in [("trap '' INT; ", Some(0)), ("", Some(1))] {
+        let store = Store::folder();
+        done(["init", &store.name(), "--plaintext"]);
+        let mut run = indexing(&store, shell);
+        while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
+        // The folder is opened before signals are watched.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let interrupt = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill runs");
+        assert!(interrupt.success());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let mut input = run.stdin.take().expect("its standard input");
+        // The other one reads nothing any more.
+        let _ = input.write_all(LINE.as_bytes());
+        drop(input);
+        assert_eq!(run.wait().expect("it ends").code(), expected, "{shell:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_in_a_folder_that_others_can_read_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = Store::folder();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    std::fs::create_dir(store.data_folder()).expect("the folder is made");
+    std::fs::set_permissions(store.data_folder(), PermissionsExt::from_mode(0o755)).expect("the mode is set");
+    done(["init", &store.name(), "--plaintext"]);
+    assert_eq!((mode(&store.data_folder()), mode(&store.data_folder().join("data"))), (0o700, 0o700));
+    std::fs::set_permissions(store.data_folder().join("data"), PermissionsExt::from_mode(0o755)).expect("set");
+    done(["stats", &store.name()]);
+    assert_eq!(mode(&store.data_folder().join("data")), 0o700, "what an earlier version left open is closed");
+}
+
+#[test]
+fn data_that_is_gone_is_a_loss_and_no_place_for_an_index() {
+    for remove_folder in [true, false] {
+        let store = Store::folder();
+        done(["init", &store.name(), "--plaintext"]);
+        let data = store.data_folder().join("data");
+        std::fs::remove_dir_all(&data).expect("removed");
+        if !remove_folder {
+            std::fs::create_dir(&data).expect("made");
+        }
+        for arguments in [vec!["search", "a"], vec!["init", "--plaintext"], vec!["verify"]] {
+            let output =
+                cim([&arguments[..1], &[&store.name()], &arguments[1..]].concat()).output().expect("it starts");
+            let refusal = refusal(&output);
+            assert_eq!(refusal.status, 9, "{refusal:?}");
+            assert!(!refusal.hint.contains("cim init") && !refusal.hint.contains("cim verify"), "{refusal:?}");
+        }
+        assert!(!data.join("version").exists(), "a database was made");
+    }
+}
