@@ -5,12 +5,13 @@ use std::sync::Arc;
 use cim_ipld_backend::{Entry, Key, KeyedEntry, Revision};
 use tokio::time::Instant;
 
+use super::Follower;
 use super::missing::{Gap, Missing};
-use super::{Follower, SETTLING};
 use crate::format::digest::Digest;
 use crate::history::change::{Change, Changes};
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
+use crate::history::progress::SETTLING;
 use crate::history::records;
 use crate::history::remains;
 use crate::history::root::{self, RootChange};
