@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::Follower;
 use super::missing::{Gap, Missing};
-use crate::format::digest::Digest;
 use crate::history::change::{Change, Changes};
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
@@ -146,14 +145,10 @@ impl Follower {
         let (objects, rules) = (&shared.objects, shared.objects.rules);
         let state = self.current();
         let generation = opened.record.generation;
-        let manifest = if rules.hold(Rule::RecordManifest) {
-            if generation > state.manifest.generation() {
-                return Ok(Some(self.missed(revision, Gap::Manifest(generation))));
-            }
-            state.manifest.ancestor(objects, generation).await?
-        } else {
-            Some(Digest::default())
-        };
+        if generation > state.manifest.generation() && rules.hold(Rule::RecordManifest) {
+            return Ok(Some(self.missed(revision, Gap::Manifest(generation))));
+        }
+        let manifest = state.manifest.attested(objects, generation).await?;
         let attested = manifest.is_some_and(|manifest| state.order.attests(&opened.record, manifest));
         if attested || !rules.hold(Rule::RecordChain) {
             return Ok(None);
