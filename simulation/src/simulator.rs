@@ -14,13 +14,40 @@ mod world;
 
 use cim_ipld_persistence::{Rule, Rules};
 
-use crate::store::{Faults, Store};
+use crate::store::{Faults, Rate, Store};
 use checks::final_checks;
 use plan::{Kind, Plan};
 use world::World;
 
 /// Positions that a record may lag behind in a simulated engine: few, so that the limit is met.
 const WINDOW_POSITIONS: u64 = 12;
+
+/// What [`run`] is asked to leave out, in turn: each rule alone, and rules that only stand in for each other together.
+pub const REMOVALS: [&[Rule]; 23] = [
+    &[Rule::IgnoreJunk],
+    &[Rule::Epoch],
+    &[Rule::Stale],
+    &[Rule::Duplicate],
+    &[Rule::Closed],
+    &[Rule::Close],
+    &[Rule::RecordChain],
+    &[Rule::RecordManifest],
+    &[Rule::Ancestry],
+    &[Rule::ManifestChain],
+    &[Rule::Generation],
+    &[Rule::ManifestEpoch],
+    &[Rule::ReadBack],
+    &[Rule::GapRead],
+    &[Rule::CaughtUpRead],
+    &[Rule::ReachFormer],
+    &[Rule::ExactWatermark],
+    &[Rule::TrimDead],
+    &[Rule::RestoreBarrier],
+    &[Rule::RootFloor],
+    &[Rule::Fence],
+    &[Rule::Pin],
+    &[Rule::Settle],
+];
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -37,13 +64,14 @@ pub struct Outcome {
     pub acknowledged: usize,
 }
 
-/// Runs the simulation of `seed`, without one of the rules if `removed` names one.
+/// Runs the simulation of `seed` without the rules of `removed`.
 ///
 /// # Panics
 /// When the runtime cannot be made.
 #[must_use]
-pub fn run(seed: u64, removed: Option<Rule>) -> Outcome {
-    let rules = removed.map_or_else(Rules::default, Rules::without).with_window(WINDOW_POSITIONS);
+pub fn run(seed: u64, removed: &[Rule]) -> Outcome {
+    let all = Rules::default().with_window(WINDOW_POSITIONS);
+    let rules = removed.iter().fold(all, |rules, rule| rules.and_without(*rule));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -52,6 +80,8 @@ pub fn run(seed: u64, removed: Option<Rule>) -> Outcome {
     runtime.block_on(async {
         let plan = Plan::of(seed);
         let faults = match plan.kind {
+            // Whoever restores is often behind those who write.
+            Kind::Honest if plan.restores => Faults { lagging_watch: Rate::per_mille(300), ..Faults::honest() },
             Kind::Honest => Faults::honest(),
             Kind::Vandal => Faults { delay: Faults::honest().delay, ..Faults::none() },
             Kind::Adversary => plan.lies(),

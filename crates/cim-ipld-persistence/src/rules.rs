@@ -54,11 +54,13 @@ pub enum Rule {
     Fence,
     /// A store older than the pin is refused.
     Pin,
+    /// Nothing is published while the manifest's place is disturbed.
+    Settle,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::IgnoreJunk,
         Self::Epoch,
         Self::Stale,
@@ -81,14 +83,16 @@ impl Rule {
         Self::RootFloor,
         Self::Fence,
         Self::Pin,
+        Self::Settle,
     ];
 }
 
-/// Which rules hold: all of them, but for a simulation that removes one.
+/// Which rules hold: all of them, but for a simulation that removes some.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
+    /// One bit for each rule.
     #[cfg(feature = "simulation")]
-    removed: Option<Rule>,
+    removed: u32,
     #[cfg(feature = "simulation")]
     window: Option<u64>,
 }
@@ -98,7 +102,15 @@ impl Rules {
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn without(rule: Rule) -> Self {
-        Self { removed: Some(rule), window: None }
+        Self::default().and_without(rule)
+    }
+
+    /// Removes one more: where two rules refuse the same thing, nothing goes wrong without one of them.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn and_without(mut self, rule: Rule) -> Self {
+        self.removed |= 1 << rule as u32;
+        self
     }
 
     /// Replaces the 4096 positions that a record may lag behind.
@@ -124,7 +136,7 @@ impl Rules {
 
     #[cfg(feature = "simulation")]
     pub(crate) fn hold(self, rule: Rule) -> bool {
-        self.removed != Some(rule)
+        self.removed & 1 << rule as u32 == 0
     }
 
     #[cfg(not(feature = "simulation"))]

@@ -6,7 +6,7 @@ use cim_ipld_persistence::{Engine, Error, ErrorKind};
 use super::history::Documents;
 use super::plan::Kind;
 use super::process::key;
-use super::world::{Acknowledged, DOCUMENTS, Restored, World, document_cid};
+use super::world::{Acknowledged, DOCUMENTS, Restore, World, document_cid};
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +16,22 @@ pub(super) enum End {
 }
 
 pub(super) async fn act(world: &World, slot: usize, life: usize, engine: &Engine) -> Result<(), Error> {
-    match world.store.choose(100) {
+    // A restore has most to go wrong when others have written what this process has not seen.
+    let is_behind = world.published(slot).is_some_and(|published| published.position < world.newest_acknowledged());
+    let restores = match world.plan.restores {
+        true if is_behind => 60,
+        true => 10,
+        false => 0,
+    };
+    match world.store.choose(100 + restores) {
         0..40 => put(world, slot, engine).await,
         40..50 => delete(world, slot, engine).await,
         50..70 => read(world, slot, engine).await,
         70..80 => engine.fold().await,
         80..84 => engine.merge().await,
         84..88 => snapshot(world, slot, life, engine).await,
-        88..92 if world.plan.restores => restore(world, engine).await,
+        88..92 if world.plan.restores => snapshot(world, slot, life, engine).await,
+        100.. => restore(world, slot, engine).await,
         92..95 if world.plan.rotates => rotate(world, engine).await,
         _ => read(world, slot, engine).await,
     }
@@ -55,7 +63,7 @@ fn acknowledge(world: &World, slot: usize, number: usize, version: Option<u64>, 
     let moment = world.moment();
     let order = world.published(slot).map(|published| published.order);
     let mut state = world.lock();
-    state.acknowledged.push(Acknowledged { number, version, position, moment });
+    state.acknowledged.push(Acknowledged { number, version, position, began, moment });
     let purged = state.purged_at.is_some_and(|purged| purged < began);
     let is_there = order.is_some_and(|order| {
         let chain = state.history.chain(order);
@@ -75,6 +83,9 @@ async fn read(world: &World, slot: usize, engine: &Engine) -> Result<(), Error> 
     let before = world.published(slot);
     let documents = documents(engine).await?;
     let after = world.published(slot);
+    if let Some(published) = before {
+        world.check_restores(&documents, published.generation);
+    }
     if let Some(published) = before.filter(|_| before == after && !world.plan.restores) {
         let expected = world.expected(published.order);
         if documents != expected {
@@ -103,16 +114,21 @@ async fn snapshot(world: &World, slot: usize, life: usize, engine: &Engine) -> R
     made.map(drop)
 }
 
-async fn restore(world: &World, engine: &Engine) -> Result<(), Error> {
+async fn restore(world: &World, slot: usize, engine: &Engine) -> Result<(), Error> {
     let names: Vec<(String, u64)> = world.lock().snapshots.iter().map(|(name, made)| (name.clone(), *made)).collect();
     if names.is_empty() {
         return Ok(());
     }
     let (name, made) = &names[usize::try_from(world.store.choose(names.len() as u64)).expect("small")];
     let moment = world.moment();
-    world.lock().restores_begun += 1;
+    let begun = {
+        let mut state = world.lock();
+        state.restores.push(Restore { moment, snapshot_moment: *made, generation: None });
+        state.restores.len() - 1
+    };
     engine.restore_snapshot(name).await?;
-    world.lock().restored.push(Restored { moment, snapshot_moment: *made });
+    let generation = world.published(slot).map(|published| published.generation);
+    world.lock().restores[begun].generation = generation;
     Ok(())
 }
 

@@ -58,28 +58,9 @@ async fn check_documents(world: &World, slot: usize, engine: &Engine) {
         Err(error) => return check_error(world, "reading at the end", &error),
     };
     let Some(published) = world.published(slot) else { return };
-    if !world.plan.restores {
-        let expected = world.expected(published.order);
-        if found != expected {
-            world.violation(format!("at the end the documents are {found:?} instead of {expected:?}"));
-        }
-        return;
-    }
-    // A restore leaves nothing that was acknowledged before it began and after its snapshot was made.
-    let state = world.lock();
-    let only = state.restored.iter().filter(|_| state.restores_begun == 1);
-    let survivor = only.into_iter().find_map(|restored| {
-        state.acknowledged.iter().find(|write| {
-            let version = found.get(&write.number).copied();
-            write.version.is_some()
-                && version == write.version
-                && write.moment < restored.moment
-                && write.moment > restored.snapshot_moment
-        })
-    });
-    let survivor = survivor.copied();
-    drop(state);
-    if let Some(write) = survivor {
-        world.violation(format!("what was acknowledged at position {} survived a restore", write.position));
+    world.check_restores(&found, published.generation);
+    let expected = world.expected(published.order);
+    if !world.plan.restores && found != expected {
+        world.violation(format!("at the end the documents are {found:?} instead of {expected:?}"));
     }
 }

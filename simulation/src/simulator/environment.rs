@@ -48,17 +48,21 @@ pub(super) fn of(world: &World, slot: usize, life: usize) -> Environment {
     Environment::deterministic(Arc::new(Still), Arc::new(Seeded(Mutex::new(seed)))).observed_by(Arc::new(watching))
 }
 
-/// A pin in memory.
-#[derive(Debug, Default)]
-pub(super) struct MemoryPin(Mutex<Option<Vec<u8>>>);
+/// The pin of a process's place, in memory.
+#[derive(Debug)]
+pub(super) struct PlacePin {
+    pub(super) world: World,
+    pub(super) slot: usize,
+    pub(super) life: usize,
+}
 
-impl PinStore for MemoryPin {
+impl PinStore for PlacePin {
     fn load(&self) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Ok(self.world.lock().pins.get(&self.slot).cloned())
     }
 
     fn store(&self, pin: &[u8]) -> io::Result<()> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(pin.to_vec());
+        self.world.lock().pin(self.slot, self.life, pin);
         Ok(())
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, KeySource};
-use cim_ipld_persistence::{Engine, EngineBuilder, Error, ErrorKind, PinStore, Protection, Settings};
+use cim_ipld_persistence::{Engine, EngineBuilder, Error, ErrorKind, Protection, Settings};
 use tokio::time::sleep;
 
 use super::actions::{self, End};
-use super::environment;
+use super::environment::{self, PlacePin};
 use super::plan::Kind;
 use super::world::World;
 use crate::store::Client;
@@ -38,7 +38,7 @@ fn builder(world: &World, slot: usize, life: usize, client: Client) -> EngineBui
         .environment(environment::of(world, slot, life))
         .rules(world.rules);
     match world.plan.is_pinned {
-        true => builder.pin(Arc::clone(&world.pins[slot]) as Arc<dyn PinStore>),
+        true => builder.pin(Arc::new(PlacePin { world: world.clone(), slot, life })),
         false => builder,
     }
 }

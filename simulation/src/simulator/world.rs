@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use cim_ipld_persistence::{Event, Rules, content_cid};
 
-use super::environment::MemoryPin;
 use super::history::{Documents, History, Link, Order, Published};
 use super::plan::{Kind, Plan};
 use crate::store::Store;
@@ -24,15 +23,17 @@ pub(super) struct Acknowledged {
     pub(super) number: usize,
     pub(super) version: Option<u64>,
     pub(super) position: u64,
-    /// Counts every acknowledgement and every begin of a restore: what came before what.
+    /// When the write began and when it was acknowledged. Moments are counted: what came before what.
+    pub(super) began: u64,
     pub(super) moment: u64,
 }
 
-/// A restore that succeeded: it began at a moment, and restored the state of a snapshot at this position.
+/// A restore: when it began, when its snapshot had been made, and once it has succeeded a generation that holds it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Restored {
+pub(super) struct Restore {
     pub(super) moment: u64,
     pub(super) snapshot_moment: u64,
+    pub(super) generation: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -42,11 +43,13 @@ pub(super) struct State {
     versions: u64,
     moments: u64,
     pub(super) acknowledged: Vec<Acknowledged>,
-    pub(super) restored: Vec<Restored>,
-    pub(super) restores_begun: usize,
+    pub(super) restores: Vec<Restore>,
     /// When each snapshot was made.
     pub(super) snapshots: BTreeMap<String, u64>,
     pub(super) published: BTreeMap<usize, Published>,
+    /// What each place's pin holds, and the published state that it was made of.
+    pub(super) pins: BTreeMap<usize, Vec<u8>>,
+    pinned: BTreeMap<usize, Published>,
     /// On an honest store: the digest of every position that anybody published.
     agreed: BTreeMap<u64, Order>,
     /// Set once the catalog was purged.
@@ -69,7 +72,6 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) plan: Plan,
     pub(super) rules: Rules,
-    pub(super) pins: Vec<Arc<MemoryPin>>,
     state: Mutex<State>,
 }
 
@@ -83,8 +85,7 @@ impl Deref for World {
 
 impl World {
     pub(super) fn new(store: Store, plan: Plan, rules: Rules) -> Self {
-        let pins = (0..plan.processes).map(|_| Arc::default()).collect();
-        Self(Arc::new(Inner { store, plan, rules, pins, state: Mutex::default() }))
+        Self(Arc::new(Inner { store, plan, rules, state: Mutex::default() }))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -159,6 +160,18 @@ impl World {
         self.lock().history.documents(order)
     }
 
+    /// A restore leaves nothing that was acknowledged before it began and written after its snapshot was made.
+    pub(super) fn check_restores(&self, found: &Documents, generation: u64) {
+        // A store that forks may show what another branch has restored.
+        if self.plan.kind == Kind::Adversary {
+            return;
+        }
+        let survivor = self.lock().survivor(found, generation);
+        if let Some(write) = survivor {
+            self.violation(format!("what was acknowledged at position {} survived a restore", write.position));
+        }
+    }
+
     pub(super) fn catalog(&self) -> Bucket {
         Bucket::log("catalog_v1").expect("a name")
     }
@@ -191,6 +204,50 @@ impl World {
 }
 
 impl State {
+    /// A write that a restore has undone and that `found`, read under a manifest of `generation`, shows all the same.
+    fn survivor(&self, found: &Documents, generation: u64) -> Option<Acknowledged> {
+        let undoes = |restore: &Restore, write: &Acknowledged| {
+            let is_held = restore.generation.is_some_and(|restored| restored <= generation);
+            is_held && restore.snapshot_moment < write.began && write.moment < restore.moment
+        };
+        let is_undone = |write: &Acknowledged| {
+            let may_be_back = self.restores.iter().any(|restore| restore.snapshot_moment >= write.began);
+            !may_be_back && self.restores.iter().any(|restore| undoes(restore, write))
+        };
+        let shows =
+            |write: &Acknowledged| write.version.is_some() && found.get(&write.number).copied() == write.version;
+        self.acknowledged.iter().copied().find(|write| shows(write) && is_undone(write))
+    }
+
+    /// Stores a pin, which holds what was published last.
+    pub(super) fn pin(&mut self, slot: usize, life: usize, pin: &[u8]) {
+        self.pins.insert(slot, pin.to_vec());
+        match self.published.get(&slot).filter(|published| published.life == life) {
+            Some(published) => self.pinned.insert(slot, *published),
+            None => self.pinned.remove(&slot),
+        };
+    }
+
+    /// Whatever a life shows first goes on from what the pin of its place remembers.
+    fn check_pin(&self, slot: usize, published: Published) -> Result<(), String> {
+        let Some(pinned) = self.pinned.get(&slot).filter(|pinned| pinned.life < published.life) else { return Ok(()) };
+        if published.position < pinned.position {
+            let (from, to) = (pinned.position, published.position);
+            return Err(format!("an opener shows position {to}, and its pin remembers {from}"));
+        }
+        let prefix = self.history.digest_at(published.order, pinned.position);
+        if prefix.is_some_and(|prefix| prefix != pinned.order) {
+            return Err(format!(
+                "an opener shows another order than its pin remembers at position {}",
+                pinned.position
+            ));
+        }
+        if !self.history.descends(published.manifest, pinned.manifest) {
+            return Err(format!("an opener shows another branch than its pin of generation {}", pinned.generation));
+        }
+        Ok(())
+    }
+
     fn publish(&mut self, plan: &Plan, slot: usize, published: Published) -> Result<(), String> {
         let former = self.published.insert(slot, published);
         // Without a pin, a new life knows nothing of the one before.
@@ -213,6 +270,7 @@ impl State {
                 ));
             }
         }
+        self.check_pin(slot, published)?;
         let closes = plan.is_pinned;
         self.history.check_chain(published.order, published.manifest, closes)?;
         if plan.kind != Kind::Adversary {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::world::{Shared, World};
-use super::{BranchId, ClientId, stream};
+use super::{BranchId, ClientId, Rate, stream};
 
 const MAX_VALUE_BYTES: usize = 1 << 20;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
@@ -161,17 +161,18 @@ impl Client {
         &self,
         what: String,
         act: impl Fn(&mut World, ClientId) -> Result<T> + Send + Sync + 'static,
-        lie: impl Fn(&mut World, ClientId) -> T + Send + Sync + 'static,
+        lie: impl Fn(&mut World, ClientId, Lie) -> T + Send + Sync + 'static,
         shown: fn(&T) -> String,
     ) -> Result<T> {
         let fate = self.fate();
+        let is_last = matches!(fate, Fate::Crashes { .. });
         match fate {
             Fate::Unavailable => return self.unavailable(&what).await,
             Fate::Crashes { is_sent: false } => return pending().await,
             Fate::Crashes { is_sent: true } => {}
             Fate::Goes => self.awake().await,
         }
-        let plan = self.shared.lock().plan_write();
+        let plan = self.shared.lock().plan_write(is_last);
         let (time_out, answer_after) = (plan.time_out, plan.answer_after);
         let landed = self.send(what.clone(), plan, act, lie);
         // A crashed client waits here for ever.
@@ -194,7 +195,7 @@ impl Client {
         what: String,
         plan: Plan,
         act: impl Fn(&mut World, ClientId) -> Result<T> + Send + Sync + 'static,
-        lie: impl Fn(&mut World, ClientId) -> T + Send + Sync + 'static,
+        lie: impl Fn(&mut World, ClientId, Lie) -> T + Send + Sync + 'static,
     ) -> oneshot::Receiver<Result<T>> {
         let (acknowledge, acknowledged) = oneshot::channel();
         let (shared, id) = (Arc::clone(&self.shared), self.id);
@@ -207,12 +208,15 @@ impl Client {
                 shared.change(|world| {
                     if let Some(Lie::Dropped) = plan.lie {
                         world.note(format_args!("lie: {id} {what} is dropped"));
-                        return Ok(lie(world, id));
+                        return Ok(lie(world, id, Lie::Dropped));
                     }
                     let outcome = act(world, id);
                     let end = outcome.as_ref().err().map_or(word.to_owned(), |error| format!("{:?}", error.kind()));
                     world.note(format_args!("{id} {what}: {end}"));
-                    if plan.lie.is_some() { outcome.map(|_| lie(world, id)) } else { outcome }
+                    match plan.lie {
+                        Some(told) => outcome.map(|_| lie(world, id, told)),
+                        None => outcome,
+                    }
                 })
             };
             // A caller that gave up does not hear of it.
@@ -231,9 +235,12 @@ impl World {
         self.random.within(&self.faults.delay)
     }
 
-    fn plan_write(&mut self) -> Plan {
+    /// `is_last` is the write that its client crashes with: where any lands late, every other one of these does, because
+    /// that is when its successor has to reckon with it.
+    fn plan_write(&mut self, is_last: bool) -> Plan {
         let late = Duration::ZERO..=self.faults.late;
-        let is_late = self.random.happens(self.faults.late_landing);
+        let may_be_late = is_last && self.faults.late_landing > Rate::NEVER;
+        let is_late = self.random.happens(self.faults.late_landing) || (may_be_late && self.random.below(2) == 1);
         let arrives_after = if is_late { self.faults.time_out + self.random.within(&late) } else { self.delay() };
         let lie = if self.random.happens(self.faults.lies.dropped_write) {
             Some(Lie::Dropped)
@@ -260,7 +267,7 @@ impl Backend for Client {
             world.branch_mut(id).create(&bucket);
             Ok(())
         };
-        self.write(what, create, |_, _| (), |()| "created".to_owned()).await
+        self.write(what, create, |_, _, _| (), |()| "created".to_owned()).await
     }
 
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
@@ -289,11 +296,18 @@ impl Backend for Client {
         }
         let what = format!("put {bucket} {key} {} bytes when {precondition:?}", value.len());
         let (named, to, key) = (bucket.clone(), bucket.clone(), key.clone());
+        let (dropped, dropped_key) = (value.clone(), key.clone());
         let land = move |world: &mut World, id: ClientId| {
             let branch = BranchId(world.clients[id.0].branch);
             world.land(branch, &to, &key, &value, &precondition)
         };
-        let lie = move |world: &mut World, id: ClientId| world.false_revision(id, &named);
+        let lie = move |world: &mut World, id: ClientId, lie: Lie| {
+            if let Lie::Dropped = lie {
+                // Kept from everybody now, and good for a replay later.
+                world.archive(&named, &dropped_key, &dropped);
+            }
+            world.false_revision(id, &named)
+        };
         let seen = self.last_seen(bucket);
         let revision = self.write(what, land, lie, Revision::to_string).await?;
         if revision <= seen {
@@ -320,7 +334,7 @@ impl Backend for Client {
             }
             Ok(())
         };
-        self.write(what, remove, |_, _| (), |()| "removed".to_owned()).await
+        self.write(what, remove, |_, _, _| (), |()| "removed".to_owned()).await
     }
 
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream {

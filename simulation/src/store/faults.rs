@@ -18,7 +18,8 @@ pub struct Faults {
     pub lost_acknowledgement: Rate,
     /// A write that is lost: `OutcomeUnknown`.
     pub lost_write: Rate,
-    /// A write that lands after its caller got `OutcomeUnknown`, up to `late` afterwards.
+    /// A write that lands after its caller got `OutcomeUnknown`, up to `late` afterwards. Unless this never happens, half of
+    /// the writes land so that a client crashed with.
     pub late_landing: Rate,
     /// A write that is sent once more, up to `late` afterwards. It lands where its precondition still holds.
     pub double_landing: Rate,
@@ -116,6 +117,7 @@ impl Faults {
         Self {
             delay: milliseconds(0, 20),
             lost_acknowledgement: Rate::per_mille(5),
+            late_landing: Rate::per_mille(5),
             double_landing: Rate::per_mille(10),
             lagging_watch: Rate::per_mille(50),
             lag: milliseconds(10, 500),

@@ -28,7 +28,7 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) branches: Vec<Branch>,
     pub(super) clients: Vec<ClientState>,
-    /// Every value that was ever put, in the order in which they landed: what an adversary can replay.
+    /// Every value that was ever put, in the order in which they landed, dropped ones too: what an adversary can replay.
     pub(super) archive: Vec<(Archived, Bytes)>,
     trace: Trace,
     /// When the first operation began: a store may be made outside of the runtime whose clock is paused.
@@ -99,9 +99,13 @@ impl World {
         when: &Precondition,
     ) -> Result<Revision> {
         let revision = self.branches[branch.0].put(bucket, key, value.clone(), when)?;
+        self.archive(bucket, key, value);
+        Ok(revision)
+    }
+
+    pub(super) fn archive(&mut self, bucket: &Bucket, key: &Key, value: &Bytes) {
         let archived = Archived { bucket: bucket.name().to_owned(), key: key.clone(), bytes: value.len() };
         self.archive.push((archived, value.clone()));
-        Ok(revision)
     }
 
     pub(super) fn start(&mut self) {

@@ -119,6 +119,14 @@ impl ManifestVersion {
         }
     }
 
+    /// Returns what a record that knows the manifest of `generation` must attest, if that is this one or an ancestor.
+    pub(crate) async fn attested(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
+        match objects.rules.hold(Rule::RecordManifest) {
+            true => self.ancestor(objects, generation).await,
+            false => Ok(Some(Digest::default())),
+        }
+    }
+
     /// Opens the order as of this manifest's watermark.
     pub(crate) async fn order(&self, objects: &Objects) -> Result<Order> {
         let window = match &self.manifest.window {

@@ -1,6 +1,7 @@
 //! How far a follower is, for everybody who waits for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -8,6 +9,10 @@ use tokio::time::Instant;
 use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::{Error, ErrorKind, Result};
+
+/// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it follows the catalog so
+/// far.
+pub(crate) const SETTLING: Duration = Duration::from_secs(3);
 
 /// How far the follower is, and what is known there.
 #[derive(Clone, Debug)]
@@ -120,6 +125,11 @@ impl<T: Clone> Watched<T> {
 }
 
 impl Watched<Progress> {
+    /// Notes that something is in the manifest's place that its last publisher did not put there.
+    pub(crate) fn disturb(&self) {
+        self.modify(|progress| progress.unsettled_until = Some(Instant::now() + SETTLING));
+    }
+
     pub(crate) fn fail(&self, error: Error) {
         self.modify(|progress| {
             progress.fatal.get_or_insert(error);

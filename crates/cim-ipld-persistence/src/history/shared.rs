@@ -79,7 +79,9 @@ impl Shared {
         self.view.store(Arc::new(view));
         self.progress.modify(|present| {
             let fatal = present.fatal.take();
-            *present = Progress { fatal, ..progress };
+            // A publisher may have found the place disturbed before the follower came to that.
+            let unsettled_until = present.unsettled_until.max(progress.unsettled_until);
+            *present = Progress { fatal, unsettled_until, ..progress };
         });
         self.settle(order);
     }

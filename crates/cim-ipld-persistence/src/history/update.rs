@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cim_ipld_backend::{Precondition, Revision};
+use cim_ipld_backend::{Entry, Precondition, Revision};
 use cim_ipld_envelope::SealOptions;
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry, Watermark, 
 use crate::format::window::{DigestChunk, RETAINED_CHUNKS, Window, chunk_digest, chunk_to_bytes, window_digest};
 use crate::objects::segment_writer::{BuiltSegment, Stored};
 use crate::objects::{Backoff, Objects, kind};
+use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
 /// What a new manifest says; everything it names is stored.
@@ -91,7 +92,7 @@ async fn try_publish(
     replacement: Option<(Option<BuiltSegment>, Origin)>,
 ) -> Result<Outcome, Failed> {
     let objects = &shared.objects;
-    if !wait_settled(shared, current).await? {
+    if !wait_settled(shared, current, Instant::now() + shared.settings.write_timeout()).await? {
         return Ok(Outcome::Superseded);
     }
     let next = succeed(objects, current, proposal).await?;
@@ -127,13 +128,13 @@ async fn try_publish(
 
 /// Waits while a newer manifest may still be put back, but not for ever: somebody may go on disturbing the place. Returns
 /// false when there is a newer one now.
-async fn wait_settled(shared: &Shared, current: &ManifestVersion) -> Result<bool> {
-    let deadline = Instant::now() + shared.settings.write_timeout();
+async fn wait_settled(shared: &Shared, current: &ManifestVersion, deadline: Instant) -> Result<bool> {
     loop {
         let (generation, until) = shared.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
         if generation > current.generation() {
             return Ok(false);
         }
+        let until = until.filter(|_| shared.objects.rules.hold(Rule::Settle));
         match until.filter(|until| *until > Instant::now()).map(|until| until.min(deadline)) {
             Some(until) if Instant::now() < deadline => tokio::time::sleep_until(until).await,
             _ => return Ok(true),
@@ -208,23 +209,37 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
         if Instant::now() >= deadline {
             return Err(error);
         }
-        let Some(there) = objects.read(&manifest_address(layout)).await? else {
-            remains::check(shared).await?;
-            revision = Revision::ZERO;
-            backoff.wait().await;
-            continue;
+        let found = match objects.read(&manifest_address(layout)).await? {
+            None => {
+                remains::check(shared).await?;
+                Revision::ZERO
+            }
+            Some(there) if there.value == sealed => return Ok(Outcome::Published),
+            Some(there) => {
+                if is_newer(objects, current, &there)? {
+                    return Ok(Outcome::Superseded);
+                }
+                there.revision
+            }
         };
-        if there.value == sealed {
-            return Ok(Outcome::Published);
+        // It may stand where a newer manifest stood that this process has not seen.
+        if found != revision {
+            shared.progress.disturb();
+            if !wait_settled(shared, current, deadline).await? {
+                return Ok(Outcome::Superseded);
+            }
         }
-        match manifest::open_manifest(objects, &there) {
-            Ok(other) if other.generation() > current.generation() => return Ok(Outcome::Superseded),
-            Ok(_) => {}
-            Err(error) if manifest::is_no_manifest(&error) => {}
-            Err(error) => return Err(error),
-        }
-        revision = there.revision;
+        revision = found;
         backoff.wait().await;
+    }
+}
+
+/// Whether what is in the manifest's place is newer than `current`; junk is not.
+fn is_newer(objects: &Objects, current: &ManifestVersion, there: &Entry) -> Result<bool> {
+    match manifest::open_manifest(objects, there) {
+        Ok(other) => Ok(other.generation() > current.generation()),
+        Err(error) if manifest::is_no_manifest(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -254,8 +254,8 @@ impl Maintenance {
         revision: Revision,
     ) -> Result<()> {
         let objects = &self.shared.objects;
-        let attested = match manifest.ancestor(objects, opened.record.generation).await? {
-            Some(ancestor) => order.attests(&opened.record, ancestor),
+        let attested = match manifest.attested(objects, opened.record.generation).await? {
+            Some(attested) => order.attests(&opened.record, attested),
             // It knows a newer manifest, which is looked at when this is done again.
             None => opened.record.generation > manifest.generation(),
         };

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use cim_ipld_backend::{Entry, Key, KeyedEntry, Revision};
 use tokio::time::Instant;
 
+use super::Follower;
 use super::missing::{Fault, Gap, Missing};
-use super::{Follower, SETTLING};
-use crate::format::digest::Digest;
 use crate::history::change::Changes;
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
+use crate::history::progress::SETTLING;
 use crate::history::records;
 use crate::history::remains;
 use crate::history::root::{self, RootChange};
@@ -149,14 +149,10 @@ impl Follower {
         let (objects, rules) = (&shared.objects, shared.objects.rules);
         let state = self.current();
         let generation = opened.record.generation;
-        let manifest = if rules.hold(Rule::RecordManifest) {
-            if generation > state.manifest.generation() {
-                return Ok(Some(self.missed(revision, Gap::Manifest(generation))));
-            }
-            state.manifest.ancestor(objects, generation).await?
-        } else {
-            Some(Digest::default())
-        };
+        if generation > state.manifest.generation() && rules.hold(Rule::RecordManifest) {
+            return Ok(Some(self.missed(revision, Gap::Manifest(generation))));
+        }
+        let manifest = state.manifest.attested(objects, generation).await?;
         let attested = manifest.is_some_and(|manifest| state.order.attests(&opened.record, manifest));
         if attested || !rules.hold(Rule::RecordChain) {
             return Ok(None);

@@ -69,10 +69,6 @@ pub(crate) struct Follower {
 /// manifest, and that may have to be put back first.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it follows the catalog so
-/// far.
-const SETTLING: Duration = Duration::from_secs(3);
-
 impl Follower {
     /// Reads the journal after `manifest` up to its present end; returns once that is published.
     pub(crate) async fn start(
