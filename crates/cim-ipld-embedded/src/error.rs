@@ -21,6 +21,12 @@ pub(crate) fn of_file(doing: &str, failure: io::Error) -> Error {
     Error::new(kind, format!("{doing}: {}", what(kind))).with_source(failure)
 }
 
+/// One failure told to everybody whom it concerns.
+pub(crate) fn copy(error: &Error) -> Error {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    Error::new(error.kind(), format!("{error}{}", cause.unwrap_or_default()))
+}
+
 /// A stream that holds one error.
 pub(crate) fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T, Error>> {
     stream::iter([Err(error)]).boxed()
