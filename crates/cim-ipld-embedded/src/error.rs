@@ -33,6 +33,12 @@ fn hinted(error: Error) -> Error {
     }
 }
 
+/// One failure told to everybody whom it concerns.
+pub(crate) fn copy(error: &Error) -> Error {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    Error::new(error.kind(), format!("{error}{}", cause.unwrap_or_default()))
+}
+
 /// A stream that holds one error.
 pub(crate) fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T, Error>> {
     stream::iter([Err(error)]).boxed()

@@ -1,89 +1,149 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Result, Revision};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPrefix, Result, Revision};
 use tokio::sync::watch;
 
 use crate::EmbeddedSettings;
-use crate::error::of_store;
+use crate::error::copy;
 use crate::folder::{Folder, Opening};
-use crate::record::{self, BucketRecord, KeyRecord};
+use crate::opened::{Chunk, Opened};
+use crate::record::BucketRecord;
 
-const META: &str = "meta";
-/// Bounds what is replayed after a crash, and with it the time that opening takes.
-const MAX_JOURNAL_BYTES: u64 = 128 << 20;
-const KEYS_MEMTABLE_BYTES: u64 = 4 << 20;
-const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
+/// How long a store that could not be opened again is left alone.
+const REOPENING_PAUSE: Duration = Duration::from_millis(200);
 
-/// The open embedded store and its buckets: everything but writing.
+/// The embedded store and its buckets: everything but writing.
+///
+/// fjall refuses all further writes after one failed, for want of room on the disk for one. The store then closes the database
+/// and opens it again, behind the lock of its folder; buckets and watches go on.
 pub(crate) struct Store {
+    state: RwLock<State>,
+    /// How often the database was opened.
+    openings: AtomicU64,
+    /// Set while a write is in the journal whose sync failed: nothing is written behind it before it is in a table.
+    in_doubt: AtomicBool,
+    /// One opens the database at a time.
+    reopening: Mutex<()>,
     buckets: RwLock<HashMap<String, Arc<HeldBucket>>>,
-    pub(crate) database: Database,
-    pub(crate) meta: Keyspace,
     settings: EmbeddedSettings,
-    // Last, so that the lock is let go after the database is closed.
+    // Last, so that the lock is released after the database is closed.
     folder: Folder,
 }
 
-/// A bucket of the open store.
-pub(crate) struct HeldBucket {
-    pub(crate) name: String,
-    pub(crate) keys: Keyspace,
-    pub(crate) values: Keyspace,
-    /// The last revision that readers can see, and the news of it.
-    pub(crate) last: watch::Sender<Revision>,
-    pub(crate) live_bytes_at_open: u64,
+enum State {
+    Open(Opened),
+    /// It could not be opened again: why, and when that was tried.
+    Closed(Error, Instant),
 }
 
-/// Some entries of a scan and how far it got.
-pub(crate) struct Chunk {
-    pub(crate) entries: Vec<KeyedEntry>,
-    /// Every revision up to here was looked at.
-    pub(crate) through: Revision,
-    /// There may be more.
-    pub(crate) more: bool,
+/// A bucket of the store.
+pub(crate) struct HeldBucket {
+    pub(crate) name: String,
+    /// The last revision that readers can see, and the news of it.
+    pub(crate) last: watch::Sender<Revision>,
 }
 
 impl Store {
     pub(crate) fn open(path: &Path, opening: Opening, settings: EmbeddedSettings) -> Result<Self> {
         let mut folder = Folder::open(path, opening, settings.lock_patience)?;
-        let failed = |failure| of_store("opening the store", failure);
-        let database = Database::builder(folder.data())
-            .cache_size(settings.cache_bytes)
-            .max_journaling_size(MAX_JOURNAL_BYTES)
-            .worker_threads(2)
-            .open()
-            .map_err(failed)?;
-        let meta = database
-            .keyspace(META, || KeyspaceCreateOptions::default().max_memtable_size(KEYS_MEMTABLE_BYTES))
-            .map_err(failed)?;
+        let opened = Opened::open(folder.data(), settings.cache_bytes)?;
         folder.finish()?;
-        let store = Self { buckets: RwLock::default(), database, meta, settings, folder };
-        for found in store.meta.iter() {
-            let (name, record) = found.into_inner().map_err(failed)?;
-            let name = std::str::from_utf8(&name)
-                .map_err(|_| Error::new(ErrorKind::Corrupt, "a bucket's name in the store is damaged"))?;
-            store.hold(name, BucketRecord::decode(&record)?)?;
+        let store = Self {
+            buckets: RwLock::default(),
+            openings: AtomicU64::new(1),
+            in_doubt: AtomicBool::new(false),
+            reopening: Mutex::new(()),
+            state: RwLock::new(State::Open(opened)),
+            settings,
+            folder,
+        };
+        for (name, record) in store.with(Opened::records)? {
+            store.hold(&name, record);
         }
-        store.all_buckets().iter().try_for_each(|bucket| bucket.check_last())?;
         Ok(store)
     }
 
-    /// Moves what `keyspace` holds in memory and in the journal into its checksummed tables.
-    ///
-    /// fjall's own `rotate_memtable_and_wait` waits for ever when its worker has failed, for want of room on the disk for
-    /// one; a failed worker leaves the store refusing writes, which is looked for here.
-    pub(crate) fn flush(&self, keyspace: &Keyspace) -> fjall::Result<()> {
-        const POLL_INTERVAL: Duration = Duration::from_millis(2);
-        keyspace.rotate_memtable()?;
-        while keyspace.sealed_memtable_count() > 0 {
-            self.database.persist(PersistMode::Buffer)?;
-            std::thread::sleep(POLL_INTERVAL);
+    /// Does something with the open database, which is opened again first if it had to be closed.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Opened) -> Result<T>) -> Result<T> {
+        let is_due = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(opened) => return work(opened),
+            State::Closed(_, tried) => tried.elapsed() >= REOPENING_PAUSE,
+        };
+        if is_due {
+            let _turn = self.turn();
+            // Another thread may have opened it meanwhile.
+            if matches!(&*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Closed(..)) {
+                self.open_again()?;
+            }
+        }
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(opened) => work(opened),
+            State::Closed(cause, _) => Err(copy(cause)),
+        }
+    }
+
+    /// Closes the database, which refuses to go on, and opens it again.
+    pub(crate) fn reopen(&self) -> Result<()> {
+        let _turn = self.turn();
+        self.open_again()
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.reopening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_again(&self) -> Result<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let closing = Error::new(ErrorKind::Unavailable, "the store is being opened again");
+        // Closed first: it has a lock of its own.
+        drop(std::mem::replace(&mut *state, State::Closed(closing, Instant::now())));
+        match self.try_open() {
+            Ok(opened) => {
+                *state = State::Open(opened);
+                self.openings.fetch_add(1, Ordering::Release);
+                tracing::info!("the store was opened again after a failed write");
+                Ok(())
+            }
+            Err(error) => {
+                *state = State::Closed(copy(&error), Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    fn try_open(&self) -> Result<Opened> {
+        let opened = Opened::open(self.folder.data(), self.settings.cache_bytes)?;
+        if self.in_doubt.load(Ordering::Acquire) {
+            opened.flush()?;
+            self.in_doubt.store(false, Ordering::Release);
+        }
+        let mut records = opened.records()?;
+        for held in self.all_buckets() {
+            let last = records.remove(&held.name).unwrap_or_default().last;
+            if last < *held.last.borrow() {
+                let message = format!("bucket {} was acknowledged beyond {last}, where it ends now", held.name);
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            held.last.send_if_modified(|known| std::mem::replace(known, last) != last);
+        }
+        for (name, record) in records {
+            self.hold(&name, record);
+        }
+        Ok(opened)
+    }
+
+    /// After a write that is in the journal although its sync failed: moves it into tables, whose syncs are their own. While
+    /// that fails too, the store stays closed.
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.in_doubt.store(true, Ordering::Release);
+        match self.with(Opened::flush) {
+            Ok(()) => self.in_doubt.store(false, Ordering::Release),
+            Err(_) => self.reopen()?,
         }
         Ok(())
     }
@@ -99,6 +159,11 @@ impl Store {
         Ok(())
     }
 
+    /// How often the database was opened: what was read before the last time may be out of date.
+    pub(crate) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Acquire)
+    }
+
     pub(crate) fn durability(&self) -> Durability {
         self.settings.durability.max(Durability::Crash)
     }
@@ -111,42 +176,19 @@ impl Store {
             .ok_or_else(|| Error::new(ErrorKind::BucketMissing, format!("there is no bucket {bucket} in the store")))
     }
 
-    pub(crate) fn all_buckets(&self) -> Vec<Arc<HeldBucket>> {
+    fn all_buckets(&self) -> Vec<Arc<HeldBucket>> {
         self.buckets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Opens the keyspaces of a bucket and lets it be found.
-    pub(crate) fn hold(&self, name: &str, record: BucketRecord) -> Result<()> {
-        let keyspace = |part: &str, memtable_bytes: u64| {
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
-            let opened = self.database.keyspace(&format!("{part}.{name}"), options);
-            opened.map_err(|failure| of_store("opening a bucket", failure))
-        };
-        let held = HeldBucket {
-            name: name.to_owned(),
-            keys: keyspace("keys", KEYS_MEMTABLE_BYTES)?,
-            values: keyspace("values", VALUES_MEMTABLE_BYTES)?,
-            last: watch::Sender::new(record.last),
-            live_bytes_at_open: record.live_bytes,
-        };
+    /// Lets a bucket be found.
+    pub(crate) fn hold(&self, name: &str, record: BucketRecord) {
+        let held = HeldBucket { name: name.to_owned(), last: watch::Sender::new(record.last) };
         let mut buckets = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
-        buckets.insert(name.to_owned(), Arc::new(held));
-        Ok(())
+        buckets.entry(name.to_owned()).or_insert_with(|| Arc::new(held));
     }
 
     pub(crate) fn get(&self, bucket: &HeldBucket, key: &Key) -> Result<Option<Entry>> {
-        let failed = |failure| of_store("reading a value", failure);
-        // One view for both reads, so that an overwriting put between them is not taken for damage.
-        let view = self.database.snapshot();
-        let Some(found) = view.get(&bucket.keys, key.as_str()).map_err(failed)? else { return Ok(None) };
-        let revision = KeyRecord::decode(&found)?.revision;
-        let value = view.get(&bucket.values, record::revision_key(revision)).map_err(failed)?;
-        let value = value.ok_or_else(|| lost(key, revision))?;
-        let found = record::decode_value(revision, value.into())?;
-        if found.key != *key {
-            return Err(lost(key, revision));
-        }
-        Ok(Some(found.entry))
+        self.with(|opened| opened.get(&bucket.name, key)).map_err(of_reading)
     }
 
     /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of values.
@@ -158,45 +200,15 @@ impl Store {
         through: Revision,
         max_bytes: usize,
     ) -> Result<Chunk> {
-        const MAX_ENTRIES: usize = 1024;
-        let failed = |failure| of_store("reading values in order", failure);
-        let mut chunk = Chunk { entries: Vec::new(), through, more: false };
-        if after >= through {
-            return Ok(chunk);
-        }
-        let (start, end) = (record::revision_key(after), record::revision_key(through));
-        let view = self.database.snapshot();
-        let mut bytes = 0;
-        for (passed, found) in view.range(&bucket.values, (Bound::Excluded(start), Bound::Included(end))).enumerate() {
-            let (revision, value) = found.into_inner().map_err(failed)?;
-            let found = record::decode_value(record::decode_revision(&revision)?, value.into())?;
-            let revision = found.entry.revision;
-            bytes += found.entry.value.len();
-            if prefix.contains(&found.key) {
-                chunk.entries.push(found);
-            }
-            if bytes >= max_bytes || passed >= MAX_ENTRIES {
-                chunk.through = revision;
-                chunk.more = revision < through;
-                break;
-            }
-        }
-        Ok(chunk)
+        self.with(|opened| opened.read(&bucket.name, prefix, after, through, max_bytes)).map_err(of_reading)
     }
 }
 
-impl HeldBucket {
-    /// A journal that is damaged in its middle is replayed up to there only, on top of tables that are newer: then `meta` has
-    /// gone back, and revisions would be given a second time.
-    fn check_last(&self) -> Result<()> {
-        let Some(newest) = self.values.last_key_value() else { return Ok(()) };
-        let newest = newest.key().map_err(|failure| of_store("opening a bucket", failure))?;
-        let (newest, last) = (record::decode_revision(&newest)?, *self.last.borrow());
-        if newest > last {
-            let message = format!("bucket {} holds revision {newest} and claims to end at {last}", self.name);
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-        Ok(())
+/// Want of room keeps nobody from reading for good.
+fn of_reading(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Full => Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error),
+        _ => error,
     }
 }
 
@@ -204,8 +216,4 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("settings", &self.settings).finish_non_exhaustive()
     }
-}
-
-fn lost(key: &Key, revision: Revision) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("key {key} names revision {revision}, whose value is not there"))
 }

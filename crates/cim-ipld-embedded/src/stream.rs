@@ -4,7 +4,8 @@ use cim_ipld_backend::{EntryStream, KeyPrefix, Result, Revision, WatchEvent, Wat
 use futures::stream::{self, StreamExt};
 
 use crate::backend::blocking;
-use crate::store::{Chunk, HeldBucket, Store};
+use crate::opened::Chunk;
+use crate::store::{HeldBucket, Store};
 
 /// Enough that the hop to a blocking thread is small beside the reading.
 const CHUNK_BYTES: usize = 4 << 20;

@@ -4,18 +4,17 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use cim_ipld_backend::{Bucket, Durability, Error, ErrorKind, Key, Precondition, Result, Revision};
-use fjall::{Keyspace, PersistMode};
+use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{of_file, of_store};
+use crate::batch::{Batch, Promise, Records};
+use crate::error::{copy, of_file};
+use crate::opened::Opened;
 use crate::record::{self, BucketRecord, KeyRecord};
 use crate::store::{HeldBucket, Store};
 
 /// Writes that wait while one batch is synced; callers beyond that wait for room.
 const QUEUED_WRITES: usize = 1024;
-/// Where a batch is full although more writes wait.
-const BATCH_BYTES: usize = 8 << 20;
-const BATCH_WRITES: usize = 1024;
 /// Room on disk that may be wasted before a bucket is compacted, beside as much again as its live values take.
 const TOLERATED_WASTE_BYTES: u64 = 64 << 20;
 
@@ -30,6 +29,16 @@ enum Command {
     Create { bucket: Bucket, done: oneshot::Sender<Result<()>> },
     Put { write: Put, done: oneshot::Sender<Result<Revision>> },
     Delete { bucket: Arc<HeldBucket>, keys: Vec<Key>, done: oneshot::Sender<Result<()>> },
+}
+
+impl Command {
+    fn refuse(self, error: &Error) {
+        // A receiver that is gone has dropped its call.
+        match self {
+            Self::Put { done, .. } => drop(done.send(Err(copy(error)))),
+            Self::Create { done, .. } | Self::Delete { done, .. } => drop(done.send(Err(copy(error)))),
+        }
+    }
 }
 
 struct Put {
@@ -90,37 +99,56 @@ impl Drop for Writer {
 
 struct WriteLoop {
     store: Arc<Store>,
-    /// What `meta` says of each bucket, or will say when the batch under way is committed.
+    /// What `meta` holds of each bucket, or will hold when the batch under way is committed.
     records: HashMap<String, BucketRecord>,
+    /// The opening of the database at which `records` was read.
+    read_at: u64,
     /// Bytes removed from each bucket since it was last compacted.
     removed: HashMap<String, u64>,
     dirty: bool,
+    /// Whether a bucket could not be made, after which the database refuses to go on.
+    refuses: bool,
     compaction: Option<JoinHandle<()>>,
 }
 
 impl WriteLoop {
     fn new(store: Arc<Store>) -> Self {
-        let record =
-            |held: &HeldBucket| BucketRecord { last: *held.last.borrow(), live_bytes: held.live_bytes_at_open };
-        let records = store.all_buckets().iter().map(|held| (held.name.clone(), record(held))).collect();
-        Self { store, records, removed: HashMap::new(), dirty: false, compaction: None }
+        let (records, removed) = (HashMap::new(), HashMap::new());
+        Self { store, records, read_at: 0, removed, dirty: false, refuses: false, compaction: None }
     }
 
     fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         while let Some(first) = commands.blocking_recv() {
+            let is_ready = self.read_records();
             let mut batch = Batch::default();
             let mut next = Some(first);
             while let Some(command) = next {
-                self.add(&mut batch, command);
+                match &is_ready {
+                    Ok(()) => self.add(&mut batch, command),
+                    Err(error) => command.refuse(error),
+                }
                 next = if batch.is_full() { None } else { commands.try_recv().ok() };
             }
-            self.commit(batch);
+            self.finish(batch);
         }
         if let Some(compaction) = self.compaction.take() {
             // What it says was logged; a panic of it changes nothing that is written.
             let _ = compaction.join();
         }
         self.flush();
+    }
+
+    /// Reads what `meta` holds, unless that was done since the database was opened.
+    fn read_records(&mut self) -> Result<()> {
+        let store = Arc::clone(&self.store);
+        store.with(|opened| {
+            let openings = store.openings();
+            if self.read_at != openings {
+                self.records = opened.records()?;
+                self.read_at = openings;
+            }
+            Ok(())
+        })
     }
 
     fn add(&mut self, batch: &mut Batch, command: Command) {
@@ -131,11 +159,11 @@ impl WriteLoop {
                 let _ = done.send(created);
             }
             Command::Put { write, done } => match self.put(batch, &write) {
-                Ok(revision) => batch.promises.push(Promise::Put(done, revision)),
+                Ok(revision) => batch.promise(Promise::Put(done, revision)),
                 Err(error) => drop(done.send(Err(error))),
             },
             Command::Delete { bucket, keys, done } => match self.delete(batch, &bucket, &keys) {
-                Ok(()) => batch.promises.push(Promise::Delete(done)),
+                Ok(()) => batch.promise(Promise::Delete(done)),
                 Err(error) => drop(done.send(Err(error))),
             },
         }
@@ -146,13 +174,11 @@ impl WriteLoop {
         if self.records.contains_key(name) {
             return Ok(());
         }
-        let failed = |failure| of_store("creating a bucket", failure);
         let record = BucketRecord::default();
-        // The keyspaces first: a bucket that `meta` names is whole.
-        self.store.hold(name, record)?;
-        let mut write = self.store.database.batch().durability(self.mode());
-        write.insert(&self.store.meta, name, record.encode());
-        write.commit().map_err(failed)?;
+        let created = self.store.with(|opened| opened.create(name, record, self.mode()));
+        self.refuses |= created.is_err();
+        created?;
+        self.store.hold(name, record);
         self.records.insert(name.to_owned(), record);
         self.dirty = true;
         Ok(())
@@ -160,14 +186,15 @@ impl WriteLoop {
 
     fn put(&mut self, batch: &mut Batch, write: &Put) -> Result<Revision> {
         let Put { bucket, key, value, precondition } = write;
-        let current = batch.current(bucket, key)?;
+        let current = batch.current(&self.store, bucket, key)?;
         let found = current.map(|record| record.revision);
         let holds = match precondition {
             Precondition::Any => true,
             Precondition::Absent => found.is_none(),
             Precondition::Unchanged(revision) => found == Some(*revision),
             Precondition::AbsentWhile { key: fence, revision } => {
-                found.is_none() && batch.current(bucket, fence)?.is_some_and(|record| record.revision == *revision)
+                let is_as_expected = |record: KeyRecord| record.revision == *revision;
+                found.is_none() && batch.current(&self.store, bucket, fence)?.is_some_and(is_as_expected)
             }
             _ => return Err(Error::new(ErrorKind::Incompatible, "this store does not know the precondition")),
         };
@@ -180,84 +207,96 @@ impl WriteLoop {
         record.last = Revision::new(record.last.number() + 1);
         record.live_bytes += value.len() as u64;
         let revision = record.last;
+        let changes = batch.of(bucket);
         if let Some(old) = current {
             record.live_bytes = record.live_bytes.saturating_sub(u64::from(old.value_bytes));
-            batch.set(&bucket.values, record::revision_key(old.revision).to_vec(), None);
+            changes.values.insert(record::revision_key(old.revision).to_vec(), None);
         }
         // The limit on values is far below what four bytes hold.
         let key_record = KeyRecord { revision, value_bytes: value.len() as u32 };
-        batch.set(&bucket.keys, key.as_str().into(), Some(key_record.encode().to_vec()));
-        batch.set(&bucket.values, record::revision_key(revision).to_vec(), Some(record::encode_value(key, value)));
-        batch.touch(bucket, revision, value.len());
+        changes.keys.insert(key.as_str().into(), Some(key_record.encode().to_vec()));
+        changes.values.insert(record::revision_key(revision).to_vec(), Some(record::encode_value(key, value)));
+        changes.last = revision;
+        batch.grow(value.len());
         Ok(revision)
     }
 
     fn delete(&mut self, batch: &mut Batch, bucket: &Arc<HeldBucket>, keys: &[Key]) -> Result<()> {
         for key in keys {
-            let Some(old) = batch.current(bucket, key)? else { continue };
+            let Some(old) = batch.current(&self.store, bucket, key)? else { continue };
             let bytes = u64::from(old.value_bytes);
             let record = self.records.entry(bucket.name.clone()).or_default();
             record.live_bytes = record.live_bytes.saturating_sub(bytes);
             *self.removed.entry(bucket.name.clone()).or_default() += bytes;
-            batch.set(&bucket.keys, key.as_str().into(), None);
-            batch.set(&bucket.values, record::revision_key(old.revision).to_vec(), None);
-            batch.touch(bucket, Revision::ZERO, 0);
+            let changes = batch.of(bucket);
+            changes.keys.insert(key.as_str().into(), None);
+            changes.values.insert(record::revision_key(old.revision).to_vec(), None);
         }
         Ok(())
     }
 
-    /// Writes and syncs the batch, then answers everybody in it.
-    fn commit(&mut self, batch: Batch) {
-        if batch.touched.is_empty() {
-            return batch.answer(&Ok(()));
-        }
-        let mut write = self.store.database.batch().durability(self.mode());
-        for bucket in batch.touched.values() {
-            let record = self.records.get(&bucket.held.name).copied().unwrap_or_default();
-            write.insert(&self.store.meta, bucket.held.name.as_str(), record.encode());
-        }
-        for (keyspace, key, value) in batch.writes() {
-            match value {
-                Some(value) => write.insert(keyspace, key, value),
-                None => write.remove(keyspace, key),
-            }
-        }
-        let committed = write.commit().map_err(|failure| {
-            let cause = of_store("writing", failure);
-            // The store refuses everything after a failed write, until it is opened again and looks at what is there.
-            match cause.kind() {
-                ErrorKind::Full => cause,
-                _ => Error::new(ErrorKind::OutcomeUnknown, "writing to the disk failed").with_source(cause),
-            }
-        });
-        self.dirty = true;
+    /// Commits the batch, answers everybody in it, and leaves a database that can go on.
+    fn finish(&mut self, batch: Batch) {
+        let committed = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
         if committed.is_ok() {
-            for bucket in batch.touched.values().filter(|bucket| bucket.last > Revision::ZERO) {
-                bucket.held.last.send_replace(bucket.last);
+            for (_, changes) in batch.buckets().filter(|(_, changes)| changes.last > Revision::ZERO) {
+                changes.held.last.send_if_modified(|last| std::mem::replace(last, changes.last) != changes.last);
             }
         }
-        let touched: Vec<_> = batch.touched.values().map(|bucket| Arc::clone(&bucket.held)).collect();
+        let touched: Vec<String> = batch.buckets().map(|(name, _)| name.to_owned()).collect();
         batch.answer(&committed);
+        if std::mem::take(&mut self.refuses)
+            && let Err(error) = self.store.reopen()
+        {
+            tracing::error!(%error, "the store could not be opened again; every use of it tries that");
+        }
         touched.iter().for_each(|bucket| self.compact_if_wasteful(bucket));
     }
 
+    /// Writes and syncs the batch. The database refuses everything after a failure, which may have been one of its workers
+    /// some time ago: it is opened again, which shows what became of the batch, and what is not there is tried once more.
+    fn commit(&mut self, batch: &Batch) -> Result<()> {
+        let record = |(name, _): (&str, _)| {
+            let record = self.records.get(name).copied().unwrap_or_default();
+            (name.to_owned(), record.encode())
+        };
+        let records: Records = batch.buckets().map(record).collect();
+        self.dirty = true;
+        let mut tried_again = false;
+        loop {
+            let commit = |opened: &Opened| opened.commit(batch, &records, self.mode());
+            let Err(failure) = self.store.with(commit) else { return Ok(()) };
+            tracing::warn!(error = %failure, "a write failed; the store is opened again");
+            let landed = self.store.reopen().and_then(|()| self.store.with(|opened| opened.holds(batch, &records)));
+            match landed {
+                Ok(true) => return self.store.settle().map_err(in_doubt),
+                // What is not there was refused, and may have a chance now.
+                Ok(false) if failure.kind() != ErrorKind::Full && !tried_again => tried_again = true,
+                Ok(false) => return Err(failure),
+                Err(error) => return Err(in_doubt(error)),
+            }
+        }
+    }
+
     /// Gives room back to the disk when most of what a bucket takes there is removed values.
-    fn compact_if_wasteful(&mut self, bucket: &HeldBucket) {
-        let live = self.records.get(&bucket.name).map_or(0, |record| record.live_bytes);
-        let removed = self.removed.get(&bucket.name).copied().unwrap_or_default();
-        let on_disk = bucket.values.disk_space();
-        if removed < TOLERATED_WASTE_BYTES / 4 || on_disk < 2 * live + TOLERATED_WASTE_BYTES {
+    fn compact_if_wasteful(&mut self, bucket: &str) {
+        let live = self.records.get(bucket).map_or(0, |record| record.live_bytes);
+        let removed = self.removed.get(bucket).copied().unwrap_or_default();
+        if removed < TOLERATED_WASTE_BYTES / 4 {
+            return;
+        }
+        let on_disk = self.store.with(|opened| opened.disk_bytes(bucket)).unwrap_or_default();
+        if on_disk < 2 * live + TOLERATED_WASTE_BYTES {
             return;
         }
         if self.compaction.as_ref().is_some_and(|running| !running.is_finished()) {
             return;
         }
-        self.removed.remove(&bucket.name);
-        let (store, values) = (Arc::clone(&self.store), bucket.values.clone());
+        self.removed.remove(bucket);
+        let (store, bucket) = (Arc::clone(&self.store), bucket.to_owned());
         let compact = move || {
-            let compacted = store.flush(&values).and_then(|()| values.major_compact());
-            if let Err(failure) = compacted {
-                tracing::warn!(%failure, "a bucket was not compacted; it takes more room than it needs");
+            if let Err(error) = store.with(|opened| opened.compact(&bucket)) {
+                tracing::warn!(%error, "a bucket was not compacted; it takes more room than it needs");
             }
         };
         // On a thread of its own, because writes need not wait for it.
@@ -270,100 +309,21 @@ impl WriteLoop {
     /// Moves what is only in the store's journal into its checksummed tables, so that a store that was closed in order
     /// opens at once and damage to it cannot be taken for the torn end of a journal.
     fn flush(&self) {
-        if !self.dirty {
-            return;
-        }
-        let buckets = self.store.all_buckets();
-        let keyspaces = buckets.iter().flat_map(|bucket| [&bucket.keys, &bucket.values]);
-        for keyspace in keyspaces.chain([&self.store.meta]) {
-            if let Err(failure) = self.store.flush(keyspace) {
-                tracing::warn!(%failure, "the store was not flushed; its journal is replayed at the next opening");
-            }
+        if self.dirty
+            && let Err(error) = self.store.with(Opened::flush)
+        {
+            tracing::warn!(%error, "the store was not flushed; its journal is replayed at the next opening");
         }
     }
 
-    fn mode(&self) -> Option<PersistMode> {
-        Some(if self.store.durability() == Durability::PowerLoss { PersistMode::SyncData } else { PersistMode::Buffer })
+    fn mode(&self) -> PersistMode {
+        if self.store.durability() == Durability::PowerLoss { PersistMode::SyncData } else { PersistMode::Buffer }
     }
 }
 
-/// Writes that are synced together. Within one batch the last write to a record is the one that counts.
-#[derive(Default)]
-struct Batch {
-    records: HashMap<String, Records>,
-    touched: HashMap<String, Touched>,
-    promises: Vec<Promise>,
-    bytes: usize,
-}
-
-/// The records to be written in one keyspace; `None` removes.
-struct Records {
-    keyspace: Keyspace,
-    records: HashMap<Vec<u8>, Option<Vec<u8>>>,
-}
-
-struct Touched {
-    held: Arc<HeldBucket>,
-    last: Revision,
-}
-
-enum Promise {
-    Put(oneshot::Sender<Result<Revision>>, Revision),
-    Delete(oneshot::Sender<Result<()>>),
-}
-
-impl Batch {
-    fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES || self.promises.len() >= BATCH_WRITES
-    }
-
-    /// What stands under `key` once this batch is written.
-    fn current(&self, bucket: &HeldBucket, key: &Key) -> Result<Option<KeyRecord>> {
-        let pending =
-            self.records.get(&**bucket.keys.name()).and_then(|found| found.records.get(key.as_str().as_bytes()));
-        if let Some(pending) = pending {
-            return pending.as_deref().map(KeyRecord::decode).transpose();
-        }
-        let found = bucket.keys.get(key.as_str()).map_err(|failure| of_store("reading a key", failure))?;
-        found.as_deref().map(KeyRecord::decode).transpose()
-    }
-
-    fn set(&mut self, keyspace: &Keyspace, key: Vec<u8>, value: Option<Vec<u8>>) {
-        let entry = self.records.entry(keyspace.name().to_string());
-        let records = entry.or_insert_with(|| Records { keyspace: keyspace.clone(), records: HashMap::new() });
-        records.records.insert(key, value);
-    }
-
-    fn touch(&mut self, bucket: &Arc<HeldBucket>, revision: Revision, bytes: usize) {
-        let entry = self.touched.entry(bucket.name.clone());
-        let touched = entry.or_insert_with(|| Touched { held: Arc::clone(bucket), last: Revision::ZERO });
-        touched.last = touched.last.max(revision);
-        self.bytes += bytes;
-    }
-
-    fn writes(&self) -> impl Iterator<Item = (&Keyspace, &[u8], Option<&[u8]>)> {
-        self.records
-            .values()
-            .flat_map(|found| found.records.iter().map(|(key, value)| (&found.keyspace, &key[..], value.as_deref())))
-    }
-
-    fn answer(self, committed: &Result<()>) {
-        for promise in self.promises {
-            // A receiver that is gone has dropped its call.
-            match promise {
-                Promise::Put(done, revision) => drop(done.send(copy(committed).map(|()| revision))),
-                Promise::Delete(done) => drop(done.send(copy(committed))),
-            }
-        }
-    }
-}
-
-/// One failure told to everybody whose write was in the batch.
-fn copy(committed: &Result<()>) -> Result<()> {
-    committed.as_ref().copied().map_err(|error| {
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-        Error::new(error.kind(), format!("{error}{}", cause.unwrap_or_default()))
-    })
+fn in_doubt(cause: Error) -> Error {
+    let message = format!("whether a write is on the disk cannot be found out now: {cause}");
+    Error::new(ErrorKind::OutcomeUnknown, message).with_source(cause)
 }
 
 fn stopped() -> Error {

@@ -3,6 +3,8 @@
 mod conformance;
 mod damage;
 mod fences;
+#[cfg(target_os = "linux")]
+mod full;
 mod hostile;
 mod kill;
 mod opening;
