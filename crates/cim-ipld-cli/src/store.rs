@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cim_ipld::backend::Backend;
 use cim_ipld::embedded::EmbeddedBackend;
 use cim_ipld::envelope::KeySource;
+use cim_ipld::index::Analyzer;
 use cim_ipld::nats::NatsBackend;
 use cim_ipld::persistence::{Engine, EngineBuilder, FilePin, IndexName, Protection};
 
@@ -76,14 +77,14 @@ impl fmt::Debug for StoreName {
 
 impl Place {
     /// Makes an index here and opens it. Its pin begins anew.
-    pub(crate) async fn create(&self, protection: Protection, pins: &Pins) -> Result<Engine> {
+    pub(crate) async fn create(&self, protection: Protection, analyzer: Analyzer, pins: &Pins) -> Result<Engine> {
         let pin = pins.of(self);
         pin.as_ref().map(pins::prepare).transpose().map_err(|failure| failure.at(self))?;
         let backend: Arc<dyn Backend> = match self {
             Self::Folder(folder) => Arc::new(EmbeddedBackend::open(folder).await.map_err(|error| self.failed(error))?),
             Self::Nats { url, .. } => self.connect(url).await?,
         };
-        self.engine(backend, pin).create(protection).await.map_err(|error| self.failed(error))
+        self.engine(backend, pin).analyzer(analyzer).create(protection).await.map_err(|error| self.failed(error))
     }
 
     /// Returns a builder for the index that is here.

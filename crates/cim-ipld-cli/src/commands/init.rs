@@ -1,4 +1,5 @@
 use cim_ipld::envelope::EncryptionAlgorithm;
+use cim_ipld::index::{Analyzer, AnalyzerSpec};
 use cim_ipld::persistence::Protection;
 
 use crate::args::InitArguments;
@@ -10,8 +11,27 @@ use crate::pins::Pins;
 pub(crate) async fn run(arguments: InitArguments, pins: &Pins) -> Result<()> {
     let place = arguments.at.store.place()?;
     let (protection, how) = protection(&arguments)?;
-    place.create(protection, pins).await?.close().await;
-    print_line(format!("created {place}, {how}"))
+    let spec = analyzer(&arguments)?;
+    let analyzer = Analyzer::from_spec(&spec).expect("words of languages need nothing of an application");
+    place.create(protection, analyzer, pins).await?.close().await;
+    match spec == AnalyzerSpec::default() {
+        true => print_line(format!("created {place}, {how}")),
+        false => print_line(format!("created {place}, {how}, for {spec}")),
+    }
+}
+
+/// How the new index cuts its texts.
+fn analyzer(arguments: &InitArguments) -> Result<AnalyzerSpec> {
+    match arguments.languages.clone() {
+        AnalyzerSpec::Words(words) if arguments.without_stop_words && words.stems.is_empty() => Err(Failure::usage(
+            "--without-stop-words needs to know of which languages",
+            "name them with --language, such as --language en",
+        )),
+        AnalyzerSpec::Words(words) if arguments.without_stop_words => {
+            Ok(AnalyzerSpec::Words(words.without_stop_words()))
+        }
+        spec => Ok(spec),
+    }
 }
 
 /// What protects the new index, and how that is called.
