@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cim_ipld::Cid;
 use cim_ipld::envelope::EncryptionAlgorithm;
+use cim_ipld::index::AnalyzerSpec;
 use cim_ipld::index::content_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -201,6 +202,12 @@ pub(crate) struct InitArguments {
     /// Store everything unencrypted
     #[arg(long, conflicts_with_all = ["algorithm", "key_file", "passphrase_file"])]
     pub(crate) plaintext: bool,
+    /// Languages whose words are found in all their forms, such as en,de; `help` lists them [default: none]
+    #[arg(long = "language", value_name = "CODES", default_value = "", hide_default_value = true)]
+    pub(crate) languages: AnalyzerSpec,
+    /// Leave out the most frequent words of the languages
+    #[arg(long)]
+    pub(crate) without_stop_words: bool,
     #[command(flatten)]
     pub(crate) buckets: BucketArguments,
 }

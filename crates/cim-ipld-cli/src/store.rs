@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cim_ipld::backend::{self, Backend, ErrorKind as StoreErrorKind};
 use cim_ipld::embedded::{EmbeddedBackend, EmbeddedSettings};
 use cim_ipld::envelope::KeySource;
+use cim_ipld::index::Analyzer;
 use cim_ipld::nats::{NatsBackend, NatsSettings, ServerList};
 use cim_ipld::persistence::{Engine, EngineBuilder, Error, ErrorKind, FilePin, IndexName, Protection};
 
@@ -77,6 +78,7 @@ impl Place {
     pub(crate) async fn create(
         &self,
         protection: Protection,
+        analyzer: Analyzer,
         arguments: &InitArguments,
         context: &Context,
     ) -> Result<Engine> {
@@ -91,7 +93,7 @@ impl Place {
                 self.connect(servers, &arguments.at.nats, nats::new_buckets(&arguments.buckets)).await?
             }
         };
-        self.engine(backend, pin).create(protection).await.map_err(|error| self.failed(error))
+        self.engine(backend, pin).analyzer(analyzer).create(protection).await.map_err(|error| self.failed(error))
     }
 
     /// Returns a builder for the index that is here.

@@ -74,6 +74,11 @@ impl MemoryIndex {
         Self::with(Analyzer::default(), bytes)
     }
 
+    /// Returns what cuts texts and queries into words.
+    pub fn analyzer(&self) -> Analyzer {
+        self.shared.published.load().snapshot.analyzer().clone()
+    }
+
     fn with(analyzer: Analyzer, bytes: usize) -> Self {
         let memtable = Memtable::new(analyzer);
         let snapshot = Snapshot::of_memtable(memtable.view());

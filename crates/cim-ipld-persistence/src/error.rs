@@ -65,7 +65,7 @@ pub enum ErrorKind {
     Full,
     /// Another process holds the store.
     Locked,
-    /// The store exists with settings under which the index cannot work.
+    /// The store exists with settings under which the index cannot work, or the index with another analyzer.
     Incompatible,
     /// The engine was closed.
     Closed,

@@ -161,7 +161,7 @@ mod tests {
 
     use allocation_counter::measure;
     use cim_ipld_backend_testkit::seeds;
-    use cim_ipld_index::{Document, codec};
+    use cim_ipld_index::{AnalyzerSpec, Document, codec};
 
     use super::*;
     use crate::content_cid;
@@ -201,6 +201,7 @@ mod tests {
             root_digest: digest(5),
             window: Some(WindowEntry { secret: [1; 32], chunks: 1, digest: digest(6) }),
             names_secret: [2; 32],
+            analyzer: AnalyzerSpec::default().to_bytes(),
             segments: vec![segment()],
             snapshots: vec![SnapshotEntry { hidden_name: "k5yxiyvq".into(), id: [3; 16], digest: digest(7) }],
         }

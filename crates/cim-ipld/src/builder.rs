@@ -10,6 +10,7 @@ use cim_ipld_embedded::EmbeddedBackend;
 use cim_ipld_nats::NatsBackend;
 use cim_ipld_persistence::backend::Backend;
 use cim_ipld_persistence::envelope::{EncryptionAlgorithm, EncryptionKey, KeySource, Passphrase};
+use cim_ipld_persistence::index::Analyzer;
 use cim_ipld_persistence::{
     Engine, EngineBuilder, Environment, Error, ErrorKind, FilePin, IndexName, PinStore, Protection, Result, Settings,
 };
@@ -45,6 +46,7 @@ pub struct IndexPersistenceBuilder {
     key: Option<KeySource>,
     algorithm: Option<EncryptionAlgorithm>,
     settings: Settings,
+    analyzer: Option<Analyzer>,
     pin: Option<Arc<dyn PinStore>>,
     accepts_store: bool,
     environment: Environment,
@@ -124,6 +126,34 @@ impl IndexPersistenceBuilder {
         self
     }
 
+    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good; one that is there has its
+    /// own, and needs none here unless it is a tokenizer of the application
+    /// ([`Analyze`](cim_ipld_persistence::index::Analyze)).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    ///
+    /// use cim_ipld::backend::MemoryBackend;
+    /// use cim_ipld::index::{Analyzer, Language, UnicodeWords};
+    /// use cim_ipld::{ContentIndex, DocumentMetadata, IndexPersistence, SearchQuery, content_cid};
+    ///
+    /// let english = Analyzer::from(UnicodeWords::default().stem(Language::English));
+    /// let builder = IndexPersistence::builder().backend(Arc::new(MemoryBackend::new())).analyzer(english);
+    /// let index = ContentIndex::with_persistence(Arc::new(builder.create().await?));
+    ///
+    /// let text = "Two whales were singing";
+    /// index.index_document(content_cid(text.as_bytes()), &DocumentMetadata::default(), Some(text)).await?;
+    /// assert_eq!(index.search(&SearchQuery::text("whale sings")).await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn analyzer(mut self, analyzer: Analyzer) -> Self {
+        self.analyzer = Some(analyzer);
+        self
+    }
+
     /// Remembers the newest state of the index in the file at `path`, which belongs outside the store: an older state of the
     /// index is refused with `Rollback` then, and another history with `Forked`.
     ///
@@ -188,7 +218,7 @@ impl IndexPersistenceBuilder {
     ///
     /// # Errors
     /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`; with a pin `Rollback`, `Forked`,
-    /// `PinUnavailable`; `InvalidInput` when no store was named; `Locked` when another process holds the folder; what the
+    /// `PinUnavailable`; `Incompatible` for another analyzer than that of the index; `InvalidInput` when no store was named; `Locked` when another process holds the folder; what the
     /// store answers. A failed opening changes nothing in the store.
     pub async fn open_or_create(mut self) -> Result<IndexPersistence> {
         let (key, algorithm) = (self.key.take(), self.algorithm);
@@ -198,6 +228,10 @@ impl IndexPersistenceBuilder {
     async fn engine(self, missing: Missing) -> Result<EngineBuilder> {
         let backend = self.connect(missing).await?;
         let engine = Engine::builder(backend).name(self.name).settings(self.settings).environment(self.environment);
+        let engine = match self.analyzer {
+            Some(analyzer) => engine.analyzer(analyzer),
+            None => engine,
+        };
         let engine = match self.pin {
             Some(pin) => engine.pin(pin),
             None => engine,

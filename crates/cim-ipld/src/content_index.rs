@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use cid::Cid;
-use cim_ipld_persistence::index::{Document, MemoryIndex, Query, SearchOptions, SearchResults, Statistics};
+use cim_ipld_persistence::index::{Analyzer, Document, MemoryIndex, Query, SearchOptions, SearchResults, Statistics};
 use cim_ipld_persistence::{
     AudioMetadata, DocumentMetadata, Engine, Error, ErrorKind, ImageMetadata, LoadReport, Result, SnapshotInfo,
     VerifyReport, VideoMetadata,
@@ -45,10 +45,25 @@ impl ContentIndex {
         Self { store: Store::Memory(MemoryIndex::new()) }
     }
 
+    /// Makes an empty index that is kept in memory only, and cuts texts and queries by `analyzer`.
+    #[must_use]
+    pub fn with_analyzer(analyzer: Analyzer) -> Self {
+        Self { store: Store::Memory(MemoryIndex::with_analyzer(analyzer)) }
+    }
+
     /// Makes the index of what `persistence` keeps: searchable at once, and durable with every call that returns.
     #[must_use]
     pub fn with_persistence(persistence: Arc<IndexPersistence>) -> Self {
         Self { store: Store::Durable(persistence) }
+    }
+
+    /// Returns what cuts texts and queries into words.
+    #[must_use]
+    pub fn analyzer(&self) -> Analyzer {
+        match &self.store {
+            Store::Memory(index) => index.analyzer(),
+            Store::Durable(persistence) => persistence.engine().analyzer().clone(),
+        }
     }
 
     /// Returns the durable half, or `None` for an index in memory only.

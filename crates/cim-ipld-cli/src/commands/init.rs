@@ -1,4 +1,5 @@
 use cim_ipld::envelope::EncryptionAlgorithm;
+use cim_ipld::index::{Analyzer, AnalyzerSpec};
 use cim_ipld::persistence::Protection;
 use serde_json::json;
 
@@ -10,10 +11,33 @@ use crate::keys::{KeyFile, own_algorithm};
 pub(crate) async fn run(arguments: InitArguments, context: &Context) -> Result<()> {
     let place = arguments.at.place()?;
     let (protection, algorithm) = protection(&arguments, context)?;
-    place.create(protection, &arguments, context).await?.close().await;
-    let object = json!({ "store": place.to_string(), "algorithm": algorithm.map(|algorithm| algorithm.as_str()) });
-    let how = algorithm.map_or_else(|| "unencrypted".to_owned(), |algorithm| format!("encrypted with {algorithm}"));
+    let spec = analyzer(&arguments)?;
+    let analyzer = Analyzer::from_spec(&spec).expect("words of languages need nothing of an application");
+    place.create(protection, analyzer, &arguments, context).await?.close().await;
+    let object = json!({
+        "store": place.to_string(),
+        "algorithm": algorithm.map(|algorithm| algorithm.as_str()),
+        "analyzer": spec.to_string(),
+    });
+    let mut how = algorithm.map_or_else(|| "unencrypted".to_owned(), |algorithm| format!("encrypted with {algorithm}"));
+    if spec != AnalyzerSpec::default() {
+        how.push_str(&format!(", for {spec}"));
+    }
     context.say(format!("created {place}, {how}"), &object)
+}
+
+/// How the new index cuts its texts.
+fn analyzer(arguments: &InitArguments) -> Result<AnalyzerSpec> {
+    match arguments.languages.clone() {
+        AnalyzerSpec::Words(words) if arguments.without_stop_words && words.stems.is_empty() => Err(Failure::usage(
+            "--without-stop-words needs to know of which languages",
+            "name them with --language, such as --language en",
+        )),
+        AnalyzerSpec::Words(words) if arguments.without_stop_words => {
+            Ok(AnalyzerSpec::Words(words.without_stop_words()))
+        }
+        spec => Ok(spec),
+    }
 }
 
 /// What protects the new index, and by what algorithm.

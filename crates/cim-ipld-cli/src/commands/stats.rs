@@ -26,6 +26,7 @@ struct StatsJson {
     generation: u64,
     /// `null` for an index that is not encrypted.
     algorithm: Option<&'static str>,
+    analyzer: String,
     rotation_unfinished: bool,
     ignored: IgnoredJson,
 }
@@ -55,6 +56,7 @@ impl From<&Stats> for StatsJson {
             position: stats.applied.number(),
             generation: stats.generation,
             algorithm: stats.algorithm.map(|algorithm| algorithm.as_str()),
+            analyzer: stats.analyzer.to_string(),
             rotation_unfinished: stats.rotation_unfinished,
             ignored: stats.ignored.into(),
         }
@@ -73,6 +75,7 @@ fn render(stats: &StatsJson) -> String {
         ("position", stats.position.to_string()),
         ("generation", stats.generation.to_string()),
         ("encryption", stats.algorithm.unwrap_or("none").to_owned()),
+        ("analyzer", stats.analyzer.clone()),
     ];
     let sometimes = [("rotation", rotation), ("ignored", stats.ignored.summary())];
     let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name, value?)));

@@ -138,6 +138,7 @@ fn stats_count() {
         let stats = json(run(&["stats"], &store, &["--json"]));
         let expected = [
             "algorithm",
+            "analyzer",
             "by_kind",
             "documents",
             "generation",

@@ -5,6 +5,7 @@ mod corpus;
 mod indexing;
 mod keys;
 mod kill;
+mod languages;
 mod leak;
 mod life;
 mod names;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::fold::fold_word;
+use super::extras::{Extras, camel_case_parts};
+use super::fold::{fold_keyword, fold_word};
 use super::unicode::UnicodeWords;
 use super::{Form, Mode, Token};
 
@@ -11,15 +12,17 @@ const KEPT_BYTES: usize = 200;
 /// What separates the two; no word has it.
 const DIGEST_SIGN: char = '#';
 /// The longest form of its own.
-const MAX_WHOLE_BYTES: usize = 40;
+pub(super) const MAX_WHOLE_BYTES: usize = 40;
 
 /// Gives the words of one text to `each`.
 pub(super) struct Emit<'a, P, E> {
     pub(super) words: &'a UnicodeWords,
     pub(super) mode: Mode,
+    /// What was given.
+    pub(super) given: &'a str,
     /// What is cut.
     pub(super) text: &'a str,
-    /// Says where a range of `text` stands in the text that was given.
+    /// Says where a range of `text` stands in `given`.
     pub(super) place: P,
     pub(super) position: u32,
     pub(super) buffers: &'a mut Buffers,
@@ -33,53 +36,65 @@ pub(super) struct Buffers {
     folded: String,
     lower: String,
     plain: String,
+    pub(super) extras: Extras,
 }
 
 impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<'a, P, E> {
     pub(super) fn new(
         words: &'a UnicodeWords,
         mode: Mode,
-        (text, place): (&'a str, P),
+        (given, text, place): (&'a str, &'a str, P),
         position: u32,
         buffers: &'a mut Buffers,
         each: E,
     ) -> Self {
-        Self { words, mode, text, place, position, buffers, each, previous: 0..0 }
+        buffers.extras.begin();
+        Self { words, mode, given, text, place, position, buffers, each, previous: 0..0 }
     }
 
     /// Takes letters and digits that stand between others; `is_folded` if they are ASCII in lower case.
     #[inline]
     pub(super) fn word(&mut self, start: usize, end: usize, is_folded: bool) {
         let bytes = self.text.as_bytes();
-        if matches!(bytes[start] | 0x20, b'v' | b's') && self.is_special(start, end) {
-            return self.special(start, end);
+        if matches!(bytes[start] | 0x20, b'v' | b's' | b'0'..=b'9')
+            && let Some(cut) = self.special_cut(start, end)
+        {
+            return self.special(start, end, cut);
         }
         self.token(start, end, is_folded);
         if matches!(bytes.get(end), Some(b'+' | b'#')) || (start > 0 && bytes[start - 1] == b'.') {
             self.whole(start, end);
         }
+        if self.words.has_extras() && self.mode == Mode::Index {
+            self.extras(start, end);
+        }
         self.previous = start..end;
         self.position += 1;
     }
 
-    /// Whether a word is a version or the ending of an English word.
+    /// Returns where a word is two, and where the second starts: a version, a time behind a date, a time and its zone. The ending
+    /// of an English word is none.
     #[inline]
-    fn is_special(&self, start: usize, end: usize) -> bool {
+    fn special_cut(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let word = &self.text.as_bytes()[start..end];
         match word[0] | 0x20 {
-            b'v' => is_version(word),
-            _ => word.len() == 1 && self.is_possessive(start),
+            b'v' if is_version(word) => Some(1..1),
+            b's' if word.len() == 1 && self.is_possessive(start) => Some(0..0),
+            b'0'..=b'9' => {
+                let is_behind = start > 0 && matches!(self.text.as_bytes()[start - 1], b':' | b'.' | b't' | b'T');
+                time_cut(word, is_behind)
+            }
+            _ => None,
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn special(&mut self, start: usize, end: usize) {
-        if end > start + 1 {
-            for (from, to) in [(start, start + 1), (start + 1, end)] {
-                self.other(from, to);
-                self.position += 1;
-            }
+    fn special(&mut self, start: usize, end: usize, cut: Range<usize>) {
+        if cut.start > 0 {
+            self.other(start, start + cut.start);
+            self.position += 1;
+            self.word(start + cut.end, end, false);
             self.previous = start..end;
         }
     }
@@ -111,37 +126,48 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
 
     #[inline(never)]
     fn reduced(&mut self, word: &str, start: usize, end: usize) {
-        let Buffers { folded, lower, plain } = &mut *self.buffers;
-        lower.clear();
-        lower.push_str(word);
-        lower.make_ascii_lowercase();
-        if self.words.leaves_out(lower) {
-            return;
-        }
+        let Self { words, mode, position, buffers, each, .. } = self;
+        let position = *position;
+        buffers.reduce(words, *mode, word, |form, word| each(form, Token { word, position, start, end }));
+    }
+
+    /// Gives what else a word is found by: the parts of one in camel case, and what hyphens join.
+    #[cold]
+    #[inline(never)]
+    fn extras(&mut self, start: usize, end: usize) {
+        let (from, to) = (self.place)(start, end);
         let position = self.position;
-        put_folded(lower, folded);
-        if folded.is_empty() {
-            return;
-        }
-        plain.clear();
-        if self.words.has_stems() {
-            (self.each)(Form::Unstemmed, Token { word: folded, position, start, end });
-            if lower.len() <= KEPT_BYTES {
-                if self.mode == Mode::Index && folded != lower {
-                    plain.push_str(folded);
-                    self.words.stem_word(plain);
+        let Self { words, mode, buffers, each, .. } = self;
+        let mut extras = std::mem::take(&mut buffers.extras);
+        extras.start_word();
+        buffers.reduce(words, *mode, &self.text[start..end], |form, word| _ = extras.add(form, word));
+        let mut give = |buffers: &mut Buffers, word: &str, start: usize, end: usize| {
+            buffers.reduce(words, *mode, word, |form, word| {
+                if extras.add(form, word) {
+                    each(form, Token { word, position, start, end });
                 }
-                self.words.stem_word(lower);
-                if !lower.is_empty() {
-                    put_folded(lower, folded);
-                }
+            });
+        };
+        if words.spec().camel_case {
+            for part in camel_case_parts(&self.given[from..to]) {
+                let (start, end) = (from + part.start, from + part.end);
+                give(buffers, &fold_keyword(&self.given[start..end]), start, end);
             }
         }
-        (self.each)(Form::Word, Token { word: folded, position, start, end });
-        // Who types no accents asks for the stem of the word without them.
-        if !plain.is_empty() && plain != folded {
-            (self.each)(Form::Word, Token { word: plain, position, start, end });
+        if words.spec().joined {
+            let is_next = start > 0 && self.text.as_bytes()[start - 1] == b'-' && self.previous.end == start - 1;
+            let joined = extras.chain(is_next, &self.text[start..end], from);
+            let goes_on =
+                self.text[end..].strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+            if let Some((joined, from)) = joined.filter(|_| !goes_on) {
+                buffers.reduce(words, *mode, &joined, |form, word| {
+                    if extras.add(form, word) {
+                        each(form, Token { word, position, start: from, end: to });
+                    }
+                });
+            }
         }
+        buffers.extras = extras;
     }
 
     /// Gives the form of its own that ends with a word, if it has one: `.net`, `node.js` (two words, each with a letter
@@ -191,9 +217,61 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
     }
 }
 
+impl Buffers {
+    /// Calls `each` for the forms in which a word is indexed.
+    #[inline]
+    fn reduce(&mut self, words: &UnicodeWords, mode: Mode, word: &str, mut each: impl FnMut(Form, &str)) {
+        let Self { folded, lower, plain, .. } = self;
+        lower.clear();
+        lower.push_str(word);
+        lower.make_ascii_lowercase();
+        if words.leaves_out(lower) {
+            return;
+        }
+        put_folded(lower, folded);
+        if folded.is_empty() {
+            return;
+        }
+        plain.clear();
+        if words.has_stems() {
+            each(Form::Unstemmed, folded);
+            if lower.len() <= KEPT_BYTES {
+                if mode == Mode::Index && folded != lower {
+                    plain.push_str(folded);
+                    words.stem_word(plain);
+                }
+                words.stem_word(lower);
+                if !lower.is_empty() {
+                    put_folded(lower, folded);
+                }
+            }
+        }
+        each(Form::Word, folded);
+        // Who types no accents asks for the stem of the word without them.
+        if !plain.is_empty() && plain != folded {
+            each(Form::Word, plain);
+        }
+    }
+}
+
 /// Whether letters and digits are a `v` and a number, which is a word of its own: `6.2.8` is in `v6.2.8`.
 fn is_version(word: &[u8]) -> bool {
     word.len() > 1 && word[1..].iter().all(u8::is_ascii_digit)
+}
+
+/// Returns what parts a date and a time (`29T10`, `20240229T103015`), or a time and its zone (`15Z`) behind a sign of times.
+fn time_cut(word: &[u8], is_behind_sign: bool) -> Option<Range<usize>> {
+    let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (letter, rest) = word[digits..].split_first()?;
+    match letter | 0x20 {
+        b'z' if rest.is_empty() && is_behind_sign => Some(digits..digits),
+        b't' if matches!(digits, 2 | 8) => {
+            let time = rest.strip_suffix(b"z").or(rest.strip_suffix(b"Z")).unwrap_or(rest);
+            let is_time = matches!(time.len(), 2 | 4 | 6) && time.iter().all(u8::is_ascii_digit);
+            is_time.then_some(digits..digits + 1)
+        }
+        _ => None,
+    }
 }
 
 /// Writes a word as it is indexed.

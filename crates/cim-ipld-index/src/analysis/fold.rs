@@ -71,12 +71,16 @@ fn fold_cluster(cluster: &str, out: &mut String) {
     if let (Some(only), None) = (chars.next(), chars.next())
         && is_stable(only)
     {
-        return out.extend(only.to_lowercase());
+        return out.extend(only.to_lowercase().map(one_letter));
     }
-    let seen = cluster.chars().filter(|c| !is_ignorable(*c) && !is_dropped_sign(*c)).map(straight);
+    let is_emoji = cluster.starts_with(is_emoji);
+    let is_tone = |n: usize, c: char| n > 0 && is_emoji && is_skin_tone(c);
+    let seen = cluster.chars().enumerate();
+    let seen = seen.filter(|(n, c)| !is_ignorable(*c) && !is_dropped_sign(*c) && !is_tone(*n, *c));
+    let seen = seen.map(|(_, c)| straight(c));
     let lower = seen.nfkc().flat_map(char::to_lowercase).nfkc();
     let mut last_base = '\0';
-    for c in lower.filter(|c| !is_pointing(*c) && !is_ignorable(*c)).map(straight) {
+    for c in lower.filter(|c| !is_pointing(*c) && !is_ignorable(*c)).map(straight).map(one_letter) {
         // Stress marks; those that make another letter have been composed with theirs.
         let is_stress = ('\u{300}'..='\u{36f}').contains(&c) && matches!(last_base, '\u{400}'..='\u{52f}');
         if !is_stress {
@@ -171,7 +175,8 @@ fn is_stable(c: char) -> bool {
 fn continues(c: char) -> bool {
     !c.is_ascii()
         && (is_ignorable(c)
-            || matches!(c, '\u{1160}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7fb}' | '\u{ff9e}' | '\u{ff9f}' | '\u{1f3fb}'..='\u{1f3ff}')
+            || matches!(c, '\u{1160}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7fb}' | '\u{ff9e}' | '\u{ff9f}')
+            || is_skin_tone(c)
             || is_combining_mark(c)
             || canonical_combining_class(c) != 0)
 }
@@ -201,13 +206,52 @@ fn is_pointing(c: char) -> bool {
     )
 }
 
-/// One apostrophe for all.
+/// One apostrophe and one hyphen for all.
 fn straight(c: char) -> char {
     match c {
         '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bb}' | '\u{2bc}' | '\u{2bd}' | '\u{ff07}' | '\u{55a}'
         | '\u{a78c}' => '\'',
+        '\u{2010}' | '\u{2011}' => '-',
         _ => c,
     }
+}
+
+/// One form for letters of Arabic and Persian that are written for each other, and for the digits of every script.
+fn one_letter(c: char) -> char {
+    match c {
+        'أ' | 'إ' | 'آ' | 'ٱ' => 'ا',
+        'ى' | 'ی' => 'ي',
+        'ک' => 'ك',
+        '\u{660}'..='\u{669}'
+        | '\u{6f0}'..='\u{6f9}'
+        | '\u{7c0}'..='\u{7c9}'
+        | '\u{e50}'..='\u{e59}'
+        | '\u{ed0}'..='\u{ed9}'
+        | '\u{f20}'..='\u{f29}'
+        | '\u{1040}'..='\u{1049}'
+        | '\u{17e0}'..='\u{17e9}'
+        | '\u{1810}'..='\u{1819}' => digit(c, 0),
+        '\u{966}'..='\u{96f}'
+        | '\u{9e6}'..='\u{9ef}'
+        | '\u{a66}'..='\u{a6f}'
+        | '\u{ae6}'..='\u{aef}'
+        | '\u{b66}'..='\u{b6f}'
+        | '\u{be6}'..='\u{bef}'
+        | '\u{c66}'..='\u{c6f}'
+        | '\u{ce6}'..='\u{cef}'
+        | '\u{d66}'..='\u{d6f}'
+        | '\u{de6}'..='\u{def}' => digit(c, 6),
+        _ => c,
+    }
+}
+
+/// The digit of ASCII for one whose ten start at `zero` of a row of sixteen.
+fn digit(c: char, zero: u8) -> char {
+    char::from(b'0' + (c as u32 as u8 & 0xf) - zero)
+}
+
+fn is_skin_tone(c: char) -> bool {
+    matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 fn is_accent(c: char) -> bool {
@@ -224,11 +268,13 @@ fn is_latin_or_greek(c: char) -> bool {
         || matches!(c, '\u{c0}'..='\u{2af}' | '\u{370}'..='\u{3ff}' | '\u{1d00}'..='\u{1dbf}' | '\u{1e00}'..='\u{1fff}' | '\u{2c60}'..='\u{2c7f}' | '\u{a720}'..='\u{a7ff}')
 }
 
-/// Whether a character is a picture that is looked for as a word is; bullets and arrows are not.
+/// Whether a character is a picture or a sign of mathematics that is looked for as a word is; bullets, arrows and what looks like
+/// a sign of ASCII are not.
 pub(super) fn is_emoji(c: char) -> bool {
     matches!(
         c,
-        '\u{231a}' | '\u{231b}' | '\u{2328}' | '\u{23cf}' | '\u{23e9}'..='\u{23fa}' | '\u{2600}'..='\u{27bf}'
+        '\u{2200}'..='\u{2211}' | '\u{221a}'..='\u{2222}' | '\u{2224}'..='\u{2235}' | '\u{2237}'..='\u{223b}'
+        | '\u{223d}'..='\u{22c4}' | '\u{22c6}'..='\u{22ed}' | '\u{231a}' | '\u{231b}' | '\u{2328}' | '\u{23cf}' | '\u{23e9}'..='\u{23fa}' | '\u{2600}'..='\u{27bf}'
         | '\u{2934}' | '\u{2935}' | '\u{2b05}'..='\u{2b07}' | '\u{2b1b}' | '\u{2b1c}' | '\u{2b50}' | '\u{2b55}'
         | '\u{1f000}'..='\u{1faff}'
     )
@@ -265,7 +311,12 @@ mod tests {
             ("葛城", &["葛\u{e0100}城", "葛城\u{fe00}"]),
             ("γαλαξιασ", &["Γαλαξίας", "ΓΑΛΑΞΊΑΣ"]),
             ("❤", &["❤\u{fe0f}", "❤"]),
+            ("wi-fi", &["wi\u{2010}fi", "Wi\u{2011}Fi"]),
             ("acme", &["Acme™"]),
+            ("احمد في 2024", &["أحمد فى ٢٠٢٤", "احمد فی ۲۰۲۴"]),
+            ("كتاب", &["کتاب"]),
+            ("0123456789", &["०१२३४५६७८९", "๐๑๒๓๔๕๖๗๘๙", "០១២៣៤៥៦៧៨៩", "০১২৩৪৫৬৭৮৯"]),
+            ("👍", &["👍🏽", "👍🏿", "👍"]),
         ];
         for (folded, forms) in cases {
             for form in *forms {

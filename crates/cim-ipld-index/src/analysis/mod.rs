@@ -2,6 +2,7 @@
 
 mod bigrams;
 mod emit;
+mod extras;
 mod fold;
 mod language;
 mod query;

@@ -1,6 +1,7 @@
 //! The words of a query, cut as the index cuts its texts.
 
 use super::emit::beginning;
+use super::extras::without_hyphens;
 use super::{Analyzer, Form, Mode, Scratch};
 
 /// The words that a piece of query text stands for, in the form in which an index holds them.
@@ -23,6 +24,8 @@ pub struct QueryWords {
     pub words: Vec<QueryWord>,
     /// The forms of their own, each at the position of its first word.
     pub whole: Vec<QueryWord>,
+    /// The text as one word, where an index finds words that hyphens join by either: as good as all of the others.
+    pub joined: Option<QueryWord>,
 }
 
 /// One word of a query.
@@ -56,6 +59,17 @@ pub struct QueryBeginning {
 impl Analyzer {
     /// Cuts a piece of query text into the words that an index of this analyzer holds.
     pub fn query_words(&self, text: &str) -> QueryWords {
+        let mut cut = self.cut(text);
+        if let super::Kind::Unicode(words) = &self.kind
+            && words.spec().joined
+        {
+            let mut joined = without_hyphens(text).map(|joined| self.cut(&joined).words).unwrap_or_default();
+            cut.joined = joined.pop().filter(|_| joined.is_empty());
+        }
+        cut
+    }
+
+    fn cut(&self, text: &str) -> QueryWords {
         let mut cut = QueryWords::default();
         self.visit(text, Mode::Query, &mut Scratch::default(), |form, token| {
             let word = QueryWord { text: token.word.to_owned(), position: token.position };

@@ -58,6 +58,10 @@ pub struct WordsSpec {
     pub left_out: BTreeSet<String>,
     /// How Chinese, Japanese and Korean are cut.
     pub cjk: Cjk,
+    /// Whether the parts of words in camel case are indexed too: `getUserName` is found by `user`.
+    pub camel_case: bool,
+    /// Whether words that hyphens join are one word too: `wi-fi` and `wifi` find each other.
+    pub joined: bool,
 }
 
 /// How Chinese, Japanese and Korean are cut into words.
@@ -106,6 +110,7 @@ impl WordsSpec {
             Cjk::BigramsAndUnigrams => 0,
             Cjk::Bigrams => 1,
         });
+        out.push(u8::from(self.camel_case) | u8::from(self.joined) << 1);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
@@ -124,10 +129,16 @@ impl WordsSpec {
             1 => Cjk::Bigrams,
             _ => return Err(unknown()),
         };
+        let options = reader.u8()?;
+        if options > 3 {
+            return Err(unknown());
+        }
         let spec = Self {
             stop_words: stop_words.into_iter().collect(),
             left_out: left_out.into_iter().collect(),
             cjk,
+            camel_case: options & 1 != 0,
+            joined: options & 2 != 0,
             ..Self::of_languages(stems.iter().copied())
         };
         if spec.stems != stems {
@@ -188,7 +199,7 @@ impl Default for AnalyzerSpec {
     }
 }
 
-/// Writes the languages, or what else distinguishes the description.
+/// Writes the languages, and what else distinguishes the description.
 impl fmt::Display for AnalyzerSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {
@@ -198,10 +209,16 @@ impl fmt::Display for AnalyzerSpec {
         let codes: Vec<&str> = words.stems.iter().map(|language| language.code()).collect();
         f.write_str(if codes.is_empty() { "any language" } else { "" })?;
         f.write_str(&codes.join(","))?;
-        if !words.stop_words.is_empty() || !words.left_out.is_empty() {
-            f.write_str(" without stop words")?;
+        if !words.stop_words.is_empty() {
+            let stop_words: Vec<&str> = words.stop_words.iter().map(|language| language.code()).collect();
+            write!(f, " without stop words of {}", stop_words.join(","))?;
         }
-        f.write_str(if words.cjk == Cjk::Bigrams { " with CJK bigrams alone" } else { "" })
+        if !words.left_out.is_empty() {
+            write!(f, " without {} words more", words.left_out.len())?;
+        }
+        f.write_str(if words.cjk == Cjk::Bigrams { " with CJK bigrams alone" } else { "" })?;
+        f.write_str(if words.camel_case { " with parts of camel case" } else { "" })?;
+        f.write_str(if words.joined { " with joined hyphens" } else { "" })
     }
 }
 
@@ -213,12 +230,10 @@ impl FromStr for AnalyzerSpec {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         let languages = names.map(|name| {
             Language::from_name(name).ok_or_else(|| {
-                let known: Vec<&str> = Language::ALL.iter().map(|language| language.code()).collect();
-                let known = known.join(", ");
-                Error::new(
-                    ErrorKind::UnknownLanguage,
-                    format!("there is no stemmer for `{name}`; there is for {known}"),
-                )
+                let known: Vec<String> =
+                    Language::ALL.iter().map(|language| format!("{} ({language:?})", language.code())).collect();
+                let message = format!("`{name}` is none of the languages: {}", known.join(", "));
+                Error::new(ErrorKind::UnknownLanguage, message)
             })
         });
         Ok(Self::Words(WordsSpec::of_languages(languages.collect::<Result<Vec<_>>>()?)))
@@ -255,6 +270,7 @@ mod tests {
             .without_stop_words()
             .with_cjk(Cjk::Bigrams);
         assert_eq!(words.stems, [Language::German, Language::English]);
+        (words.camel_case, words.joined) = (true, true);
         words.left_out.extend(["foo".to_owned(), "bar".to_owned()]);
         for spec in
             [AnalyzerSpec::default(), AnalyzerSpec::Words(words), AnalyzerSpec::Custom("example.org x/1".into())]
@@ -284,8 +300,13 @@ mod tests {
 
     #[test]
     fn newer_descriptions_are_refused_as_such() {
-        for bytes in [&[9][..], &[VERSION, 7], &[VERSION, WORDS, 1, b'x', b'x', 0, 0, 0], &[VERSION, WORDS, 0, 0, 0, 9]]
-        {
+        for bytes in [
+            &[9][..],
+            &[VERSION, 7],
+            &[VERSION, WORDS, 1, b'x', b'x', 0, 0, 0, 0],
+            &[VERSION, WORDS, 0, 0, 0, 9, 0],
+            &[VERSION, WORDS, 0, 0, 0, 0, 4],
+        ] {
             assert_eq!(AnalyzerSpec::from_bytes(bytes).unwrap_err().kind(), ErrorKind::UnsupportedVersion, "{bytes:?}");
         }
     }

@@ -62,6 +62,8 @@ impl UnicodeWords {
         left_out.dedup();
         let mut identity = "unicode-words/3 nfkc-folded cut-at-signs".to_owned();
         identity.push_str(if spec.cjk == Cjk::Bigrams { " cjk-bigrams" } else { " cjk-bigrams-unigrams" });
+        identity.push_str(if spec.camel_case { " camel-case" } else { "" });
+        identity.push_str(if spec.joined { " joined" } else { "" });
         for stemmer in &stemmers {
             identity.push_str(&format!(" {}", stemmer.identity()));
         }
@@ -97,6 +99,20 @@ impl UnicodeWords {
         Self::of_spec(self.spec)
     }
 
+    /// Indexes the parts of words in camel case too: `getUserName` is found by `user`.
+    #[must_use]
+    pub fn camel_case(mut self) -> Self {
+        self.spec.camel_case = true;
+        Self::of_spec(self.spec)
+    }
+
+    /// Takes words that hyphens join for one word too: `wi-fi` and `wifi` find each other.
+    #[must_use]
+    pub fn joined(mut self) -> Self {
+        self.spec.joined = true;
+        Self::of_spec(self.spec)
+    }
+
     pub(super) fn spec(&self) -> &WordsSpec {
         &self.spec
     }
@@ -113,7 +129,7 @@ impl UnicodeWords {
         let Scratch { source, buffers, run } = scratch;
         if text.is_ascii() {
             let place = |start, end| (start, end);
-            let mut emit = Emit::new(self, mode, (text, place), 0, buffers, each);
+            let mut emit = Emit::new(self, mode, (text, text, place), 0, buffers, each);
             ascii_words(&mut emit);
             return emit.position;
         }
@@ -129,14 +145,14 @@ impl UnicodeWords {
             let chunk = &text[at..at + len];
             if chunk.is_ascii() {
                 let place = |start, end| (at + start, at + end);
-                let mut emit = Emit::new(self, mode, (chunk, place), position, buffers, &mut each);
+                let mut emit = Emit::new(self, mode, (text, chunk, place), position, buffers, &mut each);
                 ascii_words(&mut emit);
                 position = emit.position;
             } else {
                 source.fold(chunk, at);
                 let source = &*source;
                 let place = |start, end| source.origin(start, end);
-                let mut emit = Emit::new(self, mode, (&source.text, place), position, buffers, &mut each);
+                let mut emit = Emit::new(self, mode, (text, &source.text, place), position, buffers, &mut each);
                 unicode_words(&mut emit, run);
                 position = emit.position;
             }
@@ -149,6 +165,11 @@ impl UnicodeWords {
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         self.stemmers.is_empty() && self.left_out.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn has_extras(&self) -> bool {
+        self.spec.camel_case || self.spec.joined
     }
 
     pub(super) fn has_stems(&self) -> bool {

@@ -57,20 +57,37 @@ impl Group {
     }
 
     /// The group as one node.
-    pub(super) fn into_node(self) -> Option<Node> {
-        if self.0.iter().any(|clause| clause.node.is_unsettled()) {
-            return Some(Node::Unsettled(self.0));
+    pub(super) fn into_node(mut self) -> Option<Node> {
+        if let [Clause { sign: Sign::Optional, is_alternative: false, .. }] = &self.0[..] {
+            // As it is: parentheses around it cost no look at what it holds.
+            return self.0.pop().map(|clause| clause.node);
         }
-        Sorted::new(self.0).into_node()
+        match self.is_unsettled() {
+            true => Some(Node::Unsettled(self.0)),
+            false => Sorted::new(self.0).into_node(),
+        }
     }
 
     /// The group as a query, whose filters need not be nodes.
     pub(super) fn into_query(self, depth: usize) -> Query {
-        let query = match self.0.iter().any(|clause| clause.node.is_unsettled()) {
+        let query = match self.is_unsettled() {
             true => Query { root: Some(Node::Unsettled(self.0)), ..Query::default() },
             false => Sorted::new(self.0).into_query(),
         };
         Query { depth: Depth(depth), ..query }
+    }
+
+    /// Says whether a clause depends on which attributes there are. A group with one that does is unsettled itself, so that
+    /// nothing deeper has to be looked at.
+    fn is_unsettled(&self) -> bool {
+        fn is_unsettled(node: &Node) -> bool {
+            match node {
+                Node::Named { .. } | Node::Unsettled(_) => true,
+                Node::Boost(node, _) => is_unsettled(node),
+                _ => false,
+            }
+        }
+        self.0.iter().any(|clause| is_unsettled(&clause.node))
     }
 }
 

@@ -148,11 +148,7 @@ impl Query {
     ///
     /// The first [`QueryError`] that is not a [`QueryErrorKind::Syntax`].
     pub fn parse_typed(text: &str) -> Result<Self, QueryError> {
-        let (query, errors) = parse::lenient(text);
-        match errors.into_iter().find(|error| error.kind != QueryErrorKind::Syntax) {
-            Some(error) => Err(error),
-            None => Ok(query),
-        }
+        parse::typed(text)
     }
 
     /// Finds every document.
@@ -191,7 +187,7 @@ impl Query {
     /// # Ok::<(), cim_ipld_index::QueryError>(())
     /// ```
     pub fn like(field: Field, pattern: &str) -> Self {
-        Self::from_node(Node::Like { field, pattern: Pattern::of(pattern) })
+        Self::from_node(Node::Like { field, pattern: Pattern::of(pattern), slop: 0 })
     }
 
     /// Finds words at most `distance` (1 or 2) edits away from `word`.

@@ -35,10 +35,11 @@ pub(crate) enum Node {
         text: String,
         slop: u32,
     },
-    /// Words with wildcards anywhere.
+    /// Words with wildcards anywhere; several must follow each other.
     Like {
         field: Field,
         pattern: Pattern,
+        slop: u32,
     },
     /// Words at most `distance` edits away from the text's last word, right behind the words before it.
     Fuzzy {

@@ -20,23 +20,29 @@ use super::pattern::Pattern;
 use super::words::{Text, is_quote};
 use super::{Has, Node, Query, QueryError, QueryErrorKind};
 
-/// The deepest nesting of parentheses.
+/// The deepest nesting of parentheses, which [`NOT_SO_DEEP`] names.
 const MAX_DEPTH: usize = 64;
 /// The most errors that a lenient parse notes.
 const MAX_ERRORS: usize = 100;
 
 const A_UNIT: &str = "a word, a phrase or `(`";
+const NOT_SO_DEEP: &str = "at most 64 nested parentheses";
 const A_VALUE: &str = "a value right after the `:`";
 const A_BOOST: &str = "a boost such as 2 or 0.5";
 
 /// Reads a text that is in the grammar.
 pub(super) fn strict(text: &str) -> Result<Query, QueryError> {
-    Parser::new(text, false).query()
+    Parser::new(text, Reading::Strict).query()
+}
+
+/// Reads any text, unless what is not in the grammar cannot be meant as words.
+pub(super) fn typed(text: &str) -> Result<Query, QueryError> {
+    Parser::new(text, Reading::Typed).query()
 }
 
 /// Reads any text; returns what is not in the grammar too.
 pub(super) fn lenient(text: &str) -> (Query, Vec<QueryError>) {
-    let mut parser = Parser::new(text, true);
+    let mut parser = Parser::new(text, Reading::Lenient);
     match parser.query() {
         Ok(query) => (query, parser.errors),
         Err(error) => unreachable!("a lenient parse notes errors: {error}"),
@@ -45,14 +51,25 @@ pub(super) fn lenient(text: &str) -> (Query, Vec<QueryError>) {
 
 pub(super) struct Parser<'a> {
     pub(super) text: Text<'a>,
-    is_lenient: bool,
+    reading: Reading,
     errors: Vec<QueryError>,
     deepest: usize,
 }
 
+/// What becomes of what is not in the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// It is an error.
+    Strict,
+    /// It is taken for punctuation and words, or is an error at once if it cannot be meant so.
+    Typed,
+    /// It is taken for punctuation and words.
+    Lenient,
+}
+
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, is_lenient: bool) -> Self {
-        Self { text: Text::new(text), is_lenient, errors: Vec::new(), deepest: 0 }
+    fn new(text: &'a str, reading: Reading) -> Self {
+        Self { text: Text::new(text), reading, errors: Vec::new(), deepest: 0 }
     }
 
     fn query(&mut self) -> Result<Query, QueryError> {
@@ -60,17 +77,29 @@ impl<'a> Parser<'a> {
         if !self.text.rest().is_empty() {
             return Err(self.text.expected(A_UNIT));
         }
-        Ok(group.into_query(self.deepest))
+        let query = group.into_query(self.deepest);
+        let text = self.text.whole_text();
+        if query == Query::default() && text.contains(char::is_alphanumeric) {
+            // Nothing but operators: the words they are written with.
+            return Ok(Query::term(text.trim()));
+        }
+        Ok(query)
     }
 
     /// Refuses the text, or notes why and goes on.
     fn fail(&mut self, error: QueryError) -> Result<(), QueryError> {
-        if !self.is_lenient {
+        let is_refused = match self.reading {
+            Reading::Strict => true,
+            Reading::Typed => error.kind != QueryErrorKind::Syntax,
+            Reading::Lenient => false,
+        };
+        if is_refused {
             return Err(error);
         }
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(error);
         }
+        self.text.is_quiet = self.reading == Reading::Lenient && self.errors.len() == MAX_ERRORS;
         Ok(())
     }
 
@@ -83,7 +112,7 @@ impl<'a> Parser<'a> {
                 break;
             }
             if self.text.rest().starts_with(')') {
-                if depth > 0 || !self.is_lenient {
+                if depth > 0 || self.reading == Reading::Strict {
                     break;
                 }
                 self.fail(self.text.expected(A_UNIT))?;
@@ -123,7 +152,7 @@ impl<'a> Parser<'a> {
     fn is_group_over(&mut self, depth: usize) -> bool {
         self.text.skip_space();
         let rest = self.text.rest();
-        rest.is_empty() || rest.starts_with(')') && (depth > 0 || !self.is_lenient)
+        rest.is_empty() || rest.starts_with(')') && (depth > 0 || self.reading == Reading::Strict)
     }
 
     /// One part, or several joined by AND, which are then all required or excluded.
@@ -189,7 +218,8 @@ impl<'a> Parser<'a> {
     fn unit(&mut self, scope: &Scope, depth: usize) -> Result<Option<Node>, QueryError> {
         let start = self.text.at();
         match self.exact_unit(scope, depth) {
-            Err(error) if self.is_lenient => {
+            Err(error) if self.reading != Reading::Strict => {
+                self.text.is_flat |= error.kind == QueryErrorKind::Limit;
                 self.fail(error)?;
                 self.text.back_to(start);
                 let text = self.text.plain().to_owned();
@@ -216,7 +246,7 @@ impl<'a> Parser<'a> {
 
     fn parentheses(&mut self, scope: &Scope, depth: usize) -> Result<Option<Node>, QueryError> {
         if depth >= MAX_DEPTH {
-            let error = self.text.expected(format!("at most {MAX_DEPTH} nested parentheses"));
+            let error = self.text.expected(NOT_SO_DEEP);
             return Err(QueryError { kind: QueryErrorKind::Limit, ..error });
         }
         self.deepest = self.deepest.max(depth + 1);
@@ -257,7 +287,7 @@ impl<'a> Parser<'a> {
     /// A word or a phrase of a text or an attribute.
     fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         if self.text.first().is_some_and(is_quote) {
-            let phrase = self.text.quoted()?;
+            let phrase = self.text.phrase()?;
             let slop = if self.text.eat('~') { self.text.whole("how many words may stand between")? } else { 0 };
             return Ok(Node::phrase(scope, &phrase, slop));
         }
@@ -325,14 +355,20 @@ impl Node {
     }
 
     fn phrase(scope: &Scope, phrase: &Pattern, slop: u32) -> Self {
-        match (phrase.as_text(), phrase.as_prefix().unwrap_or_default()) {
+        match (phrase.as_text(), phrase.as_prefix()) {
             (Some(text), _) => match scope {
                 Scope::Attribute(name, _) if slop == 0 => {
                     Self::Attribute { name: name.clone(), text: text.to_owned() }.named(scope)
                 }
                 _ => Self::Words { field: scope.field(), text: text.to_owned(), slop }.named(scope),
             },
-            (None, text) => match scope {
+            (None, None) => match scope {
+                Scope::Attribute(name, _) if slop == 0 => {
+                    Self::AttributeLike { name: name.clone(), pattern: phrase.clone() }.named(scope)
+                }
+                _ => Self::Like { field: scope.field(), pattern: phrase.clone(), slop }.named(scope),
+            },
+            (None, Some(text)) => match scope {
                 Scope::Attribute(name, _) if slop == 0 => {
                     Self::AttributePrefix { name: name.clone(), text: text.to_owned() }.named(scope)
                 }
@@ -358,7 +394,7 @@ impl Node {
             }
             (_, Some(prefix)) => Self::Prefix { field: scope.field(), text: prefix.to_owned(), slop: 0 },
             (Scope::Attribute(name, _), None) => Self::AttributeLike { name: name.clone(), pattern: word }.named(scope),
-            (_, None) => Self::Like { field: scope.field(), pattern: word },
+            (_, None) => Self::Like { field: scope.field(), pattern: word, slop: 0 },
         }
     }
 

@@ -99,7 +99,10 @@ impl Node {
             Self::AttributePrefix { text, .. } => Self::Prefix { field, text: with_name(text), slop: 0 },
             Self::Prefix { text, slop, .. } => Self::Prefix { field, text: with_name(text), slop: *slop },
             Self::AttributeLike { pattern, .. } => {
-                Self::Like { field, pattern: pattern.clone().behind(&with_name("")) }
+                Self::Like { field, pattern: pattern.clone().behind(&with_name("")), slop: 0 }
+            }
+            Self::Like { pattern, slop, .. } => {
+                Self::Like { field, pattern: pattern.clone().behind(&with_name("")), slop: *slop }
             }
             Self::Fuzzy { text, distance, .. } => Self::Fuzzy { field, text: with_name(text), distance: *distance },
             _ => Self::Words { field, text: name.to_owned(), slop: 0 },

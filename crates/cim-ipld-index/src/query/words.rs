@@ -9,6 +9,10 @@ use super::{QueryError, QueryErrorKind};
 pub(super) struct Text<'a> {
     text: &'a str,
     at: usize,
+    /// Whether errors only have a place, because nobody will read them.
+    pub(super) is_quiet: bool,
+    /// Whether parentheses mean no more than spaces, because they stand too deep.
+    pub(super) is_flat: bool,
 }
 
 /// The name of a field as it is written.
@@ -35,11 +39,15 @@ fn closing(open: char) -> Option<&'static [char]> {
 
 impl<'a> Text<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, is_quiet: false, is_flat: false }
     }
 
     pub(super) fn rest(&self) -> &'a str {
         &self.text[self.at..]
+    }
+
+    pub(super) fn whole_text(&self) -> &'a str {
+        self.text
     }
 
     pub(super) fn at(&self) -> usize {
@@ -66,6 +74,9 @@ impl<'a> Text<'a> {
     /// An error about what stands at `start`, up to the next space, if that is near.
     pub(super) fn expected_at(&self, start: usize, expected: impl Into<String>) -> QueryError {
         const NEAR: usize = 64;
+        if self.is_quiet {
+            return QueryError::new(QueryErrorKind::Syntax, start..start, "");
+        }
         let mut near = self.text[start..].chars().take(NEAR);
         let first = near.next();
         let is_word = first.is_some_and(|c| !is_end(c));
@@ -79,7 +90,11 @@ impl<'a> Text<'a> {
     }
 
     pub(super) fn skip_space(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start().len();
+        let rest = match self.is_flat {
+            true => self.rest().trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')')),
+            false => self.rest().trim_start(),
+        };
+        self.at = self.text.len() - rest.len();
     }
 
     pub(super) fn eat(&mut self, wanted: char) -> bool {
@@ -165,8 +180,29 @@ impl<'a> Text<'a> {
         self.take(|text| text.first().is_none_or(|c| is_end(c) || matches!(c, ']' | '}')))
     }
 
-    /// Takes a quoted text. A `*` right before the closing quote is a wildcard, if there is a word right before it.
+    /// Takes a quoted text of words. A `*` beside a letter or digit is a wildcard, as is a `?` between two.
+    pub(super) fn phrase(&mut self) -> Result<Pattern, QueryError> {
+        let phrase = self.quoted_with(|before, c, behind| {
+            let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            match c {
+                '*' if is_word(before) || is_word(behind) => Some(Piece::Any),
+                '?' if is_word(before) && is_word(behind) => Some(Piece::One),
+                _ => None,
+            }
+        })?;
+        Ok(without_ones_of_addresses(phrase))
+    }
+
+    /// Takes a quoted name. A `*` right before the closing quote is a wildcard, if there is something right before it.
     pub(super) fn quoted(&mut self) -> Result<Pattern, QueryError> {
+        self.quoted_with(|_, _, _| None)
+    }
+
+    /// Takes a quoted text, in which `wildcard` says of a character, and of those beside it, whether it is one.
+    fn quoted_with(
+        &mut self,
+        wildcard: impl Fn(Option<char>, char, Option<char>) -> Option<Piece>,
+    ) -> Result<Pattern, QueryError> {
         let Some(open) = self.first() else { return Err(self.expected("a quoted text")) };
         let own = closing(open).unwrap_or_default();
         self.at += open.len_utf8();
@@ -188,8 +224,10 @@ impl<'a> Text<'a> {
             }
             let is_wildcard =
                 c == '*' && behind.starts_with(closes) && !self.text[start..self.at].ends_with(char::is_whitespace);
+            let inner = wildcard(self.text[start..self.at].chars().next_back(), c, behind.chars().next());
             match c {
                 '*' if is_wildcard && self.at > start => text.push(Piece::Any),
+                '*' | '?' if inner.is_some() => inner.into_iter().for_each(|piece| text.push(piece)),
                 '\\' if !behind.is_empty() => {
                     self.take_escaped(&mut text);
                     continue;
@@ -274,13 +312,19 @@ impl<'a> Text<'a> {
                 }
                 '*' => word.push(Piece::Any),
                 // A question mark ends a question; within a word it is a wildcard.
-                '?' if behind.is_some_and(|c| c.is_alphanumeric() || c == '*') => word.push(Piece::One),
+                '?' if self.is_before_a_word() => word.push(Piece::One),
                 _ => word.push_char(c),
             }
             self.at += c.len_utf8();
         }
-        let is_address = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(['/', ':', '=', '&', '@']));
-        Ok(if word.pieces().iter().any(is_address) { word.without_ones() } else { word })
+        Ok(without_ones_of_addresses(word))
+    }
+
+    /// Says whether a word goes on behind one or more question marks.
+    fn is_before_a_word(&self) -> bool {
+        const MOST: usize = 64;
+        let behind = self.rest().chars().take(MOST).find(|c| *c != '?');
+        behind.is_some_and(|c| c.is_alphanumeric() || c == '*')
     }
 
     /// Takes a backslash and what it stands before. Within a word, before a letter, it is one of a path.
@@ -293,6 +337,12 @@ impl<'a> Text<'a> {
         word.push_char(meant);
         self.at += meant.len_utf8();
     }
+}
+
+/// In what looks like an address a question mark is no wildcard.
+fn without_ones_of_addresses(pattern: Pattern) -> Pattern {
+    let is_address = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(['/', ':', '=', '&', '@']));
+    if pattern.pieces().iter().any(is_address) { pattern.without_ones() } else { pattern }
 }
 
 /// Says whether a word ends before this character.

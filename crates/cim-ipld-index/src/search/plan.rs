@@ -124,7 +124,7 @@ impl Planner<'_> {
             Node::All => Some(Plan::All),
             Node::Words { field, text, slop } => self.words(field, text, *slop, boost)?,
             Node::Prefix { field, text, slop } => self.prefix(field, text, *slop, boost)?,
-            Node::Like { field, pattern } => self.like(field, pattern, boost)?,
+            Node::Like { field, pattern, slop } => self.like(field, pattern, (*slop, boost))?,
             Node::Fuzzy { field, text, distance } => {
                 self.beginning(field, text, (0, boost), |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))?
             }
@@ -200,7 +200,7 @@ impl Planner<'_> {
             }
             Node::AttributeLike { name, pattern } => {
                 parts.push(self.set(names_like(PageClass::Tags, keys::keyword(name, ""), pattern.clone()))?);
-                parts.extend(self.like(&Field::Attribute(name.clone()), pattern, boost)?);
+                parts.extend(self.like(&Field::Attribute(name.clone()), pattern, (0, boost))?);
             }
             _ => {}
         }

@@ -15,3 +15,4 @@ mod query;
 mod ranking;
 mod rounds;
 mod search_page;
+mod trials;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, KeyPrefix, Precondition, Revision};
 use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, IndexId, KeySource, Keyset};
-use cim_ipld_index::MAX_PAGE_BYTES;
+use cim_ipld_index::{Analyzer, AnalyzerSpec, MAX_PAGE_BYTES};
 use futures::StreamExt;
 
 use super::opening::{Protection, lost_manifest};
@@ -43,6 +43,31 @@ pub(super) fn check_limits(backend: &dyn Backend) -> Result<()> {
         return Err(Error::new(ErrorKind::Incompatible, message));
     }
     Ok(())
+}
+
+/// Returns the description of what is to cut texts and queries, as a manifest holds it.
+pub(super) fn describe(analyzer: Option<&Analyzer>) -> Result<Vec<u8>> {
+    let bytes = analyzer.map_or_else(AnalyzerSpec::default, Analyzer::spec).to_bytes();
+    AnalyzerSpec::from_bytes(&bytes).map_err(|error| {
+        let message = format!("the analyzer cannot be kept in an index: {error}");
+        Error::new(ErrorKind::InvalidInput, message)
+    })?;
+    Ok(bytes)
+}
+
+/// Returns what cuts texts and queries of an index that was made with an analyzer described so.
+pub(super) fn analyzer_of(spec: &AnalyzerSpec, given: Option<&Analyzer>) -> Result<Analyzer> {
+    match given {
+        None => Ok(Analyzer::from_spec(spec)?),
+        Some(given) if given.spec() == *spec => Ok(given.clone()),
+        Some(given) => {
+            let message = format!(
+                "the index was made with the analyzer `{spec}` and cannot be opened with `{}`: give none, or its own",
+                given.spec()
+            );
+            Err(Error::new(ErrorKind::Incompatible, message))
+        }
+    }
 }
 
 /// Finds out what there is.
@@ -98,6 +123,7 @@ pub(super) async fn create(
     backend: Arc<dyn Backend>,
     layout: Layout,
     protection: Protection,
+    analyzer: Vec<u8>,
     settings: &Settings,
     environment: Environment,
     rules: Rules,
@@ -130,6 +156,7 @@ pub(super) async fn create(
         root_digest: root.digest(),
         window: None,
         names_secret: objects.environment.random(),
+        analyzer,
         segments: Vec::new(),
         snapshots: Vec::new(),
     };

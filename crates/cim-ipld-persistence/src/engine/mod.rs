@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
 use cim_ipld_envelope::{EncryptionAlgorithm, Keyset};
-use cim_ipld_index::{Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec, content_id};
+use cim_ipld_index::{
+    Analyzer, AnalyzerSpec, Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec, content_id,
+};
 use futures::stream::{self, StreamExt};
 use tokio::task::JoinHandle;
 
@@ -105,6 +107,8 @@ pub struct Stats {
     pub generation: u64,
     /// Whether objects are encrypted, and with what new ones are.
     pub algorithm: Option<EncryptionAlgorithm>,
+    /// What cuts texts and queries into words.
+    pub analyzer: AnalyzerSpec,
     /// Entries of the catalog that this process ignored.
     pub ignored: IgnoredEntries,
     /// Whether a rotation of the keys was cut off before the old ones were retired:
@@ -190,9 +194,16 @@ impl Engine {
             applied: Position::new(view.position),
             generation: view.manifest.generation(),
             algorithm: self.algorithm(),
+            analyzer: self.analyzer().spec(),
             ignored: progress.ignored,
             rotation_unfinished: self.shared.is_rotation_unfinished(&view.manifest),
         })
+    }
+
+    /// Returns what cuts texts and queries into words: chosen when the index was made.
+    #[must_use]
+    pub fn analyzer(&self) -> &Analyzer {
+        &self.shared.analyzer
     }
 
     /// Returns what new objects are encrypted with, or `None` for a plaintext index.

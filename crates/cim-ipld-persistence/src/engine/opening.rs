@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind};
 use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, KeySource};
+use cim_ipld_index::Analyzer;
 use tokio::sync::mpsc;
 
 use super::creation::{self, Remains};
@@ -88,6 +89,7 @@ pub struct EngineBuilder {
     backend: Arc<dyn Backend>,
     name: IndexName,
     settings: Settings,
+    analyzer: Option<Analyzer>,
     pin: Option<Arc<dyn PinStore>>,
     accepts_older: bool,
     environment: Environment,
@@ -113,6 +115,30 @@ impl EngineBuilder {
     /// Sets the numbers that the engine works with.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good: without one it is that of
+    /// [`Analyzer::default`]. An index that is there has its own; it needs one here only if that is an
+    /// [`Analyze`](cim_ipld_index::Analyze) of the application.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, Protection};
+    /// use cim_ipld_persistence::index::{Analyzer, AnalyzerSpec};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let languages: AnalyzerSpec = "en,de".parse()?;
+    /// let builder = Engine::builder(Arc::new(MemoryBackend::new())).analyzer(Analyzer::from_spec(&languages)?);
+    /// let engine = builder.create(Protection::Plaintext).await?;
+    /// assert_eq!(engine.analyzer().spec(), languages);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn analyzer(mut self, analyzer: Analyzer) -> Self {
+        self.analyzer = Some(analyzer);
         self
     }
 
@@ -150,6 +176,7 @@ impl EngineBuilder {
     /// (`Unavailable`, `Denied`, `Full`, …); as for [`open`](Self::open) when a creation was begun here with another key.
     pub async fn create(self, protection: Protection) -> Result<Engine> {
         let layout = Layout::new(&self.name)?;
+        let analyzer = creation::describe(self.analyzer.as_ref())?;
         creation::check_limits(&*self.backend)?;
         creation::refuse_remains(&*self.backend, &layout).await?;
         for bucket in layout.buckets() {
@@ -157,7 +184,8 @@ impl EngineBuilder {
         }
         let environment = self.environment.clone();
         let backend = Arc::clone(&self.backend);
-        let objects = creation::create(backend, layout, protection, &self.settings, environment, self.rules).await?;
+        let objects =
+            creation::create(backend, layout, protection, analyzer, &self.settings, environment, self.rules).await?;
         // What a pin of this place remembers is of an index that is no more.
         self.start(objects, None).await
     }
@@ -166,7 +194,8 @@ impl EngineBuilder {
     ///
     /// # Errors
     /// `NoIndex`, `KeyRequired`, `WrongKey`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`, `Rollback`, `Forked`,
-    /// `PinUnavailable`, and what the store answers. Nothing in the store is changed by a failed opening.
+    /// `PinUnavailable`, `Incompatible` for another [`analyzer`](Self::analyzer) than the index's, and what the store answers.
+    /// Nothing in the store is changed by a failed opening.
     pub async fn open(self, key: Option<KeySource>) -> Result<Engine> {
         let layout = Layout::new(&self.name)?;
         creation::check_limits(&*self.backend)?;
@@ -240,6 +269,7 @@ impl EngineBuilder {
             backend: Arc::clone(&self.backend),
             name: self.name.clone(),
             settings: self.settings.clone(),
+            analyzer: self.analyzer.clone(),
             pin: self.pin.clone(),
             accepts_older: self.accepts_older,
             environment: self.environment.clone(),
@@ -255,10 +285,11 @@ impl EngineBuilder {
             None => read_manifest(&objects).await?,
         };
         check_floor(&objects, &manifest)?;
+        let analyzer = creation::analyzer_of(&manifest.manifest.analyzer()?, self.analyzer.as_ref())?;
         let (pin, pinned) = self.open_pin(&objects, &manifest, is_new).await?;
         let objects = Arc::new(objects);
         let progress = first_progress(&manifest);
-        let view = View::empty(manifest.clone())?;
+        let view = View::empty(manifest.clone(), analyzer)?;
         let shared = Arc::new(Shared::new(objects, self.settings.clone(), view, progress));
         let (commands, obeyed) = mpsc::channel(8);
         let follower = Follower::start(&shared, manifest, obeyed, pinned).await?;
@@ -346,6 +377,7 @@ impl Engine {
             backend,
             name: IndexName::default(),
             settings: Settings::default(),
+            analyzer: None,
             pin: None,
             accepts_older: false,
             environment: Environment::default(),

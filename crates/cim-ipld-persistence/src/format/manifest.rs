@@ -1,14 +1,14 @@
 use std::collections::HashSet;
 
 use bincode::{Decode, Encode};
-use cim_ipld_index::MAX_SEGMENT_DOCUMENTS;
+use cim_ipld_index::{AnalyzerSpec, MAX_SEGMENT_DOCUMENTS};
 
 use super::ancestry::Ancestry;
 use super::digest::{Digest, ShortDigest};
 use super::{MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The state of an index as of a position of its order: which segments it has. Journal records after that position
 /// complete it.
@@ -33,6 +33,8 @@ pub(crate) struct Manifest {
     pub(crate) window: Option<WindowEntry>,
     /// Hides the names of snapshots from the store; the same in all manifests of an index.
     pub(crate) names_secret: [u8; 32],
+    /// The bytes of the description of what cuts texts and queries into words; the same in all manifests of an index.
+    pub(crate) analyzer: Vec<u8>,
     /// Oldest first.
     pub(crate) segments: Vec<SegmentEntry>,
     /// Oldest first. A snapshot exists when it is named here: a record that is not is what a crash left, one that is named
@@ -127,12 +129,18 @@ impl Manifest {
         if !is_consistent {
             return Err(damaged(WHAT, "its numbers contradict each other"));
         }
+        manifest.analyzer()?;
         check_segments(WHAT, &manifest.segments)?;
         let names: HashSet<&str> = manifest.snapshots.iter().map(|entry| entry.hidden_name.as_str()).collect();
         if names.len() != manifest.snapshots.len() {
             return Err(damaged(WHAT, "it names a snapshot twice"));
         }
         Ok(manifest)
+    }
+
+    /// Returns the description of what cuts texts and queries into words.
+    pub(crate) fn analyzer(&self) -> Result<AnalyzerSpec> {
+        Ok(AnalyzerSpec::from_bytes(&self.analyzer)?)
     }
 }
 

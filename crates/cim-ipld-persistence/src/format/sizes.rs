@@ -1,5 +1,7 @@
 //! What the formats take: the figures of docs/decisions/0010.
 
+use cim_ipld_index::AnalyzerSpec;
+
 use super::ancestry::Ancestry;
 use super::digest::{Digest, ShortDigest};
 use super::manifest::{Manifest, RecordMark, SegmentEntry, Watermark, WindowEntry};
@@ -69,6 +71,7 @@ fn bytes_of_a_manifest() {
             root_digest: Digest::default(),
             window: Some(WindowEntry { secret: [0; 32], chunks: 1, digest: Digest::default() }),
             names_secret: [0; 32],
+            analyzer: AnalyzerSpec::default().to_bytes(),
             segments,
             snapshots: Vec::new(),
         };

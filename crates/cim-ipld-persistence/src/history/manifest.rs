@@ -157,6 +157,10 @@ impl ManifestVersion {
             let message = format!("the manifest of generation {found} does not descend from the known one of {known}");
             return Err(Error::new(ErrorKind::Forked, message));
         }
+        if next.manifest.analyzer != self.manifest.analyzer {
+            let message = "the analyzer of the index changed, which no manifest of an index may do";
+            return Err(Error::new(ErrorKind::Forked, message));
+        }
         if rules.hold(Rule::ManifestChain) {
             next.check_chain(objects, order).await?;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use cim_ipld_envelope::{Compression, SealOptions};
+use cim_ipld_index::Analyzer;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ use crate::{Error, ErrorKind, Result, Settings};
 pub(crate) struct Shared {
     pub(crate) objects: Arc<Objects>,
     pub(crate) settings: Settings,
+    /// What cuts texts and queries into words, as the manifest says.
+    pub(crate) analyzer: Analyzer,
     pub(crate) cache: PageCache,
     view: ArcSwap<View>,
     pub(crate) progress: Watched<Progress>,
@@ -55,10 +58,12 @@ pub(crate) enum OwnVerdict {
 
 impl Shared {
     pub(crate) fn new(objects: Arc<Objects>, settings: Settings, view: View, progress: Progress) -> Self {
+        let analyzer = view.snapshot.analyzer().clone();
         let cache = PageCache::new(settings.cache_budget_bytes, settings.parallel_transfers);
         Self {
             objects,
             settings,
+            analyzer,
             cache,
             view: ArcSwap::from_pointee(view),
             progress: Watched::new(progress),

@@ -36,9 +36,9 @@ pub(crate) struct View {
 
 impl View {
     /// What readers see before anything has been read: nothing.
-    pub(crate) fn empty(manifest: ManifestVersion) -> Result<Self> {
+    pub(crate) fn empty(manifest: ManifestVersion, analyzer: Analyzer) -> Result<Self> {
         Ok(Self {
-            snapshot: Snapshot::new(Analyzer::default(), Vec::new(), Vec::new())?,
+            snapshot: Snapshot::new(analyzer, Vec::new(), Vec::new())?,
             segments: Arc::default(),
             manifest: Arc::new(manifest),
             position: 0,
@@ -52,6 +52,7 @@ impl View {
 pub(crate) struct State {
     pub(crate) manifest: Arc<ManifestVersion>,
     pub(crate) order: Order,
+    analyzer: Analyzer,
     segments: Vec<OpenSegment>,
     handles: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     frozen: Option<Frozen>,
@@ -78,8 +79,8 @@ struct ActiveMemtable {
 }
 
 impl ActiveMemtable {
-    fn new() -> Self {
-        let memtable = Memtable::new(Analyzer::default());
+    fn new(analyzer: &Analyzer) -> Self {
+        let memtable = Memtable::new(analyzer.clone());
         Self { empty_bytes: memtable.bytes_used(), memtable, deletes: Deletes::new(), records: 0 }
     }
 
@@ -127,7 +128,12 @@ pub(crate) enum Origin {
 
 impl State {
     /// Opens what `manifest` names, with nothing of the journal yet; segments that `known` has open are not read again.
-    pub(crate) async fn open(objects: &Objects, manifest: ManifestVersion, known: Option<&Self>) -> Result<Self> {
+    pub(crate) async fn open(
+        objects: &Objects,
+        manifest: ManifestVersion,
+        analyzer: &Analyzer,
+        known: Option<&Self>,
+    ) -> Result<Self> {
         let opened = stream::iter(manifest.manifest.segments.clone())
             .map(|entry| async move {
                 let open = known.and_then(|known| known.segments.iter().find(|open| open.handle.entry.id == entry.id));
@@ -150,10 +156,11 @@ impl State {
         let mut state = Self {
             manifest: Arc::new(manifest),
             order,
+            analyzer: analyzer.clone(),
             segments,
             handles: Arc::default(),
             frozen: None,
-            active: ActiveMemtable::new(),
+            active: ActiveMemtable::new(analyzer),
             last_seen: Revision::ZERO,
         };
         state.index_handles();
@@ -172,10 +179,11 @@ impl State {
         Self {
             manifest: Arc::clone(&self.manifest),
             order: self.order.clone(),
+            analyzer: self.analyzer.clone(),
             segments: segments.collect(),
             handles: Arc::clone(&self.handles),
             frozen: None,
-            active: ActiveMemtable::new(),
+            active: ActiveMemtable::new(&self.analyzer),
             last_seen: self.last_seen,
         }
     }
@@ -200,7 +208,7 @@ impl State {
         let segments = self.segments.iter().map(|open| (Arc::clone(&open.segment), open.deletes.clone())).collect();
         let frozen = self.frozen.iter().map(|frozen| (frozen.input.memtable.clone(), frozen.deletes.clone()));
         let active = (self.active.memtable.view(), self.active.deletes.clone());
-        Ok(Snapshot::new(Analyzer::default(), segments, frozen.chain([active]).collect())?)
+        Ok(Snapshot::new(self.analyzer.clone(), segments, frozen.chain([active]).collect())?)
     }
 
     pub(crate) fn memtable_bytes(&self) -> usize {
@@ -280,7 +288,7 @@ impl State {
         if self.order.position() == self.manifest.position() {
             return None;
         }
-        let active = std::mem::replace(&mut self.active, ActiveMemtable::new());
+        let active = std::mem::replace(&mut self.active, ActiveMemtable::new(&self.analyzer));
         let input = Arc::new(FoldInput {
             memtable: active.memtable.view(),
             memtable_deletes: active.deletes.clone(),

@@ -181,6 +181,7 @@ async fn succeed(objects: &Objects, current: &ManifestVersion, proposal: Proposa
         root_digest: root.digest(),
         window: proposal.window,
         names_secret: known.names_secret,
+        analyzer: known.analyzer.clone(),
         segments: proposal.segments,
         snapshots: proposal.snapshots,
     })

@@ -181,8 +181,9 @@ impl Maintenance {
         let opened = opened.await;
         let pass = Pass::new(&shared.objects, [handle]).await?;
         let documents = u64::from(entry.documents);
+        let analyzer = shared.analyzer.clone();
         let check = move || {
-            let checked = opened.and_then(|(segment, deletes)| check(&pass, segment, deletes, documents));
+            let checked = opened.and_then(|(segment, deletes)| check(&pass, segment, deletes, documents, analyzer));
             let rest = pass.read_rest().into_iter().map(Err);
             ([digests, checked].into_iter().chain(rest).collect(), pass.read())
         };
@@ -276,8 +277,8 @@ fn could_be_needed(at_manifest: &Order, key: &Key) -> bool {
     Layout::record_place(key).is_some_and(|(writer, sequence)| !at_manifest.has_passed(writer, sequence))
 }
 
-fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64) -> Result<()> {
-    let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
+fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64, analyzer: Analyzer) -> Result<()> {
+    let mut verification = Verification::new(segment, deletes, analyzer)?;
     let Progress::Ready(checked) = pass.outcome(verification.advance(pass))? else {
         return Err(Error::new(ErrorKind::Damaged, "it asks for pages that it was given"));
     };

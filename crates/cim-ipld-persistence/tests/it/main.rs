@@ -1,5 +1,6 @@
 //! The engine's life on every backend: what is acknowledged is there, in order, after restarts, crashes and faults.
 
+mod analyzers;
 mod breaks;
 mod breaks_of_keys;
 mod cost;

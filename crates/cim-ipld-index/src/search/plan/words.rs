@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Field, Pattern, Plan, Planner, Result, WHOLE_BOOST, Want, product};
+use super::{Field, Pattern, Plan, Planner, Result, WHOLE_BOOST, Want, any, product};
 use crate::analysis::{Form, Mode, Scratch};
 use crate::query::Piece;
 
@@ -14,7 +14,11 @@ impl Planner<'_> {
     pub(super) fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Result<Option<Plan>> {
         let cut = self.analyzer.query_words(text);
         let words = cut.words.into_iter().map(|word| (Form::Word, Want::Word(word.text), word.position));
-        let Some(words) = self.phrase(field, words.collect(), slop, boost)? else { return Ok(None) };
+        let Some(mut words) = self.phrase(field, words.collect(), slop, boost)? else { return Ok(None) };
+        if let Some(joined) = cut.joined {
+            let leaf = self.leaf(field, (Form::Word, Want::Word(joined.text)), false)?;
+            words = any(vec![words, Plan::Leaf { leaf, boost }]);
+        }
         let mut should = Vec::with_capacity(cut.whole.len());
         for form in cut.whole {
             let leaf = self.leaf(field, (Form::Whole, Want::Word(form.text)), false)?;
@@ -45,7 +49,7 @@ impl Planner<'_> {
     }
 
     /// Words with wildcards. Texts are cut where they are cut in documents; what a wildcard touches is one word.
-    pub(super) fn like(&mut self, field: &Field, pattern: &Pattern, boost: f32) -> Result<Option<Plan>> {
+    pub(super) fn like(&mut self, field: &Field, pattern: &Pattern, (slop, boost): (u32, f32)) -> Result<Option<Plan>> {
         let (mut words, mut place) = (Vec::new(), 0);
         let mut word = Pattern::default();
         for piece in pattern.pieces() {
@@ -67,7 +71,7 @@ impl Planner<'_> {
         }
         finish(&mut word, &mut words, &mut place);
         let form = self.analyzer.form_of_letters();
-        self.phrase(field, words.into_iter().map(|(want, place)| (form, want, place)).collect(), 0, boost)
+        self.phrase(field, words.into_iter().map(|(want, place)| (form, want, place)).collect(), slop, boost)
     }
 
     /// One word, or several at their places.

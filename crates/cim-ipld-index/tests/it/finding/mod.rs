@@ -1,5 +1,6 @@
 //! What people type finds what they mean: inputs, queries and the documents they find, in a memtable and in a segment.
 
+mod options;
 mod stems;
 
 use cim_ipld_index::{Analyzer, AnalyzerSpec, Document, Field, MemoryIndex, Query, SearchOptions, Value};
@@ -329,10 +330,13 @@ proptest! {
 
     #[test]
     fn a_text_is_found_by_its_words_and_as_a_phrase(
-        text in prop_oneof!["\\PC{1,40}", "[a-cvA-C0-2._+#'’ éßй東京🍩\\u{301}\\u{ad}]{1,30}"],
+        text in prop_oneof!["\\PC{1,40}", "[a-cvA-C0-2._+#-'’ éßй東京🍩\\u{301}\\u{ad}]{1,30}"],
         spec in prop_oneof![Just(""), Just("en"), Just("fr,de")],
+        options in any::<[bool; 2]>(),
     ) {
-        let analyzer = Analyzer::from_spec(&spec.parse::<AnalyzerSpec>().unwrap()).unwrap();
+        let AnalyzerSpec::Words(mut words) = spec.parse().unwrap() else { unreachable!("of languages") };
+        [words.camel_case, words.joined] = options;
+        let analyzer = Analyzer::from_spec(&AnalyzerSpec::Words(words)).unwrap();
         let index = index(&analyzer, &["nothing", &text]);
         for place in ["memtable", "segment"] {
             for part in text.split_whitespace().chain([text.as_str()]) {

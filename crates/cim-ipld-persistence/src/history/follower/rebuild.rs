@@ -151,7 +151,7 @@ pub(super) async fn open_once(
             Succession::Older | Succession::Retired => *manifest = (*live.manifest).clone(),
         }
     }
-    let opened = State::open(objects, manifest.clone(), live);
+    let opened = State::open(objects, manifest.clone(), &shared.analyzer, live);
     let (mut state, after) = futures::future::try_join(opened, start_of_journal(shared, manifest)).await?;
     state.last_seen = after;
     Ok((state, after))
