@@ -266,7 +266,7 @@ impl Snapshot {
         for source in self.sources() {
             for (kind, live) in DocumentKind::ALL.into_iter().zip(&mut statistics.by_kind) {
                 let mut set = source.names(&fetcher, PageClass::Types, [keys::kind(kind.code())])?;
-                set.subtract_deletes(source.deletes());
+                source.deletes().subtract_from(&mut set);
                 *live += set.count();
             }
             let [terms, tags, content_types] = source.distinct();

@@ -10,6 +10,7 @@ mod exhaustive;
 mod facets;
 mod fuzzy;
 mod lent;
+mod name_test;
 mod names;
 mod open;
 mod phrase;
@@ -23,6 +24,7 @@ mod statistics;
 mod top;
 mod union;
 mod wide_phrase;
+mod window;
 
 pub(crate) use cursor::{Cursor, END};
 pub use plan::MAX_QUERY_WORDS;
@@ -32,7 +34,7 @@ pub(crate) use source::{Handle, NormCache, Source};
 pub(crate) use statistics::Collection;
 
 use collect::TopK;
-use eval::{Eval, Window};
+use eval::Eval;
 use names::Knows;
 use open::Opener;
 use plan::{Planned, SetWant};
@@ -40,6 +42,7 @@ use snippet::Cutter;
 use sort::Sorter;
 use statistics::CollectionStatistics;
 use top::Run;
+use window::Window;
 
 use crate::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
