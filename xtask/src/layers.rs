@@ -1,6 +1,6 @@
 //! `cargo xtask layers`: who may depend on whom, among packages and among the modules of one.
 
-mod modules;
+pub(crate) mod modules;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -187,7 +187,8 @@ impl Reader<'_> {
     }
 }
 
-fn is_of_tests(attributes: &[syn::Attribute]) -> bool {
+/// Whether `#[cfg(test)]` marks it.
+pub(crate) fn is_of_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
         _ => false,
