@@ -1,11 +1,13 @@
-//! `cargo xtask layers`: who may depend on whom.
+//! `cargo xtask layers`: who may depend on whom, among packages and among the modules of one.
 
+pub(crate) mod modules;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 use crate::metadata::{Dependency, Kind, Metadata, Package};
 use crate::{Outcome, workspace};
+use modules::{ACCEPTED, Circle};
 use rules::{EMPTY_NAMES, FENCES, Fence, ROOMS, Reach, Room};
 
 /// Checks the real workspace.
@@ -13,7 +15,11 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     crate::no_arguments(args)?;
     let mut cargo = workspace::cargo(&["metadata", "--format-version", "1", "--all-features"]);
     let metadata = Metadata::parse(&workspace::output(&mut cargo)?)?;
-    let offences = offences(&metadata);
+    let mut offences = offences(&metadata);
+    for package in &metadata.members {
+        let sources = modules::read(&workspace::root().join(&package.folder).join("src"))?;
+        offences.extend(circle_offences(&package.name, &modules::circles(&sources)?));
+    }
     for offence in &offences {
         eprintln!("{offence}");
     }
@@ -22,6 +28,19 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     }
     println!("layers: {} packages keep to {} rooms and {} fences", metadata.members.len(), ROOMS.len(), FENCES.len());
     Ok(())
+}
+
+/// The circles of a package's modules that nobody accepted, a line each.
+fn circle_offences(package: &str, circles: &[Circle]) -> Vec<String> {
+    let is_accepted = |circle: &&Circle| {
+        ACCEPTED.iter().any(|accepted| accepted.package == package && accepted.members == circle.members)
+    };
+    let line = |circle: &Circle| {
+        let (members, arrows) = (circle.members.join(", "), circle.arrows.join("; "));
+        let parent = if circle.parent.is_empty() { "the crate" } else { &circle.parent };
+        format!("{package}: modules of {parent} need each other: {members} ({arrows})")
+    };
+    circles.iter().filter(|circle| !is_accepted(circle)).map(line).collect()
 }
 
 /// Everything in the workspace that the rules forbid, a line each.

@@ -4,6 +4,7 @@
 //! can plant an offence and see it found; only the outermost function of each reads the real tree.
 
 mod bench;
+mod examples;
 mod layers;
 mod metadata;
 mod model;
@@ -36,6 +37,7 @@ const TASKS: &[Task] = &[
     Task { name: "ci", about: "the same on a clean checkout, which must still be clean at the end", run: steps::ci },
     Task { name: "layers", about: "check who may depend on whom", run: layers::run },
     Task { name: "tidy", about: "check the habits of the house (--shrink lowers the baseline)", run: tidy::run },
+    Task { name: "examples", about: "check that public types and methods are shown by example", run: examples::run },
     Task {
         name: "bench",
         about: "run the micro-benchmarks, or with --peers the index core beside Tantivy and SQLCipher (--peers --help)",

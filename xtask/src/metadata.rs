@@ -41,6 +41,15 @@ impl Metadata {
         Self::from_value(&value).ok_or_else(|| "cargo metadata has a shape that xtask does not know".into())
     }
 
+    /// The members' names and folders.
+    pub(crate) fn folders(json: &str) -> Result<Vec<(String, String)>, String> {
+        let value: Value = serde_json::from_str(json).map_err(|error| format!("cargo metadata: {error}"))?;
+        let root = value["workspace_root"].as_str().unwrap_or_default();
+        let packages = value["packages"].as_array().into_iter().flatten();
+        let folders = packages.map(|package| member(package, root).map(|member| (member.name, member.folder)));
+        folders.collect::<Option<_>>().ok_or_else(|| "cargo metadata has a shape that xtask does not know".into())
+    }
+
     fn from_value(value: &Value) -> Option<Self> {
         let root = value["workspace_root"].as_str()?;
         let members: BTreeSet<&str> = value["workspace_members"].as_array()?.iter().filter_map(Value::as_str).collect();

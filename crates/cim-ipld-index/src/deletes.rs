@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::docset::{self, ChunkWords};
+use crate::docset::{self, BitSet, ChunkWords};
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
 use crate::wire::Reader;
@@ -146,6 +146,15 @@ impl Deletes {
                     each(DocId(id), own >> bit & 1 == 1);
                 }
             }
+        }
+    }
+
+    /// Takes the documents out of `set`.
+    pub(crate) fn subtract_from(&self, set: &mut BitSet) {
+        let mut gone = [0; 64];
+        for (index, words) in set.words_mut().chunks_mut(64).enumerate() {
+            self.words(index * 64, &mut gone);
+            words.iter_mut().zip(gone).for_each(|(word, gone)| *word &= !gone);
         }
     }
 

@@ -3,7 +3,6 @@
 //! Byte layout: number of chunks (varint), then per chunk of 65,536 ids, in increasing order: key (u16), kind (u8) and
 //! either a count less one (u16) with that many sorted u16, or 8,192 bytes of bits. All little-endian.
 
-use crate::deletes::Deletes;
 use crate::error::{Error, Result};
 use crate::wire::{Reader, put_varint};
 
@@ -231,12 +230,9 @@ impl BitSet {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
     }
 
-    pub(crate) fn subtract_deletes(&mut self, deletes: &Deletes) {
-        let mut gone = [0; 64];
-        for (index, words) in self.words.chunks_mut(64).enumerate() {
-            deletes.words(index * 64, &mut gone);
-            words.iter_mut().zip(gone).for_each(|(word, gone)| *word &= !gone);
-        }
+    /// The words, to be changed in chunks.
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {

@@ -29,6 +29,7 @@
 mod analysis;
 pub mod cid_text;
 pub mod codec;
+mod collection;
 pub mod content_id;
 mod deletes;
 mod docset;
@@ -38,6 +39,7 @@ mod fetch;
 mod fields;
 mod guide;
 mod keys;
+mod location;
 mod memory_index;
 mod memtable;
 mod merge;
@@ -48,6 +50,8 @@ mod score;
 mod search;
 mod search_cursor;
 mod search_options;
+mod search_order;
+mod search_results;
 mod segment;
 mod snapshot;
 mod verify;
@@ -63,6 +67,7 @@ pub use document::{
     MAX_KEYWORD_BYTES, MAX_LIST_VALUES, MAX_TAG_BYTES, MAX_TAGS, ParseTimestampError, Timestamp, Value,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use location::Location;
 pub use memory_index::MemoryIndex;
 pub use memtable::{Memtable, MemtableView};
 pub use merge::merge_segments;
@@ -73,9 +78,11 @@ pub use page::{
 pub use query::{Field, Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
 pub use search::{MAX_QUERY_WORDS, MAX_REACH};
 pub use search_cursor::SearchCursor;
-pub use search_options::{Facet, FacetCounts, FacetOf, Order, SearchOptions, SnippetOptions, Sort, SortBy, Total};
+pub use search_options::{Facet, FacetCounts, FacetOf, SearchOptions, SnippetOptions, Total};
+pub use search_order::{Order, Sort, SortBy};
+pub use search_results::{Hit, Matches, SearchResults, Snippet};
 pub use segment::{Segment, SegmentSummary, build_segment};
-pub use snapshot::{Hit, Location, Matches, SearchResults, Snapshot, Snippet, Statistics};
+pub use snapshot::{Snapshot, Statistics};
 pub use verify::{Verification, VerifyReport};
 
 #[cfg(doctest)]

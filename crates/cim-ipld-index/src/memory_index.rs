@@ -9,13 +9,15 @@ use crate::analysis::Analyzer;
 use crate::deletes::Deletes;
 use crate::document::Document;
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::memtable::{Memtable, MemtableView};
 use crate::merge::merge_segments;
 use crate::page::{Page, PageId, PageMap, PageSource, Progress, SegmentId};
 use crate::query::Query;
 use crate::search_options::SearchOptions;
+use crate::search_results::SearchResults;
 use crate::segment::{Segment, build_segment};
-use crate::snapshot::{Location, SearchResults, Snapshot, Statistics};
+use crate::snapshot::{Snapshot, Statistics};
 
 /// A memtable of more than this is sealed.
 const MEMTABLE_BUDGET_BYTES: usize = 64 * 1024 * 1024;

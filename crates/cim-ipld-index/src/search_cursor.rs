@@ -8,10 +8,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
+use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::NumberField;
-use crate::search::Collection;
-use crate::search_options::{Order, Sort, SortBy};
+use crate::search_order::{Order, Sort, SortBy};
 use crate::wire::Reader;
 
 const VERSION: u8 = 2;

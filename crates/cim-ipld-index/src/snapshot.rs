@@ -1,26 +1,24 @@
 //! Snapshots: one moment of an index, searchable.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use cid::Cid;
-use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analyzer;
 use crate::codec;
 use crate::content_id;
 use crate::deletes::Deletes;
-use crate::document::{Document, DocumentKind, Timestamp, Value};
+use crate::document::{Document, DocumentKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::keys;
+use crate::location::Location;
 use crate::memtable::MemtableView;
 use crate::page::{DocId, PageClass, PageSource, Progress, SegmentId};
 use crate::query::Query;
 use crate::search::{self, Source};
-use crate::search_cursor::SearchCursor;
-use crate::search_options::{FacetCounts, SearchOptions};
+use crate::search_options::SearchOptions;
+use crate::search_results::{Matches, SearchResults};
 use crate::segment::Segment;
 
 /// One moment of an index: its segments and memtables with their deletes, oldest first.
@@ -35,92 +33,6 @@ pub struct Snapshot {
 }
 
 pub(crate) type SnapshotParts = (Vec<(Arc<Segment>, Deletes)>, Vec<(MemtableView, Deletes)>);
-
-/// Says where a live document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Location {
-    /// In a segment.
-    Segment {
-        /// The segment.
-        segment: SegmentId,
-        /// The document in it.
-        document: DocId,
-    },
-    /// In a memtable.
-    Memtable {
-        /// The memtable's place in the list the snapshot was made of.
-        index: usize,
-        /// The document in it.
-        document: DocId,
-    },
-}
-
-/// What a search found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SearchResults {
-    /// How many documents match in all: exactly, unless [`SearchOptions::total`] asks for less.
-    pub total: u64,
-    /// The best of them: score from high to low unless [`SearchOptions::sort`] says otherwise, equals by the bytes of the
-    /// CID.
-    pub hits: Vec<Hit>,
-    /// Where the hits after these start, if there are as many as were asked for: [`SearchOptions::after`] takes it.
-    pub next: Option<SearchCursor>,
-    /// What [`SearchOptions::facets`] asks for, in that order.
-    pub facets: Vec<FacetCounts>,
-}
-
-/// The best documents of a search, before they are read.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Matches {
-    /// How many documents match in all: exactly, unless [`SearchOptions::total`] asks for less.
-    pub total: u64,
-    /// Where the best of them are, with their scores, in the order of [`SearchResults::hits`].
-    pub best: Vec<(Location, f32)>,
-}
-
-/// One document that was found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Hit {
-    /// Names the content; a string in JSON.
-    #[serde(with = "crate::cid_text")]
-    pub cid: Cid,
-    /// How well it matches (BM25); 0 for a query without a text part.
-    pub score: f32,
-    /// The title.
-    pub title: Option<String>,
-    /// The author.
-    pub author: Option<String>,
-    /// The tags, as they were given.
-    pub tags: Vec<String>,
-    /// The content type, as it was given.
-    pub content_type: Option<String>,
-    /// The kind of content.
-    pub kind: DocumentKind,
-    /// When the content was made.
-    pub created_at: Option<Timestamp>,
-    /// When the content was last changed.
-    pub modified_at: Option<Timestamp>,
-    /// The size of the content in bytes.
-    pub size: Option<u64>,
-    /// The attributes.
-    pub attributes: BTreeMap<String, Value>,
-    /// The passages of the text that match best, if [`SearchOptions::snippet`] asks for it and there is text.
-    pub snippet: Option<Snippet>,
-}
-
-/// Passages of a document's text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Snippet {
-    /// The passages, on one line.
-    pub text: String,
-    /// Where in `text` the words of the query stand, in bytes.
-    pub highlights: Vec<Range<usize>>,
-}
 
 /// Counts of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -194,7 +106,7 @@ impl Snapshot {
         options: &SearchOptions,
         pages: &dyn PageSource,
     ) -> Result<Progress<SearchResults>> {
-        search::search(self, query, options, pages)
+        search::search(self.sources(), &self.analyzer, query, options, pages)
     }
 
     /// Finds the same documents in the same order as [`search`](Self::search), and says where they are: for whoever reads
@@ -205,7 +117,9 @@ impl Snapshot {
     /// As [`search`](Self::search).
     pub fn matches(&self, query: &Query, options: &SearchOptions, pages: &dyn PageSource) -> Result<Progress<Matches>> {
         let fetcher = Fetcher::new(pages);
-        let Some(found) = search::find(self, query, options, &fetcher)? else { return Ok(fetcher.need()) };
+        let Some(found) = search::find(self.sources(), &self.analyzer, query, options, &fetcher)? else {
+            return Ok(fetcher.need());
+        };
         let location = |candidate: &search::Candidate| match found.sources[candidate.source] {
             Source::Segment(segment, _) => Location::Segment { segment: segment.id(), document: candidate.document },
             // Memtables come after the segments.
@@ -267,7 +181,7 @@ impl Snapshot {
         for source in self.sources() {
             for (kind, live) in DocumentKind::ALL.into_iter().zip(&mut statistics.by_kind) {
                 let mut set = source.names(&fetcher, PageClass::Types, [keys::kind(kind.code())])?;
-                set.subtract_deletes(source.deletes());
+                source.deletes().subtract_from(&mut set);
                 *live += set.count();
             }
             let [terms, tags, content_types] = source.distinct();

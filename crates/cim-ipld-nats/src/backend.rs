@@ -23,7 +23,7 @@ use crate::denials::Denials;
 use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
 use crate::leader::{self, Wanted};
-use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES};
+use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES, subject};
 
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 const PARALLEL_PURGES: usize = 32;
@@ -243,8 +243,4 @@ impl NatsBackend {
             patience: Duration::from_millis(self.settings.patience_ms),
         }
     }
-}
-
-pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
-    format!("$KV.{bucket}.{key}")
 }

@@ -13,7 +13,6 @@ use cim_ipld_backend::{
 use tokio::sync::Semaphore;
 
 use crate::NatsSettings;
-use crate::backend::subject;
 use crate::backoff::Backoff;
 use crate::buckets::Buckets;
 use crate::denials::Denials;
@@ -233,4 +232,9 @@ mod tests {
             assert_eq!(compares_other_subjects(version), expected, "{version}");
         }
     }
+}
+
+/// The subject of a key of a bucket (ADR-8).
+pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
+    format!("$KV.{bucket}.{key}")
 }

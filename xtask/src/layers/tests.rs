@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{ROOMS, offences};
+use super::modules::{ACCEPTED, circles};
+use super::{ROOMS, circle_offences, offences};
 use crate::metadata::Metadata;
 
 /// A workspace that keeps every rule, before a test bends it.
@@ -131,4 +132,67 @@ fn a_package_that_moved_or_went_is_found() {
     let mut gone = Forged::lawful();
     gone.packages.retain(|package| package["name"] != "cim-ipld-cli");
     assert!(gone.offences().iter().any(|line| line.contains("cim-ipld-cli: the room stands empty")));
+}
+
+/// Sources, and the circle in them as `parent: members`.
+const CIRCLES: &[(&[(&str, &str)], &[&str])] = &[
+    (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "pub struct B;")], &[]),
+    (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "use super::a;")], &[": a b"]),
+    // By way of a re-export, a nested file and a path in an expression.
+    (
+        &[
+            ("lib.rs", "mod a; mod b; pub use b::{C, inner::B}; use b::D as E;"),
+            ("a.rs", "use crate::{E, other};"),
+            ("b/mod.rs", "pub mod inner; pub struct C; pub struct D;"),
+            ("b/inner.rs", "fn f() { crate::a::g() }"),
+        ],
+        &[": a b"],
+    ),
+    // Three, through a macro.
+    (
+        &[
+            ("lib.rs", ""),
+            ("a.rs", "use crate::b;"),
+            ("b.rs", "fn f() { println!(\"{}\", crate::c::X) }"),
+            ("c.rs", "impl crate::a::T for u8 {}"),
+        ],
+        &[": a b c"],
+    ),
+    // Below a module.
+    (
+        &[
+            ("lib.rs", ""),
+            ("m/mod.rs", "mod a; mod b;"),
+            ("m/a.rs", "use super::b::B;"),
+            ("m/b.rs", "use super::a::A;"),
+        ],
+        &["m: a b"],
+    ),
+    // The way to what is in a module or around it is none, and neither is what tests need.
+    (
+        &[
+            ("lib.rs", "mod a; mod b; pub use a::A;"),
+            ("a.rs", "use crate::b::B; pub struct A;"),
+            ("b.rs", "#[cfg(test)] use crate::a; #[cfg(test)] mod tests { use crate::A; }"),
+        ],
+        &[],
+    ),
+    (&[("lib.rs", ""), ("a/mod.rs", "mod b; use b::B;"), ("a/b.rs", "use super::A;")], &[]),
+];
+
+#[test]
+fn circles_of_modules_are_found() {
+    for (sources, expected) in CIRCLES {
+        let sources: Vec<_> = sources.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        let circles = circles(&sources).expect("they parse");
+        let found: Vec<String> =
+            circles.iter().map(|circle| format!("{}: {}", circle.parent, circle.members.join(" "))).collect();
+        assert_eq!(&found, expected, "{sources:?}");
+        assert_eq!(circle_offences("some", &circles).len(), expected.len());
+    }
+}
+
+#[test]
+fn few_circles_are_accepted() {
+    assert!(ACCEPTED.len() <= 3);
 }

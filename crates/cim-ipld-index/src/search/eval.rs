@@ -2,27 +2,15 @@
 //!
 //! This is the way for a query of any form; those of the usual forms have faster ways of their own (`top`).
 
-use std::cell::RefCell;
-use std::thread::LocalKey;
-
-use super::cursor::{Cursor, END};
-use super::lent::{Lend, Lent, Spare};
+use super::cursor::{Cursor, END, greatest, least};
+use super::lent::Lent;
 use super::phrase::Phrase;
 use super::union::Union;
 use super::wide_phrase::WidePhrase;
+use super::window::{WINDOW, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
-use crate::score::{Points, TermScorer};
-
-pub(crate) const WINDOW: u32 = 4096;
-pub(crate) const WINDOW_WORDS: usize = WINDOW as usize / 64;
-
-/// The matches among the documents of one window, and their points.
-pub(crate) struct Window {
-    pub(crate) mask: [u64; WINDOW_WORDS],
-    /// Zero where the mask is not set.
-    pub(crate) points: [Points; WINDOW as usize],
-}
+use crate::score::TermScorer;
 
 /// A part of a query over one source.
 pub(crate) enum Eval<'a> {
@@ -51,86 +39,6 @@ pub(crate) struct Bool<'a> {
     pub(crate) must_not: Vec<Eval<'a>>,
     /// Made when they are first needed.
     windows: Option<(Lent<Window>, Lent<Window>)>,
-}
-
-impl Window {
-    pub(crate) fn new() -> Lent<Self> {
-        Lent::new()
-    }
-
-    #[inline]
-    pub(crate) fn add(&mut self, place: u32, points: Points) {
-        let place = place as usize % WINDOW as usize;
-        self.mask[place / 64] |= 1 << (place % 64);
-        self.points[place] += points;
-    }
-
-    /// Visits the places that are set.
-    #[inline]
-    pub(crate) fn places(mask: &[u64; WINDOW_WORDS], mut each: impl FnMut(usize)) {
-        for (index, word) in mask.iter().enumerate() {
-            let mut word = *word;
-            while word != 0 {
-                each(index * 64 + word.trailing_zeros() as usize);
-                word &= word - 1;
-            }
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.mask.iter().all(|word| *word == 0)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        let Self { mask, points } = self;
-        Self::places(mask, |place| points[place] = 0);
-        *mask = [0; WINDOW_WORDS];
-    }
-
-    /// Keeps what `mask` has.
-    pub(super) fn retain(&mut self, keep: impl Fn(usize) -> u64) {
-        for index in 0..WINDOW_WORDS {
-            let mut gone = self.mask[index] & !keep(index);
-            self.mask[index] &= keep(index);
-            while gone != 0 {
-                self.points[index * 64 + gone.trailing_zeros() as usize] = 0;
-                gone &= gone - 1;
-            }
-        }
-    }
-
-    /// Adds the points of `other` where this window has matches, and with `more` the matches too.
-    fn absorb(&mut self, other: &Self, more: bool) {
-        for index in 0..WINDOW_WORDS {
-            let mut word = if more { other.mask[index] } else { other.mask[index] & self.mask[index] };
-            self.mask[index] |= word;
-            while word != 0 {
-                let place = index * 64 + word.trailing_zeros() as usize;
-                self.points[place] += other.points[place];
-                word &= word - 1;
-            }
-        }
-    }
-}
-
-thread_local! {
-    static SPARE: Spare<Window> = const { RefCell::new(Vec::new()) };
-}
-
-impl Lend for Window {
-    fn make() -> Self {
-        Self { mask: [0; WINDOW_WORDS], points: [0; WINDOW as usize] }
-    }
-
-    fn reset(&mut self) -> bool {
-        // A search that failed may have left something.
-        self.clear();
-        true
-    }
-
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
-    }
 }
 
 impl Eval<'_> {
@@ -241,12 +149,4 @@ impl<'a> Bool<'a> {
         own.clear();
         Ok(())
     }
-}
-
-fn least(documents: impl Iterator<Item = Result<u32>>) -> Result<u32> {
-    documents.into_iter().try_fold(END, |least, document| Ok(least.min(document?)))
-}
-
-pub(super) fn greatest(documents: impl Iterator<Item = Result<u32>>) -> Result<u32> {
-    documents.into_iter().try_fold(0, |greatest, document| Ok(greatest.max(document?)))
 }

@@ -1,7 +1,8 @@
 //! Visiting every match of a query over one source.
 
 use super::cursor::END;
-use super::eval::{Eval, WINDOW, Window};
+use super::eval::Eval;
+use super::window::{WINDOW, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 

@@ -10,6 +10,7 @@ mod exhaustive;
 mod facets;
 mod fuzzy;
 mod lent;
+mod name_test;
 mod names;
 mod open;
 mod phrase;
@@ -23,16 +24,16 @@ mod statistics;
 mod top;
 mod union;
 mod wide_phrase;
+mod window;
 
 pub(crate) use cursor::{Cursor, END};
 pub use plan::MAX_QUERY_WORDS;
 pub(crate) use plan::{Leaf, Want};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
-pub(crate) use statistics::Collection;
 
 use collect::TopK;
-use eval::{Eval, Window};
+use eval::Eval;
 use names::Knows;
 use open::Opener;
 use plan::{Planned, SetWant};
@@ -40,7 +41,10 @@ use snippet::Cutter;
 use sort::Sorter;
 use statistics::CollectionStatistics;
 use top::Run;
+use window::Window;
 
+use crate::analysis::Analyzer;
+use crate::collection::Collection;
 use crate::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
@@ -48,9 +52,10 @@ use crate::page::{DocId, PageSource, Progress};
 use crate::query::Query;
 use crate::score::Scale;
 use crate::search_cursor::SearchCursor;
-use crate::search_options::{Facet, FacetCounts, Order, SearchOptions, Sort, SortBy, Total};
+use crate::search_options::{Facet, FacetCounts, SearchOptions, Total};
+use crate::search_order::{Order, Sort, SortBy};
+use crate::search_results::SearchResults;
 use crate::segment;
-use crate::snapshot::{SearchResults, Snapshot};
 
 /// The most hits that limit and offset may reach.
 pub const MAX_REACH: usize = 100_000;
@@ -66,14 +71,15 @@ pub(crate) struct Found<'a> {
 }
 
 pub(crate) fn search(
-    snapshot: &Snapshot,
+    sources: Vec<Source<'_>>,
+    analyzer: &Analyzer,
     query: &Query,
     options: &SearchOptions,
     pages: &dyn PageSource,
 ) -> Result<Progress<SearchResults>> {
     let fetcher = Fetcher::new(pages);
-    let Some(found) = find(snapshot, query, options, &fetcher)? else { return Ok(fetcher.need()) };
-    let cutter = options.snippet.as_ref().map(|how| Cutter::new(how, &found.planned, snapshot.analyzer()));
+    let Some(found) = find(sources, analyzer, query, options, &fetcher)? else { return Ok(fetcher.need()) };
+    let cutter = options.snippet.as_ref().map(|how| Cutter::new(how, &found.planned, analyzer));
     let hits = rank::hits(&found.sources, &found.best, cutter.as_ref(), &fetcher)?;
     if fetcher.has_missing() {
         return Ok(fetcher.need());
@@ -90,7 +96,8 @@ pub(crate) fn search(
 /// Where only the order of equals of several sources is not known yet, the best are given in any order and the fetcher
 /// knows the pages that tell it: those of these documents.
 pub(crate) fn find<'a>(
-    snapshot: &'a Snapshot,
+    sources: Vec<Source<'a>>,
+    analyzer: &Analyzer,
     query: &Query,
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
@@ -100,12 +107,11 @@ pub(crate) fn find<'a>(
         let detail = format!("limit and offset reach hit {reach}; at most {MAX_REACH} can be reached");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
-    let sources = snapshot.sources();
     let (settled, knows_names) = names::settle(query, &sources, fetcher)?;
-    let planned = plan::plan(&settled, snapshot.analyzer())?;
+    let planned = plan::plan(&settled, analyzer)?;
     let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
     if knows_names == Knows::Nothing {
-        names::ask_for_plain(query, snapshot.analyzer(), &sources, fetcher)?;
+        names::ask_for_plain(query, analyzer, &sources, fetcher)?;
     }
     // Where only sets of names are missing, what follows from a guess is asked for in the same round.
     if fetcher.has_missing() && knows_names != Knows::AllButSets {

@@ -10,7 +10,7 @@ use crate::analysis::Analyzer;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
-use crate::query::{Pattern, Query};
+use crate::query::Query;
 
 /// What is known of the names that may be those of attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Source<'_> {
             return Ok(true);
         }
         let mut set: BitSet = self.set(fetcher, want, None)?;
-        set.subtract_deletes(self.deletes());
+        self.deletes().subtract_from(&mut set);
         Ok(set.next(0).is_some())
     }
 
@@ -106,49 +106,4 @@ impl Source<'_> {
             _ => Ok(self.set(fetcher, want, None)?.next(0).is_some()),
         }
     }
-}
-
-/// Which names of a table are wanted.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct NameTest {
-    /// How many bytes of a key stand before the name.
-    start: usize,
-    wants: Wants,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Wants {
-    Like(Pattern),
-    /// A content type, whatever its parameters.
-    Essence(String),
-    /// A content type with parameters, without spaces.
-    Exactly(String),
-}
-
-impl NameTest {
-    pub(super) fn of_pattern(start: usize, pattern: Pattern) -> Self {
-        Self { start, wants: Wants::Like(pattern) }
-    }
-
-    /// Takes a content type that has been folded.
-    pub(super) fn of_type(start: usize, name: &str) -> Self {
-        let wants = match name.split_once(';') {
-            None => Wants::Essence(name.trim().to_owned()),
-            Some(_) => Wants::Exactly(without_space(name)),
-        };
-        Self { start, wants }
-    }
-
-    pub(super) fn accepts(&self, key: &[u8]) -> bool {
-        let Some(name) = key.get(self.start..).and_then(|name| std::str::from_utf8(name).ok()) else { return false };
-        match &self.wants {
-            Wants::Like(pattern) => pattern.accepts(name),
-            Wants::Essence(essence) => name.split(';').next().is_some_and(|own| own.trim() == essence),
-            Wants::Exactly(wanted) => without_space(name) == *wanted,
-        }
-    }
-}
-
-fn without_space(name: &str) -> String {
-    name.chars().filter(|c| !c.is_whitespace()).collect()
 }

@@ -95,7 +95,7 @@ impl<'a> Opener<'_, 'a> {
             allowed.subtract(&self.matches(unwanted)?);
         }
         if !deletes.is_empty() {
-            allowed.subtract_deletes(deletes);
+            deletes.subtract_from(&mut allowed);
         }
         Ok(Some(allowed))
     }

@@ -1,7 +1,7 @@
 //! Phrases: words at fixed distances from each other, or with a few others in between.
 
-use super::cursor::{Cursor, END};
-use super::eval::{WINDOW, Window, greatest};
+use super::cursor::{Cursor, END, greatest};
+use super::window::{WINDOW, Window};
 use crate::error::Result;
 use crate::score::{Points, TermScorer};
 

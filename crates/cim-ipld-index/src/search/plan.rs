@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::fuzzy::{Fuzzy, Matcher};
-use super::names::NameTest;
+use super::name_test::NameTest;
 use crate::analysis::{Analyzer, Form, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::page::DocId;
 use crate::search_options::SearchOptions;
-use crate::snapshot::Hit;
+use crate::search_results::Hit;
 
 /// A document that may be among the hits.
 #[derive(Debug, Clone, Copy, PartialEq)]

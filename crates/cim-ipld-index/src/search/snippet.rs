@@ -7,7 +7,7 @@ use super::plan::{Leaf, Plan, Planned, WantMatcher};
 use crate::analysis::{Analyzer, Form, Scratch};
 use crate::query::Field;
 use crate::search_options::SnippetOptions;
-use crate::snapshot::Snippet;
+use crate::search_results::Snippet;
 
 /// How much of a text is looked at before what it has found is good enough, in bytes.
 const STRETCH_BYTES: usize = 256 * 1024;

@@ -13,7 +13,8 @@ use crate::keys::{self, ColumnKind};
 use crate::memtable::MemtableView;
 use crate::numbers;
 use crate::page::{DocId, PageClass};
-use crate::search_options::{Order, SearchOptions, Sort, SortBy};
+use crate::search_options::SearchOptions;
+use crate::search_order::{Order, Sort, SortBy};
 use crate::segment::Column;
 
 const NO_KEY: u128 = u128::MAX;

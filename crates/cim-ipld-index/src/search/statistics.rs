@@ -6,20 +6,10 @@
 
 use super::plan::{Leaf, Plan};
 use super::source::{Handle, Source};
+use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::score::{Saturation, term_weight};
-use crate::wire::{Reader, put_varint};
-
-/// What the scores of one query depend on besides the documents themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Collection {
-    documents: u64,
-    /// Of each leaf, in how many documents it is.
-    document_frequencies: Vec<u64>,
-    /// Of each leaf, the average length of its field: the bits of a number.
-    average_lengths: Vec<u32>,
-}
 
 /// Document frequencies and lengths over all sources.
 pub(super) struct CollectionStatistics {
@@ -28,56 +18,33 @@ pub(super) struct CollectionStatistics {
     saturations: Vec<Saturation>,
 }
 
-impl Collection {
-    fn count(
-        sources: &[Source<'_>],
-        leaves: &[Leaf],
-        lists: &[Vec<Vec<Handle<'_>>>],
-        fetcher: &Fetcher<'_>,
-    ) -> Result<Self> {
-        let documents: u64 = sources.iter().map(|source| u64::from(source.counted_documents())).sum();
-        let mut collection = Self { documents, ..Self::default() };
-        for (index, leaf) in leaves.iter().enumerate() {
-            let known = leaves[..index].iter().position(|known| known.field == leaf.field);
-            let average = match known {
-                Some(known) => collection.average_lengths[known],
-                None => {
-                    let words = sources.iter().map(|source| source.counted_words(fetcher, &leaf.field));
-                    let words = words.collect::<Result<Vec<_>>>()?.into_iter().fold(0, u64::saturating_add);
-                    (words as f32 / documents.max(1) as f32).to_bits()
-                }
-            };
-            collection.average_lengths.push(average);
-            let frequencies = sources.iter().zip(lists).flat_map(|(source, lists)| {
-                lists[index].iter().map(|handle| u64::from(source.counted_frequency(handle)))
-            });
-            collection.document_frequencies.push(frequencies.sum::<u64>().min(documents));
-        }
-        Ok(collection)
-    }
-
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.documents);
-        put_varint(out, self.document_frequencies.len() as u64);
-        for (frequency, average) in self.document_frequencies.iter().zip(&self.average_lengths) {
-            put_varint(out, *frequency);
-            out.extend(average.to_le_bytes());
-        }
-    }
-
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut collection = Self { documents: reader.varint()?, ..Self::default() };
-        for _ in 0..reader.count()? {
-            let frequency = reader.varint()?;
-            let average = u32::from_le_bytes(reader.array()?);
-            if frequency > collection.documents || !f32::from_bits(average).is_finite() {
-                return Err(Error::damaged("a cursor counts more than there is"));
+/// Counts over all sources.
+fn count(
+    sources: &[Source<'_>],
+    leaves: &[Leaf],
+    lists: &[Vec<Vec<Handle<'_>>>],
+    fetcher: &Fetcher<'_>,
+) -> Result<Collection> {
+    let documents: u64 = sources.iter().map(|source| u64::from(source.counted_documents())).sum();
+    let mut collection = Collection { documents, ..Collection::default() };
+    for (index, leaf) in leaves.iter().enumerate() {
+        let known = leaves[..index].iter().position(|known| known.field == leaf.field);
+        let average = match known {
+            Some(known) => collection.average_lengths[known],
+            None => {
+                let words = sources.iter().map(|source| source.counted_words(fetcher, &leaf.field));
+                let words = words.collect::<Result<Vec<_>>>()?.into_iter().fold(0, u64::saturating_add);
+                (words as f32 / documents.max(1) as f32).to_bits()
             }
-            collection.document_frequencies.push(frequency);
-            collection.average_lengths.push(average);
-        }
-        Ok(collection)
+        };
+        collection.average_lengths.push(average);
+        let frequencies = sources
+            .iter()
+            .zip(lists)
+            .flat_map(|(source, lists)| lists[index].iter().map(|handle| u64::from(source.counted_frequency(handle))));
+        collection.document_frequencies.push(frequencies.sum::<u64>().min(documents));
     }
+    Ok(collection)
 }
 
 impl CollectionStatistics {
@@ -94,7 +61,7 @@ impl CollectionStatistics {
             Some(_) => {
                 return Err(Error::new(ErrorKind::InvalidQuery, "the cursor is of a search for other words"));
             }
-            None => Collection::count(sources, leaves, lists, fetcher)?,
+            None => count(sources, leaves, lists, fetcher)?,
         };
         let mut saturations: Vec<Saturation> = Vec::with_capacity(leaves.len());
         for (index, average) in collection.average_lengths.iter().enumerate() {

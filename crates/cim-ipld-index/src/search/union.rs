@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::cursor::END;
-use super::eval::{WINDOW, WINDOW_WORDS, Window};
+use super::window::{WINDOW, WINDOW_WORDS, Window};
 use crate::memtable::MemtableView;
 use crate::score::{Points, TermScorer};
 use crate::segment::Norms;

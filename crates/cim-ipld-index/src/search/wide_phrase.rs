@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::cursor::{Cursor, END};
-use super::eval::{WINDOW, Window};
 use super::phrase::count_in_order;
+use super::window::{WINDOW, Window};
 use crate::error::Result;
 use crate::score::TermScorer;
 

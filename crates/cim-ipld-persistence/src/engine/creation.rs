@@ -8,12 +8,12 @@ use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, IndexId, KeySource, Keyse
 use cim_ipld_index::{Analyzer, AnalyzerSpec, MAX_PAGE_BYTES};
 use futures::StreamExt;
 
-use super::opening::{Protection, lost_manifest};
+use super::protection::Protection;
 use crate::environment::Environment;
 use crate::format::ancestry::Ancestry;
 use crate::format::digest::Digest;
 use crate::format::manifest::{Manifest, Watermark};
-use crate::history::manifest::seal_manifest;
+use crate::history::manifest::{manifest_address, seal_manifest};
 use crate::history::order::Order;
 use crate::objects::layout::Layout;
 use crate::objects::{Objects, Root};
@@ -216,4 +216,9 @@ async fn begun_root(objects: &Objects, protection: &Protection) -> Result<Root> 
 
 fn exists() -> Error {
     Error::new(ErrorKind::IndexExists, "there is an index at this place already")
+}
+
+/// The manifest's address is where an opener looks first.
+fn lost_manifest(layout: &Layout) -> Error {
+    manifest_address(layout).lost()
 }

@@ -1,66 +1,22 @@
 //! Making an index, and opening one: decided here and nowhere else.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind};
 use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, KeySource};
 use cim_ipld_index::Analyzer;
-use tokio::sync::mpsc;
 
+use super::Engine;
 use super::creation::{self, Remains};
-use super::first_look::{check_floor, open_under_root};
-use super::{Engine, Tasks};
+use super::first_look::open_under_root;
+use super::protection::Protection;
 use crate::environment::Environment;
-use crate::history::follower::Follower;
-use crate::history::manifest::{ManifestVersion, manifest_address, read_manifest};
-use crate::history::pin::{self, Pin, PinInfo, PinStore, check_manifest, check_root};
-use crate::history::progress::{IgnoredEntries, Progress, Seen};
-use crate::history::shared::Shared;
-use crate::history::state::View;
-use crate::history::writer::Writer;
-use crate::maintenance::Maintenance;
+use crate::history::pin::{self, PinInfo, PinStore};
 use crate::objects::layout::{IndexName, Layout};
 use crate::objects::{Objects, Root};
-use crate::rules::{Rule, Rules};
-use crate::{Error, ErrorKind, Result, Settings};
-
-/// How a new index is to be protected.
-#[non_exhaustive]
-pub enum Protection {
-    /// Everything is sealed under data keys of `algorithm`, which `key` opens.
-    Encrypted {
-        /// What seals the objects.
-        algorithm: EncryptionAlgorithm,
-        /// What opens the data keys.
-        key: KeySource,
-    },
-    /// Nothing is encrypted; objects are still checked for damage and for standing in the right place.
-    Plaintext,
-}
-
-impl Protection {
-    /// Returns the protection that `key` gives: sealed by `algorithm`, or by the key's own where none is chosen, or by
-    /// AES-256-GCM where the key has none; plaintext without a key.
-    ///
-    /// # Errors
-    /// `InvalidInput` for an algorithm without a key.
-    pub fn of(key: Option<KeySource>, algorithm: Option<EncryptionAlgorithm>) -> Result<Self> {
-        let Some(key) = key else {
-            let message = "an algorithm was chosen for the index, and no key was given";
-            return match algorithm {
-                Some(_) => Err(Error::new(ErrorKind::InvalidInput, message)),
-                None => Ok(Self::Plaintext),
-            };
-        };
-        let own = match &key {
-            KeySource::Key(key) => key.algorithm(),
-            _ => EncryptionAlgorithm::AES256GCM,
-        };
-        Ok(Self::Encrypted { algorithm: algorithm.unwrap_or(own), key })
-    }
-}
+use crate::rules::Rules;
+use crate::{ErrorKind, Result, Settings};
 
 /// Makes or opens an index in a backend.
 ///
@@ -86,14 +42,14 @@ impl Protection {
 /// ```
 #[must_use = "a builder does nothing until it opens or creates an index"]
 pub struct EngineBuilder {
-    backend: Arc<dyn Backend>,
-    name: IndexName,
-    settings: Settings,
-    analyzer: Option<Analyzer>,
-    pin: Option<Arc<dyn PinStore>>,
-    accepts_older: bool,
-    environment: Environment,
-    rules: Rules,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) name: IndexName,
+    pub(super) settings: Settings,
+    pub(super) analyzer: Option<Analyzer>,
+    pub(super) pin: Option<Arc<dyn PinStore>>,
+    pub(super) accepts_older: bool,
+    pub(super) environment: Environment,
+    pub(super) rules: Rules,
 }
 
 impl fmt::Debug for EngineBuilder {
@@ -276,98 +232,6 @@ impl EngineBuilder {
             rules: self.rules,
         }
     }
-
-    /// Starts an engine on an index that was just made, or on what `manifest` says of one that was there.
-    async fn start(self, objects: Objects, manifest: Option<ManifestVersion>) -> Result<Engine> {
-        let is_new = manifest.is_none();
-        let manifest = match manifest {
-            Some(manifest) => manifest,
-            None => read_manifest(&objects).await?,
-        };
-        check_floor(&objects, &manifest)?;
-        let analyzer = creation::analyzer_of(&manifest.manifest.analyzer()?, self.analyzer.as_ref())?;
-        let (pin, pinned) = self.open_pin(&objects, &manifest, is_new).await?;
-        let objects = Arc::new(objects);
-        let progress = first_progress(&manifest);
-        let view = View::empty(manifest.clone(), analyzer)?;
-        let shared = Arc::new(Shared::new(objects, self.settings.clone(), view, progress));
-        let (commands, obeyed) = mpsc::channel(8);
-        let follower = Follower::start(&shared, manifest, obeyed, pinned).await?;
-        let closes = match &pin {
-            Some(pin) if shared.objects.rules.hold(Rule::Close) => pin.unclosed(),
-            _ => Vec::new(),
-        };
-        let (writer, submit) = Writer::new(Arc::clone(&shared), pin.clone(), closes);
-        let maintenance = Arc::new(Maintenance::new(Arc::clone(&shared), submit.clone(), commands));
-        let mut background = Vec::new();
-        if shared.settings.background {
-            background.push(tokio::spawn(Arc::clone(&maintenance).run()));
-        }
-        if let Some(pin) = &pin {
-            pin.save(&shared).await?;
-            background.push(tokio::spawn(keep_pin(Arc::clone(pin), Arc::clone(&shared))));
-        }
-        let tasks = Tasks { follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run()), background };
-        let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))) };
-        if self.accepts_older && engine.algorithm().is_some() {
-            engine.maintenance.begin_epoch().await?;
-        }
-        Ok(engine)
-    }
-
-    /// Holds the store against the pin. Returns the position that the journal must reach.
-    async fn open_pin(
-        &self,
-        objects: &Objects,
-        manifest: &ManifestVersion,
-        is_new: bool,
-    ) -> Result<(Option<Arc<Pin>>, Option<(u64, crate::format::digest::ShortDigest)>)> {
-        let Some(store) = &self.pin else { return Ok((None, None)) };
-        let ignored = is_new || self.accepts_older || !objects.rules.hold(Rule::Pin);
-        let root = objects.root();
-        let record = match pin::load(store, &self.environment, &root.envelope).await {
-            Err(error) if ignored && error.kind() == ErrorKind::Rollback => None,
-            record => record?,
-        };
-        let mut pinned = None;
-        match &record {
-            Some(record) if !ignored => {
-                check_root(record, &root)?;
-                pinned = check_manifest(objects, record, manifest).await?;
-            }
-            _ => {}
-        }
-        let pin = Pin::new(Arc::clone(store), record, ignored);
-        Ok((Some(Arc::new(pin)), pinned))
-    }
-}
-
-fn first_progress(manifest: &ManifestVersion) -> Progress {
-    Progress {
-        seen: Seen { position: 0, order: manifest.manifest.watermark.digest, generation: 0, manifest: manifest.digest },
-        memtable_bytes: 0,
-        frozen_bytes: 0,
-        unsettled_until: None,
-        refused: None,
-        fatal: None,
-        ignored: IgnoredEntries::default(),
-    }
-}
-
-/// Stores the pin at most once a second while anything changes.
-async fn keep_pin(pin: Arc<Pin>, shared: Arc<Shared>) {
-    const INTERVAL: Duration = Duration::from_secs(1);
-    let mut stored = shared.progress.read(|progress| progress.seen);
-    loop {
-        stored = shared
-            .progress
-            .wait_for(|progress| (progress.seen != stored && progress.fatal.is_none()).then_some(progress.seen))
-            .await;
-        if let Err(error) = pin.save(&shared).await {
-            tracing::warn!(%error, "the pin was not stored; it will be tried again");
-        }
-        tokio::time::sleep(INTERVAL).await;
-    }
 }
 
 impl Engine {
@@ -419,9 +283,4 @@ impl Engine {
         let layout = Layout::new(name)?;
         Ok(creation::remains(backend, &layout).await? == Remains::Index)
     }
-}
-
-/// The manifest's address is where an opener looks first.
-pub(super) fn lost_manifest(layout: &Layout) -> Error {
-    manifest_address(layout).lost()
 }

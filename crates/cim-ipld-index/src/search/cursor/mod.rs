@@ -20,6 +20,16 @@ use buffer::Buffer;
 /// Stands for "no document".
 pub(crate) const END: u32 = u32::MAX;
 
+/// The first of the documents.
+pub(crate) fn least(documents: impl Iterator<Item = Result<u32>>) -> Result<u32> {
+    documents.into_iter().try_fold(END, |least, document| Ok(least.min(document?)))
+}
+
+/// The last of the documents.
+pub(crate) fn greatest(documents: impl Iterator<Item = Result<u32>>) -> Result<u32> {
+    documents.into_iter().try_fold(0, |greatest, document| Ok(greatest.max(document?)))
+}
+
 /// A posting list and a place in it.
 pub(crate) struct Cursor<'a> {
     list: List<'a>,

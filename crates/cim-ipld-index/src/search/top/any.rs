@@ -7,7 +7,8 @@
 
 use super::super::collect::TopK;
 use super::super::cursor::END;
-use super::super::eval::{Term, WINDOW};
+use super::super::eval::Term;
+use super::super::window::WINDOW;
 use super::sums::{Enough, Sums};
 use super::term::best_first;
 use super::{Run, filtered, select};

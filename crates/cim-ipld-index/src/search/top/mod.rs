@@ -15,7 +15,8 @@ mod union;
 
 use super::collect::TopK;
 use super::cursor::END;
-use super::eval::{Eval, Term, WINDOW, WINDOW_WORDS, Window};
+use super::eval::{Eval, Term};
+use super::window::{WINDOW, WINDOW_WORDS, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;

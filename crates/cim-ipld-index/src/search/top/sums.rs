@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use super::super::eval::{WINDOW, WINDOW_WORDS};
 use super::super::lent::{Lend, Lent, Spare};
+use super::super::window::{WINDOW, WINDOW_WORDS};
 use crate::docset::BitSet;
 use crate::score::Points;
 

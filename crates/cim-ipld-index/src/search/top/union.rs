@@ -1,7 +1,7 @@
 //! Many words as one: a document is told by its frequency and its length code whether it can be among the best.
 
-use super::super::eval::{WINDOW, WINDOW_WORDS};
 use super::super::union::Union;
+use super::super::window::{WINDOW, WINDOW_WORDS};
 use super::Run;
 
 /// Frequencies that are told apart; the last stands for all larger ones.

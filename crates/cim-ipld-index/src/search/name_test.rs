@@ -1,0 +1,48 @@
+//! A test of the names in a table: a pattern, or a content type with or without its parameters.
+
+use crate::query::Pattern;
+
+/// Which names of a table are wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NameTest {
+    /// How many bytes of a key stand before the name.
+    start: usize,
+    wants: Wants,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Wants {
+    Like(Pattern),
+    /// A content type, whatever its parameters.
+    Essence(String),
+    /// A content type with parameters, without spaces.
+    Exactly(String),
+}
+
+impl NameTest {
+    pub(super) fn of_pattern(start: usize, pattern: Pattern) -> Self {
+        Self { start, wants: Wants::Like(pattern) }
+    }
+
+    /// Takes a content type that has been folded.
+    pub(super) fn of_type(start: usize, name: &str) -> Self {
+        let wants = match name.split_once(';') {
+            None => Wants::Essence(name.trim().to_owned()),
+            Some(_) => Wants::Exactly(without_space(name)),
+        };
+        Self { start, wants }
+    }
+
+    pub(super) fn accepts(&self, key: &[u8]) -> bool {
+        let Some(name) = key.get(self.start..).and_then(|name| std::str::from_utf8(name).ok()) else { return false };
+        match &self.wants {
+            Wants::Like(pattern) => pattern.accepts(name),
+            Wants::Essence(essence) => name.split(';').next().is_some_and(|own| own.trim() == essence),
+            Wants::Exactly(wanted) => without_space(name) == *wanted,
+        }
+    }
+}
+
+fn without_space(name: &str) -> String {
+    name.chars().filter(|c| !c.is_whitespace()).collect()
+}

@@ -1,0 +1,117 @@
+//! Starting the tasks of an engine on an index that was opened or made.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::creation;
+use super::first_look::check_floor;
+use super::opening::EngineBuilder;
+use super::{Engine, Tasks};
+use crate::format::digest::ShortDigest;
+use crate::history::follower::Follower;
+use crate::history::manifest::{ManifestVersion, read_manifest};
+use crate::history::pin::{self, Pin, check_manifest, check_root};
+use crate::history::progress::{IgnoredEntries, Progress, Seen};
+use crate::history::shared::Shared;
+use crate::history::state::View;
+use crate::history::writer::Writer;
+use crate::maintenance::Maintenance;
+use crate::objects::Objects;
+use crate::rules::Rule;
+use crate::{ErrorKind, Result};
+
+impl EngineBuilder {
+    /// Starts an engine on an index that was just made, or on what `manifest` says of one that was there.
+    pub(super) async fn start(self, objects: Objects, manifest: Option<ManifestVersion>) -> Result<Engine> {
+        let is_new = manifest.is_none();
+        let manifest = match manifest {
+            Some(manifest) => manifest,
+            None => read_manifest(&objects).await?,
+        };
+        check_floor(&objects, &manifest)?;
+        let analyzer = creation::analyzer_of(&manifest.manifest.analyzer()?, self.analyzer.as_ref())?;
+        let (pin, pinned) = self.open_pin(&objects, &manifest, is_new).await?;
+        let objects = Arc::new(objects);
+        let progress = first_progress(&manifest);
+        let view = View::empty(manifest.clone(), analyzer)?;
+        let shared = Arc::new(Shared::new(objects, self.settings.clone(), view, progress));
+        let (commands, obeyed) = mpsc::channel(8);
+        let follower = Follower::start(&shared, manifest, obeyed, pinned).await?;
+        let closes = match &pin {
+            Some(pin) if shared.objects.rules.hold(Rule::Close) => pin.unclosed(),
+            _ => Vec::new(),
+        };
+        let (writer, submit) = Writer::new(Arc::clone(&shared), pin.clone(), closes);
+        let maintenance = Arc::new(Maintenance::new(Arc::clone(&shared), submit.clone(), commands));
+        let mut background = Vec::new();
+        if shared.settings.background {
+            background.push(tokio::spawn(Arc::clone(&maintenance).run()));
+        }
+        if let Some(pin) = &pin {
+            pin.save(&shared).await?;
+            background.push(tokio::spawn(keep_pin(Arc::clone(pin), Arc::clone(&shared))));
+        }
+        let tasks = Tasks { follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run()), background };
+        let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))) };
+        if self.accepts_older && engine.algorithm().is_some() {
+            engine.maintenance.begin_epoch().await?;
+        }
+        Ok(engine)
+    }
+
+    /// Holds the store against the pin. Returns the position that the journal must reach.
+    async fn open_pin(
+        &self,
+        objects: &Objects,
+        manifest: &ManifestVersion,
+        is_new: bool,
+    ) -> Result<(Option<Arc<Pin>>, Option<(u64, ShortDigest)>)> {
+        let Some(store) = &self.pin else { return Ok((None, None)) };
+        let ignored = is_new || self.accepts_older || !objects.rules.hold(Rule::Pin);
+        let root = objects.root();
+        let record = match pin::load(store, &self.environment, &root.envelope).await {
+            Err(error) if ignored && error.kind() == ErrorKind::Rollback => None,
+            record => record?,
+        };
+        let mut pinned = None;
+        match &record {
+            Some(record) if !ignored => {
+                check_root(record, &root)?;
+                pinned = check_manifest(objects, record, manifest).await?;
+            }
+            _ => {}
+        }
+        let pin = Pin::new(Arc::clone(store), record, ignored);
+        Ok((Some(Arc::new(pin)), pinned))
+    }
+}
+
+fn first_progress(manifest: &ManifestVersion) -> Progress {
+    Progress {
+        seen: Seen { position: 0, order: manifest.manifest.watermark.digest, generation: 0, manifest: manifest.digest },
+        memtable_bytes: 0,
+        frozen_bytes: 0,
+        unsettled_until: None,
+        refused: None,
+        fatal: None,
+        ignored: IgnoredEntries::default(),
+    }
+}
+
+/// Stores the pin at most once a second while anything changes.
+async fn keep_pin(pin: Arc<Pin>, shared: Arc<Shared>) {
+    const INTERVAL: Duration = Duration::from_secs(1);
+    let mut stored = shared.progress.read(|progress| progress.seen);
+    loop {
+        stored = shared
+            .progress
+            .wait_for(|progress| (progress.seen != stored && progress.fatal.is_none()).then_some(progress.seen))
+            .await;
+        if let Err(error) = pin.save(&shared).await {
+            tracing::warn!(%error, "the pin was not stored; it will be tried again");
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
