@@ -3,6 +3,7 @@
 mod breaks;
 mod breaks_of_keys;
 mod cost;
+mod cost_of_many;
 mod crash;
 mod errors;
 mod exactness;
