@@ -32,6 +32,9 @@ struct Keyspaces {
     values: Keyspace,
 }
 
+/// What is to be under a key; `None` is nothing.
+type Change<'a> = (Keyspace, &'a [u8], Option<&'a [u8]>);
+
 /// Some entries of a scan and how far it got.
 pub(crate) struct Chunk {
     pub(crate) entries: Vec<KeyedEntry>,
@@ -186,11 +189,7 @@ impl Opened {
         Ok(true)
     }
 
-    fn changes<'a>(
-        &self,
-        batch: &'a Batch,
-        records: &'a Records,
-    ) -> Result<Vec<(Keyspace, &'a [u8], Option<&'a [u8]>)>> {
+    fn changes<'a>(&self, batch: &'a Batch, records: &'a Records) -> Result<Vec<Change<'a>>> {
         let mut changes = Vec::new();
         for (name, record) in records {
             changes.push((self.meta.clone(), name.as_bytes(), Some(&record[..])));

@@ -16,5 +16,6 @@ pub(crate) mod remains;
 pub(crate) mod root;
 pub(crate) mod shared;
 pub(crate) mod state;
+pub(crate) mod turn;
 pub(crate) mod update;
 pub(crate) mod writer;

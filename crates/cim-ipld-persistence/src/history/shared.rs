@@ -14,6 +14,7 @@ use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
 use super::order::{Ignored, Order};
 use super::progress::{Progress, Watched};
 use super::state::{Replacement, View};
+use super::turn::Turn;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::objects::Objects;
 use crate::objects::page_cache::PageCache;
@@ -30,6 +31,10 @@ pub(crate) struct Shared {
     pub(crate) progress: Watched<Progress>,
     /// Wakes the background task: there may be something to fold.
     pub(crate) folds: Notify,
+    /// Who folds.
+    pub(crate) turn: Turn<u64>,
+    /// Who merges a size class that is full.
+    pub(crate) merge_turn: Turn<[u8; 16]>,
     /// The segments that this process is about to publish, until its manifest comes round in the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
     /// The record that this process has in flight, and one before it whose outcome is in doubt.
@@ -68,6 +73,8 @@ impl Shared {
             view: ArcSwap::from_pointee(view),
             progress: Watched::new(progress),
             folds: Notify::new(),
+            turn: Turn::default(),
+            merge_turn: Turn::default(),
             replacement: Mutex::default(),
             in_flight: Mutex::default(),
             journal: Mutex::default(),
@@ -139,9 +146,16 @@ impl Shared {
         lock(&self.in_flight).iter().any(|own| own.writer == writer)
     }
 
-    /// Waits a random part of a second, so that several processes do not do the same at once.
-    pub(crate) async fn jitter(&self) {
-        tokio::time::sleep(Duration::from_millis(self.objects.environment.below(1000))).await;
+    /// How long another process has to fold, if the fold before took `took`. It differs by process, so that the next one is
+    /// one.
+    pub(crate) fn patience(&self, took: Duration) -> Duration {
+        let least = self.settings.write_timeout() / 6;
+        let patience = (took * 3).clamp(least, least * 3);
+        patience + self.random_part(least)
+    }
+
+    pub(crate) fn random_part(&self, of: Duration) -> Duration {
+        Duration::from_millis(self.objects.environment.below(u64::try_from(of.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// The error that stopped the follower, if one did.
@@ -206,7 +220,12 @@ impl Shared {
 
     /// Notes that the manifest which this process follows is its own.
     pub(crate) fn note_published(&self) {
-        *lock(&self.published) = Some(self.view().manifest.digest);
+        let manifest = &self.view().manifest;
+        *lock(&self.published) = Some(manifest.digest);
+        if self.progress.read(|progress| progress.memtable_bytes >= self.settings.memtable_budget_bytes.max(1)) {
+            // Whoever folded goes on while there is something to fold.
+            self.turn.claim(manifest.position());
+        }
     }
 
     /// Tells whether nobody has published a manifest since this process did.

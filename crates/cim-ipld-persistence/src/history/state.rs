@@ -357,7 +357,7 @@ impl State {
 }
 
 /// Adds to `new` where the documents of `old` went.
-fn map(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
+pub(crate) fn map(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
     for document in old.iter() {
         if let Some(Some(document)) = document_map.get(document.0 as usize) {
             new.insert(*document);

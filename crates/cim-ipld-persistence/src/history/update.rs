@@ -149,14 +149,28 @@ pub(crate) async fn publish_or_discard(
     current: &ManifestVersion,
     proposal: Proposal,
     replacement: Option<(Option<BuiltSegment>, Origin)>,
-    stored: Stored,
+    mut stored: Stored,
+) -> Result<Outcome> {
+    let outcome = publish_or_keep(shared, current, proposal, replacement, &mut stored).await;
+    if let Ok(Outcome::Superseded) = outcome {
+        stored.discard(&shared.objects).await;
+    }
+    outcome
+}
+
+/// As [`publish_or_discard`], but keeps what was stored when another manifest came first, for another proposal.
+pub(crate) async fn publish_or_keep(
+    shared: &Shared,
+    current: &ManifestVersion,
+    proposal: Proposal,
+    replacement: Option<(Option<BuiltSegment>, Origin)>,
+    stored: &mut Stored,
 ) -> Result<Outcome> {
     let published = try_publish(shared, current, proposal, replacement).await;
     match &published {
-        Ok(Outcome::Published) => {}
         // The manifest may name what was stored: garbage is better than loss.
-        Err(Failed { may_stand: true, .. }) => {}
-        Ok(Outcome::Superseded) | Err(_) => stored.discard(&shared.objects).await,
+        Ok(_) | Err(Failed { may_stand: true, .. }) => {}
+        Err(_) => std::mem::take(stored).discard(&shared.objects).await,
     }
     published.map_err(|failed| failed.error)
 }

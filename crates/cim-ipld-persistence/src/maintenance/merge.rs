@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cim_ipld_index::{Deletes, MAX_SEGMENT_DOCUMENTS, Segment, merge_segments};
+use cim_ipld_index::{Deletes, DocId, MAX_SEGMENT_DOCUMENTS, Segment, merge_segments};
 
 use crate::Result;
-use crate::format::manifest::SegmentEntry;
+use crate::format::manifest::{Manifest, SegmentEntry};
 use crate::history::references::remove_unnamed;
 use crate::history::shared::Shared;
-use crate::history::state::{Origin, View};
-use crate::history::update::{Outcome, Proposal, publish_or_discard};
+use crate::history::state::{Origin, View, map};
+use crate::history::update::{Outcome, Proposal, publish_or_keep};
 use crate::objects::pass::Pass;
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
 use crate::objects::segments::SegmentHandle;
@@ -22,27 +22,68 @@ const FAN_OUT: usize = 8;
 /// Segments below this size are of the smallest class.
 const SMALLEST_BYTES: u64 = 1 << 20;
 
-/// Merges once if any class has too many segments; returns whether there may be more to do.
-pub(crate) async fn step(shared: &Arc<Shared>) -> Result<bool> {
+/// How often a merge is put before the manifests of other processes, none of which touched what it merged.
+const PROPOSALS: usize = 16;
+
+/// Segments merged into one, which is stored and which no manifest names yet.
+struct Merged {
+    inputs: Vec<(SegmentEntry, Arc<Deletes>)>,
+    /// `None` when no document was left alive.
+    segment: Option<BuiltSegment>,
+    /// For each input, where its documents went.
+    document_maps: Vec<Vec<Option<DocId>>>,
+}
+
+/// Merges once if any class has too many segments; returns whether there may be more to do. Unless it is forced, only where no
+/// other process is expected to be at it.
+pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> {
     let view = shared.view();
     let budget = shared.settings.cache_budget_bytes as u64;
     let Some(chosen) = choose(&view.manifest.manifest.segments, budget) else { return Ok(false) };
+    if !is_forced && !is_turn(shared, &view.manifest.manifest.segments, &chosen) {
+        return Ok(false);
+    }
     let mut stored = Stored::default();
-    let (proposal, segment, origin) = match prepare(shared, &view, &chosen, &mut stored).await {
-        Ok(prepared) => prepared,
+    let merged = match merge(shared, &view, &chosen, &mut stored).await {
+        Ok(merged) => merged,
         Err(error) => {
             stored.discard(&shared.objects).await;
             // Another process may have merged the same segments: what is chosen then is chosen anew.
             return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
         }
     };
-    let replacement = Some((segment, origin));
-    let outcome = publish_or_discard(shared, &view.manifest, proposal, replacement, stored).await?;
-    if outcome == Outcome::Published {
-        shared.note_published();
-        remove_unnamed(shared, &view.manifest.manifest.segments).await?;
+    for _ in 0..PROPOSALS {
+        let view = shared.view();
+        let before = stored.len();
+        let proposal = match merged.propose(shared, &view.manifest.manifest, &mut stored).await {
+            Ok(Some(proposal)) => proposal,
+            Ok(None) => break,
+            Err(error) => {
+                stored.discard(&shared.objects).await;
+                return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
+            }
+        };
+        let replacement = Some((merged.segment.clone(), merged.origin()));
+        // Most manifests of others are folds, which merely add a segment.
+        if publish_or_keep(shared, &view.manifest, proposal, replacement, &mut stored).await? == Outcome::Published {
+            shared.note_published();
+            remove_unnamed(shared, &view.manifest.manifest.segments).await?;
+            return Ok(true);
+        }
+        stored.split_off(before).discard(&shared.objects).await;
     }
-    Ok(outcome == Outcome::Published)
+    stored.discard(&shared.objects).await;
+    Ok(false)
+}
+
+/// Tells whether this process, which published last, is the one to merge what was chosen: the one whose fold filled the class.
+/// Whoever folds after that gives it time, unless the class has become twice as full.
+fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool {
+    if chosen.len() <= FAN_OUT || chosen.len() >= 2 * FAN_OUT {
+        return true;
+    }
+    shared.merge_turn.wait(segments[chosen[0]].id, |took| shared.patience(took));
+    shared.merge_turn.is_due()
 }
 
 /// Chooses what to merge, by position: a full size class, or one segment of which most is deleted. Writers may have to
@@ -65,40 +106,70 @@ fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     })
 }
 
-/// Stores the merged segment. It holds the inputs as of the manifest: what the journal deleted since is marked when the
-/// follower takes the new manifest up, so that a snapshot of that manifest misses nothing.
-async fn prepare(
-    shared: &Arc<Shared>,
-    view: &View,
-    chosen: &[usize],
-    stored: &mut Stored,
-) -> Result<(Proposal, Option<BuiltSegment>, Origin)> {
+/// Stores the merged segment, which holds the inputs as of the view's manifest.
+async fn merge(shared: &Arc<Shared>, view: &View, chosen: &[usize], stored: &mut Stored) -> Result<Merged> {
     let (manifest, objects) = (&view.manifest.manifest, &shared.objects);
-    let (mut inputs, mut handles) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(chosen.len()));
+    let (mut inputs, mut segments, mut handles) = (Vec::new(), Vec::new(), Vec::new());
     for position in chosen {
         let handle = Arc::new(SegmentHandle::new(manifest.segments[*position].clone()));
-        let segment = objects.fetch_segment(&handle).await?;
-        inputs.push((segment, objects.fetch_deletes(handle.entry.deletes.as_ref()).await?));
+        segments.push(objects.fetch_segment(&handle).await?);
+        let deletes = objects.fetch_deletes(handle.entry.deletes.as_ref()).await?;
+        inputs.push((handle.entry.clone(), Arc::new(deletes)));
         handles.push(handle);
     }
     let pass = Pass::new(objects, handles).await?;
+    let deletes: Vec<Arc<Deletes>> = inputs.iter().map(|(_, deletes)| Arc::clone(deletes)).collect();
     let built = store_segment(objects, &shared.text_options(), stored, move |sink| {
-        let inputs: Vec<(&Segment, &Deletes)> = inputs.iter().map(|(segment, deletes)| (&**segment, deletes)).collect();
+        let inputs: Vec<(&Segment, &Deletes)> =
+            segments.iter().zip(&deletes).map(|(segment, deletes)| (&**segment, &**deletes)).collect();
         pass.outcome(merge_segments(&inputs, &pass, sink))
     })
     .await?;
-    let merged = chosen.iter().map(|position| manifest.segments[*position].id).collect();
-    let mut segments: Vec<SegmentEntry> = Vec::with_capacity(manifest.segments.len());
-    let mut new = built.segment.iter().map(|segment| segment.handle.entry.clone());
-    for (position, entry) in manifest.segments.iter().enumerate() {
-        if chosen.contains(&position) {
-            segments.extend(new.next());
-        } else {
-            segments.push(entry.clone());
-        }
+    Ok(Merged { inputs, segment: built.segment, document_maps: built.document_maps })
+}
+
+impl Merged {
+    fn origin(&self) -> Origin {
+        let merged = self.inputs.iter().map(|(entry, _)| entry.id).collect();
+        Origin::Segments { merged, document_maps: self.document_maps.clone() }
     }
-    let origin = Origin::Segments { merged, document_maps: built.document_maps };
-    Ok((Proposal { segments, ..Proposal::again(manifest) }, built.segment, origin))
+
+    /// Returns what to publish after `manifest`: the merged segment in the place of its inputs, with what the manifest has
+    /// deleted in them since. What the journal deleted since is marked when the follower takes the new manifest up, so that a
+    /// snapshot of that manifest misses nothing.
+    ///
+    /// `None` when the manifest does not have all the inputs, or has back what was deleted in them.
+    async fn propose(&self, shared: &Shared, manifest: &Manifest, stored: &mut Stored) -> Result<Option<Proposal>> {
+        let objects = &shared.objects;
+        let mut deleted = Deletes::new();
+        for ((input, before), document_map) in self.inputs.iter().zip(&self.document_maps) {
+            let Some(now) = manifest.segments.iter().find(|entry| entry.id == input.id) else { return Ok(None) };
+            if now.deletes == input.deletes {
+                continue;
+            }
+            let deletes = objects.fetch_deletes(now.deletes.as_ref()).await?;
+            if !before.iter().all(|document| deletes.contains(document)) {
+                return Ok(None);
+            }
+            map(&deletes, document_map, &mut deleted);
+        }
+        let mut new = self.segment.as_ref().map(|segment| segment.handle.entry.clone());
+        if let Some(entry) = new.as_mut().filter(|_| !deleted.is_empty()) {
+            let deletes = objects.store_deletes(&deleted).await?;
+            stored.add(&objects.layout.metadata, deletes.chunked().keys()?);
+            entry.deletes = Some(deletes);
+        }
+        let is_input = |entry: &SegmentEntry| self.inputs.iter().any(|(input, _)| input.id == entry.id);
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for entry in &manifest.segments {
+            if is_input(entry) {
+                segments.extend(new.take());
+            } else {
+                segments.push(entry.clone());
+            }
+        }
+        Ok(Some(Proposal { segments, ..Proposal::again(manifest) }))
+    }
 }
 
 #[cfg(test)]

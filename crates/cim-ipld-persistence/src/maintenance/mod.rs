@@ -10,6 +10,7 @@ pub(crate) mod verify;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::history::follower::{Command, Frozen};
 use crate::history::manifest::ManifestVersion;
@@ -37,7 +38,7 @@ impl Maintenance {
     pub(crate) async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
-            self.shared.folds.notified().await;
+            self.wake().await;
             loop {
                 match self.work().await {
                     Ok(true) => backoff = Backoff::new(),
@@ -55,22 +56,42 @@ impl Maintenance {
         }
     }
 
+    /// Returns when there may be something to fold for this process.
+    async fn wake(&self) {
+        let due = self.shared.turn.due().filter(|due| *due > Instant::now());
+        tokio::select! {
+            biased;
+            () = self.shared.folds.notified() => {}
+            () = async { tokio::time::sleep_until(due.expect("there is one")).await }, if due.is_some() => {}
+        }
+    }
+
+    fn is_fold_due(&self) -> bool {
+        let budget = self.shared.settings.memtable_budget_bytes.max(1);
+        let (frozen, active) = self.shared.progress.read(|progress| (progress.frozen_bytes, progress.memtable_bytes));
+        frozen > 0 || (active >= budget && self.shared.turn.is_due())
+    }
+
     /// Folds if that is due, then merges once if that is: writers who wait for a fold wait for one merge at most, and
     /// segments do not pile up however fast they write. Returns false when nothing was due.
     async fn work(&self) -> Result<bool> {
-        let budget = self.shared.settings.memtable_budget_bytes.max(1);
-        let is_due =
-            self.shared.progress.read(|progress| progress.frozen_bytes > 0 || progress.memtable_bytes >= budget);
+        let is_due = self.is_fold_due();
         if is_due {
             self.fold().await?;
         }
         let _turn = self.turn().await?;
-        // The process that folded last merges, so that one does.
-        Ok((self.shared.published_last() && merge::step(&self.shared).await?) || is_due)
+        Ok((self.shared.published_last() && merge::step(&self.shared, false).await?) || is_due)
     }
 
-    /// Waits for what is under way, and lets nothing follow it.
+    /// Waits for what is under way, folds and merges once if that was for this process to do, and lets nothing follow it:
+    /// processes that write once and end must not leave all that to each other.
     pub(crate) async fn end(&self) {
+        if self.shared.settings.background
+            && self.shared.check().is_ok()
+            && let Err(error) = self.work().await
+        {
+            tracing::warn!(%error, "folding the journal failed; another process does it");
+        }
         let _turn = self.turns.acquire().await;
         self.turns.close();
     }
@@ -94,7 +115,7 @@ impl Maintenance {
     /// Merges segments until no size class has too many of them.
     pub(crate) async fn merge(&self) -> Result<()> {
         let _turn = self.turn().await?;
-        while merge::step(&self.shared).await? {}
+        while merge::step(&self.shared, true).await? {}
         Ok(())
     }
 

@@ -28,6 +28,15 @@ impl Stored {
         self.objects.extend(keys.into_iter().map(|key| (bucket.clone(), key)));
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Takes out what was added after the first `len` objects.
+    pub(crate) fn split_off(&mut self, len: usize) -> Self {
+        Self { objects: self.objects.split_off(len) }
+    }
+
     pub(crate) async fn discard(self, objects: &Objects) {
         for bucket in objects.layout.buckets() {
             let keys = self.objects.iter().filter(|(of, _)| of == bucket).map(|(_, key)| key.clone());

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use cim_ipld_backend::{Backend, MemoryBackend};
+use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend};
 use cim_ipld_backend_testkit::Counting;
-use cim_ipld_persistence::Engine;
+use cim_ipld_persistence::{Engine, IndexName, Settings};
 
-use crate::support::{create, document, documents};
+use crate::support::{create, document, documents, encrypted, key};
 
 /// Bytes that reach the store for one more document.
 async fn bytes_of_one_more(engine: &Engine, backend: &Counting, number: u32) -> u64 {
@@ -49,4 +49,68 @@ async fn persistence_opens_by_reading_the_tail_and_not_the_index() {
         costs.push(counting.counts().since(&before).operations());
     }
     assert!(costs[1] <= costs[0] + 8, "operations to open: {costs:?}");
+}
+
+/// What the opening of a process cost that writes one document and ends.
+#[derive(Clone, Copy, Debug, Default)]
+struct Opening {
+    operations: u64,
+    bytes: u64,
+    manifest_bytes: u64,
+}
+
+impl Opening {
+    fn max(self, other: Self) -> Self {
+        Self {
+            operations: self.operations.max(other.operations),
+            bytes: self.bytes.max(other.bytes),
+            manifest_bytes: self.manifest_bytes.max(other.manifest_bytes),
+        }
+    }
+}
+
+/// Opens, writes and ends so often, as a program that runs once for each document; returns the dearest opening within each of
+/// the last runs before each mark.
+async fn openings(marks: &[u32]) -> Vec<Opening> {
+    const LAST_RUNS: u32 = 100;
+    let counting = Counting::new(MemoryBackend::new());
+    let backend: Arc<dyn Backend> = Arc::new(counting.clone());
+    let (catalog, manifest) = (Bucket::log("catalog_v1").expect("a bucket"), Key::new("manifest").expect("a key"));
+    let mut settings = Settings::default();
+    settings.memtable_budget_bytes = 64 << 10;
+    let name = IndexName::default();
+    Engine::create(Arc::clone(&backend), &name, encrypted(), settings.clone()).await.expect("created").close().await;
+    let (mut runs, mut dearest) = (0, Vec::new());
+    for mark in marks {
+        let mut most = Opening::default();
+        while runs < *mark {
+            let before = counting.counts();
+            let engine =
+                Engine::open(Arc::clone(&backend), &name, Some(key(1)), settings.clone()).await.expect("opened");
+            let cost = counting.counts().since(&before);
+            engine.index(&[document(runs, 0)]).await.expect("indexed");
+            engine.close().await;
+            runs += 1;
+            if runs + LAST_RUNS > *mark {
+                let entry = backend.get(&catalog, &manifest).await.expect("read").expect("a manifest");
+                let manifest_bytes = entry.value.len() as u64;
+                most = most.max(Opening { operations: cost.operations(), bytes: cost.bytes_read(), manifest_bytes });
+            }
+        }
+        eprintln!("after {mark} runs: {most:?}");
+        dearest.push(most);
+    }
+    dearest
+}
+
+#[tokio::test]
+async fn persistence_opens_as_cheaply_after_many_processes_that_wrote_once() {
+    const MARKS: [u32; 2] = [400, 1_600];
+    /// What the window holds of a writer and of a position, until there are 4096 of them.
+    const WINDOW_BYTES: u64 = 50;
+    let openings = openings(&MARKS).await;
+    let [few, many] = openings[..] else { panic!("two marks") };
+    assert!(many.operations <= few.operations + 8, "{few:?}, {many:?}");
+    assert!(many.manifest_bytes * 2 <= few.manifest_bytes * 3, "{few:?}, {many:?}");
+    assert!(many.bytes <= few.bytes * 3 / 2 + u64::from(MARKS[1] - MARKS[0]) * WINDOW_BYTES, "{few:?}, {many:?}");
 }

@@ -4,6 +4,7 @@ mod analyzers;
 mod breaks;
 mod breaks_of_keys;
 mod cost;
+mod cost_of_many;
 mod crash;
 mod errors;
 mod exactness;

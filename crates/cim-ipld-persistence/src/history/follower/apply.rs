@@ -93,7 +93,7 @@ impl Follower {
         });
         let position = self.order().position();
         self.shared.journal().accepted(entry.key, position, records::chunked(&opened.record.body));
-        self.wake_folds(before, opened.writer);
+        self.claim_fold(before, opened.writer);
         Ok(Step::Applied)
     }
 
@@ -269,26 +269,30 @@ impl Follower {
         Ok(())
     }
 
-    /// The writer whose record takes the tail over the budget folds, so that one process does; the further it grows, the more
-    /// of them do.
-    pub(super) fn wake_folds(&mut self, before: usize, writer: u64) {
-        let budget = self.shared.settings.memtable_budget_bytes.max(1);
-        let after = self.current().memtable_bytes();
-        let crossed = [4, 5, 6].iter().any(|quarters| {
-            let threshold = budget / 4 * quarters;
-            before < threshold && threshold <= after
-        });
-        if !self.shared.settings.background {
+    /// The process whose record takes the tail over the budget folds.
+    pub(super) fn claim_fold(&mut self, before: usize, writer: u64) {
+        let settings = &self.shared.settings;
+        let budget = settings.memtable_budget_bytes.max(1);
+        let state = self.rebuilding.as_ref().unwrap_or(&self.live);
+        if settings.background && before < budget && state.memtable_bytes() >= budget && self.shared.is_own(writer) {
+            self.shared.turn.claim(state.manifest.position());
+            self.shared.folds.notify_one();
+        }
+    }
+
+    /// Gives another process time to fold a tail that is over the budget: little if it was so when this one came.
+    pub(super) fn expect_fold(&self, was_open: bool) {
+        let (shared, settings) = (&self.shared, &self.shared.settings);
+        if !settings.background {
             return;
         }
-        if crossed && self.shared.is_own(writer) {
-            self.shared.folds.notify_one();
-        } else if after >= 2 * budget && before < 2 * budget {
-            let shared = Arc::clone(&self.shared);
-            tokio::spawn(async move {
-                shared.jitter().await;
-                shared.folds.notify_one();
-            });
+        if self.live.memtable_bytes().max(self.live.frozen_bytes()) < settings.memtable_budget_bytes.max(1) {
+            return shared.turn.end();
+        }
+        const ON_OPENING: std::time::Duration = std::time::Duration::from_secs(1);
+        let patience = |took| if was_open { shared.patience(took) } else { shared.random_part(ON_OPENING) };
+        if shared.turn.wait(self.live.manifest.position(), patience) {
+            shared.folds.notify_one();
         }
     }
 }

@@ -217,6 +217,7 @@ impl Follower {
     }
 
     fn publish(&mut self) -> Result<()> {
+        self.expect_fold(self.is_open);
         self.is_open = true;
         let (state, shared) = (&self.live, &self.shared);
         let progress = Progress {
