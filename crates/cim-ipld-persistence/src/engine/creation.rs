@@ -8,7 +8,8 @@ use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, IndexId, KeySource, Keyse
 use cim_ipld_index::{Analyzer, AnalyzerSpec, MAX_PAGE_BYTES};
 use futures::StreamExt;
 
-use super::opening::{Protection, lost_manifest};
+use super::opening::lost_manifest;
+use super::protection::Protection;
 use crate::environment::Environment;
 use crate::format::ancestry::Ancestry;
 use crate::format::digest::Digest;

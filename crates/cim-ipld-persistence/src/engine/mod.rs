@@ -4,6 +4,7 @@ mod creation;
 mod first_look;
 mod keys;
 mod opening;
+mod protection;
 mod snapshots;
 
 use std::fmt;
@@ -29,7 +30,8 @@ use crate::objects::segments::SegmentHandle;
 use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
 
-pub use opening::{EngineBuilder, Protection};
+pub use opening::EngineBuilder;
+pub use protection::Protection;
 
 /// A searchable index whose every acknowledged write is durable. Clones are the same engine; the last one dropped ends
 /// its tasks.
