@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::extras::{Extras, camel_case_parts};
+use super::extras::{Extras, camel_case_parts, has_upper_case_inside};
 use super::fold::{fold_keyword, fold_word};
 use super::unicode::UnicodeWords;
 use super::{Form, Mode, Token};
@@ -28,6 +28,7 @@ pub(super) struct Emit<'a, P, E> {
     pub(super) buffers: &'a mut Buffers,
     pub(super) each: E,
     previous: Range<usize>,
+    has_extras: bool,
 }
 
 /// Buffers for a word.
@@ -48,8 +49,9 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         buffers: &'a mut Buffers,
         each: E,
     ) -> Self {
+        let has_extras = words.has_extras() && mode == Mode::Index;
         buffers.extras.begin();
-        Self { words, mode, given, text, place, position, buffers, each, previous: 0..0 }
+        Self { words, mode, given, text, place, position, buffers, each, previous: 0..0, has_extras }
     }
 
     /// Takes letters and digits that stand between others; `is_folded` if they are ASCII in lower case.
@@ -65,7 +67,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         if matches!(bytes.get(end), Some(b'+' | b'#')) || (start > 0 && bytes[start - 1] == b'.') {
             self.whole(start, end);
         }
-        if self.words.has_extras() && self.mode == Mode::Index {
+        if self.has_extras {
             self.extras(start, end);
         }
         self.previous = start..end;
@@ -137,6 +139,12 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
     fn extras(&mut self, start: usize, end: usize) {
         let (from, to) = (self.place)(start, end);
         let position = self.position;
+        let is_next = start > 0 && self.text.as_bytes()[start - 1] == b'-';
+        let goes_on = self.text.as_bytes().get(end) == Some(&b'-');
+        let has_parts = self.words.spec().camel_case && has_upper_case_inside(&self.given[from..to]);
+        if !has_parts && !(self.words.spec().joined && (is_next || goes_on)) {
+            return;
+        }
         let Self { words, mode, buffers, each, .. } = self;
         let mut extras = std::mem::take(&mut buffers.extras);
         extras.start_word();
@@ -148,14 +156,14 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
                 }
             });
         };
-        if words.spec().camel_case {
+        if has_parts {
             for part in camel_case_parts(&self.given[from..to]) {
                 let (start, end) = (from + part.start, from + part.end);
                 give(buffers, &fold_keyword(&self.given[start..end]), start, end);
             }
         }
         if words.spec().joined {
-            let is_next = start > 0 && self.text.as_bytes()[start - 1] == b'-' && self.previous.end == start - 1;
+            let is_next = is_next && self.previous.end == start - 1;
             let joined = extras.chain(is_next, &self.text[start..end], from);
             let goes_on =
                 self.text[end..].strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphanumeric));

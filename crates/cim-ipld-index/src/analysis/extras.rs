@@ -50,6 +50,11 @@ impl Extras {
     }
 }
 
+/// Whether a word may be in camel case.
+pub(super) fn has_upper_case_inside(word: &str) -> bool {
+    word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
+}
+
 /// Returns the parts of a word in camel case, of two letters or more: `getUserName`, `HTMLParser`.
 pub(super) fn camel_case_parts(word: &str) -> Vec<Range<usize>> {
     let chars: Vec<(usize, char)> = word.char_indices().collect();

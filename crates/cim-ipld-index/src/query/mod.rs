@@ -5,6 +5,7 @@ pub(crate) mod date;
 mod error;
 mod field;
 mod group;
+mod leaf;
 mod node;
 mod parse;
 mod pattern;

@@ -1,3 +1,5 @@
+//! What protects a new index.
+
 use cim_ipld_envelope::{EncryptionAlgorithm, KeySource};
 
 use crate::{Error, ErrorKind, Result};

@@ -78,7 +78,7 @@ fn bytes_of_a_manifest() {
         Manifest::from_bytes(&manifest.to_bytes()).expect("consistent");
         manifest.to_bytes().len()
     };
-    assert_eq!((manifest(2, Vec::new()), manifest(1_000_000, Vec::new())), (260, 1484));
+    assert_eq!((manifest(2, Vec::new()), manifest(1_000_000, Vec::new())), (268, 1492));
     let segment = SegmentEntry {
         id: [0; 16],
         secret: [0; 32],

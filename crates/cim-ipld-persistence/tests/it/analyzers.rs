@@ -100,11 +100,14 @@ async fn processes_answer_alike_by_the_analyzer_of_the_index() {
     }
 }
 
+/// What an index is made with, what it is opened with, and the two names in the refusal.
+type Case = (Option<Analyzer>, Option<Analyzer>, Option<[&'static str; 2]>);
+
 #[tokio::test]
 async fn another_analyzer_is_refused_and_both_are_named() {
     let tokenizer = || Analyzer::new(Semicolons("example.org semicolons/1"));
     let without = UnicodeWords::default().stem(Language::English).leave_out(Language::English);
-    let cases: &[(Option<Analyzer>, Option<Analyzer>, Option<[&str; 2]>)] = &[
+    let cases: &[Case] = &[
         (None, None, None),
         (None, Some(Analyzer::default()), None),
         (Some(languages("en,de")), Some(languages("en,de")), None),

@@ -38,6 +38,11 @@ fn cursors_take_hostile_bytes() {
     run("index_cursor", targets::cursor, 400, 64 << 10);
 }
 
+#[test]
+fn descriptions_of_analyzers_take_hostile_bytes() {
+    run("index_analyzer", targets::analyzer, 400, 1 << 20);
+}
+
 /// Runs a target on each seed and on mutations of it. What it holds at once is at most `fixed_bytes` and 64 bytes for each
 /// byte of input.
 fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u32, fixed_bytes: u64) {

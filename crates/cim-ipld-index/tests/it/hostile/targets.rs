@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock};
 
 use cid::Cid;
 use cim_ipld_index::{
-    Analyzer, Deletes, Document, DocumentKind, ErrorKind, Facet, Field, MemoryIndex, Memtable, NumberField, Page,
-    PageId, PageMap, Progress, Query, QueryError, Result, SearchCursor, SearchOptions, Segment, SegmentId, Snapshot,
-    SnippetOptions, Sort, Timestamp, Value, Verification, VerifyReport, build_segment, codec, merge_segments,
+    Analyzer, AnalyzerSpec, Deletes, Document, DocumentKind, ErrorKind, Facet, Field, MemoryIndex, Memtable,
+    NumberField, Page, PageId, PageMap, Progress, Query, QueryError, Result, SearchCursor, SearchOptions, Segment,
+    SegmentId, Snapshot, SnippetOptions, Sort, Timestamp, Value, Verification, VerifyReport, build_segment, codec,
+    merge_segments,
 };
 use multihash::Multihash;
 
@@ -233,5 +234,21 @@ pub(crate) fn cursor(data: &[u8]) -> bool {
     for query in [Query::everything(), Query::any([Query::term("word"), Query::term("absent")])] {
         let _ = FEW.search(&query, &options);
     }
+    true
+}
+
+/// A description of an analyzer has one form in bytes, and makes an analyzer that has it and cuts any text.
+pub(crate) fn analyzer(data: &[u8]) -> bool {
+    let Ok(spec) = AnalyzerSpec::from_bytes(data) else { return false };
+    assert_eq!(spec.to_bytes(), data);
+    match Analyzer::from_spec(&spec) {
+        Ok(analyzer) => {
+            assert_eq!(analyzer.spec(), spec);
+            analyzer.words("The whale's wi-fi, Häuser getUserName 東京都 2024-02-29T10:30Z");
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::AnalyzerMismatch, "{error}"),
+    }
+    // Nothing else is to be known of its name than that it is one.
+    assert!(!spec.to_string().is_empty() || matches!(spec, AnalyzerSpec::Custom(_)));
     true
 }
