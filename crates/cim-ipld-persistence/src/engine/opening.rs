@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cim_ipld_backend::{Backend, ErrorKind as StoreErrorKind};
 use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, KeySource};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use super::creation::{self, Remains};
 use super::first_look::{check_floor, open_under_root};
@@ -277,7 +277,8 @@ impl EngineBuilder {
             background.push(tokio::spawn(keep_pin(Arc::clone(pin), Arc::clone(&shared))));
         }
         let tasks = Tasks { follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run()), background };
-        let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))) };
+        let complete = Arc::new(OnceCell::new_with(is_new.then_some(())));
+        let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), complete };
         if self.accepts_older && engine.algorithm().is_some() {
             engine.maintenance.begin_epoch().await?;
         }
