@@ -157,6 +157,10 @@ impl Backend for Counting {
         self.inner.create(bucket).await
     }
 
+    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+        self.inner.look_for(bucket).await
+    }
+
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
         self.called(bucket, OperationKind::Get);
         let found = self.inner.get(bucket, key).await?;

@@ -225,6 +225,10 @@ impl Backend for Crashing {
         self.change(Change::Create(bucket.clone()), |live| now(live.create(bucket)))
     }
 
+    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+        self.live.look_for(bucket).await
+    }
+
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
         self.check()?;
         self.live.get(bucket, key).await

@@ -167,6 +167,10 @@ impl Backend for FaultInjecting {
         self.inner.create(bucket).await
     }
 
+    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+        self.inner.look_for(bucket).await
+    }
+
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
         match self.strike(OperationKind::Get, bucket, Some(key)) {
             Some(Fault::Fail(kind)) => return Err(injected(kind)),

@@ -19,6 +19,15 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// that name exists with settings under which the contract cannot hold.
     async fn create(&self, bucket: &Bucket) -> Result<()>;
 
+    /// Tells that `bucket` is missing, before anything is written that needs it. A store that cannot tell cheaply says nothing.
+    ///
+    /// # Errors
+    /// `BucketMissing`, `Unavailable`, `Denied`, `Incompatible`.
+    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+        let _ = bucket;
+        Ok(())
+    }
+
     /// Reads the newest value of `key`, or `None` when the bucket holds none.
     ///
     /// In a [`BucketKind::Log`](crate::BucketKind) bucket the answer is never older than the last write acknowledged to

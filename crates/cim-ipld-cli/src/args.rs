@@ -286,7 +286,7 @@ pub(crate) enum SnapshotCommand {
     /// Keep what the index holds now under a name
     Create(SnapshotArguments),
     /// Make the index what it was when the snapshot was made
-    Restore(SnapshotArguments),
+    Restore(RestoreArguments),
     /// Delete a snapshot
     Delete(SnapshotArguments),
     /// List the snapshots, oldest first
@@ -300,6 +300,15 @@ pub(crate) struct SnapshotArguments {
     /// Names the snapshot
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    #[command(flatten)]
+    pub(crate) snapshot: SnapshotArguments,
+    /// Do not keep the present state in a snapshot named before-restore-TIME
+    #[arg(long)]
+    pub(crate) discard: bool,
 }
 
 #[derive(Debug, Subcommand)]

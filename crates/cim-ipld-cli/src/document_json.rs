@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use cim_ipld::index::{Document, DocumentKind, Hit, SearchResults, Timestamp, Value};
 use serde::Serialize;
 
+use crate::paths::{self, PATHS};
+
 /// A document with the fields of a JSON line. Fields that it has not are left out.
 #[derive(Debug, Serialize)]
 pub(crate) struct DocumentJson<'a> {
@@ -49,6 +51,8 @@ struct HitJson<'a> {
     tags: &'a [String],
     #[serde(rename = "type")]
     content_type: Option<&'a str>,
+    /// Where its files are, if it was read from any.
+    paths: Vec<&'a str>,
     snippet: Option<&'a str>,
 }
 
@@ -87,6 +91,7 @@ impl<'a> From<&'a Hit> for HitJson<'a> {
             author: hit.author.as_deref(),
             tags: &hit.tags,
             content_type: hit.content_type.as_deref(),
+            paths: hit.attributes.get(PATHS).into_iter().flat_map(paths::texts).collect(),
             snippet: hit.snippet.as_ref().map(|snippet| snippet.text.as_str()),
         }
     }

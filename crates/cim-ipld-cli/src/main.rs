@@ -13,6 +13,7 @@ mod keys;
 mod nats;
 mod output;
 mod path;
+mod paths;
 mod pins;
 mod progress;
 mod secrets;

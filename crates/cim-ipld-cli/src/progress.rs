@@ -1,8 +1,11 @@
 //! What `cim index` shows while it runs: a bar on a terminal, lines for programs otherwise.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::time::Instant;
 
+use cim_ipld::Cid;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
 
@@ -17,6 +20,9 @@ use crate::output::{one_line, print_json, print_line};
 #[derive(Debug)]
 pub(crate) struct Progress {
     documents: u64,
+    /// The documents that came of it, by hashes of their CIDs: a CID that comes again is the same one.
+    stored: HashSet<u64>,
+    hasher: RandomState,
     bytes: u64,
     started: Instant,
     bar: Option<ProgressBar>,
@@ -27,15 +33,24 @@ impl Progress {
     pub(crate) fn start(total_bytes: Option<u64>, json: bool) -> Self {
         let on_terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
         let bar = (on_terminal && !json).then(|| bar(total_bytes));
-        Self { documents: 0, bytes: 0, started: Instant::now(), bar, json }
+        Self {
+            documents: 0,
+            stored: HashSet::new(),
+            hasher: RandomState::new(),
+            bytes: 0,
+            started: Instant::now(),
+            bar,
+            json,
+        }
     }
 
     pub(crate) fn documents(&self) -> u64 {
         self.documents
     }
 
-    pub(crate) fn acknowledged(&mut self, documents: u64, bytes: u64) -> Result<()> {
-        self.documents += documents;
+    pub(crate) fn acknowledged(&mut self, cids: &[Cid], bytes: u64) -> Result<()> {
+        self.documents += cids.len() as u64;
+        self.stored.extend(cids.iter().map(|cid| self.hasher.hash_one(cid)));
         self.bytes += bytes;
         match &self.bar {
             Some(bar) => {
@@ -77,7 +92,7 @@ impl Progress {
         self.clear();
         let seconds = self.started.elapsed().as_secs_f64();
         if self.json {
-            let Self { documents, bytes, .. } = self;
+            let (documents, bytes) = (self.stored.len(), self.bytes);
             return print_json(&json!({
                 "documents": documents, "bytes": bytes, "seconds": seconds, "skipped": skipped.to_json(),
             }));
@@ -85,7 +100,7 @@ impl Progress {
         for line in skipped.lines() {
             print_line(one_line(&line))?;
         }
-        print_line(format!("{} documents, {} bytes, {seconds:.3} s", self.documents, self.bytes))
+        print_line(format!("{} documents, {} bytes, {seconds:.3} s", self.stored.len(), self.bytes))
     }
 
     fn say_acknowledged(&self) -> Result<()> {

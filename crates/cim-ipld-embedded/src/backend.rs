@@ -108,6 +108,10 @@ impl Backend for EmbeddedBackend {
         self.writer.create(bucket.clone()).await
     }
 
+    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+        self.store.bucket(bucket).map(drop)
+    }
+
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
         let (store, held, key) = (Arc::clone(&self.store), self.store.bucket(bucket)?, key.clone());
         blocking(move || store.get(&held, &key)).await

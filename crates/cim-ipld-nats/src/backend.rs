@@ -176,6 +176,10 @@ impl Backend for NatsBackend {
         self.buckets.create(bucket).await
     }
 
+    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+        self.buckets.open(bucket).await.map(drop)
+    }
+
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
         let stream = self.buckets.open(bucket).await?;
         let subject = subject(bucket, key);

@@ -169,7 +169,8 @@ impl From<backend::Error> for Error {
             From::Full => ErrorKind::Full,
             From::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             From::Denied | From::Unauthenticated | From::Untrusted => ErrorKind::Denied,
-            From::BucketMissing => ErrorKind::NoIndex,
+            // Where there may be no index yet, the bucket is looked for by name.
+            From::BucketMissing => ErrorKind::Lost,
             From::Incompatible | From::Disabled => ErrorKind::Incompatible,
             From::Locked => ErrorKind::Locked,
             From::Corrupt => ErrorKind::Damaged,

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cim_ipld::Cid;
 use cim_ipld::persistence::Engine;
 use futures::stream::{self, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -9,6 +10,7 @@ use crate::args::IndexArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::input::{Batch, Plan, Skipped};
+use crate::paths;
 use crate::progress::Progress;
 
 /// How many batches are under way at a time: one is being stored, one sealed, others analysed.
@@ -56,20 +58,28 @@ enum Stopped {
 
 /// Stores what a thread of its own reads, until the end, an error or a signal; what is under way then is finished.
 async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &mut Progress) -> Result<Stopped> {
+    // Files are held against those of earlier runs, where there are any.
+    let fits = plan.has_files() && engine.stats().await?.index.documents > 0;
     let (sender, mut receiver) = mpsc::channel::<Batch>(BATCHES_READ_AHEAD);
     let reader = tokio::task::spawn_blocking(move || plan.read(batch_documents, sender));
     let (stop, interruption) = watch_signals()?;
     // The order of the input is kept: the first N documents are what N acknowledged documents are.
     let mut acknowledgements = stream::poll_fn(move |context| receiver.poll_recv(context))
         .take_until(stop)
-        .map(|batch| async move {
+        .map(|mut batch| async move {
+            // What was read counts, not what is written anew for want of a path.
+            let cids: Vec<Cid> = batch.documents.iter().map(|document| document.cid).collect();
+            let gone = if fits { paths::fit(engine, &mut batch.documents).await? } else { Vec::new() };
             engine.index(&batch.documents).await?;
-            Ok::<_, Failure>((batch.documents.len() as u64, batch.bytes))
+            if !gone.is_empty() {
+                engine.delete(&gone).await?;
+            }
+            Ok::<_, Failure>((cids, batch.bytes))
         })
-        .buffered(BATCHES_IN_FLIGHT);
+        .buffered(if fits { 1 } else { BATCHES_IN_FLIGHT });
     while let Some(acknowledged) = acknowledgements.next().await {
-        let (documents, bytes) = acknowledged?;
-        progress.acknowledged(documents, bytes)?;
+        let (cids, bytes) = acknowledged?;
+        progress.acknowledged(&cids, bytes)?;
     }
     drop(acknowledgements);
     if interruption.load(Ordering::Acquire) {

@@ -1,12 +1,14 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use cim_ipld::index::Timestamp;
-use cim_ipld::persistence::SnapshotInfo;
+use cim_ipld::persistence::{self, Engine, ErrorKind, SnapshotInfo};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::{ReportArguments, SnapshotArguments};
+use crate::args::{ReportArguments, RestoreArguments, SnapshotArguments};
 use crate::context::Context;
 use crate::document_json::time_text;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output::{one_line, print, print_json};
 
 /// The object of `snapshot list --json`.
@@ -31,12 +33,52 @@ pub(crate) async fn create(arguments: SnapshotArguments, context: &Context) -> R
     context.say(line, &SnapshotJson::from(snapshot))
 }
 
-pub(crate) async fn restore(arguments: SnapshotArguments, context: &Context) -> Result<()> {
-    let engine = arguments.at.open(context).await?;
-    let snapshot = engine.restore_snapshot(&arguments.name).await?;
+pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> Result<()> {
+    let SnapshotArguments { at, name } = arguments.snapshot;
+    let engine = at.open(context).await?;
+    // A list that cannot be read says nothing about this one.
+    let known = engine.snapshots().await.ok();
+    let wanted = known.as_ref().map(|known| known.iter().find(|snapshot| snapshot.name == name));
+    if wanted == Some(None) {
+        let message = format!("there is no snapshot {name:?}");
+        return Err(persistence::Error::new(ErrorKind::SnapshotMissing, message).into());
+    }
+    let before = engine.stats().await.ok().map(|stats| (stats.index.documents, stats.applied.number()));
+    let kept = if arguments.discard { None } else { Some(keep(&engine).await?) };
+    let snapshot = engine.restore_snapshot(&name).await?;
     engine.close().await;
-    let line = format!("restored snapshot {}: {} documents", one_line(&snapshot.name), snapshot.documents);
-    context.say(line, &SnapshotJson::from(snapshot))
+    let writes = before.map(|(_, position)| position.saturating_sub(snapshot.position.number()));
+    let mut line = format!("restored snapshot {}: {} documents", one_line(&snapshot.name), snapshot.documents);
+    if let (Some((documents, _)), Some(writes)) = (before, writes) {
+        line.push_str(&format!("; it was {documents} documents, and {writes} newer writes are left behind"));
+    }
+    match &kept {
+        Some(Ok(kept)) => line.push_str(&format!(" in snapshot {}", kept.name)),
+        Some(Err(error)) => eprintln!("note: the state before could not be kept: {}", one_line(&error.to_string())),
+        None => {}
+    }
+    let kept = kept.and_then(Result::ok).map(|kept| kept.name);
+    let SnapshotInfo { documents, bytes, created_at_ms, .. } = snapshot;
+    let object = json!({
+        "name": name, "created_at": time_text(Timestamp(created_at_ms)), "documents": documents, "bytes": bytes,
+        "documents_before": before.map(|(documents, _)| documents), "writes_left_behind": writes, "kept_as": kept,
+    });
+    context.say(line, &object)
+}
+
+/// Keeps the present state under a name that tells when it was left. Where that cannot be read any more, the reason is
+/// returned beside: what is restored is no worse.
+async fn keep(engine: &Engine) -> Result<Result<SnapshotInfo, persistence::Error>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let name = format!("before-restore-{}", time_text(Timestamp(i64::try_from(now).unwrap_or(i64::MAX))));
+    match engine.create_snapshot(&name).await {
+        Ok(kept) => Ok(Ok(kept)),
+        Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) => Ok(Err(error)),
+        Err(error) => {
+            let hint = "restore with --discard to do without the snapshot of the present state";
+            Err(Failure::from(error).at("the present state could not be kept").hint(hint))
+        }
+    }
 }
 
 pub(crate) async fn delete(arguments: SnapshotArguments, context: &Context) -> Result<()> {

@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: ReportArguments, context: &Context) -> Result
 }
 
 fn unsound(problems: &str) -> Failure {
-    let hint = "restore a snapshot with `cim snapshot restore`, or index the documents again into a new index";
+    let hint = "restore a backup of the store, or a snapshot that no problem names; or index the documents again into a new index";
     Failure::of(Status::Damaged, format!("the index has {problems}"), hint)
 }
 

@@ -10,7 +10,8 @@ use cim_ipld::persistence::content_cid;
 use ignore::{DirEntry, WalkBuilder};
 
 use super::skipped::Reason;
-use super::{Batcher, Skipped, Stop, json_line, unreadable};
+use super::{Batcher, Skipped, Stop, json_line, text, unreadable};
+use crate::paths::FilePath;
 
 /// What is left of a document's size for its other fields.
 const MAX_FILE_BYTES: u64 = MAX_DOCUMENT_BYTES as u64 - (64 << 10);
@@ -18,8 +19,8 @@ const MAX_FILE_BYTES: u64 = MAX_DOCUMENT_BYTES as u64 - (64 << 10);
 /// Reads a file that the user named: it must be readable, and its title is its name.
 pub(super) fn read_named(path: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let title = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    match read(path, &title).map_err(|error| unreadable(path.display(), &error))? {
-        Ok((document, bytes)) => batcher.add(document, bytes),
+    match read(path).map_err(|error| unreadable(path.display(), &error))? {
+        Ok((document, bytes)) => batcher.add_file(document, file_path(path, &title), bytes),
         Err(reason) => {
             skipped.named(path, reason);
             Ok(())
@@ -58,8 +59,8 @@ pub(super) fn read_folder(root: &Path, lines: bool, batcher: &mut Batcher, skipp
             continue;
         }
         let title = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
-        match read(path, &title) {
-            Ok(Ok((document, bytes))) => batcher.add(document, bytes)?,
+        match read(path) {
+            Ok(Ok((document, bytes))) => batcher.add_file(document, file_path(path, &title), bytes)?,
             Ok(Err(reason)) => skipped.found(path, reason, None),
             Err(error) => skipped.found(path, Reason::Unreadable, Some(&error)),
         }
@@ -88,7 +89,7 @@ fn is_cache(entry: &DirEntry) -> bool {
 }
 
 /// Reads a file as a document, with the bytes that it took; or says why it is none.
-fn read(path: &Path, title: &str) -> std::io::Result<Result<(Document, u64), Reason>> {
+fn read(path: &Path) -> std::io::Result<Result<(Document, u64), Reason>> {
     let metadata = std::fs::metadata(path)?;
     if metadata.len() > MAX_FILE_BYTES {
         return Ok(Err(Reason::Oversized));
@@ -101,16 +102,17 @@ fn read(path: &Path, title: &str) -> std::io::Result<Result<(Document, u64), Rea
         return Ok(Err(Reason::Oversized));
     }
     let cid = content_cid(&content);
-    let Some(text) = text_of(content) else { return Ok(Err(Reason::Binary)) };
-    let mut document =
-        Document::new(cid).with_title(title).with_content_type(content_type(path)).with_size(bytes).with_text(text);
+    let Some(text) = text::decoded(content) else { return Ok(Err(Reason::Binary)) };
+    let mut document = Document::new(cid).with_content_type(content_type(path)).with_size(bytes).with_text(text);
     document.created_at = metadata.created().ok().and_then(timestamp);
     document.modified_at = metadata.modified().ok().and_then(timestamp);
     Ok(Ok((document, bytes)))
 }
 
-fn text_of(content: Vec<u8>) -> Option<String> {
-    String::from_utf8(content).ok().filter(|text| !text.contains('\0'))
+/// Where a file is, however it was named: the same file has the same path in every run.
+fn file_path(path: &Path, name: &str) -> FilePath {
+    let absolute = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    FilePath { path: absolute.to_string_lossy().into_owned(), name: name.to_owned() }
 }
 
 /// The media type that the name of a text file suggests.

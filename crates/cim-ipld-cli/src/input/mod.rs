@@ -3,16 +3,20 @@
 mod files;
 mod json_line;
 mod skipped;
+mod text;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use cim_ipld::Cid;
 use cim_ipld::index::Document;
 use tokio::sync::mpsc;
 
 use crate::args::Format;
 use crate::failure::{Failure, Result};
+use crate::paths::{self, FilePath};
 
 pub(crate) use self::skipped::Skipped;
 
@@ -92,6 +96,11 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether there are files among it that are documents as a whole.
+    pub(crate) fn has_files(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source, Source::File(_) | Source::Folder(..)))
+    }
+
     /// How many bytes there are to read, if that is known before.
     pub(crate) fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
@@ -101,7 +110,7 @@ impl Plan {
     ///
     /// A batch that holds something unreadable is never sent.
     pub(crate) fn read(&self, batch_documents: usize, batches: mpsc::Sender<Batch>) -> Result<Skipped> {
-        let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches };
+        let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches, paths: HashMap::new() };
         let mut skipped = Skipped::new(self.verbose);
         for source in &self.sources {
             let read = match source {
@@ -143,6 +152,8 @@ struct Batcher {
     batch: Batch,
     batch_documents: usize,
     batches: mpsc::Sender<Batch>,
+    /// The paths of the files so far.
+    paths: HashMap<Cid, Vec<FilePath>>,
 }
 
 impl Batcher {
@@ -156,6 +167,14 @@ impl Batcher {
             self.send()?;
         }
         Ok(())
+    }
+
+    /// Adds the document of a file, with all the paths under which its bytes were found.
+    fn add_file(&mut self, mut document: Document, path: FilePath, bytes: u64) -> Result<(), Stop> {
+        let paths = self.paths.entry(document.cid).or_default();
+        paths::merge(paths, vec![path]);
+        paths::set(&mut document, paths);
+        self.add(document, bytes)
     }
 
     fn send(&mut self) -> Result<(), Stop> {
@@ -186,7 +205,7 @@ mod tests {
             (3, vec![], vec![]),
         ] {
             let (batches, mut sent) = mpsc::channel(16);
-            let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches };
+            let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches, paths: HashMap::new() };
             for (number, bytes) in sizes.iter().enumerate() {
                 let cid = cim_ipld::persistence::content_cid(&number.to_le_bytes());
                 assert!(batcher.add(Document::new(cid), *bytes).is_ok());

@@ -35,8 +35,8 @@ fn a_folder_is_walked() {
     store.write("tree/cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55");
     store.write("tree/cache/page.txt", "harbour");
     let output = done(["index", &store.name(), &store.file("tree").display().to_string()]);
-    assert!(output.contains("skipped 2 files: not text\n"), "{output}");
-    assert!(output.lines().last().is_some_and(|line| line.starts_with("6 documents, ")), "{output}");
+    assert!(output.contains("skipped 1 file: not text\n"), "{output}");
+    assert!(output.lines().last().is_some_and(|line| line.starts_with("7 documents, ")), "{output}");
 
     let found = json(["search", &store.name(), "harbour harbours", "--json"]);
     let mut hits: Vec<_> =
@@ -267,7 +267,7 @@ fn inputs_at_the_edge_are_taken_for_what_they_are() {
         ("blank.jsonl", "\n \n\r\n", "0 documents, 0 bytes, "),
         ("no-newline.jsonl", "{\"title\":\"a\"}", "1 documents, 13 bytes, "),
         ("windows.jsonl", "{\"title\":\"a\"}\r\n", "1 documents, 13 bytes, "),
-        ("twice.jsonl", "{\"title\":\"a\"}\n{\"title\":\"a\"}\n", "2 documents, 26 bytes, "),
+        ("twice.jsonl", "{\"title\":\"a\"}\n{\"title\":\"a\"}\n", "1 documents, 26 bytes, "),
         ("empty.txt", "", "1 documents, 0 bytes, "),
     ] {
         let path = store.write(name, content);
@@ -309,4 +309,61 @@ fn what_is_passed_over_is_named() {
     assert_eq!(output.status.code(), Some(3), "{error}");
     assert!(error.contains("bad.jsonl: not JSON lines: ") && error.contains("line 2"), "{error}");
     assert_eq!(documents(&store), 2, "what is good is stored");
+}
+
+/// What the search for `query` finds: the title and the last part of each path.
+fn found(store: &Store, query: &str) -> Vec<(String, Vec<String>)> {
+    let name = |path: &serde_json::Value| path.as_str().expect("a path").rsplit('/').next().expect("a name").to_owned();
+    let hits = json(["search", &store.name(), query, "--json"])["hits"].as_array().expect("hits").clone();
+    hits.iter()
+        .map(|hit| {
+            let paths = hit["paths"].as_array().expect("paths").iter().map(name).collect();
+            (hit["title"].as_str().expect("a title").to_owned(), paths)
+        })
+        .collect()
+}
+
+#[test]
+fn a_file_is_known_by_its_path_and_its_bytes() {
+    let store = plaintext();
+    let folder = store.file("d").display().to_string();
+    let index = || done(["index", &store.name(), &folder]).lines().last().expect("a last line").to_owned();
+    let hit = |title: &str, paths: &[&str]| (title.to_owned(), paths.iter().map(|path| (*path).to_owned()).collect());
+    store.write("d/a.txt", "harbour draft");
+    store.write("d/b.txt", "harbour draft");
+    assert!(index().starts_with("1 documents, "), "the same bytes are one document");
+    assert_eq!(found(&store, "harbour"), [hit("a.txt | b.txt", &["a.txt", "b.txt"])]);
+    assert_eq!(found(&store, "b.txt"), [hit("a.txt | b.txt", &["a.txt", "b.txt"])]);
+    // One of the two changes: the other one stays what it was.
+    store.write("d/b.txt", "harbour final");
+    index();
+    assert_eq!(found(&store, "draft"), [hit("a.txt", &["a.txt"])]);
+    assert_eq!(found(&store, "final"), [hit("b.txt", &["b.txt"])]);
+    // They change places.
+    store.write("d/a.txt", "harbour final");
+    store.write("d/b.txt", "harbour draft");
+    index();
+    assert_eq!(found(&store, "draft"), [hit("b.txt", &["b.txt"])]);
+    assert_eq!(found(&store, "final"), [hit("a.txt", &["a.txt"])]);
+    // Both change: nothing of before is left. The same file under another spelling of its path is no other file.
+    store.write("d/a.txt", "quay");
+    store.write("d/b.txt", "pier");
+    index();
+    done(["index", &store.name(), &store.file("d/../d/a.txt").display().to_string()]);
+    assert_eq!(documents(&store), 2);
+    assert!(found(&store, "harbour").is_empty());
+    // A copy elsewhere in a later run is another path of the same document.
+    let copy = store.write("e/c.txt", "quay");
+    done(["index", &store.name(), &copy]);
+    assert_eq!(found(&store, "quay"), [hit("a.txt | c.txt", &["a.txt", "c.txt"])]);
+}
+
+#[test]
+fn files_in_other_encodings_are_read() {
+    let store = plaintext();
+    store.write("d/wide.txt", "\u{feff}the harbour".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    store.write("d/old.txt", b"the harbour caf\xe9");
+    done(["index", &store.name(), &store.file("d").display().to_string()]);
+    assert_eq!(json(["search", &store.name(), "harbour", "--json"])["total"], 2);
+    assert_eq!(json(["search", &store.name(), "caf\u{e9}", "--json"])["total"], 1);
 }

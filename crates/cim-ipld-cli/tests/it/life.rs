@@ -68,7 +68,7 @@ fn a_hit_has_every_field() {
     let store = indexed(&folder);
     let found = json(run(&["search"], &store, &["calls", "--json"]));
     let hit = &found["hits"][0];
-    assert_eq!(names(hit), ["author", "cid", "score", "snippet", "tags", "title", "type"]);
+    assert_eq!(names(hit), ["author", "cid", "paths", "score", "snippet", "tags", "title", "type"]);
     assert_eq!(hit["cid"], json!(cid(WHALE)));
     assert_eq!(hit["title"], json!("Whale song"));
     assert_eq!(hit["author"], json!("Ann Lee"));

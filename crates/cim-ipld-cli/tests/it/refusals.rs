@@ -280,3 +280,70 @@ fn a_folder_of_something_else_is_left_alone() {
     }
     assert!(files_below(&store.data_folder()) == before);
 }
+
+/// A bucket that somebody deleted is a loss: it is reported, and nothing is acknowledged into what is left.
+#[test]
+fn a_deleted_bucket_is_a_loss() {
+    let store = Store::nats();
+    let key = with_two_documents(&store);
+    let server = store.server().expect("a server");
+    crate::store::block_on(async {
+        let client = cim_ipld::nats::async_nats::connect(server.url()).await.expect("connected");
+        let context = cim_ipld::nats::async_nats::jetstream::new(client);
+        context.delete_stream("KV_text_index_v1").await.expect("deleted");
+    });
+    let lines = store.write("later.jsonl", LINE);
+    for arguments in [vec!["search", "whale"], vec!["verify"], vec!["index", &lines]] {
+        let at = store.name();
+        let all = [&arguments[..1], &[at.as_str()], &arguments[1..], &["--key-file", &key]].concat();
+        let refusal = refusal(&cim(&all).output().expect("the program starts"));
+        assert_eq!(refusal.status, 9, "{all:?}: {refusal:?}");
+        assert!(!refusal.hint.contains("cim init"), "{all:?}: {refusal:?}");
+    }
+    let report = cim(["verify", &store.name(), "--key-file", &key]).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&report.stdout).into_owned();
+    assert!(said.contains("of the index, snapshot \"s\": ") && said.contains("not sound"), "{said}");
+}
+
+#[test]
+fn damage_of_a_snapshot_alone_names_it() {
+    let store = Store::folder();
+    let key = with_two_documents(&store);
+    let before = store.contents();
+    done(["snapshot", "create", &store.name(), "later", "--key-file", &key]);
+    let made = |stored: &&Stored| stored.bucket == "text_index_v1" && !before.contains(stored);
+    let page = store.contents().iter().find(made).expect("a new page").clone();
+    done(["snapshot", "restore", &store.name(), "s", "--discard", "--key-file", &key]);
+    store.delete(&page);
+    let report = cim(["verify", &store.name(), "--key-file", &key]).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&report.stdout).into_owned();
+    assert!(said.contains("snapshot \"later\", not of the index"), "{said}");
+}
+
+#[test]
+fn a_restore_keeps_what_it_leaves_behind() {
+    for (options, kept) in [(vec![], true), (vec!["--discard"], false)] {
+        let store = Store::folder();
+        let key = with_two_documents(&store);
+        let at = store.name();
+        let all = [["snapshot", "restore", &at, "s", "--json", "--key-file", &key].as_slice(), &options].concat();
+        let said = json(all);
+        assert_eq!(
+            (&said["documents"], &said["documents_before"], &said["writes_left_behind"]),
+            (&json!(1), &json!(2), &json!(1))
+        );
+        assert_eq!(said["kept_as"].is_string(), kept, "{said}");
+        if let Some(name) = said["kept_as"].as_str() {
+            done(["snapshot", "restore", &store.name(), name, "--discard", "--key-file", &key]);
+            assert_eq!(json(["stats", &store.name(), "--json", "--key-file", &key])["documents"], 2);
+        }
+        let refusal = refused(["snapshot", "restore", &store.name(), "none", "--key-file", &key]);
+        assert_eq!(refusal.status, 4);
+        let list = json(["snapshot", "list", &store.name(), "--json", "--key-file", &key]);
+        assert_eq!(
+            list["snapshots"].as_array().map(Vec::len),
+            Some(1 + usize::from(kept)),
+            "a failed restore kept something"
+        );
+    }
+}

@@ -52,7 +52,10 @@ fn every_command_answers_in_json_when_asked() {
         (&["key", "generate", &key], &["algorithm", "file"]),
         (&["init", &at, "--key-file", &key], &["algorithm", "store"]),
         (&["snapshot", "create", &at, "s", "--key-file", &key], &["bytes", "created_at", "documents", "name"]),
-        (&["snapshot", "restore", &at, "s", "--key-file", &key], &["bytes", "created_at", "documents", "name"]),
+        (
+            &["snapshot", "restore", &at, "s", "--key-file", &key],
+            &["bytes", "created_at", "documents", "documents_before", "kept_as", "name", "writes_left_behind"],
+        ),
         (&["snapshot", "delete", &at, "s", "--key-file", &key], &["deleted"]),
         (&["pin", "accept", &at, "--key-file", &key], &["file", "store"]),
         (&["pin", "forget", &at], &["file", "store"]),

@@ -12,11 +12,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
+use cim_ipld_backend::ErrorKind as StoreErrorKind;
 use cim_ipld_envelope::{EncryptionAlgorithm, Keyset};
 use cim_ipld_index::{
     Analyzer, AnalyzerSpec, Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec, content_id,
 };
 use futures::stream::{self, StreamExt};
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::format::record::Operation;
@@ -43,6 +45,8 @@ pub struct Engine {
     submit: Submit,
     pin: Option<Arc<Pin>>,
     tasks: Arc<Mutex<Option<Tasks>>>,
+    /// Filled when every bucket was found.
+    complete: Arc<OnceCell<()>>,
 }
 
 /// Ends the engine's tasks when it is dropped.
@@ -148,7 +152,24 @@ impl Engine {
         if operations.is_empty() {
             return Ok(self.applied());
         }
+        self.complete.get_or_try_init(|| self.find_buckets()).await?;
         self.submit.operations(operations).await
+    }
+
+    /// Looks for every bucket before the first write: what is acknowledged must find its place when it is folded.
+    async fn find_buckets(&self) -> Result<()> {
+        let objects = &self.shared.objects;
+        let looks = objects.layout.buckets().map(|bucket| async move {
+            objects.backend.look_for(bucket).await.map_err(|error| match error.kind() {
+                StoreErrorKind::BucketMissing => {
+                    let message =
+                        format!("bucket {bucket} of the index is gone from the store, and nothing is written");
+                    Error::new(ErrorKind::Lost, message).with_source(error)
+                }
+                _ => error.into(),
+            })
+        });
+        futures::future::try_join_all(looks).await.map(drop)
     }
 
     fn applied(&self) -> Position {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use super::creation;
 use super::first_look::check_floor;
@@ -54,7 +54,8 @@ impl EngineBuilder {
             background.push(tokio::spawn(keep_pin(Arc::clone(pin), Arc::clone(&shared))));
         }
         let tasks = Tasks { follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run()), background };
-        let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))) };
+        let complete = Arc::new(OnceCell::new_with(is_new.then_some(())));
+        let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), complete };
         if self.accepts_older && engine.algorithm().is_some() {
             engine.maintenance.begin_epoch().await?;
         }

@@ -13,6 +13,7 @@ use crate::history::references::{References, read_snapshot, remove_unnamed, snap
 use crate::history::update::{Outcome, Proposal, publish, publish_or_discard, remove_order, store_order};
 use crate::objects::layout::Layout;
 use crate::objects::segment_writer::Stored;
+use crate::position::Position;
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
@@ -31,6 +32,8 @@ pub struct SnapshotInfo {
     pub documents: u64,
     /// Bytes of the pages that it names.
     pub bytes: u64,
+    /// The position in the order of all writes that it holds.
+    pub position: Position,
 }
 
 impl From<&SnapshotRecord> for SnapshotInfo {
@@ -40,6 +43,7 @@ impl From<&SnapshotRecord> for SnapshotInfo {
             created_at_ms: record.created_at_ms,
             documents: record.documents,
             bytes: record.segments.iter().map(|segment| segment.bytes).sum(),
+            position: Position::new(record.position),
         }
     }
 }

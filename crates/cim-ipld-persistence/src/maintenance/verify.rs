@@ -70,6 +70,20 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Who names a segment with these deletes: what is wrong with it is wrong with them.
+fn owners(references: &References, entry: &SegmentEntry) -> String {
+    let is_index = references.manifest.manifest.segments.contains(entry);
+    let records = references.snapshots.iter().filter_map(|(_, read)| read.as_ref().ok());
+    let snapshots = records.filter(|record| record.segments.contains(entry)).map(|record| record.name.as_str());
+    let mut snapshots: Vec<String> = snapshots.map(|name| format!("snapshot {name:?}")).collect();
+    if is_index {
+        snapshots.insert(0, "the index".to_owned());
+    } else if let Some(last) = snapshots.last_mut() {
+        last.push_str(", not of the index");
+    }
+    snapshots.join(", ")
+}
+
 impl Maintenance {
     pub(crate) async fn verify(&self) -> Result<VerifyReport> {
         loop {
@@ -130,7 +144,7 @@ impl Maintenance {
         for entries in segments.values() {
             report.segments += 1;
             for entry in entries {
-                let what = format!("segment {}", hex(&entry.id));
+                let what = format!("segment {} of {}", hex(&entry.id), owners(&references, entry));
                 for checked in self.verify_one(entry, report).await? {
                     report.note(&what, checked)?;
                 }
