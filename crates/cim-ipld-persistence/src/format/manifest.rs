@@ -5,7 +5,7 @@ use cim_ipld_index::{AnalyzerSpec, MAX_SEGMENT_DOCUMENTS};
 
 use super::ancestry::Ancestry;
 use super::digest::{Digest, ShortDigest};
-use super::{MAX_COUNT, damaged, decode, encode};
+use super::{MAX_CHUNKS, MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
 const VERSION: u8 = 3;
@@ -125,7 +125,8 @@ impl Manifest {
             && manifest.ancestry.generations() == manifest.generation - 1
             && manifest.previous_position <= manifest.watermark.position
             && (manifest.watermark.position == 0) == manifest.watermark.record.is_none()
-            && (manifest.watermark.position == 0) == manifest.window.is_none();
+            && (manifest.watermark.position == 0) == manifest.window.is_none()
+            && manifest.window.as_ref().is_none_or(|window| window.chunks <= MAX_CHUNKS);
         if !is_consistent {
             return Err(damaged(WHAT, "its numbers contradict each other"));
         }

@@ -18,6 +18,12 @@ use crate::{Error, ErrorKind, Result};
 /// The largest encoded manifest, record or snapshot that is read: bounds what a hostile length can allocate.
 pub(crate) const MAX_DECODED_BYTES: usize = 256 << 20;
 
+/// The size of the parts that chunked content is cut into.
+pub(crate) const CHUNK_BYTES: usize = 128 << 10;
+
+/// The parts of [`MAX_DECODED_BYTES`]. More are claimed by nobody honest, and cost whoever counts them.
+pub(crate) const MAX_CHUNKS: u32 = 2048;
+
 /// Positions and generations that no index reaches: counting on from what a hostile holder of a key wrote never overflows.
 const MAX_COUNT: u64 = 1 << 62;
 

@@ -1,7 +1,7 @@
 use bincode::{Decode, Encode};
 
 use super::digest::{Digest, ShortDigest};
-use super::{damaged, decode, encode};
+use super::{MAX_CHUNKS, damaged, decode, encode};
 use crate::Result;
 
 const VERSION: u8 = 2;
@@ -66,6 +66,9 @@ impl Record {
         let record: Self = decode("a journal record", VERSION, bytes)?;
         if record.closes.len() > MAX_CLOSED_WRITERS {
             return Err(damaged("a journal record", "it closes too many writers"));
+        }
+        if matches!(record.body, Body::Spilled { chunks, .. } if chunks > MAX_CHUNKS) {
+            return Err(damaged("a journal record", "its body has too many chunks"));
         }
         Ok(record)
     }

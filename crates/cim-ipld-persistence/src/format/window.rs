@@ -1,7 +1,7 @@
 use bincode::{Decode, Encode};
 
 use super::digest::{Digest, ShortDigest};
-use super::{MAX_COUNT, damaged, decode, encode};
+use super::{MAX_CHUNKS, MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
 const VERSION: u8 = 1;
@@ -68,7 +68,7 @@ impl Window {
             && (1..=window.position.saturating_add(1)).contains(&(window.digests.len() as u64))
             && window.writers.iter().all(|writer| writer.position <= window.position)
             && window.chunks.len() <= RETAINED_CHUNKS
-            && window.chunks.iter().all(|chunk| chunk.number <= window.position)
+            && window.chunks.iter().all(|chunk| chunk.number <= window.position && chunk.chunks <= MAX_CHUNKS)
             && window.announced.len() <= MAX_ANNOUNCED;
         if !sorted || !bounded {
             return Err(damaged(WHAT, "its entries contradict each other"));

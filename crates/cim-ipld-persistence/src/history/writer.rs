@@ -189,12 +189,7 @@ impl Writer {
     async fn write(&mut self, operations: Vec<Operation>, announces: Option<Digest>) -> Result<u64> {
         self.wait_for_room().await?;
         self.pin_identity().await?;
-        let options = self.shared.text_options();
-        let body = if bytes(&operations) > self.inline_limit_bytes() {
-            records::spill(&self.shared.objects, &operations, &options).await?
-        } else {
-            Body::Inline(operations)
-        };
+        let mut body = self.body(&operations).await?;
         let deadline = Instant::now() + self.shared.settings.write_timeout();
         let mut in_doubt: Option<oneshot::Receiver<OwnVerdict>> = None;
         loop {
@@ -206,7 +201,8 @@ impl Writer {
             if self.closes.is_empty() {
                 match self.write_next(body.clone(), announces, deadline).await? {
                     Sent::Judged(OwnVerdict::Accepted(position)) => return Ok(position),
-                    Sent::Judged(OwnVerdict::Ignored(_)) => {}
+                    // Stored anew: what is trimmed with a record that was not accepted is that record's own.
+                    Sent::Judged(OwnVerdict::Ignored(_)) => body = self.body(&operations).await?,
                     Sent::Occupied(verdict) => in_doubt = Some(verdict),
                 }
                 continue;
@@ -216,13 +212,22 @@ impl Writer {
             if let Sent::Judged(OwnVerdict::Accepted(_)) = closing {
                 self.closes.clear();
                 self.pin.iter().for_each(|pin| pin.closed());
-                if let Some(verdict) = in_doubt.take()
-                    && let OwnVerdict::Accepted(position) = verdict.await.map_err(|_| closed())?
-                {
-                    return Ok(position);
+                if let Some(verdict) = in_doubt.take() {
+                    if let OwnVerdict::Accepted(position) = verdict.await.map_err(|_| closed())? {
+                        return Ok(position);
+                    }
+                    body = self.body(&operations).await?;
                 }
             }
         }
+    }
+
+    /// Returns the operations as a record holds them, stored beside it where they are too large for it.
+    async fn body(&self, operations: &[Operation]) -> Result<Body> {
+        if bytes(operations) > self.inline_limit_bytes() {
+            return records::spill(&self.shared.objects, operations, &self.shared.text_options()).await;
+        }
+        Ok(Body::Inline(operations.to_vec()))
     }
 
     /// Puts the next record; one that is not accepted leaves this writer ready for another.

@@ -69,8 +69,8 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
     Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, chunks } })
 }
 
-/// Removes the objects that the new manifest replaced: the order's older window and chunks, and deletes that no snapshot
-/// names.
+/// Removes the objects that the new manifest replaced: the order's older window and chunks, and deletes that nothing names
+/// any more.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;
@@ -93,9 +93,10 @@ async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     }
 }
 
-/// The secrets of all deletes that a snapshot names.
+/// The secrets of all deletes that the newest manifest or a snapshot names: what a fold replaced may have been restored
+/// since.
 async fn named_deletes(shared: &Shared) -> Result<std::collections::HashSet<[u8; 32]>> {
     let references = References::newest(shared).await?;
-    let segments = references.records()?.into_iter().flat_map(|record| &record.segments);
+    let segments = references.segments()?.into_iter();
     Ok(segments.filter_map(|segment| segment.deletes.as_ref()).map(|deletes| deletes.secret).collect())
 }

@@ -8,9 +8,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::layout::Layout;
 use super::{Address, Objects};
+use crate::format::CHUNK_BYTES;
 use crate::{Error, ErrorKind, Result};
-
-const CHUNK_BYTES: usize = 128 << 10;
 
 /// Names the chunks of one content in the metadata bucket.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +57,60 @@ impl Objects {
         Ok(chunked)
     }
 
-    /// Reads content back. A count that a hostile record made up costs no more than the chunks that are there.
+    /// Reads content back. A count that a hostile record made up costs no more than the chunks that are there, each of which
+    /// is no larger than writers make them, however much it was compressed.
     pub(crate) async fn fetch_chunked(&self, chunked: &Chunked) -> Result<Vec<u8>> {
         let chunks: Vec<Bytes> = stream::iter(chunked.names())
-            .map(|name| async move { self.fetch(&chunked.address(&self.layout, &name)).await })
+            .map(|name| async move {
+                let address = chunked.address(&self.layout, &name);
+                let part = self.fetch(&address).await?;
+                match part.len() <= CHUNK_BYTES {
+                    true => Ok(part),
+                    false => {
+                        Err(Error::new(ErrorKind::Damaged, format!("{address} is larger than such a part may be")))
+                    }
+                }
+            })
             .buffered(self.parallel_transfers)
             .try_collect()
             .await?;
         Ok(chunks.concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cim_ipld_backend::{Backend, MemoryBackend, Revision};
+    use cim_ipld_envelope::{Compression, Envelope, IndexId};
+
+    use super::*;
+    use crate::objects::{Root, kind};
+    use crate::{IndexName, Settings};
+
+    /// A holder of a key stores little that opens as much: each part is compressed.
+    #[tokio::test]
+    async fn reads_no_part_that_is_larger_than_writers_make_them() {
+        let backend = Arc::new(MemoryBackend::new());
+        let layout = Layout::new(&IndexName::default()).expect("a layout");
+        backend.create(&layout.metadata).await.expect("created");
+        let root = Root::new(Envelope::plaintext(IndexId::random()), Revision::ZERO);
+        let settings = Settings::default();
+        let objects = Objects::new(backend, layout, root, &settings, Default::default(), Default::default());
+        let compressed = SealOptions::default().compressed(Compression::default());
+        let cases = [(1, true), (CHUNK_BYTES, true), (CHUNK_BYTES + 1, false), (32 << 20, false)];
+        for (number, (bytes, is_read)) in cases.into_iter().enumerate() {
+            let secret = [u8::try_from(number).expect("few"); 32];
+            let chunked = Chunked { kind: kind::WINDOW, secret, chunks: 1 };
+            let name = chunked.names().next().expect("one");
+            let address = chunked.address(&objects.layout, &name);
+            let sealed = objects.seal(&address, &vec![0; bytes], &compressed).expect("sealed");
+            let key = Key::new(&name).expect("a key");
+            objects.write(&objects.layout.metadata, &key, sealed, Precondition::Absent).await.expect("stored");
+            let read = objects.fetch_chunked(&chunked).await;
+            assert_eq!(read.as_ref().is_ok_and(|read| read.len() == bytes), is_read, "{bytes}");
+            assert!(is_read || read.is_err_and(|error| error.kind() == ErrorKind::Damaged), "{bytes}");
+        }
     }
 }
