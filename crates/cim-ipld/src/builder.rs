@@ -8,7 +8,7 @@ use async_nats::jetstream;
 use cim_ipld_embedded::EmbeddedBackend;
 #[cfg(feature = "nats")]
 use cim_ipld_nats::NatsBackend;
-use cim_ipld_persistence::backend::Backend;
+use cim_ipld_persistence::backend::{self, Backend};
 use cim_ipld_persistence::envelope::{EncryptionAlgorithm, EncryptionKey, KeySource, Passphrase};
 use cim_ipld_persistence::index::Analyzer;
 use cim_ipld_persistence::{
@@ -246,7 +246,7 @@ impl IndexPersistenceBuilder {
             #[cfg(feature = "embedded")]
             Some(Store::Folder(folder)) => Ok(Arc::new(match missing {
                 Missing::IsMade => EmbeddedBackend::open(folder).await?,
-                Missing::IsAnError => EmbeddedBackend::open_existing(folder).await?,
+                Missing::IsAnError => EmbeddedBackend::open_existing(folder).await.map_err(unopened)?,
             })),
             #[cfg(feature = "nats")]
             Some(Store::JetStream(context)) => {
@@ -258,6 +258,15 @@ impl IndexPersistenceBuilder {
             }
             None => Err(Error::new(ErrorKind::InvalidInput, "no store was named for the index")),
         }
+    }
+}
+
+/// A folder without a store holds no index either.
+#[cfg(feature = "embedded")]
+fn unopened(error: backend::Error) -> Error {
+    match error.kind() {
+        backend::ErrorKind::BucketMissing => Error::new(ErrorKind::NoIndex, error.to_string()).with_source(error),
+        _ => error.into(),
     }
 }
 
