@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use cim_ipld::index::{Document, DocumentKind, Hit, SearchResults, Timestamp, Value};
+use jiff::SignedDuration;
+use jiff::civil::date;
 use serde::Serialize;
 
 use crate::paths::{self, PATHS};
@@ -113,10 +115,12 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
 pub(crate) fn time_text(time: Timestamp) -> String {
     /// From the first moment of the year 0 to the last of the year 9999.
     const FOUR_DIGITS: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;
-    match jiff::Timestamp::from_millisecond(time.0) {
-        Ok(shown) if FOUR_DIGITS.contains(&time.0) => shown.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-        _ => time.0.to_string(),
+    if !FOUR_DIGITS.contains(&time.0) {
+        return time.0.to_string();
     }
+    // Not `jiff::Timestamp`: it ends a day earlier, so that every zone can show it.
+    let shown = date(1970, 1, 1).at(0, 0, 0, 0).saturating_add(SignedDuration::from_millis(time.0));
+    shown.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn value_json(value: &Value) -> serde_json::Value {
