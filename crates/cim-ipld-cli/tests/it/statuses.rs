@@ -50,7 +50,7 @@ fn every_command_answers_in_json_when_asked() {
     let next = store.key("next");
     let cases: &[(&[&str], &[&str])] = &[
         (&["key", "generate", &key], &["algorithm", "file"]),
-        (&["init", &at, "--key-file", &key], &["algorithm", "store"]),
+        (&["init", &at, "--key-file", &key], &["algorithm", "analyzer", "store"]),
         (&["snapshot", "create", &at, "s", "--key-file", &key], &["bytes", "created_at", "documents", "name"]),
         (
             &["snapshot", "restore", &at, "s", "--key-file", &key],
