@@ -15,7 +15,7 @@ use cim_ipld_persistence::{
     Engine, EngineBuilder, Environment, Error, ErrorKind, FilePin, IndexName, PinStore, Protection, Result, Settings,
 };
 
-use crate::IndexPersistence;
+use crate::index_persistence::IndexPersistence;
 
 /// Opens or creates an index: where it is, what opens it, what remembers its newest state.
 ///
@@ -52,6 +52,39 @@ pub struct IndexPersistenceBuilder {
     environment: Environment,
     #[cfg(feature = "nats")]
     server_encryption: bool,
+}
+
+impl IndexPersistence {
+    /// Opens the default index in `jetstream`, or makes it when there is none.
+    ///
+    /// With a key, everything is sealed in this process before it is sent; without one, the index is stored in plaintext.
+    /// An index that exists keeps its protection: a key for a plaintext index and no key for an encrypted one are errors.
+    ///
+    /// `server_encryption` says that the server is expected to encrypt its files as well. A client cannot see whether it
+    /// does, because JetStream decrypts what it answers: what can be learned is checked, and the rest is the
+    /// operator's word. See [`NatsEncryption`](crate::NatsEncryption) for the server's half of that promise.
+    ///
+    /// # Errors
+    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`; `Incompatible` for buckets that
+    /// cannot hold an index, and for a server that is known not to do what `server_encryption` expects; `Unavailable`,
+    /// `Denied`. A failed opening changes nothing in the store.
+    #[cfg(feature = "nats")]
+    pub async fn new(
+        jetstream: jetstream::Context,
+        encryption_key: Option<EncryptionKey>,
+        server_encryption: bool,
+    ) -> Result<Self> {
+        let builder = Self::builder().jetstream(jetstream).server_encryption(server_encryption);
+        match encryption_key {
+            Some(key) => builder.encryption_key(key).open_or_create().await,
+            None => builder.open_or_create().await,
+        }
+    }
+
+    /// Returns a builder for an index.
+    pub fn builder() -> IndexPersistenceBuilder {
+        IndexPersistenceBuilder::default()
+    }
 }
 
 enum Store {
