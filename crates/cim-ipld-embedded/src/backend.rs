@@ -1,20 +1,21 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cim_ipld_backend::{
-    Backend, Bucket, Durability, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, Limits, Precondition, Result,
-    Revision, WatchStream,
+    Backend, Bucket, Entry, EntryStream, Error, ErrorKind, Key, KeyPrefix, Limits, Precondition, Result, Revision,
+    WatchStream,
 };
 
+use crate::blocking::blocking;
 use crate::folder::Opening;
+use crate::settings::EmbeddedSettings;
 use crate::store::Store;
 use crate::writer::Writer;
 use crate::{error, stream};
 
-pub(crate) const MAX_VALUE_BYTES: usize = 16 << 20;
+const MAX_VALUE_BYTES: usize = 16 << 20;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 
 /// Keeps buckets in a folder that one process at a time has open. Clones share the open store.
@@ -23,26 +24,6 @@ pub struct EmbeddedBackend {
     // Before the store, so that the last handle writes what is queued before the store closes.
     writer: Arc<Writer>,
     store: Arc<Store>,
-}
-
-/// How an [`EmbeddedBackend`] stores.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EmbeddedSettings {
-    /// What an acknowledged write survives. `PowerLoss` syncs before it acknowledges; `Crash` leaves the syncing to the
-    /// operating system; `Process` is taken as `Crash`.
-    pub durability: Durability,
-    /// Memory for blocks read from disk, in bytes.
-    pub cache_bytes: u64,
-    /// How long another opener of the folder is waited for.
-    pub lock_patience: Duration,
-}
-
-impl Default for EmbeddedSettings {
-    /// Survives a power loss; 64 MiB of cache; waits 0.3 s, which a handle that was just dropped may take to let go.
-    fn default() -> Self {
-        Self { durability: Durability::PowerLoss, cache_bytes: 64 << 20, lock_patience: Duration::from_millis(300) }
-    }
 }
 
 impl EmbeddedBackend {
@@ -155,16 +136,6 @@ impl Backend for EmbeddedBackend {
             max_value_bytes: MAX_VALUE_BYTES,
             preferred_value_bytes: PREFERRED_VALUE_BYTES,
             durability: self.store.durability(),
-        }
-    }
-}
-
-/// Runs file work off the runtime's own threads.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(gone) => {
-            Err(Error::new(ErrorKind::Unavailable, "the runtime ended before the store answered").with_source(gone))
         }
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use cim_ipld_backend::{Key, Result, Revision};
 use tokio::sync::oneshot;
 
+use crate::bucket::HeldBucket;
 use crate::error::copy;
 use crate::record::KeyRecord;
-use crate::store::{HeldBucket, Store};
 
 /// Where a batch is full although more writes wait.
 const BATCH_BYTES: usize = 8 << 20;
@@ -54,13 +54,10 @@ impl Batch {
         self.buckets.iter().map(|(name, changes)| (name.as_str(), changes))
     }
 
-    /// What is under `key` once this batch is written.
-    pub(crate) fn current(&self, store: &Store, bucket: &HeldBucket, key: &Key) -> Result<Option<KeyRecord>> {
-        let pending = self.buckets.get(&bucket.name).and_then(|found| found.keys.get(key.as_str().as_bytes()));
-        match pending {
-            Some(pending) => pending.as_deref().map(KeyRecord::decode).transpose(),
-            None => store.with(|opened| opened.key(&bucket.name, key)),
-        }
+    /// What is under `key` once this batch is written, or `None` if the batch leaves it as it is.
+    pub(crate) fn pending(&self, bucket: &HeldBucket, key: &Key) -> Option<Result<Option<KeyRecord>>> {
+        let pending = self.buckets.get(&bucket.name)?.keys.get(key.as_str().as_bytes())?;
+        Some(pending.as_deref().map(KeyRecord::decode).transpose())
     }
 
     /// The changes of a bucket, to be added to.

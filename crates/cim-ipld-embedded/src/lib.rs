@@ -32,17 +32,21 @@
 
 mod backend;
 mod batch;
+mod blocking;
+mod bucket;
 mod copy;
 mod error;
 mod folder;
 mod opened;
 mod record;
+mod settings;
 mod store;
 mod stream;
 mod writer;
 
-pub use backend::{EmbeddedBackend, EmbeddedSettings};
+pub use backend::EmbeddedBackend;
 pub use folder::FORMAT_VERSION;
+pub use settings::EmbeddedSettings;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPrefix, Result, Revision};
 use tokio::sync::watch;
 
-use crate::EmbeddedSettings;
+use crate::bucket::HeldBucket;
 use crate::error::copy;
 use crate::folder::{Folder, Opening};
 use crate::opened::{Chunk, Opened};
 use crate::record::BucketRecord;
+use crate::settings::EmbeddedSettings;
 
 /// How long a store that could not be opened again is left alone.
 const REOPENING_PAUSE: Duration = Duration::from_millis(200);
@@ -39,13 +40,6 @@ enum State {
     Open(Opened),
     /// It could not be opened again: why, and when that was tried.
     Closed(Error, Instant),
-}
-
-/// A bucket of the store.
-pub(crate) struct HeldBucket {
-    pub(crate) name: String,
-    /// The last revision that readers can see, and the news of it.
-    pub(crate) last: watch::Sender<Revision>,
 }
 
 impl Store {

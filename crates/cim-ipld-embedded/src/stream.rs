@@ -3,9 +3,10 @@ use std::sync::Arc;
 use cim_ipld_backend::{EntryStream, KeyPrefix, Result, Revision, WatchEvent, WatchStream};
 use futures::stream::{self, StreamExt};
 
-use crate::backend::blocking;
+use crate::blocking::blocking;
+use crate::bucket::HeldBucket;
 use crate::opened::Chunk;
-use crate::store::{HeldBucket, Store};
+use crate::store::Store;
 
 /// Enough that the hop to a blocking thread is small beside the reading.
 const CHUNK_BYTES: usize = 4 << 20;

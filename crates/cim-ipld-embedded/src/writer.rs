@@ -8,10 +8,11 @@ use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{Batch, Promise, Records};
+use crate::bucket::HeldBucket;
 use crate::error::{copy, of_file};
 use crate::opened::Opened;
 use crate::record::{self, BucketRecord, KeyRecord};
-use crate::store::{HeldBucket, Store};
+use crate::store::Store;
 
 /// Writes that wait while one batch is synced; callers beyond that wait for room.
 const QUEUED_WRITES: usize = 1024;
@@ -186,7 +187,7 @@ impl WriteLoop {
 
     fn put(&mut self, batch: &mut Batch, write: &Put) -> Result<Revision> {
         let Put { bucket, key, value, precondition } = write;
-        let current = batch.current(&self.store, bucket, key)?;
+        let current = self.current(batch, bucket, key)?;
         let found = current.map(|record| record.revision);
         let holds = match precondition {
             Precondition::Any => true,
@@ -194,7 +195,7 @@ impl WriteLoop {
             Precondition::Unchanged(revision) => found == Some(*revision),
             Precondition::AbsentWhile { key: fence, revision } => {
                 let is_as_expected = |record: KeyRecord| record.revision == *revision;
-                found.is_none() && batch.current(&self.store, bucket, fence)?.is_some_and(is_as_expected)
+                found.is_none() && self.current(batch, bucket, fence)?.is_some_and(is_as_expected)
             }
             _ => return Err(Error::new(ErrorKind::Incompatible, "this store does not know the precondition")),
         };
@@ -223,7 +224,7 @@ impl WriteLoop {
 
     fn delete(&mut self, batch: &mut Batch, bucket: &Arc<HeldBucket>, keys: &[Key]) -> Result<()> {
         for key in keys {
-            let Some(old) = batch.current(&self.store, bucket, key)? else { continue };
+            let Some(old) = self.current(batch, bucket, key)? else { continue };
             let bytes = u64::from(old.value_bytes);
             let record = self.records.entry(bucket.name.clone()).or_default();
             record.live_bytes = record.live_bytes.saturating_sub(bytes);
@@ -233,6 +234,12 @@ impl WriteLoop {
             changes.values.insert(record::revision_key(old.revision).to_vec(), None);
         }
         Ok(())
+    }
+
+    /// What is under `key` once the batch is written.
+    fn current(&self, batch: &Batch, bucket: &HeldBucket, key: &Key) -> Result<Option<KeyRecord>> {
+        let stored = || self.store.with(|opened| opened.key(&bucket.name, key));
+        batch.pending(bucket, key).unwrap_or_else(stored)
     }
 
     /// Commits the batch, answers everybody in it, and leaves a database that can go on.
