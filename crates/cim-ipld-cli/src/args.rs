@@ -1,5 +1,7 @@
 //! The command line as it is typed.
 
+mod nats;
+
 use std::path::PathBuf;
 
 use cim_ipld::Cid;
@@ -8,8 +10,10 @@ use cim_ipld::index::AnalyzerSpec;
 use cim_ipld::index::content_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use nats::{BucketArguments, NatsArguments, Storage};
+
 use crate::status::Status;
-use crate::store::StoreName;
+use crate::store_name::StoreName;
 
 /// Index, search and manage encrypted cim-ipld stores.
 ///
@@ -110,75 +114,6 @@ pub(crate) struct StoreArguments {
     pub(crate) key: KeyArguments,
     #[command(flatten)]
     pub(crate) nats: NatsArguments,
-}
-
-/// How a NATS server is connected to. Secrets come from files, never from the command line.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "NATS options")]
-pub(crate) struct NatsArguments {
-    /// Connect as this context of the `nats` program says; STORE is then nats:///INDEX or has servers of its own
-    #[arg(long, value_name = "NAME")]
-    pub(crate) context: Option<String>,
-    /// Credentials file (.creds)
-    #[arg(long, value_name = "FILE", group = "identity")]
-    pub(crate) creds: Option<PathBuf>,
-    /// File with the seed of an NKey
-    #[arg(long, value_name = "FILE", group = "identity")]
-    pub(crate) nkey: Option<PathBuf>,
-    /// File with a token
-    #[arg(long, value_name = "FILE", group = "identity")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// User name, with --password-file
-    #[arg(long, value_name = "NAME", group = "identity", requires = "password_file")]
-    pub(crate) user: Option<String>,
-    /// File with the password of --user
-    #[arg(long, value_name = "FILE", requires = "user")]
-    pub(crate) password_file: Option<PathBuf>,
-    /// PEM file of the authorities that sign the server's certificate
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_ca: Option<PathBuf>,
-    /// PEM file of the client certificate, with --tls-key
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// PEM file of the client certificate's key
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Begin with TLS before the server speaks
-    #[arg(long)]
-    pub(crate) tls_first: bool,
-    /// JetStream domain
-    #[arg(long, value_name = "NAME", conflicts_with = "js_api_prefix")]
-    pub(crate) js_domain: Option<String>,
-    /// Prefix of the JetStream API
-    #[arg(long, value_name = "SUBJECT")]
-    pub(crate) js_api_prefix: Option<String>,
-    /// Prefix of the subjects on which answers arrive
-    #[arg(long, value_name = "SUBJECT")]
-    pub(crate) inbox_prefix: Option<String>,
-}
-
-/// How the buckets of a new index are made on NATS.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "NATS options")]
-pub(crate) struct BucketArguments {
-    /// Copies of each bucket in the cluster [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
-    pub(crate) replicas: Option<u8>,
-    /// Where the server keeps the buckets; what is in memory is gone when it ends [default: file]
-    #[arg(long, value_enum)]
-    pub(crate) storage: Option<Storage>,
-    /// The most bytes that each of the index's five buckets may take
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_bytes: Option<u64>,
-    /// Tags that the servers must have, with commas between
-    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
-    pub(crate) placement_tags: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Storage {
-    File,
-    Memory,
 }
 
 #[derive(Debug, Args)]

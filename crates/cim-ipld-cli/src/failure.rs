@@ -8,13 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cim_ipld::persistence::ErrorKind;
 use cim_ipld::{backend, envelope, persistence};
-use clap::CommandFactory;
-use clap::error::ErrorKind as ClapErrorKind;
 use serde_json::json;
 
-use crate::args::Arguments;
-use crate::output::one_line;
 use crate::secrets::redacted;
+use crate::shown::one_line;
 use crate::status::Status;
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -39,30 +36,6 @@ impl Failure {
     /// A command line that asks for something that cannot be.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::of(Status::Usage, message, hint)
-    }
-
-    /// What clap says, in two lines.
-    pub(crate) fn from_usage(error: &clap::Error) -> Self {
-        let command = command_named(std::env::args_os().skip(1));
-        if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            return Self::usage("no command is given", format!("see `{command} --help`"));
-        }
-        let text = error.render().to_string();
-        let (mut message, mut tips) = (Vec::new(), Vec::new());
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            if line.starts_with("Usage:") || line.starts_with("For more information") {
-                break;
-            }
-            match line.strip_prefix("tip: ") {
-                Some(tip) => tips.push(tip),
-                None => message.push(line),
-            }
-        }
-        let message = message.join(" ");
-        let message = message.strip_prefix("error: ").unwrap_or(&message);
-        tips.push("see");
-        let tips = tips.join("; ");
-        Self::usage(message, format!("{tips} `{command} --help`"))
     }
 
     /// Puts what it is about in front of the message.
@@ -118,19 +91,6 @@ pub(crate) fn choose_form(arguments: impl IntoIterator<Item = OsString>) {
 
 /// What to do where there is no index.
 pub(crate) const NO_INDEX: &str = "check STORE, or create the index with `cim init`";
-
-/// The command, as far as the command line names one: `cim key rotate`.
-fn command_named(arguments: impl IntoIterator<Item = OsString>) -> String {
-    let root = Arguments::command();
-    let mut command = &root;
-    let mut name = command.get_name().to_owned();
-    for argument in arguments {
-        let Some(next) = command.find_subcommand(&argument) else { break };
-        name = format!("{name} {}", next.get_name());
-        command = next;
-    }
-    name
-}
 
 impl From<persistence::Error> for Failure {
     fn from(error: persistence::Error) -> Self {

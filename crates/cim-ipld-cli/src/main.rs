@@ -15,10 +15,14 @@ mod output;
 mod path;
 mod paths;
 mod pins;
+mod place;
 mod progress;
 mod secrets;
+mod shown;
 mod status;
 mod store;
+mod store_name;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -38,7 +42,7 @@ fn main() -> ExitCode {
             let _ = error.print();
             ExitCode::SUCCESS
         }
-        Err(error) => report(Err(Failure::from_usage(&error))),
+        Err(error) => report(Err(usage::failure(&error))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Standard output, the log, and text that is safe to show.
+//! Standard output and the log.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -31,22 +31,6 @@ pub(crate) fn print_line(line: impl Into<String>) -> Result<()> {
 /// Writes one JSON object on one line to standard output.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
     print_line(serde_json::to_string(value).expect("keys are strings and writing to memory does not fail"))
-}
-
-/// Replaces what would break the line or steer the terminal.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).map(shown).collect()
-}
-
-/// Replaces what would steer the terminal; lines stay.
-pub(crate) fn many_lines(text: &str) -> String {
-    text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { shown(c) }).collect()
-}
-
-fn shown(c: char) -> char {
-    // Beside the controls, the marks that reorder what follows them (Unicode Standard Annex #9).
-    let reorders = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if c.is_control() || reorders { '\u{fffd}' } else { c }
 }
 
 /// How words are set off on standard output.
@@ -93,24 +77,4 @@ pub(crate) fn start_log() -> Result<()> {
         .with(filter_fn(move |metadata| !is_secret(metadata)))
         .init();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{many_lines, one_line};
-
-    #[test]
-    fn text_cannot_steer_the_terminal() {
-        for (text, line, lines) in [
-            ("plain text", "plain text", "plain text"),
-            ("a\nb\tc\rd", "a b c d", "a\nb\tc\u{fffd}d"),
-            ("\x1b[2Jgone", "\u{fffd}[2Jgone", "\u{fffd}[2Jgone"),
-            ("\u{202e}cod.exe", "\u{fffd}cod.exe", "\u{fffd}cod.exe"),
-            ("\u{9b}31m", "\u{fffd}31m", "\u{fffd}31m"),
-            ("Grüße 🐋", "Grüße 🐋", "Grüße 🐋"),
-        ] {
-            assert_eq!(one_line(text), line, "{text:?}");
-            assert_eq!(many_lines(text), lines, "{text:?}");
-        }
-    }
 }

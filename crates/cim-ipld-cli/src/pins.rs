@@ -8,8 +8,8 @@ use cim_ipld::persistence::{FilePin, PinStore, content_cid};
 
 use crate::args::PinArguments;
 use crate::failure::{Failure, Result};
+use crate::place::Place;
 use crate::status::Status;
-use crate::store::Place;
 
 /// Where pins are kept, if anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ fn with_port(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreName;
+    use crate::store_name::StoreName;
 
     fn at(store: &str) -> Vec<u8> {
         location(

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::failure::Result;
 use crate::input::Skipped;
-use crate::output::{one_line, print_json, print_line};
+use crate::output::{print_json, print_line};
+use crate::shown::one_line;
 
 /// Counts what the store has acknowledged, in the order of the input, and says so.
 ///

@@ -5,7 +5,8 @@ use crate::args::GetArguments;
 use crate::context::Context;
 use crate::document_json::{DocumentJson, time_text};
 use crate::failure::{Failure, Result};
-use crate::output::{Style, many_lines, one_line, print, print_json};
+use crate::output::{Style, print, print_json};
+use crate::shown::{many_lines, one_line};
 use crate::status::Status;
 
 pub(crate) async fn run(arguments: GetArguments, context: &Context) -> Result<()> {

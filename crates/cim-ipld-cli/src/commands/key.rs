@@ -7,7 +7,8 @@ use crate::args::{GenerateArguments, ReportArguments, RotateArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::keys::{KeyFile, own_algorithm};
-use crate::output::{one_line, print, print_json};
+use crate::output::{print, print_json};
+use crate::shown::one_line;
 use crate::status::Status;
 
 /// The object of `key list --json`.

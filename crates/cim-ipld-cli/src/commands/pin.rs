@@ -5,8 +5,9 @@ use serde_json::json;
 use crate::args::{ForgetArguments, ReportArguments, StoreArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output::{one_line, print, print_json};
+use crate::output::{print, print_json};
 use crate::pins;
+use crate::shown::one_line;
 use crate::status::Status;
 
 /// The object of `pin show --json`. Where there is no pin, everything but the file is `null`.

@@ -6,7 +6,8 @@ use crate::args::SearchArguments;
 use crate::context::Context;
 use crate::document_json::ResultsJson;
 use crate::failure::{Failure, Result};
-use crate::output::{Style, one_line, print, print_json};
+use crate::output::{Style, print, print_json};
+use crate::shown::one_line;
 
 pub(crate) async fn run(arguments: SearchArguments, context: &Context) -> Result<()> {
     let query = query(&arguments)?;

@@ -9,7 +9,8 @@ use crate::args::{ReportArguments, RestoreArguments, SnapshotArguments};
 use crate::context::Context;
 use crate::document_json::time_text;
 use crate::failure::{Failure, Result};
-use crate::output::{one_line, print, print_json};
+use crate::output::{print, print_json};
+use crate::shown::one_line;
 
 /// The object of `snapshot list --json`.
 #[derive(Debug, Serialize)]

@@ -6,7 +6,8 @@ use super::stats::UNFINISHED;
 use crate::args::ReportArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output::{one_line, print, print_json};
+use crate::output::{print, print_json};
+use crate::shown::one_line;
 use crate::status::Status;
 
 /// The object of `verify --json`.

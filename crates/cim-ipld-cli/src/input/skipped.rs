@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::one_line;
+use crate::shown::one_line;
 use crate::status::Status;
 
 /// How many unknown fields are named; the others are only counted.
