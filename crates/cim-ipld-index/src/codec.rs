@@ -10,7 +10,8 @@ use std::ops::Range;
 use cid::Cid;
 
 use crate::content_id;
-use crate::document::{Document, DocumentKind, MAX_CID_BYTES, Timestamp, Value};
+use crate::date::Timestamp;
+use crate::document::{Document, DocumentKind, MAX_CID_BYTES, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::{Reader, put_bytes, put_varint, unzigzag, zigzag};
 

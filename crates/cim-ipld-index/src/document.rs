@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
+use crate::date::Timestamp;
 use crate::error::{Error, Result};
 
 /// The longest CID, in bytes.
@@ -23,11 +24,6 @@ pub const MAX_LIST_VALUES: usize = 1024;
 pub const MAX_KEYWORD_BYTES: usize = 1024;
 /// The largest encoded document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
-
-/// A point in time: milliseconds since 1970-01-01T00:00:00Z, negative before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Timestamp(pub i64);
 
 /// What kind of content a document describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -119,30 +115,6 @@ impl Value {
         }
     }
 }
-
-impl std::str::FromStr for Timestamp {
-    type Err = ParseTimestampError;
-
-    /// Reads a date as queries have it: of RFC 3339, in UTC without a zone, whole or cut short. What names a span of time is
-    /// its start.
-    ///
-    /// ```
-    /// use cim_ipld_index::Timestamp;
-    ///
-    /// assert_eq!("1970-01-02".parse(), Ok(Timestamp(86_400_000)));
-    /// assert_eq!("1970-01-01T01:00+01:00".parse(), Ok(Timestamp(0)));
-    /// assert!("yesterday".parse::<Timestamp>().is_err());
-    /// ```
-    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
-        crate::query::date::parse(text).map(|(start, _)| start).ok_or(ParseTimestampError)
-    }
-}
-
-/// A text that is no date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected a date such as 2024-01-31 or 2024-01-31T12:00:00Z")]
-#[non_exhaustive]
-pub struct ParseTimestampError;
 
 impl DocumentKind {
     /// Every kind, in the order of its code.

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::page::{PageId, SegmentId};
-use crate::query::QueryError;
+use crate::page_id::{PageId, SegmentId};
 
 /// Says what the caller can do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,11 +83,5 @@ impl fmt::Display for Error {
             Some((segment, page)) => write!(f, " (segment {segment}, page {page})"),
             None => Ok(()),
         }
-    }
-}
-
-impl From<QueryError> for Error {
-    fn from(error: QueryError) -> Self {
-        Self::new(ErrorKind::InvalidQuery, error.to_string()).caused_by(error)
     }
 }

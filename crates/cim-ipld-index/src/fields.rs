@@ -10,7 +10,7 @@ use crate::numbers;
 /// The positions left free between two parts of the combined field, so that no phrase spans them.
 const FIELD_GAP: u32 = 32;
 
-/// Calls `each` for every word: its form, the place of its field (see [`Field::index`](crate::query::Field::index)), the
+/// Calls `each` for every word: its form, the place of its field (see [`Field::index`](crate::text_field::Field::index)), the
 /// word, its position. Returns the number of words of each field, other forms not counted.
 ///
 /// The combined field holds text, title and author in this order, so that positions in the text, which has the most of

@@ -3,7 +3,7 @@
 //! Where a field's name is followed by something, the name has its length in front (varint).
 
 use crate::analysis::Form;
-use crate::query::Field;
+use crate::text_field::Field;
 use crate::wire::{Reader, put_bytes};
 
 /// The number of text fields that every document may have.
@@ -57,18 +57,6 @@ pub(crate) enum ColumnKind {
 impl ColumnKind {
     const ALL: [Self; 7] =
         [Self::Created, Self::Modified, Self::Size, Self::Integer, Self::Float, Self::Date, Self::Length];
-}
-
-impl Field {
-    /// Returns the place of a field that every document may have; `None` for an attribute.
-    pub(crate) fn index(&self) -> Option<usize> {
-        match self {
-            Self::Any => Some(0),
-            Self::Title => Some(1),
-            Self::Author => Some(2),
-            Self::Attribute(_) => None,
-        }
-    }
 }
 
 /// What is counted of distinct keys, by the place of its count.

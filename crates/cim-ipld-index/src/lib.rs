@@ -31,6 +31,7 @@ pub mod cid_text;
 pub mod codec;
 mod collection;
 pub mod content_id;
+mod date;
 mod deletes;
 mod docset;
 mod document;
@@ -45,6 +46,7 @@ mod memtable;
 mod merge;
 mod numbers;
 mod page;
+mod page_id;
 mod query;
 mod score;
 mod search;
@@ -54,6 +56,7 @@ mod search_order;
 mod search_results;
 mod segment;
 mod snapshot;
+mod text_field;
 mod verify;
 mod wire;
 
@@ -61,21 +64,20 @@ pub use analysis::{
     Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryBeginning, QueryWord, QueryWords, Token,
     UnicodeWords, WordsSpec,
 };
+pub use date::{ParseTimestampError, Timestamp};
 pub use deletes::Deletes;
 pub use document::{
     Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES,
-    MAX_KEYWORD_BYTES, MAX_LIST_VALUES, MAX_TAG_BYTES, MAX_TAGS, ParseTimestampError, Timestamp, Value,
+    MAX_KEYWORD_BYTES, MAX_LIST_VALUES, MAX_TAG_BYTES, MAX_TAGS, Value,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use location::Location;
 pub use memory_index::MemoryIndex;
 pub use memtable::{Memtable, MemtableView};
 pub use merge::merge_segments;
-pub use page::{
-    DocId, MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageClass, PageId, PageMap, PageSink, PageSinkError,
-    PageSource, Progress, SegmentId, SubIndex,
-};
-pub use query::{Field, Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
+pub use page::{MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageMap, PageSink, PageSinkError, PageSource, Progress};
+pub use page_id::{DocId, PageClass, PageId, SegmentId, SubIndex};
+pub use query::{Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
 pub use search::{MAX_QUERY_WORDS, MAX_REACH};
 pub use search_cursor::SearchCursor;
 pub use search_options::{Facet, FacetCounts, FacetOf, SearchOptions, SnippetOptions, Total};
@@ -83,6 +85,7 @@ pub use search_order::{Order, Sort, SortBy};
 pub use search_results::{Hit, Matches, SearchResults, Snippet};
 pub use segment::{Segment, SegmentSummary, build_segment};
 pub use snapshot::{Snapshot, Statistics};
+pub use text_field::Field;
 pub use verify::{Verification, VerifyReport};
 
 #[cfg(doctest)]

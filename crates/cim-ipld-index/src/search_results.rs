@@ -6,7 +6,8 @@ use std::ops::Range;
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{DocumentKind, Timestamp, Value};
+use crate::date::Timestamp;
+use crate::document::{DocumentKind, Value};
 use crate::location::Location;
 use crate::search_cursor::SearchCursor;
 use crate::search_options::FacetCounts;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::extras::{Extras, camel_case_parts, has_upper_case_inside};
+use super::extras::{Extras, MAX_WHOLE_BYTES, camel_case_parts, has_upper_case_inside};
 use super::fold::{fold_keyword, fold_word};
 use super::unicode::UnicodeWords;
 use super::{Form, Mode, Token};
@@ -11,8 +11,6 @@ use super::{Form, Mode, Token};
 const KEPT_BYTES: usize = 200;
 /// What separates the two; no word has it.
 const DIGEST_SIGN: char = '#';
-/// The longest form of its own.
-pub(super) const MAX_WHOLE_BYTES: usize = 40;
 
 /// Gives the words of one text to `each`.
 pub(super) struct Emit<'a, P, E> {

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::Form;
-use super::emit::MAX_WHOLE_BYTES;
+
+/// The longest form of its own.
+pub(super) const MAX_WHOLE_BYTES: usize = 40;
 
 /// The forms that a word has already, and the words that hyphens have joined so far.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! Analysis: from text to the words that are indexed.
 
 mod bigrams;
+mod cut;
 mod emit;
 mod extras;
 mod fold;
@@ -12,11 +13,11 @@ mod unicode;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use cut::Scratch;
 pub(crate) use fold::fold_keyword;
 pub use language::Language;
 pub use query::{QueryBeginning, QueryWord, QueryWords};
 pub use spec::{AnalyzerSpec, Cjk, WordsSpec};
-pub(crate) use unicode::Scratch;
 pub use unicode::UnicodeWords;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -220,7 +221,7 @@ impl Analyzer {
     /// Returns a word as its beginning is looked for, where [`analyze`](Self::analyze) leaves it out.
     pub(crate) fn fold(&self, word: &str) -> Option<String> {
         match &self.kind {
-            Kind::Unicode(_) => unicode::fold_one(word),
+            Kind::Unicode(_) => cut::fold_one(word),
             Kind::Other(_) => None,
         }
     }

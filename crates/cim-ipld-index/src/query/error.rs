@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::error::{Error, ErrorKind};
+
 /// Why a query text, or a part of it, cannot be understood.
 ///
 /// ```
@@ -45,5 +47,11 @@ impl QueryError {
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at byte {} of the query: expected {}", self.range.start, self.expected)
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        Self::new(ErrorKind::InvalidQuery, error.to_string()).caused_by(error)
     }
 }

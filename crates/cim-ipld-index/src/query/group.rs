@@ -1,29 +1,7 @@
 //! Groups: clauses beside each other, sorted by what they do to what is found.
 
+use super::node::{Clause, Sign};
 use super::{Depth, Field, Filter, Node, Query};
-
-/// What a clause does to what is found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Sign {
-    Optional,
-    Required,
-    Excluded,
-}
-
-/// A part of a query as it stands beside others.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Clause {
-    pub(super) sign: Sign,
-    pub(super) node: Node,
-    /// Whether OR stands before it.
-    pub(super) is_alternative: bool,
-}
-
-impl Clause {
-    pub(super) fn of(node: Node) -> Self {
-        Self { sign: Sign::Optional, node, is_alternative: false }
-    }
-}
 
 /// Clauses beside each other.
 pub(super) struct Group(Vec<Clause>);

@@ -1,7 +1,6 @@
 //! Queries: what to look for, as a value.
 
 mod between;
-pub(crate) mod date;
 mod error;
 mod field;
 mod group;
@@ -18,30 +17,16 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 pub use error::{QueryError, QueryErrorKind};
-use group::Clause;
+use node::Clause;
 pub(crate) use node::{Filter, Has, Node};
 pub(crate) use pattern::{Pattern, Piece};
 pub use range::{Number, NumberField, NumberRange};
 
 use crate::document::DocumentKind;
+use crate::text_field::Field;
 
 /// The deepest that queries may stand in queries.
 pub(crate) const MAX_DEPTH: usize = 250;
-
-/// A text field that a query can name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-#[non_exhaustive]
-pub enum Field {
-    /// Title, author and text together: where a search without a field looks.
-    #[default]
-    Any,
-    /// The title alone.
-    Title,
-    /// The author alone.
-    Author,
-    /// The attribute of this name, where it is a text.
-    Attribute(Arc<str>),
-}
 
 /// What to look for: a text part that selects and scores, and filters that only select.
 ///

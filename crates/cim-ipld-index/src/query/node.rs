@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::group::Clause;
 use super::{Field, NumberRange, Pattern};
 use crate::document::DocumentKind;
 
@@ -97,6 +96,29 @@ pub(crate) enum Node {
     Boost(Box<Node>, f32),
     /// What stood too deep in queries.
     TooDeep,
+}
+
+/// What a clause does to what is found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Sign {
+    Optional,
+    Required,
+    Excluded,
+}
+
+/// A part of a query as it stands beside others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Clause {
+    pub(super) sign: Sign,
+    pub(super) node: Node,
+    /// Whether OR stands before it.
+    pub(super) is_alternative: bool,
+}
+
+impl Clause {
+    pub(super) fn of(node: Node) -> Self {
+        Self { sign: Sign::Optional, node, is_alternative: false }
+    }
 }
 
 /// What a document may have.

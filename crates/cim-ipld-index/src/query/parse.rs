@@ -15,7 +15,8 @@
 //! what it looks like: a sign without a word is punctuation, everything else words.
 
 use super::field::{Scope, resembling, starts_value};
-use super::group::{Clause, Group, Sign};
+use super::group::Group;
+use super::node::{Clause, Sign};
 use super::words::{Text, is_quote};
 use super::{Has, Node, Query, QueryError, QueryErrorKind};
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{date, value};
-use crate::document::Timestamp;
+use crate::date::{self, Timestamp};
 use crate::keys::ColumnKind;
 use crate::numbers;
 
@@ -66,6 +65,20 @@ impl NumberField {
     }
 }
 
+impl Number {
+    /// Reads a number: whole, or with a point or an exponent.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if let Ok(whole) = text.parse::<i64>() {
+            return Some(Self::from(whole));
+        }
+        if let Ok(whole) = text.parse::<u64>() {
+            return Some(Self::from(whole));
+        }
+        let is_number = text.contains(|c: char| c.is_ascii_digit());
+        text.parse::<f64>().ok().filter(|_| is_number).map(Self::Float)
+    }
+}
+
 impl NumberRange {
     /// Returns the numbers of a field between the bounds.
     pub fn new<T: Into<Number> + Clone>(field: NumberField, bounds: impl RangeBounds<T>) -> Self {
@@ -75,7 +88,7 @@ impl NumberRange {
 
     /// Returns the ranges of an attribute that a value stands for, as a number and as a date.
     pub(crate) fn of_text(name: &Arc<str>, text: &str) -> impl Iterator<Item = Self> {
-        let number = value::number(text).map(|number| (Bound::Included(number), Bound::Included(number)));
+        let number = Number::parse(text).map(|number| (Bound::Included(number), Bound::Included(number)));
         let date = date::parse(text)
             .map(|(from, to)| (Bound::Included(Number::Date(from)), Bound::Excluded(Number::Date(to))));
         let field = NumberField::Attribute(name.clone());

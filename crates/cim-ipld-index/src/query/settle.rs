@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::field::FIELDS;
-use super::group::{Clause, Group};
+use super::group::Group;
+use super::node::Clause;
 use super::{Field, Node, Query};
 use crate::error::{Error, ErrorKind, Result};
 

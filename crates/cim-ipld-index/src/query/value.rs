@@ -2,7 +2,8 @@
 
 use std::ops::Bound;
 
-use super::{Number, NumberField, date};
+use super::{Number, NumberField};
+use crate::date;
 
 /// A number, a date, or what may be either.
 #[derive(Clone, Copy)]
@@ -15,7 +16,7 @@ pub(super) struct Value {
 impl Value {
     pub(super) fn of(field: &NumberField, text: &str) -> Option<Self> {
         let is_time = matches!(field, NumberField::CreatedAt | NumberField::ModifiedAt);
-        let number = (!is_time).then(|| number(text)).flatten();
+        let number = (!is_time).then(|| Number::parse(text)).flatten();
         let date = (*field != NumberField::Size).then(|| date::parse(text)).flatten();
         let date = date.map(|(from, to)| (Number::Date(from), Number::Date(to)));
         (number.is_some() || date.is_some()).then_some(Self { number, date })
@@ -56,16 +57,4 @@ impl Value {
             (None, None) => Bound::Unbounded,
         }
     }
-}
-
-/// Reads a number: whole, or with a point or an exponent.
-pub(super) fn number(text: &str) -> Option<Number> {
-    if let Ok(whole) = text.parse::<i64>() {
-        return Some(Number::from(whole));
-    }
-    if let Ok(whole) = text.parse::<u64>() {
-        return Some(Number::from(whole));
-    }
-    let is_number = text.contains(|c: char| c.is_ascii_digit());
-    text.parse::<f64>().ok().filter(|_| is_number).map(Number::Float)
 }

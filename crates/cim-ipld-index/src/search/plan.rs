@@ -12,7 +12,8 @@ use crate::analysis::{Analyzer, Form, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
-use crate::query::{self, Field, Has, Node, NumberField, NumberRange, Pattern, Query};
+use crate::query::{self, Has, Node, NumberField, NumberRange, Pattern, Query};
+use crate::text_field::Field;
 
 /// The most words and names that a query may look for, those that it repeats counted again.
 pub const MAX_QUERY_WORDS: usize = 4096;

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::plan::{Leaf, Plan, Planned, WantMatcher};
 use crate::analysis::{Analyzer, Form, Scratch};
-use crate::query::Field;
 use crate::search_options::SnippetOptions;
 use crate::search_results::Snippet;
+use crate::text_field::Field;
 
 /// How much of a text is looked at before what it has found is good enough, in bytes.
 const STRETCH_BYTES: usize = 256 * 1024;

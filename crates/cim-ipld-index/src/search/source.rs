@@ -18,8 +18,8 @@ use crate::guide::{FilteredGuide, PrefixGuide};
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass};
-use crate::query::Field;
 use crate::segment::{InlineList, ListPlace, Norms, PlaceKind, Segment};
+use crate::text_field::Field;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {

@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind, Namespace};
 use crate::page::PageClass;
-use crate::query::Field;
 use crate::score::{Bound, BoundBuilder};
 use crate::segment::{
     BLOCK, Directory, InlineList, ListPlace, Norms, Number, PagedBytes, PlaceKind, Segment, SetPlace, decode_set_value,
     encode_column, visit_positions,
 };
+use crate::text_field::Field;
 
 impl Verification {
     /// Checks one list; says whether it was at hand.

@@ -1,8 +1,39 @@
-//! Dates of RFC 3339, whole or cut short, as the spans of time that they name. No clock is asked.
+//! Points in time, and dates of RFC 3339, whole or cut short, as the spans of time that they name. No clock is asked.
 
-use crate::document::Timestamp;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 const DAY_MS: i64 = 86_400_000;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, negative before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    /// Reads a date as queries have it: of RFC 3339, in UTC without a zone, whole or cut short. What names a span of time is
+    /// its start.
+    ///
+    /// ```
+    /// use cim_ipld_index::Timestamp;
+    ///
+    /// assert_eq!("1970-01-02".parse(), Ok(Timestamp(86_400_000)));
+    /// assert_eq!("1970-01-01T01:00+01:00".parse(), Ok(Timestamp(0)));
+    /// assert!("yesterday".parse::<Timestamp>().is_err());
+    /// ```
+    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
+        parse(text).map(|(start, _)| start).ok_or(ParseTimestampError)
+    }
+}
+
+/// A text that is no date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a date such as 2024-01-31 or 2024-01-31T12:00:00Z")]
+#[non_exhaustive]
+pub struct ParseTimestampError;
 
 /// Reads a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`, `2024-02-29T10:30:15.250+02:00`. Without a zone it
 /// is in UTC, and a space may stand for the `T`.
