@@ -213,6 +213,11 @@ fn compares_other_subjects(version: &str) -> bool {
     (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (2, 12)
 }
 
+/// The subject of a key of a bucket (ADR-8).
+pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::compares_other_subjects;
@@ -232,9 +237,4 @@ mod tests {
             assert_eq!(compares_other_subjects(version), expected, "{version}");
         }
     }
-}
-
-/// The subject of a key of a bucket (ADR-8).
-pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
-    format!("$KV.{bucket}.{key}")
 }

@@ -135,7 +135,9 @@ fn a_package_that_moved_or_went_is_found() {
 }
 
 /// Sources, and the circle in them as `parent: members`.
-const CIRCLES: &[(&[(&str, &str)], &[&str])] = &[
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+const CIRCLES: &[Case<'static>] = &[
     (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "pub struct B;")], &[]),
     (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "use super::a;")], &[": a b"]),
     // By way of a re-export, a nested file and a path in an expression.
