@@ -55,7 +55,7 @@ async fn an_account_that_wants_sizes_is_incompatible() {
 }
 
 #[tokio::test]
-async fn an_account_without_jetstream_is_denied() {
+async fn an_account_without_jetstream_is_told_so() {
     let server = server("disabled");
     let backend = connect(&server).await;
     for error in [
@@ -63,7 +63,7 @@ async fn an_account_without_jetstream_is_denied() {
         value(&backend, &log(), "key").await.expect_err("there is none"),
         backend.expect_server_encryption().await.expect_err("there is none"),
     ] {
-        assert_told(&error, ErrorKind::Denied, "not enabled for");
+        assert_told(&error, ErrorKind::Disabled, "not enabled for");
     }
 }
 
