@@ -7,6 +7,7 @@ mod actions;
 mod checks;
 mod environment;
 mod history;
+mod keys;
 mod plan;
 mod process;
 mod store_acts;

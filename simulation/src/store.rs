@@ -26,10 +26,12 @@
 //! # }
 //! ```
 
+mod backend;
 mod branch;
 mod client;
 mod faults;
 mod hand;
+mod ids;
 mod lies;
 mod random;
 mod stream;
@@ -38,6 +40,7 @@ mod world;
 
 pub use client::Client;
 pub use faults::{Faults, Lies};
-pub use hand::{Archived, BranchId, ClientId, Store};
+pub use hand::Store;
+pub use ids::{Archived, BranchId, ClientId};
 pub use random::Rate;
 pub(crate) use random::mix;

@@ -4,8 +4,8 @@ use cim_ipld_index::Document;
 use cim_ipld_persistence::{Engine, Error, ErrorKind};
 
 use super::history::Documents;
+use super::keys::key;
 use super::plan::Kind;
-use super::process::key;
 use super::world::{Acknowledged, DOCUMENTS, Restore, World, document_cid};
 
 /// How a life ends.

@@ -8,8 +8,9 @@ use tokio::time::sleep;
 
 use super::actions::documents;
 use super::environment;
+use super::keys::key;
 use super::plan::Kind;
-use super::process::{check_error, key};
+use super::process::check_error;
 use super::world::World;
 use crate::store::Faults;
 

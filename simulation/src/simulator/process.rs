@@ -3,24 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, KeySource};
 use cim_ipld_persistence::{Engine, EngineBuilder, Error, ErrorKind, Protection, Settings};
 use tokio::time::sleep;
 
 use super::actions::{self, End};
 use super::environment::{self, PlacePin};
+use super::keys::{ALGORITHM, key};
 use super::plan::Kind;
 use super::world::World;
 use crate::store::Client;
 
-const ALGORITHM: EncryptionAlgorithm = EncryptionAlgorithm::ChaCha20Poly1305;
-
 /// Openings that a process tries before it gives up.
 const OPENINGS: usize = 6;
-
-pub(super) fn key(number: u8) -> KeySource {
-    KeySource::from(EncryptionKey::from_bytes(ALGORITHM, [number + 1; 32]))
-}
 
 fn settings() -> Settings {
     let mut settings = Settings::default();

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Rate;
+use super::random::Rate;
 
 /// What a store does to its clients.
 #[derive(Clone, Debug)]

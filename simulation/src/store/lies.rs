@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cim_ipld_backend::{Bucket, Entry, Key, KeyPrefix, KeyedEntry, Revision};
 
-use super::ClientId;
+use super::ids::ClientId;
 use super::world::World;
 
 const MAX_JUNK_BYTES: u64 = 300;

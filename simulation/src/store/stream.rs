@@ -8,7 +8,7 @@ use cim_ipld_backend::{
 use futures::stream::{self, StreamExt};
 use tokio::time::sleep;
 
-use super::Client;
+use super::client::Client;
 
 /// Streams what is there after a revision, and ends.
 pub(super) fn scan(client: Client, bucket: Bucket, prefix: KeyPrefix, after: Revision) -> EntryStream {

@@ -11,9 +11,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::branch::Branch;
+use super::faults::Faults;
+use super::ids::{Archived, BranchId, ClientId};
 use super::random::Random;
 use super::trace::Trace;
-use super::{Archived, BranchId, ClientId, Faults};
 
 #[derive(Debug)]
 pub(super) struct Shared {
