@@ -49,6 +49,15 @@ impl PinStore for FilePin {
     fn store(&self, pin: &[u8]) -> io::Result<()> {
         self.replace(pin).map_err(|error| self.named(&error))
     }
+
+    fn update(&self, change: &mut dyn FnMut(Option<Vec<u8>>) -> Option<Vec<u8>>) -> io::Result<()> {
+        // Held until the file is closed.
+        let _lock = self.lock().map_err(|error| self.named(&error))?;
+        match change(self.load()?) {
+            Some(pin) => self.store(&pin),
+            None => Ok(()),
+        }
+    }
 }
 
 impl FilePin {
@@ -67,8 +76,26 @@ impl FilePin {
         fs::read(&self.path).map(Some)
     }
 
+    /// Locks a file beside the pin, which stays there: the pin itself is replaced.
+    fn lock(&self) -> io::Result<File> {
+        fs::create_dir_all(self.folder())?;
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".lock");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(PathBuf::from(name))?;
+        file.lock()?;
+        Ok(file)
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     fn replace(&self, pin: &[u8]) -> io::Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = self.folder();
         fs::create_dir_all(folder)?;
         // A name of its own: neither two processes nor two engines of one write into one file.
         static STORED: AtomicU64 = AtomicU64::new(0);

@@ -6,6 +6,7 @@
 use cim_ipld_backend::Revision;
 
 use crate::format::ancestry::{Node, Path};
+use crate::format::announcement::Announcement;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, SegmentEntry, Watermark};
 use crate::format::pin::PinRecord;
@@ -220,7 +221,7 @@ mod tests {
             digests: (0..9).map(|number| digest(number).short()).collect(),
             writers: vec![writer(3, Some(0), false), writer(1 << 40, None, true), writer(u64::MAX, Some(300), false)],
             chunks: vec![DigestChunk { number: 0, secret: [4; 32], chunks: 1, digest: digest(9) }],
-            announced: vec![digest(10)],
+            announced: vec![Announcement { root: digest(10), data_key: [10; 8] }],
         }
     }
 
@@ -236,7 +237,7 @@ mod tests {
             generation: 1,
             attest: digest(11).short(),
             closes: vec![1, u64::MAX],
-            announces: Some(digest(12)),
+            announces: Some(Announcement { root: digest(12), data_key: [12; 8] }),
             body: Body::Inline(sound_operations()),
         }
     }

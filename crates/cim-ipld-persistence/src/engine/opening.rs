@@ -143,7 +143,8 @@ impl EngineBuilder {
         let objects =
             creation::create(backend, layout, protection, analyzer, &self.settings, environment, self.rules).await?;
         // What a pin of this place remembers is of an index that is no more.
-        self.start(objects, None).await
+        let pinned = self.pinned().await?;
+        self.start(objects, None, pinned).await
     }
 
     /// Opens the index that is there: searchable as soon as the journal's tail has been read.
@@ -153,6 +154,18 @@ impl EngineBuilder {
     /// `PinUnavailable`, `Incompatible` for another [`analyzer`](Self::analyzer) than the index's, and what the store answers.
     /// Nothing in the store is changed by a failed opening.
     pub async fn open(self, key: Option<KeySource>) -> Result<Engine> {
+        match self.clone_parts().open_once(key.as_ref()).await {
+            // Another process of the pin's place may have gone on between two reads.
+            Err(error) if self.pin.is_some() && matches!(error.kind(), ErrorKind::Rollback | ErrorKind::Forked) => {
+                self.open_once(key.as_ref()).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_once(self, key: Option<&KeySource>) -> Result<Engine> {
+        // First: the store shows what the pin remembers, or something later.
+        let pinned = self.pinned().await?;
         let layout = Layout::new(&self.name)?;
         creation::check_limits(&*self.backend)?;
         // Both at once: the manifest is needed as soon as the root is opened.
@@ -167,16 +180,16 @@ impl EngineBuilder {
         };
         let Some(root) = root else { return Err(creation::no_root(&*self.backend, &layout).await?) };
         let manifest = manifest?;
-        let envelope = Envelope::open_root(&root.value, key.as_ref()).await?;
+        let envelope = Envelope::open_root(&root.value, key).await?;
         let root = Root { envelope, record: root.value, revision: root.revision };
         let backend = Arc::clone(&self.backend);
         let environment = self.environment.clone();
         let objects = Objects::new(backend, layout, root, &self.settings, environment, self.rules);
         let manifest = match manifest {
-            Some(entry) => open_under_root(&objects, &entry, key.as_ref()).await?,
+            Some(entry) => open_under_root(&objects, &entry, key).await?,
             None => return Err(creation::no_manifest(&objects).await?),
         };
-        self.start(objects, Some(manifest)).await
+        self.start(objects, Some(manifest), pinned).await
     }
 
     /// Opens the index that is there, or makes it when there is none.
@@ -216,8 +229,16 @@ impl EngineBuilder {
         };
         let Some(root) = root else { return Err(creation::no_root(&*self.backend, &layout).await?) };
         let envelope = Envelope::open_root(&root.value, key.as_ref()).await?;
-        let record = pin::load(store, &self.environment, &envelope).await?;
+        let sealed = pin::read(store, &self.environment).await?;
+        let record = sealed.map(|sealed| pin::open(&envelope, &sealed)).transpose()?;
         Ok(record.as_ref().map(PinInfo::from))
+    }
+
+    async fn pinned(&self) -> Result<Option<Vec<u8>>> {
+        match &self.pin {
+            Some(store) => pin::read(store, &self.environment).await,
+            None => Ok(None),
+        }
     }
 
     fn clone_parts(&self) -> Self {

@@ -12,7 +12,7 @@ use super::{Engine, Tasks};
 use crate::format::digest::ShortDigest;
 use crate::history::follower::Follower;
 use crate::history::manifest::{ManifestVersion, read_manifest};
-use crate::history::pin::{self, Pin, check_manifest, check_root};
+use crate::history::pin::{self, Mode, Pin, check_manifest, check_root};
 use crate::history::progress::{IgnoredEntries, Progress, Seen};
 use crate::history::shared::Shared;
 use crate::history::state::View;
@@ -24,7 +24,12 @@ use crate::{ErrorKind, Result};
 
 impl EngineBuilder {
     /// Starts an engine on an index that was just made, or on what `manifest` says of one that was there.
-    pub(super) async fn start(self, objects: Objects, manifest: Option<ManifestVersion>) -> Result<Engine> {
+    pub(super) async fn start(
+        self,
+        objects: Objects,
+        manifest: Option<ManifestVersion>,
+        pinned: Option<Vec<u8>>,
+    ) -> Result<Engine> {
         let is_new = manifest.is_none();
         let manifest = match manifest {
             Some(manifest) => manifest,
@@ -32,7 +37,7 @@ impl EngineBuilder {
         };
         check_floor(&objects, &manifest)?;
         let analyzer = creation::analyzer_of(&manifest.manifest.analyzer()?, self.analyzer.as_ref())?;
-        let (pin, pinned) = self.open_pin(&objects, &manifest, is_new).await?;
+        let (pin, pinned) = self.open_pin(&objects, &manifest, pinned, is_new).await?;
         let objects = Arc::new(objects);
         let progress = first_progress(&manifest);
         let view = View::empty(manifest.clone(), analyzer)?;
@@ -45,7 +50,7 @@ impl EngineBuilder {
         };
         let (writer, submit) = Writer::new(Arc::clone(&shared), pin.clone(), closes);
         let maintenance = Arc::new(Maintenance::new(Arc::clone(&shared), submit.clone(), commands));
-        let mut background = Vec::new();
+        let mut background = vec![tokio::spawn(Arc::clone(&maintenance).keep_order())];
         if shared.settings.background {
             background.push(tokio::spawn(Arc::clone(&maintenance).run()));
         }
@@ -56,8 +61,15 @@ impl EngineBuilder {
         let tasks = Tasks { follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run()), background };
         let complete = Arc::new(OnceCell::new_with(is_new.then_some(())));
         let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), complete };
-        if self.accepts_older && engine.algorithm().is_some() {
-            engine.maintenance.begin_epoch().await?;
+        if self.accepts_older {
+            // Only then is the store accepted: until what was lost cannot come back, the pin holds what it held.
+            if engine.algorithm().is_some() {
+                engine.maintenance.begin_epoch().await?;
+            }
+            if let Some(pin) = &engine.pin {
+                pin.start_over();
+                pin.save(&engine.shared).await?;
+            }
         }
         Ok(engine)
     }
@@ -67,24 +79,26 @@ impl EngineBuilder {
         &self,
         objects: &Objects,
         manifest: &ManifestVersion,
+        sealed: Option<Vec<u8>>,
         is_new: bool,
     ) -> Result<(Option<Arc<Pin>>, Option<(u64, ShortDigest)>)> {
         let Some(store) = &self.pin else { return Ok((None, None)) };
-        let ignored = is_new || self.accepts_older || !objects.rules.hold(Rule::Pin);
+        let mode = match () {
+            () if is_new || !objects.rules.hold(Rule::Pin) => Mode::StartOver,
+            () if self.accepts_older => Mode::Accepting,
+            () => Mode::Keep,
+        };
         let root = objects.root();
-        let record = match pin::load(store, &self.environment, &root.envelope).await {
-            Err(error) if ignored && error.kind() == ErrorKind::Rollback => None,
+        let record = match sealed.map(|sealed| pin::open(&root.envelope, &sealed)).transpose() {
+            Err(error) if mode != Mode::Keep && error.kind() == ErrorKind::Rollback => None,
             record => record?,
         };
         let mut pinned = None;
-        match &record {
-            Some(record) if !ignored => {
-                check_root(record, &root)?;
-                pinned = check_manifest(objects, record, manifest).await?;
-            }
-            _ => {}
+        if let (Some(record), Mode::Keep) = (&record, mode) {
+            check_root(record, &root)?;
+            pinned = check_manifest(objects, record, manifest).await?;
         }
-        let pin = Pin::new(Arc::clone(store), record, ignored);
+        let pin = Pin::new(Arc::clone(store), record, mode);
         Ok((Some(Arc::new(pin)), pinned))
     }
 }

@@ -1,6 +1,7 @@
 //! What the engine writes before it is sealed: one module per format, each behind a version byte, each hostile-safe.
 
 pub(crate) mod ancestry;
+pub(crate) mod announcement;
 pub(crate) mod digest;
 pub(crate) mod manifest;
 pub(crate) mod pin;

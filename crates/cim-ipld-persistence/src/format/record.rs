@@ -1,5 +1,6 @@
 use bincode::{Decode, Encode};
 
+use super::announcement::Announcement;
 use super::digest::{Digest, ShortDigest};
 use super::{MAX_CHUNKS, damaged, decode, encode};
 use crate::Result;
@@ -21,8 +22,8 @@ pub(crate) struct Record {
     pub(crate) attest: ShortDigest,
     /// Writers that ended without a word: no record of theirs is accepted after this one.
     pub(crate) closes: Vec<u64>,
-    /// The digest of the root record that is about to replace the present one.
-    pub(crate) announces: Option<Digest>,
+    /// The root that is about to replace the present one.
+    pub(crate) announces: Option<Announcement>,
     pub(crate) body: Body,
 }
 

@@ -3,6 +3,7 @@
 use cim_ipld_index::AnalyzerSpec;
 
 use super::ancestry::Ancestry;
+use super::announcement::Announcement;
 use super::digest::{Digest, ShortDigest};
 use super::manifest::{Manifest, RecordMark, SegmentEntry, Watermark, WindowEntry};
 use super::record::{Body, Operation, Record};
@@ -11,7 +12,7 @@ use super::window::{WINDOW_POSITIONS, Window, WriterEntry};
 const POSITION: u64 = 1_000_000;
 const GENERATION: u64 = 1000;
 
-fn record(closes: Vec<u64>, announces: Option<Digest>, body: Body) -> usize {
+fn record(closes: Vec<u64>, announces: Option<Announcement>, body: Body) -> usize {
     let attest = ShortDigest::default();
     Record { seen: POSITION, generation: GENERATION, attest, closes, announces, body }.to_bytes().len()
 }
@@ -23,8 +24,9 @@ fn bytes_beside_the_operations() {
     let body = || Body::Inline(vec![Operation::Put(document.clone())]);
     let plain = record(Vec::new(), None, body()) - operation;
     assert_eq!(plain, 29);
+    let announcement = Announcement { root: Digest::default(), data_key: [0; 8] };
     assert_eq!(record(vec![u64::MAX], None, body()) - operation - plain, 9);
-    assert_eq!(record(Vec::new(), Some(Digest::default()), body()) - operation - plain, 32);
+    assert_eq!(record(Vec::new(), Some(announcement), body()) - operation - plain, 40);
     let spilled = Body::Spilled { secret: [0; 32], chunks: 9, digest: Digest::default() };
     assert_eq!(record(Vec::new(), None, spilled), 93);
 }

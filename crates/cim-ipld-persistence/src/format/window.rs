@@ -1,5 +1,6 @@
 use bincode::{Decode, Encode};
 
+use super::announcement::Announcement;
 use super::digest::{Digest, ShortDigest};
 use super::{MAX_CHUNKS, MAX_COUNT, damaged, decode, encode};
 use crate::Result;
@@ -22,8 +23,8 @@ pub(crate) struct Window {
     pub(crate) writers: Vec<WriterEntry>,
     /// Older digests, oldest first.
     pub(crate) chunks: Vec<DigestChunk>,
-    /// The digests of the roots that were announced last, the newest last.
-    pub(crate) announced: Vec<Digest>,
+    /// The roots that were announced last, the newest last.
+    pub(crate) announced: Vec<Announcement>,
 }
 
 /// Announced roots that are remembered.

@@ -42,6 +42,11 @@ impl Journal {
         self.entries.insert(key, Entry { position, spilled });
     }
 
+    /// Where a record that is under this key was accepted.
+    pub(crate) fn position(&self, key: &Key) -> Option<u64> {
+        self.entries.get(key).map(|entry| entry.position).filter(|position| *position > 0)
+    }
+
     /// Notes a record that will never be part of the order, unless its key is that of one that is.
     pub(crate) fn ignored(&mut self, key: Key, spilled: Option<Chunked>) {
         self.entries.entry(key).or_insert(Entry { position: 0, spilled });
@@ -53,6 +58,11 @@ impl Journal {
             self.entries.iter().filter(|(_, entry)| entry.position <= position).map(|(key, _)| key.clone()).collect();
         let spilled = keys.iter().filter_map(|key| self.entries.remove(key)?.spilled).collect();
         Dead { keys, spilled, unseen: self.unseen.take() }
+    }
+
+    /// Lets what earlier processes left be looked for once more.
+    pub(crate) fn look_again(&mut self, unseen: Order) {
+        self.unseen = Some(unseen);
     }
 
     /// Forgets what another process, which published a manifest, takes out.

@@ -2,6 +2,7 @@
 //!
 //! docs/protocol.md is the specification.
 
+pub(crate) mod announced;
 pub(crate) mod change;
 pub(crate) mod follower;
 pub(crate) mod journal;

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use cim_ipld_backend::Revision;
 
+use super::announced::Announced;
+use crate::format::announcement::Announcement;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{RecordMark, Watermark};
 use crate::format::record::{Record, attestation};
@@ -76,8 +78,10 @@ pub(crate) struct Order {
     /// Older digests in the store, oldest first.
     chunks: Vec<DigestChunk>,
     last: Option<RecordMark>,
-    /// Digests of roots that records announced, the newest last.
-    announced: VecDeque<Digest>,
+    /// The roots that records announced, the newest last.
+    announced: VecDeque<Announcement>,
+    /// The position at which writers were last forgotten.
+    walked_at: u64,
 }
 
 impl Order {
@@ -108,6 +112,7 @@ impl Order {
             chunks: window.chunks,
             last: watermark.record,
             announced: window.announced.into(),
+            walked_at: watermark.position,
         })
     }
 
@@ -140,12 +145,8 @@ impl Order {
         &self.chunks
     }
 
-    pub(crate) fn announced(&self) -> Vec<Digest> {
-        self.announced.iter().copied().collect()
-    }
-
-    pub(crate) fn has_announced(&self, root: &Digest) -> bool {
-        self.announced.contains(root)
+    pub(crate) fn announced(&self) -> Announced {
+        Announced::new(self.announced.iter().copied())
     }
 
     /// The digest at `position`, or `None` when it is not in memory.
@@ -220,13 +221,15 @@ impl Order {
         while (self.digests.len() as u64) > self.position - oldest + 1 {
             self.digests.pop_front();
         }
-        // Each walk over all writers is paid for by as many records.
-        if self.writers.len() as u64 > 2 * self.rules.window() {
+        // Each walk over all writers is paid for by as many records, however many writers each of them closes.
+        let window = self.rules.window();
+        if self.writers.len() as u64 > 2 * window && self.position - self.walked_at >= window {
             self.forget_writers();
         }
     }
 
     fn forget_writers(&mut self) {
+        self.walked_at = self.position;
         let oldest = self.position.saturating_sub(self.rules.window());
         self.writers.retain(|_, writer| writer.position >= oldest);
     }

@@ -33,6 +33,18 @@ pub trait PinStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// What keeps it from being stored.
     fn store(&self, pin: &[u8]) -> io::Result<()>;
+
+    /// Replaces the pin by what `change` makes of the present one, or leaves it when that is nothing. Where several processes
+    /// share the place, none of them stores another one in between.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load) and [`store`](Self::store).
+    fn update(&self, change: &mut dyn FnMut(Option<Vec<u8>>) -> Option<Vec<u8>>) -> io::Result<()> {
+        match change(self.load()?) {
+            Some(pin) => self.store(&pin),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The state of an index that a pin remembers.
@@ -66,14 +78,26 @@ pub(crate) struct Pin {
     storing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Writers of this place whose ends are unknown.
     unclosed: Vec<u64>,
     own: Vec<u64>,
+    /// Writers that this process closed, or that ended in order, since the pin was stored.
+    ended: Vec<u64>,
     stored: Option<PinRecord>,
-    /// The store was accepted as it is: what the pin held does not count.
-    starts_over: bool,
+    mode: Mode,
+}
+
+/// What the pin that is there counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The later of it and of what this process saw is kept.
+    Keep,
+    /// The same, until the store has been accepted as it is; one that does not open is left alone.
+    Accepting,
+    /// Nothing: it is replaced.
+    StartOver,
 }
 
 const CONTEXT: ObjectContext<'static> = ObjectContext::new("pin", ObjectKind::STATE, "pin", 0);
@@ -82,7 +106,8 @@ fn seal(envelope: &Envelope, record: &PinRecord) -> Result<Bytes> {
     Ok(envelope.seal(&CONTEXT, &record.to_bytes(), &SealOptions::default())?)
 }
 
-fn open(envelope: &Envelope, sealed: &[u8]) -> Result<PinRecord> {
+/// Opens a pin, with the root of the index that it was made for.
+pub(crate) fn open(envelope: &Envelope, sealed: &[u8]) -> Result<PinRecord> {
     let opened = envelope.open(&CONTEXT, sealed).map_err(|error| {
         let message = "the pin of this place was made for another index, or for a newer state of this one";
         Error::new(ErrorKind::Rollback, message).with_source(error)
@@ -105,24 +130,17 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// Reads the pin in `store`, which the root opens if it was made for this index.
-pub(crate) async fn load(
-    store: &Arc<dyn PinStore>,
-    environment: &Environment,
-    envelope: &Envelope,
-) -> Result<Option<PinRecord>> {
+/// Reads the pin in `store`.
+pub(crate) async fn read(store: &Arc<dyn PinStore>, environment: &Environment) -> Result<Option<Vec<u8>>> {
     let loading = Arc::clone(store);
-    match blocking(environment, move || loading.load()).await? {
-        Some(sealed) => open(envelope, &sealed).map(Some),
-        None => Ok(None),
-    }
+    blocking(environment, move || loading.load()).await
 }
 
 impl Pin {
-    /// A pin over `store`, which held `record`. One that `starts_over` replaces whatever is there.
-    pub(crate) fn new(store: Arc<dyn PinStore>, record: Option<PinRecord>, starts_over: bool) -> Self {
-        let unclosed = record.as_ref().map(|record| record.writers.clone()).unwrap_or_default();
-        let state = State { unclosed, own: Vec::new(), stored: record.filter(|_| !starts_over), starts_over };
+    /// A pin over `store`, which held `record`.
+    pub(crate) fn new(store: Arc<dyn PinStore>, record: Option<PinRecord>, mode: Mode) -> Self {
+        let unclosed = record.map(|record| record.writers).unwrap_or_default();
+        let state = State { unclosed, own: Vec::new(), ended: Vec::new(), stored: None, mode };
         Self { store, state: Mutex::new(state), storing: tokio::sync::Mutex::default() }
     }
 
@@ -133,56 +151,76 @@ impl Pin {
 
     /// Remembers a writer before its first record.
     pub(crate) async fn begin_writer(&self, shared: &Shared, writer: u64) -> Result<()> {
-        self.lock().own.push(writer);
+        {
+            let mut state = self.lock();
+            if !state.own.contains(&writer) {
+                state.own.push(writer);
+            }
+        }
         self.save(shared).await
     }
 
-    /// Forgets the writers that a record of this process has closed.
-    pub(crate) fn closed(&self) {
-        self.lock().unclosed.clear();
+    /// Forgets writers that a record of this process has closed.
+    pub(crate) fn closed(&self, writers: &[u64]) {
+        let mut state = self.lock();
+        state.unclosed.retain(|writer| !writers.contains(writer));
+        state.own.retain(|writer| !writers.contains(writer));
+        state.ended.extend(writers);
     }
 
     /// Forgets this process's writers: the outcome of each of their records is known.
     pub(crate) fn ended_in_order(&self) {
-        self.lock().own.clear();
+        let mut state = self.lock();
+        let own = std::mem::take(&mut state.own);
+        state.ended.extend(own);
     }
 
-    /// Stores the present state unless it is stored already.
+    /// Lets what this process saw replace whatever the pin held.
+    pub(crate) fn start_over(&self) {
+        let mut state = self.lock();
+        (state.mode, state.stored) = (Mode::StartOver, None);
+    }
+
+    /// Stores the present state unless it is stored already. What another process of this place stored is kept where it is
+    /// later, and so are its writers.
     pub(crate) async fn save(&self, shared: &Shared) -> Result<()> {
         let _turn = self.storing.lock().await;
         let (root, seen) = (shared.objects.root(), shared.progress.read(|progress| progress.seen));
-        let record = {
+        let (record, ended, mode) = {
             let state = self.lock();
-            let mut writers: Vec<u64> = state.unclosed.iter().chain(&state.own).copied().collect();
-            let surplus = writers.len().saturating_sub(MAX_PINNED_WRITERS);
-            writers.drain(..surplus);
-            PinRecord {
+            let record = PinRecord {
                 generation: seen.generation,
                 manifest: seen.manifest,
                 position: seen.position,
                 order: seen.order,
                 keyset_generation: root.generation(),
                 root: root.digest(),
-                writers,
-            }
+                writers: state.unclosed.iter().chain(&state.own).copied().collect(),
+            };
+            (record, state.ended.clone(), state.mode)
         };
-        if self.lock().stored.as_ref() == Some(&record) {
+        if self.lock().stored.as_ref() == Some(&record) && ended.is_empty() {
             return Ok(());
         }
-        // Another process of this place may have seen more.
-        let starts_over = self.lock().starts_over;
-        let present = match starts_over {
-            true => None,
-            // Never written over when it does not open: it is another index's.
-            false => load(&self.store, &shared.objects.environment, &root.envelope).await?,
+        let (store, own, forgotten) = (Arc::clone(&self.store), record.clone(), ended.clone());
+        let changed = move || {
+            let mut changed = Ok(());
+            store.update(&mut |present| {
+                changed = Ok(());
+                change(&root.envelope, present, &own, &forgotten, mode).unwrap_or_else(|error| {
+                    changed = Err(error);
+                    None
+                })
+            })?;
+            Ok(changed)
         };
-        if present.is_some_and(|present| is_ahead(&present, &record)) {
-            return Ok(());
-        }
-        let (store, sealed) = (Arc::clone(&self.store), seal(&root.envelope, &record)?);
-        blocking(&shared.objects.environment, move || store.store(&sealed)).await?;
+        blocking(&shared.objects.environment, changed).await??;
         let mut state = self.lock();
-        (state.stored, state.starts_over) = (Some(record), false);
+        state.ended.retain(|writer| !ended.contains(writer));
+        state.stored = Some(record);
+        if state.mode == mode && mode == Mode::StartOver {
+            state.mode = Mode::Keep;
+        }
         Ok(())
     }
 
@@ -191,11 +229,54 @@ impl Pin {
     }
 }
 
-/// Whether `one` is a later state than `other`, which has no writer to remember that `one` does not.
-fn is_ahead(one: &PinRecord, other: &PinRecord) -> bool {
-    let later = (one.keyset_generation, one.generation, one.position)
-        > (other.keyset_generation, other.generation, other.position);
-    later && other.writers.iter().all(|writer| one.writers.contains(writer))
+/// Returns the sealed pin that replaces the present one; `None` leaves that.
+fn change(
+    envelope: &Envelope,
+    present: Option<Vec<u8>>,
+    own: &PinRecord,
+    ended: &[u64],
+    mode: Mode,
+) -> Result<Option<Vec<u8>>> {
+    let present = match (mode, present) {
+        (Mode::StartOver, _) | (_, None) => None,
+        // Never written over when it does not open: it is another index's, or one of a newer root.
+        (_, Some(sealed)) => match open(envelope, &sealed) {
+            Err(error) if mode == Mode::Accepting && error.kind() == ErrorKind::Rollback => return Ok(None),
+            opened => Some(opened?),
+        },
+    };
+    let merged = merge(present.as_ref(), own, ended, mode);
+    if present.as_ref() == Some(&merged) {
+        return Ok(None);
+    }
+    seal(envelope, &merged).map(|sealed| Some(sealed.to_vec()))
+}
+
+/// The later of each part, and the writers of both that have not ended.
+fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode) -> PinRecord {
+    let mut merged = own.clone();
+    if let Some(present) = present {
+        // Of two that went as far, this process may have another one than the one that counts.
+        let own_counts = mode != Mode::Accepting;
+        if !own_counts || present.keyset_generation >= own.keyset_generation {
+            (merged.keyset_generation, merged.root) = (present.keyset_generation, present.root);
+        }
+        if !own_counts || present.generation >= own.generation {
+            (merged.generation, merged.manifest) = (present.generation, present.manifest);
+        }
+        if !own_counts || present.position >= own.position {
+            (merged.position, merged.order) = (present.position, present.order);
+        }
+        let others = present.writers.iter().filter(|writer| !own.writers.contains(writer));
+        merged.writers = others.chain(&own.writers).copied().collect();
+    }
+    merged.writers.retain(|writer| !ended.contains(writer));
+    let surplus = merged.writers.len().saturating_sub(MAX_PINNED_WRITERS);
+    if surplus > 0 {
+        tracing::warn!(surplus, "the pin forgets writers that ended without a word");
+        merged.writers.drain(..surplus);
+    }
+    merged
 }
 
 /// Holds the root that a store shows against the pin.

@@ -6,9 +6,12 @@ use tokio::time::Instant;
 use super::remains;
 use super::root;
 use super::shared::Shared;
-use crate::Result;
 use crate::objects::Backoff;
 use crate::rules::Rule;
+use crate::{Error, ErrorKind, Result};
+
+/// How long a record that may have landed is put again. Stores remember for two minutes at least which records landed.
+const MAX_RETRIED_MS: i64 = 60_000;
 
 /// The put of one record, tried until it landed or cannot.
 pub(crate) struct Put<'a> {
@@ -34,7 +37,19 @@ impl Put<'_> {
         let objects = &self.shared.objects;
         let bucket = &objects.layout.catalog;
         let mut backoff = Backoff::new();
+        let begun_ms = objects.environment.unix_ms();
         loop {
+            // A try that may have landed is looked for first: put again much later, the record would come after those that
+            // followed it.
+            if self.maybe_landed
+                && let Ok(Some(answer)) = self.read_back(&*objects.backend, bucket).await
+            {
+                return Ok(answer);
+            }
+            if self.maybe_landed && objects.environment.unix_ms() - begun_ms > MAX_RETRIED_MS {
+                let message = "the record was put, and this process was held up: it is not put again";
+                return Err(Error::new(ErrorKind::OutcomeUnknown, message));
+            }
             let root = objects.root();
             let precondition = if objects.rules.hold(Rule::Fence) {
                 Precondition::AbsentWhile { key: objects.layout.root.clone(), revision: root.revision }

@@ -4,11 +4,11 @@
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
+use super::announced::Announced;
 use super::manifest::{ManifestVersion, is_no_manifest, open_manifest};
 use super::records;
 use super::root::{self, RootChange};
 use super::shared::Shared;
-use crate::format::digest::Digest;
 use crate::objects::layout::Layout;
 use crate::objects::{Objects, Root};
 use crate::{Error, ErrorKind, Result};
@@ -26,30 +26,40 @@ enum Place {
     Unknown(Revision),
 }
 
-/// Puts what this process knows, which has read the catalog up to `seen`, into a place that holds junk, an older state or
-/// nothing. Compare-and-set keeps it from replacing anything newer.
+/// How far a process has read the catalog: what tells a rotation comes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The last revision that was looked at.
+    pub(crate) seen: Revision,
+    /// Whether nothing before that was passed over.
+    pub(crate) is_whole: bool,
+}
+
+impl Reading {
+    /// That of somebody who does not follow the catalog.
+    pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_whole: false };
+}
+
+/// Puts what this process knows into a place that holds junk, an older state or nothing. Compare-and-set keeps it from
+/// replacing anything newer. Where that fails, it is left to whoever looks next.
 ///
 /// # Errors
-/// `Lost` when neither place holds anything of this index, and the journal does not either; `KeyRotated` when both hold what
-/// this process has no key for, `UnsupportedVersion` when a newer software wrote one of them.
+/// `Lost` when neither place holds anything of this index, and the journal does not either; `KeyRotated` when the index was
+/// re-keyed, `UnsupportedVersion` when a newer software wrote in one of the places.
 pub(crate) async fn mend(
     shared: &Shared,
     known: &ManifestVersion,
-    is_announced: impl Fn(&Digest) -> bool,
-    seen: Revision,
+    announced: &Announced,
+    reading: Reading,
 ) -> Result<()> {
     let objects = &shared.objects;
     let layout = &objects.layout;
-    let (root, manifest) = places(objects, known, is_announced).await?;
-    if let (Place::Unknown(_), Place::Unknown(_)) = (root, manifest) {
-        // Never replaced: that would undo a rotation for good.
+    let (root, manifest) = places(objects, known, announced).await?;
+    if let (Place::Unknown(_), Place::Unknown(_), false) = (root, manifest, reading.is_whole) {
+        // What announced the root may have been passed over. Never replaced: that would undo a rotation for good.
         return Err(root::rotated());
     }
-    let record = match is_of_index(root) || is_of_index(manifest) {
-        true => None,
-        false => find_record(shared, known).await?,
-    };
-    if !is_of_index(root) && !is_of_index(manifest) && record.is_none() {
+    if !is_of_index(root) && !is_of_index(manifest) && !has_record(shared, known).await? {
         let message =
             format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
         let lost = Error::new(ErrorKind::Lost, message);
@@ -57,22 +67,18 @@ pub(crate) async fn mend(
         shared.progress.fail(lost.clone());
         return Err(lost);
     }
-    // What announces a root comes before it: a root that nobody announced is junk only to whoever has read so far.
-    let root = match root {
-        Place::Unknown(revision) if revision > seen => Place::Sound(revision),
-        root => root,
+    // What announces a root comes before it: what nobody announced is junk only to whoever has read so far.
+    let judged = |place| match place {
+        Place::Unknown(revision) if revision > reading.seen => Place::Sound(revision),
+        place => place,
     };
-    // What is put where nothing is, is fenced on the other place, or on a record where that is empty too: a bucket that is
-    // emptied meanwhile stays empty.
-    let mut root_fence = root.fence(&layout.root);
-    if let Some(precondition) = root.replaced(manifest.fence(&layout.manifest).or(record)) {
+    if let Some(precondition) = judged(root).replaced() {
         let record = objects.root().record.clone();
-        if let Some(revision) = replace(objects, &layout.root, record, precondition).await? {
-            objects.replace_root(Root { revision, ..(*objects.root()).clone() });
-            root_fence = Some((layout.root.clone(), revision));
+        if let Some(revision) = replace(objects, &layout.root, record.clone(), precondition).await? {
+            objects.root_seen_at(&record, revision);
         }
     }
-    if let Some(precondition) = manifest.replaced(root_fence) {
+    if let Some(precondition) = judged(manifest).replaced() {
         replace(objects, &layout.manifest, known.sealed.clone(), precondition).await?;
     }
     Ok(())
@@ -84,18 +90,17 @@ pub(crate) async fn mend(
 /// As for [`mend`].
 pub(crate) async fn check(shared: &Shared) -> Result<()> {
     let view = shared.view();
-    mend(shared, &view.manifest, |root| view.announced.contains(root), Revision::ZERO).await
+    mend(shared, &view.manifest, &view.announced, Reading::NONE).await
 }
 
-async fn places(
-    objects: &Objects,
-    known: &ManifestVersion,
-    is_announced: impl Fn(&Digest) -> bool,
-) -> Result<(Place, Place)> {
+/// What is in the places of root and manifest. The manifest is read first: one under a new data key comes after the root that
+/// has it.
+async fn places(objects: &Objects, known: &ManifestVersion, announced: &Announced) -> Result<(Place, Place)> {
     let layout = &objects.layout;
+    let manifest = read(objects, &layout.manifest).await?;
     let root = match read(objects, &layout.root).await? {
         None => Place::Foreign(None),
-        Some(entry) => match root::examine(objects, is_announced, &entry)? {
+        Some(entry) => match root::examine(objects, announced, &entry)? {
             RootChange::Known | RootChange::Taken => Place::Sound(entry.revision),
             RootChange::Rotated => return Err(root::rotated()),
             RootChange::Ignored(super::order::Ignored::Replayed) => Place::Older(entry.revision),
@@ -103,7 +108,7 @@ async fn places(
             RootChange::Unknown => Place::Unknown(entry.revision),
         },
     };
-    let manifest = match read(objects, &layout.manifest).await? {
+    let manifest = match manifest {
         None => Place::Foreign(None),
         Some(entry) if entry.value == known.sealed => Place::Sound(entry.revision),
         Some(entry) => match open_manifest(objects, &entry) {
@@ -111,12 +116,17 @@ async fn places(
                 Place::Sound(entry.revision)
             }
             Ok(_) => Place::Older(entry.revision),
-            // Sealed under a data key that is not known yet.
-            Err(error) if error.kind() == ErrorKind::KeyRotated && matches!(root, Place::Sound(_)) => {
-                Place::Sound(entry.revision)
-            }
-            Err(error) if error.kind() == ErrorKind::KeyRotated => Place::Unknown(entry.revision),
             Err(error) if is_no_manifest(&error) => Place::Foreign(Some(entry.revision)),
+            Err(error) if error.kind() == ErrorKind::KeyRotated => {
+                if announced.has_key_of(&objects.root().digest(), &entry.value) {
+                    return Err(error);
+                }
+                // The root that was read after it does not have its key.
+                match root {
+                    Place::Sound(_) => Place::Foreign(Some(entry.revision)),
+                    _ => Place::Unknown(entry.revision),
+                }
+            }
             // Never replaced: it is newer than what this software can read.
             Err(error) => return Err(error),
         },
@@ -135,36 +145,25 @@ fn is_of_index(place: Place) -> bool {
     matches!(place, Place::Sound(_) | Place::Older(_))
 }
 
-/// Finds a record of the journal that this process knows: then root and manifest were replaced in a bucket that is this
-/// index's all the same.
-async fn find_record(shared: &Shared, known: &ManifestVersion) -> Result<Option<(Key, Revision)>> {
+/// Whether the journal still has a record that this process knows: then root and manifest were replaced in a bucket that is
+/// this index's all the same.
+async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
     let objects = &shared.objects;
     for mark in [shared.view().last, known.manifest.watermark.record].into_iter().flatten() {
-        let key = Layout::record(mark.writer, mark.sequence)?;
-        let entry = read(objects, &key).await?;
-        if let Some(entry) = entry.filter(|entry| records::sealed_digest(&entry.value) == mark.digest) {
-            return Ok(Some((key, entry.revision)));
+        let entry = read(objects, &Layout::record(mark.writer, mark.sequence)?).await?;
+        if entry.is_some_and(|entry| records::sealed_digest(&entry.value) == mark.digest) {
+            return Ok(true);
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
 impl Place {
-    /// What is there, for others to depend on.
-    fn fence(self, key: &Key) -> Option<(Key, Revision)> {
-        match self {
-            Self::Sound(revision) | Self::Older(revision) | Self::Unknown(revision) | Self::Foreign(Some(revision)) => {
-                Some((key.clone(), revision))
-            }
-            Self::Foreign(None) => None,
-        }
-    }
-
-    /// On what condition it is replaced, an empty one as long as `fence` is as it was; `None` when it is not.
-    fn replaced(self, fence: Option<(Key, Revision)>) -> Option<Precondition> {
+    /// On what condition it is replaced; `None` when it is not.
+    fn replaced(self) -> Option<Precondition> {
         match self {
             Self::Sound(_) => None,
-            Self::Foreign(None) => fence.map(|(key, revision)| Precondition::AbsentWhile { key, revision }),
+            Self::Foreign(None) => Some(Precondition::Absent),
             Self::Older(revision) | Self::Unknown(revision) | Self::Foreign(Some(revision)) => {
                 Some(Precondition::Unchanged(revision))
             }
@@ -172,7 +171,7 @@ impl Place {
     }
 }
 
-/// Returns the new revision, or `None` when somebody else was faster.
+/// Returns the new revision, or `None` when somebody else was faster, or the store does not take it now.
 async fn replace(
     objects: &Objects,
     key: &Key,
@@ -184,8 +183,12 @@ async fn replace(
             tracing::warn!(%key, "what had been put in its place, or taken away, was put back");
             Ok(Some(revision))
         }
-        // Whoever may not write leaves it to others.
-        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Denied) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+        // Whoever cannot write leaves it to others, or to the next look: a reader goes on.
+        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Full | ErrorKind::OutcomeUnknown) => {
+            tracing::warn!(%key, %error, "what had been put in its place, or taken away, was not put back");
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -3,9 +3,9 @@
 use cim_ipld_backend::Entry;
 use cim_ipld_envelope::{Envelope, ErrorKind as KeyErrorKind};
 
+use super::announced::Announced;
 use super::order::{Ignored, Order};
 use super::shared::Shared;
-use crate::format::digest::Digest;
 use crate::objects::{Objects, Root, root_digest};
 use crate::{Error, ErrorKind, Result};
 
@@ -33,7 +33,7 @@ pub(crate) fn rotated() -> Error {
 ///
 /// # Errors
 /// `UnsupportedVersion` when a newer software wrote it and announced that.
-pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool, entry: &Entry) -> Result<RootChange> {
+pub(crate) fn examine(objects: &Objects, announced: &Announced, entry: &Entry) -> Result<RootChange> {
     let known = objects.root();
     if entry.value == known.record {
         seen_at(objects, entry);
@@ -43,6 +43,7 @@ pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool,
         objects.replace_root(Root { revision: entry.revision, ..next });
         return Ok(RootChange::Taken);
     }
+    let is_announced = || announced.has_root(&known.digest(), &root_digest(&entry.value));
     let Some(keyset) = known.envelope.keyset() else { return Ok(RootChange::Ignored(Ignored::Junk)) };
     match keyset.reopen(&entry.value) {
         Ok(newer) if newer.generation() > keyset.generation() => {
@@ -50,13 +51,8 @@ pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool,
             Ok(RootChange::Taken)
         }
         Ok(_) => Ok(RootChange::Ignored(Ignored::Replayed)),
-        Err(error) if error.kind() == KeyErrorKind::WrongKey && is_announced(&root_digest(&entry.value)) => {
-            Ok(RootChange::Rotated)
-        }
-        Err(error)
-            if matches!(error.kind(), KeyErrorKind::UnsupportedVersion { .. })
-                && is_announced(&root_digest(&entry.value)) =>
-        {
+        Err(error) if error.kind() == KeyErrorKind::WrongKey && is_announced() => Ok(RootChange::Rotated),
+        Err(error) if matches!(error.kind(), KeyErrorKind::UnsupportedVersion { .. }) && is_announced() => {
             Err(error.into())
         }
         Err(error) if error.kind() == KeyErrorKind::WrongKey => Ok(RootChange::Unknown),
@@ -66,7 +62,7 @@ pub(crate) fn examine(objects: &Objects, is_announced: impl Fn(&Digest) -> bool,
 
 /// Notes where in the catalog the known record was last seen.
 pub(crate) fn seen_at(objects: &Objects, entry: &Entry) {
-    objects.replace_root(Root { revision: entry.revision, ..(*objects.root()).clone() });
+    objects.root_seen_at(&entry.value, entry.revision);
 }
 
 /// Reads the root again for an object that names an unknown data key. Returns whether a newer root was taken up.
@@ -75,7 +71,7 @@ pub(crate) async fn read_newer(shared: &Shared, order: &Order) -> Result<bool> {
     let Some(entry) = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await? else {
         return Ok(false);
     };
-    match examine(objects, |root| order.has_announced(root), &entry)? {
+    match examine(objects, &order.announced(), &entry)? {
         RootChange::Taken => Ok(true),
         RootChange::Rotated => Err(rotated()),
         RootChange::Known | RootChange::Unknown | RootChange::Ignored(_) => Ok(false),

@@ -1,5 +1,6 @@
 //! What the tasks of one engine share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) cache: PageCache,
     view: ArcSwap<View>,
     pub(crate) progress: Watched<Progress>,
+    /// Records that are no longer where they were accepted.
+    pub(crate) displaced: Displaced,
     /// Wakes the background task: there may be something to fold.
     pub(crate) folds: Notify,
     /// Who folds.
@@ -43,6 +46,26 @@ pub(crate) struct Shared {
     journal: Mutex<Journal>,
     /// The manifest that this process published last.
     published: Mutex<Option<Digest>>,
+}
+
+/// The highest position of a record that no manifest holds and that is no longer where it was accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Displaced {
+    position: AtomicU64,
+    noted: Notify,
+}
+
+impl Displaced {
+    pub(crate) fn note(&self, position: u64) {
+        self.position.fetch_max(position, Ordering::AcqRel);
+        self.noted.notify_one();
+    }
+
+    /// Waits for a further one; returns its position.
+    pub(crate) async fn next(&self) -> u64 {
+        self.noted.notified().await;
+        self.position.load(Ordering::Acquire)
+    }
 }
 
 /// A record that waits to be judged by its own process.
@@ -72,6 +95,7 @@ impl Shared {
             cache,
             view: ArcSwap::from_pointee(view),
             progress: Watched::new(progress),
+            displaced: Displaced::default(),
             folds: Notify::new(),
             turn: Turn::default(),
             merge_turn: Turn::default(),
@@ -175,7 +199,7 @@ impl Shared {
     /// Reads the newest manifest: the one in the store, or the known one where the store has an older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
-            Err(error) if is_no_manifest(&error) => None,
+            Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => None,
             there => Some(there?),
         };
         let known = &self.view().manifest;
@@ -194,7 +218,10 @@ impl Shared {
         loop {
             match read_manifest(&self.objects).await {
                 Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                Err(unreadable) if !is_no_manifest(&unreadable) => return Err(unreadable),
+                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated || is_no_manifest(&unreadable) => {
+                    self.check()?;
+                }
+                Err(unreadable) => return Err(unreadable),
                 _ => {}
             }
             let (generation, until) =

@@ -8,14 +8,15 @@ use cim_ipld_backend::Revision;
 use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView, Segment, SegmentId, Snapshot};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::announced::Announced;
 use super::change::{Change, Changes};
 use super::manifest::ManifestVersion;
 use super::order::{OpenedRecord, Order};
-use super::shared::Shared;
 use crate::format::digest::Digest;
 use crate::format::manifest::RecordMark;
 use crate::format::window::DigestChunk;
 use crate::objects::Objects;
+use crate::objects::page_cache::PageCache;
 use crate::objects::segment_writer::BuiltSegment;
 use crate::objects::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
@@ -28,8 +29,8 @@ pub(crate) struct View {
     pub(crate) manifest: Arc<ManifestVersion>,
     /// Everything up to this position of the order is in the snapshot.
     pub(crate) position: u64,
-    /// Digests of the roots that records announced.
-    pub(crate) announced: Vec<Digest>,
+    /// The roots that records announced.
+    pub(crate) announced: Announced,
     /// The last record of the order.
     pub(crate) last: Option<RecordMark>,
 }
@@ -42,7 +43,7 @@ impl View {
             segments: Arc::default(),
             manifest: Arc::new(manifest),
             position: 0,
-            announced: Vec::new(),
+            announced: Announced::default(),
             last: None,
         })
     }
@@ -220,11 +221,11 @@ impl State {
     }
 
     /// Finds what the changes of a record replace. Nothing is changed yet, so that a page that is gone stops nothing.
-    pub(crate) async fn locate(&self, shared: &Shared, changes: Vec<Change>) -> Result<Changes> {
+    pub(crate) async fn locate(&self, objects: &Objects, cache: &PageCache, changes: Vec<Change>) -> Result<Changes> {
         let cids: BTreeSet<Cid> = changes.iter().map(Change::cid).collect();
         let cids: Vec<Cid> = cids.into_iter().collect();
         let snapshot = self.snapshot()?;
-        let found = shared.cache.resolve(&shared.objects, &self.handles, |pages| snapshot.locate(&cids, pages)).await?;
+        let found = cache.resolve(objects, &self.handles, |pages| snapshot.locate(&cids, pages)).await?;
         let places = cids.into_iter().zip(found).filter_map(|(cid, place)| Some((cid, place?))).collect();
         Ok(Changes { changes, places })
     }

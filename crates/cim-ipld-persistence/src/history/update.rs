@@ -210,11 +210,9 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
     let deadline = Instant::now() + shared.settings.write_timeout();
     let mut backoff = Backoff::new();
     loop {
-        let precondition = if revision == Revision::ZERO {
-            // Nothing is there: fenced, so that a bucket that was emptied stays empty.
-            Precondition::AbsentWhile { key: layout.root.clone(), revision: objects.root().revision }
-        } else {
-            Precondition::Unchanged(revision)
+        let precondition = match revision {
+            Revision::ZERO => Precondition::Absent,
+            revision => Precondition::Unchanged(revision),
         };
         let error = match objects.write(&layout.catalog, &layout.manifest, sealed.clone(), precondition).await {
             Ok(_) => return Ok(Outcome::Published),
@@ -227,15 +225,22 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
         let found = match objects.read(&manifest_address(layout)).await? {
             None => {
                 remains::check(shared).await?;
-                Revision::ZERO
+                objects.read(&manifest_address(layout)).await?.map_or(Revision::ZERO, |there| there.revision)
             }
             Some(there) if there.value == sealed => return Ok(Outcome::Published),
-            Some(there) => {
-                if is_newer(objects, current, &there)? {
-                    return Ok(Outcome::Superseded);
+            Some(there) => match is_newer(objects, current, &there) {
+                Ok(true) => return Ok(Outcome::Superseded),
+                Ok(false) => there.revision,
+                // Under a key that nobody has, or a rotation that this process comes to.
+                Err(rotated) if rotated.kind() == ErrorKind::KeyRotated => {
+                    shared.check()?;
+                    let mended = remains::check(shared).await;
+                    mended.or_else(|error| if error.kind() == ErrorKind::KeyRotated { Ok(()) } else { Err(error) })?;
+                    backoff.wait().await;
+                    continue;
                 }
-                there.revision
-            }
+                Err(error) => return Err(error),
+            },
         };
         // It may stand where a newer manifest stood that this process has not seen.
         if found != revision {
@@ -252,7 +257,7 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
 /// Whether what is in the manifest's place is newer than `current`; junk is not.
 fn is_newer(objects: &Objects, current: &ManifestVersion, there: &Entry) -> Result<bool> {
     match manifest::open_manifest(objects, there) {
-        Ok(other) => Ok(other.generation() > current.generation()),
+        Ok(other) => Ok(other.generation() > current.generation() && other.epoch >= current.manifest.epoch),
         Err(error) if manifest::is_no_manifest(&error) => Ok(false),
         Err(error) => Err(error),
     }

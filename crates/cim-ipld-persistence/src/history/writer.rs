@@ -12,6 +12,7 @@ use super::put::{Answer, Put};
 use super::records;
 use super::shared::{OwnVerdict, Shared};
 use crate::format::MAX_DECODED_BYTES;
+use crate::format::announcement::Announcement;
 use crate::format::digest::Digest;
 use crate::format::record::{Body, MAX_CLOSED_WRITERS, Operation, Record, attestation};
 use crate::objects::layout::Layout;
@@ -25,13 +26,15 @@ const WAITING_CALLS: usize = 1024;
 const SHARED_RECORD_BYTES: usize = 512 << 10;
 /// What a record and its envelope take beside the operations.
 const RECORD_OVERHEAD_BYTES: usize = 2048;
+/// Identities that one call takes up when the keys of its records are taken.
+const MAX_TAKEN_KEYS: usize = 16;
 /// The largest call: half of what a reader decodes at a time.
 const MAX_CALL_BYTES: usize = MAX_DECODED_BYTES / 2;
 
 /// One call's operations: atomic, and answered together.
 struct Request {
     operations: Vec<Operation>,
-    announces: Option<Digest>,
+    announces: Option<Announcement>,
     reply: oneshot::Sender<Result<Position>>,
 }
 
@@ -67,11 +70,11 @@ impl Submit {
     }
 
     /// Announces the root record that is about to replace the present one.
-    pub(crate) async fn announce(&self, root: Digest) -> Result<Position> {
+    pub(crate) async fn announce(&self, root: Announcement) -> Result<Position> {
         self.request(Vec::new(), Some(root)).await
     }
 
-    async fn request(&self, operations: Vec<Operation>, announces: Option<Digest>) -> Result<Position> {
+    async fn request(&self, operations: Vec<Operation>, announces: Option<Announcement>) -> Result<Position> {
         let closed = || Error::new(ErrorKind::Closed, "the engine was closed");
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request { operations, announces, reply }).await.map_err(|_| closed())?;
@@ -186,37 +189,69 @@ impl Writer {
     }
 
     /// Returns the position at which the operations were accepted.
-    async fn write(&mut self, operations: Vec<Operation>, announces: Option<Digest>) -> Result<u64> {
+    async fn write(&mut self, operations: Vec<Operation>, announces: Option<Announcement>) -> Result<u64> {
         self.wait_for_room().await?;
         self.pin_identity().await?;
-        let mut body = self.body(&operations).await?;
+        let mut in_doubt = None;
+        let written = self.write_through(&operations, announces, &mut in_doubt).await;
+        match written {
+            Err(error) if in_doubt.is_some() => Err(outcome_unknown(error)),
+            written => written,
+        }
+    }
+
+    /// Writes until the record is accepted. `in_doubt` is the verdict on one whose outcome is open.
+    async fn write_through(
+        &mut self,
+        operations: &[Operation],
+        announces: Option<Announcement>,
+        in_doubt: &mut Option<oneshot::Receiver<OwnVerdict>>,
+    ) -> Result<u64> {
         let deadline = Instant::now() + self.shared.settings.write_timeout();
-        let mut in_doubt: Option<oneshot::Receiver<OwnVerdict>> = None;
+        let mut taken = 0;
         loop {
             self.shared.check()?;
             if Instant::now() >= deadline {
                 let message = "the record was not accepted until the time was over";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            if self.closes.is_empty() {
-                match self.write_next(body.clone(), announces, deadline).await? {
-                    Sent::Judged(OwnVerdict::Accepted(position)) => return Ok(position),
-                    // Stored anew: what is trimmed with a record that was not accepted is that record's own.
-                    Sent::Judged(OwnVerdict::Ignored(_)) => body = self.body(&operations).await?,
-                    Sent::Occupied(verdict) => in_doubt = Some(verdict),
-                }
-                continue;
-            }
-            // Alone: once it is accepted, every outcome that was in doubt is definite, and only then is anything written.
-            let closing = self.write_next(Body::Inline(Vec::new()), None, deadline).await?;
-            if let Sent::Judged(OwnVerdict::Accepted(_)) = closing {
-                self.closes.clear();
-                self.pin.iter().for_each(|pin| pin.closed());
-                if let Some(verdict) = in_doubt.take() {
-                    if let OwnVerdict::Accepted(position) = verdict.await.map_err(|_| closed())? {
+            // Writers to be closed come first, and alone: once that is accepted, every outcome that was in doubt is definite,
+            // and only then is anything written.
+            let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
+            let is_closing = !closes.is_empty();
+            let sent = if is_closing {
+                self.write_next(Body::Inline(Vec::new()), None, &closes, deadline).await?
+            } else {
+                // Stored anew each time: what is trimmed with a record that was not accepted is that record's own.
+                let body = self.body(operations).await?;
+                self.write_next(body, announces, &closes, deadline).await?
+            };
+            match sent {
+                Sent::Judged(OwnVerdict::Accepted(position)) if !is_closing => return Ok(position),
+                Sent::Judged(OwnVerdict::Accepted(_)) => {
+                    self.closes.drain(..closes.len());
+                    self.pin.iter().for_each(|pin| pin.closed(&closes));
+                    if self.closes.is_empty()
+                        && let Some(verdict) = in_doubt.take()
+                        && let OwnVerdict::Accepted(position) = verdict.await.map_err(|_| closed())?
+                    {
                         return Ok(position);
                     }
-                    body = self.body(&operations).await?;
+                }
+                Sent::Judged(OwnVerdict::Ignored(Ignored::Junk)) => {
+                    let message = "what was written cannot be read back: a document that encodes and does not decode";
+                    return Err(Error::new(ErrorKind::InvalidInput, message));
+                }
+                Sent::Judged(OwnVerdict::Ignored(_)) => {}
+                Sent::Occupied(verdict) => {
+                    if !is_closing {
+                        *in_doubt = Some(verdict);
+                    }
+                    taken += 1;
+                    if taken == MAX_TAKEN_KEYS {
+                        let message = "somebody takes the key of every record that this process writes";
+                        return Err(Error::new(ErrorKind::Unavailable, message));
+                    }
                 }
             }
         }
@@ -231,14 +266,20 @@ impl Writer {
     }
 
     /// Puts the next record; one that is not accepted leaves this writer ready for another.
-    async fn write_next(&mut self, body: Body, announces: Option<Digest>, deadline: Instant) -> Result<Sent> {
-        let sent = self.write_once(body, announces, deadline).await;
+    async fn write_next(
+        &mut self,
+        body: Body,
+        announces: Option<Announcement>,
+        closes: &[u64],
+        deadline: Instant,
+    ) -> Result<Sent> {
+        let sent = self.write_once(body, announces, closes, deadline).await;
         // Whatever becomes of that record: the next accepted one makes sure that it is never part of the order later.
         self.sequence += 1;
         self.in_doubt |= !matches!(sent, Ok(Sent::Judged(_)));
         let sent = sent?;
         match &sent {
-            Sent::Judged(OwnVerdict::Accepted(_)) => self.in_doubt = false,
+            Sent::Judged(OwnVerdict::Accepted(_)) => self.in_doubt = self.closes.len() > closes.len(),
             Sent::Judged(OwnVerdict::Ignored(reason)) => {
                 tracing::warn!(?reason, "a record of this process was not accepted; it is sealed again");
                 if matches!(reason, Ignored::Closed | Ignored::Duplicate) {
@@ -247,10 +288,6 @@ impl Writer {
             }
             Sent::Occupied(_) => {
                 tracing::warn!("the key of this process's next record is taken; it writes under another identity");
-                if self.closes.len() == MAX_CLOSED_WRITERS {
-                    let message = "somebody takes the key of every record that this process writes";
-                    return Err(Error::new(ErrorKind::Unavailable, message));
-                }
                 self.closes.push(self.id);
                 self.take_new_identity().await?;
             }
@@ -259,7 +296,13 @@ impl Writer {
     }
 
     /// Puts one record and waits for what becomes of it.
-    async fn write_once(&mut self, body: Body, announces: Option<Digest>, deadline: Instant) -> Result<Sent> {
+    async fn write_once(
+        &mut self,
+        body: Body,
+        announces: Option<Announcement>,
+        closes: &[u64],
+        deadline: Instant,
+    ) -> Result<Sent> {
         let shared = Arc::clone(&self.shared);
         let seen = shared.progress.read(|progress| progress.seen);
         let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
@@ -268,7 +311,7 @@ impl Writer {
             (0, Digest::default())
         };
         let attest = attestation(seen.order, manifest);
-        let record = Record { seen: seen.position, generation, attest, closes: self.closes.clone(), announces, body };
+        let record = Record { seen: seen.position, generation, attest, closes: closes.to_vec(), announces, body };
         let key = Layout::record(self.id, self.sequence)?;
         let sealed = records::seal(&shared.objects, &key, self.sequence, &record, &shared.text_options())?;
         let digest = records::sealed_digest(&sealed);
@@ -304,10 +347,7 @@ impl Writer {
             error = stopped => Some(Err(error)),
         };
         match outcome {
-            Some(Err(error)) if put.maybe_landed && error.kind() != ErrorKind::OutcomeUnknown => {
-                let message = format!("whether the record was written is not known: {error}");
-                Err(Error::new(keep_kind(error.kind()), message).with_source(error))
-            }
+            Some(Err(error)) if put.maybe_landed => Err(outcome_unknown(error)),
             Some(judged) => Ok(judged?.map_or_else(|| Sent::Occupied(verdict), Sent::Judged)),
             None if put.maybe_landed => {
                 let message = "a record was written, but the store does not let it be read back";
@@ -358,6 +398,14 @@ impl Writer {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the engine was closed")
+}
+
+fn outcome_unknown(error: Error) -> Error {
+    if error.kind() == ErrorKind::OutcomeUnknown {
+        return error;
+    }
+    let message = format!("whether the record was written is not known: {error}");
+    Error::new(keep_kind(error.kind()), message).with_source(error)
 }
 
 /// Why the engine stopped matters more to the caller than what became of the record.

@@ -39,7 +39,9 @@ pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
     if outcome == Outcome::Published {
         shared.note_published();
         remove_superseded(shared, frozen).await;
-        trim::run(shared).await?;
+        if let Err(error) = trim::run(shared).await {
+            tracing::warn!(%error, "the journal was folded, and not trimmed");
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod trim;
 pub(crate) mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
@@ -50,6 +51,28 @@ impl Maintenance {
                         if self.shared.check().is_err() {
                             break;
                         }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings records that were put again or overwritten, and that no manifest holds, into one. Until then a record that was
+    /// written after them keeps an opener from being misled.
+    pub(crate) async fn keep_order(self: Arc<Self>) {
+        let mut backoff = Backoff::new();
+        loop {
+            let position = self.shared.displaced.next().await;
+            // One process is enough.
+            let pause = Duration::from_millis(self.shared.objects.environment.below(1000));
+            tokio::time::sleep(pause).await;
+            while self.shared.check().is_ok() && self.shared.view().manifest.position() < position {
+                match self.finish_rotation().await {
+                    Ok(()) => backoff = Backoff::new(),
+                    Err(error) if error.kind() == ErrorKind::Closed => return,
+                    Err(error) => {
+                        tracing::warn!(%error, "a record that was displaced is in no manifest yet");
+                        backoff.wait().await;
                     }
                 }
             }

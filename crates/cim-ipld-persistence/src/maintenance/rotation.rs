@@ -4,6 +4,7 @@ use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{DataKeyInfo, EncryptionAlgorithm, Envelope, KeySlotInfo, KeySource, Keyset};
 
 use super::Maintenance;
+use crate::format::announcement::Announcement;
 use crate::history::remains;
 use crate::objects::{Root, root_digest};
 use crate::{Error, ErrorKind, Result};
@@ -38,7 +39,8 @@ impl Maintenance {
         let objects = &self.shared.objects;
         let (catalog, root_key) = (&objects.layout.catalog, &objects.layout.root);
         // Under the old key: whoever cannot open the new root knows by this that it is one.
-        self.submit.announce(root_digest(next.record())).await?;
+        let announcement = Announcement { root: root_digest(next.record()), data_key: *next.active_key().as_bytes() };
+        self.submit.announce(announcement).await?;
         let changed = || Error::new(ErrorKind::KeyRotated, "another process changed the keyset since this one read it");
         let known = objects.root();
         if known.record != *current.record() {
@@ -75,7 +77,8 @@ impl Maintenance {
         self.finish_rotation().await
     }
 
-    /// Brings the order into the epoch of the newest data key, if a rotation was cut off before it did.
+    /// Puts a record that changes nothing, and folds: brings the order into the epoch of the newest data key, if a rotation was
+    /// cut off before it did.
     pub(crate) async fn finish_rotation(&self) -> Result<()> {
         self.submit.operations(Vec::new()).await?;
         self.fold().await

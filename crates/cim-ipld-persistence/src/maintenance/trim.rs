@@ -2,6 +2,8 @@
 //! newest. A replica has one whole fold's time to read a record before it goes, and one that is slower finds a gap in the
 //! revisions and reads the manifest.
 
+use std::collections::HashSet;
+
 use cim_ipld_backend::{Key, Revision};
 use futures::StreamExt;
 
@@ -21,7 +23,11 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
     let dead_up_to = if objects.rules.hold(Rule::TrimDead) { manifest.previous_position } else { u64::MAX };
     let Dead { mut keys, mut spilled, unseen } = shared.journal().take_dead(dead_up_to);
     if let Some(opened_at) = unseen {
-        find_dead(shared, &opened_at, &mut keys, &mut spilled).await?;
+        let found = find_dead(shared, &opened_at, &mut keys, &mut spilled).await;
+        if found.is_err() {
+            shared.journal().look_again(opened_at);
+        }
+        found?;
     }
     for chunked in spilled {
         objects.discard(&objects.layout.metadata, &chunked.keys()?).await;
@@ -35,6 +41,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
 async fn find_dead(shared: &Shared, opened_at: &Order, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
     let objects = &shared.objects;
     let layout = &objects.layout;
+    let mut known: HashSet<Key> = keys.iter().cloned().collect();
     let mut journal = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);
     while let Some(entry) = journal.next().await {
         let entry = entry?;
@@ -50,7 +57,7 @@ async fn find_dead(shared: &Shared, opened_at: &Order, keys: &mut Vec<Key>, spil
                 continue;
             }
         };
-        if matches!(opened_at.judge(&opened), Verdict::Ignored(_)) && !keys.contains(&entry.key) {
+        if matches!(opened_at.judge(&opened), Verdict::Ignored(_)) && known.insert(entry.key.clone()) {
             spilled.extend(records::chunked(&opened.record.body));
             keys.push(entry.key);
         }

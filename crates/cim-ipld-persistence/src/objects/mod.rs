@@ -96,6 +96,14 @@ impl Objects {
         self.root.store(Arc::new(root));
     }
 
+    /// Notes where the root `record` was seen, unless another one is known by now.
+    pub(crate) fn root_seen_at(&self, record: &Bytes, revision: Revision) {
+        self.root.rcu(|known| match known.record == *record {
+            true => Arc::new(Root { revision, ..(**known).clone() }),
+            false => Arc::clone(known),
+        });
+    }
+
     /// Announces to the follower the root that this process writes, which it may see before the write is acknowledged.
     pub(crate) fn set_next_root(&self, root: Option<Root>) {
         *self.next_root.lock().unwrap_or_else(PoisonError::into_inner) = root;

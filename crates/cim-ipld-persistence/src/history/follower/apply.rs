@@ -1,6 +1,7 @@
 //! One entry of the catalog: judged, and taken in or passed over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cim_ipld_backend::{Entry, Key, KeyedEntry, Revision};
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
 use crate::history::progress::SETTLING;
 use crate::history::records;
-use crate::history::remains;
+use crate::history::remains::{self, Reading};
 use crate::history::root::{self, RootChange};
 use crate::history::state::Origin;
 use crate::rules::Rule;
@@ -70,7 +71,7 @@ impl Follower {
             return Ok(Step::Applied);
         };
         let shared = Arc::clone(&self.shared);
-        let changes: Changes = match self.current().locate(&shared, changes).await {
+        let changes: Changes = match self.current().locate(&shared.objects, &shared.cache, changes).await {
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(revision, Gap::Page(fault))),
                 None => return Err(error),
@@ -112,8 +113,8 @@ impl Follower {
                     return Ok(Some(opened));
                 }
                 // Somebody who held the key announced another root: this is what was sealed under it.
-                let announced = self.order().announced();
-                if announced.last().is_some_and(|root| *root != self.shared.objects.root().digest()) {
+                let known = self.shared.objects.root().digest();
+                if self.order().announced().has_key_of(&known, &entry.entry.value) {
                     return Err(root::rotated());
                 }
             }
@@ -123,6 +124,7 @@ impl Follower {
         }
         tracing::warn!(key = %entry.key, %error, "an entry of the journal is ignored: it does not open");
         self.ignored.count(Ignored::Junk);
+        self.note_displaced(&entry.key);
         Ok(None)
     }
 
@@ -140,7 +142,21 @@ impl Follower {
         if !holds {
             self.shared.ignored(opened.writer, opened.sequence, opened.digest, reason);
         }
+        if reason == Ignored::Duplicate {
+            self.note_displaced(&key);
+        }
         self.shared.journal().ignored(key, records::chunked(&opened.record.body));
+    }
+
+    /// An accepted record that no manifest holds yet was put again, or overwritten: it comes later in the store now than in
+    /// the order, or nowhere. Whoever opens the index would be misled, until what this process knows is in a manifest.
+    fn note_displaced(&mut self, key: &Key) {
+        let position = self.shared.journal().position(key);
+        if self.rebuilding.is_none()
+            && let Some(position) = position.filter(|position| *position > self.live.manifest.position())
+        {
+            self.shared.displaced.note(position);
+        }
     }
 
     /// Checks that the record was sealed over this history; returns a step when the manifest has to be read first.
@@ -206,6 +222,9 @@ impl Follower {
         };
         match succession {
             Succession::Same => Ok(Step::Applied),
+            Succession::Older if next.generation() == self.live.manifest.generation() => {
+                self.ignore_sibling(&entry).await
+            }
             Succession::Older => self.ignore_manifest(&entry, Ignored::Replayed).await,
             Succession::Retired => self.ignore_manifest(&entry, Ignored::Retired).await,
             Succession::Newer => Ok(self.take_up(next)),
@@ -219,12 +238,25 @@ impl Follower {
         self.mend(entry.revision).await.map(|()| Step::Applied)
     }
 
+    /// A manifest of the known one's generation: some process knows it instead, and puts it back as this one does. Each does
+    /// so now and then only, until a record tells which of them has to stop.
+    async fn ignore_sibling(&mut self, entry: &Entry) -> Result<Step> {
+        if self.rival_until.is_some_and(|until| until > Instant::now()) {
+            self.ignored.count(Ignored::Replayed);
+            self.unsettled_until = Some(Instant::now() + SETTLING);
+            return Ok(Step::Applied);
+        }
+        let pause = Duration::from_millis(2000 + self.shared.objects.environment.below(6000));
+        self.rival_until = Some(Instant::now() + pause);
+        self.ignore_manifest(entry, Ignored::Replayed).await
+    }
+
     /// Puts the newest root and manifest back where something else was put in their places. A copy of the catalog that lags
     /// delivers what was replaced long ago: what counts is what is there now.
     pub(super) async fn mend(&mut self, seen: Revision) -> Result<()> {
         let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
-        let announced = self.order().announced();
-        remains::mend(&shared, &manifest, |root| announced.contains(root), seen).await
+        let reading = Reading { seen, is_whole: self.rebuilding.is_none() };
+        remains::mend(&shared, &manifest, &self.order().announced(), reading).await
     }
 
     pub(super) fn take_up(&mut self, next: ManifestVersion) -> Step {
@@ -252,7 +284,7 @@ impl Follower {
     }
 
     pub(super) async fn apply_root(&mut self, entry: Entry) -> Result<()> {
-        match root::examine(&self.shared.objects, |root| self.order().has_announced(root), &entry)? {
+        match root::examine(&self.shared.objects, &self.order().announced(), &entry)? {
             RootChange::Known | RootChange::Taken => {}
             RootChange::Ignored(reason) => {
                 tracing::warn!(?reason, "what is in the root's place is ignored");

@@ -13,6 +13,13 @@ pub(super) struct Missing {
     pub(super) manifest: u64,
 }
 
+impl Missing {
+    /// Whether the same thing is missing again. The entry that misses it may have been put again meanwhile.
+    pub(super) fn is_again(&self, before: &Self) -> bool {
+        (self.gap, self.manifest) == (before.gap, before.manifest)
+    }
+}
+
 /// What a record refers to and that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gap {

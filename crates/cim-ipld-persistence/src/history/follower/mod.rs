@@ -62,6 +62,8 @@ pub(crate) struct Follower {
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
     unsettled_until: Option<Instant>,
+    /// Until then no other manifest of the known one's generation is replaced.
+    rival_until: Option<Instant>,
     ignored: IgnoredEntries,
 }
 
@@ -91,6 +93,7 @@ impl Follower {
             pinned,
             refused: None,
             unsettled_until: None,
+            rival_until: None,
             ignored: IgnoredEntries::default(),
         };
         let mut backoff = Backoff::new();
@@ -185,7 +188,7 @@ impl Follower {
     async fn take(&mut self, event: WatchEvent) -> Result<()> {
         match event {
             WatchEvent::Entry(entry) => {
-                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live).await? {
+                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live, false).await? {
                     return self.resync().await;
                 }
                 self.look_at(entry).await

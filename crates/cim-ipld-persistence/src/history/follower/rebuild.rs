@@ -7,7 +7,7 @@ use super::missing::{Fault, Gap, Missing, lost};
 use super::{Follower, PATIENCE, watch};
 use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_no_manifest};
 use crate::history::records;
-use crate::history::remains;
+use crate::history::remains::{self, Reading};
 use crate::history::root;
 use crate::history::shared::Shared;
 use crate::history::state::State;
@@ -19,7 +19,9 @@ impl Follower {
     pub(super) async fn caught_up(&mut self) -> Result<()> {
         // What was there when the watch began may have been trimmed while it went on: then a newer manifest holds it.
         let current = self.rebuilding.as_ref().unwrap_or(&self.live);
-        if self.shared.objects.rules.hold(Rule::CaughtUpRead) && has_moved_on(&self.shared, current).await? {
+        if self.shared.objects.rules.hold(Rule::CaughtUpRead)
+            && has_moved_on(&self.shared, current, self.rebuilding.is_none()).await?
+        {
             return self.resync().await;
         }
         if let Some(rebuilt) = &self.rebuilding {
@@ -48,7 +50,7 @@ impl Follower {
     /// process that runs after some time.
     pub(super) async fn look_again(&mut self, missing: Missing) -> Result<()> {
         let mut since = Instant::now();
-        if let Some((_, known)) = self.missing.filter(|(known, _)| *known == missing) {
+        if let Some((_, known)) = self.missing.filter(|(known, _)| missing.is_again(known)) {
             since = known;
             if !self.is_open || since.elapsed() >= PATIENCE {
                 return Err(lost(missing));
@@ -63,25 +65,15 @@ impl Follower {
 
     /// Begins again from the manifest as it is now; what is published stays until this has caught up.
     pub(super) async fn resync(&mut self) -> Result<()> {
-        let manifest = loop {
-            match manifest::read_manifest(&self.shared.objects).await {
-                Err(error) if is_no_manifest(&error) => {
-                    let order = &self.live.order;
-                    let seen = self.live.last_seen;
-                    remains::mend(&self.shared, &self.live.manifest, |root| order.has_announced(root), seen).await?;
-                    break (*self.live.manifest).clone();
+        let manifest = match manifest::read_manifest(&self.shared.objects).await {
+            Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
+                root::read_newer(&self.shared, &self.live.order).await?;
+                match mended(&self.shared, &self.live, false).await? {
+                    Some(newer) => newer,
+                    None => (*self.live.manifest).clone(),
                 }
-                Err(error) if error.kind() == ErrorKind::KeyRotated => {
-                    if !root::read_newer(&self.shared, &self.live.order).await? {
-                        let order = &self.live.order;
-                        let seen = self.live.last_seen;
-                        remains::mend(&self.shared, &self.live.manifest, |root| order.has_announced(root), seen)
-                            .await?;
-                        break (*self.live.manifest).clone();
-                    }
-                }
-                read => break read?,
             }
+            read => read?,
         };
         let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
         self.rebuilding = Some(rebuilding);
@@ -91,14 +83,30 @@ impl Follower {
     }
 }
 
-/// Reads the manifest; returns whether it is a newer one than that of `state`.
-pub(super) async fn has_moved_on(shared: &Shared, state: &State) -> Result<bool> {
+/// Reads the manifest; returns whether it is a newer one than that of `state`, which has read the catalog as a whole or passed
+/// something over.
+pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
     match manifest::read_manifest(&shared.objects).await {
         Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
-        // Nothing in its place, or junk: what this process knows is newer.
-        Err(error) if is_no_manifest(&error) => {
-            let is_announced = |root: &_| state.order.has_announced(root);
-            remains::mend(shared, &state.manifest, is_announced, state.last_seen).await.map(|()| false)
+        Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
+            root::read_newer(shared, &state.order).await?;
+            Ok(mended(shared, state, is_whole).await?.is_some())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts back what belongs into the place of the manifest, which holds nothing that opens. Returns a newer one where there is one
+/// after all.
+async fn mended(shared: &Shared, state: &State, is_whole: bool) -> Result<Option<ManifestVersion>> {
+    let reading = Reading { seen: state.last_seen, is_whole };
+    remains::mend(shared, &state.manifest, &state.order.announced(), reading).await?;
+    match manifest::read_manifest(&shared.objects).await {
+        Ok(there) => Ok((there.generation() > state.manifest.generation()).then_some(there)),
+        Err(error) if is_no_manifest(&error) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::KeyRotated => {
+            let message = "what is in the manifest's place is under a data key that is not known yet";
+            Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
         }
         Err(error) => Err(error),
     }
