@@ -19,6 +19,9 @@ const MAX_JOURNAL_BYTES: u64 = 128 << 20;
 const KEYS_MEMTABLE_BYTES: u64 = 4 << 20;
 const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Tables that a keyspace may have whatever their size, and how large they are to be on average where there are more.
+const TOLERATED_TABLES: u64 = 32;
+const TABLE_BYTES: u64 = 1 << 20;
 
 pub(crate) struct Opened {
     database: Database,
@@ -224,6 +227,19 @@ impl Opened {
         let keyspaces = buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]);
         for keyspace in keyspaces.chain([&self.meta]) {
             self.flush_keyspace(keyspace).map_err(|failure| of_store("flushing the store", failure))?;
+        }
+        Ok(())
+    }
+
+    /// Merges the tables of each keyspace that has many small ones. fjall leaves tables alone whose keys follow on one another,
+    /// as revisions do, and each process that writes a little and ends leaves one more, which every opening reads.
+    pub(crate) fn merge_small_tables(&self) -> Result<()> {
+        let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for keyspace in buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]) {
+            let tables = keyspace.table_count() as u64;
+            if tables > TOLERATED_TABLES.max(keyspace.disk_space() / TABLE_BYTES) {
+                keyspace.major_compact().map_err(|failure| of_store("merging small tables", failure))?;
+            }
         }
         Ok(())
     }

@@ -316,10 +316,13 @@ impl WriteLoop {
     /// Moves what is only in the store's journal into its checksummed tables, so that a store that was closed in order
     /// opens at once and damage to it cannot be taken for the torn end of a journal.
     fn flush(&self) {
-        if self.dirty
-            && let Err(error) = self.store.with(Opened::flush)
-        {
+        if !self.dirty {
+            return;
+        }
+        if let Err(error) = self.store.with(Opened::flush) {
             tracing::warn!(%error, "the store was not flushed; its journal is replayed at the next opening");
+        } else if let Err(error) = self.store.with(Opened::merge_small_tables) {
+            tracing::warn!(%error, "small tables were not merged; the store opens more slowly than it could");
         }
     }
 

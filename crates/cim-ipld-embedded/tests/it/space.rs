@@ -1,4 +1,4 @@
-//! Removed values give their room on disk back.
+//! Removed values give their room on disk back, and processes that write a little leave few files.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -47,4 +47,36 @@ async fn most_of_the_room_comes_back() {
     let entries: Vec<_> = backend.scan(&bucket, &KeyPrefix::all(), Revision::ZERO).try_collect().await.unwrap();
     let kept: Vec<Key> = entries.iter().map(|found| found.key.clone()).collect();
     assert_eq!(kept, (PAGES - 10..PAGES).map(key).collect::<Vec<_>>());
+}
+
+fn files(path: &Path) -> usize {
+    let counts = fs::read_dir(path).unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        if entry.metadata().unwrap().is_dir() { files(&entry.path()) } else { 1 }
+    });
+    counts.sum()
+}
+
+/// As a program does that runs once for each record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_short_lives_leave_few_files() {
+    const LIVES: u64 = 120;
+    /// Of two keyspaces 33 tables each, and what fjall holds beside them.
+    const MOST_FILES: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let bucket = Bucket::log("catalog_v1").unwrap();
+    let key = |n: u64| Key::new(&format!("record.{n:03}")).unwrap();
+    let mut most = 0;
+    for n in 0..LIVES {
+        let backend = EmbeddedBackend::open(folder.path()).await.unwrap();
+        backend.create(&bucket).await.unwrap();
+        backend.put(&bucket, &key(n), Bytes::from(n.to_le_bytes().to_vec()), Precondition::Absent).await.unwrap();
+        backend.close().await;
+        most = most.max(files(folder.path()));
+    }
+    assert!(most <= MOST_FILES, "{most} files");
+    let backend = EmbeddedBackend::open(folder.path()).await.unwrap();
+    let found: Vec<_> = backend.scan(&bucket, &KeyPrefix::all(), Revision::ZERO).try_collect().await.unwrap();
+    let kept: Vec<Key> = found.iter().map(|found| found.key.clone()).collect();
+    assert_eq!(kept, (0..LIVES).map(key).collect::<Vec<_>>());
 }
