@@ -43,6 +43,7 @@ impl Follower {
             self.shared.journal().forget(self.live.manifest.manifest.previous_position);
         }
         self.catching_up = false;
+        self.missing = None;
         self.publish()
     }
 
