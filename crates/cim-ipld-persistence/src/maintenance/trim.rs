@@ -45,6 +45,10 @@ async fn find_dead(shared: &Shared, opened_at: &Order, keys: &mut Vec<Key>, spil
     let mut journal = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);
     while let Some(entry) = journal.next().await {
         let entry = entry?;
+        if shared.journal().position(&entry.key).is_some() {
+            // Accepted since, and not dead yet.
+            continue;
+        }
         let opened = match records::open(objects, &entry) {
             Ok(opened) => opened,
             // Whatever it was, its writer has been heard since.
