@@ -86,11 +86,16 @@ fn times_sort_as_text() {
     assert!(times.is_sorted() && times.iter().all(|time| time.len() == "2023-11-14T22:13:20.000Z".len()), "{times:?}");
 }
 
+/// Starts a program with signals as they are by default, whatever this process was started with.
+const WITH_DEFAULT_SIGNALS: &str = "exec python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])'";
+
 /// A run of `cim index` that reads lines from this process.
 fn indexing(store: &Store, shell: &str) -> std::process::Child {
     Command::new("sh")
         .env("XDG_STATE_HOME", state_home())
-        .args(["-c", &format!("{shell}exec \"$0\" index \"$1\" -"), env!("CARGO_BIN_EXE_cim"), &store.name()])
+        .args(["-c", &format!("{shell} \"$0\" index \"$1\" -"), env!("CARGO_BIN_EXE_cim"), &store.name()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -101,7 +106,7 @@ fn indexing(store: &Store, shell: &str) -> std::process::Child {
 fn a_folder_in_use_is_waited_for_as_long_as_asked() {
     let store = Store::folder();
     done(["init", &store.name(), "--plaintext"]);
-    let mut first = indexing(&store, "");
+    let mut first = indexing(&store, "exec");
     let mut input = first.stdin.take().expect("its standard input");
     // It has the folder when somebody else is locked out.
     while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
@@ -122,7 +127,7 @@ fn a_folder_in_use_is_waited_for_as_long_as_asked() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
-    for (shell, expected) in [("trap '' INT; ", Some(0)), ("", Some(1))] {
+    for (shell, expected) in [("trap '' INT; exec", Some(0)), (WITH_DEFAULT_SIGNALS, Some(1))] {
         let store = Store::folder();
         done(["init", &store.name(), "--plaintext"]);
         let mut run = indexing(&store, shell);
