@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::corpus::Corpus;
+#[cfg(unix)]
+use crate::program::WITH_SIGINT;
 use crate::program::{acknowledged, cim, done, json, refusal, refused, state_home, succeeded};
 use crate::store::Store;
 
@@ -202,9 +204,10 @@ fn paths_are_looked_at_before_anything_is_stored() {
 fn an_interruption_keeps_what_was_acknowledged() {
     for (signal, store) in ["INT", "TERM"].into_iter().zip(Store::each()) {
         let key = store.init_with_key();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cim"))
+        let mut child = Command::new(WITH_SIGINT[0])
             .env("XDG_STATE_HOME", state_home())
-            .args(["index", &store.name(), "-", "--batch", "10", "--key-file", &key])
+            .args(&WITH_SIGINT[1..])
+            .args([env!("CARGO_BIN_EXE_cim"), "index", &store.name(), "-", "--batch", "10", "--key-file", &key])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

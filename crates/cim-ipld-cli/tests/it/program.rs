@@ -19,6 +19,14 @@ pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Co
     command
 }
 
+/// Starts what follows with SIGINT as it is by default: a program inherits it ignored from a shell's background.
+#[cfg(unix)]
+pub(crate) const WITH_SIGINT: [&str; 3] = [
+    "python3",
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])",
+];
+
 /// Where the programs of this test binary keep their pins.
 pub(crate) fn state_home() -> &'static Path {
     static FOLDER: LazyLock<TempDir> =

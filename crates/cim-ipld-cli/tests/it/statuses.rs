@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+#[cfg(unix)]
+use crate::program::WITH_SIGINT;
 use crate::program::{cim, done, json, names, refusal, refused, state_home, succeeded};
 use crate::store::Store;
 
@@ -86,16 +88,13 @@ fn times_sort_as_text() {
     assert!(times.is_sorted() && times.iter().all(|time| time.len() == "2023-11-14T22:13:20.000Z".len()), "{times:?}");
 }
 
-/// Starts a program with signals as they are by default, whatever this process was started with.
-const WITH_DEFAULT_SIGNALS: &str = "exec python3 -c 'import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execvp(sys.argv[1], sys.argv[1:])'";
-
 /// A run of `cim index` that reads lines from this process.
-fn indexing(store: &Store, shell: &str) -> std::process::Child {
-    Command::new("sh")
+fn indexing(store: &Store, before: &[&str]) -> std::process::Child {
+    let (store, program) = (store.name(), env!("CARGO_BIN_EXE_cim"));
+    let command = [before, &[program, "index", &store, "-"]].concat();
+    Command::new(command[0])
         .env("XDG_STATE_HOME", state_home())
-        .args(["-c", &format!("{shell} \"$0\" index \"$1\" -"), env!("CARGO_BIN_EXE_cim"), &store.name()])
+        .args(&command[1..])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -106,7 +105,7 @@ fn indexing(store: &Store, shell: &str) -> std::process::Child {
 fn a_folder_in_use_is_waited_for_as_long_as_asked() {
     let store = Store::folder();
     done(["init", &store.name(), "--plaintext"]);
-    let mut first = indexing(&store, "exec");
+    let mut first = indexing(&store, &[]);
     let mut input = first.stdin.take().expect("its standard input");
     // It has the folder when somebody else is locked out.
     while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
@@ -127,10 +126,11 @@ fn a_folder_in_use_is_waited_for_as_long_as_asked() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
-    for (shell, expected) in [("trap '' INT; exec", Some(0)), (WITH_DEFAULT_SIGNALS, Some(1))] {
+    let ignored = ["sh", "-c", "trap '' INT; exec \"$0\" \"$@\""];
+    for (before, expected) in [(ignored, Some(0)), (WITH_SIGINT, Some(1))] {
         let store = Store::folder();
         done(["init", &store.name(), "--plaintext"]);
-        let mut run = indexing(&store, shell);
+        let mut run = indexing(&store, &before);
         while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
         // The folder is opened before signals are watched.
         std::thread::sleep(std::time::Duration::from_millis(500));
@@ -141,7 +141,7 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
         // The other one reads nothing any more.
         let _ = input.write_all(LINE.as_bytes());
         drop(input);
-        assert_eq!(run.wait().expect("it ends").code(), expected, "{shell:?}");
+        assert_eq!(run.wait().expect("it ends").code(), expected, "{before:?}");
     }
 }
 
