@@ -110,7 +110,7 @@ impl ManifestVersion {
             Path::Below { mut node, mut place, children } => {
                 let names = ObjectNames::from_secret(self.manifest.names_secret);
                 for child in children {
-                    let found = fetch_node(objects, &node_name(&names, place, node), node).await?.child(child);
+                    let found = fetch_node(objects, &node_name(&names, place), node).await?.child(child);
                     node = found.ok_or_else(|| Error::new(ErrorKind::Damaged, "the manifest's ancestry has a gap"))?;
                     place = place.child(child);
                 }
@@ -238,11 +238,9 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
     Window::from_bytes(&bytes)
 }
 
-/// Nodes are named by their content: two processes that complete one at the same moment write the same node, and what an
-/// abandoned history left is in nobody's way.
-fn node_name(names: &ObjectNames, place: NodePlace, digest: Digest) -> String {
-    let content: String = digest.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    names.name_of(&format!("ancestry/{}/{}/{content}", place.level, place.number))
+/// Nodes are named by their place: two processes that complete one at the same moment write the same node.
+fn node_name(names: &ObjectNames, place: NodePlace) -> String {
+    names.name_of(&format!("ancestry/{}/{}", place.level, place.number))
 }
 
 fn node_address<'a>(layout: &'a Layout, name: &'a str) -> Address<'a> {
@@ -259,14 +257,14 @@ async fn fetch_node(objects: &Objects, name: &str, digest: Digest) -> Result<Nod
 }
 
 pub(crate) async fn store_node(objects: &Objects, names_secret: [u8; 32], place: NodePlace, node: &Node) -> Result<()> {
-    let name = node_name(&ObjectNames::from_secret(names_secret), place, node.digest());
+    let name = node_name(&ObjectNames::from_secret(names_secret), place);
     let sealed = objects.seal(&node_address(&objects.layout, &name), &node.to_bytes(), &SealOptions::default())?;
     let key = Key::new(&name)?;
     match objects.write(&objects.layout.metadata, &key, sealed.clone(), Precondition::Absent).await {
         Err(error) if error.kind() == ErrorKind::Conflict => {}
         written => return written.map(drop),
     }
-    // Another process stored it, unless something else is in its place.
+    // Another process stored it, unless something else is in its place: junk, or what an abandoned history left.
     if fetch_node(objects, &name, node.digest()).await.is_ok() {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::journal::Journal;
 use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
 use super::order::{Ignored, Order};
-use super::progress::{Progress, Watched};
+use super::progress::{Progress, SETTLING, Watched};
 use super::state::{Replacement, View};
 use super::turn::Turn;
 use crate::format::digest::{Digest, ShortDigest};
@@ -199,7 +199,7 @@ impl Shared {
     /// Reads the newest manifest: the one in the store, or the known one where the store has an older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
-            Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => None,
+            Err(error) if is_no_manifest(&error) => None,
             there => Some(there?),
         };
         let known = &self.view().manifest;
@@ -215,13 +215,17 @@ impl Shared {
         if !matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) {
             return Err(error);
         }
+        let deadline = Instant::now() + SETTLING;
         loop {
             match read_manifest(&self.objects).await {
                 Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated || is_no_manifest(&unreadable) => {
+                // The follower comes to a new root, or finds that it is none.
+                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => {
                     self.check()?;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
                 }
-                Err(unreadable) => return Err(unreadable),
+                Err(unreadable) if !is_no_manifest(&unreadable) => return Err(unreadable),
                 _ => {}
             }
             let (generation, until) =
