@@ -44,7 +44,6 @@ fn a_seed_repeats_its_run() {
 fn a_removed_rule_is_found() {
     let table = [
         (Rule::IgnoreJunk, "is not the key of a journal record"),
-        (Rule::Epoch, "a record under a retired key is applied"),
         (Rule::Duplicate, "a record is applied twice"),
         (Rule::Closed, "is of a writer that was closed"),
         (Rule::RecordChain, "was sealed over another"),

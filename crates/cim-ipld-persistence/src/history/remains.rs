@@ -55,11 +55,12 @@ pub(crate) async fn mend(
     let objects = &shared.objects;
     let layout = &objects.layout;
     let (root, manifest) = places(objects, known, announced).await?;
-    if let (Place::Unknown(_), Place::Unknown(_), false) = (root, manifest, reading.is_whole) {
-        // What announced the root may have been passed over. Never replaced: that would undo a rotation for good.
+    let has_record = is_of_index(root) || is_of_index(manifest) || has_record(shared, known).await?;
+    if matches!((root, manifest), (Place::Unknown(_), Place::Unknown(_))) && !(reading.is_whole && has_record) {
+        // What announced the root may have been passed over, or removed. Never replaced: that would undo a rotation for good.
         return Err(root::rotated());
     }
-    if !is_of_index(root) && !is_of_index(manifest) && !has_record(shared, known).await? {
+    if !has_record {
         let message =
             format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
         let lost = Error::new(ErrorKind::Lost, message);
