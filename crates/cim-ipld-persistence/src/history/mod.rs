@@ -8,6 +8,7 @@ pub(crate) mod follower;
 pub(crate) mod journal;
 pub(crate) mod manifest;
 pub(crate) mod order;
+mod outcome;
 pub(crate) mod pin;
 pub(crate) mod progress;
 mod put;

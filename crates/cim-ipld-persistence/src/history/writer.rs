@@ -7,6 +7,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::order::Ignored;
+use super::outcome::outcome_unknown;
 use super::pin::Pin;
 use super::put::{Answer, Put};
 use super::records;
@@ -215,16 +216,14 @@ impl Writer {
                 let message = "the record was not accepted until the time was over";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            // Writers to be closed come first, and alone: once that is accepted, every outcome that was in doubt is definite,
-            // and only then is anything written.
+            // Closing comes first, and alone: once it is accepted, every outcome that was in doubt is definite.
             let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let sent = if is_closing {
                 self.write_next(Body::Inline(Vec::new()), None, &closes, deadline).await?
             } else {
                 // Stored anew each time: what is trimmed with a record that was not accepted is that record's own.
-                let body = self.body(operations).await?;
-                self.write_next(body, announces, &closes, deadline).await?
+                self.write_next(self.body(operations).await?, announces, &closes, deadline).await?
             };
             match sent {
                 Sent::Judged(OwnVerdict::Accepted(position)) if !is_closing => return Ok(position),
@@ -398,20 +397,4 @@ impl Writer {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the engine was closed")
-}
-
-fn outcome_unknown(error: Error) -> Error {
-    if error.kind() == ErrorKind::OutcomeUnknown {
-        return error;
-    }
-    let message = format!("whether the record was written is not known: {error}");
-    Error::new(keep_kind(error.kind()), message).with_source(error)
-}
-
-/// Why the engine stopped matters more to the caller than what became of the record.
-fn keep_kind(kind: ErrorKind) -> ErrorKind {
-    match kind {
-        ErrorKind::Lost | ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::KeyRotated | ErrorKind::Closed => kind,
-        _ => ErrorKind::OutcomeUnknown,
-    }
 }
