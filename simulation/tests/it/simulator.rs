@@ -6,7 +6,7 @@ use std::thread;
 use cim_ipld_persistence::Rule;
 use cim_ipld_simulation::simulator;
 
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 10_000;
 
 #[test]
 fn every_seed_keeps_what_the_protocol_promises() {
