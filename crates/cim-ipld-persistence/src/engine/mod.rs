@@ -311,9 +311,10 @@ impl Engine {
         }
     }
 
-    /// Ends this engine in order: what was written or is being folded is brought to its end, a fold that is this engine's to do
-    /// is done, then its tasks are gone, and if nobody else has the store, it is closed: one that a single process may open can be opened again after it. Clones
-    /// answer `Closed` from then on, and hold the store until they are dropped.
+    /// Ends this engine in order: what was written or is being folded is brought to its end, a fold that is this
+    /// engine's to do is done, then its tasks are gone, and if nobody else has the store, it is closed: one that a
+    /// single process may open can be opened again after it. Clones answer `Closed` from then on, and hold the store
+    /// until they are dropped.
     ///
     /// Dropping the last clone without this ends the engine too, but some time later, and cuts off what is under way; what
     /// was acknowledged is durable all the same.
