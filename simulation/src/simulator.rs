@@ -11,6 +11,7 @@ mod keys;
 mod plan;
 mod process;
 mod store_acts;
+mod watchdog;
 mod world;
 
 use cim_ipld_persistence::{Rule, Rules};
@@ -18,6 +19,7 @@ use cim_ipld_persistence::{Rule, Rules};
 use crate::store::{Faults, Rate, Store};
 use checks::final_checks;
 use plan::{Kind, Plan};
+use watchdog::Watchdog;
 use world::World;
 
 /// Positions that a record may lag behind in a simulated engine: few, so that the limit is met.
@@ -68,9 +70,10 @@ pub struct Outcome {
 /// Runs the simulation of `seed` without the rules of `removed`.
 ///
 /// # Panics
-/// When the runtime cannot be made.
+/// When the runtime cannot be made. A run that hangs ends the process, which says which seed it was.
 #[must_use]
 pub fn run(seed: u64, removed: &[Rule]) -> Outcome {
+    let _watchdog = Watchdog::new(format!("seed {seed} without {removed:?}"));
     let all = Rules::default().with_window(WINDOW_POSITIONS);
     let rules = removed.iter().fold(all, |rules, rule| rules.and_without(*rule));
     let runtime = tokio::runtime::Builder::new_current_thread()

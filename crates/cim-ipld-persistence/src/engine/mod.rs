@@ -272,7 +272,7 @@ impl Engine {
     /// What the store answers; the journal is untouched then.
     pub async fn fold(&self) -> Result<()> {
         self.shared.check()?;
-        self.maintenance.fold().await
+        self.maintenance.fold().await.map(drop)
     }
 
     /// Merges segments now where too many of one size have piled up, and drops what was deleted in them.

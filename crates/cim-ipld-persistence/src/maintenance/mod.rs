@@ -98,12 +98,9 @@ impl Maintenance {
     /// Folds if that is due, then merges once if that is: writers who wait for a fold wait for one merge at most, and
     /// segments do not pile up however fast they write. Returns false when nothing was due.
     async fn work(&self) -> Result<bool> {
-        let is_due = self.is_fold_due();
-        if is_due {
-            self.fold().await?;
-        }
+        let has_folded = self.is_fold_due() && self.fold().await?;
         let _turn = self.turn().await?;
-        Ok((self.shared.published_last() && merge::step(&self.shared, false).await?) || is_due)
+        Ok((self.shared.published_last() && merge::step(&self.shared, false).await?) || has_folded)
     }
 
     /// Waits for what is under way, folds and merges once if that was for this process to do, and lets nothing follow it:
@@ -124,15 +121,18 @@ impl Maintenance {
     }
 
     /// Folds until the manifest holds everything that was applied here when this was called, whatever the memtable's size.
-    /// One fold may lose to another process's manifest, which need not hold as much.
-    pub(crate) async fn fold(&self) -> Result<()> {
+    /// One fold may lose to another process's manifest, which need not hold as much. Returns false when there was nothing to
+    /// fold.
+    pub(crate) async fn fold(&self) -> Result<bool> {
         let _turn = self.turn().await?;
         let target = self.shared.progress.read(|progress| progress.seen.position);
+        let mut has_folded = false;
         while self.shared.view().manifest.position() < target {
-            let Some(frozen) = self.freeze().await? else { return Ok(()) };
+            let Some(frozen) = self.freeze().await? else { break };
             fold::run(&self.shared, &frozen).await?;
+            has_folded = true;
         }
-        Ok(())
+        Ok(has_folded)
     }
 
     /// Merges segments until no size class has too many of them.
@@ -148,7 +148,7 @@ impl Maintenance {
         self.ask(Command::PutBack).await??;
         let caught_up = self.shared.progress.read(|progress| progress.seen.position);
         tracing::warn!(position = caught_up, "the index was put back into its store");
-        self.fold().await
+        self.fold().await.map(drop)
     }
 
     async fn freeze(&self) -> Result<Option<Frozen>> {

@@ -81,7 +81,7 @@ impl Maintenance {
     /// cut off before it did.
     pub(crate) async fn finish_rotation(&self) -> Result<()> {
         self.submit.operations(Vec::new()).await?;
-        self.fold().await
+        self.fold().await.map(drop)
     }
 
     pub(crate) fn keys(&self) -> Result<KeyReport> {

@@ -1,0 +1,24 @@
+//! Ends a run that makes no progress: under a paused clock, a task that never waits keeps every timeout from firing.
+
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+/// Thousands of times what a run takes.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Ends the process with an error unless it is dropped within the limit.
+pub(super) struct Watchdog(#[expect(dead_code, reason = "dropping it is the signal")] Sender<()>);
+
+impl Watchdog {
+    pub(super) fn new(run: String) -> Self {
+        let (running, ended) = mpsc::channel();
+        thread::spawn(move || {
+            if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{run} has not ended after {} s: it spins", LIMIT.as_secs());
+                std::process::exit(101);
+            }
+        });
+        Self(running)
+    }
+}
