@@ -37,6 +37,7 @@ mod bucket;
 mod copy;
 mod error;
 mod folder;
+mod journal;
 mod opened;
 mod record;
 mod settings;

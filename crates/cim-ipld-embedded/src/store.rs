@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::bucket::HeldBucket;
 use crate::error::copy;
 use crate::folder::{Folder, Opening};
+use crate::journal;
 use crate::opened::{Chunk, Opened};
 use crate::record::BucketRecord;
 use crate::settings::EmbeddedSettings;
@@ -28,6 +29,8 @@ pub(crate) struct Store {
     openings: AtomicU64,
     /// Set while a write is in the journal whose sync failed: nothing is written behind it before it is in a table.
     in_doubt: AtomicBool,
+    /// Set when everything is in tables, after which nothing is written.
+    is_flushed: AtomicBool,
     /// One opens the database at a time.
     reopening: Mutex<()>,
     buckets: RwLock<HashMap<String, Arc<HeldBucket>>>,
@@ -51,6 +54,7 @@ impl Store {
             buckets: RwLock::default(),
             openings: AtomicU64::new(1),
             in_doubt: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(false),
             reopening: Mutex::new(()),
             state: RwLock::new(State::Open(opened)),
             settings,
@@ -142,6 +146,13 @@ impl Store {
         Ok(())
     }
 
+    /// Moves everything that was written into tables. Nothing is written afterwards.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.with(Opened::flush)?;
+        self.is_flushed.store(true, Ordering::Release);
+        self.with(Opened::merge_small_tables)
+    }
+
     /// Refuses to write to a store that is on a file system which cannot be written.
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.folder.is_read_only() {
@@ -195,6 +206,19 @@ impl Store {
         max_bytes: usize,
     ) -> Result<Chunk> {
         self.with(|opened| opened.read(&bucket.name, prefix, after, through, max_bytes)).map_err(of_reading)
+    }
+}
+
+impl Drop for Store {
+    /// Closes the database, and shortens its journal while the folder is locked.
+    fn drop(&mut self) {
+        let closed = Error::new(ErrorKind::Unavailable, "the store was closed");
+        *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::Closed(closed, Instant::now());
+        if *self.is_flushed.get_mut()
+            && let Err(error) = journal::empty_if_long(self.folder.data())
+        {
+            tracing::warn!(%error, "the journal was not shortened; the store opens more slowly than it could");
+        }
     }
 }
 

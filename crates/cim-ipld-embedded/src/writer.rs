@@ -319,10 +319,8 @@ impl WriteLoop {
         if !self.dirty {
             return;
         }
-        if let Err(error) = self.store.with(Opened::flush) {
-            tracing::warn!(%error, "the store was not flushed; its journal is replayed at the next opening");
-        } else if let Err(error) = self.store.with(Opened::merge_small_tables) {
-            tracing::warn!(%error, "small tables were not merged; the store opens more slowly than it could");
+        if let Err(error) = self.store.finish() {
+            tracing::warn!(%error, "the store was not tidied; the next opening takes longer");
         }
     }
 
