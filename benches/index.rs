@@ -1,4 +1,5 @@
-//! The index core's parts on a small corpus: `cargo bench -p cim-ipld-benches --bench index -- FILTER`.
+//! The index core's parts on a small corpus:
+//! `cargo bench -p cim-ipld-benches --bench index -- FILTER`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -82,7 +83,8 @@ fn searching(criterion: &mut Criterion) {
         }
     }
     let query = Query::term("ba");
-    // All documents that have the most frequent word, none of them ranked: decoding and little else.
+    // All documents that have the most frequent word, none of them ranked: decoding and little
+    // else.
     group.bench_function("postings", |bencher| {
         let all = Query::all([query.clone(), Query::term("da")]);
         let options = SearchOptions::default().limit(0);
@@ -97,7 +99,8 @@ fn searching(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One query of each class. The words of a conjunction come from one document, so that it has a hit.
+/// One query of each class. The words of a conjunction come from one document, so that it has a
+/// hit.
 fn queries(documents: &[Document]) -> Vec<(&'static str, Query)> {
     let analyzer = Analyzer::default();
     let words = analyzer.words(documents[0].text.as_deref().unwrap_or_default());
@@ -137,7 +140,8 @@ fn segment(memtable: &Memtable, number: u8) -> (Arc<Segment>, PageMap) {
     (Arc::new(Segment::open(id, &pages.header(id)).expect("the header was just written")), pages)
 }
 
-/// Searches with no page at hand and fetches what is asked for: the work of a cache that misses, less the fetching.
+/// Searches with no page at hand and fetches what is asked for: the work of a cache that misses,
+/// less the fetching.
 fn cold(snapshot: &Snapshot, query: &Query, pages: &PageMap) -> u64 {
     let mut at_hand = PageMap::new();
     loop {

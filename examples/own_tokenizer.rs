@@ -1,4 +1,5 @@
-//! A tokenizer of one's own: part numbers such as `AB-1234/C` are one word, everything else is cut at white space.
+//! A tokenizer of one's own: part numbers such as `AB-1234/C` are one word, everything else is cut
+//! at white space.
 //!
 //! ```bash
 //! cargo run --example own_tokenizer
@@ -16,7 +17,8 @@ use cim_ipld::{ContentIndex, DocumentMetadata, ErrorKind, IndexPersistence, Sear
 struct PartNumbers;
 
 impl Analyze for PartNumbers {
-    /// Stored with the index. Whatever changes words changes this: an index opens with no other identity.
+    /// Stored with the index. Whatever changes words changes this: an index opens with no other
+    /// identity.
     fn identity(&self) -> &str {
         "example.org part-numbers/1"
     }

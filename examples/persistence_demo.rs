@@ -1,4 +1,5 @@
-//! The main job of cim-ipld on real input, from key to rotation, with a restart in a second process in between.
+//! The main job of cim-ipld on real input, from key to rotation, with a restart in a second process
+//! in between.
 //!
 //! ```bash
 //! cargo run --release --example persistence_demo                              # this workspace's own files
@@ -6,8 +7,9 @@
 //! cargo run --release --example persistence_demo -- --nats nats://127.0.0.1:4222
 //! ```
 //!
-//! The index is made in a temporary folder, or under a name of its own on the NATS server, and removed in the end.
-//! Every step checks what it did; the program fails if anything is not as it should be.
+//! The index is made in a temporary folder, or under a name of its own on the NATS server, and
+//! removed in the end. Every step checks what it did; the program fails if anything is not as it
+//! should be.
 
 use std::fmt::Display;
 use std::fs;
@@ -37,7 +39,8 @@ struct Args {
     /// A NATS server to keep the index on, instead of a temporary folder.
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
-    /// Answers the questions of a first process, whose home this is; the demonstration starts itself with it.
+    /// Answers the questions of a first process, whose home this is; the demonstration starts
+    /// itself with it.
     #[arg(long, hide = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
 }
@@ -69,7 +72,8 @@ fn demonstrate(home: &Home, input: &Path) -> Result<()> {
     Ok(())
 }
 
-// Each step from here on has a runtime of its own, so that whatever it opened is closed when it returns.
+// Each step from here on has a runtime of its own, so that whatever it opened is closed when it
+// returns.
 
 #[tokio::main]
 async fn make_index(home: &Home, input: &Path) -> Result<Vec<SearchQuery>> {

@@ -1,4 +1,5 @@
-//! Documents to measure on, the same on every machine. The benchmarks run with `cargo bench -p cim-ipld-benches`.
+//! Documents to measure on, the same on every machine. The benchmarks run with
+//! `cargo bench -p cim-ipld-benches`.
 
 pub mod rng;
 pub mod synthetic;

@@ -1,7 +1,8 @@
 //! A corpus that anybody can make: words of a Zipf distribution, topics, skewed tags.
 //!
-//! A document has a topic; three words in ten come from the topic's own order of the vocabulary, so that words occur
-//! together as they do in real text, and pairs of words repeat, so that phrases have hits.
+//! A document has a topic; three words in ten come from the topic's own order of the vocabulary, so
+//! that words occur together as they do in real text, and pairs of words repeat, so that phrases
+//! have hits.
 
 use cim_ipld_index::Document;
 

@@ -2,10 +2,12 @@ use anyhow::{Result, ensure};
 use cim_ipld::SearchQuery;
 use cim_ipld::index::Document;
 
-/// The least length of a word that is asked for, in bytes; shorter words could stand in random bytes by chance.
+/// The least length of a word that is asked for, in bytes; shorter words could stand in random
+/// bytes by chance.
 pub const SEARCHED_BYTES: usize = 8;
 
-/// Questions that the input itself answers: words of documents number 1, 2, 4, 8 and so on, and a tag.
+/// Questions that the input itself answers: words of documents number 1, 2, 4, 8 and so on, and a
+/// tag.
 #[derive(Default)]
 pub struct Questions {
     words: Vec<String>,

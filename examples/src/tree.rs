@@ -8,10 +8,11 @@ use cim_ipld::index::Document;
 use cim_ipld::{Cid, DocumentMetadata, content_cid};
 use ignore::{DirEntry, Walk, WalkBuilder};
 
-/// Reads the text files of a folder, each as a document: its CID is that of its bytes, its title its path, its tags the
-/// folders on the way to it.
+/// Reads the text files of a folder, each as a document: its CID is that of its bytes, its title
+/// its path, its tags the folders on the way to it.
 ///
-/// Hidden files, what `.gitignore` names, files that are not UTF-8 and files that equal an earlier one are passed over.
+/// Hidden files, what `.gitignore` names, files that are not UTF-8 and files that equal an earlier
+/// one are passed over.
 pub struct Tree {
     root: PathBuf,
     walk: Walk,

@@ -1,7 +1,9 @@
-//! Runs real engines over the simulated store, and compares what they do with what the protocol promises.
+//! Runs real engines over the simulated store, and compares what they do with what the protocol
+//! promises.
 //!
-//! One seed is one run: its kind of store, its processes, what they write and read, when they crash, what the store does to
-//! them. Every choice follows from it, so that a fault is found again by its seed. [`run`] returns what is wrong.
+//! One seed is one run: its kind of store, its processes, what they write and read, when they
+//! crash, what the store does to them. Every choice follows from it, so that a fault is found again
+//! by its seed. [`run`] returns what is wrong.
 
 mod actions;
 mod checks;
@@ -25,7 +27,8 @@ use world::World;
 /// Positions that a record may lag behind in a simulated engine: few, so that the limit is met.
 const WINDOW_POSITIONS: u64 = 12;
 
-/// What [`run`] is asked to leave out, in turn: each rule alone, and rules that only stand in for each other together.
+/// What [`run`] is asked to leave out, in turn: each rule alone, and rules that only stand in for
+/// each other together.
 pub const REMOVALS: [&[Rule]; 23] = [
     &[Rule::IgnoreJunk],
     &[Rule::Epoch],
@@ -70,7 +73,8 @@ pub struct Outcome {
 /// Runs the simulation of `seed` without the rules of `removed`.
 ///
 /// # Panics
-/// When the runtime cannot be made. A run that hangs ends the process, which says which seed it was.
+/// When the runtime cannot be made. A run that hangs ends the process, which says which seed it
+/// was.
 #[must_use]
 pub fn run(seed: u64, removed: &[Rule]) -> Outcome {
     let _watchdog = Watchdog::new(format!("seed {seed} without {removed:?}"));

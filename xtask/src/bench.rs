@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Outcome;
 use crate::workspace::{cargo, output, root, succeed};
 
-/// With `--peers` builds and runs benches/peers, to which all other arguments go; else runs Criterion's benchmarks.
+/// With `--peers` builds and runs benches/peers, to which all other arguments go; else runs
+/// Criterion's benchmarks.
 pub(crate) fn run(args: &[String]) -> Outcome {
     if args.iter().any(|arg| arg == "--peers") {
         return peers(args);
@@ -44,7 +45,8 @@ fn today() -> Result<String, String> {
     Ok(format!("{year}-{month:02}-{day:02}"))
 }
 
-/// The date of a number of days after 1970-01-01; Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+/// The date of a number of days after 1970-01-01; Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms".
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, of_era) = (shifted / 146_097, shifted % 146_097);

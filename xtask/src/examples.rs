@@ -1,7 +1,7 @@
 //! `cargo xtask examples`: what the public documentation shows by example.
 //!
-//! Every public type of a library has an example, and every method of the types and traits that most people come for. That
-//! the examples compile is for the documentation tests.
+//! Every public type of a library has an example, and every method of the types and traits that
+//! most people come for. That the examples compile is for the documentation tests.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,8 @@ struct Item {
     has_example: bool,
 }
 
-/// The public types of a crate's root, as its `pub use` and `pub` items name them, and the methods that need an example.
+/// The public types of a crate's root, as its `pub use` and `pub` items name them, and the methods
+/// that need an example.
 fn items(package: &str, sources: &[(String, String)]) -> Result<Vec<Item>, String> {
     let mut files = Vec::new();
     for (path, text) in sources {

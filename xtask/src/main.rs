@@ -1,7 +1,8 @@
 //! The project's own tasks: `cargo xtask <task>`.
 //!
-//! Each task is one module. The checks (`layers`, `tidy`) are functions from data to findings, so that their own tests
-//! can plant an offence and see it found; only the outermost function of each reads the real tree.
+//! Each task is one module. The checks (`layers`, `tidy`) are functions from data to findings, so
+//! that their own tests can plant an offence and see it found; only the outermost function of each
+//! reads the real tree.
 
 mod bench;
 mod examples;

@@ -71,7 +71,8 @@ impl Metadata {
         Some(Self { members: packages, names, edges })
     }
 
-    /// The shortest chain of names from `package` to a package called `target` by normal and build dependencies.
+    /// The shortest chain of names from `package` to a package called `target` by normal and build
+    /// dependencies.
     pub(crate) fn path(&self, package: &Package, target: &str) -> Option<Vec<&str>> {
         let mut seen = BTreeSet::from([package.id.as_str()]);
         let mut level = vec![vec![package.id.as_str()]];

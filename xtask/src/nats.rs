@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::{Outcome, no_arguments, setup, workspace};
 
-/// Runs nats-server in the foreground; it keeps its data in `.tools/nats-data` from one start to the next.
+/// Runs nats-server in the foreground; it keeps its data in `.tools/nats-data` from one start to
+/// the next.
 pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let server = setup::nats_server()?;

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     Ok(())
 }
 
-/// A nats-server that is new enough: `NATS_SERVER`, then the one on PATH, then the pinned one in `.tools`.
+/// A nats-server that is new enough: `NATS_SERVER`, then the one on PATH, then the pinned one in
+/// `.tools`.
 pub(crate) fn nats_server() -> Result<PathBuf, String> {
     if let Some(named) = std::env::var_os("NATS_SERVER").filter(|path| !path.is_empty()) {
         return match server_version(Path::new(&named)) {
@@ -72,8 +73,8 @@ fn fetch_server(target: &Path) -> Outcome {
 
 /// A Python that can import what the independent reader needs.
 ///
-/// It is `.tools/venv/bin/python` in any case: a virtual environment, or, where Python cannot make one (Debian without
-/// python3-venv), a script of that name over packages in `.tools/python`.
+/// It is `.tools/venv/bin/python` in any case: a virtual environment, or, where Python cannot make
+/// one (Debian without python3-venv), a script of that name over packages in `.tools/python`.
 fn reader_python() -> Result<PathBuf, String> {
     let venv = tools().join("venv");
     let interpreter = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });

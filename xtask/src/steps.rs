@@ -1,4 +1,5 @@
-//! `cargo xtask test` and `cargo xtask ci`: every check and every test, in the order in which they fail soonest.
+//! `cargo xtask test` and `cargo xtask ci`: every check and every test, in the order in which they
+//! fail soonest.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -12,8 +13,9 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-/// No step sets RUSTFLAGS, a profile or a feature of its own: clippy and doc share the checked dependencies, test and
-/// the examples share the built ones, and only the release build of the last step compiles them once more.
+/// No step sets RUSTFLAGS, a profile or a feature of its own: clippy and doc share the checked
+/// dependencies, test and the examples share the built ones, and only the release build of the last
+/// step compiles them once more.
 const STEPS: &[Step] = &[
     Step { name: "setup", run: || setup::run(&[]) },
     Step { name: "fmt", run: || succeed(&mut cargo(&["fmt", "--all", "--check"])) },
@@ -80,7 +82,8 @@ fn persistence_demo() -> Outcome {
     succeed(&mut cargo(&["run", "--release", "--example", "persistence_demo"]))
 }
 
-/// Runs the tests with their output on the terminal, and counts them: a run that ran nothing has not passed.
+/// Runs the tests with their output on the terminal, and counts them: a run that ran nothing has
+/// not passed.
 fn tests() -> Outcome {
     let mut command = cargo(&["test", "--workspace"]);
     let what = shown(&command);
@@ -110,7 +113,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Reads `test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
+    /// Reads a line such as `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
     fn add(&mut self, line: &str) {
         let Some(counts) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return };
         for count in counts.1.split("; ") {

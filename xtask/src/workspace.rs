@@ -16,8 +16,9 @@ pub(crate) fn tools() -> PathBuf {
 
 /// Cargo, called as a person in the workspace's folder would call it.
 ///
-/// `cargo run` gives the program it starts variables that describe the xtask package. Build scripts (ring's among them)
-/// are re-run when those differ, so a cargo that inherited them would compile again what `cargo test` by hand compiled.
+/// `cargo run` gives the program it starts variables that describe the xtask package. Build scripts
+/// (ring's among them) are re-run when those differ, so a cargo that inherited them would compile
+/// again what `cargo test` by hand compiled.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
@@ -60,7 +61,8 @@ pub(crate) fn shown(command: &Command) -> String {
     std::iter::once(program.to_string_lossy().into_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
-/// Paths of the files that belong to the project (tracked, or new and not ignored), relative to the root, with `/`.
+/// Paths of the files that belong to the project (tracked, or new and not ignored), relative to the
+/// root, with `/`.
 pub(crate) fn files() -> Result<Vec<String>, String> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root());

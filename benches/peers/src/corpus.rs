@@ -33,8 +33,8 @@ struct Line {
 }
 
 impl Corpus {
-    /// Reads JSON lines with `title`, `author`, `tags`, `type`, `size` and `text`; a name that ends in `.zst` is
-    /// unpacked. Lines that are wholly equal are read once.
+    /// Reads JSON lines with `title`, `author`, `tags`, `type`, `size` and `text`; a name that ends
+    /// in `.zst` is unpacked. Lines that are wholly equal are read once.
     ///
     /// # Errors
     ///
@@ -67,8 +67,9 @@ impl Corpus {
 
     /// Makes a corpus `factor` times as large.
     ///
-    /// Copies get CIDs of their own, and of each copy's words three in twenty are swapped with another word of the same
-    /// text and one in thirty gets a suffix of its copy, so that the dictionary grows and phrases do not just repeat.
+    /// Copies get CIDs of their own, and of each copy's words three in twenty are swapped with
+    /// another word of the same text and one in thirty gets a suffix of its copy, so that the
+    /// dictionary grows and phrases do not just repeat.
     #[must_use]
     pub fn scaled(self, factor: usize) -> Self {
         if factor <= 1 {

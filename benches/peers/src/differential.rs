@@ -1,7 +1,8 @@
 //! Ours against Tantivy, hit by hit.
 //!
-//! Tantivy says of every matching document what it scores; ours must find the same documents with the same scores, and
-//! its best ten must be the first ten by score and, among equal scores, by the bytes of the CID.
+//! Tantivy says of every matching document what it scores; ours must find the same documents with
+//! the same scores, and its best ten must be the first ten by score and, among equal scores, by the
+//! bytes of the CID.
 
 use std::collections::HashMap;
 
@@ -25,7 +26,8 @@ pub struct Differential<'a> {
 }
 
 impl<'a> Differential<'a> {
-    /// Prepares comparisons over documents that Tantivy got in this order; hits are compared down to `depth`.
+    /// Prepares comparisons over documents that Tantivy got in this order; hits are compared down
+    /// to `depth`.
     pub fn new(documents: &[Document], tantivy: &'a Tantivy, depth: usize) -> Self {
         let numbers = documents.iter().enumerate().map(|(number, document)| (document.cid, number as u32)).collect();
         Self { tantivy, numbers, depth: depth.min(MAX_REACH) }
@@ -57,7 +59,8 @@ impl<'a> Differential<'a> {
     /// Every match and its score, by document number.
     fn expected(&self, question: &Question) -> Result<HashMap<u32, f32>> {
         let scores = match question {
-            // Tantivy gives every match of these the score 1: what they should score comes from its postings.
+            // Tantivy gives every match of these the score 1: what they should score comes from its
+            // postings.
             Question::Prefix(_) | Question::Fuzzy(_) => {
                 let scores = expanded::scores(self.tantivy, question)?;
                 let matches = self.tantivy.all_scores(&*self.tantivy.query(question))?;
@@ -94,7 +97,8 @@ impl<'a> Differential<'a> {
         })
     }
 
-    /// Checks Tantivy's own best ten against all of its scores: the peer that is timed answers the same questions.
+    /// Checks Tantivy's own best ten against all of its scores: the peer that is timed answers the
+    /// same questions.
     ///
     /// # Errors
     ///

@@ -9,9 +9,9 @@ use crate::queries::Sets;
 
 /// Draws `count` word lists of every set, from a seed.
 ///
-/// *Frequent* words are the 45 in most documents; *middling* ones are in 0.1 % to 2 % of them; *rare* ones in 2 to 20
-/// documents. The words of a list come from one document, so that it matches all of them; the words of a pair of
-/// frequent ones are any two.
+/// *Frequent* words are the 45 in most documents; *middling* ones are in 0.1 % to 2 % of them;
+/// *rare* ones in 2 to 20 documents. The words of a list come from one document, so that it matches
+/// all of them; the words of a pair of frequent ones are any two.
 pub fn sets(documents: &[Document], count: usize, seed: u64) -> Sets {
     let mut drawer = Drawer::new(documents, seed);
     let mut sets = Sets::new();

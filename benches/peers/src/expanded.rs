@@ -1,7 +1,9 @@
-//! What prefixes and fuzzy words should score, computed from Tantivy's dictionary, postings and lengths.
+//! What prefixes and fuzzy words should score, computed from Tantivy's dictionary, postings and
+//! lengths.
 //!
-//! The index core takes all words that fit for one word: in a document their frequencies add up, and so do their
-//! document frequencies, up to the number of documents. Tantivy gives every match of such queries the score 1.
+//! The index core takes all words that fit for one word: in a document their frequencies add up,
+//! and so do their document frequencies, up to the number of documents. Tantivy gives every match
+//! of such queries the score 1.
 
 use std::collections::HashMap;
 

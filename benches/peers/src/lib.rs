@@ -1,4 +1,5 @@
-//! The index core beside what a user would take instead: the same documents, words and questions for each.
+//! The index core beside what a user would take instead: the same documents, words and questions
+//! for each.
 
 pub mod args;
 pub mod corpus;

@@ -21,8 +21,9 @@ pub struct Times {
 
 /// Times `count` queries on every engine, `repeats` times each.
 ///
-/// Every query is first run once by each engine without a clock. Then the engines take turns, and who is first changes
-/// from repeat to repeat, so that a slow moment of the machine and a cache warmed by the other fall on all alike.
+/// Every query is first run once by each engine without a clock. Then the engines take turns, and
+/// who is first changes from repeat to repeat, so that a slow moment of the machine and a cache
+/// warmed by the other fall on all alike.
 ///
 /// # Errors
 ///

@@ -78,7 +78,8 @@ pub fn read(path: &Path) -> Result<Sets> {
 
 /// Makes the classes that `only` names, by their own name or a beginning of it; all if it is empty.
 ///
-/// Lists with a word that the analyzer does not leave as one word are left out: no engine could be asked for it alone.
+/// Lists with a word that the analyzer does not leave as one word are left out: no engine could be
+/// asked for it alone.
 pub fn classes(sets: &Sets, only: &[String], most: usize) -> Vec<Class> {
     let analyzer = Analyzer::default();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|prefix| name.starts_with(prefix.as_str()));

@@ -13,7 +13,8 @@ use crate::report::{Cold, Goal, Size};
 /// No query may need more.
 const MOST_ROUNDS: usize = 3;
 
-/// Compares the parts of the segments; `plain` is Tantivy's segment with stored documents left uncompressed.
+/// Compares the parts of the segments; `plain` is Tantivy's segment with stored documents left
+/// uncompressed.
 ///
 /// # Errors
 ///

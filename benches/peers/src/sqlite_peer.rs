@@ -1,7 +1,8 @@
 //! SQLite FTS5 in an SQLCipher file: what an application that wants encrypted search takes today.
 //!
-//! Words are cut by FTS5's own `unicode61` with accents removed, so its hits are close to ours and Tantivy's but not
-//! compared. The three text columns are searched together, as a search without a column does; `rank` is FTS5's BM25.
+//! Words are cut by FTS5's own `unicode61` with accents removed, so its hits are close to ours and
+//! Tantivy's but not compared. The three text columns are searched together, as a search without a
+//! column does; `rank` is FTS5's BM25.
 
 use std::path::PathBuf;
 
@@ -29,7 +30,8 @@ const TOP_TAGGED: &str = "SELECT rowid, rank FROM words WHERE words MATCH ?1
      AND rowid IN (SELECT document FROM tags WHERE tag = ?2) ORDER BY rank LIMIT 10";
 
 impl Sqlite {
-    /// Makes an empty database: SQLCipher with a raw key, write-ahead log, `synchronous = NORMAL`, a page cache of 256 MB.
+    /// Makes an empty database: SQLCipher with a raw key, write-ahead log, `synchronous = NORMAL`,
+    /// a page cache of 256 MB.
     ///
     /// # Errors
     ///

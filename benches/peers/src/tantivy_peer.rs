@@ -36,8 +36,8 @@ pub enum Words {
     Simple,
 }
 
-/// The index core's fields: a combined one with positions, title and author alone, tags, type and kind as they are, the
-/// size as a column, the CID, and the encoded document, stored.
+/// The index core's fields: a combined one with positions, title and author alone, tags, type and
+/// kind as they are, the size as a column, the CID, and the encoded document, stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields {
     pub any: Field,
@@ -113,7 +113,8 @@ pub fn document(document: &Document, fields: &Fields, words: Words) -> Result<Ta
 }
 
 impl Tantivy {
-    /// Indexes the documents on the calling thread into one segment; `compressor` is for the stored documents.
+    /// Indexes the documents on the calling thread into one segment; `compressor` is for the stored
+    /// documents.
     ///
     /// # Errors
     ///

@@ -10,12 +10,14 @@ use cim_ipld_backend::{
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::watch;
 
-/// Keeps what a running process sees apart from what a crash leaves, and crashes at a chosen operation.
+/// Keeps what a running process sees apart from what a crash leaves, and crashes at a chosen
+/// operation.
 ///
-/// Operations that change something (`create`, `put`, `delete`) are numbered from 0; reads are not, because a crash at a
-/// read leaves what a crash before the next change leaves. At the planned one everything stops: that call and every later
-/// one, on this handle and its clones, fails with `Unavailable` (or `OutcomeUnknown` for the call that was struck), and
-/// open streams end with `Unavailable`. [`reopen`](Crashing::reopen) then gives a backend with the durable state alone.
+/// Operations that change something (`create`, `put`, `delete`) are numbered from 0; reads are not,
+/// because a crash at a read leaves what a crash before the next change leaves. At the planned one
+/// everything stops: that call and every later one, on this handle and its clones, fails with
+/// `Unavailable` (or `OutcomeUnknown` for the call that was struck), and open streams end with
+/// `Unavailable`. [`reopen`](Crashing::reopen) then gives a backend with the durable state alone.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
@@ -43,13 +45,15 @@ pub struct Crashing {
     crashed: watch::Sender<bool>,
 }
 
-/// What has happened of the operation at which the crash comes. The caller of a struck operation learns nothing.
+/// What has happened of the operation at which the crash comes. The caller of a struck operation
+/// learns nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CrashMoment {
     /// Nothing of it is durable.
     Before,
-    /// Half of it, where halves exist: a `delete` has removed the first half of its keys. The others are done.
+    /// Half of it, where halves exist: a `delete` has removed the first half of its keys. The
+    /// others are done.
     Midway,
     /// All of it is durable.
     After,
@@ -90,8 +94,8 @@ impl Crashing {
         Self::from_durable(MemoryBackend::new(), 0)
     }
 
-    /// Makes an empty backend whose last `unsynced` acknowledged operations do not survive a crash: a server that
-    /// acknowledges before it syncs. Revisions that are lost are given again.
+    /// Makes an empty backend whose last `unsynced` acknowledged operations do not survive a crash:
+    /// a server that acknowledges before it syncs. Revisions that are lost are given again.
     #[must_use]
     pub fn losing(unsynced: usize) -> Self {
         Self::from_durable(MemoryBackend::new(), unsynced)
@@ -121,7 +125,8 @@ impl Crashing {
         self.lock().operations
     }
 
-    /// Crashes if that has not come yet, and returns a backend that holds the durable state alone, with no crash planned.
+    /// Crashes if that has not come yet, and returns a backend that holds the durable state alone,
+    /// with no crash planned.
     #[must_use]
     pub fn reopen(&self) -> Self {
         self.crash();
@@ -143,8 +148,8 @@ impl Crashing {
         if self.has_crashed() { Err(dead()) } else { Ok(()) }
     }
 
-    /// Counts `change`, applies it with `act` to the live state and, when that succeeds, to the durable one, in one
-    /// critical section so that both see changes in the same order.
+    /// Counts `change`, applies it with `act` to the live state and, when that succeeds, to the
+    /// durable one, in one critical section so that both see changes in the same order.
     fn change<T>(&self, change: Change, act: impl FnOnce(&MemoryBackend) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
         self.check()?;

@@ -16,28 +16,32 @@ use crate::{Operation, OperationKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing happens and the caller gets an error of this kind. Give a write no kind that says it may have landed: that
-    /// is [`LostBefore`](Fault::LostBefore) and [`LostAfter`](Fault::LostAfter).
+    /// Nothing happens and the caller gets an error of this kind. Give a write no kind that says it
+    /// may have landed: that is [`LostBefore`](Fault::LostBefore) and
+    /// [`LostAfter`](Fault::LostAfter).
     Fail(ErrorKind),
     /// It happens after this long. A stream opens after this long.
     Delay(Duration),
-    /// It happens twice, as when a network repeats a message: a second unconditional write gets a second revision, which
-    /// is the one acknowledged; a second conditional write is refused and the first one's revision acknowledged. Reads
-    /// and streams are not changed.
+    /// It happens twice, as when a network repeats a message: a second unconditional write gets a
+    /// second revision, which is the one acknowledged; a second conditional write is refused and
+    /// the first one's revision acknowledged. Reads and streams are not changed.
     Duplicate,
-    /// A write or removal does not happen and the caller gets `OutcomeUnknown`. A read or stream gets `Unavailable`.
+    /// A write or removal does not happen and the caller gets `OutcomeUnknown`. A read or stream
+    /// gets `Unavailable`.
     LostBefore,
-    /// A write or removal happens and the caller gets `OutcomeUnknown`. A read or stream gets `Unavailable`.
+    /// A write or removal happens and the caller gets `OutcomeUnknown`. A read or stream gets
+    /// `Unavailable`.
     LostAfter,
-    /// A stream gives this many items, then `Unavailable`, then ends. Other operations are not changed.
+    /// A stream gives this many items, then `Unavailable`, then ends. Other operations are not
+    /// changed.
     CutAfter(usize),
 }
 
 /// Passes operations to a backend, but for those that a plan spoils.
 ///
-/// Operations are numbered from 0 in the order of their calls, over all buckets and methods; clones share the numbers and
-/// the plan. A fault planned with [`at`](FaultInjecting::at) strikes once; one planned with
-/// [`when`](FaultInjecting::when) strikes whenever its predicate says so.
+/// Operations are numbered from 0 in the order of their calls, over all buckets and methods; clones
+/// share the numbers and the plan. A fault planned with [`at`](FaultInjecting::at) strikes once;
+/// one planned with [`when`](FaultInjecting::when) strikes whenever its predicate says so.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
@@ -88,7 +92,8 @@ impl FaultInjecting {
         self.plan().push(Planned::At(number, fault));
     }
 
-    /// Plans a fault for every operation for which `predicate` returns one. The first plan that answers wins.
+    /// Plans a fault for every operation for which `predicate` returns one. The first plan that
+    /// answers wins.
     pub fn when(&self, predicate: impl FnMut(&Operation) -> Option<Fault> + Send + 'static) {
         self.plan().push(Planned::When(Box::new(predicate)));
     }

@@ -1,11 +1,13 @@
 //! Says when a storage backend is right, and makes storage go wrong on purpose.
 //!
-//! * [`conformance`] is the suite that every [`Backend`](cim_ipld_backend::Backend) passes: one call from a test, one
-//!   named case per rule of the contract.
-//! * [`FaultInjecting`] spoils chosen operations: failure, delay, repetition, an acknowledgement that is lost.
+//! * [`conformance`] is the suite that every [`Backend`](cim_ipld_backend::Backend) passes: one
+//!   call from a test, one named case per rule of the contract.
+//! * [`FaultInjecting`] spoils chosen operations: failure, delay, repetition, an acknowledgement
+//!   that is lost.
 //! * [`Crashing`] keeps live state apart from durable state and crashes at a chosen operation.
 //! * [`Counting`] counts operations and bytes by bucket and method.
-//! * [`nats_server`] runs a real nats-server for a test: start, kill, pause, restart, nothing left behind.
+//! * [`nats_server`] runs a real nats-server for a test: start, kill, pause, restart, nothing left
+//!   behind.
 //! * [`seeds`] runs a fuzz target on its committed seeds and on mutations of them.
 //!
 //! A new backend runs the suite like this:

@@ -1,7 +1,8 @@
-//! A real nats-server for a test: on loopback, on a free port, with a folder of its own, gone when it is dropped.
+//! A real nats-server for a test: on loopback, on a free port, with a folder of its own, gone when
+//! it is dropped.
 //!
-//! The program is looked for in the environment variable `NATS_SERVER`, then on `PATH` if it is 2.12 or newer, then in
-//! the workspace's `.tools` folder, where `cargo xtask setup` puts it.
+//! The program is looked for in the environment variable `NATS_SERVER`, then on `PATH` if it is
+//! 2.12 or newer, then in the workspace's `.tools` folder, where `cargo xtask setup` puts it.
 //!
 //! ```no_run
 //! use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
@@ -33,15 +34,18 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// How a server is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Lines of the server's configuration inside `jetstream { }`, beside the store folder: a cipher, `sync_interval`.
+    /// Lines of the server's configuration inside `jetstream { }`, beside the store folder: a
+    /// cipher, `sync_interval`.
     pub jetstream: String,
     /// Lines at the top level of the configuration: accounts, authorization, TLS.
     pub config: String,
-    /// Environment variables of the server, beside those of this process: what the configuration refers to as `$NAME`.
+    /// Environment variables of the server, beside those of this process: what the configuration
+    /// refers to as `$NAME`.
     pub environment: Vec<(String, String)>,
 }
 
-/// A running nats-server with JetStream; killed and its folder removed on drop, or when this process dies.
+/// A running nats-server with JetStream; killed and its folder removed on drop, or when this
+/// process dies.
 #[derive(Debug)]
 pub struct NatsServer {
     name: String,
@@ -100,7 +104,8 @@ impl NatsServer {
         self.options = options;
     }
 
-    /// Kills the server as a crash would (`SIGKILL`) and waits until it is gone. Does nothing when it is not running.
+    /// Kills the server as a crash would (`SIGKILL`) and waits until it is gone. Does nothing when
+    /// it is not running.
     pub fn kill(&mut self) {
         self.process = None;
     }
@@ -131,7 +136,8 @@ impl NatsServer {
         self.running().signal("CONT");
     }
 
-    /// Starts the server again with the same port and store, killing it first if it runs, and waits until it serves.
+    /// Starts the server again with the same port and store, killing it first if it runs, and waits
+    /// until it serves.
     ///
     /// # Panics
     /// When it does not come up.
@@ -141,7 +147,8 @@ impl NatsServer {
         }
     }
 
-    /// Like [`restart`](NatsServer::restart), for a server that is expected to refuse its store or its configuration.
+    /// Like [`restart`](NatsServer::restart), for a server that is expected to refuse its store or
+    /// its configuration.
     ///
     /// # Errors
     /// The server's log, when it ended instead of serving.

@@ -1,4 +1,5 @@
-//! Runs a fuzz target on its committed seeds and on repeatable mutations of them, at every `cargo test`.
+//! Runs a fuzz target on its committed seeds and on repeatable mutations of them, at every
+//! `cargo test`.
 
 use std::fs;
 use std::path::Path;

@@ -30,7 +30,8 @@ pub enum ErrorKind {
     Denied,
     /// The server refuses who this is, before anything was asked of it: correct the credentials.
     Unauthenticated,
-    /// The server could not prove who it is, or does not speak TLS where that is insisted on: correct what is trusted.
+    /// The server could not prove who it is, or does not speak TLS where that is insisted on:
+    /// correct what is trusted.
     Untrusted,
     /// The server, or this account on it, lacks this kind of storage: turn it on there.
     Disabled,
@@ -40,7 +41,8 @@ pub enum ErrorKind {
     Incompatible,
     /// Another process holds the store: close it there first.
     Locked,
-    /// The storage returned something that cannot be right, or misses something it must have: restore or repair.
+    /// The storage returned something that cannot be right, or misses something it must have:
+    /// restore or repair.
     Corrupt,
     /// A bucket name, key or prefix is not one.
     InvalidName,

@@ -1,15 +1,17 @@
 //! The storage contract of cim-ipld, and an in-memory backend that shows what it means.
 //!
-//! A [`Backend`] keeps *buckets* of *keys*, each holding one value with a [`Revision`]. Revisions grow strictly within a
-//! bucket, so they are the bucket's total order: a NATS stream sequence, a counter in an embedded store. The engine builds
-//! everything else (journal, manifest, segments, snapshots) out of the seven methods of the trait.
+//! A [`Backend`] keeps *buckets* of *keys*, each holding one value with a [`Revision`]. Revisions
+//! grow strictly within a bucket, so they are the bucket's total order: a NATS stream sequence, a
+//! counter in an embedded store. The engine builds everything else (journal, manifest, segments,
+//! snapshots) out of the seven methods of the trait.
 //!
-//! * To **use** a backend, take [`MemoryBackend`] for tests and caches, `cim-ipld-embedded` for one process on one disk,
-//!   `cim-ipld-nats` for NATS JetStream.
-//! * To **write** one, implement [`Backend`] and run the conformance suite of `cim-ipld-backend-testkit`; the suite, not
-//!   this page, decides when you are done.
+//! * To **use** a backend, take [`MemoryBackend`] for tests and caches, `cim-ipld-embedded` for one
+//!   process on one disk, `cim-ipld-nats` for NATS JetStream.
+//! * To **write** one, implement [`Backend`] and run the conformance suite of
+//!   `cim-ipld-backend-testkit`; the suite, not this page, decides when you are done.
 //!
-//! A backend never sees plaintext of an encrypted index and must never need to: values are opaque bytes.
+//! A backend never sees plaintext of an encrypted index and must never need to: values are opaque
+//! bytes.
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend, Precondition};

@@ -12,7 +12,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Refuses a backend that does not take values of `needed_bytes`, before anything is made there.
+    /// Refuses a backend that does not take values of `needed_bytes`, before anything is made
+    /// there.
     ///
     /// ```
     /// use cim_ipld_backend::{Backend, MemoryBackend};
@@ -44,7 +45,8 @@ impl Limits {
 pub enum Durability {
     /// Nothing: the value lives in this process.
     Process,
-    /// The death of this process and of the server's, but not a power failure of the machine that holds it.
+    /// The death of this process and of the server's, but not a power failure of the machine that
+    /// holds it.
     Crash,
     /// A power failure of the machine that holds it, too.
     PowerLoss,

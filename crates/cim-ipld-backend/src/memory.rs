@@ -14,7 +14,8 @@ use crate::{
 const MAX_VALUE_BYTES: usize = 1 << 20;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 
-/// Keeps buckets in the memory of this process: the reference for what the contract means, and a store for tests.
+/// Keeps buckets in the memory of this process: the reference for what the contract means, and a
+/// store for tests.
 ///
 /// Clones share the same buckets.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +33,8 @@ impl MemoryBackend {
         Self::default()
     }
 
-    /// Copies every bucket, with its values and its last revision, into a backend of its own; later writes to either are
-    /// not seen in the other.
+    /// Copies every bucket, with its values and its last revision, into a backend of its own; later
+    /// writes to either are not seen in the other.
     #[must_use]
     pub fn fork(&self) -> Self {
         let copy = self.lock().iter().map(|(name, state)| (name.clone(), state.fork())).collect();
@@ -41,7 +42,8 @@ impl MemoryBackend {
     }
 
     fn lock(&self) -> MutexGuard<'_, Buckets> {
-        // Every critical section below leaves the map whole, so a panic elsewhere while it was held is harmless.
+        // Every critical section below leaves the map whole, so a panic elsewhere while it was held
+        // is harmless.
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -51,7 +53,8 @@ impl MemoryBackend {
         act(state)
     }
 
-    /// The first entries after `after`, at most `limit` of them, and the bucket's last revision at that moment.
+    /// The first entries after `after`, at most `limit` of them, and the bucket's last revision at
+    /// that moment.
     fn read(
         &self,
         bucket: &Bucket,
@@ -198,7 +201,8 @@ impl Watcher {
         const BATCH: usize = 256;
         loop {
             if let Some(entry) = self.pending.next() {
-                // A value that was overwritten after it was read is still delivered; its successor follows.
+                // A value that was overwritten after it was read is still delivered; its successor
+                // follows.
                 if self.tail.is_some_and(|tail| entry.entry.revision > tail) {
                     self.tail = None;
                     self.pending = std::iter::once(entry).chain(self.pending.by_ref()).collect::<Vec<_>>().into_iter();

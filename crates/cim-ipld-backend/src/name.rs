@@ -6,8 +6,8 @@ use crate::{Error, ErrorKind, Result};
 /// The longest bucket name, in bytes.
 pub const MAX_BUCKET_BYTES: usize = 128;
 
-/// The longest key, in bytes. NATS puts the key into a subject, and a subject over the server's control line (4 KiB by
-/// default) drops the whole connection; this leaves room for every prefix.
+/// The longest key, in bytes. NATS puts the key into a subject, and a subject over the server's
+/// control line (4 KiB by default) drops the whole connection; this leaves room for every prefix.
 pub const MAX_KEY_BYTES: usize = 512;
 
 /// A bucket: its name, `[-_a-zA-Z0-9]+`, and how its values are used.
@@ -31,7 +31,8 @@ impl Bucket {
     /// Names a bucket of changing values.
     ///
     /// # Errors
-    /// `InvalidName` when the name is empty, longer than [`MAX_BUCKET_BYTES`], or has another character.
+    /// `InvalidName` when the name is empty, longer than [`MAX_BUCKET_BYTES`], or has another
+    /// character.
     pub fn log(name: &str) -> Result<Self> {
         Self::parse(name, BucketKind::Log)
     }
@@ -77,7 +78,8 @@ impl fmt::Display for Bucket {
     }
 }
 
-/// A key: dot-separated tokens of `[-/_=a-zA-Z0-9]+`, as NATS KV allows, at most [`MAX_KEY_BYTES`] long.
+/// A key: dot-separated tokens of `[-/_=a-zA-Z0-9]+`, as NATS KV allows, at most [`MAX_KEY_BYTES`]
+/// long.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Arc<str>);
 
@@ -85,8 +87,8 @@ impl Key {
     /// Parses a key.
     ///
     /// # Errors
-    /// `InvalidName` when it is empty, too long, has another character, or an empty token (a dot at either end, two dots
-    /// in a row).
+    /// `InvalidName` when it is empty, too long, has another character, or an empty token (a dot at
+    /// either end, two dots in a row).
     pub fn new(key: &str) -> Result<Self> {
         if is_tokens(key) && key.len() <= MAX_KEY_BYTES {
             Ok(Self(key.into()))
@@ -125,8 +127,8 @@ impl KeyPrefix {
         Self(None)
     }
 
-    /// Stands for the keys that begin with `tokens` and a dot: `journal` holds `journal.a` and `journal.a.b`, but neither
-    /// `journal` nor `journals.a`.
+    /// Stands for the keys that begin with `tokens` and a dot: `journal` holds `journal.a` and
+    /// `journal.a.b`, but neither `journal` nor `journals.a`.
     ///
     /// # Errors
     /// `InvalidName` when `tokens` is not a valid [`Key`].

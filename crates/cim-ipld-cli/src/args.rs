@@ -17,8 +17,9 @@ use crate::store_name::StoreName;
 
 /// Index, search and manage encrypted cim-ipld stores.
 ///
-/// STORE is file:FOLDER or nats://HOST:PORT[/INDEX]; of a cluster several servers can be named, with commas between. Each command's
-/// --help says how to connect with a credentials file (--creds), an own CA (--tls-ca) or a client certificate (--tls-cert).
+/// STORE is file:FOLDER or nats://HOST:PORT[/INDEX]; of a cluster several servers can be named,
+/// with commas between. Each command's --help says how to connect with a credentials file
+/// (--creds), an own CA (--tls-ca) or a client certificate (--tls-cert).
 #[derive(Debug, Parser)]
 #[command(name = "cim", version, max_term_width = 100, after_help = Status::table())]
 pub(crate) struct Arguments {
@@ -50,7 +51,8 @@ pub(crate) struct GlobalArguments {
 /// Where this machine remembers the newest state of each index, so that an older one is refused.
 #[derive(Debug, Args)]
 pub(crate) struct PinArguments {
-    /// Remember nothing of the index on this machine, and do not check it against what is remembered
+    /// Remember nothing of the index on this machine, and do not check it against what is
+    /// remembered
     #[arg(long, global = true)]
     pub(crate) no_pin: bool,
     /// File of the pin [default: one for each STORE in $XDG_STATE_HOME/cim or ~/.local/state/cim]
@@ -137,7 +139,8 @@ pub(crate) struct InitArguments {
     /// Store everything unencrypted
     #[arg(long, conflicts_with_all = ["algorithm", "key_file", "passphrase_file"])]
     pub(crate) plaintext: bool,
-    /// Languages whose words are found in all their forms, such as en,de; `help` lists them [default: none]
+    /// Languages whose words are found in all their forms, such as en,de; `help` lists them
+    /// [default: none]
     #[arg(long = "language", value_name = "CODES", default_value = "", hide_default_value = true)]
     pub(crate) languages: AnalyzerSpec,
     /// Leave out the most frequent words of the languages
@@ -154,7 +157,8 @@ pub(crate) struct IndexArguments {
     /// What to index: files, folders, or - for JSON lines on standard input
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// How to read the paths; auto reads *.jsonl, *.ndjson and - as JSON lines, everything else as files
+    /// How to read the paths; auto reads *.jsonl, *.ndjson and - as JSON lines, everything else as
+    /// files
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
     /// The most documents that are stored together, all or none
@@ -272,7 +276,8 @@ pub(crate) struct RotateArguments {
     pub(crate) at: StoreArguments,
     #[command(flatten)]
     pub(crate) new: NewKeyArguments,
-    /// What seals the index from now on [default: the new key's own, or the present one for a passphrase]
+    /// What seals the index from now on [default: the new key's own, or the present one for a
+    /// passphrase]
     #[arg(long, value_enum, conflicts_with = "finish")]
     pub(crate) algorithm: Option<Algorithm>,
 }

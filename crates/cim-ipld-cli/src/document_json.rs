@@ -110,8 +110,8 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, always of one width so that times sort as text; Unix milliseconds where the year has no
-/// four digits.
+/// RFC 3339 in UTC with milliseconds, always of one width so that times sort as text; Unix
+/// milliseconds where the year has no four digits.
 pub(crate) fn time_text(time: Timestamp) -> String {
     /// From the first moment of the year 0 to the last of the year 9999.
     const FOUR_DIGITS: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;

@@ -80,10 +80,12 @@ impl Failure {
     }
 }
 
-/// Whether failures are printed as JSON: also those of the command line itself, and a bug in any thread.
+/// Whether failures are printed as JSON: also those of the command line itself, and a bug in any
+/// thread.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Prints failures as JSON from now on if the command line asks for that, however wrong it may be otherwise.
+/// Prints failures as JSON from now on if the command line asks for that, however wrong it may be
+/// otherwise.
 pub(crate) fn choose_form(arguments: impl IntoIterator<Item = OsString>) {
     let asked = arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json");
     AS_JSON.store(asked, Ordering::Relaxed);

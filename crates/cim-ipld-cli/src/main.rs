@@ -1,7 +1,7 @@
 //! `cim`: index, search and manage encrypted cim-ipld stores.
 //!
-//! The exit status says what kind of failure there was, if any. Errors go to standard error as two lines, `error: …` with
-//! what happened and `hint: …` with what to do, or as one JSON object.
+//! The exit status says what kind of failure there was, if any. Errors go to standard error as two
+//! lines, `error: …` with what happened and `hint: …` with what to do, or as one JSON object.
 
 mod args;
 mod commands;
@@ -60,8 +60,9 @@ fn run(arguments: Arguments) -> Result<()> {
     done
 }
 
-/// Ends the program at an assertion that does not hold, in whichever thread. The message is left out: it may quote what was
-/// being indexed. What the store has acknowledged is safe whenever the program ends.
+/// Ends the program at an assertion that does not hold, in whichever thread. The message is left
+/// out: it may quote what was being indexed. What the store has acknowledged is safe whenever the
+/// program ends.
 fn stop_at_bug(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
     Failure::new(format!("the program has a bug{place}"), "report this line with what you did").print();

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use crate::args::{BucketArguments, NatsArguments, Storage};
 use crate::failure::{Failure, Result};
 
-/// What a context holds of what is understood here. The `nats` program writes empty strings where nothing is set.
+/// What a context holds of what is understood here. The `nats` program writes empty strings where
+/// nothing is set.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CliContext {

@@ -57,7 +57,8 @@ impl Style {
     }
 }
 
-/// Sends the libraries' log to standard error when `CIM_LOG` names a level; otherwise there is none.
+/// Sends the libraries' log to standard error when `CIM_LOG` names a level; otherwise there is
+/// none.
 pub(crate) fn start_log() -> Result<()> {
     let Some(level) = std::env::var_os("CIM_LOG").filter(|level| !level.is_empty()) else { return Ok(()) };
     let level = level.to_str().and_then(|level| level.parse::<tracing_subscriber::filter::LevelFilter>().ok());

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::failure::{Failure, Result};
 
-/// Reads what follows `file:`: a path as it is, one below the home folder, or the rest of a `file://` URL.
+/// Reads what follows `file:`: a path as it is, one below the home folder, or the rest of a
+/// `file://` URL.
 pub(crate) fn folder(text: &str, home: Option<OsString>) -> Result<PathBuf> {
     if let Some(url) = text.strip_prefix("//") {
         return of_url(url);
@@ -31,7 +32,8 @@ pub(crate) fn folder(text: &str, home: Option<OsString>) -> Result<PathBuf> {
     }
 }
 
-/// Reads `HOST/PATH` of a URL (RFC 8089): the host is this one, and the path absolute and percent-encoded.
+/// Reads `HOST/PATH` of a URL (RFC 8089): the host is this one, and the path absolute and
+/// percent-encoded.
 fn of_url(url: &str) -> Result<PathBuf> {
     let (host, path) = url.find('/').map_or((url, ""), |start| url.split_at(start));
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {

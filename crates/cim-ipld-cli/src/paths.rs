@@ -1,5 +1,5 @@
-//! The paths of a document that was read from files: the same bytes under several paths are one document, and what a path had
-//! before goes when its file has changed.
+//! The paths of a document that was read from files: the same bytes under several paths are one
+//! document, and what a path had before goes when its file has changed.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,8 @@ use crate::failure::Result;
 
 /// The attribute that has the absolute paths.
 pub(crate) const PATHS: &str = "cim.path";
-/// The attribute that has the names of these paths, in the same order, as they are shown: below the folder that was indexed.
+/// The attribute that has the names of these paths, in the same order, as they are shown: below the
+/// folder that was indexed.
 const NAMES: &str = "cim.name";
 
 /// How many names a title has; the other paths are in the attribute alone.
@@ -33,8 +34,8 @@ pub(crate) fn of(document: &Document) -> Vec<FilePath> {
         .collect()
 }
 
-/// Gives a document its paths, and a title of their names. One that is too long to be looked up is not remembered, nor are more
-/// than a list can hold.
+/// Gives a document its paths, and a title of their names. One that is too long to be looked up is
+/// not remembered, nor are more than a list can hold.
 pub(crate) fn set(document: &mut Document, paths: &[FilePath]) {
     let is_short = |path: &&FilePath| path.path.len() <= MAX_KEYWORD_BYTES && path.name.len() <= MAX_KEYWORD_BYTES;
     let kept: Vec<&FilePath> = paths.iter().filter(is_short).take(MAX_LIST_VALUES).collect();
@@ -58,8 +59,9 @@ pub(crate) fn merge(paths: &mut Vec<FilePath>, more: Vec<FilePath>) {
     }
 }
 
-/// Fits the documents of files to what the index has: they get the paths that their bytes have there, and what their paths had
-/// before loses them. Returns what is left without a path. One batch at a time: each must see what the one before it did.
+/// Fits the documents of files to what the index has: they get the paths that their bytes have
+/// there, and what their paths had before loses them. Returns what is left without a path. One
+/// batch at a time: each must see what the one before it did.
 pub(crate) async fn fit(engine: &Engine, documents: &mut Vec<Document>) -> Result<Vec<Cid>> {
     let mut by_cid: HashMap<Cid, Vec<FilePath>> = HashMap::new();
     for document in documents.iter() {

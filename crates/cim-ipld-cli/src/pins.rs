@@ -66,7 +66,8 @@ impl Pins {
     }
 }
 
-/// Checks that a pin can be read and its folder exists, before anything is made that it is to remember.
+/// Checks that a pin can be read and its folder exists, before anything is made that it is to
+/// remember.
 pub(crate) fn prepare(pin: &FilePin) -> Result<()> {
     pin.load().map_err(|error| unavailable(&error.to_string()))?;
     match pin.path().parent().filter(|folder| !folder.as_os_str().is_empty()) {

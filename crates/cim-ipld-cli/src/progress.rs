@@ -16,12 +16,14 @@ use crate::shown::one_line;
 
 /// Counts what the store has acknowledged, in the order of the input, and says so.
 ///
-/// The line `acknowledged N documents` is for programs: it is written and flushed after the acknowledgement of the
-/// input's first N documents, so that whoever reads it may rely on them whatever happens next.
+/// The line `acknowledged N documents` is for programs: it is written and flushed after the
+/// acknowledgement of the input's first N documents, so that whoever reads it may rely on them
+/// whatever happens next.
 #[derive(Debug)]
 pub(crate) struct Progress {
     documents: u64,
-    /// The documents that came of it, by hashes of their CIDs: a CID that comes again is the same one.
+    /// The documents that came of it, by hashes of their CIDs: a CID that comes again is the same
+    /// one.
     stored: HashSet<u64>,
     hasher: RandomState,
     bytes: u64,

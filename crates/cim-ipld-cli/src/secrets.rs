@@ -1,7 +1,8 @@
-//! The last wall before anything is printed: keys and credentials are cut out of it, wherever they come from.
+//! The last wall before anything is printed: keys and credentials are cut out of it, wherever they
+//! come from.
 //!
-//! Nothing should put them there. What the command line holds by mistake reaches messages of the parser all the same, which
-//! quote what they do not expect.
+//! Nothing should put them there. What the command line holds by mistake reaches messages of the
+//! parser all the same, which quote what they do not expect.
 
 const KEY_DIGITS: usize = 64;
 
@@ -39,7 +40,8 @@ fn end_of(word: &str) -> &str {
     last.map_or("", |(start, _)| &word[start..])
 }
 
-/// Cuts `USER:PASSWORD@` and `TOKEN@` out of every URL in a word: NATS takes several, with commas between.
+/// Cuts `USER:PASSWORD@` and `TOKEN@` out of every URL in a word: NATS takes several, with commas
+/// between.
 fn without_credentials(word: &str) -> String {
     let Some(start) = word.find("://") else { return word.to_owned() };
     let (scheme, rest) = word.split_at(start + 3);

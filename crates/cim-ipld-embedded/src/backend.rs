@@ -30,10 +30,11 @@ impl EmbeddedBackend {
     /// Opens the store in the folder `path`, or makes one if the folder is empty or not there.
     ///
     /// # Errors
-    /// `Locked` when another opener has it, `Incompatible` when the folder holds something else or a newer format,
-    /// `Corrupt` when it is damaged, `Full`, `Denied`, `Unavailable` when it cannot be read or written. In all of them
-    /// what was in the folder is left as it was, but for recovery from a crash. A store on a file system that cannot be
-    /// written is opened to be read; writing to it is `Denied`.
+    /// `Locked` when another opener has it, `Incompatible` when the folder holds something else or
+    /// a newer format, `Corrupt` when it is damaged, `Full`, `Denied`, `Unavailable` when it cannot
+    /// be read or written. In all of them what was in the folder is left as it was, but for
+    /// recovery from a crash. A store on a file system that cannot be written is opened to be read;
+    /// writing to it is `Denied`.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Create, EmbeddedSettings::default()).await
     }

@@ -17,7 +17,8 @@ const BATCH_WRITES: usize = 1024;
 /// The records of a batch's buckets as they are once it is written, encoded.
 pub(crate) type Records = Vec<(String, [u8; 16])>;
 
-/// The records to be written in one keyspace; `None` removes. The last write to a record is the one that counts.
+/// The records to be written in one keyspace; `None` removes. The last write to a record is the one
+/// that counts.
 type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
 
 #[derive(Default)]

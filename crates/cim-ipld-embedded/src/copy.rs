@@ -1,4 +1,5 @@
-//! A copy of a database that cannot be written where it is: what never changes is linked, not copied.
+//! A copy of a database that cannot be written where it is: what never changes is linked, not
+//! copied.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

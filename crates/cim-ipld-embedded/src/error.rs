@@ -49,8 +49,9 @@ fn of_kind(kind: io::ErrorKind) -> ErrorKind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         io::ErrorKind::InvalidFilename => ErrorKind::InvalidName,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-        // A file that a store has named and that is cut short, gone or unreadable as what it should be; or one that stands
-        // where the store, for want of another file, believes that there is nothing yet.
+        // A file that a store has named and that is cut short, gone or unreadable as what it should
+        // be; or one that stands where the store, for want of another file, believes that there is
+        // nothing yet.
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::InvalidData
         | io::ErrorKind::NotFound

@@ -47,10 +47,12 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Locks the store in `path`, for which another opener is waited for as long as `patience`. Nothing is written before it is
-    /// certain that the folder is a store of a known format, or an empty folder in which one may be made.
+    /// Locks the store in `path`, for which another opener is waited for as long as `patience`.
+    /// Nothing is written before it is certain that the folder is a store of a known format, or an
+    /// empty folder in which one may be made.
     ///
-    /// A store on a file system that cannot be written is opened as a copy that goes away with the handle.
+    /// A store on a file system that cannot be written is opened as a copy that goes away with the
+    /// handle.
     pub(crate) fn open(path: &Path, opening: Opening, patience: Duration) -> Result<Self> {
         let found = find(path)?;
         if found != Found::Store && opening == Opening::Existing {
@@ -191,7 +193,8 @@ fn lock(path: &Path, patience: Duration) -> Result<File, LockFailure> {
     Ok(file)
 }
 
-/// Keeps writers out, as far as they share this file's locks. A store that was copied without its lock has none.
+/// Keeps writers out, as far as they share this file's locks. A store that was copied without its
+/// lock has none.
 fn lock_to_read(path: &Path, patience: Duration) -> Result<Option<File>> {
     let file = match File::open(path.join(LOCK_FILE)) {
         Ok(file) => file,
@@ -222,7 +225,8 @@ fn held(path: &Path) -> Error {
     Error::new(ErrorKind::Locked, format!("another opener has the store in {}", path.display()))
 }
 
-/// Begins a store: what an earlier attempt left goes, and what it declares is written, to be given its name at the end.
+/// Begins a store: what an earlier attempt left goes, and what it declares is written, to be given
+/// its name at the end.
 fn begin(path: &Path) -> io::Result<()> {
     let mut file = File::create(path.join(temporary_name(FORMAT_FILE)))?;
     writeln!(file, "{FORMAT_NAME} {FORMAT_VERSION}")?;

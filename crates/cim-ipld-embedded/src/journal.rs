@@ -1,8 +1,9 @@
 //! Keeps the database's journal short.
 //!
-//! fjall reads its journal whole at every opening, also what has long been in tables, and begins a new file at 64 MB only.
-//! Where processes write a little and end, that would be most of what an opening costs. An empty file is one of fjall's ordinary
-//! cases: it cuts the newest file off where the last whole batch ends.
+//! fjall reads its journal whole at every opening, also what has long been in tables, and begins a
+//! new file at 64 MB only. Where processes write a little and end, that would be most of what an
+//! opening costs. An empty file is one of fjall's ordinary cases: it cuts the newest file off where
+//! the last whole batch ends.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -12,8 +13,9 @@ use std::path::{Path, PathBuf};
 const TOLERATED_BYTES: u64 = 256 << 10;
 const EXTENSION: &str = "jnl";
 
-/// Empties the journal of a closed database, all of which is in synced tables, unless it is short. A crash in between leaves
-/// more of it, which is as good. The newest file stays: without any, fjall does not count on from what the tables hold.
+/// Empties the journal of a closed database, all of which is in synced tables, unless it is short.
+/// A crash in between leaves more of it, which is as good. The newest file stays: without any,
+/// fjall does not count on from what the tables hold.
 pub(crate) fn empty_if_long(data: &Path) -> io::Result<()> {
     let files = files(data)?;
     let Some(newest) = files.iter().max_by_key(|file| number(file)) else { return Ok(()) };

@@ -2,13 +2,15 @@
 //! [fjall](https://docs.rs/fjall).
 //!
 //! * A write is acknowledged when it is synced to disk; writes that come together share one sync.
-//! * A second opener, in this process or another, gets [`Locked`](cim_ipld_backend::ErrorKind::Locked).
+//! * A second opener, in this process or another, gets
+//!   [`Locked`](cim_ipld_backend::ErrorKind::Locked).
 //! * Values are opaque bytes: encrypt before you store. The folder is readable by its owner alone.
-//! * Where a write finds no room on the disk it is [`Full`](cim_ipld_backend::ErrorKind::Full) and not there; reads go on, and
-//!   writes too as soon as there is room.
+//! * Where a write finds no room on the disk it is [`Full`](cim_ipld_backend::ErrorKind::Full) and
+//!   not there; reads go on, and writes too as soon as there is room.
 //!
-//! A write that is called and then dropped is done whole or not at all. The store is closed when the backend, its clones
-//! and its streams are dropped; [`EmbeddedBackend::close`] does that without blocking the runtime.
+//! A write that is called and then dropped is done whole or not at all. The store is closed when
+//! the backend, its clones and its streams are dropped; [`EmbeddedBackend::close`] does that
+//! without blocking the runtime.
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, Key, Precondition};

@@ -19,7 +19,8 @@ const MAX_JOURNAL_BYTES: u64 = 128 << 20;
 const KEYS_MEMTABLE_BYTES: u64 = 4 << 20;
 const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Tables that a keyspace may have whatever their size, and how large they are to be on average where there are more.
+/// Tables that a keyspace may have whatever their size, and how large they are to be on average
+/// where there are more.
 const TOLERATED_TABLES: u64 = 32;
 const TABLE_BYTES: u64 = 1 << 20;
 
@@ -130,7 +131,8 @@ impl Opened {
         found.as_deref().map(KeyRecord::decode).transpose()
     }
 
-    /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of values.
+    /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of
+    /// values.
     pub(crate) fn read(
         &self,
         bucket: &str,
@@ -166,7 +168,8 @@ impl Opened {
         Ok(chunk)
     }
 
-    /// Writes and syncs everything in the batch, and what `meta` then holds of its buckets: all of it or nothing.
+    /// Writes and syncs everything in the batch, and what `meta` then holds of its buckets: all of
+    /// it or nothing.
     pub(crate) fn commit(&self, batch: &Batch, records: &Records, mode: PersistMode) -> Result<()> {
         let changes = self.changes(batch, records)?;
         let failed = |failure| of_store("writing", failure);
@@ -181,7 +184,8 @@ impl Opened {
         write.commit().map_err(failed)
     }
 
-    /// Tells whether the batch is in the database: what a commit that failed leaves to be found out.
+    /// Tells whether the batch is in the database: what a commit that failed leaves to be found
+    /// out.
     pub(crate) fn holds(&self, batch: &Batch, records: &Records) -> Result<bool> {
         for (keyspace, key, value) in self.changes(batch, records)? {
             let found = keyspace.get(key).map_err(|failure| of_store("reading what was written", failure))?;
@@ -206,8 +210,8 @@ impl Opened {
         Ok(changes)
     }
 
-    /// Waits while flushes are behind. A commit of fjall's does so too, with four of them, but for ever when the worker that
-    /// flushes has failed, for want of room on the disk for one.
+    /// Waits while flushes are behind. A commit of fjall's does so too, with four of them, but for
+    /// ever when the worker that flushes has failed, for want of room on the disk for one.
     fn wait_for_flushes<'a>(&self, keyspaces: impl Iterator<Item = &'a Keyspace> + Clone) -> fjall::Result<()> {
         while keyspaces.clone().any(|keyspace| keyspace.sealed_memtable_count() >= 2) {
             self.check_workers()?;
@@ -231,8 +235,9 @@ impl Opened {
         Ok(())
     }
 
-    /// Merges the tables of each keyspace that has many small ones. fjall leaves tables alone whose keys follow on one another,
-    /// as revisions do, and each process that writes a little and ends leaves one more, which every opening reads.
+    /// Merges the tables of each keyspace that has many small ones. fjall leaves tables alone whose
+    /// keys follow on one another, as revisions do, and each process that writes a little and ends
+    /// leaves one more, which every opening reads.
     pub(crate) fn merge_small_tables(&self) -> Result<()> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner).clone();
         for keyspace in buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]) {
@@ -267,8 +272,8 @@ impl Opened {
     }
 }
 
-/// A journal that is damaged in its middle is replayed up to there only, on top of tables that are newer: then `meta` has gone
-/// back, and revisions would be given a second time.
+/// A journal that is damaged in its middle is replayed up to there only, on top of tables that are
+/// newer: then `meta` has gone back, and revisions would be given a second time.
 fn check_last(bucket: &str, values: &Keyspace, last: Revision) -> Result<()> {
     let Some(newest) = values.last_key_value() else { return Ok(()) };
     let newest = newest.key().map_err(|failure| of_store("opening a bucket", failure))?;

@@ -21,13 +21,15 @@ const REOPENING_PAUSE: Duration = Duration::from_millis(200);
 
 /// The embedded store and its buckets: everything but writing.
 ///
-/// fjall refuses all further writes after one failed, for want of room on the disk for one. The store then closes the database
-/// and opens it again, behind the lock of its folder; buckets and watches go on.
+/// fjall refuses all further writes after one failed, for want of room on the disk for one. The
+/// store then closes the database and opens it again, behind the lock of its folder; buckets and
+/// watches go on.
 pub(crate) struct Store {
     state: RwLock<State>,
     /// How often the database was opened.
     openings: AtomicU64,
-    /// Set while a write is in the journal whose sync failed: nothing is written behind it before it is in a table.
+    /// Set while a write is in the journal whose sync failed: nothing is written behind it before
+    /// it is in a table.
     in_doubt: AtomicBool,
     /// Set when everything is in tables, after which nothing is written.
     is_flushed: AtomicBool,
@@ -135,8 +137,8 @@ impl Store {
         Ok(opened)
     }
 
-    /// After a write that is in the journal although its sync failed: moves it into tables, whose syncs are their own. While
-    /// that fails too, the store stays closed.
+    /// After a write that is in the journal although its sync failed: moves it into tables, whose
+    /// syncs are their own. While that fails too, the store stays closed.
     pub(crate) fn settle(&self) -> Result<()> {
         self.in_doubt.store(true, Ordering::Release);
         match self.with(Opened::flush) {
@@ -196,7 +198,8 @@ impl Store {
         self.with(|opened| opened.get(&bucket.name, key)).map_err(of_reading)
     }
 
-    /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of values.
+    /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of
+    /// values.
     pub(crate) fn read(
         &self,
         bucket: &HeldBucket,

@@ -16,10 +16,12 @@ use crate::store::Store;
 
 /// Writes that wait while one batch is synced; callers beyond that wait for room.
 const QUEUED_WRITES: usize = 1024;
-/// Room on disk that may be wasted before a bucket is compacted, beside as much again as its live values take.
+/// Room on disk that may be wasted before a bucket is compacted, beside as much again as its live
+/// values take.
 const TOLERATED_WASTE_BYTES: u64 = 64 << 20;
 
-/// The one thread that writes: it gives revisions, decides preconditions, and syncs the writes that wait as one batch.
+/// The one thread that writes: it gives revisions, decides preconditions, and syncs the writes that
+/// wait as one batch.
 #[derive(Debug)]
 pub(crate) struct Writer {
     commands: Option<mpsc::Sender<Command>>,
@@ -260,8 +262,9 @@ impl WriteLoop {
         touched.iter().for_each(|bucket| self.compact_if_wasteful(bucket));
     }
 
-    /// Writes and syncs the batch. The database refuses everything after a failure, which may have been one of its workers
-    /// some time ago: it is opened again, which shows what became of the batch, and what is not there is tried once more.
+    /// Writes and syncs the batch. The database refuses everything after a failure, which may have
+    /// been one of its workers some time ago: it is opened again, which shows what became of the
+    /// batch, and what is not there is tried once more.
     fn commit(&mut self, batch: &Batch) -> Result<()> {
         let record = |(name, _): (&str, _)| {
             let record = self.records.get(name).copied().unwrap_or_default();
@@ -313,8 +316,9 @@ impl WriteLoop {
         }
     }
 
-    /// Moves what is only in the store's journal into its checksummed tables, so that a store that was closed in order
-    /// opens at once and damage to it cannot be taken for the torn end of a journal.
+    /// Moves what is only in the store's journal into its checksummed tables, so that a store that
+    /// was closed in order opens at once and damage to it cannot be taken for the torn end of a
+    /// journal.
     fn flush(&self) {
         if !self.dirty {
             return;

@@ -1,10 +1,13 @@
 //! Sealing and opening objects beside the raw ciphers, in one run.
 //!
-//! * `raw`: the cipher alone on a prepared key, in place: ring's, and for XChaCha20-Poly1305 the chacha20poly1305 crate's.
-//! * `in-place`: an object, sealed or opened where it stands: salt, key derivation, commitment, cipher.
+//! * `raw`: the cipher alone on a prepared key, in place: ring's, and for XChaCha20-Poly1305 the
+//!   chacha20poly1305 crate's.
+//! * `in-place`: an object, sealed or opened where it stands: salt, key derivation, commitment,
+//!   cipher.
 //! * `copy`: the same from and into other memory, with its allocation.
 //!
-//! Inputs are made afresh for every call outside of the measured time, eight at once, for all alike.
+//! Inputs are made afresh for every call outside of the measured time, eight at once, for all
+//! alike.
 
 mod raw;
 

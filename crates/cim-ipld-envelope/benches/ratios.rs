@@ -1,12 +1,14 @@
 //! How much of a cipher's speed an envelope keeps, as a table.
 //!
-//! The raw cipher and the envelope run in turn, a few microseconds each, many times over; what counts is the fastest run of
-//! each. So other work on the machine, which makes averages meaningless, hardly matters.
+//! The raw cipher and the envelope run in turn, a few microseconds each, many times over; what
+//! counts is the fastest run of each. So other work on the machine, which makes averages
+//! meaningless, hardly matters.
 //!
-//! The raw cipher is ring's on a prepared key, in place. For XChaCha20-Poly1305 that is ring's ChaCha20-Poly1305, and the
-//! last column is the chacha20poly1305 crate's XChaCha20-Poly1305.
+//! The raw cipher is ring's on a prepared key, in place. For XChaCha20-Poly1305 that is ring's
+//! ChaCha20-Poly1305, and the last column is the chacha20poly1305 crate's XChaCha20-Poly1305.
 //!
-//! A second table says what the rest is spent on: the same steps with ring alone, on inputs of the same sizes.
+//! A second table says what the rest is spent on: the same steps with ring alone, on inputs of the
+//! same sizes.
 
 mod parts;
 mod raw;

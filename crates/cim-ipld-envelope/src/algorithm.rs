@@ -18,7 +18,8 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncryptionAlgorithm {
-    /// AES-256 in Galois/Counter Mode, NIST SP 800-38D: the fastest where the processor has AES instructions.
+    /// AES-256 in Galois/Counter Mode, NIST SP 800-38D: the fastest where the processor has AES
+    /// instructions.
     AES256GCM,
     /// ChaCha20-Poly1305, RFC 8439: fast and constant-time on every processor.
     ChaCha20Poly1305,

@@ -39,7 +39,8 @@ impl ContentEncryption {
         EncryptionKey::generate(algorithm)
     }
 
-    /// Encrypts `plaintext`, bound to `associated`, which is not stored and must be given again to decrypt.
+    /// Encrypts `plaintext`, bound to `associated`, which is not stored and must be given again to
+    /// decrypt.
     ///
     /// # Errors
     ///
@@ -48,20 +49,22 @@ impl ContentEncryption {
         EncryptedData::seal_under(&key.sealing_root(), Domain::CONTENT, &[associated], plaintext)
     }
 
-    /// Decrypts what [`encrypt`](Self::encrypt) gave for the same `associated` bytes. The plaintext is the caller's: put
-    /// it into [`Zeroizing`](crate::Zeroizing) where it is a key.
+    /// Decrypts what [`encrypt`](Self::encrypt) gave for the same `associated` bytes. The plaintext
+    /// is the caller's: put it into [`Zeroizing`](crate::Zeroizing) where it is a key.
     ///
     /// # Errors
     ///
-    /// [`WrongKey`](crate::ErrorKind::WrongKey) when the key or the associated data is another: the two cannot be told apart;
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the ciphertext was changed. With a keyset, also
-    /// [`UnknownDataKey`](crate::ErrorKind::UnknownDataKey) and [`DestroyedDataKey`](crate::ErrorKind::DestroyedDataKey).
+    /// [`WrongKey`](crate::ErrorKind::WrongKey) when the key or the associated data is another: the
+    /// two cannot be told apart; [`Damaged`](crate::ErrorKind::Damaged) when the ciphertext was
+    /// changed. With a keyset, also [`UnknownDataKey`](crate::ErrorKind::UnknownDataKey) and
+    /// [`DestroyedDataKey`](crate::ErrorKind::DestroyedDataKey).
     pub fn decrypt(key: &impl ContentKey, data: &EncryptedData, associated: &[u8]) -> Result<Vec<u8>> {
         data.open(key, Domain::CONTENT, &[associated])
     }
 }
 
-/// What encrypts single values: an [`EncryptionKey`], or a [`Keyset`] whose data keys can be rotated.
+/// What encrypts single values: an [`EncryptionKey`], or a [`Keyset`] whose data keys can be
+/// rotated.
 ///
 /// This trait is sealed: it has no other implementations.
 pub trait ContentKey: sealed::ContentRoots {}
@@ -134,7 +137,8 @@ impl Domain {
 /// The version of the encrypted value format.
 pub(crate) const DATA_VERSION: u8 = 1;
 
-/// One encrypted value: algorithm, key id if a keyset encrypted it, salt, commitment, ciphertext with tag.
+/// One encrypted value: algorithm, key id if a keyset encrypted it, salt, commitment, ciphertext
+/// with tag.
 ///
 /// It is self-describing through serde (compact in binary formats such as DAG-CBOR), and through
 /// [`to_bytes`](Self::to_bytes).
@@ -178,8 +182,9 @@ impl EncryptedData {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly an encoding of one value,
-    /// [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format wrote it.
+    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly an encoding of one
+    /// value, [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format
+    /// wrote it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         dag_cbor::decode(bytes)
     }

@@ -17,9 +17,9 @@ use crate::{
 
 /// Seals and opens the objects of one store, encrypted or plaintext.
 ///
-/// A plaintext store uses the same objects with a digest in place of the encryption, so that damage, swapped objects and
-/// newer formats are found there as well; it protects against accidents, not against people. Neither kind of store
-/// accepts the other's objects.
+/// A plaintext store uses the same objects with a digest in place of the encryption, so that
+/// damage, swapped objects and newer formats are found there as well; it protects against
+/// accidents, not against people. Neither kind of store accepts the other's objects.
 ///
 /// Clones are cheap; all methods take `&self` and may run on many threads at once.
 ///
@@ -77,7 +77,8 @@ impl Envelope {
     /// # Errors
     ///
     /// [`NotEncrypted`](ErrorKind::NotEncrypted) when a key is given and the store is plaintext,
-    /// [`MissingKey`](ErrorKind::MissingKey) when it is encrypted and none is given, else as [`Keyset::open`].
+    /// [`MissingKey`](ErrorKind::MissingKey) when it is encrypted and none is given, else as
+    /// [`Keyset::open`].
     pub async fn open_root(record: &[u8], source: Option<&KeySource>) -> Result<Self> {
         match (decode_root(record)?, source) {
             (Root::Plaintext(index), None) => Ok(Self::plaintext(index)),
@@ -105,9 +106,10 @@ impl Envelope {
 
     /// Returns this envelope with a smaller bound on the content of the objects it opens.
     ///
-    /// An object that is neither compressed nor padded is refused before it is copied when it is over the bound, and
-    /// nothing is decompressed beyond it. A body that says it is compressed or padded is copied, at its own size and at
-    /// most at twice [`MAX_OBJECT_BYTES`], before what is inside can be known.
+    /// An object that is neither compressed nor padded is refused before it is copied when it is
+    /// over the bound, and nothing is decompressed beyond it. A body that says it is compressed or
+    /// padded is copied, at its own size and at most at twice [`MAX_OBJECT_BYTES`], before what is
+    /// inside can be known.
     #[must_use]
     pub fn with_content_limit(mut self, bytes: usize) -> Self {
         self.content_limit = bytes.min(MAX_OBJECT_BYTES);
@@ -138,7 +140,8 @@ impl Envelope {
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when content, padding or names are too large, or Zstandard lacks the compression level.
+    /// [`Limit`](ErrorKind::Limit) when content, padding or names are too large, or Zstandard lacks
+    /// the compression level.
     pub fn seal(&self, context: &ObjectContext<'_>, content: &[u8], options: &SealOptions) -> Result<Bytes> {
         let (body, padded_bytes) = plan_body(content, options)?;
         let mut object = Vec::with_capacity(HEADER_BYTES + padded_bytes + TAG_BYTES);
@@ -184,10 +187,11 @@ impl Envelope {
     /// # Errors
     ///
     /// [`Damaged`](ErrorKind::Damaged) when the object was changed, or sealed for another place,
-    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) and [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) when its key is
-    /// not at hand, [`Encrypted`](ErrorKind::Encrypted) when it is encrypted and this store is not (a plaintext object in
-    /// an encrypted store is `Damaged`), [`UnsupportedVersion`](ErrorKind::UnsupportedVersion),
-    /// [`Limit`](ErrorKind::Limit).
+    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) and
+    /// [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) when its key is not at hand,
+    /// [`Encrypted`](ErrorKind::Encrypted) when it is encrypted and this store is not (a plaintext
+    /// object in an encrypted store is `Damaged`),
+    /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion), [`Limit`](ErrorKind::Limit).
     pub fn open(&self, context: &ObjectContext<'_>, object: &[u8]) -> Result<Bytes> {
         let parsed = ParsedObject::read(object)?;
         check_stored(&parsed.fields, parsed.body_bytes, self.content_limit)?;
@@ -217,8 +221,8 @@ impl Envelope {
         Ok(object.freeze())
     }
 
-    /// Opens an object in place when nothing else holds its memory, as with bytes fresh from storage; copies it
-    /// otherwise.
+    /// Opens an object in place when nothing else holds its memory, as with bytes fresh from
+    /// storage; copies it otherwise.
     ///
     /// # Errors
     ///
@@ -230,8 +234,9 @@ impl Envelope {
         }
     }
 
-    /// Opens an object of `source` and seals it with this envelope for the place `to`: under the active data key, as
-    /// encrypted where it was plaintext, or the reverse. Compressed content is not decompressed for it.
+    /// Opens an object of `source` and seals it with this envelope for the place `to`: under the
+    /// active data key, as encrypted where it was plaintext, or the reverse. Compressed content is
+    /// not decompressed for it.
     ///
     /// # Errors
     ///
@@ -252,11 +257,12 @@ impl Envelope {
         Ok(resealed.into())
     }
 
-    /// Tells whether the object is sealed otherwise than this envelope seals now, so that a rotation has to
-    /// [`reseal`](Self::reseal) it.
+    /// Tells whether the object is sealed otherwise than this envelope seals now, so that a
+    /// rotation has to [`reseal`](Self::reseal) it.
     ///
-    /// It reads the header, which nothing authenticates: whoever holds the storage can make an old object look new. Before
-    /// an old data key is destroyed, [`open`](Self::open) the objects that seem fresh, or reseal all.
+    /// It reads the header, which nothing authenticates: whoever holds the storage can make an old
+    /// object look new. Before an old data key is destroyed, [`open`](Self::open) the objects that
+    /// seem fresh, or reseal all.
     ///
     /// # Errors
     ///
@@ -265,8 +271,8 @@ impl Envelope {
         Ok(ObjectHeader::parse(object)?.key_id() != self.keyset().map(Keyset::active_key))
     }
 
-    /// Returns the id of the data key that the object says it needs, or `None` for an object of a plaintext store.
-    /// Nothing authenticates it, as in [`is_stale`](Self::is_stale).
+    /// Returns the id of the data key that the object says it needs, or `None` for an object of a
+    /// plaintext store. Nothing authenticates it, as in [`is_stale`](Self::is_stale).
     ///
     /// # Errors
     ///
@@ -275,8 +281,8 @@ impl Envelope {
         Ok(ObjectHeader::parse(object)?.key_id())
     }
 
-    /// Returns the keyset generation that introduced the data key of an *opened* object: its epoch, which
-    /// [`open`](Self::open) has authenticated. 0 in a plaintext store.
+    /// Returns the keyset generation that introduced the data key of an *opened* object: its epoch,
+    /// which [`open`](Self::open) has authenticated. 0 in a plaintext store.
     ///
     /// # Errors
     ///
@@ -288,7 +294,8 @@ impl Envelope {
         keyset.introduced(id).ok_or_else(unknown)
     }
 
-    /// Returns the epoch that this envelope seals in: the keyset generation of its active data key, 0 in a plaintext store.
+    /// Returns the epoch that this envelope seals in: the keyset generation of its active data key,
+    /// 0 in a plaintext store.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.keyset().map_or(0, |keyset| keyset.introduced(keyset.active_key()).unwrap_or(0))

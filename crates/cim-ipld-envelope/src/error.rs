@@ -4,9 +4,11 @@ use std::fmt;
 /// The result of an envelope operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong: a [`kind`](Error::kind) to act on, one line of what happened, one [`hint`](Error::hint) of what to do.
+/// What went wrong: a [`kind`](Error::kind) to act on, one line of what happened, one
+/// [`hint`](Error::hint) of what to do.
 ///
-/// No message holds plaintext, key material, or anything that distinguishes one wrong key from another.
+/// No message holds plaintext, key material, or anything that distinguishes one wrong key from
+/// another.
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -22,8 +24,9 @@ pub enum ErrorKind {
     WrongKey,
     /// The store is encrypted and no key was given: give one.
     MissingKey,
-    /// A key was given where the root record names a plaintext store. A store that was ever encrypted had its record
-    /// replaced: dropping the key would be the downgrade that somebody wants.
+    /// A key was given where the root record names a plaintext store. A store that was ever
+    /// encrypted had its record replaced: dropping the key would be the downgrade that somebody
+    /// wants.
     NotEncrypted,
     /// A sealed object stands in a plaintext store: it belongs to another store.
     Encrypted,

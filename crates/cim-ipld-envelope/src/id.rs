@@ -72,7 +72,8 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// The identity of one store: bound into every object, so that objects of another store do not open here.
+    /// The identity of one store: bound into every object, so that objects of another store do not
+    /// open here.
     IndexId, 16
 }
 

@@ -6,10 +6,11 @@ use crate::primitives::hkdf;
 use crate::secret::Secret;
 use crate::{EncryptionAlgorithm, FileAccess, Result};
 
-/// A symmetric key of 256 bits with the algorithm it is for. Its memory is wiped when it is dropped.
+/// A symmetric key of 256 bits with the algorithm it is for. Its memory is wiped when it is
+/// dropped.
 ///
-/// There is no `Clone`, no `Serialize` and no `Debug` that shows it: [`duplicate`](Self::duplicate) and
-/// [`write_file`](Self::write_file) say in the code where a key gets a second home.
+/// There is no `Clone`, no `Serialize` and no `Debug` that shows it: [`duplicate`](Self::duplicate)
+/// and [`write_file`](Self::write_file) say in the code where a key gets a second home.
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey};
@@ -34,9 +35,11 @@ impl EncryptionKey {
         Self { algorithm, secret: Secret::random() }
     }
 
-    /// Makes a key from 32 bytes that a key store or another derivation gave. The caller wipes its own copy.
+    /// Makes a key from 32 bytes that a key store or another derivation gave. The caller wipes its
+    /// own copy.
     ///
-    /// The bytes must be uniformly random; text that a person chose belongs in a [`Passphrase`](crate::Passphrase).
+    /// The bytes must be uniformly random; text that a person chose belongs in a
+    /// [`Passphrase`](crate::Passphrase).
     #[must_use]
     pub fn from_bytes(algorithm: EncryptionAlgorithm, mut bytes: [u8; 32]) -> Self {
         Self { algorithm, secret: Secret::take(&mut bytes) }
@@ -50,7 +53,8 @@ impl EncryptionKey {
 
     /// Derives an independent key for the purpose that `info` names, with HKDF-SHA-256 (RFC 5869).
     ///
-    /// Derivation is one-way: the derived key tells nothing about this one, nor about keys of other purposes.
+    /// Derivation is one-way: the derived key tells nothing about this one, nor about keys of other
+    /// purposes.
     #[must_use]
     pub fn derive(&self, info: &[u8]) -> Self {
         let secret = hkdf::derive_secret(b"cim/v1/derive", self.secret.as_bytes(), &[&[self.algorithm.suite()], info]);
@@ -63,15 +67,14 @@ impl EncryptionKey {
         Self { algorithm: self.algorithm, secret: self.secret.duplicate() }
     }
 
-    /// Reads a key file that [`write_file`](Self::write_file) made. Blank lines, spaces, lines that begin with `#` and a byte
-    /// order mark are passed over.
+    /// Reads a key file that [`write_file`](Self::write_file) made. Blank lines, spaces, lines that
+    /// begin with `#` and a byte order mark are passed over.
     ///
     /// # Errors
     ///
-    /// [`KeyFilePermissions`](crate::ErrorKind::KeyFilePermissions) when others than the owner may read it
-    /// or it is another user's (Unix),
-    /// [`InvalidKeyFile`](crate::ErrorKind::InvalidKeyFile) when it holds no key,
-    /// [`Io`](crate::ErrorKind::Io) when it cannot be read.
+    /// [`KeyFilePermissions`](crate::ErrorKind::KeyFilePermissions) when others than the owner may
+    /// read it or it is another user's (Unix), [`InvalidKeyFile`](crate::ErrorKind::InvalidKeyFile)
+    /// when it holds no key, [`Io`](crate::ErrorKind::Io) when it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
         Self::read_file_as(path, FileAccess::OwnerOnly)
     }

@@ -1,5 +1,5 @@
-//! Key and passphrase files: small, readable by their owner only, checked on the open file so that the file checked is
-//! the file read.
+//! Key and passphrase files: small, readable by their owner only, checked on the open file so that
+//! the file checked is the file read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -29,7 +29,8 @@ pub enum FileAccess {
     /// Nobody: what a file of one's own should be.
     #[default]
     OwnerOnly,
-    /// The file's group too, as a secret that is mounted into a container has it (`0440`, of the superuser).
+    /// The file's group too, as a secret that is mounted into a container has it (`0440`, of the
+    /// superuser).
     GroupMayRead,
 }
 
@@ -78,8 +79,8 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     })
 }
 
-/// Creates a file that only its owner can read and writes it; a file that cannot be written whole is removed, because
-/// half a key file would stand in the way of the next try.
+/// Creates a file that only its owner can read and writes it; a file that cannot be written whole
+/// is removed, because half a key file would stand in the way of the next try.
 fn create_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -92,8 +93,8 @@ fn create_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<
     })
 }
 
-/// Makes the file's name as durable as its content: a store whose key file is gone after a crash is lost. File systems
-/// that have no such operation (fsync(2): EINVAL) keep names their own way.
+/// Makes the file's name as durable as its content: a store whose key file is gone after a crash is
+/// lost. File systems that have no such operation (fsync(2): EINVAL) keep names their own way.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -111,7 +112,8 @@ fn sync_folder_of(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Access lists of other systems are not read: there the caller's system administrator answers for them.
+/// Access lists of other systems are not read: there the caller's system administrator answers for
+/// them.
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Result<()> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -133,7 +135,8 @@ fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Res
         let error = Error::new(ErrorKind::KeyFilePermissions, message);
         return Err(if mode & 0o037 == 0 { error.with_hint(GROUP_MAY_READ) } else { error });
     }
-    // Only the superuser comes here with another's file: that user knows the key, and may replace it.
+    // Only the superuser comes here with another's file: that user knows the key, and may replace
+    // it.
     let owner = metadata.uid();
     if owner != user && owner != 0 {
         let message = format!(

@@ -1,15 +1,18 @@
-//! Authenticated encryption at rest: self-describing sealed objects, keysets, key rotation, encrypted CID wrappers.
+//! Authenticated encryption at rest: self-describing sealed objects, keysets, key rotation,
+//! encrypted CID wrappers.
 //!
 //! Which part to use:
 //!
-//! * An [`Envelope`] seals the objects of a store, each bound to its place, under a [`Keyset`] of data keys that can be
-//!   rotated while the store is in use.
-//! * [`ContentEncryption`] encrypts single values under one [`EncryptionKey`], with associated data.
-//! * [`EncryptedCidWrapper`] pairs a CID in clear with encrypted metadata; [`HiddenCidWrapper`] hides the CID too.
+//! * An [`Envelope`] seals the objects of a store, each bound to its place, under a [`Keyset`] of
+//!   data keys that can be rotated while the store is in use.
+//! * [`ContentEncryption`] encrypts single values under one [`EncryptionKey`], with associated
+//!   data.
+//! * [`EncryptedCidWrapper`] pairs a CID in clear with encrypted metadata; [`HiddenCidWrapper`]
+//!   hides the CID too.
 //!
-//! This crate knows no storage, no network and no clock: bytes in, sealed bytes out. It reads and writes key files, and
-//! nothing else. `docs/format.md` of the project describes every byte it writes; `docs/threat-model.md` says who can
-//! learn what.
+//! This crate knows no storage, no network and no clock: bytes in, sealed bytes out. It reads and
+//! writes key files, and nothing else. `docs/format.md` of the project describes every byte it
+//! writes; `docs/threat-model.md` says who can learn what.
 //!
 //! Caution: whoever loses every key of a keyset has lost the store. There is no back door.
 //!

@@ -1,11 +1,12 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Keeps secrets out of core dumps and swap, as far as the platform allows, and says how far that was.
+/// Keeps secrets out of core dumps and swap, as far as the platform allows, and says how far that
+/// was.
 ///
-/// It covers the keys that this crate holds: key-encryption keys, keyset keys, data keys and what is derived from them to
-/// stay. Out of its reach are Argon2id's memory while a passphrase is tried (wiped after, but never locked), copies on
-/// the stack while a cipher runs, the plaintext itself, hibernation, and whoever may
-/// read the process's memory anyway.
+/// It covers the keys that this crate holds: key-encryption keys, keyset keys, data keys and what
+/// is derived from them to stay. Out of its reach are Argon2id's memory while a passphrase is tried
+/// (wiped after, but never locked), copies on the stack while a cipher runs, the plaintext itself,
+/// hibernation, and whoever may read the process's memory anyway.
 ///
 /// ```no_run
 /// use cim_ipld_envelope::{MemoryProtection, Protection};
@@ -19,8 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryProtection {
-    /// Whether this process can no longer write a core dump. On Linux this also keeps other processes of the same user from
-    /// attaching to it, debuggers included.
+    /// Whether this process can no longer write a core dump. On Linux this also keeps other
+    /// processes of the same user from attaching to it, debuggers included.
     pub core_dumps: Protection,
     /// Whether keys made from here on are locked into memory.
     pub key_memory: Protection,
@@ -39,10 +40,12 @@ pub enum Protection {
 }
 
 impl MemoryProtection {
-    /// Turns core dumps off for this process, and locks every key made from here on into memory of its own.
+    /// Turns core dumps off for this process, and locks every key made from here on into memory of
+    /// its own.
     ///
-    /// Each locked key takes one page of the process's allowance for locked memory (`RLIMIT_MEMLOCK` on Unix). Keys beyond
-    /// the allowance work as before, and [`unlocked_keys`](Self::unlocked_keys) counts them.
+    /// Each locked key takes one page of the process's allowance for locked memory
+    /// (`RLIMIT_MEMLOCK` on Unix). Keys beyond the allowance work as before, and
+    /// [`unlocked_keys`](Self::unlocked_keys) counts them.
     #[must_use]
     pub fn enable() -> Self {
         let key_memory = match LockedPage::new() {
@@ -105,7 +108,8 @@ impl Drop for SecretMemory {
     }
 }
 
-/// A page that holds one secret and nothing else, because unlocking it would unlock whatever else it held.
+/// A page that holds one secret and nothing else, because unlocking it would unlock whatever else
+/// it held.
 pub(crate) struct LockedPage {
     /// Dropped first: the page is unlocked, then freed.
     _lock: region::LockGuard,

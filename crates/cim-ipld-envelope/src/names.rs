@@ -3,8 +3,8 @@ use crate::secret::Secret;
 
 /// Random-looking object names, all computable from one secret.
 ///
-/// A segment keeps one secret of 32 bytes in its (sealed) manifest entry instead of a name per page. To anyone without
-/// the secret the names are unlinkable to each other and to what they name.
+/// A segment keeps one secret of 32 bytes in its (sealed) manifest entry instead of a name per
+/// page. To anyone without the secret the names are unlinkable to each other and to what they name.
 ///
 /// ```
 /// use cim_ipld_envelope::ObjectNames;
@@ -36,8 +36,9 @@ impl ObjectNames {
         self.0.as_bytes()
     }
 
-    /// Returns the name of the object with this class and ordinal: 32 characters of `a-z2-7`, which carry the first
-    /// 160 bits of HMAC-SHA-256(secret, "cim/v1/name" | class | ordinal in 4 bytes, little-endian) in base 32.
+    /// Returns the name of the object with this class and ordinal: 32 characters of `a-z2-7`, which
+    /// carry the first 160 bits of HMAC-SHA-256(secret, "cim/v1/name" | class | ordinal in 4 bytes,
+    /// little-endian) in base 32.
     #[must_use]
     pub fn name(&self, class: u8, ordinal: u32) -> String {
         let mac = hmac_sha256(self.0.as_bytes(), &[b"cim/v1/name", &[class], &ordinal.to_le_bytes()]);
@@ -45,7 +46,8 @@ impl ObjectNames {
     }
 
     /// Returns the name that stands for `text` without revealing it: as [`name`](Self::name), of
-    /// HMAC-SHA-256(secret, "cim/v1/text-name" | text). No text has the name of a class and ordinal.
+    /// HMAC-SHA-256(secret, "cim/v1/text-name" | text). No text has the name of a class and
+    /// ordinal.
     #[must_use]
     pub fn name_of(&self, text: &str) -> String {
         base32(&hmac_sha256(self.0.as_bytes(), &[b"cim/v1/text-name", text.as_bytes()]))

@@ -7,7 +7,8 @@ use crate::primitives::argon2id::{self, Cost};
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, FileAccess, Result, key_file, key_text};
 
-/// The most key slots of one keyset. It bounds what opening one may cost: a passphrase is tried on each of its slots.
+/// The most key slots of one keyset. It bounds what opening one may cost: a passphrase is tried on
+/// each of its slots.
 pub const MAX_SLOTS: usize = 16;
 
 /// A passphrase. Its memory is wiped when it is dropped.
@@ -37,7 +38,8 @@ impl Passphrase {
         Ok(Self(passphrase))
     }
 
-    /// Reads a passphrase from a file, without the newline at its end and a byte order mark at its start.
+    /// Reads a passphrase from a file, without the newline at its end and a byte order mark at its
+    /// start.
     ///
     /// # Errors
     ///
@@ -72,12 +74,13 @@ impl Passphrase {
         Ok(Self(content))
     }
 
-    /// Refuses a passphrase that is too short for a new slot: whoever has the store can try many a second, for ever. What opens
-    /// an index already is not asked.
+    /// Refuses a passphrase that is too short for a new slot: whoever has the store can try many a
+    /// second, for ever. What opens an index already is not asked.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for fewer than [`MIN_NEW_CHARACTERS`](Self::MIN_NEW_CHARACTERS).
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for fewer than
+    /// [`MIN_NEW_CHARACTERS`](Self::MIN_NEW_CHARACTERS).
     pub fn check_new(&self) -> Result<()> {
         // Every byte of UTF-8 that does not continue a character begins one.
         let characters = self.0.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
@@ -118,15 +121,17 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 ///
 /// The default is RFC 9106's second recommended profile: 64 MiB, 3 passes, 4 lanes.
 ///
-/// The profile is stored with the passphrase's key slot. A record may come from hostile storage, so what it asks for is
-/// bounded *before* anything is allocated: by [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB),
-/// [`MAX_PASSES`](Self::MAX_PASSES) and [`MAX_LANES`](Self::MAX_LANES), or by the opener's own profile where that is
-/// higher; memory times passes by what a slot at these bounds costs, or one of the opener's own profile; and all
-/// passphrase slots of a record together by what two slots at these bounds cost, or sixteen of the opener's own profile.
+/// The profile is stored with the passphrase's key slot. A record may come from hostile storage, so
+/// what it asks for is bounded *before* anything is allocated: by
+/// [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB), [`MAX_PASSES`](Self::MAX_PASSES) and
+/// [`MAX_LANES`](Self::MAX_LANES), or by the opener's own profile where that is higher; memory
+/// times passes by what a slot at these bounds costs, or one of the opener's own profile; and all
+/// passphrase slots of a record together by what two slots at these bounds cost, or sixteen of the
+/// opener's own profile.
 ///
-/// Adding and replacing slots refuses what would lock others out: all slots together must be acceptable to the default
-/// profile and to the profile of each slot. A single slot beyond the bounds can be made, and opens only for who gives a
-/// profile like it; others skip it.
+/// Adding and replacing slots refuses what would lock others out: all slots together must be
+/// acceptable to the default profile and to the profile of each slot. A single slot beyond the
+/// bounds can be made, and opens only for who gives a profile like it; others skip it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Profile(Cost);
 
@@ -147,7 +152,8 @@ impl Argon2Profile {
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when Argon2id does not define them: at least one pass and lane, and 8 KiB per lane.
+    /// [`Limit`](ErrorKind::Limit) when Argon2id does not define them: at least one pass and lane,
+    /// and 8 KiB per lane.
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self> {
         let defined = passes >= 1 && (1..=0xff_ffff).contains(&lanes) && memory_kib / 8 >= lanes;
         if !defined {
@@ -194,8 +200,9 @@ impl Argon2Profile {
         )))
     }
 
-    /// Checks what all passphrase slots of a record cost together, where `self` is the opener's own profile: no more than
-    /// the two dearest that are accepted, or as many slots like the opener's own as a record holds.
+    /// Checks what all passphrase slots of a record cost together, where `self` is the opener's own
+    /// profile: no more than the two dearest that are accepted, or as many slots like the opener's
+    /// own as a record holds.
     pub(crate) fn accept_all<'a>(&self, stored: impl Iterator<Item = &'a Self>) -> Result<()> {
         let accepted = (2 * Self::DEAREST_KIB_PASSES).max(self.kib_passes().saturating_mul(MAX_SLOTS as u64));
         let costs = stored.filter(|stored| self.accept(stored).is_ok()).map(Self::kib_passes);
@@ -206,8 +213,8 @@ impl Argon2Profile {
         Err(Error::limit("the record's passphrase slots together ask for more of Argon2id than is accepted"))
     }
 
-    /// Checks that whoever opens with the default profile, or with that of the own slot, is not refused because of
-    /// others' slots: a writer must make no record that locks them out.
+    /// Checks that whoever opens with the default profile, or with that of the own slot, is not
+    /// refused because of others' slots: a writer must make no record that locks them out.
     pub(crate) fn check_written(slots: &[Self]) -> Result<()> {
         let openers = slots.iter().copied().chain([Self::default()]);
         openers.into_iter().try_for_each(|own| own.accept_all(slots.iter())).map_err(|_| {
@@ -246,7 +253,8 @@ mod tests {
         assert!(profile(u32::MAX, 1).accept(&most).is_err());
     }
 
-    /// An own profile of much memory and one pass does not let a record ask for this memory many times over.
+    /// An own profile of much memory and one pass does not let a record ask for this memory many
+    /// times over.
     #[test]
     fn encryption_passphrase_cost_of_one_slot_is_bounded() {
         let own = Argon2Profile::RFC_9106_FIRST;

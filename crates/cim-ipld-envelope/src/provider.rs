@@ -58,10 +58,11 @@ impl fmt::Debug for KeySource {
     }
 }
 
-/// A hardware security module or key management service that wraps 32-byte keys under a key it keeps to itself.
+/// A hardware security module or key management service that wraps 32-byte keys under a key it
+/// keeps to itself.
 ///
-/// Each slot of a provider holds a random key-encryption key of its own, wrapped; the provider is asked once per opening
-/// of a keyset, never per object.
+/// Each slot of a provider holds a random key-encryption key of its own, wrapped; the provider is
+/// asked once per opening of a keyset, never per object.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -92,21 +93,24 @@ impl fmt::Debug for KeySource {
 /// ```
 #[async_trait]
 pub trait KeyProvider: Send + Sync {
-    /// Returns the name that tells this provider's slots from those of others: up to 64 bytes, stored in clear.
+    /// Returns the name that tells this provider's slots from those of others: up to 64 bytes,
+    /// stored in clear.
     fn name(&self) -> &str;
 
     /// Wraps `key`, bound to `associated`. The result is at most 4096 bytes.
     ///
     /// # Errors
     ///
-    /// [`ProviderError::Unavailable`] when trying again later may help, else [`ProviderError::Refused`].
+    /// [`ProviderError::Unavailable`] when trying again later may help, else
+    /// [`ProviderError::Refused`].
     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError>;
 
     /// Unwraps what [`wrap`](Self::wrap) gave for the same `associated` bytes.
     ///
     /// # Errors
     ///
-    /// [`ProviderError::Unavailable`] when trying again later may help, else [`ProviderError::Refused`].
+    /// [`ProviderError::Unavailable`] when trying again later may help, else
+    /// [`ProviderError::Refused`].
     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError>;
 }
 

@@ -9,8 +9,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 ///
 /// # Panics
 ///
-/// When the operating system has no randomness to give. Nothing safe can be done without it, and no caller could
-/// do better than to stop.
+/// When the operating system has no randomness to give. Nothing safe can be done without it, and no
+/// caller could do better than to stop.
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -27,7 +27,8 @@ pub(crate) fn fill(bytes: &mut [u8]) {
     SystemRandom::new().fill(bytes).expect("the operating system must supply randomness");
 }
 
-/// Repeatable bytes in place of randomness, so that this crate's own tests can freeze what it writes.
+/// Repeatable bytes in place of randomness, so that this crate's own tests can freeze what it
+/// writes.
 #[cfg(test)]
 pub(crate) mod seeded {
     use std::cell::RefCell;

@@ -5,7 +5,8 @@ use bytes::BytesMut;
 use crate::HEADER_BYTES;
 use crate::primitives::aead::TAG_BYTES;
 
-/// Content to be sealed where it stands: bytes appended here have room for the header before them and the tag after.
+/// Content to be sealed where it stands: bytes appended here have room for the header before them
+/// and the tag after.
 ///
 /// ```
 /// use cim_ipld_envelope::{Envelope, IndexId, ObjectContext, ObjectKind, SealBuffer};

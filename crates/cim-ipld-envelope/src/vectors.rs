@@ -1,8 +1,8 @@
 //! Freezes what this crate writes: `tests/vectors/v1.json` must come out of it byte for byte.
 //!
-//! The file is read by this crate's integration tests, through the public interface, and by an independent reader in
-//! Python. To add vectors for a new format version, run the tests with `CIM_WRITE_VECTORS=1`; a changed line of an existing
-//! version is a broken format.
+//! The file is read by this crate's integration tests, through the public interface, and by an
+//! independent reader in Python. To add vectors for a new format version, run the tests with
+//! `CIM_WRITE_VECTORS=1`; a changed line of an existing version is a broken format.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -163,8 +163,8 @@ fn every_object(root: &str, envelope: &Envelope, objects: &mut Vec<Value>) {
     }
 }
 
-/// 1000 times "a" as a frame written by hand, so that no version of the compressor can change it: RFC 8878, section 3.1.1,
-/// with one run-length block.
+/// 1000 times "a" as a frame written by hand, so that no version of the compressor can change it:
+/// RFC 8878, section 3.1.1, with one run-length block.
 fn compressed_body(padded: bool) -> Vec<u8> {
     let mut body = 1000u32.to_le_bytes().to_vec();
     body.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, 0x60, 0xe8, 0x02, 0x43, 0x1f, 0x00, 0x61]);
@@ -307,7 +307,8 @@ fn key_of(label: &str, algorithm: EncryptionAlgorithm) -> EncryptionKey {
     EncryptionKey::from_bytes(algorithm, sha256(&[label.as_bytes(), algorithm.as_str().as_bytes()]))
 }
 
-/// A provider that wraps nothing, so that a reader of the vectors needs no provider: the wrapped key is the key.
+/// A provider that wraps nothing, so that a reader of the vectors needs no provider: the wrapped
+/// key is the key.
 struct ClearProvider;
 
 #[async_trait]

@@ -12,11 +12,13 @@ use crate::{ContentKey, EncryptedData, EncryptionKey, Error, Result};
 
 /// A CID in clear with metadata that only key holders read.
 ///
-/// Content can be fetched by [`cid`](Self::cid) without a key; the metadata is bound to the CID and to
-/// [`aad`](Self::aad), so a wrapper with any field changed does not open. Anyone who sees the wrapper can confirm a guess
-/// of the content by hashing it; where that matters, use [`HiddenCidWrapper`].
+/// Content can be fetched by [`cid`](Self::cid) without a key; the metadata is bound to the CID and
+/// to [`aad`](Self::aad), so a wrapper with any field changed does not open. Anyone who sees the
+/// wrapper can confirm a guess of the content by hashing it; where that matters, use
+/// [`HiddenCidWrapper`].
 ///
-/// As DAG-CBOR the wrapper is an IPLD block with a [CID of its own](Self::wrapper_cid), in which `cid` is a link.
+/// As DAG-CBOR the wrapper is an IPLD block with a [CID of its own](Self::wrapper_cid), in which
+/// `cid` is a link.
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptedCidWrapper, EncryptionAlgorithm, EncryptionKey};
@@ -48,7 +50,8 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// [`Limit`](crate::ErrorKind::Limit) when the metadata is over [`MAX_OBJECT_BYTES`](crate::MAX_OBJECT_BYTES).
+    /// [`Limit`](crate::ErrorKind::Limit) when the metadata is over
+    /// [`MAX_OBJECT_BYTES`](crate::MAX_OBJECT_BYTES).
     pub fn seal(key: &impl ContentKey, cid: Cid, metadata: &[u8], aad: impl Into<Vec<u8>>) -> Result<Self> {
         Self::seal_under(&key.sealing_root(), cid, metadata, aad.into())
     }
@@ -78,7 +81,8 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// As [`ContentEncryption::decrypt`](crate::ContentEncryption::decrypt): any field changed, or another key.
+    /// As [`ContentEncryption::decrypt`](crate::ContentEncryption::decrypt): any field changed, or
+    /// another key.
     pub fn open(&self, key: &impl ContentKey) -> Result<Vec<u8>> {
         self.encrypted_metadata.open(key, Domain::WRAPPER, &[&self.cid.to_bytes(), &self.aad])
     }
@@ -87,8 +91,8 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// As [`seal`](Self::seal), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the value has no DAG-CBOR
-    /// encoding.
+    /// As [`seal`](Self::seal), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the
+    /// value has no DAG-CBOR encoding.
     pub fn seal_value<T: Serialize>(
         key: &impl ContentKey,
         cid: Cid,
@@ -104,8 +108,8 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the metadata is not such a
-    /// value.
+    /// As [`open`](Self::open), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the
+    /// metadata is not such a value.
     pub fn open_value<T: DeserializeOwned>(&self, key: &impl ContentKey) -> Result<T> {
         // The decoder's error may quote the metadata, so it is not passed on.
         serde_ipld_dagcbor::from_slice(&self.open(key)?)
@@ -122,13 +126,15 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one wrapper,
-    /// [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format wrote it.
+    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one
+    /// wrapper, [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format
+    /// wrote it.
     pub fn from_dag_cbor(block: &[u8]) -> Result<Self> {
         dag_cbor::decode(block)
     }
 
-    /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of [`to_dag_cbor`](Self::to_dag_cbor).
+    /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of
+    /// [`to_dag_cbor`](Self::to_dag_cbor).
     #[must_use]
     pub fn wrapper_cid(&self) -> Cid {
         dag_cbor_cid(&self.to_dag_cbor())
@@ -153,9 +159,11 @@ impl From<WrapperVersion> for u8 {
     }
 }
 
-/// A wrapper whose CID only key holders read: it stands under a [name](CidNames::name) made by a keyed MAC.
+/// A wrapper whose CID only key holders read: it stands under a [name](CidNames::name) made by a
+/// keyed MAC.
 ///
-/// Who sees the wrapper cannot confirm a guess of the content; who holds the [`CidNames`] finds it by CID.
+/// Who sees the wrapper cannot confirm a guess of the content; who holds the [`CidNames`] finds it
+/// by CID.
 ///
 /// ```
 /// use cim_ipld_envelope::{CidNames, EncryptionAlgorithm, EncryptionKey, HiddenCidWrapper};
@@ -222,8 +230,8 @@ impl HiddenCidWrapper {
         Ok(Self { name, encrypted, aad })
     }
 
-    /// Decrypts the CID and the metadata. Storage may answer with another wrapper than the one asked for: compare the
-    /// CID with the one that was sought.
+    /// Decrypts the CID and the metadata. Storage may answer with another wrapper than the one
+    /// asked for: compare the CID with the one that was sought.
     ///
     /// # Errors
     ///
@@ -233,7 +241,8 @@ impl HiddenCidWrapper {
         let split = || {
             let (cid_bytes, rest) = plaintext.split_first_chunk::<2>()?;
             let (bytes, metadata) = rest.split_at_checked(u16::from_le_bytes(*cid_bytes).into())?;
-            // The parser stops at the CID's end and takes longer varints: one CID has one encoding here.
+            // The parser stops at the CID's end and takes longer varints: one CID has one encoding
+            // here.
             let cid = Cid::try_from(bytes).ok().filter(|cid| cid.to_bytes() == bytes)?;
             Some((cid, metadata.to_vec()))
         };
@@ -250,13 +259,15 @@ impl HiddenCidWrapper {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one wrapper,
-    /// [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format wrote it.
+    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one
+    /// wrapper, [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format
+    /// wrote it.
     pub fn from_dag_cbor(block: &[u8]) -> Result<Self> {
         dag_cbor::decode(block)
     }
 
-    /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of [`to_dag_cbor`](Self::to_dag_cbor).
+    /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of
+    /// [`to_dag_cbor`](Self::to_dag_cbor).
     #[must_use]
     pub fn wrapper_cid(&self) -> Cid {
         dag_cbor_cid(&self.to_dag_cbor())
@@ -283,7 +294,8 @@ impl From<HiddenWrapperVersion> for u8 {
 
 /// Names for CIDs that tell nothing without the secret: HMAC-SHA-256 of the CID's bytes.
 ///
-/// The names outlive data keys: keep the secret inside a sealed object, or derive it from a key that stays.
+/// The names outlive data keys: keep the secret inside a sealed object, or derive it from a key
+/// that stays.
 #[derive(Debug)]
 pub struct CidNames(Secret);
 

@@ -1,7 +1,7 @@
 //! CIDs in data for people: a string in JSON and its like, bytes elsewhere.
 //!
-//! For `#[serde(with = "cim_ipld_index::cid_text")]`; the type's own form is that of DAG-CBOR, which JSON shows as a list of
-//! numbers.
+//! For `#[serde(with = "cim_ipld_index::cid_text")]`; the type's own form is that of DAG-CBOR,
+//! which JSON shows as a list of numbers.
 //!
 //! ```
 //! #[derive(serde::Serialize, serde::Deserialize)]

@@ -1,9 +1,11 @@
 //! Documents as bytes: what a journal records and what a segment stores.
 //!
-//! Layout, version 1: version byte; flags (varint, one bit per optional field); CID (length-prefixed binary form); kind
-//! byte; then, each only if its flag is set, title, author, content type (length-prefixed UTF-8), created, modified
-//! (zigzag varints of milliseconds), size (varint), tags (count, then each), attributes (count, then name, type byte and
-//! value, of a list the count and each type byte and value, sorted by name), text. The text stands last, so that whoever wants only the rest stops before it.
+//! Layout, version 1: version byte; flags (varint, one bit per optional field); CID
+//! (length-prefixed binary form); kind byte; then, each only if its flag is set, title, author,
+//! content type (length-prefixed UTF-8), created, modified (zigzag varints of milliseconds), size
+//! (varint), tags (count, then each), attributes (count, then name, type byte and value, of a list
+//! the count and each type byte and value, sorted by name), text. The text stands last, so that
+//! whoever wants only the rest stops before it.
 
 use std::ops::Range;
 
@@ -99,8 +101,8 @@ pub(crate) fn encode_to(document: &Document, out: &mut Vec<u8>) -> Result<Range<
 ///
 /// # Errors
 ///
-/// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that break this one. The
-/// memory used never exceeds a small multiple of the input.
+/// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that
+/// break this one. The memory used never exceeds a small multiple of the input.
 pub fn decode(bytes: &[u8]) -> Result<Document> {
     let (mut document, mut rest) = decode_head(bytes)?;
     document.text = rest.take_text()?;
@@ -171,7 +173,8 @@ pub(crate) fn decode_cid(bytes: &[u8]) -> Result<Cid> {
     Ok(decode_start(&mut Reader::new(bytes))?.1)
 }
 
-/// Writes the canonical form of a CID in binary without an allocation; `None` if it is longer than a document's can be.
+/// Writes the canonical form of a CID in binary without an allocation; `None` if it is longer than
+/// a document's can be.
 pub(crate) fn cid_to_bytes<'a>(cid: &Cid, buffer: &'a mut [u8; MAX_CID_BYTES]) -> Option<&'a [u8]> {
     let len = content_id::canonical(*cid).write_bytes(&mut buffer[..]).ok()?;
     Some(&buffer[..len])

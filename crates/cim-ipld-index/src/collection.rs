@@ -1,4 +1,5 @@
-//! What the scores of a query depend on besides the documents themselves; a cursor carries it to the next page.
+//! What the scores of a query depend on besides the documents themselves; a cursor carries it to
+//! the next page.
 
 use crate::error::{Error, Result};
 use crate::wire::{Reader, put_varint};

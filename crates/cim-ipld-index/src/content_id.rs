@@ -33,13 +33,13 @@ impl fmt::Display for ParseCidError {
 
 impl std::error::Error for ParseCidError {}
 
-/// Reads a CID: in any multibase, a CIDv0, after `/ipfs/` or `ipfs://`, or in the URL of a gateway. The CID returned is
-/// [`canonical`], so that two spellings of one name are equal.
+/// Reads a CID: in any multibase, a CIDv0, after `/ipfs/` or `ipfs://`, or in the URL of a gateway.
+/// The CID returned is [`canonical`], so that two spellings of one name are equal.
 ///
 /// # Errors
 ///
-/// For whatever is not exactly one CID: bytes after its digest, an encoding that is not the one its multibase has for these
-/// bytes, a CIDv0 in a multibase, a path below it, a name of IPNS.
+/// For whatever is not exactly one CID: bytes after its digest, an encoding that is not the one its
+/// multibase has for these bytes, a CIDv0 in a multibase, a path below it, a name of IPNS.
 pub fn parse(text: &str) -> Result<Cid, ParseCidError> {
     let cid = bare(text)?;
     if cid.len() > MAX_TEXT_BYTES {

@@ -1,4 +1,5 @@
-//! Points in time, and dates of RFC 3339, whole or cut short, as the spans of time that they name. No clock is asked.
+//! Points in time, and dates of RFC 3339, whole or cut short, as the spans of time that they name.
+//! No clock is asked.
 
 use std::str::FromStr;
 
@@ -14,8 +15,8 @@ pub struct Timestamp(pub i64);
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
-    /// Reads a date as queries have it: of RFC 3339, in UTC without a zone, whole or cut short. What names a span of time is
-    /// its start.
+    /// Reads a date as queries have it: of RFC 3339, in UTC without a zone, whole or cut short.
+    /// What names a span of time is its start.
     ///
     /// ```
     /// use cim_ipld_index::Timestamp;
@@ -35,8 +36,8 @@ impl FromStr for Timestamp {
 #[non_exhaustive]
 pub struct ParseTimestampError;
 
-/// Reads a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`, `2024-02-29T10:30:15.250+02:00`. Without a zone it
-/// is in UTC, and a space may stand for the `T`.
+/// Reads a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`,
+/// `2024-02-29T10:30:15.250+02:00`. Without a zone it is in UTC, and a space may stand for the `T`.
 ///
 /// Returns the start of what it names, and the start of what follows: a day is all of it.
 pub(crate) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
@@ -74,8 +75,8 @@ pub(crate) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
     Some((Timestamp(start * DAY_MS), Timestamp(end * DAY_MS)))
 }
 
-/// Reads `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction` and `Z`, an offset or nothing: milliseconds since midnight UTC, and how many it
-/// names.
+/// Reads `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction` and `Z`, an offset or nothing: milliseconds
+/// since midnight UTC, and how many it names.
 fn time_of_day(text: &str) -> Option<(i64, i64)> {
     let (time, zone) = text.split_at(text.find(['Z', 'z', '+', '-']).unwrap_or(text.len()));
     let offset = match zone {

@@ -16,7 +16,8 @@ type Chunk = Arc<ChunkWords>;
 
 /// A set of documents that are no longer live.
 ///
-/// Cloning shares the set in chunks of 65,536 documents; inserting copies only the chunk it touches.
+/// Cloning shares the set in chunks of 65,536 documents; inserting copies only the chunk it
+/// touches.
 ///
 /// ```
 /// use cim_ipld_index::{Deletes, DocId};
@@ -88,7 +89,8 @@ impl Deletes {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that break this one.
+    /// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that
+    /// break this one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         match reader.u8()? {
@@ -127,8 +129,8 @@ impl Deletes {
         docset::ones(&words[..]).last().map(|bit| DocId(chunk as u32 * CHUNK_DOCUMENTS + bit))
     }
 
-    /// Visits the documents that are in one of two sets, and says whether it is this one. Chunks that both share cost
-    /// nothing.
+    /// Visits the documents that are in one of two sets, and says whether it is this one. Chunks
+    /// that both share cost nothing.
     pub(crate) fn visit_difference(&self, other: &Self, mut each: impl FnMut(DocId, bool)) {
         const NONE: ChunkWords = [0; CHUNK_WORDS];
         let chunk = |set: &Self, index: usize| set.chunks.get(index).cloned().flatten();

@@ -1,7 +1,8 @@
 //! Sets of document ids: dense in memory, compact in bytes.
 //!
-//! Byte layout: number of chunks (varint), then per chunk of 65,536 ids, in increasing order: key (u16), kind (u8) and
-//! either a count less one (u16) with that many sorted u16, or 8,192 bytes of bits. All little-endian.
+//! Byte layout: number of chunks (varint), then per chunk of 65,536 ids, in increasing order: key
+//! (u16), kind (u8) and either a count less one (u16) with that many sorted u16, or 8,192 bytes of
+//! bits. All little-endian.
 
 use crate::error::{Error, Result};
 use crate::wire::{Reader, put_varint};
@@ -38,7 +39,8 @@ pub(crate) fn encode(ids: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the ids that stand as bits in chunks, which come with their keys in increasing order; none may be empty.
+/// Writes the ids that stand as bits in chunks, which come with their keys in increasing order;
+/// none may be empty.
 pub(crate) fn encode_words<'a>(chunks: impl ExactSizeIterator<Item = (u16, &'a ChunkWords)>, out: &mut Vec<u8>) {
     put_varint(out, chunks.len() as u64);
     for (key, words) in chunks {
@@ -204,7 +206,8 @@ impl BitSet {
         Some(index as u32 * 64 + word.trailing_zeros())
     }
 
-    /// Adds the ids of whole words, the first of them at word `from`; none may be outside the range.
+    /// Adds the ids of whole words, the first of them at word `from`; none may be outside the
+    /// range.
     pub(crate) fn insert_words(&mut self, from: u32, words: &[u64]) {
         self.words.iter_mut().skip(from as usize).zip(words).for_each(|(own, word)| *own |= word);
     }

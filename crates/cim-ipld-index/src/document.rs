@@ -53,14 +53,17 @@ pub enum Value {
     Keyword(String),
     /// A whole number, for ranges and sorting.
     Integer(i64),
-    /// A number, for ranges and sorting. Any bit pattern is kept as it is; what is not a number is not indexed.
+    /// A number, for ranges and sorting. Any bit pattern is kept as it is; what is not a number is
+    /// not indexed.
     Float(f64),
     /// A point in time, for ranges and sorting.
     Date(Timestamp),
-    /// Words to search and an exact name in one: a [`Text`](Self::Text) and a [`Keyword`](Self::Keyword).
+    /// Words to search and an exact name in one: a [`Text`](Self::Text) and a
+    /// [`Keyword`](Self::Keyword).
     String(String),
-    /// Several values, none of them a list. Each string and number is a name of its own, each string or text also words,
-    /// as if they followed each other; ranges and sorting use the smallest number and the earliest date.
+    /// Several values, none of them a list. Each string and number is a name of its own, each
+    /// string or text also words, as if they followed each other; ranges and sorting use the
+    /// smallest number and the earliest date.
     List(Vec<Value>),
 }
 
@@ -82,7 +85,8 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Document {
-    /// Names the content; an index holds one live document per CID. A CIDv0 is kept as its CIDv1, which names the same.
+    /// Names the content; an index holds one live document per CID. A CIDv0 is kept as its CIDv1,
+    /// which names the same.
     pub cid: Cid,
     /// The title, searched by default and by `title:`.
     pub title: Option<String>,
@@ -223,7 +227,8 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) names the limit that is exceeded.
+    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) names the limit that is
+    /// exceeded.
     pub fn validate(&self) -> Result<()> {
         limit("the CID", self.cid.encoded_len(), MAX_CID_BYTES)?;
         if self.tags.len() > MAX_TAGS {

@@ -13,15 +13,18 @@ pub enum ErrorKind {
     Damaged,
     /// Stored bytes were written by a newer format: use a newer build.
     UnsupportedVersion,
-    /// Parts of one index were built with different analyzers: search each with its own, or re-index.
+    /// Parts of one index were built with different analyzers: search each with its own, or
+    /// re-index.
     AnalyzerMismatch,
     /// There is no stemmer for a language: the message names the languages there are.
     UnknownLanguage,
-    /// The document is outside the stated limits: the message names the limit; shorten or split the document.
+    /// The document is outside the stated limits: the message names the limit; shorten or split the
+    /// document.
     InvalidDocument,
     /// The query text or its options cannot be understood: the message names the position.
     InvalidQuery,
-    /// The memtable or the segment holds as much as its addressing allows: seal it and start another.
+    /// The memtable or the segment holds as much as its addressing allows: seal it and start
+    /// another.
     Full,
     /// The page sink refused a page: the cause is the sink's own error.
     Sink,

@@ -1,11 +1,13 @@
-//! Reading pages that may not be at hand: what is missing is noted, and all of it is asked for at once.
+//! Reading pages that may not be at hand: what is missing is noted, and all of it is asked for at
+//! once.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::page::{Page, PageId, PageSource, Progress, SegmentId};
 
-/// No more pages are asked for at once. They hold gigabytes: only a header that lies has streams that long.
+/// No more pages are asked for at once. They hold gigabytes: only a header that lies has streams
+/// that long.
 const MOST_MISSING: usize = 1 << 16;
 
 pub(crate) struct Fetcher<'a> {
@@ -18,7 +20,8 @@ impl<'a> Fetcher<'a> {
         Self { source, missing: RefCell::default() }
     }
 
-    /// Returns the page, or notes that it is missing, unless too many are: a caller comes back for the others.
+    /// Returns the page, or notes that it is missing, unless too many are: a caller comes back for
+    /// the others.
     pub(crate) fn page(&self, segment: SegmentId, id: PageId) -> Option<Page> {
         let page = self.source.page(segment, id);
         if page.is_none() && !self.is_full() {

@@ -10,11 +10,12 @@ use crate::numbers;
 /// The positions left free between two parts of the combined field, so that no phrase spans them.
 const FIELD_GAP: u32 = 32;
 
-/// Calls `each` for every word: its form, the place of its field (see [`Field::index`](crate::text_field::Field::index)), the
-/// word, its position. Returns the number of words of each field, other forms not counted.
+/// Calls `each` for every word: its form, the place of its field (see
+/// [`Field::index`](crate::text_field::Field::index)), the word, its position. Returns the number
+/// of words of each field, other forms not counted.
 ///
-/// The combined field holds text, title and author in this order, so that positions in the text, which has the most of
-/// them, are small. No position reaches 2^28, since no document does.
+/// The combined field holds text, title and author in this order, so that positions in the text,
+/// which has the most of them, are small. No position reaches 2^28, since no document does.
 pub(crate) fn visit_words(
     document: &Document,
     analyzer: &Analyzer,
@@ -59,8 +60,8 @@ pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, Cow<'_, 
     })
 }
 
-/// Calls `each` for the key of every tag and keyword, of the content type and of the kind, written to `key`. Tags that are
-/// equal once they are folded give one key, several times.
+/// Calls `each` for the key of every tag and keyword, of the content type and of the kind, written
+/// to `key`. Tags that are equal once they are folded give one key, several times.
 pub(crate) fn visit_names(document: &Document, key: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
     for tag in &document.tags {
         keys::put_tag(&fold_keyword(tag), key);
@@ -94,8 +95,8 @@ pub(crate) fn visit_names(document: &Document, key: &mut Vec<u8>, mut each: impl
     each(key);
 }
 
-/// Calls `each` for every number of the document that has a column, lengths excepted: the kind, the attribute's name, the
-/// code.
+/// Calls `each` for every number of the document that has a column, lengths excepted: the kind, the
+/// attribute's name, the code.
 pub(crate) fn visit_numbers<E>(
     document: &Document,
     mut each: impl FnMut(ColumnKind, &str, u64) -> Result<(), E>,

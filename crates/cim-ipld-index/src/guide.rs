@@ -5,7 +5,8 @@ pub(crate) trait Guide {
     /// Looks at a key.
     fn look(&mut self, key: &[u8]) -> Onward;
 
-    /// Looks at the beginning of a key: as [`look`](Self::look) at all of it, if the beginning tells.
+    /// Looks at the beginning of a key: as [`look`](Self::look) at all of it, if the beginning
+    /// tells.
     fn look_at_beginning(&mut self, beginning: &[u8]) -> Option<Onward>;
 
     /// Returns what [`Onward::Seek`] means.

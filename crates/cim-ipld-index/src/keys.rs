@@ -62,7 +62,8 @@ impl ColumnKind {
 /// What is counted of distinct keys, by the place of its count.
 pub(crate) const COUNTED: usize = 3;
 
-/// Returns the place of the count of distinct words, tags or content types that a key belongs to, given its first byte.
+/// Returns the place of the count of distinct words, tags or content types that a key belongs to,
+/// given its first byte.
 pub(crate) fn counted(namespace: u8) -> Option<usize> {
     match namespace {
         TAG => Some(1),
@@ -72,7 +73,8 @@ pub(crate) fn counted(namespace: u8) -> Option<usize> {
     }
 }
 
-/// Returns the first byte of the keys of words of a form in a field that every document may have, given its place.
+/// Returns the first byte of the keys of words of a form in a field that every document may have,
+/// given its place.
 #[inline]
 pub(crate) fn word_head(form: Form, field: usize) -> u8 {
     form_bits(form) | field as u8

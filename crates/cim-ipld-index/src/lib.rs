@@ -1,16 +1,20 @@
-//! A search index over content-addressed documents: in memory, visible per document, in pages when sealed.
+//! A search index over content-addressed documents: in memory, visible per document, in pages when
+//! sealed.
 //!
 //! Which part to use:
 //!
 //! * [`MemoryIndex`] is a whole index in memory: insert, delete, search.
-//! * [`Memtable`], [`build_segment`], [`merge_segments`], [`Segment`] and [`Snapshot`] are the parts for whoever keeps an
-//!   index somewhere: a document goes into a memtable and is searchable at once; a full memtable becomes the pages of a
-//!   segment; a snapshot searches segments and memtables as one.
+//! * [`Memtable`], [`build_segment`], [`merge_segments`], [`Segment`] and [`Snapshot`] are the
+//!   parts for whoever keeps an index somewhere: a document goes into a memtable and is searchable
+//!   at once; a full memtable becomes the pages of a segment; a snapshot searches segments and
+//!   memtables as one.
 //!
-//! The crate does no I/O, has no clock and spawns nothing. An operation that would need a page that is not at hand says
-//! so ([`Progress::Need`]); whoever called fetches the pages and calls again. No search needs more than three rounds.
+//! The crate does no I/O, has no clock and spawns nothing. An operation that would need a page that
+//! is not at hand says so ([`Progress::Need`]); whoever called fetches the pages and calls again.
+//! No search needs more than three rounds.
 //!
-//! Bytes from outside (pages, documents, sets of deletes, queries) may be hostile: they give a value or an [`Error`].
+//! Bytes from outside (pages, documents, sets of deletes, queries) may be hostile: they give a
+//! value or an [`Error`].
 //!
 //! ```
 //! use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions, SnippetOptions};

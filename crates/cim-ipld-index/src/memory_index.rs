@@ -71,7 +71,8 @@ impl MemoryIndex {
         Self::with(analyzer, MEMTABLE_BUDGET_BYTES)
     }
 
-    /// Makes an empty index that seals its memtable into a segment when it takes more than so many bytes.
+    /// Makes an empty index that seals its memtable into a segment when it takes more than so many
+    /// bytes.
     pub fn with_memtable_budget(bytes: usize) -> Self {
         Self::with(Analyzer::default(), bytes)
     }
@@ -162,7 +163,8 @@ impl MemoryIndex {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the segment would be larger than its format can address.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the segment would be larger than its format
+    /// can address.
     pub fn compact(&self) -> Result<()> {
         let mut memtable = self.writer();
         let mut state = State::clone(&self.shared.published.load());
@@ -179,7 +181,8 @@ impl MemoryIndex {
     }
 
     fn writer(&self) -> MutexGuard<'_, Memtable> {
-        // A writer that panicked has published nothing half-done: the memtable shows documents only when they are whole.
+        // A writer that panicked has published nothing half-done: the memtable shows documents only
+        // when they are whole.
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

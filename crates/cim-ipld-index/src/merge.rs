@@ -1,7 +1,8 @@
 //! Merging segments into one.
 //!
-//! Documents come in the order of their CIDs from every input, so a merge is one pass over each input's tables and lists:
-//! memory holds one page of each table, the pages of one list of each input, and per document its new id and lengths.
+//! Documents come in the order of their CIDs from every input, so a merge is one pass over each
+//! input's tables and lists: memory holds one page of each table, the pages of one list of each
+//! input, and per document its new id and lengths.
 
 use crate::analysis::Form;
 use crate::deletes::Deletes;
@@ -15,15 +16,16 @@ use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor}
 
 /// Writes the live documents of several segments as one.
 ///
-/// All pages of the inputs must be at hand: [`Segment::page_ids`] lists them. Each is asked for about once, in the order
-/// of its class, so a source that fetches as it is asked needs to hold only a few. A CID that is live in several inputs,
-/// which a well-kept index never has, is kept from the last of them.
+/// All pages of the inputs must be at hand: [`Segment::page_ids`] lists them. Each is asked for
+/// about once, in the order of its class, so a source that fetches as it is asked needs to hold
+/// only a few. A CID that is live in several inputs, which a well-kept index never has, is kept
+/// from the last of them.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Damaged`] if an input breaks the format or a page is not at hand, [`ErrorKind::Sink`] if the sink refuses
-/// a page, [`ErrorKind::AnalyzerMismatch`] if the inputs' analyzers differ, [`ErrorKind::Full`] if there are too many
-/// documents for one segment.
+/// [`ErrorKind::Damaged`] if an input breaks the format or a page is not at hand,
+/// [`ErrorKind::Sink`] if the sink refuses a page, [`ErrorKind::AnalyzerMismatch`] if the inputs'
+/// analyzers differ, [`ErrorKind::Full`] if there are too many documents for one segment.
 pub fn merge_segments(
     inputs: &[(&Segment, &Deletes)],
     pages: &dyn PageSource,

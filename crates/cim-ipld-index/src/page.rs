@@ -13,7 +13,8 @@ pub const MAX_PAGE_BYTES: usize = 512 * 1024;
 
 /// The most documents of one segment or memtable.
 ///
-/// With ids of 24 bits no sum of 128 packed differences overflows 32 bits, which keeps hostile postings in order.
+/// With ids of 24 bits no sum of 128 packed differences overflows 32 bits, which keeps hostile
+/// postings in order.
 pub const MAX_SEGMENT_DOCUMENTS: u32 = 1 << 24;
 
 /// The size a builder aims at, in bytes.
@@ -131,7 +132,8 @@ impl PageMap {
         Sink(self, segment)
     }
 
-    /// Returns the header pages of `segment` in order, as [`Segment::open`](crate::Segment::open) takes them.
+    /// Returns the header pages of `segment` in order, as [`Segment::open`](crate::Segment::open)
+    /// takes them.
     pub fn header(&self, segment: SegmentId) -> Vec<Page> {
         (0..).map_while(|ordinal| self.page(segment, PageId::new(PageClass::Header, ordinal))).collect()
     }

@@ -17,7 +17,8 @@ pub struct DocId(pub u32);
 #[non_exhaustive]
 #[repr(u8)]
 pub enum PageClass {
-    /// Counts, statistics and the top index of every table; all of it is resident in an open segment.
+    /// Counts, statistics and the top index of every table; all of it is resident in an open
+    /// segment.
     Header = 1,
     /// Sorted terms with their statistics and the places of their lists.
     Dictionary = 2,

@@ -1,7 +1,7 @@
 //! BM25, field lengths in a byte, and bounds that hold whatever the statistics become.
 //!
-//! Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the inverse document
-//! frequency that Lucene uses, which is never negative.
+//! Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with
+//! the inverse document frequency that Lucene uses, which is never negative.
 
 use std::rc::Rc;
 
@@ -34,10 +34,11 @@ pub(crate) fn length_of_norm(norm: u8) -> u32 {
     LENGTHS[usize::from(norm)]
 }
 
-/// Scores inside a search: whole numbers of one unit, so that a sum does not depend on the order of its parts.
+/// Scores inside a search: whole numbers of one unit, so that a sum does not depend on the order of
+/// its parts.
 ///
-/// The unit is a power of two, chosen so that all parts of a query together stay below 2^24: sums are exact, and so is
-/// the score that they stand for.
+/// The unit is a power of two, chosen so that all parts of a query together stay below 2^24: sums
+/// are exact, and so is the score that they stand for.
 pub(crate) type Points = u32;
 
 /// The most points that the parts of a query can have together.
@@ -85,7 +86,8 @@ pub(crate) fn term_weight(document_frequency: u64, documents: u64, boost: f32) -
     (boost * idf * (1.0 + K1)).clamp(0.0, f32::MAX)
 }
 
-/// What a term needs to score a document: its weight in points and, per length code, the saturation constant.
+/// What a term needs to score a document: its weight in points and, per length code, the saturation
+/// constant.
 #[derive(Debug, Clone)]
 pub(crate) struct TermScorer {
     weight: f32,
@@ -93,7 +95,8 @@ pub(crate) struct TermScorer {
 }
 
 impl TermScorer {
-    /// Prepares the scores of a term of this [`term_weight`]; that of a phrase is the sum of its terms' weights.
+    /// Prepares the scores of a term of this [`term_weight`]; that of a phrase is the sum of its
+    /// terms' weights.
     pub(crate) fn new(weight: f32, saturation: Saturation, scale: Scale) -> Self {
         Self { weight: weight * scale.points_per_score, saturation }
     }
@@ -105,7 +108,8 @@ impl TermScorer {
         round(self.weight * (frequency / (frequency + self.saturation.0[usize::from(norm)])))
     }
 
-    /// Writes the points of many documents: their frequencies, and the [`saturation`](Self::saturation) of each.
+    /// Writes the points of many documents: their frequencies, and the
+    /// [`saturation`](Self::saturation) of each.
     #[inline]
     pub(crate) fn put_points(&self, frequencies: &[u32], saturations: &[f32], out: &mut [Points]) {
         for ((frequency, saturation), points) in frequencies.iter().zip(saturations).zip(out) {
@@ -148,17 +152,18 @@ fn round(points: f32) -> Points {
 
 /// A (frequency, length) pair that no posting it stands for outscores, whatever the average length.
 ///
-/// A score grows with `frequency / (a + b * length)` for some positive `a` and `b`. The pair takes the largest frequency
-/// `F` and the length `F * min(length / frequency)`: then both `a / F` and `b * length / F` are at most those of any
-/// posting. A frequency of 255 stands for any frequency.
+/// A score grows with `frequency / (a + b * length)` for some positive `a` and `b`. The pair takes
+/// the largest frequency `F` and the length `F * min(length / frequency)`: then both `a / F` and
+/// `b * length / F` are at most those of any posting. A frequency of 255 stands for any frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pair {
     pub(crate) frequency: u8,
     pub(crate) norm: u8,
 }
 
-/// Two pairs such that every posting of a block is outscored by one of them: one for the small frequencies, one for the
-/// large ones. A single pair would have to be as good as the shortest and as the most frequent posting at once.
+/// Two pairs such that every posting of a block is outscored by one of them: one for the small
+/// frequencies, one for the large ones. A single pair would have to be as good as the shortest and
+/// as the most frequent posting at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Bound {
     pub(crate) pairs: [Pair; 2],
@@ -196,7 +201,8 @@ impl BoundBuilder {
     }
 
     pub(crate) fn finish(&self) -> Bound {
-        // A posting that is both rarer in its document and longer than another one is outscored by that one.
+        // A posting that is both rarer in its document and longer than another one is outscored by
+        // that one.
         let mut front = [(0u32, NONE); DISTINCT];
         let mut len = 0;
         let mut shortest = NONE;

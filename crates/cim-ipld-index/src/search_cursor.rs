@@ -18,12 +18,14 @@ const VERSION: u8 = 2;
 
 /// The place behind a hit in the order of hits: what it was sorted by, and its CID.
 ///
-/// Searches that go on from it are stable: a document that does not change is neither given twice nor passed over,
-/// whatever is inserted, deleted, folded or merged in between. For that the cursor of a query with words carries what
-/// scores depend on: how many documents there were, and how many had each word.
+/// Searches that go on from it are stable: a document that does not change is neither given twice
+/// nor passed over, whatever is inserted, deleted, folded or merged in between. For that the cursor
+/// of a query with words carries what scores depend on: how many documents there were, and how many
+/// had each word.
 ///
-/// It has a form in bytes and one in text, in which a program may hand it to its own callers: what they hand back is
-/// checked. Whoever reads it learns the CID and the sort key of a hit, and these numbers.
+/// It has a form in bytes and one in text, in which a program may hand it to its own callers: what
+/// they hand back is checked. Whoever reads it learns the CID and the sort key of a hit, and these
+/// numbers.
 ///
 /// ```
 /// use cim_ipld_index::{Document, MemoryIndex, NumberField, Query, SearchCursor, SearchOptions, Sort};

@@ -81,7 +81,8 @@ pub enum Total {
     /// Every match, exactly.
     #[default]
     Exact,
-    /// Only those that had to be looked at to find the best: a search for a few of many matches is then faster.
+    /// Only those that had to be looked at to find the best: a search for a few of many matches is
+    /// then faster.
     AtLeast,
 }
 
@@ -146,7 +147,8 @@ impl SearchOptions {
         self
     }
 
-    /// Leaves out what comes up to and at this place, which an earlier search with the same order gave.
+    /// Leaves out what comes up to and at this place, which an earlier search with the same order
+    /// gave.
     #[must_use]
     pub fn after(mut self, cursor: SearchCursor) -> Self {
         self.after = Some(cursor);

@@ -29,8 +29,9 @@ pub enum SortBy {
     /// How well they match.
     #[default]
     Score,
-    /// A number or time; a document without one comes last in either order. An attribute that is a whole number here, a
-    /// fraction or a date there is compared as a number, dates by their milliseconds.
+    /// A number or time; a document without one comes last in either order. An attribute that is a
+    /// whole number here, a fraction or a date there is compared as a number, dates by their
+    /// milliseconds.
     Number(NumberField),
 }
 

@@ -16,12 +16,15 @@ use crate::search_options::FacetCounts;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchResults {
-    /// How many documents match in all: exactly, unless [`SearchOptions::total`](crate::SearchOptions::total) asks for less.
+    /// How many documents match in all: exactly, unless
+    /// [`SearchOptions::total`](crate::SearchOptions::total) asks for less.
     pub total: u64,
-    /// The best of them: score from high to low unless [`SearchOptions::sort`](crate::SearchOptions::sort) says otherwise, equals by the bytes of the
-    /// CID.
+    /// The best of them: score from high to low unless
+    /// [`SearchOptions::sort`](crate::SearchOptions::sort) says otherwise, equals by the bytes of
+    /// the CID.
     pub hits: Vec<Hit>,
-    /// Where the hits after these start, if there are as many as were asked for: [`SearchOptions::after`](crate::SearchOptions::after) takes it.
+    /// Where the hits after these start, if there are as many as were asked for:
+    /// [`SearchOptions::after`](crate::SearchOptions::after) takes it.
     pub next: Option<SearchCursor>,
     /// What [`SearchOptions::facets`](crate::SearchOptions::facets) asks for, in that order.
     pub facets: Vec<FacetCounts>,
@@ -31,7 +34,8 @@ pub struct SearchResults {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Matches {
-    /// How many documents match in all: exactly, unless [`SearchOptions::total`](crate::SearchOptions::total) asks for less.
+    /// How many documents match in all: exactly, unless
+    /// [`SearchOptions::total`](crate::SearchOptions::total) asks for less.
     pub total: u64,
     /// Where the best of them are, with their scores, in the order of [`SearchResults::hits`].
     pub best: Vec<(Location, f32)>,
@@ -64,7 +68,8 @@ pub struct Hit {
     pub size: Option<u64>,
     /// The attributes.
     pub attributes: BTreeMap<String, Value>,
-    /// The passages of the text that match best, if [`SearchOptions::snippet`](crate::SearchOptions::snippet) asks for it and there is text.
+    /// The passages of the text that match best, if
+    /// [`SearchOptions::snippet`](crate::SearchOptions::snippet) asks for it and there is text.
     pub snippet: Option<Snippet>,
 }
 

@@ -23,8 +23,9 @@ use crate::segment::Segment;
 
 /// One moment of an index: its segments and memtables with their deletes, oldest first.
 ///
-/// Immutable and cheap to make; whoever maintains the index publishes a new one after each change and keeps exactly one
-/// live document per CID, by marking the older places that [`locate`](Self::locate) finds as deleted.
+/// Immutable and cheap to make; whoever maintains the index publishes a new one after each change
+/// and keeps exactly one live document per CID, by marking the older places that
+/// [`locate`](Self::locate) finds as deleted.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     analyzer: Analyzer,
@@ -55,7 +56,8 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if a part was built with another analyzer.
+    /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if a part was built with
+    /// another analyzer.
     pub fn new(
         analyzer: Analyzer,
         segments: Vec<(Arc<Segment>, Deletes)>,
@@ -99,7 +101,8 @@ impl Snapshot {
     ///
     /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if the options reach too deep,
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
-    /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for pages that cannot be read.
+    /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for pages that
+    /// cannot be read.
     pub fn search(
         &self,
         query: &Query,
@@ -109,8 +112,8 @@ impl Snapshot {
         search::search(self.sources(), &self.analyzer, query, options, pages)
     }
 
-    /// Finds the same documents in the same order as [`search`](Self::search), and says where they are: for whoever reads
-    /// them later, or not at all.
+    /// Finds the same documents in the same order as [`search`](Self::search), and says where they
+    /// are: for whoever reads them later, or not at all.
     ///
     /// # Errors
     ///
@@ -134,7 +137,8 @@ impl Snapshot {
         Ok(Progress::Ready(Matches { total: found.total, best }))
     }
 
-    /// Finds where the live document of each CID is. CIDs that are not there cost no page once the filters are at hand.
+    /// Finds where the live document of each CID is. CIDs that are not there cost no page once the
+    /// filters are at hand.
     ///
     /// # Errors
     ///
@@ -243,7 +247,8 @@ impl Snapshot {
             return Ok(None);
         }
         let bytes = content_id::canonical(*cid).to_bytes();
-        // All filters are asked before any table, so that one round fetches every filter that is missing.
+        // All filters are asked before any table, so that one round fetches every filter that is
+        // missing.
         let mut maybe = Vec::new();
         let mut is_known = true;
         for (segment, deletes) in self.segments.iter().rev() {

@@ -1,6 +1,8 @@
-//! Primitive encodings of the format: little-endian integers, LEB128 varints, length-prefixed bytes.
+//! Primitive encodings of the format: little-endian integers, LEB128 varints, length-prefixed
+//! bytes.
 //!
-//! The reader takes nothing for granted: every length is checked against what is left before it is used.
+//! The reader takes nothing for granted: every length is checked against what is left before it is
+//! used.
 
 use crate::error::{Error, Result};
 
@@ -100,7 +102,8 @@ impl<'a> Reader<'a> {
         u32::try_from(self.varint()?).map_err(|_| Error::damaged("a 32-bit number is too large"))
     }
 
-    /// Reads a count of items that take at least one byte each, so that it can never exceed what is left.
+    /// Reads a count of items that take at least one byte each, so that it can never exceed what is
+    /// left.
     pub(crate) fn count(&mut self) -> Result<usize> {
         let count = self.varint()?;
         if count > self.rest.len() as u64 {

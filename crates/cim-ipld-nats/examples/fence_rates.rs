@@ -1,5 +1,5 @@
-//! Prints how many small writes a second several writers bring into one bucket of three replicas, on three servers that it
-//! starts on this machine, with and without a fence on another key:
+//! Prints how many small writes a second several writers bring into one bucket of three replicas,
+//! on three servers that it starts on this machine, with and without a fence on another key:
 //!
 //! ```bash
 //! cargo run --release -p cim-ipld-nats --example fence_rates -- SECONDS

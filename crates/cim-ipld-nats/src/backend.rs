@@ -39,8 +39,9 @@ pub struct NatsBackend {
 }
 
 impl NatsBackend {
-    /// Uses a JetStream context of the caller's. A refused permission then shows as `Unavailable` or `OutcomeUnknown` after
-    /// a timeout, because the server tells the reason to the connection alone; [`connect`](Self::connect) hears it.
+    /// Uses a JetStream context of the caller's. A refused permission then shows as `Unavailable`
+    /// or `OutcomeUnknown` after a timeout, because the server tells the reason to the connection
+    /// alone; [`connect`](Self::connect) hears it.
     #[must_use]
     pub fn new(context: jetstream::Context) -> Self {
         Self::with_settings(context, NatsSettings::default())
@@ -71,8 +72,9 @@ impl NatsBackend {
     /// Connects as `connection` says, with settings.
     ///
     /// # Errors
-    /// `InvalidSettings` for a file that cannot be read or is not what it should be, `Unavailable` when no server answers,
-    /// `Unauthenticated` when one refuses the credentials, `Untrusted` when it cannot prove who it is.
+    /// `InvalidSettings` for a file that cannot be read or is not what it should be, `Unavailable`
+    /// when no server answers, `Unauthenticated` when one refuses the credentials, `Untrusted` when
+    /// it cannot prove who it is.
     pub async fn connect_to(connection: &NatsConnection, settings: NatsSettings) -> Result<Self> {
         let denials = Denials::of(connection);
         let client = connect::connect(connection, denials.clone()).await?;
@@ -86,12 +88,13 @@ impl NatsBackend {
         Self { context, buckets, publisher, denials, settings }
     }
 
-    /// Notes that the server is expected to encrypt its files, and checks what a client can: that JetStream answers and that
-    /// buckets are to live in files at all. Whether the server encrypts them it does not tell its clients: only its
-    /// operator, and the bytes on its disk, can say.
+    /// Notes that the server is expected to encrypt its files, and checks what a client can: that
+    /// JetStream answers and that buckets are to live in files at all. Whether the server encrypts
+    /// them it does not tell its clients: only its operator, and the bytes on its disk, can say.
     ///
     /// # Errors
-    /// `Unavailable` when JetStream does not answer, `Incompatible` when buckets are to live in memory.
+    /// `Unavailable` when JetStream does not answer, `Incompatible` when buckets are to live in
+    /// memory.
     pub async fn expect_server_encryption(&self) -> Result<()> {
         self.context.query_account().await.map_err(|error| match error.kind() {
             AccountErrorKind::JetStream(answer) => answered("asking for the account", answer),
@@ -109,8 +112,9 @@ impl NatsBackend {
         Ok(())
     }
 
-    /// Returns how many messages scans and watches have passed over because they are no values of valid keys, since this
-    /// backend was made; its clones count together. Whoever may write to a bucket's subjects can leave such messages there.
+    /// Returns how many messages scans and watches have passed over because they are no values of
+    /// valid keys, since this backend was made; its clones count together. Whoever may write to a
+    /// bucket's subjects can leave such messages there.
     #[must_use]
     pub fn foreign_messages(&self) -> u64 {
         self.buckets.foreign_messages()
@@ -136,7 +140,8 @@ impl NatsBackend {
         read?.map(take_apart).transpose()
     }
 
-    /// Removes every message of a subject. Doing so twice is doing it once, so a silence is asked again.
+    /// Removes every message of a subject. Doing so twice is doing it once, so a silence is asked
+    /// again.
     async fn purge(&self, stream: &Stream, bucket: &Bucket, key: &Key) -> Result<()> {
         let asked = format!("$JS.API.STREAM.PURGE.{}", stream_name(bucket));
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));

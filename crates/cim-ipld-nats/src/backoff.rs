@@ -7,8 +7,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const BRIEF_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Growing pauses between tries, until a deadline. Each is drawn from the upper half of its length, so that many clients of a
-/// server that comes back do not come back to it at once.
+/// Growing pauses between tries, until a deadline. Each is drawn from the upper half of its length,
+/// so that many clients of a server that comes back do not come back to it at once.
 pub(crate) struct Backoff {
     pause: Duration,
     deadline: Instant,

@@ -16,7 +16,8 @@ use crate::backoff::Backoff;
 use crate::denials::Denials;
 use crate::error::{JETSTREAM_OFF, answered, bucket_missing, jetstream_kind, unavailable};
 
-/// How long the server recognises a message by its id, at least. A write that is tried again within it lands once.
+/// How long the server recognises a message by its id, at least. A write that is tried again within
+/// it lands once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// The buckets of one connection. Each is checked when it is first used.
@@ -46,7 +47,8 @@ impl Buckets {
         }
     }
 
-    /// As [`open`](Self::open), but asks the server even if it was asked before: what the stream says of itself is new.
+    /// As [`open`](Self::open), but asks the server even if it was asked before: what the stream
+    /// says of itself is new.
     pub(crate) async fn look(&self, bucket: &Bucket) -> Result<Stream> {
         let name = stream_name(bucket);
         let subject = format!("$JS.API.STREAM.INFO.{name}");
@@ -66,8 +68,8 @@ impl Buckets {
         Ok(stream)
     }
 
-    /// Makes the bucket unless it is there. A server that answers that it cannot just now is asked again: one that has just
-    /// come up, or that is still removing a bucket of the same name.
+    /// Makes the bucket unless it is there. A server that answers that it cannot just now is asked
+    /// again: one that has just come up, or that is still removing a bucket of the same name.
     pub(crate) async fn create(&self, bucket: &Bucket) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
         loop {
@@ -129,7 +131,8 @@ impl Buckets {
         }
     }
 
-    /// The last revision that was seen, zero for none. Whatever is sent after this call gets a larger one from the same stream.
+    /// The last revision that was seen, zero for none. Whatever is sent after this call gets a
+    /// larger one from the same stream.
     pub(crate) fn last_seen(&self, bucket: &Bucket) -> u64 {
         self.seen_by_bucket().get(bucket.name()).copied().unwrap_or_default()
     }
@@ -152,7 +155,8 @@ impl Buckets {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `nats kv add` makes with a history of 1, written out: nothing here is left to a default of the client.
+    /// What `nats kv add` makes with a history of 1, written out: nothing here is left to a default
+    /// of the client.
     fn config(&self, bucket: &Bucket) -> Config {
         Config {
             name: stream_name(bucket),

@@ -12,7 +12,8 @@ use crate::servers::{ServerList, UserInfo};
 const DEFAULT_API: &str = "$JS.API";
 const DEFAULT_INBOX: &str = "_INBOX";
 
-/// Where the servers are, and how this process identifies itself to them. Nothing of it that is secret is ever shown.
+/// Where the servers are, and how this process identifies itself to them. Nothing of it that is
+/// secret is ever shown.
 ///
 /// ```
 /// use cim_ipld_nats::NatsConnection;
@@ -47,8 +48,8 @@ enum Credentials {
 }
 
 impl NatsConnection {
-    /// Begins with the servers of `url`: `nats://HOST:PORT`, `tls://` to insist on TLS, several with commas between;
-    /// `USER:PASSWORD@` or `TOKEN@` may stand before a host.
+    /// Begins with the servers of `url`: `nats://HOST:PORT`, `tls://` to insist on TLS, several
+    /// with commas between; `USER:PASSWORD@` or `TOKEN@` may stand before a host.
     ///
     /// # Errors
     /// `InvalidSettings` when it is no such list. The error does not quote it.

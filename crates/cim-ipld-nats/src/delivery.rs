@@ -1,5 +1,6 @@
-//! What a push consumer sends, sorted without believing any of it: whoever may write to the bucket chooses the subject, the
-//! headers and the status line of a stored message, so those alone never make it a heartbeat.
+//! What a push consumer sends, sorted without believing any of it: whoever may write to the bucket
+//! chooses the subject, the headers and the status line of a stored message, so those alone never
+//! make it a heartbeat.
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use cim_ipld_backend::Key;
@@ -87,14 +88,16 @@ pub(crate) fn content(prefix: &str, subject: &str, headers: Option<&HeaderMap>) 
     }
 }
 
-/// Tells the mark that other programs of NATS KV leave where they removed a value. This one leaves none.
+/// Tells the mark that other programs of NATS KV leave where they removed a value. This one leaves
+/// none.
 pub(crate) fn is_marker(headers: &HeaderMap) -> bool {
     let removed = headers.get("KV-Operation").is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"));
     removed || headers.get("Nats-Marker-Reason").is_some()
 }
 
-/// Reads `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or the longer form that has a domain
-/// and an account before the stream and may have more after the last part (ADR-15).
+/// Reads `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or the longer
+/// form that has a domain and an account before the stream and may have more after the last part
+/// (ADR-15).
 fn place(reply: &str) -> Option<Place> {
     let parts: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.splitn(12, '.').collect();
     let parts = match parts.len() {

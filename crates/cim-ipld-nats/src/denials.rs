@@ -1,4 +1,5 @@
-//! What the server says of permissions: it answers a refused request with nothing, and tells the reason beside.
+//! What the server says of permissions: it answers a refused request with nothing, and tells the
+//! reason beside.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ const API: &str = "$JS.API";
 #[derive(Clone, Debug)]
 pub(crate) struct Denials {
     news: broadcast::Sender<String>,
-    /// The inbox that this account may not listen to, if it may not: then no answer can ever arrive.
+    /// The inbox that this account may not listen to, if it may not: then no answer can ever
+    /// arrive.
     deaf: watch::Sender<Option<String>>,
     inbox: Arc<str>,
     api: Arc<str>,
@@ -53,7 +55,8 @@ impl Denials {
         }
     }
 
-    /// The subject under which a value reaches its bucket: that of another domain is reached through its API's.
+    /// The subject under which a value reaches its bucket: that of another domain is reached
+    /// through its API's.
     pub(crate) fn published(&self, subject: &str) -> String {
         match &*self.api {
             API => subject.to_owned(),
@@ -70,8 +73,8 @@ impl Denials {
         }
     }
 
-    /// Runs `operation`, which has sent something to one of `subjects`, and ends it when the server refuses that, or the inbox
-    /// of its answer.
+    /// Runs `operation`, which has sent something to one of `subjects`, and ends it when the server
+    /// refuses that, or the inbox of its answer.
     pub(crate) async fn watch<T>(&self, subjects: &[&str], operation: impl Future<Output = Result<T>>) -> Result<T> {
         let (mut news, mut deaf) = (self.news.subscribe(), self.deaf.subscribe());
         let denied = async {
@@ -108,7 +111,8 @@ impl Denials {
     }
 }
 
-/// The subject in `Permissions Violation for Publish to "SUBJECT"`, which the client passes on in lower case or not.
+/// The subject in `Permissions Violation for Publish to "SUBJECT"`, which the client passes on in
+/// lower case or not.
 fn denied_subject(text: &str) -> Option<&str> {
     let violation = text.get(.."permissions violation".len())?;
     if !violation.eq_ignore_ascii_case("permissions violation") {

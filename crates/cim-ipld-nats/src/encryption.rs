@@ -13,11 +13,13 @@ const MAX_FILE_BYTES: u64 = 64 << 10;
 /// The server takes any length; less than this can be guessed.
 const MIN_KEY_CHARACTERS: usize = 16;
 
-/// Configures the server's own encryption of JetStream's files: a second layer under this project's.
+/// Configures the server's own encryption of JetStream's files: a second layer under this
+/// project's.
 ///
-/// The server encrypts message blocks, without authenticating them; subjects, sizes, raft snapshots and stream backups are
-/// not covered, and a change needs a restart. A client cannot see whether a server does it: this renders what its operator
-/// puts into the server's configuration. Source: the NATS documentation on JetStream encryption at rest.
+/// The server encrypts message blocks, without authenticating them; subjects, sizes, raft snapshots
+/// and stream backups are not covered, and a change needs a restart. A client cannot see whether a
+/// server does it: this renders what its operator puts into the server's configuration. Source: the
+/// NATS documentation on JetStream encryption at rest.
 ///
 /// ```
 /// use cim_ipld_nats::NatsEncryption;
@@ -41,8 +43,8 @@ pub struct NatsEncryption {
 }
 
 impl NatsEncryption {
-    /// Checks that a server could be started with this: the cipher is one, and the key file holds a key that only its owner
-    /// can read. Anything is right where encryption is not enabled.
+    /// Checks that a server could be started with this: the cipher is one, and the key file holds a
+    /// key that only its owner can read. Anything is right where encryption is not enabled.
     ///
     /// # Errors
     /// `InvalidSettings` for an unknown cipher, and as for [`read_key`](Self::read_key).
@@ -69,9 +71,10 @@ impl NatsEncryption {
         }
     }
 
-    /// Renders the members of the server's `jetstream { … }` block, with the key read from the environment variable of
-    /// that name, so that the configuration holds no secret: start the server with that variable set to
-    /// [`ServerKey::configuration_value`]. Empty when encryption is not enabled.
+    /// Renders the members of the server's `jetstream { … }` block, with the key read from the
+    /// environment variable of that name, so that the configuration holds no secret: start the
+    /// server with that variable set to [`ServerKey::configuration_value`]. Empty when encryption
+    /// is not enabled.
     ///
     /// # Errors
     /// `InvalidSettings` for an unknown cipher or a variable that is no name.
@@ -82,8 +85,9 @@ impl NatsEncryption {
         Ok(format!("cipher: {}\nkey: ${}\n", self.server_cipher()?, variable(key_variable)?))
     }
 
-    /// Renders what [`server_configuration`](Self::server_configuration) does, for a server that is to take this key and
-    /// still open what it wrote with the key in the environment variable `previous_key_variable`.
+    /// Renders what [`server_configuration`](Self::server_configuration) does, for a server that is
+    /// to take this key and still open what it wrote with the key in the environment variable
+    /// `previous_key_variable`.
     ///
     /// # Errors
     /// As for [`server_configuration`](Self::server_configuration).
@@ -98,7 +102,8 @@ impl NatsEncryption {
     /// Reads the server's key.
     ///
     /// # Errors
-    /// `InvalidSettings` when no file is named, it cannot be read, others than its owner may read it, or it holds no key.
+    /// `InvalidSettings` when no file is named, it cannot be read, others than its owner may read
+    /// it, or it holds no key.
     pub fn read_key(&self) -> Result<ServerKey> {
         let path = self.key_file.as_deref().ok_or_else(|| invalid("no file with the server's key is named"))?;
         let content = read_private(path)?;
@@ -116,8 +121,8 @@ impl NatsEncryption {
 pub struct ServerKey(Zeroizing<String>);
 
 impl ServerKey {
-    /// Returns the key as the server's configuration wants it, and an environment variable that it names: in quotes.
-    /// Without them the server would read some keys as numbers.
+    /// Returns the key as the server's configuration wants it, and an environment variable that it
+    /// names: in quotes. Without them the server would read some keys as numbers.
     #[must_use]
     pub fn configuration_value(&self) -> &str {
         &self.0
@@ -155,7 +160,8 @@ fn parse_key(content: &[u8]) -> Option<ServerKey> {
     Some(ServerKey(quoted))
 }
 
-/// Reads a whole file that only its owner may read, checked on the open file so that the file checked is the file read.
+/// Reads a whole file that only its owner may read, checked on the open file so that the file
+/// checked is the file read.
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: std::io::Error| invalid(format!("{} cannot be read", path.display())).with_source(error);
     let file = File::open(path).map_err(failed)?;

@@ -7,7 +7,8 @@ pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'sta
     Error::new(ErrorKind::Unavailable, format!("{what}: the NATS server gave no usable answer")).with_source(source)
 }
 
-/// What an answer of JetStream that is an error means for what was attempted; the server's description is carried.
+/// What an answer of JetStream that is an error means for what was attempted; the server's
+/// description is carried.
 pub(crate) fn answered(what: &str, answer: jetstream::Error) -> Error {
     let kind = jetstream_kind(&answer).unwrap_or(ErrorKind::Unavailable);
     let hint = hint(&answer);
@@ -44,13 +45,14 @@ pub(crate) fn bucket_missing(bucket: &Bucket) -> Error {
 
 /// What an error of JetStream means to a caller; `None` for those that pass by themselves.
 ///
-/// The codes are the server's (`server/errors.json`). A lost compare-and-set is 10071 on one replica and mostly 10164 on
-/// three.
+/// The codes are the server's (`server/errors.json`). A lost compare-and-set is 10071 on one
+/// replica and mostly 10164 on three.
 pub(crate) fn jetstream_kind(error: &jetstream::Error) -> Option<ErrorKind> {
     Some(match error.error_code().0 {
         10_071 | 10_164 => ErrorKind::Conflict,
         10_054 => ErrorKind::TooLarge,
-        // No room: in the account, the server's reserve, the server's memory, the server's disk, the stream.
+        // No room: in the account, the server's reserve, the server's memory, the server's disk,
+        // the stream.
         10_002 | 10_023 | 10_028 | 10_047 | 10_077 => ErrorKind::Full,
         // No more consumers or streams: some must go, or the limit must be raised.
         10_026 | 10_027 => ErrorKind::Full,
@@ -59,7 +61,8 @@ pub(crate) fn jetstream_kind(error: &jetstream::Error) -> Option<ErrorKind> {
         10_039 | 10_076 => ErrorKind::Disabled,
         // The account's limits ask for a size that a bucket does not declare.
         10_113 => ErrorKind::Incompatible,
-        // A configuration that the server refuses: more replicas than it has peers, overlapping subjects, a name in use.
+        // A configuration that the server refuses: more replicas than it has peers, overlapping
+        // subjects, a name in use.
         10_005 | 10_052 | 10_058 | 10_065 | 10_074 => ErrorKind::Incompatible,
         _ => return None,
     })

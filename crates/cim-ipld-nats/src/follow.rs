@@ -1,9 +1,10 @@
 //! Reads a bucket in its order: everything so far, and then what comes.
 //!
-//! An ephemeral push consumer with flow control delivers; its deliveries are numbered, and its heartbeats say how many there
-//! were. Whatever does not fit (a gap, a silence, a connection that came back) ends the consumer, and another one begins after
-//! the last revision that was passed on. So nothing is repeated or skipped, whatever becomes of connections and servers. The
-//! stream is looked at each time: one that was made anew, or that went back, cannot be followed on.
+//! An ephemeral push consumer with flow control delivers; its deliveries are numbered, and its
+//! heartbeats say how many there were. Whatever does not fit (a gap, a silence, a connection that
+//! came back) ends the consumer, and another one begins after the last revision that was passed on.
+//! So nothing is repeated or skipped, whatever becomes of connections and servers. The stream is
+//! looked at each time: one that was made anew, or that went back, cannot be followed on.
 
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ use crate::denials::Denials;
 use crate::error::{answered, unavailable};
 use crate::leader::{self, Wanted};
 
-/// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader, beside the window of the server's flow
-/// control.
+/// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader, beside the
+/// window of the server's flow control.
 const READ_AHEAD: usize = 64;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Without a word for this long, a consumer is taken for dead.
@@ -150,7 +151,8 @@ impl Follower {
             }
             if let Some(error) = problem {
                 tracing::warn!(bucket = %self.source.bucket, %error, "following is broken off; it is tried again");
-                // Whoever waits for what is there must hear of it; whoever waits for what comes can wait longer.
+                // Whoever waits for what is there must hear of it; whoever waits for what comes can
+                // wait longer.
                 if !self.caught_up && !backoff.wait().await {
                     return Err(error);
                 }
@@ -168,7 +170,8 @@ impl Follower {
             return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         let stream = self.check_history(stream).await?;
-        // Asked of the leader after the watch began: what was acknowledged before that stands no later.
+        // Asked of the leader after the watch began: what was acknowledged before that stands no
+        // later.
         self.goal.get_or_insert(stream.cached_info().state.last_sequence);
         if broken_here >= STUMBLES && !self.step_over(events).await? {
             return Ok(End::ReaderGone);
@@ -225,8 +228,9 @@ impl Follower {
         Ok((!goes_on).then_some(End::ReaderGone))
     }
 
-    /// Passes on the message at which consumers break, read by itself from the leader: bytes in the place of its headers that
-    /// are none end the connection of a client that they are delivered to. Returns false when the reader has gone.
+    /// Passes on the message at which consumers break, read by itself from the leader: bytes in the
+    /// place of its headers that are none end the connection of a client that they are delivered
+    /// to. Returns false when the reader has gone.
     async fn step_over(&mut self, events: &Events) -> Result<bool> {
         let filter = self.filter();
         let Some(message) = self.ask_leader(Wanted::Next(&filter, self.last + 1)).await? else { return Ok(true) };
@@ -244,8 +248,8 @@ impl Follower {
         leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
     }
 
-    /// A stream that was made anew, or whose end stays before what was seen of it, has lost what it acknowledged. A leader
-    /// may come to a message a moment after the replica that delivered it.
+    /// A stream that was made anew, or whose end stays before what was seen of it, has lost what it
+    /// acknowledged. A leader may come to a message a moment after the replica that delivered it.
     async fn check_history(&mut self, mut stream: Stream) -> Result<Stream> {
         const LOOKS: usize = 10;
         for look in 0.. {
@@ -297,11 +301,13 @@ impl Follower {
         self.source.denials.watch(&[&asked], made).await
     }
 
-    /// Tells that everything older was delivered once that is certain; returns false when the reader has gone.
+    /// Tells that everything older was delivered once that is certain; returns false when the
+    /// reader has gone.
     ///
-    /// A consumer may be served by a copy that lags behind: what is pending there is no proof. Delivery past the leader's
-    /// last sequence is one; so is it when the last message that the leader has under the prefix was delivered, because
-    /// what stood behind it when the watch began was removed.
+    /// A consumer may be served by a copy that lags behind: what is pending there is no proof.
+    /// Delivery past the leader's last sequence is one; so is it when the last message that the
+    /// leader has under the prefix was delivered, because what stood behind it when the watch began
+    /// was removed.
     async fn consider_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);

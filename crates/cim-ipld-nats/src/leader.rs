@@ -1,4 +1,5 @@
-//! Reads single messages through the leader of a bucket's stream, which has whatever was acknowledged.
+//! Reads single messages through the leader of a bucket's stream, which has whatever was
+//! acknowledged.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::response::Response;

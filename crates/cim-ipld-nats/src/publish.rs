@@ -18,7 +18,8 @@ use crate::buckets::Buckets;
 use crate::denials::Denials;
 use crate::error::{jetstream_error, jetstream_kind};
 
-/// How much of the server's `max_payload` the longest headers of a write take: a server takes values of `max_payload` less this.
+/// How much of the server's `max_payload` the longest headers of a write take: a server takes
+/// values of `max_payload` less this.
 pub const VALUE_OVERHEAD_BYTES: usize = {
     const LINE_END: usize = 2;
     const DIGITS: usize = 20;
@@ -56,8 +57,9 @@ impl Publisher {
         Self { context, buckets, denials, in_flight, capacity, patience }
     }
 
-    /// Stores a value. Only a write that certainly did not happen is tried again here: after a silence, whoever wrote must
-    /// read back, because only they know their own value from another's.
+    /// Stores a value. Only a write that certainly did not happen is tried again here: after a
+    /// silence, whoever wrote must read back, because only they know their own value from
+    /// another's.
     pub(crate) async fn put(
         &self,
         bucket: &Bucket,
@@ -79,7 +81,8 @@ impl Publisher {
                 Err(Failure::Final(error)) if error.kind() == ErrorKind::Unavailable => error,
                 Err(Failure::Final(error)) => return Err(error),
             };
-            // No stream listens, or its server has just come up and does not know it yet: the stream itself can tell.
+            // No stream listens, or its server has just come up and does not know it yet: the
+            // stream itself can tell.
             match self.buckets.look(bucket).await {
                 Err(error) if error.kind() != ErrorKind::Unavailable => return Err(error),
                 _ if backoff.wait().await => {}
@@ -97,7 +100,8 @@ impl Publisher {
     ) -> Result<Revision, Failure> {
         let message = self.message(bucket, key, value, precondition)?;
         let subject = subject(bucket, key);
-        // Acknowledgements may overtake each other, so this one is compared with what was seen before it was asked for.
+        // Acknowledgements may overtake each other, so this one is compared with what was seen
+        // before it was asked for.
         let seen = self.buckets.last_seen(bucket);
         let sent = async {
             let acknowledgement =
@@ -158,13 +162,14 @@ impl Publisher {
     }
 }
 
-/// Names the subject with which `Nats-Expected-Last-Subject-Sequence` is compared, where that is not the message's own.
-/// Older servers than 2.12 compare with the message's own all the same.
+/// Names the subject with which `Nats-Expected-Last-Subject-Sequence` is compared, where that is
+/// not the message's own. Older servers than 2.12 compare with the message's own all the same.
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /// Why a try to write came to nothing.
 enum Failure {
-    /// A write that concerns the same keys is under way: nothing was stored, and it passes within milliseconds.
+    /// A write that concerns the same keys is under way: nothing was stored, and it passes within
+    /// milliseconds.
     Busy(Error),
     Final(Error),
 }
@@ -178,7 +183,8 @@ impl From<Error> for Failure {
 /// Sorts a write that was sent and not acknowledged by what it means for the value.
 fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: PublishError) -> Failure {
     let answer = jetstream_error(&error);
-    // A stream with several copies compares one write with a subject at a time (10164), and takes an id once (10158).
+    // A stream with several copies compares one write with a subject at a time (10164), and takes
+    // an id once (10158).
     let busy = matches!(precondition, Precondition::AbsentWhile { .. })
         && answer.is_some_and(|answer| matches!(answer.error_code().0, 10_158 | 10_164));
     let kind = match (error.kind(), answer) {
@@ -193,7 +199,8 @@ fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: Publi
     if busy { Failure::Busy(error) } else { Failure::Final(error) }
 }
 
-/// What a write is that was acknowledged as standing before one that was seen earlier: it went into another stream.
+/// What a write is that was acknowledged as standing before one that was seen earlier: it went into
+/// another stream.
 fn went_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
     let (acknowledged, seen) = (Revision::new(acknowledged), Revision::new(seen));
     let message = format!(

@@ -1,4 +1,5 @@
-//! Why a connection did not come about. From afar all of it looks like an outage; the cause is below the client's error.
+//! Why a connection did not come about. From afar all of it looks like an outage; the cause is
+//! below the client's error.
 
 use std::error::Error as StdError;
 use std::io;

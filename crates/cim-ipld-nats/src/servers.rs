@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 const SCHEMES: [&str; 2] = ["nats", "tls"];
 
-/// The servers of one cluster. Neither `Debug` nor `Display` nor an error shows the credentials of a URL.
+/// The servers of one cluster. Neither `Debug` nor `Display` nor an error shows the credentials of
+/// a URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerList {
     servers: Vec<Server>,
@@ -31,7 +32,8 @@ pub(crate) enum UserInfo {
 }
 
 impl ServerList {
-    /// Reads a list and what follows the first `/` behind its last server: a program may name an index there.
+    /// Reads a list and what follows the first `/` behind its last server: a program may name an
+    /// index there.
     ///
     /// # Errors
     /// `InvalidSettings` for what is no such list.

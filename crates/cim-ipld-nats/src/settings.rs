@@ -6,18 +6,20 @@ pub struct NatsSettings {
     pub replicas: usize,
     /// Whether buckets live in memory instead of files.
     pub in_memory: bool,
-    /// Whether buckets that are there may live in memory: what they hold is gone when the server ends.
+    /// Whether buckets that are there may live in memory: what they hold is gone when the server
+    /// ends.
     pub allow_in_memory: bool,
     /// The most bytes that each bucket may take, where there is to be a limit.
     pub max_bytes: Option<u64>,
     /// Tags that a server must have for a bucket to be placed there.
     pub placement_tags: Vec<String>,
-    /// How long the acknowledgement of a write is waited for, in milliseconds. After it the outcome is unknown, and whoever
-    /// wrote reads back.
+    /// How long the acknowledgement of a write is waited for, in milliseconds. After it the outcome
+    /// is unknown, and whoever wrote reads back.
     pub ack_timeout_ms: u64,
     /// How long any other answer is waited for, in milliseconds.
     pub request_timeout_ms: u64,
-    /// How long a server that answers that it cannot serve just now is asked again, in milliseconds.
+    /// How long a server that answers that it cannot serve just now is asked again, in
+    /// milliseconds.
     pub patience_ms: u64,
     /// Bytes of values that may be on their way to the server at a time; further writes wait.
     pub in_flight_bytes: usize,

@@ -1,5 +1,5 @@
-//! What an engine takes from the world around it: time and randomness. Both come in from outside, so that a run can be
-//! repeated from a seed.
+//! What an engine takes from the world around it: time and randomness. Both come in from outside,
+//! so that a run can be repeated from a seed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ pub trait Clock: Send + Sync {
     fn unix_ms(&self) -> i64;
 }
 
-/// A source of randomness for ids, names and pauses. It must not be predictable to whoever holds the store, except in
-/// simulations; what seals objects is drawn by the envelope and never from here.
+/// A source of randomness for ids, names and pauses. It must not be predictable to whoever holds
+/// the store, except in simulations; what seals objects is drawn by the envelope and never from
+/// here.
 pub trait Randomness: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
@@ -36,8 +37,9 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Returns an environment in which everything is a function of `clock`, `randomness` and the order of the runtime's
-    /// tasks: long computations run on the task that needs them, not on threads of their own.
+    /// Returns an environment in which everything is a function of `clock`, `randomness` and the
+    /// order of the runtime's tasks: long computations run on the task that needs them, not on
+    /// threads of their own.
     #[must_use]
     pub fn deterministic(clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
         Self {

@@ -9,8 +9,8 @@ use cim_ipld_index as index;
 /// The result of an engine operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong in the engine: a [`kind`](Error::kind) to act on, a message to read. Cheap to clone, because one
-/// failed record answers every caller whose documents it carried.
+/// What went wrong in the engine: a [`kind`](Error::kind) to act on, a message to read. Cheap to
+/// clone, because one failed record answers every caller whose documents it carried.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -45,7 +45,8 @@ pub enum ErrorKind {
     Rollback,
     /// The store shows a history of the index that contradicts the one that was seen.
     Forked,
-    /// The memory of what was seen last, which is kept outside the store, cannot be read or written.
+    /// The memory of what was seen last, which is kept outside the store, cannot be read or
+    /// written.
     PinUnavailable,
     /// Another process changed the index at the same moment.
     Conflict,
@@ -65,7 +66,8 @@ pub enum ErrorKind {
     Full,
     /// Another process holds the store.
     Locked,
-    /// The store exists with settings under which the index cannot work, or the index with another analyzer.
+    /// The store exists with settings under which the index cannot work, or the index with another
+    /// analyzer.
     Incompatible,
     /// The engine was closed.
     Closed,

@@ -1,5 +1,5 @@
-//! What hostile content meets: one function per format, for the tests here and for the fuzz targets in `fuzz/`. A holder of a
-//! key may seal any of it.
+//! What hostile content meets: one function per format, for the tests here and for the fuzz targets
+//! in `fuzz/`. A holder of a key may seal any of it.
 //!
 //! Each takes any bytes, returns whether they were accepted, and panics when a promise is broken.
 
@@ -131,7 +131,8 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Names the first objects of each segment: a walk over all that an entry counts costs what the entry claims.
+/// Names the first objects of each segment: a walk over all that an entry counts costs what the
+/// entry claims.
 fn segments(entries: &[SegmentEntry]) {
     const LOOKED_AT: usize = 64;
     let layout = Layout::new(&IndexName::default()).expect("the default names");

@@ -1,9 +1,11 @@
-//! The engine of cim-ipld: an in-memory search index whose every acknowledged write is durable, over any storage backend.
+//! The engine of cim-ipld: an in-memory search index whose every acknowledged write is durable,
+//! over any storage backend.
 //!
-//! [`Engine`] is the whole of it. It keeps a journal in the index's catalog bucket, folds it into immutable sealed segments,
-//! follows the catalog so that several processes see each other's writes, and takes named snapshots. The index core
-//! (`cim-ipld-index`) decides what matches, the envelope (`cim-ipld-envelope`) seals every byte that leaves the process, the
-//! backend (`cim-ipld-backend`) keeps it.
+//! [`Engine`] is the whole of it. It keeps a journal in the index's catalog bucket, folds it into
+//! immutable sealed segments, follows the catalog so that several processes see each other's
+//! writes, and takes named snapshots. The index core (`cim-ipld-index`) decides what matches, the
+//! envelope (`cim-ipld-envelope`) seals every byte that leaves the process, the backend
+//! (`cim-ipld-backend`) keeps it.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -50,7 +52,8 @@ mod position;
 mod rules;
 mod settings;
 
-// The facade may depend on no room below this one: it takes what this crate's interface speaks of from here.
+// The facade may depend on no room below this one: it takes what this crate's interface speaks of
+// from here.
 pub use cim_ipld_backend as backend;
 pub use cim_ipld_envelope as envelope;
 pub use cim_ipld_index as index;

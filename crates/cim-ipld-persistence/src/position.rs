@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// The place of a write in the order of all writes to an index: 1 for the first. Every process agrees on it.
+/// The place of a write in the order of all writes to an index: 1 for the first. Every process
+/// agrees on it.
 ///
 /// ```
 /// use cim_ipld_persistence::Position;

@@ -1,5 +1,5 @@
-//! The rules of the protocol by name. A simulation removes one at a time and must find the fault that follows; in every
-//! other build none can be removed.
+//! The rules of the protocol by name. A simulation removes one at a time and must find the fault
+//! that follows; in every other build none can be removed.
 
 #![cfg_attr(
     not(feature = "simulation"),
@@ -105,7 +105,8 @@ impl Rules {
         Self::default().and_without(rule)
     }
 
-    /// Removes one more: where two rules refuse the same thing, nothing goes wrong without one of them.
+    /// Removes one more: where two rules refuse the same thing, nothing goes wrong without one of
+    /// them.
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn and_without(mut self, rule: Rule) -> Self {

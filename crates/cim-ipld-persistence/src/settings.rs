@@ -4,17 +4,19 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Bytes of memtable at which it is folded into a segment. While a fold or merge is under way, writes go on up to twice
-    /// as much and one record.
+    /// Bytes of memtable at which it is folded into a segment. While a fold or merge is under way,
+    /// writes go on up to twice as much and one record.
     pub memtable_budget_bytes: usize,
     /// Bytes of opened pages kept in memory.
     pub cache_budget_bytes: usize,
     /// Whether this process folds by itself when the memtable passes its budget.
     pub background: bool,
-    /// zstd level of the objects that hold text; `None` stores them uncompressed. Off by default: sizes of compressed text tell
-    /// something of it to whoever can choose part of the text (docs/decisions/0004).
+    /// zstd level of the objects that hold text; `None` stores them uncompressed. Off by default:
+    /// sizes of compressed text tell something of it to whoever can choose part of the text
+    /// (docs/decisions/0004).
     pub compression_level: Option<i32>,
-    /// How long a write is pursued through an unreachable or silent store before it is reported, in milliseconds.
+    /// How long a write is pursued through an unreachable or silent store before it is reported, in
+    /// milliseconds.
     pub write_timeout_ms: u64,
     /// How many pages are fetched or stored at a time.
     pub parallel_transfers: usize,

@@ -57,17 +57,20 @@ pub struct IndexPersistenceBuilder {
 impl IndexPersistence {
     /// Opens the default index in `jetstream`, or makes it when there is none.
     ///
-    /// With a key, everything is sealed in this process before it is sent; without one, the index is stored in plaintext.
-    /// An index that exists keeps its protection: a key for a plaintext index and no key for an encrypted one are errors.
+    /// With a key, everything is sealed in this process before it is sent; without one, the index
+    /// is stored in plaintext. An index that exists keeps its protection: a key for a plaintext
+    /// index and no key for an encrypted one are errors.
     ///
-    /// `server_encryption` says that the server is expected to encrypt its files as well. A client cannot see whether it
-    /// does, because JetStream decrypts what it answers: what can be learned is checked, and the rest is the
-    /// operator's word. See [`NatsEncryption`](crate::NatsEncryption) for the server's half of that promise.
+    /// `server_encryption` says that the server is expected to encrypt its files as well. A client
+    /// cannot see whether it does, because JetStream decrypts what it answers: what can be learned
+    /// is checked, and the rest is the operator's word. See
+    /// [`NatsEncryption`](crate::NatsEncryption) for the server's half of that promise.
     ///
     /// # Errors
-    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`; `Incompatible` for buckets that
-    /// cannot hold an index, and for a server that is known not to do what `server_encryption` expects; `Unavailable`,
-    /// `Denied`. A failed opening changes nothing in the store.
+    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`; `Incompatible`
+    /// for buckets that cannot hold an index, and for a server that is known not to do what
+    /// `server_encryption` expects; `Unavailable`, `Denied`. A failed opening changes nothing in
+    /// the store.
     #[cfg(feature = "nats")]
     pub async fn new(
         jetstream: jetstream::Context,
@@ -116,8 +119,8 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Expects the server of [`jetstream`](Self::jetstream) to encrypt its files. Ignored by other stores.
-    /// [`IndexPersistence::new`] describes what of it can be checked.
+    /// Expects the server of [`jetstream`](Self::jetstream) to encrypt its files. Ignored by other
+    /// stores. [`IndexPersistence::new`] describes what of it can be checked.
     #[cfg(feature = "nats")]
     pub fn server_encryption(mut self, expected: bool) -> Self {
         self.server_encryption = expected;
@@ -140,14 +143,15 @@ impl IndexPersistenceBuilder {
         self.key_source(passphrase)
     }
 
-    /// Gives what opens the index: a key, a passphrase with its cost, a hardware module or key service.
+    /// Gives what opens the index: a key, a passphrase with its cost, a hardware module or key
+    /// service.
     pub fn key_source(mut self, key: impl Into<KeySource>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Chooses what seals the objects of a new index. Without a choice it is the algorithm of the key, and AES-256-GCM for
-    /// what is no key.
+    /// Chooses what seals the objects of a new index. Without a choice it is the algorithm of the
+    /// key, and AES-256-GCM for what is no key.
     pub fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.algorithm = Some(algorithm);
         self
@@ -159,9 +163,9 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good; one that is there has its
-    /// own, and needs none here unless it is a tokenizer of the application
-    /// ([`Analyze`](cim_ipld_persistence::index::Analyze)).
+    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good;
+    /// one that is there has its own, and needs none here unless it is a tokenizer of the
+    /// application ([`Analyze`](cim_ipld_persistence::index::Analyze)).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -187,8 +191,9 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Remembers the newest state of the index in the file at `path`, which belongs outside the store: an older state of the
-    /// index is refused with `Rollback` then, and another history with `Forked`.
+    /// Remembers the newest state of the index in the file at `path`, which belongs outside the
+    /// store: an older state of the index is refused with `Rollback` then, and another history with
+    /// `Forked`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -210,14 +215,15 @@ impl IndexPersistenceBuilder {
         self.pin_store(Arc::new(FilePin::new(path)))
     }
 
-    /// Remembers the newest state of the index in a place of your own, as [`pin`](Self::pin) does in a file.
+    /// Remembers the newest state of the index in a place of your own, as [`pin`](Self::pin) does
+    /// in a file.
     pub fn pin_store(mut self, pin: Arc<dyn PinStore>) -> Self {
         self.pin = Some(pin);
         self
     }
 
-    /// Accepts the state that the store shows now, whatever the pin remembers, and pins that. An encrypted index begins a new
-    /// epoch by it, so that what was lost cannot come back later.
+    /// Accepts the state that the store shows now, whatever the pin remembers, and pins that. An
+    /// encrypted index begins a new epoch by it, so that what was lost cannot come back later.
     pub fn accept_store(mut self) -> Self {
         self.accepts_store = true;
         self
@@ -241,7 +247,8 @@ impl IndexPersistenceBuilder {
     /// Makes a new index.
     ///
     /// # Errors
-    /// `IndexExists`, `InvalidInput` for an algorithm without a key, and as for [`open_or_create`](Self::open_or_create).
+    /// `IndexExists`, `InvalidInput` for an algorithm without a key, and as for
+    /// [`open_or_create`](Self::open_or_create).
     pub async fn create(mut self) -> Result<IndexPersistence> {
         let protection = Protection::of(self.key.take(), self.algorithm)?;
         Ok(self.engine(Missing::IsMade).await?.create(protection).await?.into())
@@ -250,9 +257,10 @@ impl IndexPersistenceBuilder {
     /// Opens the index that is there, or makes it when there is none.
     ///
     /// # Errors
-    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`; with a pin `Rollback`, `Forked`,
-    /// `PinUnavailable`; `Incompatible` for another analyzer than that of the index; `InvalidInput` when no store was named; `Locked` when another process holds the folder; what the
-    /// store answers. A failed opening changes nothing in the store.
+    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`; with a
+    /// pin `Rollback`, `Forked`, `PinUnavailable`; `Incompatible` for another analyzer than that of
+    /// the index; `InvalidInput` when no store was named; `Locked` when another process holds the
+    /// folder; what the store answers. A failed opening changes nothing in the store.
     pub async fn open_or_create(mut self) -> Result<IndexPersistence> {
         let (key, algorithm) = (self.key.take(), self.algorithm);
         Ok(self.engine(Missing::IsMade).await?.open_or_create(key, algorithm).await?.into())

@@ -11,7 +11,8 @@ use crate::{IndexPersistence, IndexStats, SearchPage, SearchQuery, SearchResult}
 
 /// A searchable index over content: documents, images, audio and video, each under its CID.
 ///
-/// An index has one entry per CID: indexing a CID again replaces what was known of it. Clones are the same index.
+/// An index has one entry per CID: indexing a CID again replaces what was known of it. Clones are
+/// the same index.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -51,7 +52,8 @@ impl ContentIndex {
         Self { store: Store::Memory(MemoryIndex::with_analyzer(analyzer)) }
     }
 
-    /// Makes the index of what `persistence` keeps: searchable at once, and durable with every call that returns.
+    /// Makes the index of what `persistence` keeps: searchable at once, and durable with every call
+    /// that returns.
     #[must_use]
     pub fn with_persistence(persistence: Arc<IndexPersistence>) -> Self {
         Self { store: Store::Durable(persistence) }
@@ -75,11 +77,13 @@ impl ContentIndex {
         }
     }
 
-    /// Indexes a document, whose words are `content`. Returns once it is searchable and, with persistence, durable.
+    /// Indexes a document, whose words are `content`. Returns once it is searchable and, with
+    /// persistence, durable.
     ///
     /// # Errors
-    /// `InvalidInput` when the document is over the limits of the index; with persistence also `OutcomeUnknown` when the
-    /// store fell silent, and what the store answers (`Unavailable`, `Denied`, `Full`, …).
+    /// `InvalidInput` when the document is over the limits of the index; with persistence also
+    /// `OutcomeUnknown` when the store fell silent, and what the store answers (`Unavailable`,
+    /// `Denied`, `Full`, …).
     pub async fn index_document(&self, cid: Cid, metadata: &DocumentMetadata, content: Option<&str>) -> Result<()> {
         self.index_all(&[metadata.to_document(cid, content)?]).await
     }
@@ -108,10 +112,12 @@ impl ContentIndex {
         self.index_all(&[metadata.to_document(cid, content_type)?]).await
     }
 
-    /// Indexes many entries of any kind. With persistence they become durable and searchable together or not at all.
+    /// Indexes many entries of any kind. With persistence they become durable and searchable
+    /// together or not at all.
     ///
     /// # Errors
-    /// As for [`index_document`](Self::index_document). In memory, those before the one that is refused stay.
+    /// As for [`index_document`](Self::index_document). In memory, those before the one that is
+    /// refused stay.
     pub async fn index_all(&self, documents: &[Document]) -> Result<()> {
         match &self.store {
             Store::Memory(index) => Ok(documents.iter().try_for_each(|document| index.insert(document).map(drop))?),
@@ -130,17 +136,18 @@ impl ContentIndex {
         }
     }
 
-    /// Searches, and returns the best results: score from high to low, equal scores by the bytes of the CID.
+    /// Searches, and returns the best results: score from high to low, equal scores by the bytes of
+    /// the CID.
     ///
     /// # Errors
-    /// `InvalidInput` when the query cannot be understood or reaches too deep; with persistence also `Damaged` and `Lost`
-    /// when a stored page is, `KeyRotated`, `Unavailable`.
+    /// `InvalidInput` when the query cannot be understood or reaches too deep; with persistence
+    /// also `Damaged` and `Lost` when a stored page is, `KeyRotated`, `Unavailable`.
     pub async fn search(&self, query: &SearchQuery) -> Result<Vec<SearchResult>> {
         Ok(self.search_page(query).await?.results)
     }
 
-    /// Searches, and returns the results with the number of all matches, what was counted over them, and where the next
-    /// page starts.
+    /// Searches, and returns the results with the number of all matches, what was counted over
+    /// them, and where the next page starts.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -169,7 +176,8 @@ impl ContentIndex {
         Ok(query.page(self.find(&query.to_query()?, &query.to_options()).await?))
     }
 
-    /// Searches with a query of the index core, and returns the best hits with the exact number of all matches.
+    /// Searches with a query of the index core, and returns the best hits with the exact number of
+    /// all matches.
     ///
     /// # Errors
     /// As for [`search`](Self::search).
@@ -209,8 +217,8 @@ impl ContentIndex {
         }
     }
 
-    /// Fetches the whole index into memory, as far as the cache's budget goes. An index answers right after it was opened
-    /// without this; after it, searches do not wait for the store.
+    /// Fetches the whole index into memory, as far as the cache's budget goes. An index answers
+    /// right after it was opened without this; after it, searches do not wait for the store.
     ///
     /// # Errors
     /// As for [`search`](Self::search), and `InvalidInput` for an index in memory only.
@@ -218,8 +226,8 @@ impl ContentIndex {
         self.engine()?.load().await
     }
 
-    /// Writes the journal into the index's own pages, so that the next opening has nothing to replay. What a call that
-    /// returned has indexed is durable without this.
+    /// Writes the journal into the index's own pages, so that the next opening has nothing to
+    /// replay. What a call that returned has indexed is durable without this.
     ///
     /// # Errors
     /// What the store answers, and `InvalidInput` for an index in memory only.
@@ -230,8 +238,8 @@ impl ContentIndex {
     /// Makes a named backup of everything indexed so far. Copies no data.
     ///
     /// # Errors
-    /// `SnapshotExists`; `InvalidInput` for a name that is empty or over 256 bytes, and for an index in memory only; what
-    /// the store answers.
+    /// `SnapshotExists`; `InvalidInput` for a name that is empty or over 256 bytes, and for an
+    /// index in memory only; what the store answers.
     pub async fn backup(&self, name: &str) -> Result<SnapshotInfo> {
         self.engine()?.create_snapshot(name).await
     }
@@ -239,8 +247,8 @@ impl ContentIndex {
     /// Makes the index what it was when the backup was made, in every process that has it open.
     ///
     /// # Errors
-    /// `SnapshotMissing`; `Conflict` when another process changed the index at the same moment; `InvalidInput` for an
-    /// index in memory only; what the store answers.
+    /// `SnapshotMissing`; `Conflict` when another process changed the index at the same moment;
+    /// `InvalidInput` for an index in memory only; what the store answers.
     pub async fn restore_backup(&self, name: &str) -> Result<SnapshotInfo> {
         self.engine()?.restore_snapshot(name).await
     }
@@ -248,7 +256,8 @@ impl ContentIndex {
     /// Lists the backups, oldest first.
     ///
     /// # Errors
-    /// `Damaged` when one cannot be read; `InvalidInput` for an index in memory only; what the store answers.
+    /// `Damaged` when one cannot be read; `InvalidInput` for an index in memory only; what the
+    /// store answers.
     pub async fn list_backups(&self) -> Result<Vec<SnapshotInfo>> {
         self.engine()?.snapshots().await
     }
@@ -261,11 +270,12 @@ impl ContentIndex {
         self.engine()?.delete_snapshot(name).await
     }
 
-    /// Reads and checks everything that the stored index consists of. What is wrong is in the report.
+    /// Reads and checks everything that the stored index consists of. What is wrong is in the
+    /// report.
     ///
     /// # Errors
-    /// Only what keeps it from checking: `Unavailable`, `Denied`, `KeyRotated`; `InvalidInput` for an index in memory
-    /// only.
+    /// Only what keeps it from checking: `Unavailable`, `Denied`, `KeyRotated`; `InvalidInput` for
+    /// an index in memory only.
     pub async fn verify(&self) -> Result<VerifyReport> {
         self.engine()?.verify().await
     }

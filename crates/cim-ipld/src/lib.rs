@@ -2,16 +2,19 @@
 //!
 //! Which part to use:
 //!
-//! * [`ContentIndex`] is the index: documents, images, audio and video in, search results out. Over an
-//!   [`IndexPersistence`] every acknowledged write is durable; [`ContentIndex::new`] keeps everything in memory only.
+//! * [`ContentIndex`] is the index: documents, images, audio and video in, search results out. Over
+//!   an [`IndexPersistence`] every acknowledged write is durable; [`ContentIndex::new`] keeps
+//!   everything in memory only.
 //! * [`IndexPersistence`] is the durable half. [`IndexPersistence::new`] takes NATS JetStream,
 //!   [`IndexPersistence::builder`] any store: a folder, JetStream, a backend of your own.
-//! * [`ContentEncryption`] makes keys and encrypts single values; [`EncryptedCidWrapper`] pairs a CID with encrypted
-//!   metadata; `NatsEncryption` (feature `nats`) configures the server's own encryption.
-//! * The modules [`persistence`], [`index`], [`envelope`], [`backend`], `embedded` and `nats` are the crates behind all
-//!   this, whole.
+//! * [`ContentEncryption`] makes keys and encrypts single values; [`EncryptedCidWrapper`] pairs a
+//!   CID with encrypted metadata; `NatsEncryption` (feature `nats`) configures the server's own
+//!   encryption.
+//! * The modules [`persistence`], [`index`], [`envelope`], [`backend`], `embedded` and `nats` are
+//!   the crates behind all this, whole.
 //!
-//! Caution: an index is encrypted only if a key is given when it is made, and whoever loses every key has lost the index.
+//! Caution: an index is encrypted only if a key is given when it is made, and whoever loses every
+//! key has lost the index.
 //!
 //! ```
 //! # #[cfg(feature = "embedded")]
@@ -44,8 +47,8 @@
 //! # Features
 //!
 //! * `embedded` (default): [`IndexPersistenceBuilder::folder`] and the module `embedded`.
-//! * `nats` (default): [`IndexPersistence::new`], [`IndexPersistenceBuilder::jetstream`], `NatsEncryption` and the module
-//!   `nats`.
+//! * `nats` (default): [`IndexPersistence::new`], [`IndexPersistenceBuilder::jetstream`],
+//!   `NatsEncryption` and the module `nats`.
 
 mod builder;
 mod content_index;

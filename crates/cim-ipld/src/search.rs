@@ -25,19 +25,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchQuery {
-    /// Words as people type them: alternatives, or both sides of `AND`. [`Query::parse`] and `docs/search.md` have the whole
-    /// language; any text is understood, unless a field cannot hold the value that it names.
+    /// Words as people type them: alternatives, or both sides of `AND`. [`Query::parse`] and
+    /// `docs/search.md` have the whole language; any text is understood, unless a field cannot hold
+    /// the value that it names.
     pub text: Option<String>,
     /// Tags that a document must have, every one of them.
     pub tags: Vec<String>,
     /// Tags of which a document must have none.
     pub no_tags: Vec<String>,
-    /// Content types of which a document must have one. Parameters do not count unless they are given; `image/*` is any
-    /// image.
+    /// Content types of which a document must have one. Parameters do not count unless they are
+    /// given; `image/*` is any image.
     pub content_types: Vec<String>,
     /// Kinds of content of which a document must have one.
     pub kinds: Vec<DocumentKind>,
-    /// Attributes that a document must have, every one of them, each with a value as a query text has it.
+    /// Attributes that a document must have, every one of them, each with a value as a query text
+    /// has it.
     pub attributes: Vec<(String, String)>,
     /// Numbers and times that a document must have, every one of them.
     pub ranges: Vec<NumberRange>,
@@ -111,8 +113,8 @@ pub struct SearchResultMetadata {
 
 /// Counts of an index.
 ///
-/// Words, tags and content types are counted in each part of the index, so what stands in several is counted again: they
-/// are at least the true numbers.
+/// Words, tags and content types are counted in each part of the index, so what stands in several
+/// is counted again: they are at least the true numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IndexStats {
@@ -173,7 +175,8 @@ impl SearchQuery {
         self
     }
 
-    /// Wants this value in an attribute: a word of a text, the whole of a keyword, a number or a date.
+    /// Wants this value in an attribute: a word of a text, the whole of a keyword, a number or a
+    /// date.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.push((name.into(), value.into()));
@@ -227,8 +230,8 @@ impl SearchQuery {
     /// Returns the same as a query of the index core.
     ///
     /// # Errors
-    /// `InvalidInput` when a field cannot hold the value that the text names (`created:yesterday`); the message has the
-    /// place and what was expected.
+    /// `InvalidInput` when a field cannot hold the value that the text names (`created:yesterday`);
+    /// the message has the place and what was expected.
     pub fn to_query(&self) -> Result<Query> {
         let text = self.text.as_deref().map_or_else(|| Ok(Query::everything()), Query::parse_typed);
         let query = text.map_err(cim_ipld_persistence::index::Error::from)?;

@@ -1,7 +1,9 @@
-//! An adversarial store: it shows any record or manifest that was ever sealed to any process at any time.
+//! An adversarial store: it shows any record or manifest that was ever sealed to any process at any
+//! time.
 //!
-//! So it replays, reorders, withholds, forks, joins, rolls back and lies in acknowledgements (which nobody reads); a
-//! thief may hold the retired key. Showing junk changes nothing, so that junk is no action here.
+//! So it replays, reorders, withholds, forks, joins, rolls back and lies in acknowledgements (which
+//! nobody reads); a thief may hold the retired key. Showing junk changes nothing, so that junk is
+//! no action here.
 
 mod properties;
 

@@ -1,4 +1,5 @@
-//! What is searched: the protocol to the depths that are affordable, and one search for each removed rule.
+//! What is searched: the protocol to the depths that are affordable, and one search for each
+//! removed rule.
 
 use super::adversary::Adversary;
 use super::honest::{Grain, Honest};
@@ -10,7 +11,8 @@ use super::search::{Report, search};
 pub enum Scope {
     /// What a test can afford.
     Test,
-    /// To the depths that the protocol was accepted at: about a quarter of an hour of one core and 5 GiB.
+    /// To the depths that the protocol was accepted at: about a quarter of an hour of one core and
+    /// 5 GiB.
     Full,
 }
 
@@ -166,8 +168,8 @@ pub(crate) const REMOVALS: &[Removal] = &[
     honest(&[Rule::ScanRevision], Honest { merges: true, ..TWO }, 11, NEUTRAL),
     honest(&[Rule::CaughtUpRead], Honest { merges: true, ..TWO }, 11, OPENED),
     honest(&[Rule::GapRead], GAPS, 12, AGREE),
-    // Second lines of defence: nothing rests on them while gaps are noticed (`complete` searches without them), and
-    // without that rule each gives a violation sooner.
+    // Second lines of defence: nothing rests on them while gaps are noticed (`complete` searches
+    // without them), and without that rule each gives a violation sooner.
     honest(&[Rule::GapRead, Rule::FinalVerdict], GAPS, 11, "an honest store raises no alarm"),
     honest(&[Rule::GapRead, Rule::TrimPrevious], GAPS, 10, AGREE),
 ];

@@ -1,8 +1,10 @@
-//! An honest store with faults: puts land late, twice or never, acknowledgements are lost, watches lag, processes crash
-//! between any two actions, folded records are trimmed, the bucket may be purged.
+//! An honest store with faults: puts land late, twice or never, acknowledgements are lost, watches
+//! lag, processes crash between any two actions, folded records are trimmed, the bucket may be
+//! purged.
 //!
-//! The store keeps one log. Every put takes the next revision; a put under a key replaces the message before it, so the
-//! root and the manifest are in the log once each, and a replaced or trimmed message is gone from it.
+//! The store keeps one log. Every put takes the next revision; a put under a key replaces the
+//! message before it, so the root and the manifest are in the log once each, and a replaced or
+//! trimmed message is gone from it.
 
 mod follow;
 mod properties;
@@ -41,10 +43,11 @@ pub(crate) struct Honest {
 /// What happens in one action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grain {
-    /// A follower takes its next entry as the log is now; a trim removes all that it may; a manifest lands at once.
+    /// A follower takes its next entry as the log is now; a trim removes all that it may; a
+    /// manifest lands at once.
     Coarse,
-    /// Delivering an entry and applying it, reading a manifest and finding the start of its replay, sealing a manifest
-    /// and its landing, and each record of a trim are actions of their own.
+    /// Delivering an entry and applying it, reading a manifest and finding the start of its replay,
+    /// sealing a manifest and its landing, and each record of a trim are actions of their own.
     Fine,
 }
 
@@ -69,7 +72,8 @@ impl Honest {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     sealed: Sealed,
-    /// For each record how many more times its put may land: once, and once more because it was retried.
+    /// For each record how many more times its put may land: once, and once more because it was
+    /// retried.
     landings: Vec<u8>,
     /// Manifests whose put is under way.
     publishing: List,
@@ -89,7 +93,8 @@ pub(crate) struct State {
 pub(crate) struct Watch {
     /// The revision of the last entry that the process met.
     cursor: u8,
-    /// The last revision that the leader had when this watch began; nothing is published before the watch has passed it.
+    /// The last revision that the leader had when this watch began; nothing is published before the
+    /// watch has passed it.
     caught_up_at: u8,
     /// Delivered and not yet applied.
     inbox: Option<(u8, Message)>,
@@ -176,7 +181,8 @@ impl Specification for Honest {
 }
 
 impl Honest {
-    /// What the store does by itself: puts that are under way land, whether their writer still waits or not.
+    /// What the store does by itself: puts that are under way land, whether their writer still
+    /// waits or not.
     fn land(&self, state: &State, take: &mut dyn FnMut(Action, State)) {
         for record in 0..state.sealed.records.len() as u8 {
             let known_root = state.roots[usize::from(state.sealed.record(record).epoch)];
@@ -239,8 +245,8 @@ impl Honest {
             && root > state.sealed.record(record).epoch
             && (!self.rules.hold(Rule::RefusalWaits) || state.watches[process].cursor >= state.log.root_revision())
         {
-            // The put was refused because the root moved on, and everything before the new root was met: it never
-            // landed and never will.
+            // The put was refused because the root moved on, and everything before the new root was
+            // met: it never landed and never will.
             let mut next = state.clone();
             next.processes[process].ignore(record);
             next.processes[process].key = root;

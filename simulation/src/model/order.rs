@@ -76,7 +76,8 @@ impl fmt::Debug for List {
     }
 }
 
-/// What a record does. Every operation is submitted once by its client, so a second one in an order is a repetition.
+/// What a record does. Every operation is submitted once by its client, so a second one in an order
+/// is a repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operation {
     /// Nothing: it closes writers or begins an epoch.

@@ -1,7 +1,8 @@
-//! The protocol as each process follows it: what is sealed, what a process remembers, how it judges what it is shown.
+//! The protocol as each process follows it: what is sealed, what a process remembers, how it judges
+//! what it is shown.
 //!
-//! Sealed objects cannot be changed or invented by who has no key, so a record or manifest is a number into [`Sealed`],
-//! and the store can do no more than choose whom it shows which number.
+//! Sealed objects cannot be changed or invented by who has no key, so a record or manifest is a
+//! number into [`Sealed`], and the store can do no more than choose whom it shows which number.
 
 use super::order::{Documents, List, Operation, Operations};
 use super::rule::{Rule, Rules};
@@ -73,7 +74,8 @@ pub(crate) struct Process {
     pub(crate) restored: Option<u8>,
 }
 
-/// The newest state that a process saw, sealed beside it. Writer identities are pinned as well: `Process::closes`.
+/// The newest state that a process saw, sealed beside it. Writer identities are pinned as well:
+/// `Process::closes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pin {
     pub(crate) manifest: u8,
@@ -231,7 +233,8 @@ impl Process {
         self.compare_with_pin();
     }
 
-    /// Passes over an ignored record. One of its own is sealed again under the next sequence number.
+    /// Passes over an ignored record. One of its own is sealed again under the next sequence
+    /// number.
     pub(crate) fn ignore(&mut self, record: u8) {
         if self.pending == Some(record) {
             self.pending = None;
@@ -320,7 +323,8 @@ impl Process {
         })
     }
 
-    /// Starts again under a new writer identity with the manifest and the key that the store serves.
+    /// Starts again under a new writer identity with the manifest and the key that the store
+    /// serves.
     pub(crate) fn restart(&mut self, rules: Rules, sealed: &Sealed, served: u8, key: u8, writer: u8) {
         let manifest = sealed.manifest(served);
         self.pending = None;
@@ -364,8 +368,8 @@ impl Process {
         true
     }
 
-    /// Former writers are closed, so what they left in doubt is now definite: their operations are in the order or
-    /// never will be.
+    /// Former writers are closed, so what they left in doubt is now definite: their operations are
+    /// in the order or never will be.
     fn resolve(&mut self, sealed: &Sealed, client: usize) {
         let order = self.order;
         let happened = |operation: &Operation| sealed.operations(&order).any(|other| other == *operation);

@@ -121,10 +121,12 @@ fn trace<S: Specification>(specification: &S, parents: &Parents, state: &S::Stat
     actions
 }
 
-/// From the fingerprint of each state to that of the state that it was first reached from; 0 before the initial one.
+/// From the fingerprint of each state to that of the state that it was first reached from; 0 before
+/// the initial one.
 type Parents = HashMap<u64, u64, BuildHasherDefault<Fingerprint>>;
 
-/// 64 bits of a keyed hash with a fixed key: among 10^8 states two share them with a chance of about 1 in 4000.
+/// 64 bits of a keyed hash with a fixed key: among 10^8 states two share them with a chance of
+/// about 1 in 4000.
 fn fingerprint(state: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     state.hash(&mut hasher);

@@ -1,4 +1,5 @@
-//! Everything that any process accepted, as a tree of orders: a digest stands for the whole order up to it.
+//! Everything that any process accepted, as a tree of orders: a digest stands for the whole order
+//! up to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -55,7 +55,8 @@ impl Plan {
         }
     }
 
-    /// What an adversarial store does by itself: everything in some runs, one kind of lie in others.
+    /// What an adversarial store does by itself: everything in some runs, one kind of lie in
+    /// others.
     pub(super) fn lies(&self) -> Faults {
         let bits = crate::store::mix(self.seed ^ 0x6c69_6573);
         let mut faults = Faults::adversarial();

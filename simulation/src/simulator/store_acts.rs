@@ -44,7 +44,8 @@ fn purge(world: &World) {
     }
 }
 
-/// Writes what needs no key: junk, and what was written before, without taking anything away that is needed.
+/// Writes what needs no key: junk, and what was written before, without taking anything away that
+/// is needed.
 fn vandalise(world: &World) {
     let (store, catalog) = (&world.store, world.catalog());
     let done = match store.choose(6) {

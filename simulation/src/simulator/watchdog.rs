@@ -1,4 +1,5 @@
-//! Ends a run that makes no progress: under a paused clock, a task that never waits keeps every timeout from firing.
+//! Ends a run that makes no progress: under a paused clock, a task that never waits keeps every
+//! timeout from firing.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;

@@ -23,12 +23,14 @@ pub(super) struct Acknowledged {
     pub(super) number: usize,
     pub(super) version: Option<u64>,
     pub(super) position: u64,
-    /// When the write began and when it was acknowledged. Moments are counted: what came before what.
+    /// When the write began and when it was acknowledged. Moments are counted: what came before
+    /// what.
     pub(super) began: u64,
     pub(super) moment: u64,
 }
 
-/// A restore: when it began, when its snapshot had been made, and once it has succeeded a generation that holds it.
+/// A restore: when it began, when its snapshot had been made, and once it has succeeded a
+/// generation that holds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Restore {
     pub(super) moment: u64,
@@ -54,8 +56,8 @@ pub(super) struct State {
     agreed: BTreeMap<u64, Order>,
     /// Set once the catalog was purged.
     pub(super) purged_at: Option<u64>,
-    /// Processes that are open, and the moment until which none of them may end because it may be the only one that knows
-    /// what to put back.
+    /// Processes that are open, and the moment until which none of them may end because it may be
+    /// the only one that knows what to put back.
     pub(super) open: BTreeSet<usize>,
     pub(super) quiet_until: Option<Instant>,
     /// The key that opens the index, and how often it was changed.
@@ -128,7 +130,8 @@ impl World {
         self.lock().acknowledged.iter().map(|write| write.position).max().unwrap_or(0)
     }
 
-    /// Allows root and manifest to be overwritten when a process is open that knows the newest of both, and holds it open.
+    /// Allows root and manifest to be overwritten when a process is open that knows the newest of
+    /// both, and holds it open.
     pub(super) fn disturb(&self) -> bool {
         let mut state = self.lock();
         let newest = state.published.values().map(|published| published.generation).max();
@@ -160,7 +163,8 @@ impl World {
         self.lock().history.documents(order)
     }
 
-    /// A restore leaves nothing that was acknowledged before it began and written after its snapshot was made.
+    /// A restore leaves nothing that was acknowledged before it began and written after its
+    /// snapshot was made.
     pub(super) fn check_restores(&self, found: &Documents, generation: u64) {
         // A store that forks may show what another branch has restored.
         if self.plan.kind == Kind::Adversary {
@@ -204,7 +208,8 @@ impl World {
 }
 
 impl State {
-    /// A write that a restore has undone and that `found`, read under a manifest of `generation`, shows all the same.
+    /// A write that a restore has undone and that `found`, read under a manifest of `generation`,
+    /// shows all the same.
     fn survivor(&self, found: &Documents, generation: u64) -> Option<Acknowledged> {
         let undoes = |restore: &Restore, write: &Acknowledged| {
             let is_held = restore.generation.is_some_and(|restored| restored <= generation);

@@ -63,7 +63,8 @@ impl Client {
         world.clients[self.id.0].seen.get(bucket.name()).copied().unwrap_or_default()
     }
 
-    /// Remembers a revision: a backend refuses an acknowledgement that is not newer than what it saw before.
+    /// Remembers a revision: a backend refuses an acknowledgement that is not newer than what it
+    /// saw before.
     pub(super) fn has_seen(&self, bucket: &Bucket, revision: Revision) {
         let mut world = self.shared.lock();
         let seen = world.clients[self.id.0].seen.entry(bucket.name().to_owned()).or_default();
@@ -149,7 +150,8 @@ impl Client {
         if world.random.happens(world.faults.unavailable) { Fate::Unavailable } else { Fate::Goes }
     }
 
-    /// Sends a write and waits for its acknowledgement. `lie` makes an acknowledgement out of any revision.
+    /// Sends a write and waits for its acknowledgement. `lie` makes an acknowledgement out of any
+    /// revision.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         what: String,
@@ -182,7 +184,8 @@ impl Client {
         self.answer(&what, outcome, shown).await
     }
 
-    /// Lets a write land in a task of its own, so that it may land after its caller gave up or crashed.
+    /// Lets a write land in a task of its own, so that it may land after its caller gave up or
+    /// crashed.
     fn send<T: Send + 'static>(
         &self,
         what: String,
@@ -228,8 +231,8 @@ impl World {
         self.random.within(&self.faults.delay)
     }
 
-    /// `is_last` is the write that its client crashes with: where any lands late, every other one of these does, because
-    /// that is when its successor has to reckon with it.
+    /// `is_last` is the write that its client crashes with: where any lands late, every other one
+    /// of these does, because that is when its successor has to reckon with it.
     fn plan_write(&mut self, is_last: bool) -> Plan {
         let late = Duration::ZERO..=self.faults.late;
         let may_be_late = is_last && self.faults.late_landing > Rate::NEVER;

@@ -8,7 +8,8 @@ use super::random::Rate;
 /// What a store does to its clients.
 #[derive(Clone, Debug)]
 pub struct Faults {
-    /// How long a request or an answer is under way. Each has its own delay, so buckets and clients overtake each other.
+    /// How long a request or an answer is under way. Each has its own delay, so buckets and clients
+    /// overtake each other.
     pub delay: RangeInclusive<Duration>,
     /// How long a caller waits for an acknowledgement before it gets `OutcomeUnknown`.
     pub time_out: Duration,
@@ -18,10 +19,11 @@ pub struct Faults {
     pub lost_acknowledgement: Rate,
     /// A write that is lost: `OutcomeUnknown`.
     pub lost_write: Rate,
-    /// A write that lands after its caller got `OutcomeUnknown`, up to `late` afterwards. Unless this never happens, half of
-    /// the writes land so that a client crashed with.
+    /// A write that lands after its caller got `OutcomeUnknown`, up to `late` afterwards. Unless
+    /// this never happens, half of the writes land so that a client crashed with.
     pub late_landing: Rate,
-    /// A write that is sent once more, up to `late` afterwards. It lands where its precondition still holds.
+    /// A write that is sent once more, up to `late` afterwards. It lands where its precondition
+    /// still holds.
     pub double_landing: Rate,
     /// How long late and double landings take.
     pub late: Duration,

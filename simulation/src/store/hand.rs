@@ -45,13 +45,14 @@ impl Store {
         self.change(format_args!("other faults"), |world| world.faults = faults);
     }
 
-    /// Crashes a client: none of its operations is ever answered again. What it has sent may still land.
+    /// Crashes a client: none of its operations is ever answered again. What it has sent may still
+    /// land.
     pub fn crash(&self, client: ClientId) {
         self.change(format_args!("{client} crashes"), |world| world.clients[client.0].has_crashed = true);
     }
 
-    /// Crashes a client at its `operation`-th operation, counted from 1 over its whole life. Whether that operation is
-    /// still sent is left to chance.
+    /// Crashes a client at its `operation`-th operation, counted from 1 over its whole life.
+    /// Whether that operation is still sent is left to chance.
     pub fn crash_at(&self, client: ClientId, operation: u64) {
         let what = format!("{client} will crash at operation {operation}");
         self.change(what, |world| world.clients[client.0].crash_at = Some(operation));
@@ -126,7 +127,8 @@ impl Store {
         self.shared.lock().archive.iter().map(|(archived, _)| archived.clone()).collect()
     }
 
-    /// Puts a value of the archive into a branch again, under its own key or another, and returns its new revision.
+    /// Puts a value of the archive into a branch again, under its own key or another, and returns
+    /// its new revision.
     ///
     /// # Errors
     /// `BucketMissing`; `Corrupt` when the archive has no such number.
@@ -158,7 +160,8 @@ impl Store {
         self.shared.lock().branches[branch.0].after(bucket, &KeyPrefix::all(), Revision::ZERO)
     }
 
-    /// Returns a number below `bound` from the seed's sequence, or 0 when `bound` is 0, for the choices of a test.
+    /// Returns a number below `bound` from the seed's sequence, or 0 when `bound` is 0, for the
+    /// choices of a test.
     #[must_use]
     pub fn choose(&self, bound: u64) -> u64 {
         self.shared.lock().random.below(bound)
@@ -181,7 +184,8 @@ impl Store {
         self.change(what, |world| world.clients[client.0].withheld.insert((bucket.name().to_owned(), key.clone())));
     }
 
-    /// Answers a client's reads of a key with a value of the archive, until [`release`](Store::release).
+    /// Answers a client's reads of a key with a value of the archive, until
+    /// [`release`](Store::release).
     pub fn serve(&self, client: ClientId, bucket: &Bucket, key: &Key, number: usize) {
         let what = format!("{client} is served value {number} as {key} of {bucket}");
         let place = (bucket.name().to_owned(), key.clone());
@@ -201,7 +205,8 @@ impl Store {
         self.shared.lock().note(what);
     }
 
-    /// Returns what happened so far: one line for each operation that ended, and for each act of the store.
+    /// Returns what happened so far: one line for each operation that ended, and for each act of
+    /// the store.
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
         self.shared.lock().trace().lines()

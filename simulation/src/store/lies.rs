@@ -41,7 +41,8 @@ impl World {
         Some(truth)
     }
 
-    /// The entries of a batch of a watch or scan: some left out, some with another value, some that are not there.
+    /// The entries of a batch of a watch or scan: some left out, some with another value, some that
+    /// are not there.
     pub(super) fn lie_in(
         &mut self,
         client: ClientId,
@@ -69,7 +70,8 @@ impl World {
         shown
     }
 
-    /// An entry that is not there, to be shown before the one at `revision`, or at its revision instead.
+    /// An entry that is not there, to be shown before the one at `revision`, or at its revision
+    /// instead.
     fn invent(
         &mut self,
         client: ClientId,

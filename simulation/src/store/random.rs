@@ -7,7 +7,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
-/// The output function of `SplitMix64`: numbers that follow each other give numbers that have nothing in common.
+/// The output function of `SplitMix64`: numbers that follow each other give numbers that have
+/// nothing in common.
 pub(crate) fn mix(number: u64) -> u64 {
     let mixed = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -41,7 +42,8 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number below `bound`; 0 when `bound` is 0. The bias of the remainder is far below what a fault rate notices.
+    /// A number below `bound`; 0 when `bound` is 0. The bias of the remainder is far below what a
+    /// fault rate notices.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let number = self.next();
         if bound == 0 { 0 } else { number % bound }
@@ -51,8 +53,8 @@ impl Random {
         self.below(length as u64) as usize
     }
 
-    /// Whether something of this rate happens now. A rate of zero draws nothing, so that faults which a run does not
-    /// have leave its other choices as they are.
+    /// Whether something of this rate happens now. A rate of zero draws nothing, so that faults
+    /// which a run does not have leave its other choices as they are.
     pub(crate) fn happens(&mut self, rate: Rate) -> bool {
         rate.0 > 0 && self.below(1000) < u64::from(rate.0)
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The operations of all clients in the order in which they ended, and what the store did by itself.
+/// The operations of all clients in the order in which they ended, and what the store did by
+/// itself.
 ///
 /// Holds keys and sizes, never a value.
 #[derive(Debug, Default)]

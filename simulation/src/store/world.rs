@@ -19,7 +19,8 @@ use super::trace::Trace;
 #[derive(Debug)]
 pub(super) struct Shared {
     world: Mutex<World>,
-    /// Wakes everything that waits for a change; the waiters look again in the order in which they began to wait.
+    /// Wakes everything that waits for a change; the waiters look again in the order in which they
+    /// began to wait.
     pub(super) changed: Notify,
 }
 
@@ -29,10 +30,12 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) branches: Vec<Branch>,
     pub(super) clients: Vec<ClientState>,
-    /// Every value that was ever put, in the order in which they landed, dropped ones too: what an adversary can replay.
+    /// Every value that was ever put, in the order in which they landed, dropped ones too: what an
+    /// adversary can replay.
     pub(super) archive: Vec<(Archived, Bytes)>,
     trace: Trace,
-    /// When the first operation began: a store may be made outside of the runtime whose clock is paused.
+    /// When the first operation began: a store may be made outside of the runtime whose clock is
+    /// paused.
     start: Option<Instant>,
 }
 
@@ -45,7 +48,8 @@ pub(super) struct ClientState {
     pub(super) crash_at: Option<u64>,
     pub(super) has_crashed: bool,
     pub(super) paused_until: Option<Instant>,
-    /// The newest revision of each bucket that it was told, by an acknowledgement, a read or a watch.
+    /// The newest revision of each bucket that it was told, by an acknowledgement, a read or a
+    /// watch.
     pub(super) seen: BTreeMap<String, Revision>,
     /// Keys of a bucket that this client does not get to see.
     pub(super) withheld: BTreeSet<(String, Key)>,

@@ -21,7 +21,8 @@ fn a_seed_repeats_a_run() {
     }
 }
 
-/// Three clients write, read, remove and watch at the same time; one crashes, one is forked off and joined again.
+/// Three clients write, read, remove and watch at the same time; one crashes, one is forked off and
+/// joined again.
 fn run(seed: u64, faults: &Faults) -> String {
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let store = Store::new(seed, faults.clone());

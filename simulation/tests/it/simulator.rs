@@ -1,4 +1,5 @@
-//! Seeds of the simulation that every build runs; `cargo xtask simulate` runs as many more as are asked for.
+//! Seeds of the simulation that every build runs; `cargo xtask simulate` runs as many more as are
+//! asked for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -1,7 +1,9 @@
-//! Circles among the modules of a crate: siblings of which each needs the other, directly or by way of others.
+//! Circles among the modules of a crate: siblings of which each needs the other, directly or by way
+//! of others.
 //!
-//! A module needs another one when a path in it leads there, through re-exports too. What `#[cfg(test)]` marks does not count,
-//! and neither does the way from a module to what is in it or around it.
+//! A module needs another one when a path in it leads there, through re-exports too. What
+//! `#[cfg(test)]` marks does not count, and neither does the way from a module to what is in it or
+//! around it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -121,7 +123,8 @@ struct Paths {
     names: BTreeMap<String, Vec<String>>,
 }
 
-/// Returns the module that `path`, as `from` writes it, leads to; `None` for what is outside the crate.
+/// Returns the module that `path`, as `from` writes it, leads to; `None` for what is outside the
+/// crate.
 fn resolve(modules: &BTreeMap<Module, Paths>, from: &Module, path: &[String], depth: usize) -> Option<Module> {
     let first = path.first()?;
     let (mut at, mut rest) = match first.as_str() {

@@ -1,4 +1,5 @@
-//! The arrows of the house. A change of docs/architecture.md, "Rooms and arrows", is a change of this file.
+//! The arrows of the house. A change of docs/architecture.md, "Rooms and arrows", is a change of
+//! this file.
 
 /// One package: where it lives and which packages of this workspace it may use.
 pub(crate) struct Room {
@@ -25,8 +26,8 @@ const EXAMPLES: &str = "cim-ipld-examples";
 const BENCHES: &str = "cim-ipld-benches";
 const SIMULATION: &str = "cim-ipld-simulation";
 
-/// A reader of the examples takes one crate or the facade, so they (and the benchmarks and the simulation) may use every
-/// library.
+/// A reader of the examples takes one crate or the facade, so they (and the benchmarks and the
+/// simulation) may use every library.
 const LIBRARIES: &[&str] = &[INDEX, ENVELOPE, BACKEND, TESTKIT, EMBEDDED, NATS, PERSISTENCE, FACADE];
 
 /// Every package of the workspace; one that is not here is refused.

@@ -1,4 +1,5 @@
-//! The file that lists what is larger than the aim: one `lines N PATH` or `function N PATH NAME` a line.
+//! The file that lists what is larger than the aim: one `lines N PATH` or `function N PATH NAME` a
+//! line.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Rules over all `Cargo.toml`: every dependency is explained, none is left over, the facade keeps few features.
+//! Rules over all `Cargo.toml`: every dependency is explained, none is left over, the facade keeps
+//! few features.
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,12 @@
-//! Rules for Rust: what must not be left in code or comments. Also the reader of Rust that the other rules use.
+//! Rules for Rust: what must not be left in code or comments. Also the reader of Rust that the
+//! other rules use.
 
 use std::collections::BTreeSet;
 
 use super::{Finding, Tree};
 
-/// A Rust file taken apart: the same lines twice, once with only the code (strings blanked), once with only the comments.
+/// A Rust file taken apart: the same lines twice, once with only the code (strings blanked), once
+/// with only the comments.
 #[derive(Default)]
 pub(super) struct Source {
     pub(super) code: Vec<String>,
@@ -15,10 +17,20 @@ pub(super) struct Source {
 const UNFINISHED: &[(&str, &str)] =
     &[("dbg!", "a debugging print"), ("todo!", "work not done"), ("unimplemented!", "work not done")];
 
+/// Comments are read as prose, which wants shorter lines than code.
+const COMMENT_COLUMNS: usize = 100;
+
 /// A library whose code is tests: there a broken expectation is a panic, and that is its answer.
 const TEST_LIBRARY: &str = "crates/cim-ipld-backend-testkit/";
 
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
+    for (path, source) in &tree.sources {
+        let text = tree.texts.get(path).map_or("", String::as_str);
+        for line in long_comments(text, source) {
+            let what = format!("a comment of more than {COMMENT_COLUMNS} columns: wrap it");
+            findings.push(Finding::new(path, line, what));
+        }
+    }
     let test_files = test_files(tree);
     for (path, source) in &tree.sources {
         let is_test = path.starts_with(TEST_LIBRARY) || test_files.contains(path);
@@ -47,6 +59,26 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// The lines, from 1, of nothing but a comment that is too long and is no code in an example.
+fn long_comments(text: &str, source: &Source) -> Vec<usize> {
+    let mut is_example = false;
+    let mut long = Vec::new();
+    for (number, ((line, code), comment)) in (1..).zip(text.lines().zip(&source.code).zip(&source.comments)) {
+        if !code.trim().is_empty() || comment.trim().is_empty() {
+            is_example = false;
+            continue;
+        }
+        // A row of a table cannot be wrapped.
+        let is_row = comment.trim_start_matches(['/', '!', ' ']).starts_with('|');
+        let is_fence = comment.contains("```");
+        is_example ^= is_fence;
+        if !is_example && !is_fence && !is_row && line.chars().count() > COMMENT_COLUMNS {
+            long.push(number);
+        }
+    }
+    long
 }
 
 /// Whether `word` stands in `line` and is not part of a longer name.

@@ -1,4 +1,5 @@
-//! Files and functions stay small. What is beyond the aim is in the baseline, and the baseline only shrinks.
+//! Files and functions stay small. What is beyond the aim is in the baseline, and the baseline only
+//! shrinks.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +83,8 @@ impl Entry {
     }
 }
 
-/// Name and length in lines of every function with a body, from the line of `fn` to the closing brace.
+/// Name and length in lines of every function with a body, from the line of `fn` to the closing
+/// brace.
 fn functions(source: &Source) -> Vec<(String, usize)> {
     let tokens = tokens(source);
     let mut functions = Vec::new();

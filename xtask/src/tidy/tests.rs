@@ -73,6 +73,25 @@ fn offences_in_rust_are_found() {
 }
 
 #[test]
+fn long_comments_are_found_outside_of_examples() {
+    let (fits, long) = ("x".repeat(96), "x".repeat(97));
+    let cases = [
+        (format!("/// {fits}\nfn a() {{}}\n"), None),
+        (format!("/// {long}\nfn a() {{}}\n"), Some(":1: a comment")),
+        (format!("fn a() {{}}\n//   {fits}\n"), Some(":2: a comment")),
+        (format!("/// ```\n/// {long}\n/// ```\n/// {fits}\nfn a() {{}}\n"), None),
+        (format!("/// ```\n/// a();\n/// ```\n/// {long}\nfn a() {{}}\n"), Some(":4: a comment")),
+        (format!("const A: &str = \"{long}\";\n"), None),
+    ];
+    for (text, says) in cases {
+        match says {
+            Some(says) => assert_found("crates/one/src/a.rs", &text, says),
+            None => assert_eq!(found(&[("crates/one/src/a.rs", &text)]), Vec::<String>::new(), "{text}"),
+        }
+    }
+}
+
+#[test]
 fn what_only_looks_like_an_offence_is_not_found() {
     let cases = [
         "const A: &str = \"todo!() .unwrap() /* FIXME\";\n",

@@ -4,7 +4,8 @@ use super::{Finding, Tree};
 
 const TEXT_ENDINGS: &[&str] = &[".rs", ".toml", ".md", ".py", ".sh", ".yml", ".yaml", ".svg"];
 
-/// Starts of paths that exist on one machine only, in two halves so that this file passes its own rule.
+/// Starts of paths that exist on one machine only, in two halves so that this file passes its own
+/// rule.
 const MACHINE_PATHS: &[(&str, &str)] =
     &[("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/"), ("/tm", "p/"), ("/wo", "rk/"), ("C:\\", "Users")];
 
@@ -35,7 +36,8 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether `line` has `prefix` where a path can start: not inside a longer path such as `docs/tmp/`.
+/// Whether `line` has `prefix` where a path can start: not inside a longer path such as
+/// `docs/tmp/`.
 fn names_machine_path(line: &str, prefix: &str) -> bool {
     line.match_indices(prefix).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -151,7 +151,8 @@ pub(super) async fn no_write_lands_after_its_fence_has_moved(stage: Stage) {
     }
 }
 
-/// Replaces the root. A storage that compares one write with a key at a time may refuse that beside a fenced write.
+/// Replaces the root. A storage that compares one write with a key at a time may refuse that beside
+/// a fenced write.
 async fn swap(backend: &dyn Backend, bucket: &Bucket, root: Revision) -> Revision {
     const TRIES: usize = 1000;
     for _ in 0..TRIES {

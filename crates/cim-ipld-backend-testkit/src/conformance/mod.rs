@@ -1,8 +1,8 @@
 //! The rules of the storage contract as named cases that every backend passes.
 //!
-//! Each case gets a fresh [`Fixture`] and uses buckets named after itself, so fixtures may share one store if it was
-//! empty at first. A case that panics or takes longer than [`CASE_TIMEOUT`] has failed; the others still run, and [`run`]
-//! panics at the end with the names of all that failed.
+//! Each case gets a fresh [`Fixture`] and uses buckets named after itself, so fixtures may share
+//! one store if it was empty at first. A case that panics or takes longer than [`CASE_TIMEOUT`] has
+//! failed; the others still run, and [`run`] panics at the end with the names of all that failed.
 
 mod buckets;
 mod concurrency;
@@ -47,8 +47,8 @@ impl Fixture {
         Self { backend: Arc::new(backend), reopen: None }
     }
 
-    /// Tells how to open the same store again, by any means that acknowledged writes must survive: a new connection, a
-    /// restart, a kill. It is called after the first backend was dropped.
+    /// Tells how to open the same store again, by any means that acknowledged writes must survive:
+    /// a new connection, a restart, a kill. It is called after the first backend was dropped.
     #[must_use]
     pub fn reopened_by<B, F>(mut self, reopen: impl FnOnce() -> F + 'static) -> Self
     where

@@ -70,7 +70,8 @@ pub(super) async fn a_watch_tells_overwrites_in_order(stage: Stage) {
     for text in ["1", "2", "3", "4", "5"] {
         put(&*backend, &bucket, "key", text).await;
     }
-    // A value may be overtaken by its successor, but the last one is told, and nothing after it is older.
+    // A value may be overtaken by its successor, but the last one is told, and nothing after it is
+    // older.
     let mut seen = Vec::new();
     while seen.last().is_none_or(|last: &KeyedEntry| last.entry.value != "5") {
         seen.push(next_entry(&mut watch).await);

@@ -7,7 +7,8 @@ const NODES: usize = 3;
 
 /// Three nats-servers that form a cluster on loopback, so that buckets can have three replicas.
 ///
-/// A client that connects to one of them learns the addresses of the others. Node numbers are 0, 1 and 2.
+/// A client that connects to one of them learns the addresses of the others. Node numbers are 0, 1
+/// and 2.
 ///
 /// ```no_run
 /// use cim_ipld_backend_testkit::nats_server::{NatsCluster, ServerOptions};
@@ -64,7 +65,8 @@ impl NatsCluster {
         &mut self.nodes[node]
     }
 
-    /// Returns the number of the node that has this name, as the information of a stream gives it for its leader.
+    /// Returns the number of the node that has this name, as the information of a stream gives it
+    /// for its leader.
     #[must_use]
     pub fn number_of(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.name() == name)

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::{POLL_INTERVAL, READY_TIMEOUT};
 
-/// A child process that does not outlive this one: killed on drop, and by a guardian when this process dies without
-/// dropping anything.
+/// A child process that does not outlive this one: killed on drop, and by a guardian when this
+/// process dies without dropping anything.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -13,14 +13,15 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` with a configuration; `folder` is removed by the guardian if this process dies.
+    /// Starts `program` with a configuration; `folder` is removed by the guardian if this process
+    /// dies.
     pub(super) fn start(program: &Path, config: &Path, environment: &[(String, String)], folder: &Path) -> Self {
         let mut command = Command::new(program);
         command.arg("-c").arg(config).envs(environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        // The guardian's input is a pipe whose other end only this process holds: a line on it means that all is well,
-        // its end means that this process died.
+        // The guardian's input is a pipe whose other end only this process holds: a line on it
+        // means that all is well, its end means that this process died.
         let guardian = Command::new("sh")
             .args(["-c", r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#, "guardian"])
             .arg(child.id().to_string())
@@ -43,7 +44,8 @@ impl Process {
         assert!(status.expect("kill starts").success(), "signal {name} was not sent");
     }
 
-    /// Stops the process and waits until none of its threads runs; the signal alone is seen a moment later.
+    /// Stops the process and waits until none of its threads runs; the signal alone is seen a
+    /// moment later.
     pub(super) fn pause(&self) {
         self.signal("STOP");
         let deadline = Instant::now() + READY_TIMEOUT;

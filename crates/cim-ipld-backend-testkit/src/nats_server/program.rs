@@ -4,7 +4,8 @@ use std::process::Command;
 /// The oldest server that has what the NATS backend uses.
 const OLDEST: (u32, u32) = (2, 12);
 
-/// Finds the nats-server program: `NATS_SERVER`, then `PATH` if it is 2.12 or newer, then the workspace's `.tools`.
+/// Finds the nats-server program: `NATS_SERVER`, then `PATH` if it is 2.12 or newer, then the
+/// workspace's `.tools`.
 ///
 /// # Panics
 /// When there is none, with what to do about it.

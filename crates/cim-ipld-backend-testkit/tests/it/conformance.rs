@@ -1,4 +1,5 @@
-//! The suite passes on the reference backend and through every wrapper, and fails on backends that break a rule.
+//! The suite passes on the reference backend and through every wrapper, and fails on backends that
+//! break a rule.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Each wrapper does what its documentation says, and nothing to the operations beside the struck one.
+//! Each wrapper does what its documentation says, and nothing to the operations beside the struck
+//! one.
 
 use std::time::Duration;
 

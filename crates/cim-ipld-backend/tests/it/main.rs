@@ -1,4 +1,5 @@
-//! Tests of names, errors and the memory backend. What holds of every backend is tried by the conformance suite.
+//! Tests of names, errors and the memory backend. What holds of every backend is tried by the
+//! conformance suite.
 
 mod errors;
 mod memory;

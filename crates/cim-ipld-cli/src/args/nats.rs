@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "NATS options")]
 pub(crate) struct NatsArguments {
-    /// Connect as this context of the `nats` program says; STORE is then nats:///INDEX or has servers of its own
+    /// Connect as this context of the `nats` program says; STORE is then nats:///INDEX or has
+    /// servers of its own
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Credentials file (.creds)

@@ -17,7 +17,8 @@ use crate::progress::Progress;
 const BATCHES_IN_FLIGHT: usize = 4;
 /// How many batches wait to be taken, so that reading overlaps with all that.
 const BATCHES_READ_AHEAD: usize = 2;
-/// A journal of this much memtable is folded at the end, so that the next opening has little to replay.
+/// A journal of this much memtable is folded at the end, so that the next opening has little to
+/// replay.
 const FOLD_AT_BYTES: usize = 4 << 20;
 
 const GO_ON: &str = "run the command again to go on: what is stored already is only replaced";
@@ -56,7 +57,8 @@ enum Stopped {
     Interrupted,
 }
 
-/// Stores what a thread of its own reads, until the end, an error or a signal; what is under way then is finished.
+/// Stores what a thread of its own reads, until the end, an error or a signal; what is under way
+/// then is finished.
 async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &mut Progress) -> Result<Stopped> {
     // Files are held against those of earlier runs, where there are any.
     let fits = plan.has_files() && engine.stats().await?.index.documents > 0;
@@ -90,7 +92,8 @@ async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &m
     read.map(Stopped::AtTheEnd)
 }
 
-/// Resolves the future at the first interruption or termination signal; a second one ends the program at once.
+/// Resolves the future at the first interruption or termination signal; a second one ends the
+/// program at once.
 fn watch_signals() -> Result<(oneshot::Receiver<()>, Arc<AtomicBool>)> {
     let interruption = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = oneshot::channel();
@@ -141,8 +144,8 @@ async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
     }
 }
 
-/// Whether whoever started the program had it ignore this signal, as a shell does for a job in the background: then it stays
-/// ignored. Where the system does not tell it is taken for not ignored.
+/// Whether whoever started the program had it ignore this signal, as a shell does for a job in the
+/// background: then it stays ignored. Where the system does not tell it is taken for not ignored.
 #[cfg(unix)]
 fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

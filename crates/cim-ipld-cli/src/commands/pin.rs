@@ -19,7 +19,8 @@ struct PinJson {
     file: String,
 }
 
-/// Prints the pin without holding the store against it: it is wanted most where the store is refused.
+/// Prints the pin without holding the store against it: it is wanted most where the store is
+/// refused.
 pub(crate) async fn show(arguments: ReportArguments, context: &Context) -> Result<()> {
     let place = arguments.at.place()?;
     let pin = context.pins.required(&place)?;

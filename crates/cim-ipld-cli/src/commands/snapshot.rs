@@ -67,8 +67,8 @@ pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> R
     context.say(line, &object)
 }
 
-/// Keeps the present state under a name that tells when it was left. Where that cannot be read any more, the reason is
-/// returned beside: what is restored is no worse.
+/// Keeps the present state under a name that tells when it was left. Where that cannot be read any
+/// more, the reason is returned beside: what is restored is no worse.
 async fn keep(engine: &Engine) -> Result<Result<SnapshotInfo, persistence::Error>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let name = format!("before-restore-{}", time_text(Timestamp(i64::try_from(now).unwrap_or(i64::MAX))));

@@ -28,11 +28,11 @@ pub(super) fn read_named(path: &Path, batcher: &mut Batcher, skipped: &mut Skipp
     }
 }
 
-/// Reads every text file below a folder, in the order of their names; titles are paths below the folder. Files of JSON lines
-/// are read as such unless everything is a file.
+/// Reads every text file below a folder, in the order of their names; titles are paths below the
+/// folder. Files of JSON lines are read as such unless everything is a file.
 ///
-/// Hidden files and folders, what `.gitignore` names, and caches (`target` beside a `Cargo.toml`, folders with a
-/// `CACHEDIR.TAG`) are passed over; symbolic links are not followed.
+/// Hidden files and folders, what `.gitignore` names, and caches (`target` beside a `Cargo.toml`,
+/// folders with a `CACHEDIR.TAG`) are passed over; symbolic links are not followed.
 pub(super) fn read_folder(root: &Path, lines: bool, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let walk = WalkBuilder::new(root)
         .sort_by_file_name(std::ffi::OsStr::cmp)
@@ -78,7 +78,8 @@ fn place_of(error: &ignore::Error) -> Option<&Path> {
     }
 }
 
-/// Tells a folder that programs fill and empty by themselves (Cache Directory Tagging Specification).
+/// Tells a folder that programs fill and empty by themselves (Cache Directory Tagging
+/// Specification).
 fn is_cache(entry: &DirEntry) -> bool {
     if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
         return false;

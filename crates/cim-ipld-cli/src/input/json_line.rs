@@ -1,7 +1,7 @@
 //! JSON lines: one document a line.
 //!
-//! What is wrong with a line is said by its place and by what was expected, never by quoting it: the documents of an
-//! encrypted index do not belong in a log.
+//! What is wrong with a line is said by its place and by what was expected, never by quoting it:
+//! the documents of an encrypted index do not belong in a log.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -64,7 +64,8 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Reads one line. Fields that are not known are noted and passed over; `null` is the same as no field.
+/// Reads one line. Fields that are not known are noted and passed over; `null` is the same as no
+/// field.
 fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| syntax(&error))?;
     let Value::Object(mut fields) = value else {
@@ -136,7 +137,8 @@ fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>
             Some(seconds) => jiff::Timestamp::from_second(seconds).ok().map(|time| time.as_millisecond()),
             None => number.as_f64().and_then(|seconds| {
                 let milliseconds = (seconds * 1000.0).round();
-                // A float converts to the nearest integer there is; jiff refuses what is out of its range.
+                // A float converts to the nearest integer there is; jiff refuses what is out of its
+                // range.
                 jiff::Timestamp::from_millisecond(milliseconds as i64).ok().map(|time| time.as_millisecond())
             }),
         }
@@ -218,7 +220,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// What serde_json says, without its own idea of the line. It quotes no input where any value is acceptable.
+/// What serde_json says, without its own idea of the line. It quotes no input where any value is
+/// acceptable.
 fn syntax(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);

@@ -20,7 +20,8 @@ use crate::paths::{self, FilePath};
 
 pub(crate) use self::skipped::Skipped;
 
-/// A batch is closed at this size, however many documents it may have: so much travels as one record of the journal.
+/// A batch is closed at this size, however many documents it may have: so much travels as one
+/// record of the journal.
 const BATCH_BYTES: u64 = 512 << 10;
 
 /// Documents that are stored together, all or none.
@@ -106,7 +107,8 @@ impl Plan {
         self.total_bytes
     }
 
-    /// Reads everything in order, on the calling thread, until it is done or nobody takes the batches any more.
+    /// Reads everything in order, on the calling thread, until it is done or nobody takes the
+    /// batches any more.
     ///
     /// A batch that holds something unreadable is never sent.
     pub(crate) fn read(&self, batch_documents: usize, batches: mpsc::Sender<Batch>) -> Result<Skipped> {

@@ -59,7 +59,8 @@ impl Skipped {
         Self { verbose, ..Self::default() }
     }
 
-    /// Notes a file below a folder. One that is no text is what folders have; one that cannot be read is missed.
+    /// Notes a file below a folder. One that is no text is what folders have; one that cannot be
+    /// read is missed.
     pub(super) fn found(&mut self, path: &Path, reason: Reason, detail: Option<&dyn Display>) {
         let is_missed = matches!(reason, Reason::Unreadable | Reason::Malformed);
         self.note(path, reason, detail, is_missed);

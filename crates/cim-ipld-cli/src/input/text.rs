@@ -6,8 +6,9 @@ const WINDOWS_1252: [char; 32] = [
     '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
 ];
 
-/// Reads UTF-8, UTF-16 with a byte order mark, and what can only be the Western European encoding of old (Windows-1252, which
-/// Latin-1 is part of): no control characters, and few letters beyond ASCII. `None` for what is no text.
+/// Reads UTF-8, UTF-16 with a byte order mark, and what can only be the Western European encoding
+/// of old (Windows-1252, which Latin-1 is part of): no control characters, and few letters beyond
+/// ASCII. `None` for what is no text.
 pub(super) fn decoded(content: Vec<u8>) -> Option<String> {
     let text = match content.as_slice() {
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,

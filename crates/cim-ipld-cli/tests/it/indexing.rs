@@ -213,7 +213,8 @@ fn an_interruption_keeps_what_was_acknowledged() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        // More than the acknowledged ones are sent, and the input stays open: the program waits for the rest of a batch.
+        // More than the acknowledged ones are sent, and the input stays open: the program waits for
+        // the rest of a batch.
         let mut input = child.stdin.take().expect("its standard input");
         input.write_all(Corpus::text(&Corpus::generated(25).lines).as_bytes()).expect("it reads");
         let mut output = BufReader::new(child.stdout.take().expect("its standard output"));
@@ -239,7 +240,8 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let key = store.init_with_key();
     let lines = Corpus::generated(3_000).lines;
     let path = store.write("lines.jsonl", Corpus::text(&lines));
-    // A limit on the size of a file (in blocks of 512 bytes), whose signal is ignored, is what a full disk looks like.
+    // A limit on the size of a file (in blocks of 512 bytes), whose signal is ignored, is what a
+    // full disk looks like.
     let script = "trap '' XFSZ; ulimit -f 2048; exec \"$@\"";
     let output = Command::new("sh")
         .args(["-c", script, "sh", env!("CARGO_BIN_EXE_cim")])
@@ -286,7 +288,8 @@ fn inputs_at_the_edge_are_taken_for_what_they_are() {
     done(["verify", &store.name()]);
 }
 
-/// A file that was asked for and could not be taken is named, and the run does not end as if all were well.
+/// A file that was asked for and could not be taken is named, and the run does not end as if all
+/// were well.
 #[cfg(unix)]
 #[test]
 fn what_is_passed_over_is_named() {
@@ -348,7 +351,8 @@ fn a_file_is_known_by_its_path_and_its_bytes() {
     index();
     assert_eq!(found(&store, "draft"), [hit("b.txt", &["b.txt"])]);
     assert_eq!(found(&store, "final"), [hit("a.txt", &["a.txt"])]);
-    // Both change: nothing of before is left. The same file under another spelling of its path is no other file.
+    // Both change: nothing of before is left. The same file under another spelling of its path is
+    // no other file.
     store.write("d/a.txt", "quay");
     store.write("d/b.txt", "pier");
     index();

@@ -1,7 +1,8 @@
-//! kill -9 of an indexing run at random moments: what was acknowledged is there, and nothing is half there.
+//! kill -9 of an indexing run at random moments: what was acknowledged is there, and nothing is
+//! half there.
 //!
-//! `CIM_KILLS` says how often each store's runs are killed, `CIM_SEED` repeats a sequence, `CIM_CORPUS` names a file of
-//! JSON lines to index instead of generated documents.
+//! `CIM_KILLS` says how often each store's runs are killed, `CIM_SEED` repeats a sequence,
+//! `CIM_CORPUS` names a file of JSON lines to index instead of generated documents.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -67,7 +68,8 @@ fn check(store: &Store) {
     }
 }
 
-/// Indexes `lines` and returns the standard output, of a run that is killed at `moment` if it is still under way then.
+/// Indexes `lines` and returns the standard output, of a run that is killed at `moment` if it is
+/// still under way then.
 fn run(store: &Store, key: &str, lines: &[String], moment: Option<Duration>) -> String {
     let path = store.write("lines.jsonl", Corpus::text(lines));
     let mut child = Command::new(env!("CARGO_BIN_EXE_cim"))

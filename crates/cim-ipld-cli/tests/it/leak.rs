@@ -29,7 +29,8 @@ fn nothing_is_readable_on_a_server() {
     check(&Store::nats_with(logging()), &Store::nats_with(logging()));
 }
 
-/// What the test looks for is found where nothing is encrypted, so that not finding it means something.
+/// What the test looks for is found where nothing is encrypted, so that not finding it means
+/// something.
 #[test]
 fn everything_is_readable_without_a_key() {
     let store = Store::folder();
@@ -39,7 +40,8 @@ fn everything_is_readable_without_a_key() {
     assert!(needles.found_in(&seen).len() * 2 > needles.count, "{:?}", needles.found_in(&seen));
 }
 
-/// Whatever a store holds of `control`'s generated documents too is the format's own and not the corpus's.
+/// Whatever a store holds of `control`'s generated documents too is the format's own and not the
+/// corpus's.
 fn check(store: &Store, control: &Store) {
     let corpus = Corpus::given_or_generated(GENERATED_DOCUMENTS);
     let needles = Needles::of(&corpus.lines);
@@ -59,7 +61,8 @@ fn check(store: &Store, control: &Store) {
     assert!(leaked.is_empty(), "{} are in the clear: {leaked:?}", leaked.len());
 }
 
-/// Makes an index, lets it do everything that it can, and returns its log, and every byte that it left anywhere.
+/// Makes an index, lets it do everything that it can, and returns its log, and every byte that it
+/// left anywhere.
 fn live(store: &Store, lines: &[String], init: &[&str], open: &[&str]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let at = &store.name();
     let path = store.write("lines.jsonl", Corpus::text(lines));

@@ -203,7 +203,8 @@ fn a_new_index_begins_its_pin_anew() {
     assert_eq!(documents(&store, &other, &[]), json!(0));
 }
 
-/// Somebody deletes every bucket and makes the index again, or restores an older backup of the server.
+/// Somebody deletes every bucket and makes the index again, or restores an older backup of the
+/// server.
 #[test]
 fn another_history_on_a_server_is_refused() {
     let store = Store::nats();

@@ -19,7 +19,8 @@ pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Co
     command
 }
 
-/// Starts what follows with SIGINT as it is by default: a program inherits it ignored from a shell's background.
+/// Starts what follows with SIGINT as it is by default: a program inherits it ignored from a
+/// shell's background.
 #[cfg(unix)]
 pub(crate) const WITH_SIGINT: [&str; 3] = [
     "python3",
@@ -66,7 +67,8 @@ pub(crate) struct Refusal {
     pub(crate) hint: String,
 }
 
-/// Runs the program, which must fail as the contract says: a status of its kind, `error: …` and `hint: …` on standard error.
+/// Runs the program, which must fail as the contract says: a status of its kind, `error: …` and
+/// `hint: …` on standard error.
 #[track_caller]
 pub(crate) fn refused<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Refusal {
     refusal(&cim(arguments).output().expect("the program starts"))

@@ -36,8 +36,8 @@ fn comparable(text: &str) -> String {
     without_page_bytes(&without_times(text))
 }
 
-/// The text with the length that `cim verify` reports replaced: pages hold the files' times, packed into as few bits as they
-/// take.
+/// The text with the length that `cim verify` reports replaced: pages hold the files' times, packed
+/// into as few bits as they take.
 fn without_page_bytes(text: &str) -> String {
     let Some((before, after)) = text.split_once(" pages, ") else { return text.to_owned() };
     let (bytes, after) = after.split_once(" bytes, ").expect("the pages' bytes");
@@ -45,8 +45,9 @@ fn without_page_bytes(text: &str) -> String {
     format!("{before} pages, {after}")
 }
 
-/// The text with every duration replaced: the number before `s` at the end of a line, and the one after `"took_us":`. Scores
-/// are cut to four decimals: the last ones depend on the order in which they are summed.
+/// The text with every duration replaced: the number before `s` at the end of a line, and the one
+/// after `"took_us":`. Scores are cut to four decimals: the last ones depend on the order in which
+/// they are summed.
 fn without_times(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines().map(with_short_scores) {

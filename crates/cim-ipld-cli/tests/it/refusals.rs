@@ -1,4 +1,5 @@
-//! Stores that must not be opened, or not be believed: each its own words, and nothing in the store changes.
+//! Stores that must not be opened, or not be believed: each its own words, and nothing in the store
+//! changes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -37,7 +38,8 @@ fn openers(store: &Store) -> Vec<Vec<String>> {
     .to_vec()
 }
 
-/// Runs every command with `options` and expects the same refusal of each, and the same store after it.
+/// Runs every command with `options` and expects the same refusal of each, and the same store after
+/// it.
 #[track_caller]
 fn all_refused(store: &Store, options: &[&str], status: i32, error: &str, hint: &str) {
     let before = store.contents();
@@ -82,7 +84,8 @@ fn a_refused_opening_leaves_every_file_alone() {
     let store = Store::folder();
     store.init_with_key();
     let other = store.key("other");
-    // The first openings after the program that made it may tidy up, on a thread of the store's own.
+    // The first openings after the program that made it may tidy up, on a thread of the store's
+    // own.
     let mut rounds = (0..5).map(|_| {
         let before = files_below(&store.data_folder());
         refused(["stats", &store.name(), "--key-file", &other]);
@@ -216,7 +219,8 @@ fn a_lost_object_is_noticed() {
     assert_eq!(report["problems"][0]["kind"], "lost", "{report}");
 }
 
-/// The keys say so themselves. Before it is opened nobody vouches for what an object claims: the manifest may be newer or damaged.
+/// The keys say so themselves. Before it is opened nobody vouches for what an object claims: the
+/// manifest may be newer or damaged.
 #[test]
 fn a_newer_format_is_named() {
     for store in Store::each() {
@@ -234,7 +238,8 @@ fn a_newer_format_is_named() {
     }
 }
 
-/// Whoever can write to the store can put anything into the journal: it changes nothing and stops nobody.
+/// Whoever can write to the store can put anything into the journal: it changes nothing and stops
+/// nobody.
 #[test]
 fn junk_in_the_journal_is_ignored_and_counted() {
     for store in Store::each() {
@@ -242,7 +247,8 @@ fn junk_in_the_journal_is_ignored_and_counted() {
         let newest = |stored: &&Stored| stored.bucket == "catalog_v1" && stored.key.starts_with("journal");
         let contents = store.contents();
         let record = contents.iter().rfind(newest).expect("the store holds it").clone();
-        // A header that nobody vouches for claims a newer version; the writer has no record of that number.
+        // A header that nobody vouches for claims a newer version; the writer has no record of that
+        // number.
         let mut value = record.value.clone();
         value[4] += 1;
         let mut junk = record.clone();
@@ -282,7 +288,8 @@ fn a_folder_of_something_else_is_left_alone() {
     assert!(files_below(&store.data_folder()) == before);
 }
 
-/// A bucket that somebody deleted is a loss: it is reported, and nothing is acknowledged into what is left.
+/// A bucket that somebody deleted is a loss: it is reported, and nothing is acknowledged into what
+/// is left.
 #[test]
 fn a_deleted_bucket_is_a_loss() {
     let store = Store::nats();

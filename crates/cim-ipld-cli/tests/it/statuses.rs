@@ -1,4 +1,5 @@
-//! What a script can rely on: statuses, JSON on failure, waiting, signals, stores that cannot be written.
+//! What a script can rely on: statuses, JSON on failure, waiting, signals, stores that cannot be
+//! written.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

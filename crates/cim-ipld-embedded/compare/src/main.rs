@@ -1,7 +1,9 @@
-//! Measures redb against fjall on the load of cim-ipld: journal records of 1–4 KiB that are each synced, pages of
-//! 64–512 KiB, opening again after a clean end and after a kill, bytes on disk, removal of most of it.
+//! Measures redb against fjall on the load of cim-ipld: journal records of 1–4 KiB that are each
+//! synced, pages of 64–512 KiB, opening again after a clean end and after a kill, bytes on disk,
+//! removal of most of it.
 //!
-//! `cargo run --release -- [FOLDER]` prints one table; each store runs in processes of its own so that a kill is one.
+//! `cargo run --release -- [FOLDER]` prints one table; each store runs in processes of its own so
+//! that a kill is one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -3,7 +3,8 @@ use std::path::Path;
 use fjall::{KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use redb::{ReadableDatabase, TableDefinition};
 
-/// What the backend needs of a store: batches that are durable when the call returns, reads, removal.
+/// What the backend needs of a store: batches that are durable when the call returns, reads,
+/// removal.
 pub trait Store {
     fn put(&mut self, batch: &[(u64, &[u8])]);
     fn get(&self, key: u64) -> Option<usize>;
@@ -32,7 +33,8 @@ struct Redb {
 }
 
 impl Redb {
-    /// Without `quick_repair`, opening after a kill walks the whole file; with it, every commit writes twice.
+    /// Without `quick_repair`, opening after a kill walks the whole file; with it, every commit
+    /// writes twice.
     fn open(folder: &Path, quick_repair: bool) -> Self {
         let database = redb::Database::builder().create(folder.join("store.redb")).expect("redb opens");
         Self { database, quick_repair }

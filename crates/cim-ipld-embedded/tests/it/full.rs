@@ -1,8 +1,8 @@
-//! A disk that is full: writes are `Full` and not there, what was acknowledged is, and the same process writes again as soon as
-//! there is room.
+//! A disk that is full: writes are `Full` and not there, what was acknowledged is, and the same
+//! process writes again as soon as there is room.
 //!
-//! The writer is this test program, started again with an environment variable that names the folder. Its files may not grow
-//! beyond a limit, which this program sets and lifts.
+//! The writer is this test program, started again with an environment variable that names the
+//! folder. Its files may not grow beyond a limit, which this program sets and lifts.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -108,7 +108,8 @@ impl Writer {
     }
 }
 
-/// The limits: the journal cannot grow; the journal cannot be followed by a next one, which a worker of the store tries.
+/// The limits: the journal cannot grow; the journal cannot be followed by a next one, which a
+/// worker of the store tries.
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room() {
     for (before, limit, during, bytes) in [(20, 1_000_000, 6, 100_000), (2, 66_000_000, 70, MIB)] {

@@ -1,6 +1,8 @@
-//! kill -9 at any moment: what was acknowledged is there, what was not is there whole or not at all.
+//! kill -9 at any moment: what was acknowledged is there, what was not is there whole or not at
+//! all.
 //!
-//! The writer is this test program, started again with an environment variable that names the folder.
+//! The writer is this test program, started again with an environment variable that names the
+//! folder.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};

@@ -87,7 +87,8 @@ fn journal_bytes(path: &Path) -> u64 {
     journals.map(|file| file.metadata().unwrap().blocks() * 512).sum()
 }
 
-/// What is in tables is not read from the journal again at every opening, and everything is there after it was emptied.
+/// What is in tables is not read from the journal again at every opening, and everything is there
+/// after it was emptied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_is_short_after_every_life() {
     const LIVES: u64 = 24;

@@ -7,7 +7,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::Fastest;
 
-/// The context of an object: 49 bytes of fixed fields, two lengths, a bucket and a name as the tables above have them.
+/// The context of an object: 49 bytes of fixed fields, two lengths, a bucket and a name as the
+/// tables above have them.
 const CONTEXT_BYTES: usize = 49 + 2 + 13 + 2 + 32;
 /// The info of the sealing: label, suite, salt, hash of the context.
 const INFO_BYTES: usize = 6 + 1 + 24 + 32;

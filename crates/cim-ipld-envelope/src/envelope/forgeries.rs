@@ -11,7 +11,8 @@ use crate::{
 const INDEX: [u8; 16] = *b"sixteen id bytes";
 const PLACE: ObjectContext<'static> = ObjectContext::new("text_index_v1", ObjectKind::PAGE, "page", 3);
 
-/// Stores may hold the very same data keys: every single bit of the index id keeps them apart, in every suite.
+/// Stores may hold the very same data keys: every single bit of the index id keeps them apart, in
+/// every suite.
 #[test]
 fn encryption_finds_every_flipped_bit_of_the_index() {
     for algorithm in EncryptionAlgorithm::ALL {

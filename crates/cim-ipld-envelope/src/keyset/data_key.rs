@@ -87,8 +87,9 @@ impl KeyEntry {
         }
     }
 
-    /// Shares the key material and the counters of `known`, the entry with this id in an older keyset of this process.
-    /// Gives `None` when the two are not the same key, as no honest writer makes them.
+    /// Shares the key material and the counters of `known`, the entry with this id in an older
+    /// keyset of this process. Gives `None` when the two are not the same key, as no honest writer
+    /// makes them.
     pub(crate) fn adopt(&mut self, known: &Self) -> Option<()> {
         if let (Some(key), Some(known_key)) = (&self.key, &known.key) {
             let same = key.secret.as_bytes().ct_eq(known_key.secret.as_bytes());
@@ -98,7 +99,8 @@ impl KeyEntry {
             self.key.clone_from(&known.key);
             self.included = known.included;
         }
-        // A record that went back, or that won against one with this usage, does not undo what was sealed.
+        // A record that went back, or that won against one with this usage, does not undo what was
+        // sealed.
         self.recorded = self.recorded.plus(known.usage().since(self.usage()));
         Some(())
     }
@@ -128,7 +130,8 @@ struct PurposeRoot {
     root: Arc<Secret>,
 }
 
-/// Roots beyond these are derived each time: a program with more purposes than this is still correct.
+/// Roots beyond these are derived each time: a program with more purposes than this is still
+/// correct.
 const MAX_CACHED_ROOTS: usize = 64;
 
 impl DataKey {

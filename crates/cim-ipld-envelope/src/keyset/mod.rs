@@ -29,11 +29,13 @@ pub const MAX_DATA_KEYS: usize = 1024;
 
 /// The opened data keys of one store.
 ///
-/// A keyset is a value: [`create`](Self::create) and [`open`](Self::open) make one, each change makes a new one with the
-/// next [`generation`](Self::generation). Storing [`record`](Self::record) by compare-and-set *before* the new keyset
-/// seals anything is the caller's part; then no object can ever name a key that no record holds.
+/// A keyset is a value: [`create`](Self::create) and [`open`](Self::open) make one, each change
+/// makes a new one with the next [`generation`](Self::generation). Storing [`record`](Self::record)
+/// by compare-and-set *before* the new keyset seals anything is the caller's part; then no object
+/// can ever name a key that no record holds.
 ///
-/// Clones share the keys and are cheap. Keys are wiped when the last keyset that holds them is dropped.
+/// Clones share the keys and are cheap. Keys are wiped when the last keyset that holds them is
+/// dropped.
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, IndexId, KeySource, Keyset};
@@ -76,15 +78,17 @@ pub(crate) struct Opened {
 }
 
 impl Keyset {
-    /// Creates the keyset of a new store, with one data key for `algorithm` and one slot for `source`.
+    /// Creates the keyset of a new store, with one data key for `algorithm` and one slot for
+    /// `source`.
     ///
-    /// A passphrase costs one Argon2id derivation on the calling thread, about a quarter of a second by default.
+    /// A passphrase costs one Argon2id derivation on the calling thread, about a quarter of a
+    /// second by default.
     ///
     /// # Errors
     ///
     /// [`Limit`](ErrorKind::Limit) when a passphrase's profile cannot be used,
-    /// [`ProviderUnavailable`](ErrorKind::ProviderUnavailable) or [`WrongKey`](ErrorKind::WrongKey) when a provider gave
-    /// no answer or refused.
+    /// [`ProviderUnavailable`](ErrorKind::ProviderUnavailable) or [`WrongKey`](ErrorKind::WrongKey)
+    /// when a provider gave no answer or refused.
     pub async fn create(index: IndexId, algorithm: EncryptionAlgorithm, source: &KeySource) -> Result<Self> {
         let keyset_key = Arc::new(Secret::random());
         let slot = Slot::seal(&index, algorithm, source, &keyset_key).await?;
@@ -99,10 +103,11 @@ impl Keyset {
     ///
     /// # Errors
     ///
-    /// [`WrongKey`](ErrorKind::WrongKey) when `source` opens no slot, [`NotEncrypted`](ErrorKind::NotEncrypted) when the
-    /// record names a plaintext store, [`Damaged`](ErrorKind::Damaged),
-    /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion), [`Limit`](ErrorKind::Limit) when a slot asks for more of
-    /// Argon2id than is accepted, [`ProviderUnavailable`](ErrorKind::ProviderUnavailable).
+    /// [`WrongKey`](ErrorKind::WrongKey) when `source` opens no slot,
+    /// [`NotEncrypted`](ErrorKind::NotEncrypted) when the record names a plaintext store,
+    /// [`Damaged`](ErrorKind::Damaged), [`UnsupportedVersion`](ErrorKind::UnsupportedVersion),
+    /// [`Limit`](ErrorKind::Limit) when a slot asks for more of Argon2id than is accepted,
+    /// [`ProviderUnavailable`](ErrorKind::ProviderUnavailable).
     pub async fn open(record: &[u8], source: &KeySource) -> Result<Self> {
         match decode_root(record)? {
             Root::Plaintext(_) => {
@@ -112,21 +117,24 @@ impl Keyset {
         }
     }
 
-    /// Opens a newer record of this keyset with the keyset key in memory, so that a running process follows the
-    /// changes of others without asking for the key again.
+    /// Opens a newer record of this keyset with the keyset key in memory, so that a running process
+    /// follows the changes of others without asking for the key again.
     ///
-    /// The [usage](DataKeyInfo::usage) of a data key never falls below what this value knows, whatever the record says:
-    /// what this process sealed stays counted. Reopen from the value whose record was stored last; from one of before
-    /// [`with_usage_recorded`](Self::with_usage_recorded), its seals are counted twice, which is safe. An older record of the keyset opens as well:
-    /// the caller compares generations, and knows whether going back is meant.
+    /// The [usage](DataKeyInfo::usage) of a data key never falls below what this value knows,
+    /// whatever the record says: what this process sealed stays counted. Reopen from the value
+    /// whose record was stored last; from one of before
+    /// [`with_usage_recorded`](Self::with_usage_recorded), its seals are counted twice, which is
+    /// safe. An older record of the keyset opens as well: the caller compares generations, and
+    /// knows whether going back is meant.
     ///
     /// # Errors
     ///
     /// [`WrongKey`](ErrorKind::WrongKey) when the record was sealed under a new keyset key, as
-    /// [`with_slots_replaced`](Self::with_slots_replaced) does, or was changed by somebody without any key: only
-    /// [`open`](Self::open) with a key of it tells the two apart. Else as
-    /// [`open`](Self::open), and [`Damaged`](ErrorKind::Damaged) when the record is of another store or of a plaintext one,
-    /// or gives a known data key other bytes: the store was replaced or mixed up.
+    /// [`with_slots_replaced`](Self::with_slots_replaced) does, or was changed by somebody without
+    /// any key: only [`open`](Self::open) with a key of it tells the two apart. Else as
+    /// [`open`](Self::open), and [`Damaged`](ErrorKind::Damaged) when the record is of another
+    /// store or of a plaintext one, or gives a known data key other bytes: the store was replaced
+    /// or mixed up.
     pub fn reopen(&self, record: &[u8]) -> Result<Self> {
         let Root::Encrypted(sealed) = decode_root(record)? else {
             return Err(Error::new(
@@ -149,7 +157,8 @@ impl Keyset {
         Ok(Self(Arc::new(Inner { opened, unlocked_by: self.0.unlocked_by, record: Bytes::copy_from_slice(record) })))
     }
 
-    /// Returns the record to store: it holds the data keys, sealed, and everything needed to open them but the key.
+    /// Returns the record to store: it holds the data keys, sealed, and everything needed to open
+    /// them but the key.
     #[must_use]
     pub fn record(&self) -> &Bytes {
         &self.0.record
@@ -179,8 +188,9 @@ impl Keyset {
         self.active_entry().id
     }
 
-    /// Returns the generation of this keyset that introduced the data key `id`, or `None` when it holds no such key. It
-    /// orders data keys in time: what is sealed under one is no older than its generation.
+    /// Returns the generation of this keyset that introduced the data key `id`, or `None` when it
+    /// holds no such key. It orders data keys in time: what is sealed under one is no older than
+    /// its generation.
     #[must_use]
     pub fn introduced(&self, id: DataKeyId) -> Option<u64> {
         self.entry(id).map(|entry| entry.since_generation)
@@ -205,8 +215,8 @@ impl Keyset {
     }
 
     /// Returns the slot that the keyset was opened by, or created with; after that slot was
-    /// [removed](Self::with_slot_removed), the first that was left. A newer record that was [reopened](Self::reopen) may no
-    /// longer have it.
+    /// [removed](Self::with_slot_removed), the first that was left. A newer record that was
+    /// [reopened](Self::reopen) may no longer have it.
     #[must_use]
     pub fn unlocked_by(&self) -> SlotId {
         self.0.unlocked_by
@@ -221,7 +231,8 @@ impl Keyset {
             match slot.open(&sealed.index, source).await {
                 Ok(Some(keyset_key)) => {
                     let unlocked_by = slot.id;
-                    // The slot has proven the key, and the body is bound to every slot: no other one could do better.
+                    // The slot has proven the key, and the body is bound to every slot: no other
+                    // one could do better.
                     let opened = sealed.open(Arc::new(keyset_key), || Error::damaged("the store's root record"))?;
                     return Ok(Self(Arc::new(Inner { opened, unlocked_by, record })));
                 }

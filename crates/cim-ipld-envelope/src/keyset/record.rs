@@ -1,4 +1,5 @@
-//! The root record: what names a store encrypted or plaintext, and for an encrypted one holds its keyset.
+//! The root record: what names a store encrypted or plaintext, and for an encrypted one holds its
+//! keyset.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -52,7 +53,8 @@ pub(crate) fn encode_plaintext(index: &IndexId) -> Vec<u8> {
 /// Reads a root record, checking that it is whole.
 pub(crate) fn decode(record: &[u8]) -> Result<Root> {
     let damaged = || Error::damaged("the store's root record");
-    // Magic and version stand before all that a newer version may have otherwise, its size and digest included.
+    // Magic and version stand before all that a newer version may have otherwise, its size and
+    // digest included.
     if record.first_chunk() != Some(MAGIC) {
         return Err(damaged());
     }
@@ -104,8 +106,8 @@ fn decode_encrypted(reader: &mut Reader<'_>, content: &[u8], index: IndexId) -> 
 }
 
 impl SealedKeyset {
-    /// Opens the data keys with the keyset key that a slot gave, or that an older keyset holds: `other_key` is what it
-    /// means that the body was sealed otherwise.
+    /// Opens the data keys with the keyset key that a slot gave, or that an older keyset holds:
+    /// `other_key` is what it means that the body was sealed otherwise.
     pub(crate) fn open(self, keyset_key: Arc<Secret>, other_key: impl FnOnce() -> Error) -> Result<Opened> {
         let damaged = || Error::damaged("the keyset");
         let root = body_root(&keyset_key);
@@ -156,7 +158,8 @@ fn start(mode: u8, index: &IndexId) -> Vec<u8> {
     record
 }
 
-/// The digest tells damage from a wrong key; it protects against accidents, the sealing against people.
+/// The digest tells damage from a wrong key; it protects against accidents, the sealing against
+/// people.
 fn finish(record: &mut Vec<u8>) {
     let digest = sha256(&[record]);
     record.extend_from_slice(&digest);
@@ -207,7 +210,8 @@ fn decode_keys(body: &[u8]) -> Option<Vec<KeyEntry>> {
     (active == 1 && unique(keys.iter().map(|entry| entry.id))).then_some(keys)
 }
 
-/// Tells whether no id comes twice: removing or naming one must never leave another of the same name.
+/// Tells whether no id comes twice: removing or naming one must never leave another of the same
+/// name.
 fn unique<T: Eq + std::hash::Hash>(ids: impl Iterator<Item = T>) -> bool {
     let mut seen = HashSet::new();
     ids.into_iter().all(|id| seen.insert(id))

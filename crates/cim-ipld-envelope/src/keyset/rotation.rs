@@ -15,8 +15,9 @@ impl Keyset {
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](crate::MAX_SLOTS) slots, and when the passphrase slots together would
-    /// ask for more than readers accept ([`Argon2Profile`]), else as [`create`](Self::create).
+    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](crate::MAX_SLOTS) slots, and when the
+    /// passphrase slots together would ask for more than readers accept ([`Argon2Profile`]), else
+    /// as [`create`](Self::create).
     pub async fn with_slot_added(&self, source: &KeySource) -> Result<Self> {
         check_slots(&self.0.opened.slots, slice::from_ref(source))?;
         let slot = self.new_slot(source).await?;
@@ -25,12 +26,14 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Replaces one slot by one that `source` opens. What opened this slot no longer opens the keyset, unless another of
-    /// the [`slots`](Self::slots) is open to it as well: a key or passphrase that was added twice stays until each of its
-    /// slots is replaced or removed, or [`with_slots_replaced`](Self::with_slots_replaced) replaces all.
+    /// Replaces one slot by one that `source` opens. What opened this slot no longer opens the
+    /// keyset, unless another of the [`slots`](Self::slots) is open to it as well: a key or
+    /// passphrase that was added twice stays until each of its slots is replaced or removed, or
+    /// [`with_slots_replaced`](Self::with_slots_replaced) replaces all.
     ///
-    /// The keyset key stays, so that other running processes follow by [`reopen`](Self::reopen). Where the old key may be
-    /// in wrong hands together with an old record, use [`with_slots_replaced`](Self::with_slots_replaced).
+    /// The keyset key stays, so that other running processes follow by [`reopen`](Self::reopen).
+    /// Where the old key may be in wrong hands together with an old record, use
+    /// [`with_slots_replaced`](Self::with_slots_replaced).
     ///
     /// # Errors
     ///
@@ -48,9 +51,10 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Removes a slot: what opened it no longer opens the keyset, unless another slot is open to it as well. The keyset
-    /// key stays, as in [`with_slot_replaced`](Self::with_slot_replaced). Where the slot was
-    /// [`unlocked_by`](Self::unlocked_by), that names the first slot left from here on, which may be anybody's.
+    /// Removes a slot: what opened it no longer opens the keyset, unless another slot is open to it
+    /// as well. The keyset key stays, as in [`with_slot_replaced`](Self::with_slot_replaced). Where
+    /// the slot was [`unlocked_by`](Self::unlocked_by), that names the first slot left from here
+    /// on, which may be anybody's.
     ///
     /// # Errors
     ///
@@ -68,16 +72,19 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Replaces all slots and the keyset key itself, and seals record and slots by the active data key's algorithm: only `sources` open what is written from here on, even against
-    /// someone who held an old key *and* an old record.
+    /// Replaces all slots and the keyset key itself, and seals record and slots by the active data
+    /// key's algorithm: only `sources` open what is written from here on, even against someone who
+    /// held an old key *and* an old record.
     ///
-    /// Such a person still has the data keys of the old record. To cut them off from new objects too, add a new data key
-    /// ([`with_new_data_key`](Self::with_new_data_key)) after this, then re-seal the old objects.
+    /// Such a person still has the data keys of the old record. To cut them off from new objects
+    /// too, add a new data key ([`with_new_data_key`](Self::with_new_data_key)) after this, then
+    /// re-seal the old objects.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) without a source, [`Limit`](ErrorKind::Limit) with more than
-    /// [`MAX_SLOTS`](crate::MAX_SLOTS), else as [`with_slot_added`](Self::with_slot_added).
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) without a source, [`Limit`](ErrorKind::Limit)
+    /// with more than [`MAX_SLOTS`](crate::MAX_SLOTS), else as
+    /// [`with_slot_added`](Self::with_slot_added).
     pub async fn with_slots_replaced(&self, sources: &[KeySource]) -> Result<Self> {
         check_slots(&[], sources)?;
         let mut next = self.next();
@@ -97,12 +104,13 @@ impl Keyset {
 
     /// Adds a data key that seals from here on; the one before it opens what it sealed.
     ///
-    /// Where [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) are reached, the oldest destroyed key is forgotten for it: its id
-    /// becomes one that the keyset does not know.
+    /// Where [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) are reached, the oldest destroyed key is
+    /// forgotten for it: its id becomes one that the keyset does not know.
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) at [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) data keys of which none is destroyed.
+    /// [`Limit`](ErrorKind::Limit) at [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) data keys of which
+    /// none is destroyed.
     pub fn with_new_data_key(&self, algorithm: EncryptionAlgorithm) -> Result<Self> {
         let mut next = self.next();
         if next.keys.len() >= MAX_DATA_KEYS {
@@ -124,9 +132,10 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Destroys a data key: what was sealed with it is gone wherever a copy of it may be, except for holders of older
-    /// records. The caller has made sure that nothing needed is sealed with it, by opening: a header alone
-    /// can be made to name another key ([`is_stale`](crate::Envelope::is_stale)).
+    /// Destroys a data key: what was sealed with it is gone wherever a copy of it may be, except
+    /// for holders of older records. The caller has made sure that nothing needed is sealed with
+    /// it, by opening: a header alone can be made to name another key
+    /// ([`is_stale`](crate::Envelope::is_stale)).
     ///
     /// Destroying a destroyed key gives an equal keyset of the next generation.
     ///
@@ -176,7 +185,8 @@ impl Keyset {
     }
 }
 
-/// Checks the slots that stay and the sources of those to come, before anything is derived for them.
+/// Checks the slots that stay and the sources of those to come, before anything is derived for
+/// them.
 fn check_slots(kept: &[Slot], sources: &[KeySource]) -> Result<()> {
     if kept.len() + sources.len() > MAX_SLOTS {
         return Err(Error::limit(format!("a keyset has at most {MAX_SLOTS} key slots")));
@@ -208,7 +218,8 @@ mod tests {
         Argon2Profile::new(memory_kib, passes, 1).expect("a defined profile")
     }
 
-    /// Each slot is acceptable alone. What would lock holders of the others out is refused before it is paid for.
+    /// Each slot is acceptable alone. What would lock holders of the others out is refused before
+    /// it is paid for.
     #[test]
     fn encryption_writers_make_no_record_that_locks_passphrases_out() {
         let dearest = profile(Argon2Profile::MAX_MEMORY_KIB, Argon2Profile::MAX_PASSES);

@@ -62,7 +62,8 @@ const KIND_PASSPHRASE: u8 = 2;
 const KIND_PROVIDER: u8 = 3;
 
 impl Slot {
-    /// Seals the keyset key for `source`. `algorithm` seals the slot of a source that has none of its own.
+    /// Seals the keyset key for `source`. `algorithm` seals the slot of a source that has none of
+    /// its own.
     pub(crate) async fn seal(
         index: &IndexId,
         algorithm: EncryptionAlgorithm,

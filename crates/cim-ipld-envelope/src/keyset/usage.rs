@@ -20,18 +20,21 @@ impl Usage {
     }
 }
 
-/// The published limits of one key, which data keys are held to although each object has a subkey of its own.
+/// The published limits of one key, which data keys are held to although each object has a subkey
+/// of its own.
 ///
-/// A subkey seals one object, so no limit of a single key is ever near; an auditor who ignores that finds the limits kept
-/// all the same.
+/// A subkey seals one object, so no limit of a single key is ever near; an auditor who ignores that
+/// finds the limits kept all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageLimits {
-    /// The most objects. 2^32 where the nonce has 96 bits (NIST SP 800-38D, section 8.3, for random nonces); 2^48 where
-    /// it has 192, which no document limits: among so many, random nonces repeat with a probability below 2^-96.
+    /// The most objects. 2^32 where the nonce has 96 bits (NIST SP 800-38D, section 8.3, for random
+    /// nonces); 2^48 where it has 192, which no document limits: among so many, random nonces
+    /// repeat with a probability below 2^-96.
     pub seals: u64,
-    /// The most objects and blocks together. For AES-256-GCM sqrt(p) * 2^(129/2) - 1 at p = 2^-50, which is 2^39.5
-    /// (draft-irtf-cfrg-aead-limits, section 5.1.1); ChaCha20-Poly1305 has no such limit.
+    /// The most objects and blocks together. For AES-256-GCM sqrt(p) * 2^(129/2) - 1 at p = 2^-50,
+    /// which is 2^39.5 (draft-irtf-cfrg-aead-limits, section 5.1.1); ChaCha20-Poly1305 has no such
+    /// limit.
     pub blocks: u64,
 }
 

@@ -1,4 +1,5 @@
-//! What stands inside the seal: content, perhaps compressed, then perhaps padded. Compress, then pad, then seal.
+//! What stands inside the seal: content, perhaps compressed, then perhaps padded. Compress, then
+//! pad, then seal.
 
 use std::cell::RefCell;
 
@@ -14,8 +15,9 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SealOptions {
-    /// Compress before sealing. Leave it off where text an attacker chooses shares an object with secrets the attacker
-    /// wants: the object's size would tell how much the two have in common (the CRIME attack).
+    /// Compress before sealing. Leave it off where text an attacker chooses shares an object with
+    /// secrets the attacker wants: the object's size would tell how much the two have in common
+    /// (the CRIME attack).
     pub compression: Option<Compression>,
     /// Pad to a size class after compressing, so that the object's size tells less.
     pub padding: Padding,
@@ -40,7 +42,8 @@ impl SealOptions {
 /// How to compress with Zstandard (RFC 8878). Content that does not get smaller is stored as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
-    /// The compression level, 1 (fast) to 22 (small); 0 is Zstandard's default, negative levels are faster still.
+    /// The compression level, 1 (fast) to 22 (small); 0 is Zstandard's default, negative levels are
+    /// faster still.
     pub level: i32,
     /// Content below this size is not tried.
     pub min_bytes: usize,
@@ -59,8 +62,9 @@ pub enum Padding {
     /// Not at all: the object's size is the content's plus a constant.
     #[default]
     None,
-    /// Padmé size classes: at most 12 % larger, and a size of L tells O(log log L) bits
-    /// (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", PoPETs 2019).
+    /// Padmé size classes: at most 12 % larger, and a size of L tells O(log log L) bits (Nikitin et
+    /// al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", PoPETs
+    /// 2019).
     Padme,
     /// The next multiple of this many bytes.
     Multiple(std::num::NonZeroU32),
@@ -84,8 +88,8 @@ const PADDING_MARKER: u8 = 0x80;
 /// The content's length in front of compressed content, 4 bytes little-endian.
 const LENGTH_BYTES: usize = 4;
 
-/// A Zstandard block gives at most 128 KiB and takes at least 4 bytes (RFC 8878, section 3.1.1.2), so a length beyond
-/// this multiple of the frame is a lie that need not be allocated for.
+/// A Zstandard block gives at most 128 KiB and takes at least 4 bytes (RFC 8878, section 3.1.1.2),
+/// so a length beyond this multiple of the frame is a lie that need not be allocated for.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
 /// What a Zstandard frame begins with (RFC 8878, section 3.1.1).
@@ -145,7 +149,8 @@ pub(crate) enum Decoded {
     Decompressed(Vec<u8>),
 }
 
-/// Removes padding and compression from an authenticated body. `limit` bounds the content, and so what is allocated.
+/// Removes padding and compression from an authenticated body. `limit` bounds the content, and so
+/// what is allocated.
 pub(crate) fn decode_body(fields: &Fields, body: &[u8], limit: usize) -> Result<Decoded> {
     let body = if fields.padded { unpad(body)? } else { body };
     if fields.compressed {
@@ -209,7 +214,8 @@ fn decompress(framed: &[u8], limit: usize) -> Result<Vec<u8>> {
     if length > frame.len().saturating_mul(MAX_ZSTD_RATIO) {
         return Err(damaged());
     }
-    // Zstandard decoders also take frames in a row and frames to skip: bytes that the length does not answer for.
+    // Zstandard decoders also take frames in a row and frames to skip: bytes that the length does
+    // not answer for.
     let single = frame.starts_with(&ZSTD_MAGIC) && find_frame_compressed_size(frame) == Ok(frame.len());
     if !single {
         return Err(damaged());
@@ -236,7 +242,8 @@ fn over(bytes: usize, limit: usize) -> Error {
     Error::limit(format!("an object's content of {bytes} bytes is over the limit of {limit}"))
 }
 
-/// Clears the low bits of the size, as many as its exponent has more bits than the bits of that exponent.
+/// Clears the low bits of the size, as many as its exponent has more bits than the bits of that
+/// exponent.
 fn padme(bytes: usize) -> usize {
     let exponent = bytes.ilog2();
     if exponent == 0 {

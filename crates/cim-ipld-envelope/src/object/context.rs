@@ -2,10 +2,12 @@ use super::{Fields, ObjectKind};
 use crate::primitives::hash::{Hash, sha256};
 use crate::{Error, IndexId, OBJECT_VERSION, Result};
 
-/// The place an object stands at. The reader rebuilds it from where it looked, never from the object.
+/// The place an object stands at. The reader rebuilds it from where it looked, never from the
+/// object.
 ///
-/// Together with the index id and the header it is bound into the object's key, commitment and tag, so an object
-/// that is moved, swapped with another, or replayed from another index or generation does not open.
+/// Together with the index id and the header it is bound into the object's key, commitment and tag,
+/// so an object that is moved, swapped with another, or replayed from another index or generation
+/// does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectContext<'a> {
     /// The bucket it is stored in.
@@ -25,7 +27,8 @@ impl<'a> ObjectContext<'a> {
         Self { bucket, kind, name, generation }
     }
 
-    /// Hashes the canonical encoding of header fields, index and place; docs/format.md gives it byte by byte.
+    /// Hashes the canonical encoding of header fields, index and place; docs/format.md gives it
+    /// byte by byte.
     pub(crate) fn hash(&self, index: &IndexId, fields: &Fields) -> Result<Hash> {
         let bucket_bytes = length(self.bucket)?;
         let name_bytes = length(self.name)?;

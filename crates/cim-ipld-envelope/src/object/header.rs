@@ -40,8 +40,8 @@ impl ObjectHeader {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](ErrorKind::Damaged) when it is not an object, [`UnsupportedVersion`](ErrorKind::UnsupportedVersion)
-    /// when a newer format wrote it.
+    /// [`Damaged`](ErrorKind::Damaged) when it is not an object,
+    /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) when a newer format wrote it.
     pub fn parse(object: &[u8]) -> Result<Self> {
         Ok(Self { fields: ParsedHeader::read(object)?.fields })
     }
@@ -58,7 +58,8 @@ impl ObjectHeader {
         self.fields.algorithm
     }
 
-    /// Returns the id of the data key that the object needs, or `None` for an object of a plaintext store.
+    /// Returns the id of the data key that the object needs, or `None` for an object of a plaintext
+    /// store.
     #[must_use]
     pub fn key_id(&self) -> Option<DataKeyId> {
         self.fields.algorithm.map(|_| self.fields.key_id)

@@ -2,7 +2,8 @@
 //!
 //! * AES-256-GCM: NIST SP 800-38D, on ring.
 //! * ChaCha20-Poly1305: RFC 8439, on ring.
-//! * XChaCha20-Poly1305: draft-irtf-cfrg-xchacha-03, as HChaCha20 in front of ring's ChaCha20-Poly1305.
+//! * XChaCha20-Poly1305: draft-irtf-cfrg-xchacha-03, as HChaCha20 in front of ring's
+//!   ChaCha20-Poly1305.
 //!
 //! Precondition of all: a (key, nonce) pair seals one message only.
 
@@ -72,7 +73,8 @@ fn prepare(algorithm: EncryptionAlgorithm, key: &[u8; KEY_BYTES], nonce: &[u8]) 
     (LessSafeKey::new(key), Nonce::assume_unique_for_key(nonce))
 }
 
-/// draft-irtf-cfrg-xchacha-03, section 2.3: subkey = HChaCha20(key, nonce[0..16]), nonce = 0000 | nonce[16..24].
+/// draft-irtf-cfrg-xchacha-03, section 2.3: subkey = HChaCha20(key, nonce[0..16]), nonce = 0000 |
+/// nonce[16..24].
 fn extended_nonce(key: &[u8; KEY_BYTES], nonce: &[u8; 24]) -> (Zeroizing<[u8; KEY_BYTES]>, [u8; 12]) {
     let (first, last) = nonce.split_at(16);
     let first: &[u8; 16] = first.try_into().expect("split at 16");

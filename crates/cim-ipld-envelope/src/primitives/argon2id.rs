@@ -36,7 +36,8 @@ fn derive_with(
     Secret::try_fill_with(|out| argon2.hash_password_into_with_memory(passphrase, salt, out, &mut memory))
 }
 
-/// Argon2id's memory, wiped when it is dropped: its last column gives the derived key for the cost of one hash.
+/// Argon2id's memory, wiped when it is dropped: its last column gives the derived key for the cost
+/// of one hash.
 struct WipedBlocks(Vec<Block>);
 
 impl WipedBlocks {

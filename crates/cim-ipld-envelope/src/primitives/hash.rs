@@ -15,10 +15,11 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
 
-/// Returns SHA-256 of `label` and `parts`, each preceded by its length in 8 bytes, little-endian: no two lists of parts under
-/// any two labels hash the same bytes.
+/// Returns SHA-256 of `label` and `parts`, each preceded by its length in 8 bytes, little-endian:
+/// no two lists of parts under any two labels hash the same bytes.
 ///
-/// Chains and fingerprints outside this crate are built from it, so that each use has a domain of its own.
+/// Chains and fingerprints outside this crate are built from it, so that each use has a domain of
+/// its own.
 ///
 /// ```
 /// use cim_ipld_envelope::labelled_hash;
@@ -39,7 +40,8 @@ pub fn labelled_hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {
     context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
 
-/// Authenticates the concatenation of `parts`. The caller's encoding of the parts must be injective.
+/// Authenticates the concatenation of `parts`. The caller's encoding of the parts must be
+/// injective.
 pub(crate) fn hmac_sha256(key: &[u8; 32], parts: &[&[u8]]) -> Hash {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     for part in parts {

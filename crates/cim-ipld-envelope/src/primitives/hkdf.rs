@@ -5,14 +5,15 @@ use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 
 use crate::secret::Secret;
 
-/// HKDF-Extract, then HKDF-Expand to 32 bytes. `salt` names the use of `secret`, so that one secret serves several
-/// uses independently.
+/// HKDF-Extract, then HKDF-Expand to 32 bytes. `salt` names the use of `secret`, so that one secret
+/// serves several uses independently.
 pub(crate) fn derive_secret(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> Secret {
     let pseudorandom_key = extract(salt, secret);
     Secret::fill_with(|out| fill(&pseudorandom_key, info, out))
 }
 
-/// HKDF-Expand. `pseudorandom_key` must be 32 uniformly random bytes, as HKDF itself or a random generator gives.
+/// HKDF-Expand. `pseudorandom_key` must be 32 uniformly random bytes, as HKDF itself or a random
+/// generator gives.
 pub(crate) fn expand(pseudorandom_key: &[u8; 32], info: &[&[u8]], out: &mut [u8]) {
     fill(&Prk::new_less_safe(HKDF_SHA256, pseudorandom_key), info, out);
 }

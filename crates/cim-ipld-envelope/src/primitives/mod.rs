@@ -1,4 +1,5 @@
-//! The primitives, each one thin layer over a reviewed implementation, each with its source and its precondition.
+//! The primitives, each one thin layer over a reviewed implementation, each with its source and its
+//! precondition.
 
 pub(crate) mod aead;
 pub(crate) mod argon2id;

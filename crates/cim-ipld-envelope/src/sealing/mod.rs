@@ -1,4 +1,5 @@
-//! The one construction under every record and object: a salted subkey, a commitment, then the cipher.
+//! The one construction under every record and object: a salted subkey, a commitment, then the
+//! cipher.
 //!
 //! ```text
 //! h          = SHA-256(context)
@@ -7,10 +8,10 @@
 //! ciphertext = AEAD(key, nonce, associated data = h, plaintext)
 //! ```
 //!
-//! The salt is fresh randomness for every sealing, so every key seals one message, without any counter that would have to
-//! survive a crash; the nonce therefore need not be derived as well. The commitment is a collision-resistant function of
-//! root, suite, salt and context: a ciphertext that opens under two keys or in two contexts would be a collision in
-//! HMAC-SHA-256.
+//! The salt is fresh randomness for every sealing, so every key seals one message, without any
+//! counter that would have to survive a crash; the nonce therefore need not be derived as well. The
+//! commitment is a collision-resistant function of root, suite, salt and context: a ciphertext that
+//! opens under two keys or in two contexts would be a collision in HMAC-SHA-256.
 
 #[cfg(test)]
 mod release;
@@ -61,7 +62,8 @@ impl Place<'_> {
         (*derived.commitment(), tag)
     }
 
-    /// Checks the commitment, then the tag, then decrypts `buffer` in place; wipes it when the tag does not match.
+    /// Checks the commitment, then the tag, then decrypts `buffer` in place; wipes it when the tag
+    /// does not match.
     pub(crate) fn open_in_place(
         &self,
         salt: &Salt,

@@ -1,5 +1,6 @@
-//! The attack that the commitment is there for: AES-GCM alone lets one ciphertext open under two keys
-//! (Dodis et al., "Fast Message Franking: From Invisible Salamanders to Encryptment", CRYPTO 2018).
+//! The attack that the commitment is there for: AES-GCM alone lets one ciphertext open under two
+//! keys (Dodis et al., "Fast Message Franking: From Invisible Salamanders to Encryptment", CRYPTO
+//! 2018).
 
 use super::{Mismatch, Place, Salt};
 use crate::EncryptionAlgorithm::AES256GCM;
@@ -54,7 +55,8 @@ impl GcmKey {
         Self { subkey, mask }
     }
 
-    /// The tag of one block of ciphertext under `CONTEXT`: GHASH of two blocks, the ciphertext, and the lengths.
+    /// The tag of one block of ciphertext under `CONTEXT`: GHASH of two blocks, the ciphertext, and
+    /// the lengths.
     fn tag(&self, ciphertext: u128) -> u128 {
         let context = u128::from_be_bytes([CONTEXT[0]; 16]);
         let lengths = 256 << 64 | 128;

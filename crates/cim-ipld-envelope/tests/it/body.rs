@@ -46,7 +46,8 @@ fn encryption_refuses_decompression_bombs() {
     assert_eq!(envelope.open(&PAGE, &object).unwrap(), vec![0; 5000]);
 }
 
-/// What a decoder of Zstandard takes beyond one frame: frames in a row, frames to skip, nothing at all.
+/// What a decoder of Zstandard takes beyond one frame: frames in a row, frames to skip, nothing at
+/// all.
 #[test]
 fn encryption_refuses_all_but_one_frame() {
     let envelope = Envelope::plaintext(INDEX);

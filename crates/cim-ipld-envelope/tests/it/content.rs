@@ -138,7 +138,8 @@ fn encryption_of_values_is_bounded() {
     let sealed = ContentEncryption::encrypt(&key(1), &oversized, b"");
     assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
 
-    // What no writer makes, no reader takes: the ciphertext's length is in the four bytes before it, and in the head.
+    // What no writer makes, no reader takes: the ciphertext's length is in the four bytes before
+    // it, and in the head.
     let most = ContentEncryption::encrypt(&key(1), &oversized[1..], b"").unwrap().to_bytes();
     assert!(EncryptedData::from_bytes(&most).is_ok());
     let length = u32::try_from(MAX_OBJECT_BYTES + 16).unwrap();

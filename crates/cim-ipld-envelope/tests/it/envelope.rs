@@ -282,7 +282,8 @@ async fn encryption_is_safe_from_many_threads() {
     assert_eq!(envelope.keyset().unwrap().keys()[0].usage.seals, 400);
 }
 
-/// Who replaces the root record by a plaintext one wants the key dropped: no answer may advise that.
+/// Who replaces the root record by a plaintext one wants the key dropped: no answer may advise
+/// that.
 #[tokio::test]
 async fn encryption_never_advises_the_downgrade() {
     let keyset = keyset(EncryptionAlgorithm::AES256GCM).await;

@@ -42,7 +42,8 @@ async fn encryption_keyset_opens_with_its_own_source_only() {
     }
 }
 
-/// A wrong key, a wrong passphrase and a refusing provider get the very same answer, whatever the slots.
+/// A wrong key, a wrong passphrase and a refusing provider get the very same answer, whatever the
+/// slots.
 #[tokio::test]
 async fn encryption_wrong_key_says_nothing_else() {
     let provider: Arc<dyn KeyProvider> = Arc::new(XorProvider::new("other", 9));
@@ -83,8 +84,8 @@ async fn encryption_keyset_resists_forged_digests() {
         let digest = ring::digest::digest(&ring::digest::SHA256, &forged);
         forged.extend_from_slice(digest.as_ref());
         let kind = kind_of_opening(&forged, &key_source(1)).await.expect("a forged byte");
-        // Where the slot's own bytes were changed, nothing shows that the key was right. The slot's ciphertext and tag
-        // come after its commitment, which does show it.
+        // Where the slot's own bytes were changed, nothing shows that the key was right. The slot's
+        // ciphertext and tag come after its commitment, which does show it.
         let slot_opens_nothing = (8..24).contains(&at) || (34..46 + 24 + 32).contains(&at);
         let expected: &[ErrorKind] =
             if slot_opens_nothing { &[ErrorKind::Damaged, ErrorKind::WrongKey] } else { &[ErrorKind::Damaged] };
@@ -183,7 +184,8 @@ async fn encryption_reopening_refuses_other_stores() {
     assert_eq!(kind_of_opening(&plaintext, &key_source(1)).await, Some(ErrorKind::NotEncrypted));
 }
 
-/// A new data key seals at once; the old one opens until it is destroyed; then its objects are gone, by name.
+/// A new data key seals at once; the old one opens until it is destroyed; then its objects are
+/// gone, by name.
 #[tokio::test]
 async fn encryption_data_keys_rotate() {
     let first = keyset(AES).await;
@@ -216,7 +218,8 @@ async fn encryption_data_keys_rotate() {
     }
 }
 
-/// What a process sealed is neither lost nor counted twice when it follows another process's record.
+/// What a process sealed is neither lost nor counted twice when it follows another process's
+/// record.
 #[tokio::test]
 async fn encryption_usage_is_counted_over_processes() {
     let here = keyset(AES).await;
@@ -277,7 +280,8 @@ async fn encryption_replacing_all_slots_moves_the_record_to_the_active_suite() {
     assert_eq!(kind_of_opening(replaced.record(), &passphrase_source("new")).await, None);
 }
 
-/// A record that goes back takes no usage with it, nor does one that won against the record with this usage.
+/// A record that goes back takes no usage with it, nor does one that won against the record with
+/// this usage.
 #[tokio::test]
 async fn encryption_usage_never_goes_back() {
     let first = keyset(AES).await;
@@ -295,7 +299,8 @@ async fn encryption_usage_never_goes_back() {
     assert_eq!(again.keys()[0].usage.seals, 5, "and the next record holds it");
 }
 
-/// The provider is given what binds a wrapped key to its store and slot; this one writes it into what it wraps.
+/// The provider is given what binds a wrapped key to its store and slot; this one writes it into
+/// what it wraps.
 #[tokio::test]
 async fn encryption_provider_binds_store_and_slot() {
     let provider: Arc<dyn KeyProvider> = Arc::new(XorProvider::new("hsm", 3));

@@ -47,8 +47,9 @@ async fn encryption_default_passphrase_profile() {
     assert_eq!(kind_of_opening(keyset.record(), &source).await, None);
 }
 
-/// Slots that are each acceptable are not acceptable in any number: together they may cost what two of the dearest do,
-/// or what a full record of slots like the opener's own does. More is refused before anything is derived.
+/// Slots that are each acceptable are not acceptable in any number: together they may cost what two
+/// of the dearest do, or what a full record of slots like the opener's own does. More is refused
+/// before anything is derived.
 #[test]
 fn encryption_passphrase_cost_is_bounded_over_all_slots() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

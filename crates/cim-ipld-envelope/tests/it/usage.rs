@@ -15,7 +15,8 @@ fn usage(seals: u64, blocks: u64) -> Usage {
 fn encryption_rotation_is_due_before_the_published_limits() {
     let aes = UsageLimits::of(EncryptionAlgorithm::AES256GCM);
     assert_eq!(aes.seals, 1 << 32, "NIST SP 800-38D, section 8.3");
-    // draft-irtf-cfrg-aead-limits, section 5.1.1, at p = 2^-50: sqrt(p) * 2^(129/2) - 1 = 2^39.5 - 1.
+    // draft-irtf-cfrg-aead-limits, section 5.1.1, at p = 2^-50: sqrt(p) * 2^(129/2) - 1 = 2^39.5 -
+    // 1.
     assert_eq!(aes.blocks, (39.5f64.exp2() - 1.0) as u64);
     let near = |limit: u64| limit / 4 * 3;
     assert!(!aes.nearly_reached_by(&usage(0, 0)));

@@ -1,4 +1,5 @@
-//! The frozen vectors: every later build opens them, and so does a reader that shares no code with this one.
+//! The frozen vectors: every later build opens them, and so does a reader that shares no code with
+//! this one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -174,8 +175,8 @@ fn encryption_reads_and_writes_frozen_key_files() {
     }
 }
 
-/// A second implementation, written from docs/format.md alone, opens every vector and refuses changed ones; without the
-/// `assert`s of Python, so that none of its checks can be one.
+/// A second implementation, written from docs/format.md alone, opens every vector and refuses
+/// changed ones; without the `assert`s of Python, so that none of its checks can be one.
 #[test]
 fn encryption_independent_reader_opens_every_vector() {
     let output = Command::new(python())

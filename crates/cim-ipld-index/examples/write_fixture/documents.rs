@@ -1,4 +1,5 @@
-//! The documents of the fixtures: every field, lists of every form, a document of several pages. They never change.
+//! The documents of the fixtures: every field, lists of every form, a document of several pages.
+//! They never change.
 
 use cim_ipld_index::{Document, DocumentKind, Timestamp, Value};
 use multihash::Multihash;

@@ -1,5 +1,6 @@
 //! Writes the segment by which later versions prove that they still read what this one writes:
-//! `cargo run -p cim-ipld-index --example write_fixture`. What an earlier run has written stays as it is.
+//! `cargo run -p cim-ipld-index --example write_fixture`. What an earlier run has written stays as
+//! it is.
 
 mod documents;
 

@@ -1,8 +1,8 @@
 //! Chinese, Japanese and Korean, two neighbouring characters each.
 //!
 //! As Lucene's `CJKBigramFilter`: Han, Hiragana, Katakana and Hangul characters that follow each
-//! other make a run, whatever their scripts; a run of one character is that character, any other its pairs
-//! and, by default, each of its characters.
+//! other make a run, whatever their scripts; a run of one character is that character, any other
+//! its pairs and, by default, each of its characters.
 
 /// A character with the marks that follow it: where it stands, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,8 @@ fn is_cjk_char(c: char) -> bool {
     )
 }
 
-/// Says whether a character belongs to the one before it: sound marks of Kana, vowels and final consonants of Hangul.
+/// Says whether a character belongs to the one before it: sound marks of Kana, vowels and final
+/// consonants of Hangul.
 fn is_mark(c: char) -> bool {
     matches!(
         c,

@@ -52,7 +52,8 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         Self { words, mode, given, text, place, position, buffers, each, previous: 0..0, has_extras }
     }
 
-    /// Takes letters and digits that stand between others; `is_folded` if they are ASCII in lower case.
+    /// Takes letters and digits that stand between others; `is_folded` if they are ASCII in lower
+    /// case.
     #[inline]
     pub(super) fn word(&mut self, start: usize, end: usize, is_folded: bool) {
         let bytes = self.text.as_bytes();
@@ -72,8 +73,8 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         self.position += 1;
     }
 
-    /// Returns where a word is two, and where the second starts: a version, a time behind a date, a time and its zone. The ending
-    /// of an English word is none.
+    /// Returns where a word is two, and where the second starts: a version, a time behind a date, a
+    /// time and its zone. The ending of an English word is none.
     #[inline]
     fn special_cut(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let word = &self.text.as_bytes()[start..end];
@@ -176,8 +177,8 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         buffers.extras = extras;
     }
 
-    /// Gives the form of its own that ends with a word, if it has one: `.net`, `node.js` (two words, each with a letter
-    /// first), `c++`, `c#`.
+    /// Gives the form of its own that ends with a word, if it has one: `.net`, `node.js` (two
+    /// words, each with a letter first), `c++`, `c#`.
     #[cold]
     #[inline(never)]
     fn whole(&mut self, start: usize, end: usize) {
@@ -260,12 +261,14 @@ impl Buffers {
     }
 }
 
-/// Whether letters and digits are a `v` and a number, which is a word of its own: `6.2.8` is in `v6.2.8`.
+/// Whether letters and digits are a `v` and a number, which is a word of its own: `6.2.8` is in
+/// `v6.2.8`.
 fn is_version(word: &[u8]) -> bool {
     word.len() > 1 && word[1..].iter().all(u8::is_ascii_digit)
 }
 
-/// Returns what parts a date and a time (`29T10`, `20240229T103015`), or a time and its zone (`15Z`) behind a sign of times.
+/// Returns what parts a date and a time (`29T10`, `20240229T103015`), or a time and its zone
+/// (`15Z`) behind a sign of times.
 fn time_cut(word: &[u8], is_behind_sign: bool) -> Option<Range<usize>> {
     let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (letter, rest) = word[digits..].split_first()?;

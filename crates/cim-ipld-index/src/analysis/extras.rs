@@ -1,4 +1,5 @@
-//! What a word is found by besides itself, by choice: the parts of one in camel case, and what hyphens join.
+//! What a word is found by besides itself, by choice: the parts of one in camel case, and what
+//! hyphens join.
 
 use std::ops::Range;
 
@@ -37,8 +38,8 @@ impl Extras {
         is_new
     }
 
-    /// Takes a word that stands at `start`, right behind a hyphen and the word before if it is the next one. Returns the words
-    /// as one, and where they start, if there are several.
+    /// Takes a word that stands at `start`, right behind a hyphen and the word before if it is the
+    /// next one. Returns the words as one, and where they start, if there are several.
     pub(super) fn chain(&mut self, is_next: bool, word: &str, start: usize) -> Option<(String, usize)> {
         if !is_next || self.words == 0 {
             self.joined.clear();

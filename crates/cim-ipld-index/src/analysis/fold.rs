@@ -1,7 +1,8 @@
 //! Folding: one form for what is written with different code points.
 //!
-//! Two steps, so that stemmers see accents: [`Folded`] holds compatibility-composed lower case (NFKC) without characters
-//! that are not seen, [`fold_word`] takes the accents off. Texts, tags and content types go through both.
+//! Two steps, so that stemmers see accents: [`Folded`] holds compatibility-composed lower case
+//! (NFKC) without characters that are not seen, [`fold_word`] takes the accents off. Texts, tags
+//! and content types go through both.
 
 use std::borrow::Cow;
 
@@ -12,8 +13,8 @@ use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 #[derive(Debug, Default)]
 pub(super) struct Folded {
     pub(super) text: String,
-    /// Where each part starts in `text` and where it stands in the text that was folded; a part is what cannot be told
-    /// apart: a character with its marks.
+    /// Where each part starts in `text` and where it stands in the text that was folded; a part is
+    /// what cannot be told apart: a character with its marks.
     parts: Vec<Part>,
 }
 
@@ -132,7 +133,8 @@ pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Letters that are another letter with a stroke, ligatures, and letters that a lower case of Unicode leaves apart.
+/// Letters that are another letter with a stroke, ligatures, and letters that a lower case of
+/// Unicode leaves apart.
 fn put_letter(c: char, out: &mut String) {
     let plain = match c {
         'ß' => "ss",
@@ -181,7 +183,8 @@ fn continues(c: char) -> bool {
             || canonical_combining_class(c) != 0)
 }
 
-/// What is not seen (`Default_Ignorable_Code_Point`, without the fillers of Hangul). U+200B is not among them: it parts words.
+/// What is not seen (`Default_Ignorable_Code_Point`, without the fillers of Hangul). U+200B is not
+/// among them: it parts words.
 fn is_ignorable(c: char) -> bool {
     matches!(
         c,
@@ -191,7 +194,8 @@ fn is_ignorable(c: char) -> bool {
     )
 }
 
-/// Signs whose compatibility form would become part of the word before them, and half rings of transcriptions.
+/// Signs whose compatibility form would become part of the word before them, and half rings of
+/// transcriptions.
 fn is_dropped_sign(c: char) -> bool {
     matches!(c, '™' | '℠' | '\u{2be}' | '\u{2bf}' | '\u{20e3}')
 }
@@ -216,7 +220,8 @@ fn straight(c: char) -> char {
     }
 }
 
-/// One form for letters of Arabic and Persian that are written for each other, and for the digits of every script.
+/// One form for letters of Arabic and Persian that are written for each other, and for the digits
+/// of every script.
 fn one_letter(c: char) -> char {
     match c {
         'أ' | 'إ' | 'آ' | 'ٱ' => 'ا',
@@ -268,8 +273,8 @@ fn is_latin_or_greek(c: char) -> bool {
         || matches!(c, '\u{c0}'..='\u{2af}' | '\u{370}'..='\u{3ff}' | '\u{1d00}'..='\u{1dbf}' | '\u{1e00}'..='\u{1fff}' | '\u{2c60}'..='\u{2c7f}' | '\u{a720}'..='\u{a7ff}')
 }
 
-/// Whether a character is a picture or a sign of mathematics that is looked for as a word is; bullets, arrows and what looks like
-/// a sign of ASCII are not.
+/// Whether a character is a picture or a sign of mathematics that is looked for as a word is;
+/// bullets, arrows and what looks like a sign of ASCII are not.
 pub(super) fn is_emoji(c: char) -> bool {
     matches!(
         c,

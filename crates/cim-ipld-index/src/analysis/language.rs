@@ -42,8 +42,9 @@ pub enum Language {
     Swedish,
 }
 
-/// The date of the Snowball algorithms that the dependency holds: with others, words have other stems, and segments are
-/// those of another analyzer. The dependency is pinned to the release that a test knows by its stems.
+/// The date of the Snowball algorithms that the dependency holds: with others, words have other
+/// stems, and segments are those of another analyzer. The dependency is pinned to the release that
+/// a test knows by its stems.
 const SNOWBALL: &str = "20261016";
 
 /// Reduces words to their stems, by the Snowball algorithms.
@@ -137,7 +138,8 @@ impl Language {
         }
     }
 
-    /// Articles, prepositions, conjunctions and pronouns that say little about what a text is about.
+    /// Articles, prepositions, conjunctions and pronouns that say little about what a text is
+    /// about.
     pub(super) fn frequent_words(self) -> &'static str {
         match self {
             Self::Danish => {

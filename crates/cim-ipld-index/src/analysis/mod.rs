@@ -22,14 +22,15 @@ pub use unicode::UnicodeWords;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The longest word that is indexed, in bytes after folding. Of a longer one the beginning is indexed, with a digest of the
-/// whole, so that it is found by both.
+/// The longest word that is indexed, in bytes after folding. Of a longer one the beginning is
+/// indexed, with a digest of the whole, so that it is found by both.
 pub const MAX_WORD_BYTES: usize = 255;
 
 /// Cuts text into words, for indexing and for searching alike.
 ///
-/// The default is [`UnicodeWords`] without stemming; any [`Analyze`] will do. All parts of an index must have the same:
-/// each segment records its [`identity`](Self::identity), and parts of different ones refuse each other.
+/// The default is [`UnicodeWords`] without stemming; any [`Analyze`] will do. All parts of an index
+/// must have the same: each segment records its [`identity`](Self::identity), and parts of
+/// different ones refuse each other.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, Language, UnicodeWords};
@@ -81,18 +82,20 @@ enum Kind {
 /// let index = MemoryIndex::with_analyzer(analyzer);
 /// ```
 pub trait Analyze: fmt::Debug + Send + Sync {
-    /// Returns the name under which segments record the analyzer; equal names mean equal words, so whatever changes words
-    /// changes the name.
+    /// Returns the name under which segments record the analyzer; equal names mean equal words, so
+    /// whatever changes words changes the name.
     fn identity(&self) -> &str;
 
-    /// Calls `each` for every word, in the order of their positions, and returns the number of positions the text takes.
+    /// Calls `each` for every word, in the order of their positions, and returns the number of
+    /// positions the text takes.
     ///
-    /// A word that is left out may take a position, so that no phrase closes over it. A word of no bytes, one of more than
-    /// [`MAX_WORD_BYTES`] and one out of order are not indexed.
+    /// A word that is left out may take a position, so that no phrase closes over it. A word of no
+    /// bytes, one of more than [`MAX_WORD_BYTES`] and one out of order are not indexed.
     fn analyze(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32;
 
-    /// Cuts a piece of a query; as [`analyze`](Self::analyze) unless the index holds more words than a query should ask for,
-    /// such as synonyms or parts of words. Words at one position must then all be at one position of a document.
+    /// Cuts a piece of a query; as [`analyze`](Self::analyze) unless the index holds more words
+    /// than a query should ask for, such as synonyms or parts of words. Words at one position must
+    /// then all be at one position of a document.
     fn analyze_query(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32 {
         self.analyze(text, each)
     }
@@ -103,9 +106,11 @@ pub trait Analyze: fmt::Debug + Send + Sync {
 pub(crate) enum Form {
     /// A word: it counts for the length of its field, phrases and scores are made of it.
     Word,
-    /// A form of its own of several words or of a word with signs (`node.js`, `C++`), at the first one's position.
+    /// A form of its own of several words or of a word with signs (`node.js`, `C++`), at the first
+    /// one's position.
     Whole,
-    /// A word before it is reduced to its stem, for what looks at the letters of words. All words have it, or none has.
+    /// A word before it is reduced to its stem, for what looks at the letters of words. All words
+    /// have it, or none has.
     Unstemmed,
 }
 
@@ -164,8 +169,8 @@ impl Analyzer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if it is one of an application: only the
-    /// application has it.
+    /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if it is one of an
+    /// application: only the application has it.
     pub fn from_spec(spec: &AnalyzerSpec) -> Result<Self> {
         match spec {
             AnalyzerSpec::Words(words) => Ok(UnicodeWords::of_spec(words.clone()).into()),
@@ -190,7 +195,8 @@ impl Analyzer {
         }
     }
 
-    /// Calls `each` for every token that is indexed and returns the number of positions the text takes.
+    /// Calls `each` for every token that is indexed and returns the number of positions the text
+    /// takes.
     #[inline]
     pub(crate) fn analyze(&self, text: &str, scratch: &mut Scratch, each: impl FnMut(Form, Token<'_>)) -> u32 {
         self.visit(text, Mode::Index, scratch, each)
@@ -218,7 +224,8 @@ impl Analyzer {
         }
     }
 
-    /// Returns a word as its beginning is looked for, where [`analyze`](Self::analyze) leaves it out.
+    /// Returns a word as its beginning is looked for, where [`analyze`](Self::analyze) leaves it
+    /// out.
     pub(crate) fn fold(&self, word: &str) -> Option<String> {
         match &self.kind {
             Kind::Unicode(_) => cut::fold_one(word),
@@ -233,7 +240,8 @@ fn checked(analyze: &dyn Analyze, mode: Mode, text: &str, mut each: impl FnMut(T
     let mut words_there: Vec<String> = Vec::new();
     let mut take = |token: Token<'_>| {
         let is_place = token.start <= token.end && text.get(token.start..token.end).is_some();
-        // No more positions than bytes, as with words that do not overlap, and a few for words made up.
+        // No more positions than bytes, as with words that do not overlap, and a few for words made
+        // up.
         let is_position = token.position >= next && token.position as usize <= text.len();
         if is_place && is_position && (1..=MAX_WORD_BYTES).contains(&token.word.len()) {
             if token.position > next {

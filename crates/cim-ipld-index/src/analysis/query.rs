@@ -6,8 +6,9 @@ use super::{Analyzer, Form, Mode, Scratch};
 
 /// The words that a piece of query text stands for, in the form in which an index holds them.
 ///
-/// One word is looked up; several are a phrase, each at its position. Where the text has a form of its own that its words do
-/// not tell apart from others, such as `C++` or `node.js`, that form is in `whole`: documents that have it match better.
+/// One word is looked up; several are a phrase, each at its position. Where the text has a form of
+/// its own that its words do not tell apart from others, such as `C++` or `node.js`, that form is
+/// in `whole`: documents that have it match better.
 ///
 /// ```
 /// use cim_ipld_index::Analyzer;
@@ -24,7 +25,8 @@ pub struct QueryWords {
     pub words: Vec<QueryWord>,
     /// The forms of their own, each at the position of its first word.
     pub whole: Vec<QueryWord>,
-    /// The text as one word, where an index finds words that hyphens join by either: as good as all of the others.
+    /// The text as one word, where an index finds words that hyphens join by either: as good as all
+    /// of the others.
     pub joined: Option<QueryWord>,
 }
 
@@ -38,7 +40,8 @@ pub struct QueryWord {
     pub position: u32,
 }
 
-/// The words of a query text whose last word is the beginning of a word, or is to be matched otherwise by its letters.
+/// The words of a query text whose last word is the beginning of a word, or is to be matched
+/// otherwise by its letters.
 ///
 /// ```
 /// use cim_ipld_index::Analyzer;

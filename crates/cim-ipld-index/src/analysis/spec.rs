@@ -1,4 +1,5 @@
-//! The description of an analyzer: small, comparable, and stored with the index that was built with it.
+//! The description of an analyzer: small, comparable, and stored with the index that was built with
+//! it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,8 +18,9 @@ const MAX_NAME_BYTES: usize = 1024;
 
 /// Describes an analyzer: what an index stores so that every process cuts text in the same way.
 ///
-/// [`Analyzer::from_spec`](crate::Analyzer::from_spec) builds the analyzer, [`Analyzer::spec`](crate::Analyzer::spec)
-/// returns its description. A list of languages is a description too: `en,de` stems English and German.
+/// [`Analyzer::from_spec`](crate::Analyzer::from_spec) builds the analyzer,
+/// [`Analyzer::spec`](crate::Analyzer::spec) returns its description. A list of languages is a
+/// description too: `en,de` stems English and German.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, AnalyzerSpec};
@@ -71,7 +73,8 @@ pub enum Cjk {
     /// Pairs of neighbouring characters, and each character by itself: any part of a text is found.
     #[default]
     BigramsAndUnigrams,
-    /// Pairs of neighbouring characters alone: a smaller index, in which a character is found where it stands alone.
+    /// Pairs of neighbouring characters alone: a smaller index, in which a character is found where
+    /// it stands alone.
     Bigrams,
 }
 
@@ -169,7 +172,8 @@ impl AnalyzerSpec {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnsupportedVersion`] if a newer build wrote it, [`ErrorKind::Damaged`] for anything else.
+    /// [`ErrorKind::UnsupportedVersion`] if a newer build wrote it, [`ErrorKind::Damaged`] for
+    /// anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         if reader.u8()? != VERSION {
@@ -222,7 +226,8 @@ impl fmt::Display for AnalyzerSpec {
     }
 }
 
-/// Reads a list of languages by their ISO 639-1 codes or English names, separated by commas; nothing is any language.
+/// Reads a list of languages by their ISO 639-1 codes or English names, separated by commas;
+/// nothing is any language.
 impl FromStr for AnalyzerSpec {
     type Err = Error;
 

@@ -3,19 +3,21 @@
 use super::language::{Language, Stemmer};
 use super::spec::{Cjk, WordsSpec};
 
-/// Folds text, then cuts it into words by the rules of Unicode (UAX #29) and at every sign inside them.
+/// Folds text, then cuts it into words by the rules of Unicode (UAX #29) and at every sign inside
+/// them.
 ///
-/// * Folding: compatibility forms (NFKC), case, what is not seen (soft hyphens, joiners, marks of direction), apostrophes,
-///   the vowel points of Arabic and Hebrew, accents of Latin and Greek letters: `Café` is `cafe`, `Straße` is `strasse`,
-///   `Łódź` is `lodz`. `й` is not `и`.
-/// * Words are letters and digits: `big_bad_wolf.txt` is four words, `l'avion` two, `v6.2.8` four. A query with such signs
-///   is cut in the same way and finds the words as a phrase. `C++`, `C#`, `.NET` and `node.js` are forms of their own
-///   besides, which a query prefers.
+/// * Folding: compatibility forms (NFKC), case, what is not seen (soft hyphens, joiners, marks of
+///   direction), apostrophes, the vowel points of Arabic and Hebrew, accents of Latin and Greek
+///   letters: `Café` is `cafe`, `Straße` is `strasse`, `Łódź` is `lodz`. `й` is not `и`.
+/// * Words are letters and digits: `big_bad_wolf.txt` is four words, `l'avion` two, `v6.2.8` four.
+///   A query with such signs is cut in the same way and finds the words as a phrase. `C++`, `C#`,
+///   `.NET` and `node.js` are forms of their own besides, which a query prefers.
 /// * Hebrew acronyms keep their gershayim, and an emoji with all that belongs to it is one word.
-/// * Chinese, Japanese and Korean: two neighbouring characters each (bigrams), and each by itself: `東京都` is found by
-///   `東京`, `京都` and `都`.
+/// * Chinese, Japanese and Korean: two neighbouring characters each (bigrams), and each by itself:
+///   `東京都` is found by `東京`, `京都` and `都`.
 /// * A word longer than 200 bytes is indexed by its beginning and a digest.
-/// * By choice, words are reduced to their stems and frequent ones left out, by the rules of one or several languages.
+/// * By choice, words are reduced to their stems and frequent ones left out, by the rules of one or
+///   several languages.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, Language, UnicodeWords};
@@ -62,8 +64,8 @@ impl UnicodeWords {
         Self { spec, stemmers, left_out, identity }
     }
 
-    /// Reduces words to their stems by the rules of a language, before accents are folded. Several languages follow each
-    /// other in the order in which they are given.
+    /// Reduces words to their stems by the rules of a language, before accents are folded. Several
+    /// languages follow each other in the order in which they are given.
     #[must_use]
     pub fn stem(self, language: Language) -> Self {
         let languages: Vec<Language> = self.spec.stems.iter().copied().chain([language]).collect();
@@ -77,7 +79,8 @@ impl UnicodeWords {
         Self::of_spec(self.spec)
     }
 
-    /// Leaves out these words, compared in lower case with their accents; they keep their positions.
+    /// Leaves out these words, compared in lower case with their accents; they keep their
+    /// positions.
     #[must_use]
     pub fn leave_out_words<W: AsRef<str>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.spec.left_out.extend(words.into_iter().map(|word| word.as_ref().to_lowercase()));

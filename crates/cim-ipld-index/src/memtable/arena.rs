@@ -1,8 +1,9 @@
 //! Append-only storage that one writer grows while any number of readers read.
 //!
-//! Elements live in chunks that never move: the first ones double in size, so that a small memtable stays small, the
-//! later ones are of one size, so that a large one never holds much more than it uses. A chunk is put in place once
-//! ([`OnceLock`]); what happens inside an element is up to its type (an atomic, a cell that is set once).
+//! Elements live in chunks that never move: the first ones double in size, so that a small memtable
+//! stays small, the later ones are of one size, so that a large one never holds much more than it
+//! uses. A chunk is put in place once ([`OnceLock`]); what happens inside an element is up to its
+//! type (an atomic, a cell that is set once).
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};

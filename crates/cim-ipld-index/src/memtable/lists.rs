@@ -1,12 +1,14 @@
 //! Posting lists of a memtable.
 //!
-//! A list is a directory of full blocks and a tail. A block is a contiguous region of one shared arena: up to 128 postings
-//! of three words, so that a new one touches one cache line: document id, (frequency, length), position. The tail's region
-//! doubles until it holds a full block; the block then enters the directory and a new tail begins. What is outgrown is not used again, so
-//! a reader that still looks at it sees what it saw before.
+//! A list is a directory of full blocks and a tail. A block is a contiguous region of one shared
+//! arena: up to 128 postings of three words, so that a new one touches one cache line: document id,
+//! (frequency, length), position. The tail's region doubles until it holds a full block; the block
+//! then enters the directory and a new tail begins. What is outgrown is not used again, so a reader
+//! that still looks at it sees what it saw before.
 //!
-//! The writer stores a posting first and publishes the tail's new length after it; it publishes the document only when
-//! all its postings are in. A reader ignores postings of documents that its view does not show.
+//! The writer stores a posting first and publishes the tail's new length after it; it publishes the
+//! document only when all its postings are in. A reader ignores postings of documents that its view
+//! does not show.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -92,7 +94,8 @@ impl ListStore {
         self.words.bytes()
     }
 
-    /// Adds a posting of a document that comes after all others in the list. Only the writer calls this.
+    /// Adds a posting of a document that comes after all others in the list. Only the writer calls
+    /// this.
     pub(super) fn push(&self, list: &List, posting: Posting) -> Option<()> {
         let mut tail = Tail::unpack(list.tail.load(Ordering::Relaxed));
         if tail.len == tail.capacity {
@@ -108,7 +111,8 @@ impl ListStore {
         Some(())
     }
 
-    /// Reserves words that follow each other and returns where they start. Only the writer calls this.
+    /// Reserves words that follow each other and returns where they start. Only the writer calls
+    /// this.
     pub(super) fn allocate(&self, len: u32) -> Option<u32> {
         self.take(self.used.load(Ordering::Relaxed), len)
     }
@@ -176,7 +180,8 @@ impl ListStore {
         if out.documents.last().is_some_and(|last| *last >= visible) {
             out.truncate(out.documents.partition_point(|document| *document < visible));
         }
-        // In the order in which they were stored: each stands in a place of its own, but the places follow each other.
+        // In the order in which they were stored: each stands in a place of its own, but the places
+        // follow each other.
         for (weight, place) in out.weights.iter().zip(&mut out.positions).filter(|(weight, _)| **weight >> 8 > 1) {
             let start = std::mem::replace(place, out.many.len() as u32);
             self.put_positions(weight >> 8, start, &mut out.many);

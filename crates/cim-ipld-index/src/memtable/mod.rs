@@ -1,7 +1,8 @@
 //! The memtable: an inverted index that is searchable as it grows.
 //!
-//! One writer, any number of readers that never lock: everything is appended to arenas whose elements never move, and a
-//! document becomes visible by one atomic store of the document count after all of it is in place. A view is that count.
+//! One writer, any number of readers that never lock: everything is appended to arenas whose
+//! elements never move, and a document becomes visible by one atomic store of the document count
+//! after all of it is in place. A view is that count.
 
 mod arena;
 mod key;
@@ -61,7 +62,8 @@ pub struct Memtable {
     inner: Arc<Inner>,
     occurrences: Box<Occurrences>,
     encoded: Vec<u8>,
-    /// Set when an insert ran out of room half-way: what it left is invisible as long as nothing follows it.
+    /// Set when an insert ran out of room half-way: what it left is invisible as long as nothing
+    /// follows it.
     is_full: bool,
 }
 
@@ -79,7 +81,8 @@ struct Inner {
     distinct: [AtomicU32; COUNTED],
     /// What the documents themselves hold on the heap.
     stored_bytes: AtomicUsize,
-    /// The words of the documents that were deleted when a search last asked, so that the next one adds up the difference.
+    /// The words of the documents that were deleted when a search last asked, so that the next one
+    /// adds up the difference.
     deleted: ArcSwap<DeletedWords>,
 }
 
@@ -124,12 +127,14 @@ impl Memtable {
 
     /// Puts a document in; views taken from now on show it.
     ///
-    /// A document whose CID is already there is put in beside the older one: mark the older one, which
-    /// [`MemtableView::locate`] finds before the insert, in the memtable's [`Deletes`](crate::Deletes).
+    /// A document whose CID is already there is put in beside the older one: mark the older one,
+    /// which [`MemtableView::locate`] finds before the insert, in the memtable's
+    /// [`Deletes`](crate::Deletes).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidDocument`] if it exceeds a limit, [`ErrorKind::Full`] if the memtable must be sealed first.
+    /// [`ErrorKind::InvalidDocument`] if it exceeds a limit, [`ErrorKind::Full`] if the memtable
+    /// must be sealed first.
     pub fn insert(&mut self, document: &Document) -> Result<DocId> {
         self.encoded.clear();
         let cid = codec::encode_to(document, &mut self.encoded)?;
@@ -259,7 +264,8 @@ impl Inner {
                 words[field] = if is_deleted { sum + own } else { sum.saturating_sub(own) };
             }
         });
-        // Deletes of documents that are not there are not kept: they may be there when they are next asked for.
+        // Deletes of documents that are not there are not kept: they may be there when they are
+        // next asked for.
         if has_changed && deletes.last().is_none_or(|last| last.0 < documents) {
             self.deleted.store(Arc::new(DeletedWords { deletes: deletes.clone(), words }));
         }

@@ -20,8 +20,8 @@ pub(super) struct Occurrences {
     groups: Vec<Group>,
     /// The group (upper 32 bits) and position of every word that has been in the document before.
     repeats: Vec<u64>,
-    /// Where in `groups` a term is, if the group there agrees: nothing has to be cleared between documents (Briggs and
-    /// Torczon, "An Efficient Representation for Sparse Sets", 1993).
+    /// Where in `groups` a term is, if the group there agrees: nothing has to be cleared between
+    /// documents (Briggs and Torczon, "An Efficient Representation for Sparse Sets", 1993).
     marks: Vec<u32>,
     is_full: bool,
 }
@@ -40,8 +40,8 @@ struct Group {
 }
 
 impl Occurrences {
-    /// Cuts the document into words and names, finds their terms and puts them into their lists; returns the number of
-    /// words of each field.
+    /// Cuts the document into words and names, finds their terms and puts them into their lists;
+    /// returns the number of words of each field.
     pub(super) fn insert(&mut self, inner: &Inner, id: u32, document: &Document) -> Option<[u32; FIELDS]> {
         self.begin();
         let mut analysis = std::mem::take(&mut self.analysis);
@@ -59,7 +59,8 @@ impl Occurrences {
         Some(lengths)
     }
 
-    /// Cuts a text of an attribute into words and puts them into their lists; returns the number of words.
+    /// Cuts a text of an attribute into words and puts them into their lists; returns the number of
+    /// words.
     pub(super) fn insert_attribute(&mut self, inner: &Inner, id: u32, name: &str, text: &str) -> Option<u32> {
         self.begin();
         let (mut analysis, mut key) = (std::mem::take(&mut self.analysis), std::mem::take(&mut self.key));

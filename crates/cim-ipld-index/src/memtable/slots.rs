@@ -1,8 +1,9 @@
 //! A hash table from keys to dense ids that one writer fills while readers look up.
 //!
-//! A slot holds the upper half of a key's hash and its id plus one in a single atomic word. The same half says where a key
-//! belongs, so that no key is needed to fill a larger table. When half of the slots are taken the writer fills a table of
-//! twice the size and then publishes it; older tables stay for readers that are in them.
+//! A slot holds the upper half of a key's hash and its id plus one in a single atomic word. The
+//! same half says where a key belongs, so that no key is needed to fill a larger table. When half
+//! of the slots are taken the writer fills a table of twice the size and then publishes it; older
+//! tables stay for readers that are in them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
-//! The terms of a memtable in the order of their keys, for whoever looks for a prefix or for words that are alike.
+//! The terms of a memtable in the order of their keys, for whoever looks for a prefix or for words
+//! that are alike.
 //!
-//! The order is made by the first reader who needs it and shared by the others. Terms that came later are looked through
-//! one by one, until they are so many that they are merged into it.
+//! The order is made by the first reader who needs it and shared by the others. Terms that came
+//! later are looked through one by one, until they are so many that they are merged into it.
 
 use std::sync::Arc;
 
@@ -149,7 +150,8 @@ impl Order {
     }
 }
 
-/// Returns how many elements from the first on pass, given that none passes behind one that does not.
+/// Returns how many elements from the first on pass, given that none passes behind one that does
+/// not.
 fn gallop(elements: &[u64], passes: impl Fn(u64) -> bool) -> usize {
     let (mut low, mut high, mut step) = (0, 0, 1);
     while high < elements.len() && passes(elements[high]) {
@@ -173,7 +175,8 @@ mod tests {
     struct Listed<'a> {
         wanted: &'a BTreeSet<&'a [u8]>,
         target: Vec<u8>,
-        /// Whether it tells by the beginning of a key and where to go on, or lets every key be looked at.
+        /// Whether it tells by the beginning of a key and where to go on, or lets every key be
+        /// looked at.
         is_helpful: bool,
     }
 

@@ -11,7 +11,8 @@ use super::slots::{Lookup, Slots};
 const MAX_TERMS: u32 = 1 << 26;
 const MAX_KEY_WORDS: u32 = 1 << 27;
 
-/// What follows the heads of keys, eight bytes to a word, the last one filled up with zeros; each in one piece.
+/// What follows the heads of keys, eight bytes to a word, the last one filled up with zeros; each
+/// in one piece.
 type Rests = Arena<AtomicU64, 17>;
 
 #[derive(Debug)]
@@ -124,7 +125,8 @@ impl Terms {
         out.truncate(record.key_len.load(Ordering::Relaxed) as usize);
     }
 
-    /// Returns the first eight bytes of a key as a number that compares as they do, zeros after a shorter key.
+    /// Returns the first eight bytes of a key as a number that compares as they do, zeros after a
+    /// shorter key.
     pub(super) fn first_bytes(&self, id: u32) -> u64 {
         self.records.at(id).head.load(Ordering::Relaxed).swap_bytes()
     }

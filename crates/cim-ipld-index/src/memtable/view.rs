@@ -18,7 +18,8 @@ use crate::guide::Guide;
 use crate::keys::FIELDS;
 use crate::page::DocId;
 
-/// Shows a memtable as it was at one moment. Cloning copies a pointer; later inserts do not change the view.
+/// Shows a memtable as it was at one moment. Cloning copies a pointer; later inserts do not change
+/// the view.
 #[derive(Clone)]
 pub struct MemtableView {
     inner: Arc<Inner>,
@@ -108,7 +109,8 @@ impl MemtableView {
         self.inner.sorted.visit(&self.inner.terms, prefix, each);
     }
 
-    /// Returns all terms in the order of their keys, those of documents that came after the view included.
+    /// Returns all terms in the order of their keys, those of documents that came after the view
+    /// included.
     pub(crate) fn terms(&self) -> Vec<u32> {
         self.inner.sorted.all(&self.inner.terms)
     }
@@ -128,7 +130,8 @@ impl MemtableView {
         self.inner.sorted.walk(&self.inner.terms, guide, each);
     }
 
-    /// Returns the list of a term that [`keys`](Self::keys) or [`walk`](Self::walk) named, unless no document of the view is in it.
+    /// Returns the list of a term that [`keys`](Self::keys) or [`walk`](Self::walk) named, unless
+    /// no document of the view is in it.
     pub(crate) fn list_of(&self, term: u32) -> Option<MemtableList<'_>> {
         let blocks = self.inner.lists.blocks(self.inner.terms.list(term), self.documents);
         (!blocks.is_empty()).then_some(MemtableList { inner: &self.inner, blocks })
@@ -191,7 +194,8 @@ impl MemtableList<'_> {
         count
     }
 
-    /// Copies the documents of a block and their (frequency, length) words; returns how many there are.
+    /// Copies the documents of a block and their (frequency, length) words; returns how many there
+    /// are.
     #[inline]
     pub(crate) fn load(&self, block: usize, documents: &mut [u32; BLOCK], weights: &mut [u32; BLOCK]) -> usize {
         let block = &self.blocks[block];

@@ -29,10 +29,11 @@ pub struct QueryError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QueryErrorKind {
-    /// A sign stands where it means nothing, or its counterpart is missing. The lenient parser takes it for punctuation.
+    /// A sign stands where it means nothing, or its counterpart is missing. The lenient parser
+    /// takes it for punctuation.
     Syntax,
-    /// A field cannot hold this value: `created:yesterday`. The lenient parser takes it for words, which is hardly what
-    /// was meant.
+    /// A field cannot hold this value: `created:yesterday`. The lenient parser takes it for words,
+    /// which is hardly what was meant.
     Value,
     /// The query is nested too deeply.
     Limit,

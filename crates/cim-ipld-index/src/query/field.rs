@@ -61,8 +61,8 @@ impl Scope {
     }
 }
 
-/// Returns the field whose name was probably meant: one slip away, and for short names, of which many are words of their
-/// own, two letters swapped.
+/// Returns the field whose name was probably meant: one slip away, and for short names, of which
+/// many are words of their own, two letters swapped.
 pub(super) fn resembling(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     NAMES.into_iter().find(|known| {
@@ -71,7 +71,8 @@ pub(super) fn resembling(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Says whether one byte inserted, left out or replaced, or two neighbours swapped, makes `a` of `b`.
+/// Says whether one byte inserted, left out or replaced, or two neighbours swapped, makes `a` of
+/// `b`.
 fn is_one_slip_apart(a: &[u8], b: &[u8]) -> bool {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[start..], &b[start..]);

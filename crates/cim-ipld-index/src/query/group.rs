@@ -55,8 +55,8 @@ impl Group {
         Query { depth: Depth(depth), ..query }
     }
 
-    /// Says whether a clause depends on which attributes there are. A group with one that does is unsettled itself, so that
-    /// nothing deeper has to be looked at.
+    /// Says whether a clause depends on which attributes there are. A group with one that does is
+    /// unsettled itself, so that nothing deeper has to be looked at.
     fn is_unsettled(&self) -> bool {
         fn is_unsettled(node: &Node) -> bool {
             match node {

@@ -47,8 +47,8 @@ pub struct Query {
     depth: Depth,
 }
 
-/// How deep queries stand in a query. What goes beyond the limit is dropped at once and refused when it is searched, so
-/// that nothing that walks a query runs out of stack.
+/// How deep queries stand in a query. What goes beyond the limit is dropped at once and refused
+/// when it is searched, so that nothing that walks a query runs out of stack.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Depth(pub(crate) usize);
 
@@ -62,26 +62,29 @@ impl PartialEq for Depth {
 impl Query {
     /// Reads a query in the query language, strictly: for texts that programs make.
     ///
-    /// Words are alternatives: `a b` finds what has either and ranks what has both higher. `a AND b` wants both, `NOT a`
-    /// and `-a` exclude, `+a` requires, parentheses group, `"a b"` is a phrase (`"a b"~2` lets two words stand between, the
-    /// last of `"a b*"` may go on), `a*`, `*a` and `a?c` have wildcards, `a~1` allows one edit, `title:a` looks in one
-    /// field, `tag:a` and `type:a` filter, `a^2` counts double. AND binds tighter than OR. An empty text finds every
-    /// document. What is cut into several words, such as `wolf.txt`, is a phrase of them.
+    /// Words are alternatives: `a b` finds what has either and ranks what has both higher.
+    /// `a AND b` wants both, `NOT a` and `-a` exclude, `+a` requires, parentheses group, `"a b"` is
+    /// a phrase (`"a b"~2` lets two words stand between, the last of `"a b*"` may go on), `a*`,
+    /// `*a` and `a?c` have wildcards, `a~1` allows one edit, `title:a` looks in one field, `tag:a`
+    /// and `type:a` filter, `a^2` counts double. AND binds tighter than OR. An empty text finds
+    /// every document. What is cut into several words, such as `wolf.txt`, is a phrase of them.
     ///
-    /// `size:[100 TO 200}` takes numbers from 100 up to less than 200, `size:>=100` and `created:<2024-02` leave one side
-    /// open, as does `*` in a range. `title:*` finds what has a title, and so with every field. Dates are those of RFC 3339,
-    /// in UTC unless they name a zone, and may be cut short: `2024-02` is that month (a year alone is a number to an
-    /// attribute).
+    /// `size:[100 TO 200}` takes numbers from 100 up to less than 200, `size:>=100` and
+    /// `created:<2024-02` leave one side open, as does `*` in a range. `title:*` finds what has a
+    /// title, and so with every field. Dates are those of RFC 3339, in UTC unless they name a zone,
+    /// and may be cut short: `2024-02` is that month (a year alone is a number to an attribute).
     ///
-    /// The fields are `title`, `author`, `text` (all three together), `tag`, `type`, `size`, `created`, `modified`, in any
-    /// case, or as a JSON line has them (`tags`, `created_at`). `name:value` with another name finds what has that value in
-    /// the attribute of that name, be it a word of a text, the whole of a keyword, a number or a date. If no document has
-    /// such an attribute, it is plain text: `localhost:8080`; but if the name resembles that of a field, the search is
-    /// refused.
+    /// The fields are `title`, `author`, `text` (all three together), `tag`, `type`, `size`,
+    /// `created`, `modified`, in any case, or as a JSON line has them (`tags`, `created_at`).
+    /// `name:value` with another name finds what has that value in the attribute of that name, be
+    /// it a word of a text, the whole of a keyword, a number or a date. If no document has such an
+    /// attribute, it is plain text: `localhost:8080`; but if the name resembles that of a field,
+    /// the search is refused.
     ///
-    /// What names a tag, a type, a size, a time or an attribute is wanted beside any words; only `OR` makes an alternative
-    /// of it. Parentheses may follow a name: `tag:(red OR blue)`. A backslash takes the meaning from what follows it:
-    /// `C\+\+`, `"the \"best\""`, `my\ name:value`.
+    /// What names a tag, a type, a size, a time or an attribute is wanted beside any words; only
+    /// `OR` makes an alternative of it. Parentheses may follow a name: `tag:(red OR blue)`. A
+    /// backslash takes the meaning from what follows it: `C\+\+`, `"the \"best\""`,
+    /// `my\ name:value`.
     ///
     /// `docs/search.md` of the repository has the whole language with examples.
     ///
@@ -104,10 +107,11 @@ impl Query {
         parse::strict(text)
     }
 
-    /// Reads a query as people type it: any text is one. A text that [`parse`](Self::parse) takes means the same here.
+    /// Reads a query as people type it: any text is one. A text that [`parse`](Self::parse) takes
+    /// means the same here.
     ///
-    /// What that one refuses is taken for what it looks like: a sign without a word is punctuation, everything else words.
-    /// It is returned too.
+    /// What that one refuses is taken for what it looks like: a sign without a word is punctuation,
+    /// everything else words. It is returned too.
     ///
     /// ```
     /// use cim_ipld_index::{Query, QueryErrorKind};
@@ -120,8 +124,9 @@ impl Query {
         parse::lenient(text)
     }
 
-    /// Reads a query as [`parse_lenient`](Self::parse_lenient) does, but refuses what cannot be meant as words: the value of
-    /// a field that cannot hold it, and parentheses without end. This is for search boxes.
+    /// Reads a query as [`parse_lenient`](Self::parse_lenient) does, but refuses what cannot be
+    /// meant as words: the value of a field that cannot hold it, and parentheses without end. This
+    /// is for search boxes.
     ///
     /// ```
     /// use cim_ipld_index::Query;
@@ -191,27 +196,30 @@ impl Query {
         Self::from_node(Node::TagLike(Pattern::of(pattern)))
     }
 
-    /// Finds what is of the content type, with score 0. Beside words [`content_type`](Self::content_type) is what filters.
+    /// Finds what is of the content type, with score 0. Beside words
+    /// [`content_type`](Self::content_type) is what filters.
     ///
-    /// Case does not count, nor do parameters unless they are given: `text/html` is `text/html; charset=utf-8` too.
-    /// `image/*` is any image.
+    /// Case does not count, nor do parameters unless they are given: `text/html` is
+    /// `text/html; charset=utf-8` too. `image/*` is any image.
     pub fn typed(content_type: impl Into<String>) -> Self {
         Self::from_node(Node::Type(content_type.into()))
     }
 
-    /// Finds what has this value in an attribute: a word (or several that follow each other) of a text, the whole of a
-    /// keyword, a number or a date as [`parse`](Self::parse) reads them. Only words score.
+    /// Finds what has this value in an attribute: a word (or several that follow each other) of a
+    /// text, the whole of a keyword, a number or a date as [`parse`](Self::parse) reads them. Only
+    /// words score.
     pub fn attribute(name: impl Into<Arc<str>>, value: impl Into<String>) -> Self {
         Self::from_node(Node::Attribute { name: name.into(), text: value.into() })
     }
 
-    /// Finds what has a word that starts like this in an attribute that is a text, or such a keyword.
+    /// Finds what has a word that starts like this in an attribute that is a text, or such a
+    /// keyword.
     pub fn attribute_prefix(name: impl Into<Arc<str>>, prefix: impl Into<String>) -> Self {
         Self::from_node(Node::AttributePrefix { name: name.into(), text: prefix.into() })
     }
 
-    /// Finds what `name:value` in a query text finds: what has this value in an attribute, if a document has one of this
-    /// name, and else what has the words `name:value`.
+    /// Finds what `name:value` in a query text finds: what has this value in an attribute, if a
+    /// document has one of this name, and else what has the words `name:value`.
     ///
     /// ```
     /// use cim_ipld_index::Query;
@@ -226,7 +234,8 @@ impl Query {
         Self::from_node(Node::Unsettled(vec![Clause::of(Node::Named { name, resembled, node })]))
     }
 
-    /// Finds what has an attribute of this name, with score 0. A text without words and a number that is none do not count.
+    /// Finds what has an attribute of this name, with score 0. A text without words and a number
+    /// that is none do not count.
     pub fn exists(name: impl Into<Arc<str>>) -> Self {
         Self::from_node(Node::Exists(name.into()))
     }

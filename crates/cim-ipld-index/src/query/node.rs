@@ -40,7 +40,8 @@ pub(crate) enum Node {
         pattern: Pattern,
         slop: u32,
     },
-    /// Words at most `distance` edits away from the text's last word, right behind the words before it.
+    /// Words at most `distance` edits away from the text's last word, right behind the words before
+    /// it.
     Fuzzy {
         field: Field,
         text: String,
@@ -50,15 +51,16 @@ pub(crate) enum Node {
     Tag(String),
     /// A document that carries such a tag.
     TagLike(Pattern),
-    /// A document of the content type, whose parameters do not count unless they are given. `image/*` is any image.
+    /// A document of the content type, whose parameters do not count unless they are given.
+    /// `image/*` is any image.
     Type(String),
     /// A document of such a content type.
     TypeLike(Pattern),
     Kind(DocumentKind),
     /// A document that has words in a field, a tag or a type.
     Has(Has),
-    /// A document whose attribute is this, whatever its type: a text with these words in this order, a keyword as it is
-    /// written, a number, a date.
+    /// A document whose attribute is this, whatever its type: a text with these words in this
+    /// order, a keyword as it is written, a number, a date.
     Attribute {
         name: Arc<str>,
         text: String,
@@ -77,16 +79,18 @@ pub(crate) enum Node {
     Exists(Arc<str>),
     /// A document whose number or time is in the range.
     Range(NumberRange),
-    /// What is about an attribute if a document has one of this name, and else the words that it is written with. If the
-    /// name resembles that of a field, it is an error instead.
+    /// What is about an attribute if a document has one of this name, and else the words that it is
+    /// written with. If the name resembles that of a field, it is an error instead.
     Named {
         name: Arc<str>,
         resembled: Option<&'static str>,
         node: Box<Node>,
     },
-    /// Clauses of which one is [`Named`](Self::Named): what they do to each other depends on what it turns out to be.
+    /// Clauses of which one is [`Named`](Self::Named): what they do to each other depends on what
+    /// it turns out to be.
     Unsettled(Vec<Clause>),
-    /// All of `must`, none of `must_not`, and if `must` is empty at least one of `should`; `should` adds to the score.
+    /// All of `must`, none of `must_not`, and if `must` is empty at least one of `should`; `should`
+    /// adds to the score.
     Bool {
         must: Vec<Node>,
         should: Vec<Node>,

@@ -8,11 +8,12 @@
 //!        | (">=" | ">" | "<=" | "<") value | ("[" | "{") value "TO" value ("]" | "}")
 //! ```
 //!
-//! What names a tag, a type, a number or a time filters: it is wanted, whatever words stand beside it, unless OR stands
-//! beside it. So is what names an attribute, whose words score.
+//! What names a tag, a type, a number or a time filters: it is wanted, whatever words stand beside
+//! it, unless OR stands beside it. So is what names an attribute, whose words score.
 //!
-//! One parser reads it in two ways. Strictly, what is not in the grammar is an error. Leniently, it is noted and taken for
-//! what it looks like: a sign without a word is punctuation, everything else words.
+//! One parser reads it in two ways. Strictly, what is not in the grammar is an error. Leniently, it
+//! is noted and taken for what it looks like: a sign without a word is punctuation, everything else
+//! words.
 
 use super::field::{Scope, resembling, starts_value};
 use super::group::Group;

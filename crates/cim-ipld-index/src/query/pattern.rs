@@ -1,6 +1,7 @@
 //! Words and names with wildcards.
 
-/// A text with wildcards in it. Texts and wildcards alternate as the query has them; no text is empty.
+/// A text with wildcards in it. Texts and wildcards alternate as the query has them; no text is
+/// empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Pattern {
     pieces: Vec<Piece>,
@@ -79,7 +80,8 @@ impl Pattern {
         behind
     }
 
-    /// Returns the pattern with each single-character wildcard as the character that it is written with.
+    /// Returns the pattern with each single-character wildcard as the character that it is written
+    /// with.
     pub(crate) fn without_ones(self) -> Self {
         let mut without = Self::default();
         for piece in self.pieces {

@@ -29,8 +29,8 @@ pub enum NumberField {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Number {
-    /// A whole number. It is compared with whole numbers and others alike, and with the milliseconds of
-    /// [`NumberField::CreatedAt`] and [`NumberField::ModifiedAt`].
+    /// A whole number. It is compared with whole numbers and others alike, and with the
+    /// milliseconds of [`NumberField::CreatedAt`] and [`NumberField::ModifiedAt`].
     Integer(i128),
     /// A number. What is not a number bounds nothing: such a range finds nothing.
     Float(f64),
@@ -179,7 +179,8 @@ fn high_float(bound: Bound<Number>) -> Option<u64> {
     .filter(|code| Some(*code) >= numbers::of_float(f64::NEG_INFINITY))
 }
 
-/// The code of the float nearest to a number, whether it is below the number, and whether it is the number.
+/// The code of the float nearest to a number, whether it is below the number, and whether it is the
+/// number.
 fn nearest(number: Number) -> Option<(u64, bool, bool)> {
     match number {
         Number::Float(number) => Some((numbers::of_float(number)?, false, true)),

@@ -1,4 +1,5 @@
-//! Names that a query text has and no field: attributes, if a document has one of the name, and else plain text.
+//! Names that a query text has and no field: attributes, if a document has one of the name, and
+//! else plain text.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -23,7 +24,8 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`] if a name is not that of an attribute, but resembles one of a field.
+    /// [`ErrorKind::InvalidQuery`] if a name is not that of an attribute, but resembles one of a
+    /// field.
     pub(crate) fn settled(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Cow<'_, Self>> {
         if !self.root.iter().chain(&self.filter.others).any(Node::is_unsettled) {
             return Ok(Cow::Borrowed(self));

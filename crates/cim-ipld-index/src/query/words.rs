@@ -1,4 +1,5 @@
-//! The pieces of a query text: words, quoted texts, names of fields, numbers; with a backslash, any sign is itself.
+//! The pieces of a query text: words, quoted texts, names of fields, numbers; with a backslash, any
+//! sign is itself.
 
 use std::ops::Range;
 
@@ -119,8 +120,8 @@ impl<'a> Text<'a> {
         found
     }
 
-    /// Says what follows a sign: `None` if it is a part of what follows, such as `--` and `->`, and else whether there is
-    /// something right after it.
+    /// Says what follows a sign: `None` if it is a part of what follows, such as `--` and `->`, and
+    /// else whether there is something right after it.
     pub(super) fn sign(&self, sign: char) -> Option<bool> {
         let rest = self.rest().strip_prefix(sign)?;
         match rest.chars().next() {
@@ -129,7 +130,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Takes the name of a field and its colon, if `is_field` says of the name and what follows that it is one.
+    /// Takes the name of a field and its colon, if `is_field` says of the name and what follows
+    /// that it is one.
     pub(super) fn field(&mut self, is_field: impl FnOnce(&str, &str) -> bool) -> Option<Name> {
         let (mut name, mut has_backslash) = (String::new(), false);
         let mut chars = self.rest().char_indices();
@@ -180,7 +182,8 @@ impl<'a> Text<'a> {
         self.take(|text| text.first().is_none_or(|c| is_end(c) || matches!(c, ']' | '}')))
     }
 
-    /// Takes a quoted text of words. A `*` beside a letter or digit is a wildcard, as is a `?` between two.
+    /// Takes a quoted text of words. A `*` beside a letter or digit is a wildcard, as is a `?`
+    /// between two.
     pub(super) fn phrase(&mut self) -> Result<Pattern, QueryError> {
         let phrase = self.quoted_with(|before, c, behind| {
             let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -193,12 +196,14 @@ impl<'a> Text<'a> {
         Ok(without_ones_of_addresses(phrase))
     }
 
-    /// Takes a quoted name. A `*` right before the closing quote is a wildcard, if there is something right before it.
+    /// Takes a quoted name. A `*` right before the closing quote is a wildcard, if there is
+    /// something right before it.
     pub(super) fn quoted(&mut self) -> Result<Pattern, QueryError> {
         self.quoted_with(|_, _, _| None)
     }
 
-    /// Takes a quoted text, in which `wildcard` says of a character, and of those beside it, whether it is one.
+    /// Takes a quoted text, in which `wildcard` says of a character, and of those beside it,
+    /// whether it is one.
     fn quoted_with(
         &mut self,
         wildcard: impl Fn(Option<char>, char, Option<char>) -> Option<Piece>,
@@ -238,7 +243,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Takes whatever stands here up to the next space or parenthesis, one character at least, as it is.
+    /// Takes whatever stands here up to the next space or parenthesis, one character at least, as
+    /// it is.
     pub(super) fn plain(&mut self) -> &'a str {
         let rest = self.rest();
         let first = rest.chars().next().map_or(0, char::len_utf8);
@@ -260,7 +266,8 @@ impl<'a> Text<'a> {
         Ok(number)
     }
 
-    /// Returns the boost that stands here, `^` included, and its length, if a word or value ends with it.
+    /// Returns the boost that stands here, `^` included, and its length, if a word or value ends
+    /// with it.
     pub(super) fn boost(&self) -> Option<(f32, usize)> {
         let number = self.rest().strip_prefix('^')?;
         let digits = |from: usize| number[from..].bytes().take_while(u8::is_ascii_digit).count();
@@ -327,7 +334,8 @@ impl<'a> Text<'a> {
         behind.is_some_and(|c| c.is_alphanumeric() || c == '*')
     }
 
-    /// Takes a backslash and what it stands before. Within a word, before a letter, it is one of a path.
+    /// Takes a backslash and what it stands before. Within a word, before a letter, it is one of a
+    /// path.
     fn take_escaped(&mut self, word: &mut Pattern) {
         self.at += 1;
         let Some(meant) = self.first() else { return };

@@ -43,7 +43,8 @@ impl<'a> TopK<'a> {
         self.floor
     }
 
-    /// Returns the points that a document needs at least if it comes after all that were offered, in their order.
+    /// Returns the points that a document needs at least if it comes after all that were offered,
+    /// in their order.
     #[inline]
     pub(crate) fn floor_in_order(&self) -> Points {
         // The numbers of a segment's documents follow their CIDs: a later one loses a tie.

@@ -1,6 +1,8 @@
-//! Evaluation in windows of 4,096 documents: every part of a query marks what it matches and adds its points.
+//! Evaluation in windows of 4,096 documents: every part of a query marks what it matches and adds
+//! its points.
 //!
-//! This is the way for a query of any form; those of the usual forms have faster ways of their own (`top`).
+//! This is the way for a query of any form; those of the usual forms have faster ways of their own
+//! (`top`).
 
 use super::cursor::{Cursor, END, greatest, least};
 use super::lent::Lent;
@@ -68,7 +70,8 @@ impl Eval<'_> {
         })
     }
 
-    /// Adds matches and points of the documents from `start` on to the window. Starts never go back.
+    /// Adds matches and points of the documents from `start` on to the window. Starts never go
+    /// back.
     pub(crate) fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
         match self {
             Self::Nothing => Ok(()),

@@ -1,4 +1,5 @@
-//! Memory that searches of one thread use one after another, so that none is allocated or cleared for each of them.
+//! Memory that searches of one thread use one after another, so that none is allocated or cleared
+//! for each of them.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

@@ -1,7 +1,8 @@
 //! Searching a snapshot.
 //!
-//! A search runs in stages, each of which first asks for all pages it can name: the dictionary and tables; the lists,
-//! lengths and sets; the stored documents of the hits. With all pages at hand it runs through in one call.
+//! A search runs in stages, each of which first asks for all pages it can name: the dictionary and
+//! tables; the lists, lengths and sets; the stored documents of the hits. With all pages at hand it
+//! runs through in one call.
 
 mod collect;
 mod cursor;
@@ -91,10 +92,11 @@ pub(crate) fn search(
     Ok(Progress::Ready(SearchResults { total: found.total, hits, next, facets: found.facets }))
 }
 
-/// Finds the best documents without reading them; `None` if pages are missing, which the fetcher knows.
+/// Finds the best documents without reading them; `None` if pages are missing, which the fetcher
+/// knows.
 ///
-/// Where only the order of equals of several sources is not known yet, the best are given in any order and the fetcher
-/// knows the pages that tell it: those of these documents.
+/// Where only the order of equals of several sources is not known yet, the best are given in any
+/// order and the fetcher knows the pages that tell it: those of these documents.
 pub(crate) fn find<'a>(
     sources: Vec<Source<'a>>,
     analyzer: &Analyzer,
@@ -113,7 +115,8 @@ pub(crate) fn find<'a>(
     if knows_names == Knows::Nothing {
         names::ask_for_plain(query, analyzer, &sources, fetcher)?;
     }
-    // Where only sets of names are missing, what follows from a guess is asked for in the same round.
+    // Where only sets of names are missing, what follows from a guess is asked for in the same
+    // round.
     if fetcher.has_missing() && knows_names != Knows::AllButSets {
         return Ok(None);
     }
@@ -220,7 +223,8 @@ impl<'a> Part<'a> {
         Ok((run.total, run.top.finish().into_iter().map(candidate).collect()))
     }
 
-    /// Returns how many documents match, and the first of them in the order that is asked for; adds the set of all.
+    /// Returns how many documents match, and the first of them in the order that is asked for; adds
+    /// the set of all.
     fn sorted(mut self, source: &Source<'a>, scale: Scale, matches: &mut Vec<BitSet>) -> Result<(u64, Vec<Candidate>)> {
         let mut own = BitSet::empty(source.document_count());
         exhaustive::visit(&mut self.eval, self.allowed.as_ref(), |start, window| {

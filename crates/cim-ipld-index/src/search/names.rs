@@ -21,9 +21,11 @@ pub(super) enum Knows {
     Nothing,
 }
 
-/// Returns the query with each name settled: an attribute, if a live document has one of the name, and else plain text.
+/// Returns the query with each name settled: an attribute, if a live document has one of the name,
+/// and else plain text.
 ///
-/// Where pages are missing, which the fetcher then knows, all names are taken for those of attributes.
+/// Where pages are missing, which the fetcher then knows, all names are taken for those of
+/// attributes.
 pub(super) fn settle<'q>(
     query: &'q Query,
     sources: &[Source<'_>],
@@ -75,8 +77,8 @@ pub(super) fn ask_for_plain(
 }
 
 impl Source<'_> {
-    /// Says whether a live document is in a set, whose tables are at hand; without its pages, which the fetcher then
-    /// knows, the answer means nothing.
+    /// Says whether a live document is in a set, whose tables are at hand; without its pages, which
+    /// the fetcher then knows, the answer means nothing.
     fn has_live(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<bool> {
         if !self.has_entry(fetcher, want)? {
             return Ok(false);

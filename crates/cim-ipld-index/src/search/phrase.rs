@@ -31,7 +31,8 @@ impl<'a> Phrase<'a> {
         self.cursors[index].0.bound_each(&self.scorer);
     }
 
-    /// Says whether the words must stand at their exact distances, so that none can serve in two places.
+    /// Says whether the words must stand at their exact distances, so that none can serve in two
+    /// places.
     pub(super) fn is_exact(&self) -> bool {
         self.slop == 0
     }
@@ -73,8 +74,9 @@ impl<'a> Phrase<'a> {
         Ok(())
     }
 
-    /// Returns a document and its points, if it matches. The two rarest words' postings are at these places ahead of
-    /// their cursors. `None` also if it has less than `floor` for certain, which is known before a position is decoded.
+    /// Returns a document and its points, if it matches. The two rarest words' postings are at
+    /// these places ahead of their cursors. `None` also if it has less than `floor` for certain,
+    /// which is known before a position is decoded.
     pub(super) fn points_at(&mut self, places: [usize; 2], floor: Points) -> Result<Option<(u32, Points)>> {
         let [lead, second] = self.rarest();
         let document = self.cursors[lead].0.documents()[places[0]];
@@ -114,10 +116,11 @@ impl<'a> Phrase<'a> {
         Ok((frequency > 0).then(|| (document, self.scorer.points(frequency, norm))))
     }
 
-    /// Counts how often the two rarest words have the distance that they have in the phrase; `None` if both stand there
-    /// often.
+    /// Counts how often the two rarest words have the distance that they have in the phrase; `None`
+    /// if both stand there often.
     ///
-    /// A few positions of the one are compared with every one of the other at once, without a jump for each.
+    /// A few positions of the one are compared with every one of the other at once, without a jump
+    /// for each.
     fn count_pair(&mut self, places: [usize; 2], counts: [u32; 2]) -> Result<Option<u32>> {
         const FEW: usize = 8;
         let [first, second] = [0, 1].map(|index| (self.order[index], places[index], counts[index]));
@@ -188,7 +191,8 @@ impl<'a> Phrase<'a> {
     }
 }
 
-/// Counts how often words stand in order with at most `slop` others between them: for each first word the nearest others.
+/// Counts how often words stand in order with at most `slop` others between them: for each first
+/// word the nearest others.
 ///
 /// `place` returns the place of each word in the phrase.
 pub(super) fn count_in_order(positions: &[Vec<u32>], place: impl Fn(usize) -> u32, slop: u32) -> u32 {

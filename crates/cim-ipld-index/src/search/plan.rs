@@ -17,7 +17,8 @@ use crate::text_field::Field;
 
 /// The most words and names that a query may look for, those that it repeats counted again.
 pub const MAX_QUERY_WORDS: usize = 4096;
-/// How much more a form of its own counts than it would as a word, so that it comes before what has its words alone.
+/// How much more a form of its own counts than it would as a word, so that it comes before what has
+/// its words alone.
 const WHOLE_BOOST: f32 = 2.0;
 /// From how many leaves on they are found by their hash.
 const MANY_LEAVES: usize = 32;

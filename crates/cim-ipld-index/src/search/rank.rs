@@ -23,8 +23,8 @@ pub(crate) struct Candidate {
 
 /// Orders the candidates and returns those that the options ask for.
 ///
-/// The candidates of one source come in their final order. Only where equals of several sources meet are CIDs
-/// compared.
+/// The candidates of one source come in their final order. Only where equals of several sources
+/// meet are CIDs compared.
 pub(super) fn order(
     sources: &[Source<'_>],
     mut candidates: Vec<Candidate>,

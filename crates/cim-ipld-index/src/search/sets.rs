@@ -10,8 +10,8 @@ use crate::page::{DocId, PageClass};
 use crate::segment::Found;
 
 impl Source<'_> {
-    /// Asks for the pages of tables that a set needs; what follows from them is not asked for yet. Returns the table's entry
-    /// of a name.
+    /// Asks for the pages of tables that a set needs; what follows from them is not asked for yet.
+    /// Returns the table's entry of a name.
     pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<Option<Found>> {
         let Self::Segment(segment, _) = self else { return Ok(None) };
         match want {
@@ -25,7 +25,8 @@ impl Source<'_> {
         Ok(None)
     }
 
-    /// Returns a set, deleted documents included; what is not at hand is noted by the fetcher and left out.
+    /// Returns a set, deleted documents included; what is not at hand is noted by the fetcher and
+    /// left out.
     ///
     /// All tables are at hand, and `entry` is what [`ask_for_set`](Self::ask_for_set) returned.
     pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetWant, entry: Option<&Found>) -> Result<BitSet> {
@@ -88,13 +89,15 @@ impl Source<'_> {
         Ok(set)
     }
 
-    /// Asks for the sets of all names whose keys start with `prefix`, where their tables are at hand.
+    /// Asks for the sets of all names whose keys start with `prefix`, where their tables are at
+    /// hand.
     pub(super) fn ask_for_names(&self, fetcher: &Fetcher<'_>, class: PageClass, prefix: &[u8]) -> Result<()> {
         let Self::Segment(segment, _) = self else { return Ok(()) };
         visit_prefix(segment, fetcher, class, prefix, |_, value| segment.ask_for_set(fetcher, class, value))
     }
 
-    /// Visits the names whose keys start with `prefix`, each with how many of `matches` have it. All pages are at hand.
+    /// Visits the names whose keys start with `prefix`, each with how many of `matches` have it.
+    /// All pages are at hand.
     pub(super) fn count_names(
         &self,
         fetcher: &Fetcher<'_>,

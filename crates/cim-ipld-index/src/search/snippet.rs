@@ -22,7 +22,8 @@ pub(super) struct Cutter<'q> {
     analyzer: &'q Analyzer,
 }
 
-/// What of a query is marked in a text: words, and words that are marked where they stand as their phrase has them.
+/// What of a query is marked in a text: words, and words that are marked where they stand as their
+/// phrase has them.
 #[derive(Debug, Default)]
 struct Highlights {
     words: BTreeSet<usize>,
@@ -124,7 +125,8 @@ impl Highlights {
 }
 
 impl Phrase {
-    /// Returns the words of the phrase that starts at a position, if it does: for each word the nearest place.
+    /// Returns the words of the phrase that starts at a position, if it does: for each word the
+    /// nearest place.
     fn at(&self, start: u32, places: &BTreeMap<usize, Vec<u32>>) -> Option<Vec<(usize, u32)>> {
         let (mut at, mut spare) = (start, self.slop);
         let mut words = vec![(self.leaves[0].0, start)];
@@ -203,7 +205,8 @@ fn passages(text: &str, options: &SnippetOptions, matches: &[Match]) -> Vec<Rang
     chosen
 }
 
-/// Where the stretch of `len` bytes with the most different words starts, and if equal the most words.
+/// Where the stretch of `len` bytes with the most different words starts, and if equal the most
+/// words.
 fn best_start(matches: &[Match], len: usize) -> usize {
     let score = |first: &usize| {
         let within = matches[*first..].iter().take_while(|word| word.place.end <= matches[*first].place.start + len);
@@ -217,7 +220,8 @@ fn best_start(matches: &[Match], len: usize) -> usize {
     (0..matches.len()).max_by_key(score).map_or(0, |first| matches[first].place.start)
 }
 
-/// The passage of at most `max_chars` characters around `start`: from a word's beginning to a word's end.
+/// The passage of at most `max_chars` characters around `start`: from a word's beginning to a
+/// word's end.
 fn passage(text: &str, max_chars: usize, start: usize) -> Range<usize> {
     let lead = max_chars / 4;
     let earliest = text[..start].char_indices().rev().take(lead).last().map_or(start, |(at, _)| at);
@@ -260,7 +264,8 @@ fn on_one_line(text: &str, passage: Range<usize>, matches: &[Match]) -> (String,
     (line, highlights)
 }
 
-/// Returns where the stretch that starts at `start` ends: not within a word, unless it is a very long one.
+/// Returns where the stretch that starts at `start` ends: not within a word, unless it is a very
+/// long one.
 fn end_of_stretch(text: &str, start: usize) -> usize {
     let end = text.floor_char_boundary(start + STRETCH_BYTES);
     if end == text.len() {

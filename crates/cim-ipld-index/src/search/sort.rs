@@ -1,7 +1,7 @@
 //! Orders of hits: by any key, from any place on.
 //!
-//! A key becomes a rank, a number that is smaller for what comes first; the largest of all ranks is that of documents
-//! without a key, in either order.
+//! A key becomes a rank, a number that is smaller for what comes first; the largest of all ranks is
+//! that of documents without a key, in either order.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

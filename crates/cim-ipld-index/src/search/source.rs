@@ -101,8 +101,8 @@ impl<'a> Source<'a> {
         all - deleted
     }
 
-    /// Returns the number of words of a field in the documents that count for scores; an attribute's is known once its
-    /// page of the fields table is at hand.
+    /// Returns the number of words of a field in the documents that count for scores; an
+    /// attribute's is known once its page of the fields table is at hand.
     pub(crate) fn counted_words(&self, fetcher: &Fetcher<'_>, field: &Field) -> Result<u64> {
         match (self, field.index(), field) {
             (Self::Segment(segment, _), Some(field), _) => Ok(segment.header().total_words[field]),

@@ -1,8 +1,9 @@
 //! How many documents, words and occurrences there are: what scores are made of, over all sources.
 //!
-//! Documents of a memtable count as long as they live, since a fold leaves out those that do not; documents of a segment
-//! count until a merge leaves them out. A cursor carries the statistics of the search that it is from, so that the pages of
-//! one search have one order whatever is folded, merged, inserted or deleted between them.
+//! Documents of a memtable count as long as they live, since a fold leaves out those that do not;
+//! documents of a segment count until a merge leaves them out. A cursor carries the statistics of
+//! the search that it is from, so that the pages of one search have one order whatever is folded,
+//! merged, inserted or deleted between them.
 
 use super::plan::{Leaf, Plan};
 use super::source::{Handle, Source};

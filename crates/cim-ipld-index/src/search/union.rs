@@ -1,6 +1,7 @@
 //! Unions: many lists, such as those of all words with one prefix, as if they were one.
 //!
-//! Most of the lists are short, so they are not read side by side but one after the other into one place per document.
+//! Most of the lists are short, so they are not read side by side but one after the other into one
+//! place per document.
 
 use std::rc::Rc;
 
@@ -10,7 +11,8 @@ use crate::memtable::MemtableView;
 use crate::score::{Points, TermScorer};
 use crate::segment::Norms;
 
-/// What many lists come to: which documents are in any of them, and how often the words stand there together.
+/// What many lists come to: which documents are in any of them, and how often the words stand there
+/// together.
 pub(crate) struct Union {
     words: Vec<u64>,
     frequencies: Vec<u16>,
@@ -96,7 +98,8 @@ impl Union {
         self.scorer.points(frequency, norm)
     }
 
-    /// Returns, for the documents of a window, how often the words stand there, and their length codes.
+    /// Returns, for the documents of a window, how often the words stand there, and their length
+    /// codes.
     ///
     /// What a document has that is not in the union means nothing.
     #[inline]

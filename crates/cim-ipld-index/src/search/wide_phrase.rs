@@ -21,7 +21,8 @@ pub(crate) struct WidePhrase<'a> {
 struct Slot<'a> {
     place: u32,
     cursors: Vec<Cursor<'a>>,
-    /// The document that each cursor stands at, the least first; cursors at their ends are left out.
+    /// The document that each cursor stands at, the least first; cursors at their ends are left
+    /// out.
     documents: BinaryHeap<Reverse<(u32, usize)>>,
 }
 
@@ -96,7 +97,8 @@ impl<'a> Slot<'a> {
         Ok(END)
     }
 
-    /// Writes where the words stand in the document that [`seek`](Self::seek) returned; returns its length code.
+    /// Writes where the words stand in the document that [`seek`](Self::seek) returned; returns its
+    /// length code.
     fn put_positions(&mut self, document: u32, positions: &mut Vec<u32>) -> Result<u8> {
         positions.clear();
         let (mut norm, mut own, mut here) = (0, Vec::new(), Vec::new());

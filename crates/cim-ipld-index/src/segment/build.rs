@@ -10,7 +10,8 @@ use crate::page::{DocId, PageSink};
 
 /// Writes the live documents of a memtable as a segment.
 ///
-/// The pages depend on nothing but the live documents: equal documents give equal pages, in whatever order they came.
+/// The pages depend on nothing but the live documents: equal documents give equal pages, in
+/// whatever order they came.
 ///
 /// # Errors
 ///
@@ -124,7 +125,8 @@ impl Order {
 
     /// Takes the documents of a list, of which those that the map knows live.
     fn sort(&mut self, documents: &[u32], map: &[Option<DocId>]) {
-        /// A list of so many postings for each word of the summary, and some more, is sorted by putting each in its place.
+        /// A list of so many postings for each word of the summary, and some more, is sorted by
+        /// putting each in its place.
         const DENSE: usize = 2;
         let new_ids = documents.iter().enumerate().filter_map(|(place, id)| Some((map[*id as usize]?.0, place)));
         self.sorted.clear();

@@ -1,8 +1,8 @@
 //! A split-block Bloom filter over CIDs.
 //!
-//! Each key sets one bit in each of the eight words of one 32-byte block (Putze, Sanders and Singler, "Cache-, Hash- and
-//! Space-Efficient Bloom Filters", 2007; the layout of Apache Parquet's filters). Twelve bits a key leave about one
-//! wrong answer in two hundred.
+//! Each key sets one bit in each of the eight words of one 32-byte block (Putze, Sanders and
+//! Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007; the layout of Apache Parquet's
+//! filters). Twelve bits a key leave about one wrong answer in two hundred.
 
 use super::stream::PagedBytes;
 use crate::error::Result;

@@ -29,7 +29,8 @@ use crate::page::{DocId, PAGE_BYTES, PAGE_PREFIX, Page, PageClass, PageId, Segme
 use crate::score::norm_of_length;
 use crate::wire::Reader;
 
-/// The resident part of a segment: counts, statistics, top indexes. Small; everything else is in pages.
+/// The resident part of a segment: counts, statistics, top indexes. Small; everything else is in
+/// pages.
 #[derive(Debug)]
 pub struct Segment {
     id: SegmentId,
@@ -167,7 +168,8 @@ impl Segment {
         self.column_place(kind, value)?.open(&self.column_fetch(fetcher), self.document_count())
     }
 
-    /// Makes the length codes of an attribute from the table entry of its lengths; `None` if a page is not at hand.
+    /// Makes the length codes of an attribute from the table entry of its lengths; `None` if a page
+    /// is not at hand.
     pub(crate) fn attribute_norms(&self, fetcher: &Fetcher<'_>, lengths: &[u8]) -> Result<Option<Norms>> {
         let Some(column) = self.open_column(fetcher, ColumnKind::Length, lengths)? else { return Ok(None) };
         let mut codes = vec![0; self.document_count() as usize];
@@ -218,7 +220,8 @@ impl Segment {
         }
     }
 
-    /// Adds the documents of a tag, keyword or type to `set`; says whether that was possible with the pages at hand.
+    /// Adds the documents of a tag, keyword or type to `set`; says whether that was possible with
+    /// the pages at hand.
     pub(crate) fn insert_set(
         &self,
         fetcher: &Fetcher<'_>,
@@ -268,7 +271,8 @@ impl Norms {
         page[PAGE_PREFIX + document as usize % PAGE_BYTES]
     }
 
-    /// Returns the codes of `len` documents from `start` on, fewer at the end; none of them is in another page.
+    /// Returns the codes of `len` documents from `start` on, fewer at the end; none of them is in
+    /// another page.
     #[inline]
     pub(crate) fn window(&self, start: u32, len: u32) -> &[u8] {
         let Some(page) = self.pages.get(start as usize / PAGE_BYTES) else { return &[] };

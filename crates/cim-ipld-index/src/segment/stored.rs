@@ -1,7 +1,7 @@
 //! Stored documents: pages of whole documents, and documents that take several pages.
 //!
-//! A page's payload starts with its kind. A packed page then has the number of documents, their lengths (varints) and
-//! their bytes; a part holds the next bytes of one large document.
+//! A page's payload starts with its kind. A packed page then has the number of documents, their
+//! lengths (varints) and their bytes; a part holds the next bytes of one large document.
 
 use std::ops::Range;
 
@@ -27,7 +27,8 @@ pub(super) struct StoredWriter {
     first_documents: Vec<u32>,
 }
 
-/// The resident part: the first document of every page; the pages of one large document all name it.
+/// The resident part: the first document of every page; the pages of one large document all name
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct StoredTop {
     first_documents: Vec<u32>,
@@ -132,7 +133,8 @@ impl StoredTop {
         (page..end, first..next)
     }
 
-    /// Returns the bytes of a document; `None` if a page is not at hand, which the fetcher then knows.
+    /// Returns the bytes of a document; `None` if a page is not at hand, which the fetcher then
+    /// knows.
     pub(crate) fn document(&self, fetcher: &Fetcher<'_>, segment: SegmentId, document: u32) -> Result<Option<Vec<u8>>> {
         let pages = self.pages_of(document);
         let found: Vec<_> = pages.clone().map(|ordinal| fetcher.page(segment, stored_page(ordinal))).collect();
@@ -146,7 +148,8 @@ impl StoredTop {
         Ok(Some(bytes))
     }
 
-    /// Calls `each` for every whole document of a page's payload, or once for a part, with the first document's id.
+    /// Calls `each` for every whole document of a page's payload, or once for a part, with the
+    /// first document's id.
     pub(crate) fn visit_page(
         &self,
         payload: &[u8],

@@ -108,7 +108,8 @@ pub(super) fn page_count(len: u64) -> u64 {
 }
 
 impl PagedBytes {
-    /// Gathers the pages of a range of a stream; `None` if some are not at hand, which the fetcher then knows.
+    /// Gathers the pages of a range of a stream; `None` if some are not at hand, which the fetcher
+    /// then knows.
     pub(crate) fn fetch(
         fetcher: &Fetcher<'_>,
         segment: SegmentId,

@@ -1,4 +1,5 @@
-//! Writing a segment: documents in the order of their CIDs first, then lists and sets in the order of their keys.
+//! Writing a segment: documents in the order of their CIDs first, then lists and sets in the order
+//! of their keys.
 
 use super::SegmentSummary;
 use super::column::{self, Number};
@@ -105,8 +106,8 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
-    /// Adds a posting to the list that [`end_list`](Self::end_list) will name: the field, unless it is an attribute, and
-    /// the document's length code there. Documents come in increasing order.
+    /// Adds a posting to the list that [`end_list`](Self::end_list) will name: the field, unless it
+    /// is an attribute, and the document's length code there. Documents come in increasing order.
     #[inline]
     pub(crate) fn posting(&mut self, field: Option<usize>, document: DocId, norm: u8, positions: &[u32]) -> Result<()> {
         if let Some(field) = field {
@@ -190,7 +191,8 @@ impl SetWriter {
         Self { table: TableWriter::new(table), stream: StreamWriter::new(stream) }
     }
 
-    /// The value is the set's size, where it is (a byte), and the set or its offset and length in the stream.
+    /// The value is the set's size, where it is (a byte), and the set or its offset and length in
+    /// the stream.
     fn push(&mut self, key: &[u8], ids: &[u32], out: &mut Emitter<'_>) -> Result<()> {
         let mut set = Vec::new();
         docset::encode(ids.iter().copied(), &mut set);

@@ -17,7 +17,8 @@ use crate::score::norm_of_length;
 use crate::segment::{Entries, Segment, stored_page};
 
 impl Verification {
-    /// Checks one stored page, or all pages of one large document: documents, their CIDs and lengths.
+    /// Checks one stored page, or all pages of one large document: documents, their CIDs and
+    /// lengths.
     pub(super) fn documents(&mut self, segment: &Segment, fetcher: &Fetcher<'_>) -> Result<bool> {
         let top = &segment.header().stored;
         if self.page == top.page_count() {

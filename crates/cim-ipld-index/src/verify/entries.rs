@@ -214,7 +214,8 @@ impl Verification {
     }
 }
 
-/// MurmurHash3's finalizer over the parts: no protection against forgery, which is the envelope's task.
+/// MurmurHash3's finalizer over the parts: no protection against forgery, which is the envelope's
+/// task.
 pub(super) fn hash(key: &[u8], id: u32, position: u32) -> u64 {
     let mut hash = key
         .iter()

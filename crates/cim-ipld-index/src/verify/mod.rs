@@ -1,9 +1,9 @@
 //! Verifying a segment: every invariant, a few pages at a time.
 //!
-//! The stored documents are the truth. They are analysed again, and each (word, document, position), each (name,
-//! document) and each (field, document, number) that they give is added to a sum of hashes; the lists, sets and columns of
-//! the tables must give the same sums. Beside
-//! that every structure is checked for itself: order, counts, bounds, ranges.
+//! The stored documents are the truth. They are analysed again, and each (word, document,
+//! position), each (name, document) and each (field, document, number) that they give is added to a
+//! sum of hashes; the lists, sets and columns of the tables must give the same sums. Beside that
+//! every structure is checked for itself: order, counts, bounds, ranges.
 
 mod documents;
 mod entries;
@@ -43,8 +43,8 @@ pub struct VerifyReport {
 
 /// Checks every invariant of a segment, a few pages at a time.
 ///
-/// Call [`advance`](Self::advance) with the pages it needs until it is ready. Memory holds one list, column or page at
-/// a time and a few bytes per document.
+/// Call [`advance`](Self::advance) with the pages it needs until it is ready. Memory holds one
+/// list, column or page at a time and a few bytes per document.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -82,7 +82,8 @@ pub struct Verification {
     expected_words: [u64; FIELDS],
     distinct: [u64; 3],
     kinds: Vec<(u32, BitSet)>,
-    /// The ends of the streams as far as they are read: postings, positions, tag sets, type sets, columns.
+    /// The ends of the streams as far as they are read: postings, positions, tag sets, type sets,
+    /// columns.
     ends: [u64; 5],
     /// The length codes of the attribute whose words are checked, with its name.
     attribute_norms: Option<(Arc<str>, Norms)>,
@@ -110,8 +111,8 @@ impl Verification {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AnalyzerMismatch`] if the segment was built with another analyzer, [`ErrorKind::Damaged`] if the
-    /// deletes name documents that are not there.
+    /// [`ErrorKind::AnalyzerMismatch`] if the segment was built with another analyzer,
+    /// [`ErrorKind::Damaged`] if the deletes name documents that are not there.
     pub fn new(segment: Arc<Segment>, deletes: Deletes, analyzer: Analyzer) -> Result<Self> {
         if segment.analyzer() != analyzer.identity() {
             return Err(Error::new(ErrorKind::AnalyzerMismatch, "the segment was built with another analyzer"));
@@ -151,7 +152,8 @@ impl Verification {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Damaged`] names the page, where it is one page's fault, and the invariant that does not hold.
+    /// [`ErrorKind::Damaged`] names the page, where it is one page's fault, and the invariant that
+    /// does not hold.
     pub fn advance(&mut self, pages: &dyn PageSource) -> Result<Progress<VerifyReport>> {
         let fetcher = Fetcher::new(pages);
         let segment = Arc::clone(&self.segment);

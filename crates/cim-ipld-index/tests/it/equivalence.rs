@@ -1,4 +1,5 @@
-//! The index answers as a naive scan does, whatever was done to it and in whatever order pages come.
+//! The index answers as a naive scan does, whatever was done to it and in whatever order pages
+//! come.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,8 @@ enum Step {
     Merge,
 }
 
-/// What of a document is not text: times, size, and attributes that are now of this type, now of that.
+/// What of a document is not text: times, size, and attributes that are now of this type, now of
+/// that.
 #[derive(Debug, Clone)]
 struct Numbers {
     created: Option<i64>,

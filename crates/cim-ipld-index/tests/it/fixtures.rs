@@ -1,7 +1,8 @@
 //! Segments that earlier builds wrote are opened, verified and searched by this one.
 //!
-//! A fixture is named after the version that wrote it. `cargo run -p cim-ipld-index --example write_fixture` writes the one
-//! of this version; one that is there is never written again, whatever changes.
+//! A fixture is named after the version that wrote it.
+//! `cargo run -p cim-ipld-index --example write_fixture` writes the one of this version; one that
+//! is there is never written again, whatever changes.
 
 use std::fs;
 use std::path::Path;

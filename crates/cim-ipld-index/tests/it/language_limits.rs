@@ -31,7 +31,8 @@ fn a_query_of_many_words_is_refused_at_once() {
             let error = index.search(&query, &SearchOptions::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidQuery, "{}", &text[..20]);
         }
-        // Two searches by a build without optimization, perhaps beside others: what is quadratic takes minutes.
+        // Two searches by a build without optimization, perhaps beside others: what is quadratic
+        // takes minutes.
         assert!(started.elapsed() < Duration::from_secs(20), "{:?} for {}", started.elapsed(), &text[..20]);
     }
     let most = (0..cim_ipld_index::MAX_QUERY_WORDS).map(|n| format!("word{n} ")).collect::<String>();

@@ -1,4 +1,5 @@
-//! The index in memory: visible at once, sealed and merged behind the caller's back, read while it is written.
+//! The index in memory: visible at once, sealed and merged behind the caller's back, read while it
+//! is written.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

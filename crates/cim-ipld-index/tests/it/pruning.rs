@@ -1,4 +1,5 @@
-//! Passing over blocks and documents changes nothing: the best are those of an evaluation that looks at everything.
+//! Passing over blocks and documents changes nothing: the best are those of an evaluation that
+//! looks at everything.
 
 use std::sync::OnceLock;
 
@@ -33,8 +34,8 @@ fn document(n: u64) -> Document {
     if n.is_multiple_of(97) { document.with_tag("rare") } else { document }
 }
 
-/// The same documents in three places, some of them deleted: in a segment that still counts those, and a memtable; in a
-/// segment without them, and a memtable; in a memtable.
+/// The same documents in three places, some of them deleted: in a segment that still counts those,
+/// and a memtable; in a segment without them, and a memtable; in a memtable.
 fn indexes() -> &'static [Index; 3] {
     static INDEXES: OnceLock<[Index; 3]> = OnceLock::new();
     INDEXES.get_or_init(|| {
@@ -95,7 +96,8 @@ proptest! {
             prop_assert_eq!(&pruned.hits, &exact.hits);
             prop_assert!(pruned.total <= exact.total && pruned.total >= pruned.hits.len() as u64);
 
-            // A part that excludes nothing sends a query of any form through the evaluation that looks at everything.
+            // A part that excludes nothing sends a query of any form through the evaluation that
+            // looks at everything.
             let all = index.search(&query.clone().and_not(Query::term("absent")), &options);
             // The cursors differ: theirs are statistics of other words.
             prop_assert_eq!((&all.hits, all.total), (&exact.hits, exact.total));

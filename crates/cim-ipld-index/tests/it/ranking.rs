@@ -1,4 +1,5 @@
-//! Order does not depend on where documents are: deletes, folds and merges change none, and pages follow each other.
+//! Order does not depend on where documents are: deletes, folds and merges change none, and pages
+//! follow each other.
 
 use cim_ipld_index::{Document, ErrorKind, MemoryIndex, Query, SearchCursor, SearchOptions, Value};
 use proptest::prelude::*;

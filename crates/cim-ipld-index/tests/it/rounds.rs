@@ -1,4 +1,5 @@
-//! No search of a cold index needs more than three rounds, whatever it asks for, and none fetches what it can do without.
+//! No search of a cold index needs more than three rounds, whatever it asks for, and none fetches
+//! what it can do without.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -9,7 +10,8 @@ use cim_ipld_index::{
 
 use crate::model::{Cold, Index, cid};
 
-/// Enough for long lists, sets and columns in pages of their own, in two segments; and some in the memtable.
+/// Enough for long lists, sets and columns in pages of their own, in two segments; and some in the
+/// memtable.
 fn large() -> &'static Index {
     static LARGE: OnceLock<Index> = OnceLock::new();
     LARGE.get_or_init(build_large)

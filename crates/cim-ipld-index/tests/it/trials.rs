@@ -1,5 +1,5 @@
-//! Inputs of the kinds that reports about search engines are full of: what is typed, and what it must find. The documents are
-//! named by letters.
+//! Inputs of the kinds that reports about search engines are full of: what is typed, and what it
+//! must find. The documents are named by letters.
 
 use cim_ipld_index::{Analyzer, Document, MemoryIndex, Query, SearchOptions};
 

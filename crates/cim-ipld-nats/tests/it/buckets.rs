@@ -137,7 +137,8 @@ async fn removal_leaves_nothing_behind() {
     assert_eq!((state.messages, state.bytes, state.last_sequence), (0, 0, 100), "a tombstone is a message");
 }
 
-/// Other programs of NATS KV leave a mark where they removed a value: for this contract it is an absence.
+/// Other programs of NATS KV leave a mark where they removed a value: for this contract it is an
+/// absence.
 #[tokio::test]
 async fn the_marks_of_other_programs_are_absences() {
     let server = server();

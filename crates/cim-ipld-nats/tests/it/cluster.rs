@@ -50,8 +50,8 @@ async fn three_replicas_conform() {
     .await;
 }
 
-/// Whatever was acknowledged to one process before another one begins to read is read by it, also from a replica that stood
-/// still meanwhile and lags behind.
+/// Whatever was acknowledged to one process before another one begins to read is read by it, also
+/// from a replica that stood still meanwhile and lags behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_before_is_part_of_every_scan_and_catching_up() {
     const ROUNDS: usize = 8;
@@ -92,7 +92,8 @@ async fn what_was_acknowledged_before_is_part_of_every_scan_and_catching_up() {
     }
 }
 
-/// The leader of the bucket dies among fenced writes of several processes: what was acknowledged stays, once.
+/// The leader of the bucket dies among fenced writes of several processes: what was acknowledged
+/// stays, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fenced_writes_go_on_when_the_leader_dies() {
     const WRITERS: usize = 3;

@@ -1,4 +1,5 @@
-//! `NatsEncryption` on real servers: what it renders starts one, and that server's disk holds no payload in the clear.
+//! `NatsEncryption` on real servers: what it renders starts one, and that server's disk holds no
+//! payload in the clear.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ fn encryption(cipher: &str, key_file: &Path) -> NatsEncryption {
     NatsEncryption { enabled: true, key_file: Some(key_file.to_owned()), cipher: cipher.to_owned() }
 }
 
-/// A server's options with what `current` renders, and with the key of `previous` to open what was written with that.
+/// A server's options with what `current` renders, and with the key of `previous` to open what was
+/// written with that.
 fn options(current: &NatsEncryption, previous: Option<&NatsEncryption>) -> ServerOptions {
     let variable = |name: &str, of: &NatsEncryption| {
         (name.to_owned(), of.read_key().expect("a key").configuration_value().to_owned())

@@ -1,4 +1,5 @@
-//! What others leave in a bucket's stream stops nobody: values are told, anything else is passed over and counted.
+//! What others leave in a bucket's stream stops nobody: values are told, anything else is passed
+//! over and counted.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -37,7 +38,8 @@ async fn leave(server: &NatsServer, name: &str, headers: &[u8]) {
     tokio::time::timeout(PATIENCE, async { while last().await == before {} }).await.expect("it is stored");
 }
 
-/// Where a bucket has one message that is none between two values, both are told by scans and by watches old and new.
+/// Where a bucket has one message that is none between two values, both are told by scans and by
+/// watches old and new.
 async fn is_passed_over(server: &NatsServer, name: &str, headers: &[u8], counted: u64) {
     let what = format!("{:?} {:?}", &name[..name.len().min(20)], String::from_utf8_lossy(headers));
     let backend = connect(server).await;

@@ -50,7 +50,8 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// To the storage a purge is a removal of every key: revisions grow on, and watches go on. What it takes with it is the fence.
+/// To the storage a purge is a removal of every key: revisions grow on, and watches go on. What it
+/// takes with it is the fence.
 #[tokio::test]
 async fn a_purge_removes_every_key_and_with_it_the_fence() {
     let server = server();

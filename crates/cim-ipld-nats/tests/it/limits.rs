@@ -1,4 +1,5 @@
-//! Limits of accounts are told as what they are, in the server's words, and never as a server that is away.
+//! Limits of accounts are told as what they are, in the server's words, and never as a server that
+//! is away.
 
 use bytes::Bytes;
 use cim_ipld_backend::{
@@ -94,7 +95,8 @@ async fn an_account_without_room_is_full_until_there_is_room() {
     backend.create(&bucket).await.expect("a bucket without values takes no room");
 }
 
-/// The longest names with the most headers: a value of exactly the limit is taken, whatever the server's payload.
+/// The longest names with the most headers: a value of exactly the limit is taken, whatever the
+/// server's payload.
 #[tokio::test]
 async fn the_largest_value_is_exact() {
     for payload in [4 << 10, 64 << 10, 1 << 20] {

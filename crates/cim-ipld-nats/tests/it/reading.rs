@@ -10,14 +10,16 @@ use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
 
 use crate::support::{connect, jetstream, log, objects, put, value};
 
-/// A server on which direct reads of the objects bucket come to whoever listens to `replica.>` instead of to the stream.
+/// A server on which direct reads of the objects bucket come to whoever listens to `replica.>`
+/// instead of to the stream.
 fn server_with_a_replica() -> NatsServer {
     let config = "mappings: { \"$JS.API.DIRECT.GET.KV_text_index_v1.>\": \"replica.>\" }";
     NatsServer::start(ServerOptions { config: config.to_owned(), ..ServerOptions::default() })
 }
 
-/// Answers direct reads with a status line, as a replica does that has nothing, or one that is broken; returns how often it
-/// was asked. Speaks the protocol itself, because the client library publishes no status lines.
+/// Answers direct reads with a status line, as a replica does that has nothing, or one that is
+/// broken; returns how often it was asked. Speaks the protocol itself, because the client library
+/// publishes no status lines.
 fn answer_as_replica(server: &NatsServer, status: &'static str) -> Arc<AtomicU32> {
     let address = server.url().replace("nats://", "");
     let mut output = TcpStream::connect(address).expect("connected");

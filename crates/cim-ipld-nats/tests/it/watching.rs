@@ -28,7 +28,8 @@ async fn a_watch_goes_on_after_the_server_was_killed() {
     }
 }
 
-/// The one that nothing was delivered to yet must not begin at the beginning, nor miss the first write.
+/// The one that nothing was delivered to yet must not begin at the beginning, nor miss the first
+/// write.
 #[tokio::test]
 async fn a_watch_from_the_end_goes_on_after_the_server_was_killed() {
     let mut server = server();
@@ -109,7 +110,8 @@ async fn a_bucket_that_is_deleted_ends_its_watches() {
     assert_eq!(next(&mut watch).await.expect_err("gone").kind(), ErrorKind::BucketMissing);
 }
 
-/// Values that were still to come when a scan began, and that are removed before they come, do not keep it from ending.
+/// Values that were still to come when a scan began, and that are removed before they come, do not
+/// keep it from ending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_ends_although_what_it_waits_for_is_removed() {
     let server = server();

@@ -109,7 +109,8 @@ async fn wait_for(backend: &cim_ipld_nats::NatsBackend, name: &str) {
     tokio::time::timeout(PATIENCE, waiting).await.expect("it is written");
 }
 
-/// A server that is down certainly has not done what could not be sent, once the client knows that it is down.
+/// A server that is down certainly has not done what could not be sent, once the client knows that
+/// it is down.
 #[tokio::test]
 async fn writes_go_on_when_the_server_comes_back() {
     let mut server = server();

@@ -1,5 +1,6 @@
-//! Making an index: the root first, then the first manifest. A creation that a crash cut off between the two is finished
-//! by the next one. Where anything of an index is left, none is made: what is missing there is lost.
+//! Making an index: the root first, then the first manifest. A creation that a crash cut off
+//! between the two is finished by the next one. Where anything of an index is left, none is made:
+//! what is missing there is lost.
 
 use std::sync::Arc;
 
@@ -117,8 +118,8 @@ pub(super) async fn no_manifest(objects: &Objects) -> Result<Error> {
     })
 }
 
-/// Makes an index of `protection` in buckets that are there. Of several processes that do so at the same moment, the one
-/// whose manifest stands has made it.
+/// Makes an index of `protection` in buckets that are there. Of several processes that do so at the
+/// same moment, the one whose manifest stands has made it.
 pub(super) async fn create(
     backend: Arc<dyn Backend>,
     layout: Layout,
@@ -197,8 +198,8 @@ async fn new_envelope(protection: &Protection) -> Result<Envelope> {
     })
 }
 
-/// Opens the root of a creation that was begun. It is never replaced: whoever began may be about to seal a manifest
-/// under it.
+/// Opens the root of a creation that was begun. It is never replaced: whoever began may be about to
+/// seal a manifest under it.
 async fn begun_root(objects: &Objects, protection: &Protection) -> Result<Root> {
     let (algorithm, key): (Option<EncryptionAlgorithm>, Option<&KeySource>) = match protection {
         Protection::Encrypted { algorithm, key } => (Some(*algorithm), Some(key)),

@@ -8,8 +8,8 @@ use crate::objects::{Objects, Root};
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// Opens the manifest that was read beside the root. When the root has no key for it, either the keys were rotated between
-/// the two, or the root is not the one that goes with it.
+/// Opens the manifest that was read beside the root. When the root has no key for it, either the
+/// keys were rotated between the two, or the root is not the one that goes with it.
 pub(super) async fn open_under_root(
     objects: &Objects,
     entry: &Entry,
@@ -32,7 +32,8 @@ pub(super) async fn open_under_root(
     read_manifest(objects).await
 }
 
-/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled back alone.
+/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled
+/// back alone.
 pub(super) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
     if !objects.rules.hold(Rule::RootFloor) {
         return Ok(());

@@ -26,7 +26,7 @@ use crate::history::pin::Pin;
 use crate::history::progress::IgnoredEntries;
 use crate::history::shared::Shared;
 use crate::history::state::View;
-use crate::history::writer::Submit;
+use crate::history::submit::Submit;
 use crate::maintenance::Maintenance;
 use crate::maintenance::verify::VerifyReport;
 use crate::objects::segments::SegmentHandle;
@@ -36,8 +36,8 @@ use crate::{Error, ErrorKind, Result};
 pub use opening::EngineBuilder;
 pub use protection::Protection;
 
-/// A searchable index whose every acknowledged write is durable. Clones are the same engine; the last one dropped ends
-/// its tasks.
+/// A searchable index whose every acknowledged write is durable. Clones are the same engine; the
+/// last one dropped ends its tasks.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -124,15 +124,18 @@ pub struct Stats {
 }
 
 impl Engine {
-    /// Adds `documents`, each replacing the one of its CID if there is one. All of them become durable and searchable
-    /// together, before this returns; the position returned is their place in the order of all writes.
+    /// Adds `documents`, each replacing the one of its CID if there is one. All of them become
+    /// durable and searchable together, before this returns; the position returned is their place
+    /// in the order of all writes.
     ///
-    /// A write is acknowledged when this process has read it back at that place: the store's word alone is not enough.
+    /// A write is acknowledged when this process has read it back at that place: the store's word
+    /// alone is not enough.
     ///
     /// # Errors
-    /// `InvalidInput` when a document is over the index core's limits (none is written), `OutcomeUnknown` when the store
-    /// fell silent (all of them or none will be there), `Lost` or `Forked` when it no longer has this index or shows another
-    /// history of it, and what the store answers.
+    /// `InvalidInput` when a document is over the index core's limits (none is written),
+    /// `OutcomeUnknown` when the store fell silent (all of them or none will be there), `Lost` or
+    /// `Forked` when it no longer has this index or shows another history of it, and what the store
+    /// answers.
     pub async fn index(&self, documents: &[Document]) -> Result<Position> {
         let operations =
             documents.iter().map(|document| Ok(Operation::Put(codec::encode(document)?))).collect::<Result<_>>()?;
@@ -156,7 +159,8 @@ impl Engine {
         self.submit.operations(operations).await
     }
 
-    /// Looks for every bucket before the first write: what is acknowledged must find its place when it is folded.
+    /// Looks for every bucket before the first write: what is acknowledged must find its place when
+    /// it is folded.
     async fn find_buckets(&self) -> Result<()> {
         let objects = &self.shared.objects;
         let looks = objects.layout.buckets().map(|bucket| async move {
@@ -176,7 +180,8 @@ impl Engine {
         Position::new(self.shared.progress.read(|progress| progress.seen.position))
     }
 
-    /// Waits until everything up to `position` is searchable here: how a reader sees what another process wrote.
+    /// Waits until everything up to `position` is searchable here: how a reader sees what another
+    /// process wrote.
     ///
     /// # Errors
     /// What stopped this engine from following.
@@ -187,8 +192,8 @@ impl Engine {
     /// Finds documents.
     ///
     /// # Errors
-    /// `InvalidInput` for a query that asks too much, `Damaged` and `Lost` when a page it needs is, `KeyRotated`,
-    /// `Unavailable`.
+    /// `InvalidInput` for a query that asks too much, `Damaged` and `Lost` when a page it needs is,
+    /// `KeyRotated`, `Unavailable`.
     pub async fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
         self.read(|view, pages| view.snapshot.search(query, options, pages)).await
     }
@@ -236,7 +241,8 @@ impl Engine {
         self.shared.objects.root().envelope.keyset().map(Keyset::algorithm)
     }
 
-    /// Fetches every page into the cache, as far as its budget goes, so that the searches to come wait for none.
+    /// Fetches every page into the cache, as far as its budget goes, so that the searches to come
+    /// wait for none.
     ///
     /// # Errors
     /// As for [`search`](Engine::search).
@@ -275,7 +281,8 @@ impl Engine {
         self.maintenance.fold().await.map(drop)
     }
 
-    /// Merges segments now where too many of one size have piled up, and drops what was deleted in them.
+    /// Merges segments now where too many of one size have piled up, and drops what was deleted in
+    /// them.
     ///
     /// # Errors
     /// What the store answers; the index is untouched then.
@@ -284,23 +291,25 @@ impl Engine {
         self.maintenance.merge().await
     }
 
-    /// Reads and checks everything that the index consists of, from the store and not from the cache.
+    /// Reads and checks everything that the index consists of, from the store and not from the
+    /// cache.
     ///
     /// # Errors
-    /// Only what keeps it from checking: `Unavailable`, `Denied`, `KeyRotated`. What is wrong with the index is in the
-    /// report.
+    /// Only what keeps it from checking: `Unavailable`, `Denied`, `KeyRotated`. What is wrong with
+    /// the index is in the report.
     pub async fn verify(&self) -> Result<VerifyReport> {
         self.maintenance.verify().await
     }
 
-    /// Puts the index back into a store that lost its catalog under this process: root, manifest, and in a fold everything
-    /// that this process had applied. Until then a process whose store was emptied or made anew answers `Lost`.
+    /// Puts the index back into a store that lost its catalog under this process: root, manifest,
+    /// and in a fold everything that this process had applied. Until then a process whose store was
+    /// emptied or made anew answers `Lost`.
     ///
     /// Pages that went too are not brought back: [`verify`](Engine::verify) names them.
     ///
     /// # Errors
-    /// `IndexExists` when there is another index in the store now, `InvalidInput` when this engine has not lost its store, and
-    /// what the store answers.
+    /// `IndexExists` when there is another index in the store now, `InvalidInput` when this engine
+    /// has not lost its store, and what the store answers.
     pub async fn put_back(&self) -> Result<()> {
         match self.shared.check() {
             Err(error) if error.kind() == ErrorKind::Lost => self.maintenance.put_back().await,
@@ -311,13 +320,13 @@ impl Engine {
         }
     }
 
-    /// Ends this engine in order: what was written or is being folded is brought to its end, a fold that is this
-    /// engine's to do is done, then its tasks are gone, and if nobody else has the store, it is closed: one that a
-    /// single process may open can be opened again after it. Clones answer `Closed` from then on, and hold the store
-    /// until they are dropped.
+    /// Ends this engine in order: what was written or is being folded is brought to its end, a fold
+    /// that is this engine's to do is done, then its tasks are gone, and if nobody else has the
+    /// store, it is closed: one that a single process may open can be opened again after it. Clones
+    /// answer `Closed` from then on, and hold the store until they are dropped.
     ///
-    /// Dropping the last clone without this ends the engine too, but some time later, and cuts off what is under way; what
-    /// was acknowledged is durable all the same.
+    /// Dropping the last clone without this ends the engine too, but some time later, and cuts off
+    /// what is under way; what was acknowledged is durable all the same.
     pub async fn close(self) {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut tasks) = tasks {
@@ -341,9 +350,9 @@ impl Engine {
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
-    /// Runs a computation of the index core on what is published now. When a page has gone because the manifest moved on
-    /// meanwhile, runs it again on what is published then; a page that the current manifest names and the store has not
-    /// is an error.
+    /// Runs a computation of the index core on what is published now. When a page has gone because
+    /// the manifest moved on meanwhile, runs it again on what is published then; a page that the
+    /// current manifest names and the store has not is an error.
     async fn read<T>(
         &self,
         computation: impl Fn(&View, &dyn PageSource) -> cim_ipld_index::Result<cim_ipld_index::Progress<T>>,

@@ -74,9 +74,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good: without one it is that of
-    /// [`Analyzer::default`]. An index that is there has its own; it needs one here only if that is an
-    /// [`Analyze`](cim_ipld_index::Analyze) of the application.
+    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good:
+    /// without one it is that of [`Analyzer::default`]. An index that is there has its own; it
+    /// needs one here only if that is an [`Analyze`](cim_ipld_index::Analyze) of the application.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -98,15 +98,15 @@ impl EngineBuilder {
         self
     }
 
-    /// Remembers the newest state of the index in `pin`, outside the store: a store that went back, or that shows another
-    /// history, is refused with `Rollback` or `Forked`.
+    /// Remembers the newest state of the index in `pin`, outside the store: a store that went back,
+    /// or that shows another history, is refused with `Rollback` or `Forked`.
     pub fn pin(mut self, pin: Arc<dyn PinStore>) -> Self {
         self.pin = Some(pin);
         self
     }
 
-    /// Accepts the state that the store shows now, whatever the pin remembers, and pins that. An encrypted index begins a new
-    /// epoch by it, so that what was lost cannot come back later.
+    /// Accepts the state that the store shows now, whatever the pin remembers, and pins that. An
+    /// encrypted index begins a new epoch by it, so that what was lost cannot come back later.
     pub fn accept_store(mut self) -> Self {
         self.accepts_older = true;
         self
@@ -128,8 +128,9 @@ impl EngineBuilder {
     /// Makes a new index and opens it. One whose creation was cut off by a crash is finished.
     ///
     /// # Errors
-    /// `IndexExists`, `InvalidInput`, `Lost` where anything of an index is left without its root, and what the store answers
-    /// (`Unavailable`, `Denied`, `Full`, …); as for [`open`](Self::open) when a creation was begun here with another key.
+    /// `IndexExists`, `InvalidInput`, `Lost` where anything of an index is left without its root,
+    /// and what the store answers (`Unavailable`, `Denied`, `Full`, …); as for [`open`](Self::open)
+    /// when a creation was begun here with another key.
     pub async fn create(self, protection: Protection) -> Result<Engine> {
         let layout = Layout::new(&self.name)?;
         let analyzer = creation::describe(self.analyzer.as_ref())?;
@@ -150,9 +151,10 @@ impl EngineBuilder {
     /// Opens the index that is there: searchable as soon as the journal's tail has been read.
     ///
     /// # Errors
-    /// `NoIndex`, `KeyRequired`, `WrongKey`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`, `Rollback`, `Forked`,
-    /// `PinUnavailable`, `Incompatible` for another [`analyzer`](Self::analyzer) than the index's, and what the store answers.
-    /// Nothing in the store is changed by a failed opening.
+    /// `NoIndex`, `KeyRequired`, `WrongKey`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`,
+    /// `Lost`, `Rollback`, `Forked`, `PinUnavailable`, `Incompatible` for another
+    /// [`analyzer`](Self::analyzer) than the index's, and what the store answers. Nothing in the
+    /// store is changed by a failed opening.
     pub async fn open(self, key: Option<KeySource>) -> Result<Engine> {
         match self.clone_parts().open_once(key.as_ref()).await {
             // Another process of the pin's place may have gone on between two reads.
@@ -214,12 +216,13 @@ impl EngineBuilder {
         }
     }
 
-    /// Returns what the pin remembers of the index, or `None` without a pin. The index is not opened and its store not held
-    /// against the pin: this is how to look at a pin that refuses the store.
+    /// Returns what the pin remembers of the index, or `None` without a pin. The index is not
+    /// opened and its store not held against the pin: this is how to look at a pin that refuses the
+    /// store.
     ///
     /// # Errors
-    /// `PinUnavailable`; `Rollback` for a pin that the keys in the store do not open; and as for [`open`](Self::open), as far
-    /// as it concerns the root record.
+    /// `PinUnavailable`; `Rollback` for a pin that the keys in the store do not open; and as for
+    /// [`open`](Self::open), as far as it concerns the root record.
     pub async fn read_pin(self, key: Option<KeySource>) -> Result<Option<PinInfo>> {
         let Some(store) = &self.pin else { return Ok(None) };
         let layout = Layout::new(&self.name)?;
@@ -299,7 +302,8 @@ impl Engine {
     /// Returns whether `backend` holds an index of this name.
     ///
     /// # Errors
-    /// `Lost` where anything of an index is left without its root or manifest, and what the store answers.
+    /// `Lost` where anything of an index is left without its root or manifest, and what the store
+    /// answers.
     pub async fn exists(backend: &dyn Backend, name: &IndexName) -> Result<bool> {
         let layout = Layout::new(name)?;
         Ok(creation::remains(backend, &layout).await? == Remains::Index)

@@ -14,13 +14,14 @@ pub enum Protection {
         /// What opens the data keys.
         key: KeySource,
     },
-    /// Nothing is encrypted; objects are still checked for damage and for standing in the right place.
+    /// Nothing is encrypted; objects are still checked for damage and for standing in the right
+    /// place.
     Plaintext,
 }
 
 impl Protection {
-    /// Returns the protection that `key` gives: sealed by `algorithm`, or by the key's own where none is chosen, or by
-    /// AES-256-GCM where the key has none; plaintext without a key.
+    /// Returns the protection that `key` gives: sealed by `algorithm`, or by the key's own where
+    /// none is chosen, or by AES-256-GCM where the key has none; plaintext without a key.
     ///
     /// # Errors
     /// `InvalidInput` for an algorithm without a key.

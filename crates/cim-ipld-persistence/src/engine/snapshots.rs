@@ -8,7 +8,8 @@ impl Engine {
     /// Makes a snapshot of everything acknowledged so far under `name`. Copies no data.
     ///
     /// # Errors
-    /// `SnapshotExists`, `InvalidInput` for a name that is empty or over 256 bytes, and what the store answers.
+    /// `SnapshotExists`, `InvalidInput` for a name that is empty or over 256 bytes, and what the
+    /// store answers.
     pub async fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         self.shared.check()?;
         self.maintenance.create_snapshot(name).await
@@ -23,8 +24,9 @@ impl Engine {
         self.maintenance.snapshots().await
     }
 
-    /// Makes the index what it was when the snapshot was made. Everything acknowledged to anybody before this was called is
-    /// gone; what is written at the same time is there on top of it, or is gone too.
+    /// Makes the index what it was when the snapshot was made. Everything acknowledged to anybody
+    /// before this was called is gone; what is written at the same time is there on top of it, or
+    /// is gone too.
     ///
     /// # Errors
     /// `SnapshotMissing`, `Damaged` or `Lost` when it cannot be read, and what the store answers.
@@ -33,8 +35,8 @@ impl Engine {
         self.maintenance.restore_snapshot(name).await
     }
 
-    /// Deletes a snapshot, and the pages that nothing else names. One whose record cannot be read goes too; what it named
-    /// alone stays behind then.
+    /// Deletes a snapshot, and the pages that nothing else names. One whose record cannot be read
+    /// goes too; what it named alone stays behind then.
     ///
     /// # Errors
     /// `SnapshotMissing`, and what the store answers.

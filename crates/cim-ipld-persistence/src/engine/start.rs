@@ -23,7 +23,8 @@ use crate::rules::Rule;
 use crate::{ErrorKind, Result};
 
 impl EngineBuilder {
-    /// Starts an engine on an index that was just made, or on what `manifest` says of one that was there.
+    /// Starts an engine on an index that was just made, or on what `manifest` says of one that was
+    /// there.
     pub(super) async fn start(
         self,
         objects: Objects,
@@ -62,7 +63,8 @@ impl EngineBuilder {
         let complete = Arc::new(OnceCell::new_with(is_new.then_some(())));
         let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), complete };
         if self.accepts_older {
-            // Only then is the store accepted: until what was lost cannot come back, the pin holds what it held.
+            // Only then is the store accepted: until what was lost cannot come back, the pin holds
+            // what it held.
             if engine.algorithm().is_some() {
                 engine.maintenance.begin_epoch().await?;
             }

@@ -1,4 +1,5 @@
-//! Digests of all manifests before one, as a tree whose right edge is in the manifest and whose full nodes are objects.
+//! Digests of all manifests before one, as a tree whose right edge is in the manifest and whose
+//! full nodes are objects.
 
 use bincode::{Decode, Encode};
 
@@ -11,8 +12,9 @@ const VERSION: u8 = 1;
 /// Children of a node.
 pub(crate) const FAN_OUT: usize = 16;
 
-/// The right edge of the tree. Level 0 holds digests of manifests, each level above it digests of full nodes of the one
-/// below; every level has fewer than [`FAN_OUT`] entries, so that it stays below 2 KiB for four billion generations.
+/// The right edge of the tree. Level 0 holds digests of manifests, each level above it digests of
+/// full nodes of the one below; every level has fewer than [`FAN_OUT`] entries, so that it stays
+/// below 2 KiB for four billion generations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Ancestry {
     levels: Vec<Vec<Digest>>,
@@ -24,7 +26,8 @@ pub(crate) struct Node {
     children: Vec<Digest>,
 }
 
-/// Where a node is in the tree: its level, 1 for nodes of manifests, and how many nodes of its level are before it.
+/// Where a node is in the tree: its level, 1 for nodes of manifests, and how many nodes of its
+/// level are before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodePlace {
     pub(crate) level: usize,
@@ -63,8 +66,8 @@ impl Ancestry {
         covered
     }
 
-    /// Adds the next generation's digest; returns the nodes that became full by it, which must be stored before a manifest
-    /// names them.
+    /// Adds the next generation's digest; returns the nodes that became full by it, which must be
+    /// stored before a manifest names them.
     pub(crate) fn push(&mut self, digest: Digest) -> Vec<(NodePlace, Node)> {
         let (mut nodes, mut carried) = (Vec::new(), digest);
         let mut weight = FAN_OUT as u64;

@@ -25,8 +25,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The first 16 bytes of a [`Digest`]: 128 bits against whoever would need a second object of the same digest. Two objects
-/// of one digest, which 2^64 work finds, can only be made by a holder of a key, who may write what it likes anyway.
+/// The first 16 bytes of a [`Digest`]: 128 bits against whoever would need a second object of the
+/// same digest. Two objects of one digest, which 2^64 work finds, can only be made by a holder of a
+/// key, who may write what it likes anyway.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub(crate) struct ShortDigest(pub(crate) [u8; 16]);
 

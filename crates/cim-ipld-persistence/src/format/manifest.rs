@@ -10,35 +10,39 @@ use crate::Result;
 
 const VERSION: u8 = 3;
 
-/// The state of an index as of a position of its order: which segments it has. Journal records after that position
-/// complete it.
+/// The state of an index as of a position of its order: which segments it has. Journal records
+/// after that position complete it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Manifest {
     /// Grows by one with every manifest.
     pub(crate) generation: u64,
     /// The digest of the sealed manifest before this one; zeros in the first.
     pub(crate) parent: Digest,
-    /// Digests of all manifests before this one, the older ones in nodes that are objects of their own.
+    /// Digests of all manifests before this one, the older ones in nodes that are objects of their
+    /// own.
     pub(crate) ancestry: Ancestry,
     pub(crate) watermark: Watermark,
     /// The watermark position before this one: records up to it may be gone from the journal.
     pub(crate) previous_position: u64,
     /// The epoch of the order at the watermark: no record or manifest of an older one may follow.
     pub(crate) epoch: u64,
-    /// The generation of the keyset that was current when this was sealed: an older root was rolled back.
+    /// The generation of the keyset that was current when this was sealed: an older root was rolled
+    /// back.
     pub(crate) keyset_generation: u64,
     /// The digest of the root record of that generation.
     pub(crate) root_digest: Digest,
-    /// The order's recent past at the watermark, in an object of its own; `None` before the first record.
+    /// The order's recent past at the watermark, in an object of its own; `None` before the first
+    /// record.
     pub(crate) window: Option<WindowEntry>,
     /// Hides the names of snapshots from the store; the same in all manifests of an index.
     pub(crate) names_secret: [u8; 32],
-    /// The bytes of the description of what cuts texts and queries into words; the same in all manifests of an index.
+    /// The bytes of the description of what cuts texts and queries into words; the same in all
+    /// manifests of an index.
     pub(crate) analyzer: Vec<u8>,
     /// Oldest first.
     pub(crate) segments: Vec<SegmentEntry>,
-    /// Oldest first. A snapshot exists when it is named here: a record that is not is what a crash left, one that is named
-    /// and missing is lost.
+    /// Oldest first. A snapshot exists when it is named here: a record that is not is what a crash
+    /// left, one that is named and missing is lost.
     pub(crate) snapshots: Vec<SnapshotEntry>,
 }
 
@@ -52,8 +56,9 @@ pub(crate) struct Watermark {
     pub(crate) record: Option<RecordMark>,
 }
 
-/// Finds a record again. It is a hint: where the record is no longer under that revision, as in a store that numbered its
-/// entries anew or where somebody put it again, a replay starts at the beginning of the journal.
+/// Finds a record again. It is a hint: where the record is no longer under that revision, as in a
+/// store that numbered its entries anew or where somebody put it again, a replay starts at the
+/// beginning of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct RecordMark {
     pub(crate) writer: u64,
@@ -145,8 +150,8 @@ impl Manifest {
     }
 }
 
-/// Refuses counts that the declared bytes of the segments cannot justify: what follows from an entry costs no more than its
-/// segment claims to be.
+/// Refuses counts that the declared bytes of the segments cannot justify: what follows from an
+/// entry costs no more than its segment claims to be.
 pub(crate) fn check_segments(what: &str, segments: &[SegmentEntry]) -> Result<()> {
     let (mut ids, mut bytes) = (HashSet::new(), 0_u64);
     for entry in segments {

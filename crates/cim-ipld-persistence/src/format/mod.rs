@@ -1,4 +1,5 @@
-//! What the engine writes before it is sealed: one module per format, each behind a version byte, each hostile-safe.
+//! What the engine writes before it is sealed: one module per format, each behind a version byte,
+//! each hostile-safe.
 
 pub(crate) mod ancestry;
 pub(crate) mod announcement;
@@ -16,16 +17,19 @@ use bincode::error::DecodeError;
 
 use crate::{Error, ErrorKind, Result};
 
-/// The largest encoded manifest, record or snapshot that is read: bounds what a hostile length can allocate.
+/// The largest encoded manifest, record or snapshot that is read: bounds what a hostile length can
+/// allocate.
 pub(crate) const MAX_DECODED_BYTES: usize = 256 << 20;
 
 /// The size of the parts that chunked content is cut into.
 pub(crate) const CHUNK_BYTES: usize = 128 << 10;
 
-/// The parts of [`MAX_DECODED_BYTES`]. More are claimed by nobody honest, and cost whoever counts them.
+/// The parts of [`MAX_DECODED_BYTES`]. More are claimed by nobody honest, and cost whoever counts
+/// them.
 pub(crate) const MAX_CHUNKS: u32 = 2048;
 
-/// Positions and generations that no index reaches: counting on from what a hostile holder of a key wrote never overflows.
+/// Positions and generations that no index reaches: counting on from what a hostile holder of a key
+/// wrote never overflows.
 const MAX_COUNT: u64 = 1 << 62;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> =
@@ -51,8 +55,9 @@ fn decode<T: bincode::Decode<()>>(what: &str, version: u8, bytes: &[u8]) -> Resu
     Ok(value)
 }
 
-/// Decodes within a limit that follows from the length of `body`: a length prefix allocates before its elements are read, and
-/// few bytes must not allocate what only many can justify. No element takes more than 32 times its encoding.
+/// Decodes within a limit that follows from the length of `body`: a length prefix allocates before
+/// its elements are read, and few bytes must not allocate what only many can justify. No element
+/// takes more than 32 times its encoding.
 fn decode_bounded<T: bincode::Decode<()>>(body: &[u8]) -> Result<(T, usize), DecodeError> {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;

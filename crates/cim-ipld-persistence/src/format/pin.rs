@@ -6,8 +6,9 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// Writers that a pin remembers. Whoever opens the index at its place closes them all, so that so many are only there when as
-/// many processes ended without a word and without having written anything.
+/// Writers that a pin remembers. Whoever opens the index at its place closes them all, so that so
+/// many are only there when as many processes ended without a word and without having written
+/// anything.
 pub(crate) const MAX_PINNED_WRITERS: usize = 1024;
 
 /// The newest state of an index that a process saw, kept outside the store.

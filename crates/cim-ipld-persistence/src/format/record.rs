@@ -10,8 +10,8 @@ const VERSION: u8 = 2;
 /// Identities that one record may close.
 pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
 
-/// One record of the journal: what a writer adds to the order by one put. Its key holds the writer and the sequence number,
-/// its sealing tells the epoch.
+/// One record of the journal: what a writer adds to the order by one put. Its key holds the writer
+/// and the sequence number, its sealing tells the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Record {
     /// How many records its writer had applied.
@@ -75,7 +75,8 @@ impl Record {
     }
 }
 
-/// What a record says of its past: the order at the position it had applied, and the manifest of the generation it knew.
+/// What a record says of its past: the order at the position it had applied, and the manifest of
+/// the generation it knew.
 pub(crate) fn attestation(order: ShortDigest, manifest: Digest) -> ShortDigest {
     Digest::of("cim/v1/attestation", &[&order.0, &manifest.0]).short()
 }

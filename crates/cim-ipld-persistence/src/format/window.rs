@@ -7,7 +7,8 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// Positions of which digests are kept together, and the number of positions that a record may lag behind.
+/// Positions of which digests are kept together, and the number of positions that a record may lag
+/// behind.
 pub(crate) const WINDOW_POSITIONS: u64 = 4096;
 /// Chunks of older digests that are retained: a million positions.
 pub(crate) const RETAINED_CHUNKS: usize = 256;
@@ -19,7 +20,8 @@ pub(crate) struct Window {
     pub(crate) position: u64,
     /// The digests of the order at the last positions, oldest first.
     pub(crate) digests: Vec<ShortDigest>,
-    /// Writers of whom a record was accepted, or who were closed, within the last positions, by ascending id.
+    /// Writers of whom a record was accepted, or who were closed, within the last positions, by
+    /// ascending id.
     pub(crate) writers: Vec<WriterEntry>,
     /// Older digests, oldest first.
     pub(crate) chunks: Vec<DigestChunk>,
@@ -82,8 +84,8 @@ pub(crate) fn window_digest(bytes: &[u8]) -> Digest {
     Digest::of("cim/v1/window", &[bytes])
 }
 
-/// The content of a chunk is its digests, one after the other, without a version: its kind and its digest in the window
-/// authenticate what it is.
+/// The content of a chunk is its digests, one after the other, without a version: its kind and its
+/// digest in the window authenticate what it is.
 pub(crate) fn chunk_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()
 }

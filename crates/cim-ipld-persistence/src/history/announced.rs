@@ -1,4 +1,5 @@
-//! The roots that records announced: what tells a rotation from what somebody without a key put into the store.
+//! The roots that records announced: what tells a rotation from what somebody without a key put
+//! into the store.
 
 use cim_ipld_envelope::Envelope;
 

@@ -11,7 +11,8 @@ use crate::objects::chunked::Chunked;
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     entries: BTreeMap<Key, Entry>,
-    /// The order as of the manifest that this process opened: what was in the journal before that has to be looked for.
+    /// The order as of the manifest that this process opened: what was in the journal before that
+    /// has to be looked for.
     unseen: Option<Order>,
 }
 

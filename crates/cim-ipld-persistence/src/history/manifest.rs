@@ -1,4 +1,5 @@
-//! Manifests as they are in the catalog: opened, dated by their ancestry, compared with what is known.
+//! Manifests as they are in the catalog: opened, dated by their ancestry, compared with what is
+//! known.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Entry, Key, Precondition, Revision};
@@ -52,8 +53,8 @@ pub(crate) fn manifest_digest(sealed: &[u8]) -> Digest {
 /// Opens what is in the manifest's place.
 ///
 /// # Errors
-/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it in a newer format, `Damaged`
-/// when it is no manifest.
+/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it
+/// in a newer format, `Damaged` when it is no manifest.
 pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<ManifestVersion> {
     let opened = objects.open(&manifest_address(&objects.layout), entry.value.clone()).map_err(|error| {
         // Whatever its header claims of its version, nobody vouches for that before it is opened.
@@ -85,7 +86,8 @@ pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> 
     open_manifest(objects, &entry)
 }
 
-/// Whether the manifest's place holds nothing, or something that is no manifest. One of a newer format is one.
+/// Whether the manifest's place holds nothing, or something that is no manifest. One of a newer
+/// format is one.
 pub(crate) fn is_no_manifest(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged)
 }
@@ -99,7 +101,8 @@ impl ManifestVersion {
         self.manifest.watermark.position
     }
 
-    /// Returns the digest of the manifest of `generation` in this one's ancestry, itself included; `None` when there is none.
+    /// Returns the digest of the manifest of `generation` in this one's ancestry, itself included;
+    /// `None` when there is none.
     pub(crate) async fn ancestor(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         if generation == self.generation() {
             return Ok(Some(self.digest));
@@ -119,7 +122,8 @@ impl ManifestVersion {
         }
     }
 
-    /// Returns what a record that knows the manifest of `generation` must attest, if that is this one or an ancestor.
+    /// Returns what a record that knows the manifest of `generation` must attest, if that is this
+    /// one or an ancestor.
     pub(crate) async fn attested(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         match objects.rules.hold(Rule::RecordManifest) {
             true => self.ancestor(objects, generation).await,
@@ -195,8 +199,8 @@ pub(crate) fn check_digest(position: u64, found: Option<ShortDigest>, expected: 
     }
 }
 
-/// Returns the digest of `order` at `position`, from the store when it is no longer in memory; `None` when it is not
-/// retained.
+/// Returns the digest of `order` at `position`, from the store when it is no longer in memory;
+/// `None` when it is not retained.
 pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -> Result<Option<ShortDigest>> {
     if let Some(digest) = order.digest_at(position) {
         return Ok(Some(digest));
@@ -238,7 +242,8 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
     Window::from_bytes(&bytes)
 }
 
-/// Nodes are named by their place: two processes that complete one at the same moment write the same node.
+/// Nodes are named by their place: two processes that complete one at the same moment write the
+/// same node.
 fn node_name(names: &ObjectNames, place: NodePlace) -> String {
     names.name_of(&format!("ancestry/{}/{}", place.level, place.number))
 }
@@ -264,7 +269,8 @@ pub(crate) async fn store_node(objects: &Objects, names_secret: [u8; 32], place:
         Err(error) if error.kind() == ErrorKind::Conflict => {}
         written => return written.map(drop),
     }
-    // Another process stored it, unless something else is in its place: junk, or what an abandoned history left.
+    // Another process stored it, unless something else is in its place: junk, or what an abandoned
+    // history left.
     if fetch_node(objects, &name, node.digest()).await.is_ok() {
         return Ok(());
     }

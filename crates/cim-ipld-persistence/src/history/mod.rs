@@ -1,4 +1,5 @@
-//! The order of an index: who wrote what, in which order, and what of the store's word is to be believed.
+//! The order of an index: who wrote what, in which order, and what of the store's word is to be
+//! believed.
 //!
 //! docs/protocol.md is the specification.
 
@@ -18,6 +19,7 @@ pub(crate) mod remains;
 pub(crate) mod root;
 pub(crate) mod shared;
 pub(crate) mod state;
+pub(crate) mod submit;
 pub(crate) mod turn;
 pub(crate) mod update;
 pub(crate) mod writer;

@@ -1,7 +1,8 @@
 //! The order of all accepted records, and the rules by which a record is accepted into it.
 //!
-//! A verdict is a function of the accepted prefix and the record's bytes, never of a number that the store hands out: two
-//! processes that accepted the same prefix judge alike. Source: docs/protocol.md.
+//! A verdict is a function of the accepted prefix and the record's bytes, never of a number that
+//! the store hands out: two processes that accepted the same prefix judge alike. Source:
+//! docs/protocol.md.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -85,7 +86,8 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// The order of a new index: no record yet. The nonce makes it another order than that of any other index.
+    /// The order of a new index: no record yet. The nonce makes it another order than that of any
+    /// other index.
     pub(crate) fn genesis(index_id: &[u8; 16], nonce: &[u8; 32]) -> ShortDigest {
         Digest::of("cim/v1/genesis", &[index_id, nonce]).short()
     }
@@ -136,7 +138,8 @@ impl Order {
         self.writers.get(&id)
     }
 
-    /// Tells whether no record of this writer and sequence number will ever be accepted, because a later one was.
+    /// Tells whether no record of this writer and sequence number will ever be accepted, because a
+    /// later one was.
     pub(crate) fn has_passed(&self, writer: u64, sequence: u64) -> bool {
         self.writer(writer).is_some_and(|writer| writer.sequence.is_some_and(|highest| highest >= sequence))
     }
@@ -166,7 +169,8 @@ impl Order {
         if lag.is_some_and(|lag| lag > self.rules.window()) && rules.hold(Rule::Stale) {
             return Verdict::Ignored(Ignored::Stale);
         }
-        // A writer of whom nothing happened within the window may be forgotten already: then its old records are stale.
+        // A writer of whom nothing happened within the window may be forgotten already: then its
+        // old records are stale.
         let oldest = self.position.saturating_sub(self.rules.window());
         if let Some(writer) = self.writers.get(&opened.writer).filter(|writer| writer.position >= oldest) {
             if writer.is_closed && rules.hold(Rule::Closed) {
@@ -179,8 +183,8 @@ impl Order {
         if lag.is_none() && rules.hold(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
     }
 
-    /// Tells whether the record was sealed over a prefix of this order and over `manifest`, the one of the generation that it
-    /// names.
+    /// Tells whether the record was sealed over a prefix of this order and over `manifest`, the one
+    /// of the generation that it names.
     pub(crate) fn attests(&self, record: &Record, manifest: Digest) -> bool {
         self.digest_at(record.seen).is_some_and(|order| attestation(order, manifest) == record.attest)
     }
@@ -221,7 +225,8 @@ impl Order {
         while (self.digests.len() as u64) > self.position - oldest + 1 {
             self.digests.pop_front();
         }
-        // Each walk over all writers is paid for by as many records, however many writers each of them closes.
+        // Each walk over all writers is paid for by as many records, however many writers each of
+        // them closes.
         let window = self.rules.window();
         if self.writers.len() as u64 > 2 * window && self.position - self.walked_at >= window {
             self.forget_writers();

@@ -1,4 +1,5 @@
-//! A pin: what a process remembers, outside the store, of the newest state it saw. A store that went back is found by it.
+//! A pin: what a process remembers, outside the store, of the newest state it saw. A store that
+//! went back is found by it.
 
 use std::fmt;
 use std::io;
@@ -18,9 +19,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// Keeps one pin, outside the store that it is about.
 ///
-/// The engine calls it seldom and from threads where it may block. What is stored is sealed: it need not be kept secret, but
-/// whoever can change it can make the engine refuse the store, and whoever can put an older pin back makes it blind to what
-/// happened since.
+/// The engine calls it seldom and from threads where it may block. What is stored is sealed: it
+/// need not be kept secret, but whoever can change it can make the engine refuse the store, and
+/// whoever can put an older pin back makes it blind to what happened since.
 pub trait PinStore: fmt::Debug + Send + Sync {
     /// Returns the pin stored last, or `None` when there is none.
     ///
@@ -34,8 +35,9 @@ pub trait PinStore: fmt::Debug + Send + Sync {
     /// What keeps it from being stored.
     fn store(&self, pin: &[u8]) -> io::Result<()>;
 
-    /// Replaces the pin by what `change` makes of the present one, or leaves it when that is nothing. Where several processes
-    /// share the place, none of them stores another one in between.
+    /// Replaces the pin by what `change` makes of the present one, or leaves it when that is
+    /// nothing. Where several processes share the place, none of them stores another one in
+    /// between.
     ///
     /// # Errors
     /// As for [`load`](Self::load) and [`store`](Self::store).
@@ -181,8 +183,8 @@ impl Pin {
         (state.mode, state.stored) = (Mode::StartOver, None);
     }
 
-    /// Stores the present state unless it is stored already. What another process of this place stored is kept where it is
-    /// later, and so are its writers.
+    /// Stores the present state unless it is stored already. What another process of this place
+    /// stored is kept where it is later, and so are its writers.
     pub(crate) async fn save(&self, shared: &Shared) -> Result<()> {
         let _turn = self.storing.lock().await;
         let (root, seen) = (shared.objects.root(), shared.progress.read(|progress| progress.seen));
@@ -293,8 +295,8 @@ pub(crate) fn check_root(pin: &PinRecord, root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// Holds the manifest that a store shows against the pin. Returns the position and digest that its journal must still reach,
-/// if the watermark has not.
+/// Holds the manifest that a store shows against the pin. Returns the position and digest that its
+/// journal must still reach, if the watermark has not.
 pub(crate) async fn check_manifest(
     objects: &Objects,
     pin: &PinRecord,

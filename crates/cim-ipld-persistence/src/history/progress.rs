@@ -10,8 +10,8 @@ use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::{Error, ErrorKind, Result};
 
-/// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it follows the catalog so
-/// far.
+/// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it
+/// follows the catalog so far.
 pub(crate) const SETTLING: Duration = Duration::from_secs(3);
 
 /// How far the follower is, and what is known there.
@@ -23,8 +23,9 @@ pub(crate) struct Progress {
     pub(crate) memtable_bytes: usize,
     /// Bytes of the one that is being folded; 0 when none is.
     pub(crate) frozen_bytes: usize,
-    /// Until then no manifest is published: something was put in the manifest's place that whoever published there did not
-    /// put, and a process that knows a newer manifest than this one has to be given the time to put that back.
+    /// Until then no manifest is published: something was put in the manifest's place that whoever
+    /// published there did not put, and a process that knows a newer manifest than this one has to
+    /// be given the time to put that back.
     pub(crate) unsettled_until: Option<Instant>,
     /// A manifest that this process published and that is not to be followed.
     pub(crate) refused: Option<Digest>,
@@ -42,8 +43,9 @@ pub(crate) struct Seen {
     pub(crate) manifest: Digest,
 }
 
-/// How many entries of the catalog this process ignored, by reason. Each is an accident of the store (a write that arrived
-/// twice or too late) or somebody's attempt to change the index without a key; none of them changed anything.
+/// How many entries of the catalog this process ignored, by reason. Each is an accident of the
+/// store (a write that arrived twice or too late) or somebody's attempt to change the index without
+/// a key; none of them changed anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IgnoredEntries {
@@ -81,7 +83,8 @@ impl IgnoredEntries {
     }
 }
 
-/// A value that tasks wait for. They are woken in the order in which they began to wait, so that a run can be repeated.
+/// A value that tasks wait for. They are woken in the order in which they began to wait, so that a
+/// run can be repeated.
 #[derive(Debug)]
 pub(crate) struct Watched<T> {
     value: Mutex<T>,
@@ -136,7 +139,8 @@ impl Watched<Progress> {
         });
     }
 
-    /// The error that stopped the follower, if one did: an engine that cannot follow must not go on answering.
+    /// The error that stopped the follower, if one did: an engine that cannot follow must not go on
+    /// answering.
     pub(crate) fn check(&self) -> Result<()> {
         self.read(|progress| progress.fatal.clone().map_or(Ok(()), Err))
     }

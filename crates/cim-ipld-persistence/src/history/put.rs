@@ -10,7 +10,8 @@ use crate::objects::Backoff;
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// How long a record that may have landed is put again. Stores remember for two minutes at least which records landed.
+/// How long a record that may have landed is put again. Stores remember for two minutes at least
+/// which records landed.
 const MAX_RETRIED_MS: i64 = 60_000;
 
 /// The put of one record, tried until it landed or cannot.
@@ -26,8 +27,8 @@ pub(crate) struct Put<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Landed,
-    /// Something else is under the record's key. Nobody who shares the index puts anything there, so the store's word that the
-    /// record never landed is worth nothing.
+    /// Something else is under the record's key. Nobody who shares the index puts anything there,
+    /// so the store's word that the record never landed is worth nothing.
     Occupied,
 }
 
@@ -39,8 +40,8 @@ impl Put<'_> {
         let mut backoff = Backoff::new();
         let begun_ms = objects.environment.unix_ms();
         loop {
-            // A try that may have landed is looked for first: put again much later, the record would come after those that
-            // followed it.
+            // A try that may have landed is looked for first: put again much later, the record
+            // would come after those that followed it.
             if self.maybe_landed
                 && let Ok(Some(answer)) = self.read_back(&*objects.backend, bucket).await
             {
@@ -94,7 +95,8 @@ impl Put<'_> {
         Ok(there.map(|entry| answer(entry.value == self.sealed)))
     }
 
-    /// After the root was found changed: waits until the follower has come to that change, unless the root is gone.
+    /// After the root was found changed: waits until the follower has come to that change, unless
+    /// the root is gone.
     async fn follow_root(&self, known: &bytes::Bytes) -> Result<()> {
         let objects = &self.shared.objects;
         let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;

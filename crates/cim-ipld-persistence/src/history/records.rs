@@ -35,8 +35,8 @@ pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
 /// Opens an entry of the journal.
 ///
 /// # Errors
-/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it in a newer format, anything
-/// else when it is no record.
+/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it
+/// in a newer format, anything else when it is no record.
 pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord> {
     let not_one = || Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key));
     let (writer, sequence) = Layout::record_place(&entry.key).ok_or_else(not_one)?;
@@ -52,8 +52,8 @@ pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord
     Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
 }
 
-/// Returns what a record changes, fetched when that was too much to be in it; `None` when a holder of a key wrote what is no
-/// change, which every process finds alike.
+/// Returns what a record changes, fetched when that was too much to be in it; `None` when a holder
+/// of a key wrote what is no change, which every process finds alike.
 ///
 /// # Errors
 /// `Lost` or `Damaged` when the store does not have the body as it was written.

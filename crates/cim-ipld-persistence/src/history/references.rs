@@ -1,4 +1,5 @@
-//! What is reachable: everything that the manifest and its snapshots name. Whoever removes an object asks here first.
+//! What is reachable: everything that the manifest and its snapshots name. Whoever removes an
+//! object asks here first.
 
 use std::collections::HashSet;
 
@@ -69,7 +70,8 @@ impl References {
     }
 }
 
-/// Removes what the newest references do not name of the segments and deletes that `candidates` name.
+/// Removes what the newest references do not name of the segments and deletes that `candidates`
+/// name.
 pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
     let objects = &shared.objects;
     let references = References::newest(shared).await?;

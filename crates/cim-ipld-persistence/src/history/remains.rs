@@ -1,6 +1,7 @@
-//! What the store still has of root and manifest. A process that knows better puts back what is gone from one of the two
-//! places, or was replaced there by junk or an older state. Where neither holds anything of this index, the index is lost:
-//! another one may have been made in its place, which nobody may write over.
+//! What the store still has of root and manifest. A process that knows better puts back what is
+//! gone from one of the two places, or was replaced there by junk or an older state. Where neither
+//! holds anything of this index, the index is lost: another one may have been made in its place,
+//! which nobody may write over.
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
@@ -40,12 +41,14 @@ impl Reading {
     pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_whole: false };
 }
 
-/// Puts what this process knows into a place that holds junk, an older state or nothing. Compare-and-set keeps it from
-/// replacing anything newer. Where that fails, it is left to whoever looks next.
+/// Puts what this process knows into a place that holds junk, an older state or nothing.
+/// Compare-and-set keeps it from replacing anything newer. Where that fails, it is left to whoever
+/// looks next.
 ///
 /// # Errors
-/// `Lost` when neither place holds anything of this index, and the journal does not either; `KeyRotated` when the index was
-/// re-keyed, `UnsupportedVersion` when a newer software wrote in one of the places.
+/// `Lost` when neither place holds anything of this index, and the journal does not either;
+/// `KeyRotated` when the index was re-keyed, `UnsupportedVersion` when a newer software wrote in
+/// one of the places.
 pub(crate) async fn mend(
     shared: &Shared,
     known: &ManifestVersion,
@@ -57,7 +60,8 @@ pub(crate) async fn mend(
     let (root, manifest) = places(objects, known, announced).await?;
     let has_record = is_of_index(root) || is_of_index(manifest) || has_record(shared, known).await?;
     if matches!((root, manifest), (Place::Unknown(_), Place::Unknown(_))) && !(reading.is_whole && has_record) {
-        // What announced the root may have been passed over, or removed. Never replaced: that would undo a rotation for good.
+        // What announced the root may have been passed over, or removed. Never replaced: that would
+        // undo a rotation for good.
         return Err(root::rotated());
     }
     if !has_record {
@@ -68,7 +72,8 @@ pub(crate) async fn mend(
         shared.progress.fail(lost.clone());
         return Err(lost);
     }
-    // What announces a root comes before it: what nobody announced is junk only to whoever has read so far.
+    // What announces a root comes before it: what nobody announced is junk only to whoever has read
+    // so far.
     let judged = |place| match place {
         Place::Unknown(revision) if revision > reading.seen => Place::Sound(revision),
         place => place,
@@ -94,8 +99,8 @@ pub(crate) async fn check(shared: &Shared) -> Result<()> {
     mend(shared, &view.manifest, &view.announced, Reading::NONE).await
 }
 
-/// What is in the places of root and manifest. The manifest is read first: one under a new data key comes after the root that
-/// has it.
+/// What is in the places of root and manifest. The manifest is read first: one under a new data key
+/// comes after the root that has it.
 async fn places(objects: &Objects, known: &ManifestVersion, announced: &Announced) -> Result<(Place, Place)> {
     let layout = &objects.layout;
     let manifest = read(objects, &layout.manifest).await?;
@@ -146,8 +151,8 @@ fn is_of_index(place: Place) -> bool {
     matches!(place, Place::Sound(_) | Place::Older(_))
 }
 
-/// Whether the journal still has a record that this process knows: then root and manifest were replaced in a bucket that is
-/// this index's all the same.
+/// Whether the journal still has a record that this process knows: then root and manifest were
+/// replaced in a bucket that is this index's all the same.
 async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
     let objects = &shared.objects;
     for mark in [shared.view().last, known.manifest.watermark.record].into_iter().flatten() {
@@ -172,7 +177,8 @@ impl Place {
     }
 }
 
-/// Returns the new revision, or `None` when somebody else was faster, or the store does not take it now.
+/// Returns the new revision, or `None` when somebody else was faster, or the store does not take it
+/// now.
 async fn replace(
     objects: &Objects,
     key: &Key,

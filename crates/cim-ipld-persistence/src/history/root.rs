@@ -1,4 +1,5 @@
-//! The root record while an index is open: taken up when it is newer, never given up for what is older or does not open.
+//! The root record while an index is open: taken up when it is newer, never given up for what is
+//! older or does not open.
 
 use cim_ipld_backend::Entry;
 use cim_ipld_envelope::{Envelope, ErrorKind as KeyErrorKind};
@@ -17,8 +18,8 @@ pub(crate) enum RootChange {
     /// It is a newer one, which this process goes by from now on.
     Taken,
     Ignored(Ignored),
-    /// A record of this index that this process has no key for and that nobody announced: junk, or a rotation whose
-    /// announcement is gone already.
+    /// A record of this index that this process has no key for and that nobody announced: junk, or
+    /// a rotation whose announcement is gone already.
     Unknown,
     /// A newer one that this process has no key for.
     Rotated,
@@ -28,8 +29,9 @@ pub(crate) fn rotated() -> Error {
     Error::new(ErrorKind::KeyRotated, "the index was re-keyed by another process")
 }
 
-/// Examines what is under the root's key. One that does not open is a rotation when a record announced it, and
-/// junk otherwise: without that, whoever can write to the store could lock everybody out.
+/// Examines what is under the root's key. One that does not open is a rotation when a record
+/// announced it, and junk otherwise: without that, whoever can write to the store could lock
+/// everybody out.
 ///
 /// # Errors
 /// `UnsupportedVersion` when a newer software wrote it and announced that.
@@ -65,7 +67,8 @@ pub(crate) fn seen_at(objects: &Objects, entry: &Entry) {
     objects.root_seen_at(&entry.value, entry.revision);
 }
 
-/// Reads the root again for an object that names an unknown data key. Returns whether a newer root was taken up.
+/// Reads the root again for an object that names an unknown data key. Returns whether a newer root
+/// was taken up.
 pub(crate) async fn read_newer(shared: &Shared, order: &Order) -> Result<bool> {
     let objects = &shared.objects;
     let Some(entry) = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await? else {

@@ -38,7 +38,8 @@ pub(crate) struct Shared {
     pub(crate) turn: Turn<u64>,
     /// Who merges a size class that is full.
     pub(crate) merge_turn: Turn<[u8; 16]>,
-    /// The segments that this process is about to publish, until its manifest comes round in the catalog.
+    /// The segments that this process is about to publish, until its manifest comes round in the
+    /// catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
     /// The record that this process has in flight, and one before it whose outcome is in doubt.
     in_flight: Mutex<Vec<InFlight>>,
@@ -48,7 +49,8 @@ pub(crate) struct Shared {
     published: Mutex<Option<Digest>>,
 }
 
-/// The highest position of a record that no manifest holds and that is no longer where it was accepted.
+/// The highest position of a record that no manifest holds and that is no longer where it was
+/// accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Displaced {
     position: AtomicU64,
@@ -156,7 +158,8 @@ impl Shared {
         }
     }
 
-    /// Announces the record that this process is about to put; the receiver learns what became of it.
+    /// Announces the record that this process is about to put; the receiver learns what became of
+    /// it.
     pub(crate) fn send(&self, writer: u64, sequence: u64, digest: ShortDigest) -> oneshot::Receiver<OwnVerdict> {
         let (verdict, receiver) = oneshot::channel();
         let mut in_flight = lock(&self.in_flight);
@@ -170,8 +173,8 @@ impl Shared {
         lock(&self.in_flight).iter().any(|own| own.writer == writer)
     }
 
-    /// How long another process has to fold, if the fold before took `took`. It differs by process, so that the next one is
-    /// one.
+    /// How long another process has to fold, if the fold before took `took`. It differs by process,
+    /// so that the next one is one.
     pub(crate) fn patience(&self, took: Duration) -> Duration {
         let least = self.settings.write_timeout() / 6;
         let patience = (took * 3).clamp(least, least * 3);
@@ -187,7 +190,8 @@ impl Shared {
         self.progress.check()
     }
 
-    /// Waits until this process follows a manifest of `generation` or a later one, as long as a write is pursued.
+    /// Waits until this process follows a manifest of `generation` or a later one, as long as a
+    /// write is pursued.
     pub(crate) async fn wait_generation(&self, generation: u64) -> Result<()> {
         let reached = self.progress.wait_until(|progress| progress.seen.generation >= generation);
         tokio::time::timeout(self.settings.write_timeout(), reached).await.unwrap_or_else(|_| {
@@ -196,7 +200,8 @@ impl Shared {
         })
     }
 
-    /// Reads the newest manifest: the one in the store, or the known one where the store has an older one or none.
+    /// Reads the newest manifest: the one in the store, or the known one where the store has an
+    /// older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
             Err(error) if is_no_manifest(&error) => None,
@@ -209,8 +214,9 @@ impl Shared {
         })
     }
 
-    /// The one answer to something that is gone or is not what was stored: returns when this process follows a newer manifest
-    /// than that of `known`, which may have let go of it; else `error`, which says what it is, is final. Any other error is.
+    /// The one answer to something that is gone or is not what was stored: returns when this
+    /// process follows a newer manifest than that of `known`, which may have let go of it; else
+    /// `error`, which says what it is, is final. Any other error is.
     pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) {
             return Err(error);
@@ -264,7 +270,8 @@ impl Shared {
         *lock(&self.published) == Some(self.view().manifest.digest)
     }
 
-    /// Tells whether the keyset has a newer data key than the one under which `manifest` retired the others.
+    /// Tells whether the keyset has a newer data key than the one under which `manifest` retired
+    /// the others.
     pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
         manifest.manifest.epoch < self.objects.root().envelope.epoch()
     }

@@ -1,4 +1,5 @@
-//! The state of an index as of a position of its order: what a manifest names, and what the journal added since.
+//! The state of an index as of a position of its order: what a manifest names, and what the journal
+//! added since.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -85,22 +86,24 @@ impl ActiveMemtable {
         Self { empty_bytes: memtable.bytes_used(), memtable, deletes: Deletes::new(), records: 0 }
     }
 
-    /// What a fold of it would free. Records count although they bring no document: a journal of nothing but deletes is to
-    /// be folded too, before the next opening has to read too much of it.
+    /// What a fold of it would free. Records count although they bring no document: a journal of
+    /// nothing but deletes is to be folded too, before the next opening has to read too much of it.
     fn bytes(&self) -> usize {
         const RECORD_BYTES: usize = 256;
         self.memtable.bytes_used() - self.empty_bytes + self.records * RECORD_BYTES
     }
 }
 
-/// A memtable that takes no more documents because it is being folded, and what it held when it was frozen.
+/// A memtable that takes no more documents because it is being folded, and what it held when it was
+/// frozen.
 struct Frozen {
     input: Arc<FoldInput>,
     deletes: Deletes,
     bytes: usize,
 }
 
-/// What a fold turns into a segment: the state as of a position, which later records must not leak into.
+/// What a fold turns into a segment: the state as of a position, which later records must not leak
+/// into.
 #[derive(Debug)]
 pub(crate) struct FoldInput {
     pub(crate) memtable: MemtableView,
@@ -111,7 +114,8 @@ pub(crate) struct FoldInput {
     pub(crate) segment_deletes: Vec<Option<Deletes>>,
 }
 
-/// A change of the segments that this process prepared, waiting for its manifest to come round in the catalog.
+/// A change of the segments that this process prepared, waiting for its manifest to come round in
+/// the catalog.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) manifest: Digest,
@@ -128,7 +132,8 @@ pub(crate) enum Origin {
 }
 
 impl State {
-    /// Opens what `manifest` names, with nothing of the journal yet; segments that `known` has open are not read again.
+    /// Opens what `manifest` names, with nothing of the journal yet; segments that `known` has open
+    /// are not read again.
     pub(crate) async fn open(
         objects: &Objects,
         manifest: ManifestVersion,
@@ -168,8 +173,8 @@ impl State {
         Ok(state)
     }
 
-    /// A second state as of the manifest, for the journal to be applied to while this one, which has none of it yet, stays as
-    /// it is.
+    /// A second state as of the manifest, for the journal to be applied to while this one, which
+    /// has none of it yet, stays as it is.
     pub(crate) fn begin(&self) -> Self {
         let segments = self.segments.iter().map(|open| OpenSegment {
             handle: Arc::clone(&open.handle),
@@ -220,7 +225,8 @@ impl State {
         self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
     }
 
-    /// Finds what the changes of a record replace. Nothing is changed yet, so that a page that is gone stops nothing.
+    /// Finds what the changes of a record replace. Nothing is changed yet, so that a page that is
+    /// gone stops nothing.
     pub(crate) async fn locate(&self, objects: &Objects, cache: &PageCache, changes: Vec<Change>) -> Result<Changes> {
         let cids: BTreeSet<Cid> = changes.iter().map(Change::cid).collect();
         let cids: Vec<Cid> = cids.into_iter().collect();
@@ -271,8 +277,8 @@ impl State {
         Ok(())
     }
 
-    /// Stops the active memtable and returns what is to be folded: the one frozen by an earlier fold that failed, if any.
-    /// `None` when the journal holds nothing after the watermark.
+    /// Stops the active memtable and returns what is to be folded: the one frozen by an earlier
+    /// fold that failed, if any. `None` when the journal holds nothing after the watermark.
     pub(crate) fn freeze(&mut self, exact: bool) -> Option<Arc<FoldInput>> {
         if let Some(frozen) = &mut self.frozen {
             if !exact {
@@ -300,7 +306,8 @@ impl State {
         Some(input)
     }
 
-    /// Notes where in the catalog the manifest was last seen. Returns whether that is another place than before.
+    /// Notes where in the catalog the manifest was last seen. Returns whether that is another place
+    /// than before.
     pub(crate) fn moved(&mut self, revision: Revision) -> bool {
         let has_moved = self.manifest.revision != revision;
         if has_moved {
@@ -314,7 +321,8 @@ impl State {
         self.manifest = Arc::new(manifest);
     }
 
-    /// Puts the segment that this process made in the place of what it was made of, with what was deleted there since.
+    /// Puts the segment that this process made in the place of what it was made of, with what was
+    /// deleted there since.
     ///
     /// Returns false, having changed nothing, when that is no longer what this state holds.
     pub(crate) fn install(&mut self, manifest: &ManifestVersion, replacement: &Replacement) -> bool {
@@ -329,7 +337,8 @@ impl State {
                 }
                 self.frozen = None;
             }
-            // A frozen memtable's new deletes belong to the segments that were there: begin again from the manifest.
+            // A frozen memtable's new deletes belong to the segments that were there: begin again
+            // from the manifest.
             Origin::Segments { .. } if self.frozen.is_some() => return false,
             Origin::Segments { merged, document_maps } => {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);

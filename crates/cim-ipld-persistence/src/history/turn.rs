@@ -1,8 +1,10 @@
-//! Whose turn it is to fold or merge: of several processes one, as what another does at the same time is written for nothing.
+//! Whose turn it is to fold or merge: of several processes one, as what another does at the same
+//! time is written for nothing.
 //!
-//! Nothing of it is in the store. The process whose record takes the tail over the budget folds, and goes on doing so while the
-//! tail is over the budget behind its own manifest; the one whose fold filled a size class merges; the others give it time.
-//! Only cost depends on it: of two manifests the compare-and-set takes one.
+//! Nothing of it is in the store. The process whose record takes the tail over the budget folds,
+//! and goes on doing so while the tail is over the budget behind its own manifest; the one whose
+//! fold filled a size class merges; the others give it time. Only cost depends on it: of two
+//! manifests the compare-and-set takes one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +24,8 @@ struct Inner<S> {
 /// Work to be done once.
 #[derive(Clone, Copy, Debug)]
 struct Work<S> {
-    /// What it is about: for a fold the watermark behind which the tail is, for a merge the first of its segments.
+    /// What it is about: for a fold the watermark behind which the tail is, for a merge the first
+    /// of its segments.
     subject: S,
     since: Instant,
     /// When this process does it: at once, or when whoever should has had its time.
@@ -44,8 +47,8 @@ impl<S: Copy + PartialEq> Turn<S> {
         inner.waiting = Some(Work { subject, since, due: now });
     }
 
-    /// Notes work that another process is expected to do, within the time that `patience` makes of the duration of the work
-    /// before. Returns true when it is new.
+    /// Notes work that another process is expected to do, within the time that `patience` makes of
+    /// the duration of the work before. Returns true when it is new.
     pub(crate) fn wait(&self, subject: S, patience: impl FnOnce(Duration) -> Duration) -> bool {
         let mut inner = self.lock();
         if inner.waiting.is_some_and(|work| work.subject == subject) {

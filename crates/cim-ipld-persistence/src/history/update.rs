@@ -1,4 +1,5 @@
-//! The one place that changes the manifest: a compare-and-set against what it descends from, and what becomes of it.
+//! The one place that changes the manifest: a compare-and-set against what it descends from, and
+//! what becomes of it.
 
 use std::sync::Arc;
 
@@ -57,8 +58,8 @@ pub(crate) enum Outcome {
     Superseded,
 }
 
-/// Publishes the proposal as the successor of `current`, which this process follows, and waits until it follows that. What
-/// replaces segments is taken over without reading it back.
+/// Publishes the proposal as the successor of `current`, which this process follows, and waits
+/// until it follows that. What replaces segments is taken over without reading it back.
 ///
 /// # Errors
 /// `OutcomeUnknown` when it may have been published, and what the store answers.
@@ -126,8 +127,8 @@ async fn try_publish(
     outcome
 }
 
-/// Waits while a newer manifest may still be put back, but not for ever: somebody may go on disturbing the place. Returns
-/// false when there is a newer one now.
+/// Waits while a newer manifest may still be put back, but not for ever: somebody may go on
+/// disturbing the place. Returns false when there is a newer one now.
 async fn wait_settled(shared: &Shared, current: &ManifestVersion, deadline: Instant) -> Result<bool> {
     loop {
         let (generation, until) = shared.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
@@ -158,7 +159,8 @@ pub(crate) async fn publish_or_discard(
     outcome
 }
 
-/// As [`publish_or_discard`], but keeps what was stored when another manifest came first, for another proposal.
+/// As [`publish_or_discard`], but keeps what was stored when another manifest came first, for
+/// another proposal.
 pub(crate) async fn publish_or_keep(
     shared: &Shared,
     current: &ManifestVersion,
@@ -201,8 +203,8 @@ async fn succeed(objects: &Objects, current: &ManifestVersion, proposal: Proposa
     })
 }
 
-/// Puts the sealed manifest in the place of `current`, or of whatever else is there that is not newer: junk, or an older
-/// manifest that somebody put there again.
+/// Puts the sealed manifest in the place of `current`, or of whatever else is there that is not
+/// newer: junk, or an older manifest that somebody put there again.
 async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) -> Result<Outcome> {
     let objects = &shared.objects;
     let layout = &objects.layout;
@@ -277,7 +279,8 @@ async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcom
     Ok(if is_ancestor { Outcome::Published } else { Outcome::Superseded })
 }
 
-/// Stores what a manifest at the position of `order` names of it. Returns the window's entry, and the chunks in it.
+/// Stores what a manifest at the position of `order` names of it. Returns the window's entry, and
+/// the chunks in it.
 pub(crate) async fn store_order(
     objects: &Objects,
     order: &Order,
@@ -307,7 +310,8 @@ pub(crate) async fn store_order(
     Ok((Some(entry), window.chunks))
 }
 
-/// Removes what a manifest with the order's newer past replaced in `before`: its window, and chunks that are no longer retained.
+/// Removes what a manifest with the order's newer past replaced in `before`: its window, and chunks
+/// that are no longer retained.
 pub(crate) async fn remove_order(shared: &Shared, before: &Manifest, order: &Order) {
     let objects = &shared.objects;
     let newest = shared.view().manifest.position() / objects.rules.window();

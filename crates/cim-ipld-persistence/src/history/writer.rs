@@ -1,5 +1,6 @@
-//! The journal's writing end: concurrent calls share one record, one record is in flight at a time, and a call is answered
-//! when this process's own follower has accepted the very bytes that were sent.
+//! The journal's writing end: concurrent calls share one record, one record is in flight at a time,
+//! and a call is answered when this process's own follower has accepted the very bytes that were
+//! sent.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::pin::Pin;
 use super::put::{Answer, Put};
 use super::records;
 use super::shared::{OwnVerdict, Shared};
-use crate::format::MAX_DECODED_BYTES;
+use super::submit::{Request, Submit, bytes};
 use crate::format::announcement::Announcement;
 use crate::format::digest::Digest;
 use crate::format::record::{Body, MAX_CLOSED_WRITERS, Operation, Record, attestation};
@@ -21,77 +22,26 @@ use crate::position::Position;
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// How many calls may wait for their record before a further one waits to be let in.
-const WAITING_CALLS: usize = 1024;
 /// Operations of several calls share a record up to this size.
 const SHARED_RECORD_BYTES: usize = 512 << 10;
 /// What a record and its envelope take beside the operations.
 const RECORD_OVERHEAD_BYTES: usize = 2048;
 /// Identities that one call takes up when the keys of its records are taken.
 const MAX_TAKEN_KEYS: usize = 16;
-/// The largest call: half of what a reader decodes at a time.
-const MAX_CALL_BYTES: usize = MAX_DECODED_BYTES / 2;
 
-/// One call's operations: atomic, and answered together.
-struct Request {
-    operations: Vec<Operation>,
+/// What a record is to hold, and until when it may be written.
+struct Draft {
+    body: Body,
     announces: Option<Announcement>,
-    reply: oneshot::Sender<Result<Position>>,
-}
-
-impl Request {
-    fn bytes(&self) -> usize {
-        bytes(&self.operations)
-    }
-}
-
-fn bytes(operations: &[Operation]) -> usize {
-    operations.iter().map(Operation::encoded_bytes).sum()
-}
-
-/// Hands operations to the writer.
-#[derive(Clone, Debug)]
-pub(crate) struct Submit {
-    requests: mpsc::Sender<Request>,
-    closing: Arc<Notify>,
-}
-
-impl Submit {
-    /// Returns the position of the record that made the operations durable. Without operations it is a barrier: everything
-    /// that was acknowledged to anybody before this was called is before it.
-    ///
-    /// Dropping the future after the operations were taken does not take them back: all of them are written, or none.
-    pub(crate) async fn operations(&self, operations: Vec<Operation>) -> Result<Position> {
-        let bytes = bytes(&operations);
-        if bytes > MAX_CALL_BYTES {
-            let message = format!("a call of {bytes} bytes is over the limit of {MAX_CALL_BYTES}: split it");
-            return Err(Error::new(ErrorKind::InvalidInput, message));
-        }
-        self.request(operations, None).await
-    }
-
-    /// Announces the root record that is about to replace the present one.
-    pub(crate) async fn announce(&self, root: Announcement) -> Result<Position> {
-        self.request(Vec::new(), Some(root)).await
-    }
-
-    async fn request(&self, operations: Vec<Operation>, announces: Option<Announcement>) -> Result<Position> {
-        let closed = || Error::new(ErrorKind::Closed, "the engine was closed");
-        let (reply, answer) = oneshot::channel();
-        self.requests.send(Request { operations, announces, reply }).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
-    }
-
-    /// Lets the writer take nothing more; it ends when it has written what it took.
-    pub(crate) fn close(&self) {
-        self.closing.notify_one();
-    }
+    closes: Vec<u64>,
+    deadline: Instant,
 }
 
 /// What became of one put.
 enum Sent {
     Judged(OwnVerdict),
-    /// Something else is under the record's key. Whether the record landed before that shows when its writer is closed.
+    /// Something else is under the record's key. Whether the record landed before that shows when
+    /// its writer is closed.
     Occupied(oneshot::Receiver<OwnVerdict>),
 }
 
@@ -116,15 +66,14 @@ pub(crate) struct Writer {
 impl Writer {
     /// Makes a writer whose first record closes the writers of `closes`.
     pub(crate) fn new(shared: Arc<Shared>, pin: Option<Arc<Pin>>, closes: Vec<u64>) -> (Self, Submit) {
-        let (submit, requests) = mpsc::channel(WAITING_CALLS);
-        let closing = Arc::new(Notify::new());
+        let (submit, requests, closing) = Submit::new();
         let id = u64::from_le_bytes(shared.objects.environment.random());
         let is_pinned = pin.is_none();
         let writer = Self {
             shared,
             pin,
             requests,
-            closing: Arc::clone(&closing),
+            closing,
             id,
             sequence: 0,
             closes,
@@ -132,7 +81,7 @@ impl Writer {
             in_doubt: false,
             left_over: None,
         };
-        (writer, Submit { requests: submit, closing })
+        (writer, submit)
     }
 
     /// Writes until every [`Submit`] is gone or one of them closed it.
@@ -216,16 +165,18 @@ impl Writer {
                 let message = "the record was not accepted until the time was over";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            // Closing comes first, and alone: once it is accepted, every outcome that was in doubt is definite.
+            // Closing comes first, and alone: once it is accepted, every outcome that was in doubt
+            // is definite.
             let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
-            let sent = if is_closing {
-                self.write_next(Body::Inline(Vec::new()), None, &closes, deadline).await?
+            let draft = if is_closing {
+                Draft { body: Body::Inline(Vec::new()), announces: None, closes: closes.clone(), deadline }
             } else {
-                // Stored anew each time: what is trimmed with a record that was not accepted is that record's own.
-                self.write_next(self.body(operations).await?, announces, &closes, deadline).await?
+                // Stored anew each time: what is trimmed with a record that was not accepted is
+                // that record's own.
+                Draft { body: self.body(operations).await?, announces, closes: Vec::new(), deadline }
             };
-            match sent {
+            match self.write_next(draft).await? {
                 Sent::Judged(OwnVerdict::Accepted(position)) if !is_closing => return Ok(position),
                 Sent::Judged(OwnVerdict::Accepted(_)) => {
                     self.closes.drain(..closes.len());
@@ -256,7 +207,8 @@ impl Writer {
         }
     }
 
-    /// Returns the operations as a record holds them, stored beside it where they are too large for it.
+    /// Returns the operations as a record holds them, stored beside it where they are too large for
+    /// it.
     async fn body(&self, operations: &[Operation]) -> Result<Body> {
         if bytes(operations) > self.inline_limit_bytes() {
             return records::spill(&self.shared.objects, operations, &self.shared.text_options()).await;
@@ -265,20 +217,16 @@ impl Writer {
     }
 
     /// Puts the next record; one that is not accepted leaves this writer ready for another.
-    async fn write_next(
-        &mut self,
-        body: Body,
-        announces: Option<Announcement>,
-        closes: &[u64],
-        deadline: Instant,
-    ) -> Result<Sent> {
-        let sent = self.write_once(body, announces, closes, deadline).await;
-        // Whatever becomes of that record: the next accepted one makes sure that it is never part of the order later.
+    async fn write_next(&mut self, draft: Draft) -> Result<Sent> {
+        let closes = draft.closes.len();
+        let sent = self.write_once(draft).await;
+        // Whatever becomes of that record: the next accepted one makes sure that it is never part
+        // of the order later.
         self.sequence += 1;
         self.in_doubt |= !matches!(sent, Ok(Sent::Judged(_)));
         let sent = sent?;
         match &sent {
-            Sent::Judged(OwnVerdict::Accepted(_)) => self.in_doubt = self.closes.len() > closes.len(),
+            Sent::Judged(OwnVerdict::Accepted(_)) => self.in_doubt = self.closes.len() > closes,
             Sent::Judged(OwnVerdict::Ignored(reason)) => {
                 tracing::warn!(?reason, "a record of this process was not accepted; it is sealed again");
                 if matches!(reason, Ignored::Closed | Ignored::Duplicate) {
@@ -295,13 +243,8 @@ impl Writer {
     }
 
     /// Puts one record and waits for what becomes of it.
-    async fn write_once(
-        &mut self,
-        body: Body,
-        announces: Option<Announcement>,
-        closes: &[u64],
-        deadline: Instant,
-    ) -> Result<Sent> {
+    async fn write_once(&mut self, draft: Draft) -> Result<Sent> {
+        let Draft { body, announces, closes, deadline } = draft;
         let shared = Arc::clone(&self.shared);
         let seen = shared.progress.read(|progress| progress.seen);
         let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
@@ -310,7 +253,7 @@ impl Writer {
             (0, Digest::default())
         };
         let attest = attestation(seen.order, manifest);
-        let record = Record { seen: seen.position, generation, attest, closes: closes.to_vec(), announces, body };
+        let record = Record { seen: seen.position, generation, attest, closes, announces, body };
         let key = Layout::record(self.id, self.sequence)?;
         let sealed = records::seal(&shared.objects, &key, self.sequence, &record, &shared.text_options())?;
         let digest = records::sealed_digest(&sealed);
@@ -356,7 +299,8 @@ impl Writer {
         }
     }
 
-    /// Remembers this writer outside the store before its first record: whoever comes after an unclean end closes it.
+    /// Remembers this writer outside the store before its first record: whoever comes after an
+    /// unclean end closes it.
     async fn pin_identity(&mut self) -> Result<()> {
         if !self.is_pinned
             && let Some(pin) = &self.pin
@@ -374,7 +318,8 @@ impl Writer {
         self.pin_identity().await
     }
 
-    /// Holds writes back while two memtables' worth waits to be folded: memory stays within its budget.
+    /// Holds writes back while two memtables' worth waits to be folded: memory stays within its
+    /// budget.
     async fn wait_for_room(&self) -> Result<()> {
         self.shared.check()?;
         let settings = &self.shared.settings;

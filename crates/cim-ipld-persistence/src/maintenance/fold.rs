@@ -1,7 +1,8 @@
-//! Turns the journal's head into a segment: pages first, then one compare-and-set of the manifest, then trimming.
+//! Turns the journal's head into a segment: pages first, then one compare-and-set of the manifest,
+//! then trimming.
 //!
-//! A crash between any two steps leaves garbage, never loss: nothing names the pages before the manifest does, and the
-//! journal is trimmed only after it.
+//! A crash between any two steps leaves garbage, never loss: nothing names the pages before the
+//! manifest does, and the journal is trimmed only after it.
 
 use std::sync::Arc;
 
@@ -71,8 +72,8 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
     Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, chunks } })
 }
 
-/// Removes the objects that the new manifest replaced: the order's older window and chunks, and deletes that nothing names
-/// any more.
+/// Removes the objects that the new manifest replaced: the order's older window and chunks, and
+/// deletes that nothing names any more.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;
@@ -95,8 +96,8 @@ async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     }
 }
 
-/// The secrets of all deletes that the newest manifest or a snapshot names: what a fold replaced may have been restored
-/// since.
+/// The secrets of all deletes that the newest manifest or a snapshot names: what a fold replaced
+/// may have been restored since.
 async fn named_deletes(shared: &Shared) -> Result<std::collections::HashSet<[u8; 32]>> {
     let references = References::newest(shared).await?;
     let segments = references.segments()?.into_iter();

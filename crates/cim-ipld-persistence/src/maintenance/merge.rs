@@ -1,6 +1,8 @@
-//! Keeps the number of segments small: several of one size class become one of the next, without what was deleted.
+//! Keeps the number of segments small: several of one size class become one of the next, without
+//! what was deleted.
 //!
-//! Source: the tiered compaction of log-structured merge trees (O'Neil et al. 1996), as search engines use it.
+//! Source: the tiered compaction of log-structured merge trees (O'Neil et al. 1996), as search
+//! engines use it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +24,8 @@ const FAN_OUT: usize = 8;
 /// Segments below this size are of the smallest class.
 const SMALLEST_BYTES: u64 = 1 << 20;
 
-/// How often a merge is put before the manifests of other processes, none of which touched what it merged.
+/// How often a merge is put before the manifests of other processes, none of which touched what it
+/// merged.
 const PROPOSALS: usize = 16;
 
 /// Segments merged into one, which is stored and which no manifest names yet.
@@ -34,8 +37,8 @@ struct Merged {
     document_maps: Vec<Vec<Option<DocId>>>,
 }
 
-/// Merges once if any class has too many segments; returns whether there may be more to do. Unless it is forced, only where no
-/// other process is expected to be at it.
+/// Merges once if any class has too many segments; returns whether there may be more to do. Unless
+/// it is forced, only where no other process is expected to be at it.
 pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> {
     let view = shared.view();
     let budget = shared.settings.cache_budget_bytes as u64;
@@ -48,7 +51,8 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
         Ok(merged) => merged,
         Err(error) => {
             stored.discard(&shared.objects).await;
-            // Another process may have merged the same segments: what is chosen then is chosen anew.
+            // Another process may have merged the same segments: what is chosen then is chosen
+            // anew.
             return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
         }
     };
@@ -76,8 +80,9 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
     Ok(false)
 }
 
-/// Tells whether this process, which published last, is the one to merge what was chosen: the one whose fold filled the class.
-/// Whoever folds after that gives it time, unless the class has become twice as full.
+/// Tells whether this process, which published last, is the one to merge what was chosen: the one
+/// whose fold filled the class. Whoever folds after that gives it time, unless the class has become
+/// twice as full.
 fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool {
     if chosen.len() <= FAN_OUT || chosen.len() >= 2 * FAN_OUT {
         return true;
@@ -86,9 +91,9 @@ fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool
     shared.merge_turn.is_due()
 }
 
-/// Chooses what to merge, by position: a full size class, or one segment of which most is deleted. Writers may have to
-/// wait for a merge, so its inputs together are no larger than `budget_bytes`; what comes of it is one segment, which has
-/// room for so many documents only.
+/// Chooses what to merge, by position: a full size class, or one segment of which most is deleted.
+/// Writers may have to wait for a merge, so its inputs together are no larger than `budget_bytes`;
+/// what comes of it is one segment, which has room for so many documents only.
 fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (position, segment) in segments.iter().enumerate() {
@@ -134,9 +139,10 @@ impl Merged {
         Origin::Segments { merged, document_maps: self.document_maps.clone() }
     }
 
-    /// Returns what to publish after `manifest`: the merged segment in the place of its inputs, with what the manifest has
-    /// deleted in them since. What the journal deleted since is marked when the follower takes the new manifest up, so that a
-    /// snapshot of that manifest misses nothing.
+    /// Returns what to publish after `manifest`: the merged segment in the place of its inputs,
+    /// with what the manifest has deleted in them since. What the journal deleted since is marked
+    /// when the follower takes the new manifest up, so that a snapshot of that manifest misses
+    /// nothing.
     ///
     /// `None` when the manifest does not have all the inputs, or has back what was deleted in them.
     async fn propose(&self, shared: &Shared, manifest: &Manifest, stored: &mut Stored) -> Result<Option<Proposal>> {

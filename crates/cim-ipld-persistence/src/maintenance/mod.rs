@@ -1,4 +1,5 @@
-//! Work on an index beside reading and writing it: each is a walk over what is reachable, or a step of the manifest.
+//! Work on an index beside reading and writing it: each is a walk over what is reachable, or a step
+//! of the manifest.
 
 mod fold;
 mod merge;
@@ -17,7 +18,7 @@ use crate::history::follower::{Command, Frozen};
 use crate::history::manifest::ManifestVersion;
 use crate::history::order::Order;
 use crate::history::shared::Shared;
-use crate::history::writer::Submit;
+use crate::history::submit::Submit;
 use crate::objects::Backoff;
 use crate::{Error, ErrorKind, Result};
 
@@ -35,7 +36,8 @@ impl Maintenance {
         Self { shared, submit, commands, turns: Semaphore::new(1) }
     }
 
-    /// Folds whenever it is woken for that, and merges what has piled up, until the engine is dropped.
+    /// Folds whenever it is woken for that, and merges what has piled up, until the engine is
+    /// dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
@@ -57,8 +59,8 @@ impl Maintenance {
         }
     }
 
-    /// Brings records that were put again or overwritten, and that no manifest holds, into one. Until then a record that was
-    /// written after them keeps an opener from being misled.
+    /// Brings records that were put again or overwritten, and that no manifest holds, into one.
+    /// Until then a record that was written after them keeps an opener from being misled.
     pub(crate) async fn keep_order(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
@@ -95,16 +97,18 @@ impl Maintenance {
         frozen > 0 || (active >= budget && self.shared.turn.is_due())
     }
 
-    /// Folds if that is due, then merges once if that is: writers who wait for a fold wait for one merge at most, and
-    /// segments do not pile up however fast they write. Returns false when nothing was due.
+    /// Folds if that is due, then merges once if that is: writers who wait for a fold wait for one
+    /// merge at most, and segments do not pile up however fast they write. Returns false when
+    /// nothing was due.
     async fn work(&self) -> Result<bool> {
         let has_folded = self.is_fold_due() && self.fold().await?;
         let _turn = self.turn().await?;
         Ok((self.shared.published_last() && merge::step(&self.shared, false).await?) || has_folded)
     }
 
-    /// Waits for what is under way, folds and merges once if that was for this process to do, and lets nothing follow it:
-    /// processes that write once and end must not leave all that to each other.
+    /// Waits for what is under way, folds and merges once if that was for this process to do, and
+    /// lets nothing follow it: processes that write once and end must not leave all that to each
+    /// other.
     pub(crate) async fn end(&self) {
         if self.shared.settings.background
             && self.shared.check().is_ok()
@@ -120,9 +124,9 @@ impl Maintenance {
         self.turns.acquire().await.map_err(|_| closed())
     }
 
-    /// Folds until the manifest holds everything that was applied here when this was called, whatever the memtable's size.
-    /// One fold may lose to another process's manifest, which need not hold as much. Returns false when there was nothing to
-    /// fold.
+    /// Folds until the manifest holds everything that was applied here when this was called,
+    /// whatever the memtable's size. One fold may lose to another process's manifest, which need
+    /// not hold as much. Returns false when there was nothing to fold.
     pub(crate) async fn fold(&self) -> Result<bool> {
         let _turn = self.turn().await?;
         let target = self.shared.progress.read(|progress| progress.seen.position);
@@ -142,8 +146,8 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Puts the root and the manifest back into a store that lost them, then folds: the records that went with them are in
-    /// this process's memory.
+    /// Puts the root and the manifest back into a store that lost them, then folds: the records
+    /// that went with them are in this process's memory.
     pub(crate) async fn put_back(&self) -> Result<()> {
         self.ask(Command::PutBack).await??;
         let caught_up = self.shared.progress.read(|progress| progress.seen.position);

@@ -33,8 +33,8 @@ impl Maintenance {
         self.publish_keyset(&current, next).await
     }
 
-    /// Replaces the root, then retires the older data keys: a record under the new one gives the position from which they
-    /// authenticate nothing, and a manifest holds everything up to it.
+    /// Replaces the root, then retires the older data keys: a record under the new one gives the
+    /// position from which they authenticate nothing, and a manifest holds everything up to it.
     async fn publish_keyset(&self, current: &Keyset, next: Keyset) -> Result<()> {
         let objects = &self.shared.objects;
         let (catalog, root_key) = (&objects.layout.catalog, &objects.layout.root);
@@ -51,7 +51,8 @@ impl Maintenance {
         objects.set_next_root(Some(next.clone()));
         let mut written = objects.write(catalog, root_key, next.record.clone(), precondition).await;
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
-            // A cluster may refuse a write beside another one, and somebody may have put the same record again.
+            // A cluster may refuse a write beside another one, and somebody may have put the same
+            // record again.
             if let Some(there) = objects.backend.get(catalog, root_key).await?
                 && there.value == known.record
             {
@@ -77,8 +78,8 @@ impl Maintenance {
         self.finish_rotation().await
     }
 
-    /// Puts a record that changes nothing, and folds: brings the order into the epoch of the newest data key, if a rotation was
-    /// cut off before it did.
+    /// Puts a record that changes nothing, and folds: brings the order into the epoch of the newest
+    /// data key, if a rotation was cut off before it did.
     pub(crate) async fn finish_rotation(&self) -> Result<()> {
         self.submit.operations(Vec::new()).await?;
         self.fold().await.map(drop)

@@ -1,6 +1,6 @@
-//! Named backups: a sealed list of segments that the manifest names. Pages are never copied; a snapshot keeps them from
-//! being removed. Making, restoring and deleting one each swap the manifest, so that they have one order among themselves and
-//! with folds and merges.
+//! Named backups: a sealed list of segments that the manifest names. Pages are never copied; a
+//! snapshot keeps them from being removed. Making, restoring and deleting one each swap the
+//! manifest, so that they have one order among themselves and with folds and merges.
 
 use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{ObjectNames, SealOptions};
@@ -104,7 +104,8 @@ impl Maintenance {
         read_snapshot(objects, find(&self.shared.newest_manifest().await?.manifest, name)?).await?;
         loop {
             if objects.rules.hold(Rule::RestoreBarrier) {
-                // Whatever was acknowledged to anybody before this restore began is before this record.
+                // Whatever was acknowledged to anybody before this restore began is before this
+                // record.
                 self.submit.operations(Vec::new()).await?;
             }
             let (order, current) = self.capture().await?;

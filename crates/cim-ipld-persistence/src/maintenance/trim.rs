@@ -1,6 +1,6 @@
-//! Removes records of the journal that no process needs: those that were part of the index at the watermark *before* the
-//! newest. A replica has one whole fold's time to read a record before it goes, and one that is slower finds a gap in the
-//! revisions and reads the manifest.
+//! Removes records of the journal that no process needs: those that were part of the index at the
+//! watermark *before* the newest. A replica has one whole fold's time to read a record before it
+//! goes, and one that is slower finds a gap in the revisions and reads the manifest.
 
 use std::collections::HashSet;
 
@@ -36,8 +36,8 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Finds what earlier processes left in the journal: everything that the order as of this process's opening does not accept
-/// any more.
+/// Finds what earlier processes left in the journal: everything that the order as of this process's
+/// opening does not accept any more.
 async fn find_dead(shared: &Shared, opened_at: &Order, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
     let objects = &shared.objects;
     let layout = &objects.layout;

@@ -1,4 +1,5 @@
-//! Reads every object that the manifest, a snapshot or the journal names, and checks what the index claims of itself.
+//! Reads every object that the manifest, a snapshot or the journal names, and checks what the index
+//! claims of itself.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -36,8 +37,8 @@ pub struct VerifyReport {
     pub snapshots: u64,
     /// Live documents of the index.
     pub documents: u64,
-    /// Entries of the catalog that are not part of the index: in the store now, or seen by this process before. They change
-    /// nothing.
+    /// Entries of the catalog that are not part of the index: in the store now, or seen by this
+    /// process before. They change nothing.
     pub ignored: IgnoredEntries,
     /// Whether a rotation of the keys was cut off before the old ones were retired, which
     /// [`finish_rotation`](crate::Engine::finish_rotation) does.
@@ -102,7 +103,8 @@ impl Maintenance {
         }
     }
 
-    /// Checks what is in the places of root and manifest; returns the newest manifest that can be trusted.
+    /// Checks what is in the places of root and manifest; returns the newest manifest that can be
+    /// trusted.
     async fn check_place(&self, known: &ManifestVersion, report: &mut VerifyReport) -> Result<ManifestVersion> {
         let objects = &self.shared.objects;
         let root = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
@@ -172,7 +174,8 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Reads the digests of older positions, which a pin that was not used for long is held against.
+    /// Reads the digests of older positions, which a pin that was not used for long is held
+    /// against.
     async fn verify_past(&self, manifest: &ManifestVersion) -> Vec<Result<()>> {
         let objects = &self.shared.objects;
         // Without its window, which the journal needs too, nobody knows what there is.
@@ -182,8 +185,8 @@ impl Maintenance {
         checked.collect().await
     }
 
-    /// Checks a segment against itself, and reads every page of it even when that fails: all that is wrong is found at
-    /// once.
+    /// Checks a segment against itself, and reads every page of it even when that fails: all that
+    /// is wrong is found at once.
     async fn verify_one(&self, entry: &SegmentEntry, report: &mut VerifyReport) -> Result<Vec<Result<()>>> {
         let shared = &self.shared;
         let handle = Arc::new(SegmentHandle::new(entry.clone()));
@@ -213,8 +216,8 @@ impl Maintenance {
         Ok(found)
     }
 
-    /// Applies the whole journal to the order as of the manifest, as an opener would, and compares what comes of it with what
-    /// this process holds.
+    /// Applies the whole journal to the order as of the manifest, as an opener would, and compares
+    /// what comes of it with what this process holds.
     async fn verify_journal(&self, manifest: &ManifestVersion, report: &mut VerifyReport) -> Result<()> {
         let objects = &self.shared.objects;
         let known = self.shared.progress.read(|progress| progress.seen);
@@ -304,7 +307,8 @@ fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64, a
 }
 
 impl VerifyReport {
-    /// Keeps what is wrong with the index, each problem once; passes on what kept it from being checked.
+    /// Keeps what is wrong with the index, each problem once; passes on what kept it from being
+    /// checked.
     fn note(&mut self, what: &str, checked: Result<()>) -> Result<()> {
         match checked {
             Err(error)

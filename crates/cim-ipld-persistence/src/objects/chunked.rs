@@ -1,5 +1,5 @@
-//! Content that may be larger than a value of the store: cut into chunks under names of one secret, authenticated as a whole
-//! by a digest that whoever names it keeps.
+//! Content that may be larger than a value of the store: cut into chunks under names of one secret,
+//! authenticated as a whole by a digest that whoever names it keeps.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Key, Precondition};
@@ -35,7 +35,8 @@ impl Chunked {
 }
 
 impl Objects {
-    /// Stores `content` under a new secret: whoever else stores the like at the same moment never touches it.
+    /// Stores `content` under a new secret: whoever else stores the like at the same moment never
+    /// touches it.
     pub(crate) async fn store_chunked(
         &self,
         kind: ObjectKind,
@@ -57,8 +58,9 @@ impl Objects {
         Ok(chunked)
     }
 
-    /// Reads content back. A count that a hostile record made up costs no more than the chunks that are there, each of which
-    /// is no larger than writers make them, however much it was compressed.
+    /// Reads content back. A count that a hostile record made up costs no more than the chunks that
+    /// are there, each of which is no larger than writers make them, however much it was
+    /// compressed.
     pub(crate) async fn fetch_chunked(&self, chunked: &Chunked) -> Result<Vec<u8>> {
         let chunks: Vec<Bytes> = stream::iter(chunked.names())
             .map(|name| async move {

@@ -1,4 +1,5 @@
-//! Where everything of an index stands in the store: the names of its five buckets and of the catalog's keys.
+//! Where everything of an index stands in the store: the names of its five buckets and of the
+//! catalog's keys.
 
 use cim_ipld_backend::{Bucket, Key, KeyPrefix};
 use cim_ipld_index::SubIndex;

@@ -22,7 +22,8 @@ use crate::rules::Rules;
 use crate::{Error, ErrorKind, Result, Settings};
 use layout::Layout;
 
-/// Seals what goes out, opens what comes in. The context of every object is rebuilt here, never read from it.
+/// Seals what goes out, opens what comes in. The context of every object is rebuilt here, never
+/// read from it.
 #[derive(Debug)]
 pub(crate) struct Objects {
     pub(crate) backend: Arc<dyn Backend>,
@@ -104,7 +105,8 @@ impl Objects {
         });
     }
 
-    /// Announces to the follower the root that this process writes, which it may see before the write is acknowledged.
+    /// Announces to the follower the root that this process writes, which it may see before the
+    /// write is acknowledged.
     pub(crate) fn set_next_root(&self, root: Option<Root>) {
         *self.next_root.lock().unwrap_or_else(PoisonError::into_inner) = root;
     }
@@ -131,9 +133,10 @@ impl Objects {
         self.open(address, entry.value)
     }
 
-    /// Writes sealed bytes and resolves an unknown outcome by reading back, retrying what did not happen until the write
-    /// timeout. Needs a precondition other than `Any`, so that no try of the same write can land after another one; a write
-    /// that was in doubt is recognised by its bytes, which are salted afresh or name something that was drawn for it.
+    /// Writes sealed bytes and resolves an unknown outcome by reading back, retrying what did not
+    /// happen until the write timeout. Needs a precondition other than `Any`, so that no try of the
+    /// same write can land after another one; a write that was in doubt is recognised by its bytes,
+    /// which are salted afresh or name something that was drawn for it.
     pub(crate) async fn write(
         &self,
         bucket: &Bucket,
@@ -172,7 +175,8 @@ impl Objects {
         }
     }
 
-    /// Removes objects; a failure leaves garbage, which costs room and nothing else, so it is only told in the log.
+    /// Removes objects; a failure leaves garbage, which costs room and nothing else, so it is only
+    /// told in the log.
     pub(crate) async fn discard(&self, bucket: &Bucket, keys: &[Key]) {
         if keys.is_empty() {
             return;

@@ -49,8 +49,9 @@ impl PageCache {
         self.cache.weight()
     }
 
-    /// Runs a sans-I/O computation of the index core to its end: whatever pages it needs are fetched in parallel, then it
-    /// is asked again. Pages of one computation stay with it, so that a small cache cannot starve it.
+    /// Runs a sans-I/O computation of the index core to its end: whatever pages it needs are
+    /// fetched in parallel, then it is asked again. Pages of one computation stay with it, so that
+    /// a small cache cannot starve it.
     pub(crate) async fn resolve<T>(
         &self,
         objects: &Objects,

@@ -1,7 +1,8 @@
-//! A pass over whole segments: pages are fetched from the store as the index core asks for them, and let go behind it.
+//! A pass over whole segments: pages are fetched from the store as the index core asks for them,
+//! and let go behind it.
 //!
-//! The index core asks for the pages of a class about once and in order when it merges or verifies, so a few pages of each
-//! class are all that has to be held, however large the segments are.
+//! The index core asks for the pages of a class about once and in order when it merges or verifies,
+//! so a few pages of each class are all that has to be held, however large the segments are.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -67,7 +68,8 @@ impl Pass {
         Ok(Self { objects: Arc::clone(objects), segments, source, state: RefCell::default() })
     }
 
-    /// Returns what came of a computation over these pages: fetch errors take precedence over missing-page errors.
+    /// Returns what came of a computation over these pages: fetch errors take precedence over
+    /// missing-page errors.
     pub(crate) fn outcome<T>(&self, result: cim_ipld_index::Result<T>) -> Result<T> {
         match self.state.borrow_mut().failed.take() {
             Some(error) => Err(error),

@@ -60,7 +60,8 @@ pub(crate) struct BuiltSegment {
     pub(crate) handle: Arc<SegmentHandle>,
 }
 
-/// Runs `build` on a thread of its own and stores its pages as they are finished. `text` is how pages of text are sealed.
+/// Runs `build` on a thread of its own and stores its pages as they are finished. `text` is how
+/// pages of text are sealed.
 pub(crate) async fn store_segment(
     objects: &Objects,
     text: &SealOptions,
@@ -81,7 +82,8 @@ pub(crate) async fn store_segment(
         let finished = futures::stream::unfold(finished, |mut pages| async move { Some((pages.recv().await?, pages)) });
         let transferred = transfer.receive(finished, stored).await;
         let summary = builder.await.map_err(|_| Error::new(ErrorKind::Closed, "building a segment was cut off"))?;
-        // A transfer that failed also ends the build, which then only reports that nobody takes its pages.
+        // A transfer that failed also ends the build, which then only reports that nobody takes its
+        // pages.
         transferred?;
         summary?
     };
@@ -171,7 +173,8 @@ impl Transfer<'_> {
         Ok(BuiltSegment { segment, handle: Arc::new(SegmentHandle::built(entry, digests)) })
     }
 
-    /// Postings, positions and bitmaps are packed already; only what holds text is worth compressing.
+    /// Postings, positions and bitmaps are packed already; only what holds text is worth
+    /// compressing.
     fn options(&self, class: PageClass) -> SealOptions {
         match class {
             PageClass::Stored | PageClass::Dictionary => *self.text,

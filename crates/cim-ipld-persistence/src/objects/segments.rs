@@ -159,7 +159,8 @@ impl Objects {
         Ok(Arc::clone(segment.digests.get_or_init(|| digests)))
     }
 
-    /// Seals the table of a new segment's digests, ready to be stored. Returns its digest for the manifest.
+    /// Seals the table of a new segment's digests, ready to be stored. Returns its digest for the
+    /// manifest.
     pub(crate) fn seal_digests(
         &self,
         names: &ObjectNames,

@@ -1,4 +1,5 @@
-//! An index cuts texts and queries by the analyzer that it was made with, in every process and whatever happens to it.
+//! An index cuts texts and queries by the analyzer that it was made with, in every process and
+//! whatever happens to it.
 
 use std::sync::Arc;
 

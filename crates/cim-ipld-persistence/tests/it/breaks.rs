@@ -1,5 +1,5 @@
-//! Whoever can write to the store and has no key brings nothing back, makes nothing vanish and stops nobody. Each scenario
-//! fails when the rule against it is removed.
+//! Whoever can write to the store and has no key brings nothing back, makes nothing vanish and
+//! stops nobody. Each scenario fails when the rule against it is removed.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use cim_ipld_persistence::{Engine, ErrorKind};
 use crate::hand::{BUCKETS, Hand, Held, Lie, Lying, Outcome, bucket, check, numbers, refused};
 use crate::support::{cid, document, documents};
 
-/// Checks that a running engine and one that is opened now have exactly these documents, and that nothing is wrong.
+/// Checks that a running engine and one that is opened now have exactly these documents, and that
+/// nothing is wrong.
 async fn hold(held: Held, hand: &Hand, running: &[&Engine], expected: &[u32]) -> Outcome {
     let fresh = held.open(hand.store()).await?;
     for engine in running.iter().copied().chain([&fresh]) {
@@ -47,7 +48,8 @@ async fn history_ignores_a_trimmed_record_that_is_published_again() {
     trimmed_record_again(Held::all()).await.expect("held");
 }
 
-/// (2) A put is acknowledged, with a revision that was given out already or one to come, and dropped.
+/// (2) A put is acknowledged, with a revision that was given out already or one to come, and
+/// dropped.
 async fn dropped_put(held: Held) -> Outcome {
     for revision in [1, 2, 3, 4, 1000] {
         let hand = Hand::default();
@@ -89,7 +91,8 @@ async fn history_reports_no_success_for_a_record_that_was_replaced_by_another_on
     replaced_by_replay(Held::all()).await.expect("held");
 }
 
-/// (3) A record goes or is overwritten after others were written over it: nobody opens that as if it had not been there.
+/// (3) A record goes or is overwritten after others were written over it: nobody opens that as if
+/// it had not been there.
 async fn record_taken_out(held: Held) -> Outcome {
     for overwrite in [false, true] {
         let hand = Hand::default();
@@ -150,7 +153,8 @@ async fn history_keeps_later_writes_when_an_older_manifest_is_put_again() {
     manifest_again_after_restore(Held::all()).await.expect("held");
 }
 
-/// (5) A copy of the store goes its own way; its manifest, several generations ahead, is put into the first.
+/// (5) A copy of the store goes its own way; its manifest, several generations ahead, is put into
+/// the first.
 async fn forked_by_records(held: Held) -> Outcome {
     let hand = Hand::default();
     let engine = held.create(hand.store()).await?;
@@ -227,7 +231,8 @@ async fn record_of_another_branch(held: Held) -> Outcome {
     check(!found.contains(&22), format!("{found:?}: a record over another history was applied"))
 }
 
-/// A record over a history that this process does not have is ahead of it, or of another branch: it stops.
+/// A record over a history that this process does not have is ahead of it, or of another branch: it
+/// stops.
 #[tokio::test(start_paused = true)]
 async fn history_applies_no_record_of_another_branch() {
     let error = record_of_another_branch(Held::all()).await.expect_err("stopped");

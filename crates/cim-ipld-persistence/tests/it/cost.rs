@@ -69,8 +69,8 @@ impl Opening {
     }
 }
 
-/// Opens, writes and ends so often, as a program that runs once for each document; returns the dearest opening within each of
-/// the last runs before each mark.
+/// Opens, writes and ends so often, as a program that runs once for each document; returns the
+/// dearest opening within each of the last runs before each mark.
 async fn openings(marks: &[u32]) -> Vec<Opening> {
     const LAST_RUNS: u32 = 100;
     let counting = Counting::new(MemoryBackend::new());

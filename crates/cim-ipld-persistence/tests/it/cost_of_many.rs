@@ -1,4 +1,5 @@
-//! What several processes write to one index, beside what one process writes for the same documents.
+//! What several processes write to one index, beside what one process writes for the same
+//! documents.
 
 use std::sync::Arc;
 
@@ -45,7 +46,8 @@ async fn counts_of(processes: u32, documents: u32) -> Counts {
     counting.counts()
 }
 
-/// All at the same time, on as many threads as there are: none is made to wait for the others' folds and merges.
+/// All at the same time, on as many threads as there are: none is made to wait for the others'
+/// folds and merges.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn persistence_writes_for_ten_processes_little_more_than_for_one() {
     const DOCUMENTS: u32 = 3_000;

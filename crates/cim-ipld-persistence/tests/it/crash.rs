@@ -1,5 +1,6 @@
-//! A life is lived again and again, each time with a crash at the next operation, and goes on afterwards: what was
-//! acknowledged is there, what was under way is wholly there or wholly absent, and nothing is damaged.
+//! A life is lived again and again, each time with a crash at the next operation, and goes on
+//! afterwards: what was acknowledged is there, what was under way is wholly there or wholly absent,
+//! and nothing is damaged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +107,8 @@ async fn observed(engine: &Engine) -> Model {
     model
 }
 
-/// Lives on from `from` until the crash; returns the world as acknowledged and the step that was under way.
+/// Lives on from `from` until the crash; returns the world as acknowledged and the step that was
+/// under way.
 async fn live_until_crash(engine: &Engine, backend: &Crashing, world: &mut World, steps: &[Step]) -> Option<usize> {
     for (number, step) in steps.iter().enumerate() {
         match live(engine, step).await {
@@ -159,7 +161,8 @@ async fn persistence_survives_a_crash_at_every_step() {
             let report = engine.verify().await.expect("verified");
             assert!(report.is_sound(), "{what}: {:?}", report.problems);
 
-            // Life goes on: the rest of it ends as it would have, whether or not the struck step happened.
+            // Life goes on: the rest of it ends as it would have, whether or not the struck step
+            // happened.
             let mut world = if found == after.live { after } else { world };
             world.key = key;
             world.snapshots = names(&engine, &world).await;
@@ -240,7 +243,8 @@ async fn persistence_creates_an_index_wholly_or_not_at_all() {
             if created.is_ok() {
                 break;
             }
-            // Creating again, with the same key, makes the index unless it had been made to its end.
+            // Creating again, with the same key, makes the index unless it had been made to its
+            // end.
             let left = crashing.reopen();
             let backend: Arc<dyn Backend> = Arc::new(left.clone());
             let made = Engine::exists(&*backend, &IndexName::default()).await.expect("looked");

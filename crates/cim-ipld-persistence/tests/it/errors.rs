@@ -1,4 +1,5 @@
-//! Each thing that can be wrong with a store or a key has its own error, and opening changes nothing.
+//! Each thing that can be wrong with a store or a key has its own error, and opening changes
+//! nothing.
 
 use std::sync::Arc;
 
@@ -112,7 +113,8 @@ async fn persistence_reports_every_planted_loss_and_every_flipped_bit() {
                 Ok((problems, _)) if flip.is_none() && is_last_record(&whole, &key).await => {
                     assert_eq!(problems, Vec::<String>::new(), "{what}: only its writer can know of the last record");
                 }
-                // What was folded already stays in the journal for one fold more, and nothing needs it.
+                // What was folded already stays in the journal for one fold more, and nothing needs
+                // it.
                 Ok((problems, found)) if is_folded_record(&whole, &key, entry.revision).await => {
                     assert_eq!((problems, found), (Vec::new(), answers.clone()), "{what}");
                 }
@@ -173,7 +175,8 @@ fn flipped(value: &Bytes, at: usize) -> Bytes {
     bytes.into()
 }
 
-/// A copy of a store, entry by entry in the same order and under the same revisions, with other values.
+/// A copy of a store, entry by entry in the same order and under the same revisions, with other
+/// values.
 async fn copy_with(whole: &Arc<dyn Backend>, change: impl Fn(&Bucket, &Key, Bytes) -> Bytes) -> Arc<dyn Backend> {
     let copy: Arc<dyn Backend> = memory();
     for bucket in BUCKETS.map(bucket) {
@@ -190,7 +193,8 @@ async fn copy_with(whole: &Arc<dyn Backend>, change: impl Fn(&Bucket, &Key, Byte
     copy
 }
 
-/// Uses the revisions between two up, which were trimmed in the original, so that the copy's order is the original's.
+/// Uses the revisions between two up, which were trimmed in the original, so that the copy's order
+/// is the original's.
 async fn pad(backend: &Arc<dyn Backend>, bucket: &Bucket, last: Revision, next: Revision) {
     let padding = Key::new("padding").expect("a key");
     for _ in last.number() + 1..next.number() {

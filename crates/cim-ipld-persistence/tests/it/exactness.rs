@@ -1,5 +1,5 @@
-//! Honest stores whose networks lag, lose answers and deliver twice: what is folded is exactly what was applied, and each
-//! record once.
+//! Honest stores whose networks lag, lose answers and deliver twice: what is folded is exactly what
+//! was applied, and each record once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,8 @@ use cim_ipld_persistence::{Engine, ErrorKind, Settings};
 use crate::hand::{Hand, Held, Lie, Lying, Outcome, check};
 use crate::support::{by_hand, cid, cids, document, documents, encrypted, key, total};
 
-/// (9) A process whose watch lags and claims to have caught up folds what it has applied, and no more.
+/// (9) A process whose watch lags and claims to have caught up folds what it has applied, and no
+/// more.
 async fn lagging_watch(held: Held) -> Outcome {
     for delivered in 0..8 {
         let hand = Hand::default();
@@ -257,7 +258,8 @@ const BUDGET_BYTES: usize = 256 << 10;
 const ROUNDS: u32 = 300;
 const BATCH: u32 = 10;
 
-/// Writes the same documents by so many processes in turn; returns the bytes that reached the store.
+/// Writes the same documents by so many processes in turn; returns the bytes that reached the
+/// store.
 async fn bytes_written(processes: usize) -> u64 {
     let counting = Counting::new(MemoryBackend::new());
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());

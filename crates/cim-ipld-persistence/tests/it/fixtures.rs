@@ -1,10 +1,12 @@
 //! Indexes that earlier versions wrote are opened, verified, searched and continued by this one.
 //!
-//! A fixture is named after the version that wrote it. One of this version is written where none is, with
-//! `WRITE_FIXTURE=1 cargo test -p cim-ipld-persistence --test it fixtures`; one that was released is never written again.
+//! A fixture is named after the version that wrote it. One of this version is written where none
+//! is, with `WRITE_FIXTURE=1 cargo test -p cim-ipld-persistence --test it fixtures`; one that was
+//! released is never written again.
 //!
-//! A fixture is the entries of the five buckets in the order of their revisions, then the pin: for each, bucket (1 byte; 5 is the
-//! pin), revision (8), length of the key (2), length of the value (4), key, value, all little-endian.
+//! A fixture is the entries of the five buckets in the order of their revisions, then the pin: for
+//! each, bucket (1 byte; 5 is the pin), revision (8), length of the key (2), length of the value
+//! (4), key, value, all little-endian.
 
 use std::fs;
 use std::io;
@@ -105,8 +107,8 @@ async fn load(mut bytes: &[u8]) -> (Arc<dyn Backend>, MemoryPin) {
     (backend, pin)
 }
 
-/// An index with a segment, deletes, a snapshot, more than 16 generations of manifests and a tail, whose process did not end in
-/// order.
+/// An index with a segment, deletes, a snapshot, more than 16 generations of manifests and a tail,
+/// whose process did not end in order.
 async fn written() -> Vec<u8> {
     let (backend, pin) = (memory(), MemoryPin::default());
     let builder = Engine::builder(Arc::clone(&backend)).settings(by_hand()).pin(Arc::new(pin.clone()));

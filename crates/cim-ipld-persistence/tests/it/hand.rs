@@ -1,5 +1,5 @@
-//! What somebody with access to the store and without a key does by hand, stores that lie, and engines that go without a
-//! rule.
+//! What somebody with access to the store and without a key does by hand, stores that lie, and
+//! engines that go without a rule.
 
 use std::sync::Arc;
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
-//! What somebody without a key, or with a retired one, puts into the store stops no process and costs no more than it is.
+//! What somebody without a key, or with a retired one, puts into the store stops no process and
+//! costs no more than it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -78,7 +79,8 @@ async fn keyless_replay_of_an_announced_root_is_put_back() {
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2, 3]);
 }
 
-/// A rotation was announced and came to nothing; then somebody puts an entry whose header names an unknown data key.
+/// A rotation was announced and came to nothing; then somebody puts an entry whose header names an
+/// unknown data key.
 #[tokio::test(start_paused = true)]
 async fn keyless_junk_after_a_rotation_that_came_to_nothing_stops_nobody() {
     let hand = Hand::default();
@@ -155,7 +157,8 @@ async fn keyless_disturbance_stops_nobody_whose_mending_fails() {
     assert!(stopped.is_empty(), "{stopped:#?}");
 }
 
-/// Two processes know different manifests of one generation after a replay that one of them did not see in time.
+/// Two processes know different manifests of one generation after a replay that one of them did not
+/// see in time.
 #[tokio::test]
 async fn keyless_replay_makes_no_two_processes_mend_against_each_other_for_ever() {
     let hand = Hand::default();
@@ -195,8 +198,8 @@ async fn keyless_removal_of_the_bucket_is_a_loss() {
     assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
 }
 
-/// Two records were written without knowledge of each other. The first is put again, byte for byte, so that it comes after
-/// the second in the store.
+/// Two records were written without knowledge of each other. The first is put again, byte for byte,
+/// so that it comes after the second in the store.
 #[tokio::test(start_paused = true)]
 async fn keyless_repetition_of_a_record_changes_no_order() {
     let hand = Hand::default();

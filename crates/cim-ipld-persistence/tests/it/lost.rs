@@ -1,5 +1,5 @@
-//! The catalog is purged or made anew under a process, a backup is numbered anew, a store is too small: nothing is
-//! acknowledged that is not there, and nothing is written over what is left.
+//! The catalog is purged or made anew under a process, a backup is numbered anew, a store is too
+//! small: nothing is acknowledged that is not there, and nothing is written over what is left.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The engine's life on every backend: what is acknowledged is there, in order, after restarts, crashes and faults.
+//! The engine's life on every backend: what is acknowledged is there, in order, after restarts,
+//! crashes and faults.
 
 mod analyzers;
 mod breaks;

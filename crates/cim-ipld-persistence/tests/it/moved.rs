@@ -1,4 +1,5 @@
-//! What a process is about to read goes because another one merged it away: it reads what came in its place.
+//! What a process is about to read goes because another one merged it away: it reads what came in
+//! its place.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,8 +22,8 @@ async fn piled_up(backend: &Arc<dyn Backend>) -> Engine {
     engine
 }
 
-/// Holds the next read of an object up for a minute; what is returned says when it is held. When `then_cut_off`, the first
-/// read of the manifest after it finds the store out of reach.
+/// Holds the next read of an object up for a minute; what is returned says when it is held. When
+/// `then_cut_off`, the first read of the manifest after it finds the store out of reach.
 fn hold_next_page(backend: &FaultInjecting, then_cut_off: bool) -> oneshot::Receiver<()> {
     let (held, is_held) = oneshot::channel();
     let state = Mutex::new((Some(held), then_cut_off));

@@ -95,8 +95,8 @@ async fn history_refuses_a_store_of_another_branch_than_the_pin() {
     forked_store(Held::all()).await.expect("held");
 }
 
-/// A writer ends without a word while a record of it is on its way. Whoever opens next at its place makes the outcome
-/// definite.
+/// A writer ends without a word while a record of it is on its way. Whoever opens next at its place
+/// makes the outcome definite.
 async fn unclean_end(held: Held) -> Outcome {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
     let engine = create(held, &hand, &pin).await?;

@@ -15,8 +15,8 @@ fn is_manifest(operation: &Operation) -> bool {
     operation.key.as_ref().is_some_and(|key: &Key| key.as_str() == "manifest")
 }
 
-/// A restore that is slow to publish, and a deletion of that very snapshot in between: whichever wins, nothing is named that
-/// is gone.
+/// A restore that is slow to publish, and a deletion of that very snapshot in between: whichever
+/// wins, nothing is named that is gone.
 #[tokio::test(start_paused = true)]
 async fn persistence_restores_no_snapshot_that_is_being_deleted() {
     let memory = MemoryBackend::new();
@@ -55,8 +55,8 @@ async fn persistence_restores_no_snapshot_that_is_being_deleted() {
     assert_eq!(total(&other, "shared").await, 1);
 }
 
-/// A snapshot that is slow to be made, and a merge of all that it is about to name: what is made in the end names what is
-/// there.
+/// A snapshot that is slow to be made, and a merge of all that it is about to name: what is made in
+/// the end names what is there.
 #[tokio::test(start_paused = true)]
 async fn persistence_makes_a_snapshot_of_what_is_not_being_merged_away() {
     let shared: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
@@ -107,8 +107,8 @@ async fn persistence_makes_a_snapshot_of_a_name_once() {
     assert_eq!(two.snapshots().await.expect("listed").len(), 1);
 }
 
-/// A process that was cut off meets a record of a manifest that has been replaced since, and the store fails it just when
-/// it wants to read the newest one: that is no loss.
+/// A process that was cut off meets a record of a manifest that has been replaced since, and the
+/// store fails it just when it wants to read the newest one: that is no loss.
 #[tokio::test(start_paused = true)]
 async fn persistence_takes_a_store_that_is_away_for_no_loss() {
     let memory = MemoryBackend::new();

@@ -1,5 +1,5 @@
-//! What others leave in the places that a process writes and reads: it gets past what nobody vouches for, writes over nothing
-//! that is newer than itself, and leaves nothing behind.
+//! What others leave in the places that a process writes and reads: it gets past what nobody
+//! vouches for, writes over nothing that is newer than itself, and leaves nothing behind.
 
 use std::time::Duration;
 

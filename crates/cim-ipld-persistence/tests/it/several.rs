@@ -9,7 +9,8 @@ async fn persistence_shows_each_process_the_writes_of_the_others() {
     for (name, store) in Store::all().await {
         let backend = store.connect().await;
         let writer = create(&backend).await;
-        // The embedded store is one process's: engines share its backend. The others get connections of their own.
+        // The embedded store is one process's: engines share its backend. The others get
+        // connections of their own.
         let elsewhere = if name == "embedded" { Arc::clone(&backend) } else { store.connect().await };
         let reader = open(&elsewhere).await;
         let mut last = writer.index(&documents(0..10)).await.expect("indexed");

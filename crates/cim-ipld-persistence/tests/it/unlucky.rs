@@ -1,5 +1,5 @@
-//! Processes that share a place or a store and meet at the worst moment: nothing that was acknowledged goes, and no outcome
-//! that was looked at changes.
+//! Processes that share a place or a store and meet at the worst moment: nothing that was
+//! acknowledged goes, and no outcome that was looked at changes.
 
 use std::io;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ async fn until(mut reached: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A fold is published, and the process is suspended before it removes what the fold replaced. Meanwhile a restore names
-/// that again.
+/// A fold is published, and the process is suspended before it removes what the fold replaced.
+/// Meanwhile a restore names that again.
 #[tokio::test(start_paused = true)]
 async fn unlucky_fold_removes_no_deletes_that_a_restore_named_again() {
     let hand = Hand::default();
@@ -62,8 +62,8 @@ async fn unlucky_fold_removes_no_deletes_that_a_restore_named_again() {
     assert!(fresh.verify().await.expect("verified").is_sound());
 }
 
-/// A large record is not accepted, as its writer was closed, and is sealed again with the same body. A fold under way at
-/// that moment then trims the first one.
+/// A large record is not accepted, as its writer was closed, and is sealed again with the same
+/// body. A fold under way at that moment then trims the first one.
 #[tokio::test(start_paused = true)]
 async fn unlucky_trim_removes_no_body_that_an_accepted_record_needs() {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
@@ -95,7 +95,8 @@ async fn unlucky_trim_removes_no_body_that_an_accepted_record_needs() {
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2]);
 }
 
-/// The catalog goes back further than the other buckets, as backups of buckets do that were made one after the other.
+/// The catalog goes back further than the other buckets, as backups of buckets do that were made
+/// one after the other.
 #[tokio::test(start_paused = true)]
 async fn unlucky_restore_of_the_catalog_alone_can_go_on() {
     let hand = Hand::default();
@@ -118,7 +119,8 @@ async fn unlucky_restore_of_the_catalog_alone_can_go_on() {
     assert!(two.verify().await.expect("verified").is_sound());
 }
 
-/// Puts a delete that the store keeps back, and ends without a word. Returns the record and the pin of that moment.
+/// Puts a delete that the store keeps back, and ends without a word. Returns the record and the pin
+/// of that moment.
 async fn end_with_a_delete_under_way(lying: &Lying, engine: Engine, pin: &MemoryPin) -> (Key, Bytes, MemoryPin) {
     lying.lie(Lie::Hold);
     let deleting = tokio::spawn({
@@ -222,7 +224,8 @@ async fn unlucky_pin_that_fails_for_a_while_forgets_no_writer() {
     outcome_stays(&hand, &pin, (key, late)).await;
 }
 
-/// The key of a record is taken, so whether it landed is not known; then nothing comes through any more.
+/// The key of a record is taken, so whether it landed is not known; then nothing comes through any
+/// more.
 #[tokio::test(start_paused = true)]
 async fn unlucky_record_whose_key_was_taken_has_an_unknown_outcome() {
     let hand = Hand::default();

@@ -13,7 +13,8 @@ const PAGES: [&str; 4] = ["text_index_v1", "tag_index_v1", "type_index_v1", "met
 async fn persistence_verifies_and_merges_by_reading_each_page_about_once() {
     let counting = Counting::new(MemoryBackend::new());
     let mut settings = by_hand();
-    // Far less than a segment, for the searches; merges and verification hold a few pages of their own.
+    // Far less than a segment, for the searches; merges and verification hold a few pages of their
+    // own.
     settings.cache_budget_bytes = 4 << 20;
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
     let engine = Engine::create(backend, &IndexName::default(), encrypted(), settings).await.expect("created");

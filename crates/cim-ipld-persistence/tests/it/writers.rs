@@ -1,4 +1,5 @@
-//! Thousands of processes that each write one document: neither the manifest nor an opening grows with their number.
+//! Thousands of processes that each write one document: neither the manifest nor an opening grows
+//! with their number.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! What the tests share: a small library of content, places to keep it, and the questions put to it.
+//! What the tests share: a small library of content, places to keep it, and the questions put to
+//! it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -172,8 +173,8 @@ pub(crate) fn sizes(answers: &[Vec<SearchResult>]) -> Vec<usize> {
 
 /// Answers without what the ranking says: the scores, and the order that they give.
 ///
-/// The statistics behind the scores count replaced and removed documents until a fold or a merge drops those, so the same
-/// documents may be scored a little differently after one.
+/// The statistics behind the scores count replaced and removed documents until a fold or a merge
+/// drops those, so the same documents may be scored a little differently after one.
 pub(crate) fn unranked(answers: &[Vec<SearchResult>]) -> Vec<Vec<SearchResult>> {
     let mut answers = answers.to_vec();
     for answer in &mut answers {

@@ -1,7 +1,7 @@
 //! The facade, used as its documentation says.
 //!
-//! The code blocks of the design text ("NATS Persistence and Encryption at Rest") stand here word for word, with what
-//! they need around them:
+//! The code blocks of the design text ("NATS Persistence and Encryption at Rest") stand here word
+//! for word, with what they need around them:
 //!
 //! | section | code block | test |
 //! |---|---|---|

@@ -233,7 +233,8 @@ impl Run {
         self.random
     }
 
-    /// Holds the index against what was acknowledged, from a process that was there all along in nobody's memory.
+    /// Holds the index against what was acknowledged, from a process that was there all along in
+    /// nobody's memory.
     async fn examine(&mut self) {
         let deadline = Instant::now() + HEALING;
         let engine = loop {

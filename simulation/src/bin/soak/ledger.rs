@@ -1,4 +1,5 @@
-//! What may be in the index: of each slot the last acknowledged version, or a later one whose outcome is not known.
+//! What may be in the index: of each slot the last acknowledged version, or a later one whose
+//! outcome is not known.
 
 use std::collections::BTreeMap;
 

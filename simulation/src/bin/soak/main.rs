@@ -1,5 +1,6 @@
-//! Two writers, one process that folds and merges and two readers on real servers, with kills and pauses of all of them at
-//! random. Ends with an error when anything acknowledged is lost, anything is there twice or the index is not sound.
+//! Two writers, one process that folds and merges and two readers on real servers, with kills and
+//! pauses of all of them at random. Ends with an error when anything acknowledged is lost, anything
+//! is there twice or the index is not sound.
 
 mod chaos;
 mod ledger;

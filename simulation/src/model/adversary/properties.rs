@@ -32,7 +32,8 @@ fn attested_order_stays(_: &Adversary, state: &State) -> bool {
     state.published().all(|process| process.order.iter().all(|record| process.order.begins_with(attested(record))))
 }
 
-/// Beyond the prefix that two orders share, the one holds at most one record that the other acknowledged as its writer.
+/// Beyond the prefix that two orders share, the one holds at most one record that the other
+/// acknowledged as its writer.
 fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, writer)| {
         let beyond = one.order.iter().skip(one.order.common(&two.order));
@@ -53,7 +54,8 @@ fn manifests_stay_apart(_: &Adversary, state: &State) -> bool {
     })
 }
 
-/// Of two processes whose manifests have parted, none applied a record that the other sealed after that.
+/// Of two processes whose manifests have parted, none applied a record that the other sealed after
+/// that.
 fn records_stay_apart(_: &Adversary, state: &State) -> bool {
     let sealed = &state.sealed;
     pairs(state).all(|(one, two, writer)| {

@@ -69,8 +69,8 @@ impl Honest {
         }
     }
 
-    /// Reads the record at the watermark. Where it is still where the manifest says, the replay starts after it,
-    /// else from the beginning.
+    /// Reads the record at the watermark. Where it is still where the manifest says, the replay
+    /// starts after it, else from the beginning.
     fn locate(&self, state: &mut State, process: usize) {
         let cursor = self.replay_from(state, state.processes[process].manifest);
         let manifest = state.sealed.manifest(state.processes[process].manifest);
@@ -90,8 +90,8 @@ impl Honest {
             .unwrap_or(0)
     }
 
-    /// Takes an entry. After a gap the manifest is read first: what was removed between is folded by a newer one, or
-    /// was applied already.
+    /// Takes an entry. After a gap the manifest is read first: what was removed between is folded
+    /// by a newer one, or was applied already.
     fn meet(&self, state: &mut State, process: usize, revision: u8, message: Message) {
         let is_gap = revision != state.watches[process].cursor + 1;
         if is_gap && self.rules.hold(Rule::GapRead) && self.read_manifest(state, process) {
@@ -148,8 +148,9 @@ impl Honest {
         }
     }
 
-    /// Reads the manifest from the leader and takes it up when it is newer. Returns whether the process has nothing
-    /// left to do with its entry: its replay starts anew, or it raised an alarm.
+    /// Reads the manifest from the leader and takes it up when it is newer. Returns whether the
+    /// process has nothing left to do with its entry: its replay starts anew, or it raised an
+    /// alarm.
     fn read_manifest(&self, state: &mut State, process: usize) -> bool {
         match state.log.manifest() {
             Some(manifest) => self.take_up(state, process, manifest),
@@ -160,7 +161,8 @@ impl Honest {
         }
     }
 
-    /// Takes up a manifest; when it folds more than the process had applied, the replay starts anew after it.
+    /// Takes up a manifest; when it folds more than the process had applied, the replay starts anew
+    /// after it.
     fn take_up(&self, state: &mut State, process: usize, manifest: u8) -> bool {
         let applied = state.processes[process].order.len();
         if state.sealed.manifest(manifest).epoch > state.processes[process].key {

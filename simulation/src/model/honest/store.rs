@@ -52,7 +52,8 @@ impl Log {
         self.messages.clear();
     }
 
-    /// Replaces the bucket by one of the same name, in which another index was created. Revisions begin again.
+    /// Replaces the bucket by one of the same name, in which another index was created. Revisions
+    /// begin again.
     pub(super) fn recreate(&mut self) {
         *self = Self { messages: vec![(1, Message::Foreign), (2, Message::Foreign)], last: 2 };
     }

@@ -1,4 +1,5 @@
-//! What the bytes of a damaged store meet, shared by the tests here and by the fuzz target in `fuzz/`.
+//! What the bytes of a damaged store meet, shared by the tests here and by the fuzz target in
+//! `fuzz/`.
 
 #[allow(dead_code, reason = "one function stands for all")]
 #[path = "../../../src/record.rs"]
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use cim_ipld_backend::{ErrorKind, Revision};
 use record::{BucketRecord, KeyRecord};
 
-/// Decodes the record whose kind the first byte names; what is accepted encodes to the same bytes again.
+/// Decodes the record whose kind the first byte names; what is accepted encodes to the same bytes
+/// again.
 pub(crate) fn embedded_record(data: &[u8]) -> bool {
     let Some((kind, record)) = data.split_first() else { return false };
     let decoded = match kind % 4 {

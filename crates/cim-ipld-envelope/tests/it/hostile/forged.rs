@@ -47,8 +47,8 @@ async fn encryption_keyset_refuses_keys_that_are_not_described() {
     }
 }
 
-/// A slot that is this key's and was changed is damage, even where a key holder sealed the body around it and another
-/// slot would open.
+/// A slot that is this key's and was changed is damage, even where a key holder sealed the body
+/// around it and another slot would open.
 #[tokio::test]
 async fn encryption_keyset_does_not_step_over_a_changed_slot() {
     let record = |change: bool| {
@@ -63,7 +63,8 @@ async fn encryption_keyset_does_not_step_over_a_changed_slot() {
     assert_eq!(Keyset::open(&record(true), &key_source()).await.unwrap_err().kind(), ErrorKind::Damaged);
 }
 
-/// A newer record cannot give a data key in use other bytes: objects would be sealed under one and opened under the other.
+/// A newer record cannot give a data key in use other bytes: objects would be sealed under one and
+/// opened under the other.
 #[tokio::test]
 async fn encryption_reopening_refuses_changed_keys() {
     let keyset = Keyset::open(&record(&[entry(1, 1, [3; 32])]), &key_source()).await.unwrap();
@@ -76,7 +77,8 @@ async fn encryption_reopening_refuses_changed_keys() {
     assert_eq!(keyset.reopen(&record(&[other_suite])).unwrap_err().kind(), ErrorKind::Damaged);
 }
 
-/// A keyset that was rotated a thousand times can be rotated again as long as old keys are destroyed.
+/// A keyset that was rotated a thousand times can be rotated again as long as old keys are
+/// destroyed.
 #[tokio::test]
 async fn encryption_full_keyset_forgets_destroyed_keys() {
     let full = |oldest_state: u8| {

@@ -1,7 +1,9 @@
-//! What hostile bytes meet: one function per decoder, shared by the tests here and by the fuzz targets in `fuzz/`.
+//! What hostile bytes meet: one function per decoder, shared by the tests here and by the fuzz
+//! targets in `fuzz/`.
 //!
-//! Each function takes any bytes, tells whether they were accepted, and panics when a promise is broken. Where a digest or a seal would keep random bytes
-//! out, the function makes it, from docs/format.md and not with the crate, so that the decoder behind is reached.
+//! Each function takes any bytes, tells whether they were accepted, and panics when a promise is
+//! broken. Where a digest or a seal would keep random bytes out, the function makes it, from
+//! docs/format.md and not with the crate, so that the decoder behind is reached.
 
 use std::future::Future;
 use std::pin::pin;
@@ -47,8 +49,8 @@ pub(crate) fn header(data: &[u8]) -> bool {
     }
 }
 
-/// An object opens to content within the limit that seals and opens again, or is an error; bytes that no key sealed are
-/// always one.
+/// An object opens to content within the limit that seals and opens again, or is an error; bytes
+/// that no key sealed are always one.
 pub(crate) fn object(data: &[u8]) -> bool {
     let plaintext = Envelope::plaintext(INDEX).with_content_limit(CONTENT_LIMIT);
     assert!(ENCRYPTED.open(&PLACE, data).is_err());
@@ -69,8 +71,8 @@ pub(crate) fn object(data: &[u8]) -> bool {
     }
 }
 
-/// A root record is an error, or a keyset that writes a record which opens; with any bytes for a record, its slots, and
-/// the plaintext of its body.
+/// A root record is an error, or a keyset that writes a record which opens; with any bytes for a
+/// record, its slots, and the plaintext of its body.
 pub(crate) fn keyset(data: &[u8]) -> bool {
     let head = record_head(9);
     let records = [
@@ -83,8 +85,8 @@ pub(crate) fn keyset(data: &[u8]) -> bool {
     records.map(|record| opens_root(&record)).contains(&true)
 }
 
-/// A block is an error, or a wrapper that encodes to that very block; with any bytes for a block, and for the plaintext
-/// of a hidden one.
+/// A block is an error, or a wrapper that encodes to that very block; with any bytes for a block,
+/// and for the plaintext of a hidden one.
 pub(crate) fn wrapper(data: &[u8]) -> bool {
     let key = EncryptionKey::from_bytes(EncryptionAlgorithm::AES256GCM, KEY);
     let mut accepted = false;
@@ -115,7 +117,8 @@ pub(crate) fn wrapper(data: &[u8]) -> bool {
     accepted
 }
 
-/// The parameters of a passphrase slot are refused as damage, refused as too costly, or paid; `data` is any parameters.
+/// The parameters of a passphrase slot are refused as damage, refused as too costly, or paid;
+/// `data` is any parameters.
 pub(crate) fn passphrase(data: &[u8]) -> bool {
     let length = u16::try_from(data.len()).unwrap_or(u16::MAX);
     let parameters = &data[..usize::from(length)];

@@ -9,7 +9,8 @@ const UNKNOWN: Points = Points::MAX;
 const MANY_BLOCKS: usize = 8;
 
 impl Cursor<'_> {
-    /// Finds the most points of the postings of every block, which [`uppers`](Self::uppers) then tells.
+    /// Finds the most points of the postings of every block, which [`uppers`](Self::uppers) then
+    /// tells.
     pub(crate) fn bound(&mut self, scorer: &TermScorer) {
         self.uppers.clear();
         match &self.list {
@@ -19,7 +20,8 @@ impl Cursor<'_> {
         }
     }
 
-    /// As [`bound`](Self::bound), but each block's only when [`upper`](Self::upper) is asked for it.
+    /// As [`bound`](Self::bound), but each block's only when [`upper`](Self::upper) is asked for
+    /// it.
     pub(crate) fn bound_each(&mut self, scorer: &TermScorer) {
         self.uppers.clear();
         self.uppers.resize(self.last.len(), UNKNOWN);
@@ -40,7 +42,8 @@ impl Cursor<'_> {
         upper
     }
 
-    /// As [`upper_within`](Self::upper_within), for a range that may be long: of many blocks no bound is asked for.
+    /// As [`upper_within`](Self::upper_within), for a range that may be long: of many blocks no
+    /// bound is asked for.
     #[inline]
     pub(crate) fn upper_about(&mut self, first: u32, last: u32) -> Option<Points> {
         if !self.seek_block(first) {
@@ -59,14 +62,15 @@ impl Cursor<'_> {
         Some(upper)
     }
 
-    /// Returns the most points of the postings of every block, once they are [bounded](Self::bound).
+    /// Returns the most points of the postings of every block, once they are
+    /// [bounded](Self::bound).
     #[inline]
     pub(crate) fn uppers(&self) -> &[Points] {
         &self.uppers
     }
 
-    /// Moves to the first block that may hold a document from `first` on, and returns the most points of any document in
-    /// `first..=last`; `None` after the list's last document.
+    /// Moves to the first block that may hold a document from `first` on, and returns the most
+    /// points of any document in `first..=last`; `None` after the list's last document.
     #[inline]
     pub(crate) fn upper_within(&mut self, first: u32, last: u32) -> Option<Points> {
         if !self.seek_block(first) {

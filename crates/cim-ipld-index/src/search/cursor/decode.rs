@@ -1,4 +1,5 @@
-//! Decoding what a cursor stands at: documents, frequencies, lengths and positions, each when it is asked for.
+//! Decoding what a cursor stands at: documents, frequencies, lengths and positions, each when it is
+//! asked for.
 
 use super::buffer::Buffer;
 use super::{Cursor, List};

@@ -1,7 +1,7 @@
 //! Cursors: one posting list of one source, block by block.
 //!
-//! A block is decoded when a document of it is wanted: its documents first, its frequencies and lengths only when they
-//! are asked for.
+//! A block is decoded when a document of it is wanted: its documents first, its frequencies and
+//! lengths only when they are asked for.
 
 mod bounds;
 mod buffer;
@@ -33,7 +33,8 @@ pub(crate) fn greatest(documents: impl Iterator<Item = Result<u32>>) -> Result<u
 /// A posting list and a place in it.
 pub(crate) struct Cursor<'a> {
     list: List<'a>,
-    /// The last document of every block, and the most points of every block once they were asked for: the buffer's.
+    /// The last document of every block, and the most points of every block once they were asked
+    /// for: the buffer's.
     last: Vec<u32>,
     uppers: Vec<Points>,
     /// Finds the bounds that are asked for one by one.
@@ -90,13 +91,15 @@ impl<'a> Cursor<'a> {
         self.document_frequency
     }
 
-    /// Returns the document the cursor stands at, [`END`] after the last and before a block is loaded.
+    /// Returns the document the cursor stands at, [`END`] after the last and before a block is
+    /// loaded.
     #[inline]
     pub(crate) fn document(&self) -> u32 {
         if self.at < self.len { self.buffer.documents[self.at] } else { END }
     }
 
-    /// Returns a document that is not above the next one, without decoding anything; [`END`] after the last.
+    /// Returns a document that is not above the next one, without decoding anything; [`END`] after
+    /// the last.
     #[inline]
     pub(crate) fn next_possible(&self) -> u32 {
         match (self.at < self.len, self.block < self.last.len()) {
@@ -118,7 +121,8 @@ impl<'a> Cursor<'a> {
             if self.at < self.len {
                 return Ok(self.buffer.documents[self.at]);
             }
-            // Only a tail, whose last document is not known before it is decoded, ends below its stated last.
+            // Only a tail, whose last document is not known before it is decoded, ends below its
+            // stated last.
             self.leave_block();
         }
     }
@@ -224,7 +228,8 @@ impl<'a> Cursor<'a> {
         Ok((self.buffer.frequencies[at], norm))
     }
 
-    /// Returns documents and points of the loaded block from the cursor's place on. A cursor has one scorer.
+    /// Returns documents and points of the loaded block from the cursor's place on. A cursor has
+    /// one scorer.
     #[inline]
     pub(crate) fn points(&mut self, scorer: &TermScorer) -> Result<(&[u32], &[Points])> {
         self.fill_points(scorer)?;
@@ -233,8 +238,8 @@ impl<'a> Cursor<'a> {
         Ok((&documents[range.clone()], &points[range]))
     }
 
-    /// Goes through the postings with documents in `from..to`, as many at once as stand in one block: `each` is told how
-    /// many, from the cursor's place on.
+    /// Goes through the postings with documents in `from..to`, as many at once as stand in one
+    /// block: `each` is told how many, from the cursor's place on.
     #[inline]
     pub(crate) fn visit(
         &mut self,
@@ -263,7 +268,8 @@ impl<'a> Cursor<'a> {
         Ok(self.buffer.frequencies[self.at + ahead])
     }
 
-    /// Returns documents and frequencies of the loaded block from the cursor's place on, and how to learn the length codes.
+    /// Returns documents and frequencies of the loaded block from the cursor's place on, and how to
+    /// learn the length codes.
     #[inline]
     pub(crate) fn weights(&mut self) -> Result<(&[u32], &[u32], LengthCodes<'_>)> {
         self.fill_frequencies()?;

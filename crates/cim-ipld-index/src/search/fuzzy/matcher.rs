@@ -3,7 +3,8 @@
 use super::{Fuzzy, State, put_char};
 use crate::guide::{Guide, Onward};
 
-/// Looks at one key after another; the more they share with the one before, the less there is to do.
+/// Looks at one key after another; the more they share with the one before, the less there is to
+/// do.
 pub(crate) struct Matcher<'a> {
     fuzzy: &'a Fuzzy,
     /// What the keys of all words start with.

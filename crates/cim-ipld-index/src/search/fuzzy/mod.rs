@@ -1,8 +1,9 @@
 //! Words a few edits away from another.
 //!
-//! The automaton of Schulz and Mihov, "Fast string correction with Levenshtein automata" (2002), by its bits: behind `n`
-//! characters only the places `n - limit` to `n + limit` of the word can be reached with at most `limit` edits, so that a
-//! state is a few bits for each number of edits, whatever the length of the word.
+//! The automaton of Schulz and Mihov, "Fast string correction with Levenshtein automata" (2002), by
+//! its bits: behind `n` characters only the places `n - limit` to `n + limit` of the word can be
+//! reached with at most `limit` edits, so that a state is a few bits for each number of edits,
+//! whatever the length of the word.
 
 mod matcher;
 
@@ -16,7 +17,8 @@ const NONE: u32 = u32::MAX;
 /// What is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Fuzzy {
-    /// The characters of the word, `limit` times [`NONE`] before them, and as often as a window needs behind them.
+    /// The characters of the word, `limit` times [`NONE`] before them, and as often as a window
+    /// needs behind them.
     padded: Vec<u32>,
     len: usize,
     limit: usize,
@@ -27,9 +29,11 @@ pub(crate) struct Fuzzy {
 struct State {
     /// The number of characters.
     depth: usize,
-    /// For each number of edits the places of the word that it is enough for: bit `b` is place `depth + b - limit`.
+    /// For each number of edits the places of the word that it is enough for: bit `b` is place
+    /// `depth + b - limit`.
     ///
-    /// A place behind the end comes only together with the end, with as many edits, and nothing leads on from it.
+    /// A place behind the end comes only together with the end, with as many edits, and nothing
+    /// leads on from it.
     places: [u8; MAX_LIMIT as usize + 1],
 }
 
@@ -63,7 +67,8 @@ impl Fuzzy {
         let mut places = [state.places[0] & equal; MAX_LIMIT as usize + 1];
         for edits in 1..=self.limit {
             let before = state.places[edits - 1];
-            // The same character, another one, one that the word does not have, one that only the word has.
+            // The same character, another one, one that the word does not have, one that only the
+            // word has.
             let kept = state.places[edits] & equal;
             places[edits] = kept | before | before >> 1 | places[edits - 1] << 1;
         }

@@ -1,4 +1,5 @@
-//! The words of a query: cut as those of documents are, so that what is cut into several becomes a phrase of them.
+//! The words of a query: cut as those of documents are, so that what is cut into several becomes a
+//! phrase of them.
 
 use std::ops::Range;
 
@@ -48,7 +49,8 @@ impl Planner<'_> {
         self.phrase(field, words, slop, boost)
     }
 
-    /// Words with wildcards. Texts are cut where they are cut in documents; what a wildcard touches is one word.
+    /// Words with wildcards. Texts are cut where they are cut in documents; what a wildcard touches
+    /// is one word.
     pub(super) fn like(&mut self, field: &Field, pattern: &Pattern, (slop, boost): (u32, f32)) -> Result<Option<Plan>> {
         let (mut words, mut place) = (Vec::new(), 0);
         let mut word = Pattern::default();

@@ -12,7 +12,8 @@ use crate::score::TermScorer;
 use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
 
 impl<'a> Source<'a> {
-    /// Adds the lists of all words that a guide wants; what is not at hand is noted by the fetcher and left out.
+    /// Adds the lists of all words that a guide wants; what is not at hand is noted by the fetcher
+    /// and left out.
     pub(super) fn expand(
         &self,
         fetcher: &Fetcher<'_>,
@@ -36,7 +37,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Puts the postings of many lists together; `None` if a page is not at hand, which the fetcher knows.
+    /// Puts the postings of many lists together; `None` if a page is not at hand, which the fetcher
+    /// knows.
     pub(in crate::search) fn unite(
         &self,
         fetcher: &Fetcher<'_>,
@@ -89,7 +91,8 @@ fn add_list(mut cursor: Cursor<'_>, union: &mut Union) -> Result<()> {
     Ok(())
 }
 
-/// Visits the entries of a table whose keys start with `prefix`; pages that are not at hand are noted and left out.
+/// Visits the entries of a table whose keys start with `prefix`; pages that are not at hand are
+/// noted and left out.
 pub(in crate::search) fn visit_prefix(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
@@ -100,8 +103,8 @@ pub(in crate::search) fn visit_prefix(
     walk(segment, fetcher, class, &mut PrefixGuide(prefix), each)
 }
 
-/// Visits the entries of a table that a guide wants. Only pages that can hold one are asked for; those that are not at
-/// hand are noted and left out.
+/// Visits the entries of a table that a guide wants. Only pages that can hold one are asked for;
+/// those that are not at hand are noted and left out.
 fn walk(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
@@ -115,7 +118,8 @@ fn walk(
         let mut onward = guide.look(top.first_key(ordinal as usize));
         match onward {
             Onward::End => break,
-            // The last page whose first key is at most the target: those before it end below the target.
+            // The last page whose first key is at most the target: those before it end below the
+            // target.
             Onward::Seek => ordinal = top.page_of(guide.target()).unwrap_or(0).max(ordinal),
             Onward::Match | Onward::Next => {}
         }

@@ -1,5 +1,5 @@
-//! Words that must all be there: the rarest leads, block by block, and blocks whose bounds do not reach the best together
-//! are passed over.
+//! Words that must all be there: the rarest leads, block by block, and blocks whose bounds do not
+//! reach the best together are passed over.
 
 use super::super::eval::Term;
 use super::pairing::{Pairs, PlaceMap, Wanted};
@@ -60,8 +60,8 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
     Ok(())
 }
 
-/// Looks up those documents of the lead's block that pass the filter, or that can be among the best with `elsewhere`
-/// added, if they are few.
+/// Looks up those documents of the lead's block that pass the filter, or that can be among the best
+/// with `elsewhere` added, if they are few.
 fn look_up_few(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,
@@ -140,7 +140,8 @@ impl<'t, 'a> Follower<'t, 'a> {
         Self { term, rest: 0 }
     }
 
-    /// Adds the points of a document; says whether it is in the list and can still be among the best.
+    /// Adds the points of a document; says whether it is in the list and can still be among the
+    /// best.
     fn add(&mut self, document: u32, floor: Points, points: &mut Points) -> Result<bool> {
         if *points + self.rest < floor || self.term.cursor.seek(document)? != document {
             return Ok(false);

@@ -1,9 +1,10 @@
 //! A choice of words: MaxScore, decided anew in each window of documents.
 //!
-//! The words whose bounds in a window do not reach the best documents together bring no candidates; they only add to
-//! those that the other words bring (Turtle and Flood, "Query Evaluation: Strategies and Optimizations", 1995). A word
-//! with few postings in the window is read for that, one with many is looked up for the candidates that are close. And a
-//! posting brings no candidate if it could not reach the best with the most of all other words added.
+//! The words whose bounds in a window do not reach the best documents together bring no candidates;
+//! they only add to those that the other words bring (Turtle and Flood, "Query Evaluation:
+//! Strategies and Optimizations", 1995). A word with few postings in the window is read for that,
+//! one with many is looked up for the candidates that are close. And a posting brings no candidate
+//! if it could not reach the best with the most of all other words added.
 
 use super::super::collect::TopK;
 use super::super::cursor::END;
@@ -83,7 +84,8 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
     }
 }
 
-/// Returns points that the last of the best documents has at least, by a look at the best postings of one word.
+/// Returns points that the last of the best documents has at least, by a look at the best postings
+/// of one word.
 fn least_of_the_best(parts: &mut [Part<'_, '_>], run: &Run<'_, '_>) -> Result<Points> {
     let best = parts.iter_mut().max_by_key(|part| part.term.cursor.uppers().iter().max().copied());
     let Some(part) = best.filter(|part| part.term.cursor.block_count() >= LONG_LIST) else { return Ok(0) };
@@ -101,7 +103,8 @@ fn least_of_the_best(parts: &mut [Part<'_, '_>], run: &Run<'_, '_>) -> Result<Po
     Ok(top.floor())
 }
 
-/// Orders the parts by their bounds in the window; returns how many of the first cannot reach `floor` together.
+/// Orders the parts by their bounds in the window; returns how many of the first cannot reach
+/// `floor` together.
 fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, floor: Points) -> usize {
     if floor == 0 {
         return 0;
@@ -119,7 +122,8 @@ fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, f
     optional
 }
 
-/// Offers the candidates of a window, completed by the parts that are looked up where that can matter.
+/// Offers the candidates of a window, completed by the parts that are looked up where that can
+/// matter.
 fn offer(
     parts: &mut [Part<'_, '_>],
     looked_up: &[usize],
@@ -145,7 +149,8 @@ fn offer(
     Ok(())
 }
 
-/// Adds the points of the parts that are looked up, the strongest first, as long as the document can be among the best.
+/// Adds the points of the parts that are looked up, the strongest first, as long as the document
+/// can be among the best.
 fn complete(
     parts: &mut [Part<'_, '_>],
     looked_up: &[usize],
@@ -182,12 +187,14 @@ impl<'t, 'a> Part<'t, 'a> {
         self.upper = self.term.cursor.upper_within(start, end - 1).unwrap_or(0);
     }
 
-    /// Returns the points that a posting needs for its document to reach `floor`, where `all` is the most of all parts.
+    /// Returns the points that a posting needs for its document to reach `floor`, where `all` is
+    /// the most of all parts.
     fn need(&self, floor: Points, all: Points) -> Points {
         floor.saturating_sub(all - self.upper.min(all))
     }
 
-    /// Adds the postings of a window as candidates if they have `need`; returns how many were added.
+    /// Adds the postings of a window as candidates if they have `need`; returns how many were
+    /// added.
     fn read(&mut self, start: u32, need: Points, sums: &mut Sums) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
@@ -199,7 +206,8 @@ impl<'t, 'a> Part<'t, 'a> {
         Ok(added)
     }
 
-    /// As [`read`](Self::read), for a filter that few documents pass: only what passes it is scored.
+    /// As [`read`](Self::read), for a filter that few documents pass: only what passes it is
+    /// scored.
     fn read_allowed(&mut self, start: u32, allowed: &BitSet, need: Points, sums: &mut Sums) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;

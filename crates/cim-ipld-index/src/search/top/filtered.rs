@@ -1,4 +1,5 @@
-//! A choice of words behind a filter that few documents pass: what passes is gathered list by list, then added up.
+//! A choice of words behind a filter that few documents pass: what passes is gathered list by list,
+//! then added up.
 
 use super::super::eval::Term;
 use super::{Run, select};

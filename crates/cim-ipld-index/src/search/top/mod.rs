@@ -1,8 +1,9 @@
 //! From the parts of a query to the best documents of one source.
 //!
-//! A query of any form is evaluated window by window. A single word, many words as one, a choice of words, words that must
-//! all be there and a phrase have ways of their own, which pass over blocks and documents whose bounds say that they cannot be among the
-//! best. They find the same documents with the same points.
+//! A query of any form is evaluated window by window. A single word, many words as one, a choice of
+//! words, words that must all be there and a phrase have ways of their own, which pass over blocks
+//! and documents whose bounds say that they cannot be among the best. They find the same documents
+//! with the same points.
 
 mod all;
 mod any;
@@ -49,7 +50,8 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Returns the points that a document needs which comes after those that were offered; 0 while all are counted.
+    /// Returns the points that a document needs which comes after those that were offered; 0 while
+    /// all are counted.
     #[inline]
     fn floor(&self) -> Points {
         if self.is_counting { 0 } else { self.top.floor_in_order() }

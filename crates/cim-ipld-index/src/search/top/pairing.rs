@@ -1,7 +1,9 @@
-//! Two lists side by side: the documents that both have, block by block, without the blocks that cannot matter.
+//! Two lists side by side: the documents that both have, block by block, without the blocks that
+//! cannot matter.
 //!
-//! Two lists of like length are not walked in step, where every step is a guess for the processor: the places of a block
-//! of the one are written into a map by document, in which the documents of the other are looked up.
+//! Two lists of like length are not walked in step, where every step is a guess for the processor:
+//! the places of a block of the one are written into a map by document, in which the documents of
+//! the other are looked up.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -55,10 +57,12 @@ impl PlaceMap {
         Lent::new()
     }
 
-    /// Finds the pairs between the lead's loaded block and one block of the second list, which `second` then stands in;
-    /// starts at place `at` of the lead's block, and returns the place to go on from.
+    /// Finds the pairs between the lead's loaded block and one block of the second list, which
+    /// `second` then stands in; starts at place `at` of the lead's block, and returns the place to
+    /// go on from.
     ///
-    /// `upper` tells the most that a document can have if it is in a block of the second list with that bound.
+    /// `upper` tells the most that a document can have if it is in a block of the second list with
+    /// that bound.
     pub(super) fn next(
         &mut self,
         lead: &Cursor<'_>,

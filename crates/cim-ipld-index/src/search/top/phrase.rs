@@ -1,5 +1,5 @@
-//! A phrase: its two rarest words are paired as words that must both be there, and positions are decoded only for
-//! documents whose frequencies and length say that they can be among the best.
+//! A phrase: its two rarest words are paired as words that must both be there, and positions are
+//! decoded only for documents whose frequencies and length say that they can be among the best.
 
 use super::super::phrase::Phrase;
 use super::Run;
@@ -11,7 +11,8 @@ pub(super) fn run(phrase: &mut Phrase<'_>, run: &mut Run<'_, '_>) -> Result<()> 
     let [lead, second] = phrase.rarest();
     phrase.bound(lead);
     phrase.bound(second);
-    // With slop a word can serve several places of the first word, which alone bounds the frequency.
+    // With slop a word can serve several places of the first word, which alone bounds the
+    // frequency.
     let is_bounded = phrase.is_exact();
     let (mut map, mut pairs) = (PlaceMap::new(), Pairs::new());
     let mut from = 0;

@@ -1,7 +1,7 @@
 //! What the documents of one window come to, and which of them are worth a closer look.
 //!
-//! How many postings a word of bits stands for, and whether a sum is enough, cannot be foretold: where that decides, these
-//! loops count without jumps.
+//! How many postings a word of bits stands for, and whether a sum is enough, cannot be foretold:
+//! where that decides, these loops count without jumps.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -35,7 +35,8 @@ impl Sums {
         Lent::new()
     }
 
-    /// Adds the postings of documents from `start` on that have `need` points at least; returns how many have.
+    /// Adds the postings of documents from `start` on that have `need` points at least; returns how
+    /// many have.
     #[inline]
     pub(super) fn add_all(&mut self, start: u32, documents: &[u32], points: &[Points], need: Points) -> u64 {
         let mut added = 0;
@@ -64,8 +65,8 @@ impl Sums {
         }
     }
 
-    /// Takes all sums out and returns how many there were, and those that are enough: in the order of their documents if
-    /// `in_order` asks for that.
+    /// Takes all sums out and returns how many there were, and those that are enough: in the order
+    /// of their documents if `in_order` asks for that.
     pub(super) fn select(&mut self, start: u32, enough: &Enough<'_>, in_order: bool) -> (u64, &[(u16, Points)]) {
         let (mut found, mut passed) = (0, self.count as u64);
         let Self { points, mask, touched, count, found: places } = self;

@@ -1,4 +1,5 @@
-//! Many words as one: a document is told by its frequency and its length code whether it can be among the best.
+//! Many words as one: a document is told by its frequency and its length code whether it can be
+//! among the best.
 
 use super::super::union::Union;
 use super::super::window::{WINDOW, WINDOW_WORDS};
@@ -17,7 +18,8 @@ type Places = [u16; WINDOW as usize + STEP];
 pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
     let mut places = [0; WINDOW as usize + STEP];
     let mut floor = run.top.floor_in_order();
-    // Points fall with the length and the floor never does: a length that was too long once is too long from then on.
+    // Points fall with the length and the floor never does: a length that was too long once is too
+    // long from then on.
     let mut too_long = [NO_LIMIT; CLASSES];
     for (window, words) in union.words().chunks(WINDOW_WORDS).enumerate() {
         let start = window as u32 * WINDOW;
@@ -54,7 +56,8 @@ fn put_places(mask: &[u64; WINDOW_WORDS], places: &mut Places) -> usize {
     for (index, word) in mask.iter().enumerate() {
         let mut word = *word;
         let next = len + word.count_ones() as usize;
-        // Most words have a few bits: they are written without a look at each whether it is the last.
+        // Most words have a few bits: they are written without a look at each whether it is the
+        // last.
         while word != 0 {
             for place in &mut places[len..len + STEP] {
                 *place = (index as u32 * 64 + word.trailing_zeros()) as u16;

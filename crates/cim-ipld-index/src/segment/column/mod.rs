@@ -1,12 +1,14 @@
 //! Columns: the numbers of one field, so that ranges and sorts need not read documents.
 //!
-//! A column is an entry of the fields table. Its value is the number of values (varint); for lengths their sum (varint);
-//! the length of the presence set, 0 if every document has a value (varint); per block of 4,096 values the smallest, as
-//! the difference to the block before it (zigzag varint of the wrapping difference), and how far the largest is above it
-//! (varint); then where the rest is (u8): here, or at an offset (varint) of the column stream.
+//! A column is an entry of the fields table. Its value is the number of values (varint); for
+//! lengths their sum (varint); the length of the presence set, 0 if every document has a value
+//! (varint); per block of 4,096 values the smallest, as the difference to the block before it
+//! (zigzag varint of the wrapping difference), and how far the largest is above it (varint); then
+//! where the rest is (u8): here, or at an offset (varint) of the column stream.
 //!
-//! The rest is the presence set and the blocks: each value less the smallest of its block, in as many bits as the largest
-//! takes, least significant bits first. Values stand in the order of their documents.
+//! The rest is the presence set and the blocks: each value less the smallest of its block, in as
+//! many bits as the largest takes, least significant bits first. Values stand in the order of their
+//! documents.
 
 mod read;
 
@@ -54,8 +56,8 @@ enum Rest<'a> {
     Stream(u64),
 }
 
-/// Returns the table entry's value for the numbers, which come in the order of their documents; what does not stand in
-/// it goes to the stream.
+/// Returns the table entry's value for the numbers, which come in the order of their documents;
+/// what does not stand in it goes to the stream.
 pub(super) fn write(
     kind: ColumnKind,
     numbers: &[Number],
@@ -70,7 +72,8 @@ pub(super) fn write(
     Ok(value)
 }
 
-/// Encodes a column: the table entry's value, and what goes to the stream at `offset`, if anything does.
+/// Encodes a column: the table entry's value, and what goes to the stream at `offset`, if anything
+/// does.
 pub(crate) fn encode(
     kind: ColumnKind,
     numbers: &[Number],

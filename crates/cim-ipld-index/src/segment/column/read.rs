@@ -17,7 +17,8 @@ pub(crate) struct Column {
     presence: Option<BitSet>,
     count: u32,
     blocks: Vec<Values>,
-    /// The words of the presence set that [`seek`](Self::seek) has passed, and the documents in them.
+    /// The words of the presence set that [`seek`](Self::seek) has passed, and the documents in
+    /// them.
     passed: (usize, usize),
 }
 
@@ -74,7 +75,8 @@ impl ColumnPlace<'_> {
         Ok(Some(Some(set)))
     }
 
-    /// Adds the documents whose value is in the range; says whether that was possible with the pages at hand.
+    /// Adds the documents whose value is in the range; says whether that was possible with the
+    /// pages at hand.
     ///
     /// Only the blocks that hold values on both sides of a bound are read.
     pub(crate) fn insert_range(
@@ -137,7 +139,8 @@ impl ColumnPlace<'_> {
 }
 
 impl Column {
-    /// Returns the number of a document, if it has one. Documents are asked for in increasing order.
+    /// Returns the number of a document, if it has one. Documents are asked for in increasing
+    /// order.
     pub(crate) fn seek(&mut self, document: u32) -> Option<u64> {
         let rank = match &self.presence {
             None => document as usize,

@@ -1,21 +1,25 @@
 //! Posting lists of a segment.
 //!
-//! A dictionary value starts with `document frequency << 1 | inline`. An inline list (at most four postings) follows at
-//! once: per posting the document's distance from the one before (varint), the frequency (varint), the positions (varint
-//! differences). Any other value gives the places of the list in the postings stream and of its positions in theirs:
-//! two offsets and two lengths (varints).
+//! A dictionary value starts with `document frequency << 1 | inline`. An inline list (at most four
+//! postings) follows at once: per posting the document's distance from the one before (varint), the
+//! frequency (varint), the positions (varint differences). Any other value gives the places of the
+//! list in the postings stream and of its positions in theirs: two offsets and two lengths
+//! (varints).
 //!
-//! A list in the postings stream is its full blocks of 128 postings, its tail, and what a reader needs first:
+//! A list in the postings stream is its full blocks of 128 postings, its tail, and what a reader
+//! needs first:
 //!
-//! * block: documents (strictly sorted, bit-packed differences), then frequencies less one (bit-packed);
-//! * tail: per posting `distance << 1 | frequency is 1` and, if it is not 1, the frequency (varints);
-//! * per block, each as an array over all blocks: last document (u32), end of its positions (u32), width of documents,
-//!   width of frequencies, width of positions, and the bound: frequency and length code of its first pair, then of its
-//!   second (u8 each);
+//! * block: documents (strictly sorted, bit-packed differences), then frequencies less one
+//!   (bit-packed);
+//! * tail: per posting `distance << 1 | frequency is 1` and, if it is not 1, the frequency
+//!   (varints);
+//! * per block, each as an array over all blocks: last document (u32), end of its positions (u32),
+//!   width of documents, width of frequencies, width of positions, and the bound: frequency and
+//!   length code of its first pair, then of its second (u8 each);
 //! * if there is a tail: width of its positions, and the bound (u8 each).
 //!
-//! Positions of a block are its postings' positions in order, in the width of the largest, least significant bits first;
-//! the first of a posting stands as it is, the others as differences.
+//! Positions of a block are its postings' positions in order, in the width of the largest, least
+//! significant bits first; the first of a posting stands as it is, the others as differences.
 
 mod read;
 mod write;

@@ -85,8 +85,8 @@ impl InlineList {
         Ok(list)
     }
 
-    /// Reads and checks a list of `document_frequency` postings, at most as many as stand in a dictionary: document,
-    /// frequency, where in the bytes the positions start.
+    /// Reads and checks a list of `document_frequency` postings, at most as many as stand in a
+    /// dictionary: document, frequency, where in the bytes the positions start.
     #[inline]
     pub(crate) fn visit(
         bytes: &[u8],
@@ -135,8 +135,8 @@ impl InlineList {
 }
 
 impl Directory {
-    /// Reads the arrays behind the tail and checks that they can be true; the last document of every block, a tail
-    /// included, goes to `last`.
+    /// Reads the arrays behind the tail and checks that they can be true; the last document of
+    /// every block, a tail included, goes to `last`.
     pub(crate) fn read(&mut self, list: &PagedBytes, df: u32, document_count: u32, last: &mut Vec<u32>) -> Result<()> {
         let blocks = df as usize / BLOCK;
         let tail_len = df as usize % BLOCK;
@@ -170,7 +170,8 @@ impl Directory {
             if columns[columns.len() - TAIL_META] > 32 {
                 return Err(Error::damaged("a block is packed wider than can be"));
             }
-            // The tail's last document is known once it is decoded; until then no document is beyond it.
+            // The tail's last document is known once it is decoded; until then no document is
+            // beyond it.
             last.push(document_count - 1);
         } else if start as usize != tail_end {
             return Err(Error::damaged("bytes follow the last block of a list"));
@@ -204,9 +205,11 @@ impl Directory {
         full.chain((self.tail_len > 0).then(|| self.bound(blocks)))
     }
 
-    /// Decodes the documents of a block; returns how many there are, and whether their frequencies came with them.
+    /// Decodes the documents of a block; returns how many there are, and whether their frequencies
+    /// came with them.
     ///
-    /// The place is the block's number, the last document of the block before it, and its own last document.
+    /// The place is the block's number, the last document of the block before it, and its own last
+    /// document.
     #[inline]
     pub(crate) fn load_documents(
         &self,
@@ -226,7 +229,8 @@ impl Directory {
         let width = self.width(0, block);
         let bytes = list.slice(start..start + 16 * usize::from(width))?;
         BitPacker4x::new().decompress_strictly_sorted(before, &bytes, &mut documents[..], width);
-        // Differences are at least 1 and at most 2^24, so the documents increase; the last one bounds them all.
+        // Differences are at least 1 and at most 2^24, so the documents increase; the last one
+        // bounds them all.
         if documents[BLOCK - 1] != last {
             return Err(Error::damaged("a block does not end where its list says"));
         }
@@ -265,7 +269,8 @@ impl Directory {
         (start as usize * 8, u32::from(width))
     }
 
-    /// Returns the end of a block's positions, in bytes; `None` for a tail, whose positions end with the list's.
+    /// Returns the end of a block's positions, in bytes; `None` for a tail, whose positions end
+    /// with the list's.
     pub(crate) fn positions_end(&self, block: usize) -> Option<u32> {
         (block < self.full_blocks()).then(|| word(&self.columns[4 * block..4 * block + 4]))
     }
@@ -313,8 +318,8 @@ fn decode_tail(
     if rest.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow the last posting of a list")) }
 }
 
-/// Reads a posting of at most three bytes in front of others: head, frequency, and what follows. Whether the head has one
-/// byte or two, and whether a frequency follows, decides no jump.
+/// Reads a posting of at most three bytes in front of others: head, frequency, and what follows.
+/// Whether the head has one byte or two, and whether a frequency follows, decides no jump.
 #[inline]
 fn short_posting(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
     let [a, b, c, _, ..] = *bytes else { return None };

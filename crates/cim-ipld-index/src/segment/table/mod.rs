@@ -1,8 +1,9 @@
 //! Sorted tables: keys in order, each with a value, in pages whose first keys are resident.
 //!
-//! A page's payload is the number of restarts (u16), their offsets (u16 each, from the end of this list), and the
-//! entries. An entry is the length it shares with the key before it, the length of the rest, the rest, the length of the
-//! value, the value; lengths are varints. Every sixteenth entry is a restart, which shares nothing.
+//! A page's payload is the number of restarts (u16), their offsets (u16 each, from the end of this
+//! list), and the entries. An entry is the length it shares with the key before it, the length of
+//! the rest, the rest, the length of the value, the value; lengths are varints. Every sixteenth
+//! entry is a restart, which shares nothing.
 
 mod cursor;
 mod skip;
@@ -23,7 +24,8 @@ const RESTART_INTERVAL: u32 = 16;
 /// Entries of one page, in bytes; with the longest entry and the restarts a page stays near 64 KiB.
 const ENTRIES_BYTES: usize = 60 * 1024;
 const MAX_KEY_BYTES: usize = 4096;
-/// The most entries of a page: each takes at least three bytes. So a header cannot claim documents without end.
+/// The most entries of a page: each takes at least three bytes. So a header cannot claim documents
+/// without end.
 const MAX_PAGE_ENTRIES: u32 = ENTRIES_BYTES as u32 / 3 + 1;
 
 /// Writes a table whose entries come in increasing order of their keys.
@@ -203,7 +205,8 @@ impl TableTop {
         Ok(Some(found.map(|(rank, value)| Found { page, value, rank })))
     }
 
-    /// Returns how many entries have keys up to and equal to `key`; `None` if the page is not at hand.
+    /// Returns how many entries have keys up to and equal to `key`; `None` if the page is not at
+    /// hand.
     pub(crate) fn rank_above(&self, fetcher: &Fetcher<'_>, segment: SegmentId, key: &[u8]) -> Result<Option<u32>> {
         let Some(ordinal) = self.page_of(key) else { return Ok(Some(0)) };
         let id = PageId::new(self.class, ordinal);

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 impl<'a> Entries<'a> {
     /// Goes on to the next entry whose key is at least `target`, and reads it.
     ///
-    /// The key of an entry that is passed over is not put together: an entry that shares more with the one before it than
-    /// that one shares with the target is below the target too.
+    /// The key of an entry that is passed over is not put together: an entry that shares more with
+    /// the one before it than that one shares with the target is below the target too.
     pub(crate) fn next_from(&mut self, target: &[u8]) -> Result<Option<&'a [u8]>> {
         let mut matched = match self.skip_to_restart(target)? {
             true => 0,
@@ -42,7 +42,8 @@ impl<'a> Entries<'a> {
         Ok(None)
     }
 
-    /// Goes to the last restart whose key is at most `target`, if that is before the next entry or there.
+    /// Goes to the last restart whose key is at most `target`, if that is before the next entry or
+    /// there.
     fn skip_to_restart(&mut self, target: &[u8]) -> Result<bool> {
         let count = self.restarts.len() / 2;
         // Everything below `low` is at most the target, or lies behind.

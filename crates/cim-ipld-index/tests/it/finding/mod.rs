@@ -1,4 +1,5 @@
-//! What people type finds what they mean: inputs, queries and the documents they find, in a memtable and in a segment.
+//! What people type finds what they mean: inputs, queries and the documents they find, in a
+//! memtable and in a segment.
 
 mod options;
 mod stems;
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 
 use crate::model::cid;
 
-/// A query and the places of the documents that it finds. `*` at the end makes it a beginning, `~` a fuzzy word.
+/// A query and the places of the documents that it finds. `*` at the end makes it a beginning, `~`
+/// a fuzzy word.
 type Row = (&'static str, &'static [usize]);
 
 fn index(analyzer: &Analyzer, texts: &[&str]) -> MemoryIndex {

@@ -1,4 +1,5 @@
-//! Damage is found by verification, and no damage makes any operation panic, loop or take much memory.
+//! Damage is found by verification, and no damage makes any operation panic, loop or take much
+//! memory.
 
 mod seeds;
 mod targets;
@@ -95,7 +96,8 @@ fn positions_up_to_the_largest_number_end_no_phrase_in_a_panic() {
     build_segment(&index.view(), &Deletes::new(), &mut pages.sink(ID)).unwrap();
     let dictionary = PageId::new(PageClass::Dictionary, 0);
     let mut bytes = pages.page(ID, dictionary).unwrap().to_vec();
-    // The last value is that of "beta": one posting in the dictionary, document 0, once, at position 1.
+    // The last value is that of "beta": one posting in the dictionary, document 0, once, at
+    // position 1.
     assert!(bytes.ends_with(&[4, 3, 0, 1, 1]));
     bytes.truncate(bytes.len() - 5);
     bytes.extend([8, 3, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f]);

@@ -43,8 +43,8 @@ fn descriptions_of_analyzers_take_hostile_bytes() {
     run("index_analyzer", targets::analyzer, 400, 1 << 20);
 }
 
-/// Runs a target on each seed and on mutations of it. What it holds at once is at most `fixed_bytes` and 64 bytes for each
-/// byte of input.
+/// Runs a target on each seed and on mutations of it. What it holds at once is at most
+/// `fixed_bytes` and 64 bytes for each byte of input.
 fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u32, fixed_bytes: u64) {
     let mut paths: Vec<_> = fs::read_dir(Path::new(SEEDS).join(name))
         .expect("the seeds' folder")

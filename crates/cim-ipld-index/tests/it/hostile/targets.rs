@@ -1,6 +1,8 @@
-//! What hostile bytes meet: one function per decoder, shared by the tests here and by the fuzz targets in `fuzz/`.
+//! What hostile bytes meet: one function per decoder, shared by the tests here and by the fuzz
+//! targets in `fuzz/`.
 //!
-//! Each function takes any bytes, tells whether they were accepted, and panics when a promise is broken.
+//! Each function takes any bytes, tells whether they were accepted, and panics when a promise is
+//! broken.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -46,13 +48,14 @@ fn document(n: u64) -> Document {
     document
 }
 
-/// The pages of a segment with every kind of structure: inline lists, tails, full blocks, long sets and columns, a
-/// document with pages of its own.
+/// The pages of a segment with every kind of structure: inline lists, tails, full blocks, long sets
+/// and columns, a document with pages of its own.
 pub(crate) fn sample(documents: u64) -> BTreeMap<PageId, Vec<u8>> {
     sealed((0..documents).map(document).chain([large(documents)]))
 }
 
-/// A document with words that stand in it often. It is large by what has no words, so that a search is quick.
+/// A document with words that stand in it often. It is large by what has no words, so that a search
+/// is quick.
 fn large(n: u64) -> Document {
     let blank = Value::Text(" ".repeat(66_000));
     Document::new(cid(n)).with_text("large text ".repeat(400)).with_attribute("blank", blank)
@@ -134,8 +137,9 @@ static SAMPLE: LazyLock<BTreeMap<PageId, Vec<u8>>> = LazyLock::new(|| {
     sealed((0..40).map(document).chain([large(40)]).chain(short))
 });
 
-/// Pages changed by a script of five bytes each (which page; what to do; where, two bytes; a byte): flip bits, cut, or put
-/// all that follows in place of the page. Whatever is done with them ends, with an answer or an error.
+/// Pages changed by a script of five bytes each (which page; what to do; where, two bytes; a byte):
+/// flip bits, cut, or put all that follows in place of the page. Whatever is done with them ends,
+/// with an answer or an error.
 pub(crate) fn pages(data: &[u8]) -> bool {
     let mut pages = SAMPLE.clone();
     let mut rest = data;
@@ -237,7 +241,8 @@ pub(crate) fn cursor(data: &[u8]) -> bool {
     true
 }
 
-/// A description of an analyzer has one form in bytes, and makes an analyzer that has it and cuts any text.
+/// A description of an analyzer has one form in bytes, and makes an analyzer that has it and cuts
+/// any text.
 pub(crate) fn analyzer(data: &[u8]) -> bool {
     let Ok(spec) = AnalyzerSpec::from_bytes(data) else { return false };
     assert_eq!(spec.to_bytes(), data);

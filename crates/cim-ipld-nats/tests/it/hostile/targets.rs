@@ -12,7 +12,8 @@ use delivery::{Content, Delivery};
 
 const PREFIX: &str = "$KV.catalog_v1.";
 
-/// Sorts a delivery of which the first three lines are subject, reply and status, and every other one a header.
+/// Sorts a delivery of which the first three lines are subject, reply and status, and every other
+/// one a header.
 pub(crate) fn nats_delivery(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.lines();

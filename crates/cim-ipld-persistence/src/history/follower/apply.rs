@@ -57,8 +57,8 @@ impl Follower {
         if let Some(step) = self.check_past(revision, &opened).await? {
             return Ok(step);
         }
-        // What a record needs goes when a newer manifest holds it: the chunks of its body when it is folded, the pages of
-        // older segments when they are merged.
+        // What a record needs goes when a newer manifest holds it: the chunks of its body when it
+        // is folded, the pages of older segments when they are merged.
         let changes = match records::changes(&self.shared.objects, &opened.record.body).await {
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(revision, Gap::Body(fault))),
@@ -112,7 +112,8 @@ impl Follower {
                 {
                     return Ok(Some(opened));
                 }
-                // Somebody who held the key announced another root: this is what was sealed under it.
+                // Somebody who held the key announced another root: this is what was sealed under
+                // it.
                 let known = self.shared.objects.root().digest();
                 if self.order().announced().has_key_of(&known, &entry.entry.value) {
                     return Err(root::rotated());
@@ -134,7 +135,8 @@ impl Follower {
         if !is_replay {
             self.ignored.count(reason);
         }
-        // One that this state holds already, and has not published, is accepted: the writer learns that when it is.
+        // One that this state holds already, and has not published, is accepted: the writer learns
+        // that when it is.
         let holds = self
             .order()
             .writer(opened.writer)
@@ -148,8 +150,9 @@ impl Follower {
         self.shared.journal().ignored(key, records::chunked(&opened.record.body));
     }
 
-    /// An accepted record that no manifest holds yet was put again, or overwritten: it comes later in the store now than in
-    /// the order, or nowhere. Whoever opens the index would be misled, until what this process knows is in a manifest.
+    /// An accepted record that no manifest holds yet was put again, or overwritten: it comes later
+    /// in the store now than in the order, or nowhere. Whoever opens the index would be misled,
+    /// until what this process knows is in a manifest.
     fn note_displaced(&mut self, key: &Key) {
         let position = self.shared.journal().position(key);
         if self.rebuilding.is_none()
@@ -159,7 +162,8 @@ impl Follower {
         }
     }
 
-    /// Checks that the record was sealed over this history; returns a step when the manifest has to be read first.
+    /// Checks that the record was sealed over this history; returns a step when the manifest has to
+    /// be read first.
     pub(super) async fn check_past(&mut self, revision: Revision, opened: &OpenedRecord) -> Result<Option<Step>> {
         let shared = Arc::clone(&self.shared);
         let (objects, rules) = (&shared.objects, shared.objects.rules);
@@ -238,8 +242,9 @@ impl Follower {
         self.mend(entry.revision).await.map(|()| Step::Applied)
     }
 
-    /// A manifest of the known one's generation: some process knows it instead, and puts it back as this one does. Each does
-    /// so now and then only, until a record tells which of them has to stop.
+    /// A manifest of the known one's generation: some process knows it instead, and puts it back as
+    /// this one does. Each does so now and then only, until a record tells which of them has to
+    /// stop.
     async fn ignore_sibling(&mut self, entry: &Entry) -> Result<Step> {
         if self.rival_until.is_some_and(|until| until > Instant::now()) {
             self.ignored.count(Ignored::Replayed);
@@ -251,8 +256,9 @@ impl Follower {
         self.ignore_manifest(entry, Ignored::Replayed).await
     }
 
-    /// Puts the newest root and manifest back where something else was put in their places. A copy of the catalog that lags
-    /// delivers what was replaced long ago: what counts is what is there now.
+    /// Puts the newest root and manifest back where something else was put in their places. A copy
+    /// of the catalog that lags delivers what was replaced long ago: what counts is what is there
+    /// now.
     pub(super) async fn mend(&mut self, seen: Revision) -> Result<()> {
         let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
         let reading = Reading { seen, is_whole: self.rebuilding.is_none() };
@@ -312,7 +318,8 @@ impl Follower {
         }
     }
 
-    /// Gives another process time to fold a tail that is over the budget: little if it was so when this one came.
+    /// Gives another process time to fold a tail that is over the budget: little if it was so when
+    /// this one came.
     pub(super) fn expect_fold(&self, was_open: bool) {
         let (shared, settings) = (&self.shared, &self.shared.settings);
         if !settings.background {

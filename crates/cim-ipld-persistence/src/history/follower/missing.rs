@@ -4,8 +4,8 @@ use cim_ipld_backend::Revision;
 
 use crate::{Error, ErrorKind};
 
-/// Something that an entry needs and that was not there under a manifest. A newer manifest may explain that; missing under
-/// the same one once more, it is lost.
+/// Something that an entry needs and that was not there under a manifest. A newer manifest may
+/// explain that; missing under the same one once more, it is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) record: Revision,
@@ -14,7 +14,8 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// Whether the same thing is missing again. The entry that misses it may have been put again meanwhile.
+    /// Whether the same thing is missing again. The entry that misses it may have been put again
+    /// meanwhile.
     pub(super) fn is_again(&self, before: &Self) -> bool {
         (self.gap, self.manifest) == (before.gap, before.manifest)
     }
@@ -38,8 +39,8 @@ pub(super) enum Gap {
     History,
 }
 
-/// What is wrong with an object that is needed. Whoever let go of it removed it, and whoever can write to the store may have
-/// put something else there since: a newer manifest explains both.
+/// What is wrong with an object that is needed. Whoever let go of it removed it, and whoever can
+/// write to the store may have put something else there since: a newer manifest explains both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Gone,

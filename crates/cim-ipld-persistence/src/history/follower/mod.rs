@@ -1,7 +1,9 @@
-//! Follows the catalog: judges every record in order, takes manifests up, publishes what readers see.
+//! Follows the catalog: judges every record in order, takes manifests up, publishes what readers
+//! see.
 //!
-//! Two states at most: the live one, which was published, and one that is being rebuilt from a newer manifest. Everything the
-//! store shows is held against the live one; the other takes its place when it has reached what was published before.
+//! Two states at most: the live one, which was published, and one that is being rebuilt from a
+//! newer manifest. Everything the store shows is held against the live one; the other takes its
+//! place when it has reached what was published before.
 
 mod apply;
 mod missing;
@@ -52,13 +54,15 @@ pub(crate) struct Follower {
     /// Begun from a newer manifest, or from the one that the index was opened with.
     rebuilding: Option<State>,
     catalog: WatchStream,
-    /// Set until everything that was there when the watch began has been looked at: nothing is published before.
+    /// Set until everything that was there when the watch began has been looked at: nothing is
+    /// published before.
     catching_up: bool,
     /// What was missing when this follower read the manifest again, and since when.
     missing: Option<(Missing, Instant)>,
     /// Whether anything was published yet.
     is_open: bool,
-    /// A position that must be reached before anything is published, beside the live one's: what a pin remembers.
+    /// A position that must be reached before anything is published, beside the live one's: what a
+    /// pin remembers.
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
     unsettled_until: Option<Instant>,
@@ -67,8 +71,8 @@ pub(crate) struct Follower {
     ignored: IgnoredEntries,
 }
 
-/// How long something that is missing is looked for by a process that runs: what it needs may have been put under a newer
-/// manifest, and that may have to be put back first.
+/// How long something that is missing is looked for by a process that runs: what it needs may have
+/// been put under a newer manifest, and that may have to be put back first.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Follower {
@@ -157,7 +161,8 @@ impl Follower {
         &self.rebuilding.as_ref().unwrap_or(&self.live).order
     }
 
-    /// Watches again from what has been looked at; what is published stays until this has caught up.
+    /// Watches again from what has been looked at; what is published stays until this has caught
+    /// up.
     fn rewatch(&mut self) {
         let after = self.current().last_seen;
         self.catalog = watch(&self.shared, after);
@@ -210,8 +215,8 @@ impl Follower {
         }
     }
 
-    /// Tells whether something was removed or replaced between the last entry and this one. Whoever did that published a
-    /// manifest before.
+    /// Tells whether something was removed or replaced between the last entry and this one. Whoever
+    /// did that published a manifest before.
     fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
         // While a state is rebuilt, one look at the end is enough: nothing is published before.
         self.rebuilding.is_none()
@@ -248,8 +253,8 @@ impl Follower {
         Ok(())
     }
 
-    /// After the store lost the index: keeps what this process holds until it is to be put back. Returns false when the engine
-    /// is dropped.
+    /// After the store lost the index: keeps what this process holds until it is to be put back.
+    /// Returns false when the engine is dropped.
     async fn wait_for_put_back(&mut self) -> bool {
         self.rebuilding = None;
         while let Some(command) = self.commands.recv().await {
@@ -261,7 +266,8 @@ impl Follower {
         false
     }
 
-    /// Puts root and manifest back, and follows the catalog from its beginning. Returns false when that failed.
+    /// Puts root and manifest back, and follows the catalog from its beginning. Returns false when
+    /// that failed.
     async fn put_back(&mut self, reply: oneshot::Sender<Result<()>>) -> bool {
         let revision = remains::put_back(&self.shared, &self.live.manifest).await;
         let is_back = revision.is_ok();
@@ -281,7 +287,8 @@ async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> 
     let bucket = &shared.objects.layout.catalog;
     match catalog.next().await {
         Some(Ok(event)) => Ok(event),
-        // The bucket was made anew, went back or is gone: whether the index is lost shows when it is read.
+        // The bucket was made anew, went back or is gone: whether the index is lost shows when it
+        // is read.
         Some(Err(error)) if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) => {
             remains::check(shared).await?;
             Err(Error::new(ErrorKind::Unavailable, format!("bucket {bucket} was read from elsewhere"))

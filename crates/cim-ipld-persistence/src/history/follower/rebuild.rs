@@ -17,7 +17,8 @@ use crate::{Error, ErrorKind, Result};
 
 impl Follower {
     pub(super) async fn caught_up(&mut self) -> Result<()> {
-        // What was there when the watch began may have been trimmed while it went on: then a newer manifest holds it.
+        // What was there when the watch began may have been trimmed while it went on: then a newer
+        // manifest holds it.
         let current = self.rebuilding.as_ref().unwrap_or(&self.live);
         if self.shared.objects.rules.hold(Rule::CaughtUpRead)
             && has_moved_on(&self.shared, current, self.rebuilding.is_none()).await?
@@ -47,8 +48,8 @@ impl Follower {
         self.publish()
     }
 
-    /// Reads the manifest again for something that is missing. Gives up when that was done before: an opening at once, a
-    /// process that runs after some time.
+    /// Reads the manifest again for something that is missing. Gives up when that was done before:
+    /// an opening at once, a process that runs after some time.
     pub(super) async fn look_again(&mut self, missing: Missing) -> Result<()> {
         let mut since = Instant::now();
         if let Some((_, known)) = self.missing.filter(|(known, _)| missing.is_again(known)) {
@@ -64,7 +65,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Begins again from the manifest as it is now; what is published stays until this has caught up.
+    /// Begins again from the manifest as it is now; what is published stays until this has caught
+    /// up.
     pub(super) async fn resync(&mut self) -> Result<()> {
         let manifest = match manifest::read_manifest(&self.shared.objects).await {
             Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
@@ -84,8 +86,8 @@ impl Follower {
     }
 }
 
-/// Reads the manifest; returns whether it is a newer one than that of `state`, which has read the catalog as a whole or passed
-/// something over.
+/// Reads the manifest; returns whether it is a newer one than that of `state`, which has read the
+/// catalog as a whole or passed something over.
 pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
     match manifest::read_manifest(&shared.objects).await {
         Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
@@ -97,8 +99,8 @@ pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool)
     }
 }
 
-/// Puts back what belongs into the place of the manifest, which holds nothing that opens. Returns a newer one where there is one
-/// after all.
+/// Puts back what belongs into the place of the manifest, which holds nothing that opens. Returns a
+/// newer one where there is one after all.
 async fn mended(shared: &Shared, state: &State, is_whole: bool) -> Result<Option<ManifestVersion>> {
     let reading = Reading { seen: state.last_seen, is_whole };
     remains::mend(shared, &state.manifest, &state.order.announced(), reading).await?;
@@ -113,8 +115,8 @@ async fn mended(shared: &Shared, state: &State, is_whole: bool) -> Result<Option
     }
 }
 
-/// Opens what `manifest` names, or what a newer one names when that has let go of it meanwhile. Returns the revision after
-/// which its journal begins.
+/// Opens what `manifest` names, or what a newer one names when that has let go of it meanwhile.
+/// Returns the revision after which its journal begins.
 pub(super) async fn open_newest(
     shared: &Shared,
     mut manifest: ManifestVersion,
@@ -166,8 +168,9 @@ pub(super) async fn open_once(
     Ok((state, after))
 }
 
-/// Finds the record at the watermark, behind which the journal begins. A store that numbered its entries anew has it under
-/// another revision, as has one in which it was put again: its journal is read from the beginning.
+/// Finds the record at the watermark, behind which the journal begins. A store that numbered its
+/// entries anew has it under another revision, as has one in which it was put again: its journal is
+/// read from the beginning.
 pub(super) async fn start_of_journal(shared: &Shared, manifest: &ManifestVersion) -> Result<Revision> {
     let Some(mark) = &manifest.manifest.watermark.record else { return Ok(Revision::ZERO) };
     let layout = &shared.objects.layout;
