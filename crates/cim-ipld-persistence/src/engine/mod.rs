@@ -330,6 +330,7 @@ impl Engine {
     pub async fn close(self) {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut tasks) = tasks {
+            self.maintenance.settle_order().await;
             self.submit.close();
             // Whoever waits for the last record gets its answer before the writer ends.
             let _ = (&mut tasks.writer).await;

@@ -63,9 +63,12 @@ impl Displaced {
         self.noted.notify_one();
     }
 
-    /// Waits for a further one; returns its position.
-    pub(crate) async fn next(&self) -> u64 {
+    /// Waits for a further one.
+    pub(crate) async fn noted(&self) {
         self.noted.notified().await;
+    }
+
+    pub(crate) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
 }

@@ -64,11 +64,11 @@ impl Maintenance {
     pub(crate) async fn keep_order(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
-            let position = self.shared.displaced.next().await;
+            self.shared.displaced.noted().await;
             // One process is enough.
             let pause = Duration::from_millis(self.shared.objects.environment.below(1000));
             tokio::time::sleep(pause).await;
-            while self.shared.check().is_ok() && self.shared.view().manifest.position() < position {
+            while self.shared.check().is_ok() && self.is_displaced() {
                 match self.finish_rotation().await {
                     Ok(()) => backoff = Backoff::new(),
                     Err(error) if error.kind() == ErrorKind::Closed => return,
@@ -79,6 +79,21 @@ impl Maintenance {
                 }
             }
         }
+    }
+
+    /// Does at once what [`keep_order`](Self::keep_order) does after a pause: an engine that ends
+    /// may be the only one that knows the order.
+    pub(crate) async fn settle_order(&self) {
+        if self.shared.check().is_ok()
+            && self.is_displaced()
+            && let Err(error) = self.finish_rotation().await
+        {
+            tracing::warn!(%error, "a record that was displaced is in no manifest");
+        }
+    }
+
+    fn is_displaced(&self) -> bool {
+        self.shared.displaced.position() > self.shared.view().manifest.position()
     }
 
     /// Returns when there may be something to fold for this process.

@@ -228,3 +228,21 @@ async fn keyless_repetition_of_a_record_changes_no_order() {
         engine.index(&[document(3, 0)]).await.expect("all of them follow one order");
     }
 }
+
+/// A record is overwritten with another one's bytes, and the only process that knows it ends right
+/// after that: it leaves an index that opens whole.
+#[tokio::test(start_paused = true)]
+async fn keyless_substitution_is_settled_before_the_process_that_knows_ends() {
+    let hand = Hand::default();
+    let engine = Held::all().create(hand.store()).await.expect("created");
+    for number in 1..=4 {
+        engine.index(&[document(number, 0)]).await.expect("indexed");
+    }
+    let records = hand.records().await;
+    hand.put(records[2].key.as_str(), records[0].entry.value.clone()).await;
+    engine.index(&[document(5, 0)]).await.expect("a running process is not stopped");
+    engine.close().await;
+    let fresh = Held::all().open(hand.store()).await.expect("opened");
+    assert_eq!(total(&fresh, "shared").await, 5);
+    assert!(fresh.verify().await.expect("read").is_sound());
+}
