@@ -1,6 +1,6 @@
 //! What the tasks of one engine share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use crate::objects::Objects;
 use crate::objects::page_cache::PageCache;
 use crate::{Error, ErrorKind, Result, Settings};
 
+/// Records of a tail that a process which ends leaves to every opener.
+pub(crate) const SHORT_TAIL_RECORDS: u64 = 512;
+
 /// What follower, writer, folds and readers of one engine have in common.
 pub(crate) struct Shared {
     pub(crate) objects: Arc<Objects>,
@@ -36,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) folds: Notify,
     /// Who folds.
     pub(crate) turn: Turn<u64>,
+    /// Whether this process folds a tail of no more than a budget before it ends.
+    pub(crate) folds_on_closing: AtomicBool,
     /// Who merges a size class that is full.
     pub(crate) merge_turn: Turn<[u8; 16]>,
     /// The segments that this process is about to publish, until its manifest comes round in the
@@ -103,6 +108,7 @@ impl Shared {
             displaced: Displaced::default(),
             folds: Notify::new(),
             turn: Turn::default(),
+            folds_on_closing: AtomicBool::new(false),
             merge_turn: Turn::default(),
             replacement: Mutex::default(),
             in_flight: Mutex::default(),
@@ -113,6 +119,12 @@ impl Shared {
 
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.load_full()
+    }
+
+    /// How many accepted records are behind the manifest.
+    pub(crate) fn tail_records(&self) -> u64 {
+        let position = self.progress.read(|progress| progress.seen.position);
+        position.saturating_sub(self.view().manifest.position())
     }
 
     /// Lets readers see `view`, then answers whoever waits for what it holds.

@@ -9,6 +9,7 @@ mod trim;
 pub(crate) mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use crate::history::follower::{Command, Frozen};
 use crate::history::manifest::ManifestVersion;
 use crate::history::order::Order;
-use crate::history::shared::Shared;
+use crate::history::shared::{SHORT_TAIL_RECORDS, Shared};
 use crate::history::submit::Submit;
 use crate::objects::Backoff;
 use crate::{Error, ErrorKind, Result};
@@ -127,12 +128,20 @@ impl Maintenance {
     pub(crate) async fn end(&self) {
         if self.shared.settings.background
             && self.shared.check().is_ok()
-            && let Err(error) = self.work().await
+            && let Err(error) = self.last_work().await
         {
             tracing::warn!(%error, "folding the journal failed; another process does it");
         }
         let _turn = self.turns.acquire().await;
         self.turns.close();
+    }
+
+    async fn last_work(&self) -> Result<()> {
+        let tail = self.shared.tail_records();
+        if self.shared.folds_on_closing.load(Ordering::Relaxed) && tail >= SHORT_TAIL_RECORDS {
+            self.fold().await?;
+        }
+        self.work().await.map(drop)
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {

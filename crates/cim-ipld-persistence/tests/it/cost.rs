@@ -70,14 +70,11 @@ impl Opening {
 }
 
 /// Opens, writes and ends so often, as a program that runs once for each document; returns the
-/// dearest opening within each of the last runs before each mark.
-async fn openings(marks: &[u32]) -> Vec<Opening> {
-    const LAST_RUNS: u32 = 100;
+/// dearest opening of the last runs before each mark.
+async fn openings(settings: Settings, marks: &[u32], last_runs: u32) -> Vec<Opening> {
     let counting = Counting::new(MemoryBackend::new());
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
     let (catalog, manifest) = (Bucket::log("catalog_v1").expect("a bucket"), Key::new("manifest").expect("a key"));
-    let mut settings = Settings::default();
-    settings.memtable_budget_bytes = 64 << 10;
     let name = IndexName::default();
     Engine::create(Arc::clone(&backend), &name, encrypted(), settings.clone()).await.expect("created").close().await;
     let (mut runs, mut dearest) = (0, Vec::new());
@@ -91,7 +88,7 @@ async fn openings(marks: &[u32]) -> Vec<Opening> {
             engine.index(&[document(runs, 0)]).await.expect("indexed");
             engine.close().await;
             runs += 1;
-            if runs + LAST_RUNS > *mark {
+            if runs + last_runs > *mark {
                 let entry = backend.get(&catalog, &manifest).await.expect("read").expect("a manifest");
                 let manifest_bytes = entry.value.len() as u64;
                 most = most.max(Opening { operations: cost.operations(), bytes: cost.bytes_read(), manifest_bytes });
@@ -103,14 +100,29 @@ async fn openings(marks: &[u32]) -> Vec<Opening> {
     dearest
 }
 
+/// What the window holds of a writer and of a position, until there are 4096 of them.
+const WINDOW_BYTES: u64 = 50;
+
 #[tokio::test]
 async fn persistence_opens_as_cheaply_after_many_processes_that_wrote_once() {
     const MARKS: [u32; 2] = [400, 1_600];
-    /// What the window holds of a writer and of a position, until there are 4096 of them.
-    const WINDOW_BYTES: u64 = 50;
-    let openings = openings(&MARKS).await;
+    let mut settings = Settings::default();
+    settings.memtable_budget_bytes = 64 << 10;
+    let openings = openings(settings, &MARKS, 100).await;
     let [few, many] = openings[..] else { panic!("two marks") };
     assert!(many.operations <= few.operations + 8, "{few:?}, {many:?}");
     assert!(many.manifest_bytes * 2 <= few.manifest_bytes * 3, "{few:?}, {many:?}");
     assert!(many.bytes <= few.bytes * 3 / 2 + u64::from(MARKS[1] - MARKS[0]) * WINDOW_BYTES, "{few:?}, {many:?}");
+}
+
+/// However much may stay in memory: a tail of many records is folded by one of those who end.
+#[tokio::test]
+async fn persistence_leaves_no_long_tail_to_processes_that_write_once() {
+    const TAIL: u32 = 512;
+    const MARKS: [u32; 2] = [TAIL + 20, 3 * TAIL + 20];
+    let openings = openings(Settings::default(), &MARKS, TAIL).await;
+    let [few, many] = openings[..] else { panic!("two marks") };
+    assert!(many.bytes <= few.bytes * 3 / 2 + u64::from(MARKS[1] - MARKS[0]) * WINDOW_BYTES, "{few:?}, {many:?}");
+    // As much again would be read without a fold.
+    assert!(few.bytes < 200 << 10, "{few:?}");
 }

@@ -1,6 +1,7 @@
 //! One entry of the catalog: judged, and taken in or passed over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cim_ipld_backend::{Entry, Key, KeyedEntry, Revision};
@@ -15,6 +16,7 @@ use crate::history::progress::SETTLING;
 use crate::history::records;
 use crate::history::remains::{self, Reading};
 use crate::history::root::{self, RootChange};
+use crate::history::shared::SHORT_TAIL_RECORDS;
 use crate::history::state::Origin;
 use crate::rules::Rule;
 use crate::{ErrorKind, Result};
@@ -95,6 +97,7 @@ impl Follower {
         let position = self.order().position();
         self.shared.journal().accepted(entry.key, position, records::chunked(&opened.record.body));
         self.claim_fold(before, opened.writer);
+        self.claim_closing_fold(opened.writer);
         Ok(Step::Applied)
     }
 
@@ -315,6 +318,17 @@ impl Follower {
         if settings.background && before < budget && state.memtable_bytes() >= budget && self.shared.is_own(writer) {
             self.shared.turn.claim(state.manifest.position());
             self.shared.folds.notify_one();
+        }
+    }
+
+    /// The process whose record takes the tail to a multiple of this length folds when it ends, if
+    /// that is soon: every opener replays the tail, and one process in so many is enough.
+    fn claim_closing_fold(&mut self, writer: u64) {
+        let state = self.current();
+        let tail = state.order.position().saturating_sub(state.manifest.position());
+        if tail > 0 && tail.is_multiple_of(SHORT_TAIL_RECORDS) {
+            let is_own = self.shared.is_own(writer);
+            self.shared.folds_on_closing.store(is_own, Ordering::Relaxed);
         }
     }
 
