@@ -16,34 +16,34 @@ use crate::opened::{Chunk, Opened};
 use crate::record::BucketRecord;
 use crate::settings::EmbeddedSettings;
 
-/// How long a store that could not be opened again is left alone.
+/// The minimum interval between attempts to reopen the database.
 const REOPENING_PAUSE: Duration = Duration::from_millis(200);
 
-/// The embedded store and its buckets: everything but writing.
+/// The embedded store and its buckets: everything except writing.
 ///
-/// fjall refuses all further writes after one failed, for want of room on the disk for one. The
-/// store then closes the database and opens it again, behind the lock of its folder; buckets and
-/// watches go on.
+/// After a failed write, for example because the disk is full, fjall refuses all further writes.
+/// The store then closes and reopens the database while it keeps the folder locked; buckets and
+/// watches stay valid.
 pub(crate) struct Store {
     state: RwLock<State>,
-    /// How often the database was opened.
+    /// The number of times that the database was opened.
     openings: AtomicU64,
-    /// Set while a write is in the journal whose sync failed: nothing is written behind it before
-    /// it is in a table.
+    /// Whether the journal contains a write whose sync failed. Nothing is appended to the journal
+    /// until that write is in a table.
     in_doubt: AtomicBool,
-    /// Set when everything is in tables, after which nothing is written.
+    /// Whether everything is in tables and nothing will be written any more.
     is_flushed: AtomicBool,
-    /// One opens the database at a time.
+    /// Serializes reopening.
     reopening: Mutex<()>,
     buckets: RwLock<HashMap<String, Arc<HeldBucket>>>,
     settings: EmbeddedSettings,
-    // Last, so that the lock is released after the database is closed.
+    // Declared last, so that the lock is released after the database is closed.
     folder: Folder,
 }
 
 enum State {
     Open(Opened),
-    /// It could not be opened again: why, and when that was tried.
+    /// Reopening failed: the error, and the time of the attempt.
     Closed(Error, Instant),
 }
 
@@ -68,7 +68,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Does something with the open database, which is opened again first if it had to be closed.
+    /// Runs `work` on the open database; reopens it first if it is closed.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Opened) -> Result<T>) -> Result<T> {
         let is_due = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Open(opened) => return work(opened),
@@ -76,7 +76,7 @@ impl Store {
         };
         if is_due {
             let _turn = self.turn();
-            // Another thread may have opened it meanwhile.
+            // Another thread may have reopened it in the meantime.
             if matches!(&*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Closed(..)) {
                 self.open_again()?;
             }
@@ -87,7 +87,7 @@ impl Store {
         }
     }
 
-    /// Closes the database, which refuses to go on, and opens it again.
+    /// Closes the database, which refuses further writes, and reopens it.
     pub(crate) fn reopen(&self) -> Result<()> {
         let _turn = self.turn();
         self.open_again()
@@ -99,14 +99,14 @@ impl Store {
 
     fn open_again(&self) -> Result<()> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let closing = Error::new(ErrorKind::Unavailable, "the store is being opened again");
-        // Closed first: it has a lock of its own.
+        let closing = Error::new(ErrorKind::Unavailable, "the store is being reopened");
+        // Closed first, because the database holds a lock of its own.
         drop(std::mem::replace(&mut *state, State::Closed(closing, Instant::now())));
         match self.try_open() {
             Ok(opened) => {
                 *state = State::Open(opened);
                 self.openings.fetch_add(1, Ordering::Release);
-                tracing::info!("the store was opened again after a failed write");
+                tracing::info!("the store was reopened after a failed write");
                 Ok(())
             }
             Err(error) => {
@@ -126,7 +126,7 @@ impl Store {
         for held in self.all_buckets() {
             let last = records.remove(&held.name).unwrap_or_default().last;
             if last < *held.last.borrow() {
-                let message = format!("bucket {} was acknowledged beyond {last}, where it ends now", held.name);
+                let message = format!("bucket {} ends at {last}, but later writes to it were acknowledged", held.name);
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             held.last.send_if_modified(|known| std::mem::replace(known, last) != last);
@@ -137,8 +137,8 @@ impl Store {
         Ok(opened)
     }
 
-    /// After a write that is in the journal although its sync failed: moves it into tables, whose
-    /// syncs are their own. While that fails too, the store stays closed.
+    /// Flushes a write that is in the journal although its sync failed into tables, which are
+    /// synced separately. If this fails too, the store stays closed.
     pub(crate) fn settle(&self) -> Result<()> {
         self.in_doubt.store(true, Ordering::Release);
         match self.with(Opened::flush) {
@@ -148,25 +148,24 @@ impl Store {
         Ok(())
     }
 
-    /// Moves everything that was written into tables. Nothing is written afterwards.
+    /// Flushes everything into tables. Nothing may be written afterwards.
     pub(crate) fn finish(&self) -> Result<()> {
         self.with(Opened::flush)?;
         self.is_flushed.store(true, Ordering::Release);
         self.with(Opened::merge_small_tables)
     }
 
-    /// Refuses to write to a store that is on a file system which cannot be written.
+    /// Refuses writes to a store on a read-only file system.
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.folder.is_read_only() {
-            let message = "the store is on a read-only file system, where it can be read and not changed";
-            return Err(
-                Error::new(ErrorKind::Denied, message).with_hint("copy the store to a place that can be written")
-            );
+            let message = "the store is on a read-only file system and cannot be changed";
+            return Err(Error::new(ErrorKind::Denied, message).with_hint("copy the store to a writable file system"));
         }
         Ok(())
     }
 
-    /// How often the database was opened: what was read before the last time may be out of date.
+    /// Returns the number of times that the database was opened. Data read before the last opening
+    /// may be out of date.
     pub(crate) fn openings(&self) -> u64 {
         self.openings.load(Ordering::Acquire)
     }
@@ -180,14 +179,14 @@ impl Store {
         buckets
             .get(bucket.name())
             .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::BucketMissing, format!("there is no bucket {bucket} in the store")))
+            .ok_or_else(|| Error::new(ErrorKind::BucketMissing, format!("bucket {bucket} does not exist in the store")))
     }
 
     fn all_buckets(&self) -> Vec<Arc<HeldBucket>> {
         self.buckets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Lets a bucket be found.
+    /// Registers a bucket.
     pub(crate) fn hold(&self, name: &str, record: BucketRecord) {
         let held = HeldBucket { name: name.to_owned(), last: watch::Sender::new(record.last) };
         let mut buckets = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
@@ -198,8 +197,8 @@ impl Store {
         self.with(|opened| opened.get(&bucket.name, key)).map_err(of_reading)
     }
 
-    /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of
-    /// values.
+    /// Reads entries under `prefix` with revisions in `(after, through]`, up to about `max_bytes`
+    /// of values.
     pub(crate) fn read(
         &self,
         bucket: &HeldBucket,
@@ -213,19 +212,19 @@ impl Store {
 }
 
 impl Drop for Store {
-    /// Closes the database, and shortens its journal while the folder is locked.
+    /// Closes the database, then truncates its journal while the folder is still locked.
     fn drop(&mut self) {
         let closed = Error::new(ErrorKind::Unavailable, "the store was closed");
         *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::Closed(closed, Instant::now());
         if *self.is_flushed.get_mut()
             && let Err(error) = journal::empty_if_long(self.folder.data())
         {
-            tracing::warn!(%error, "the journal was not shortened; the store opens more slowly than it could");
+            tracing::warn!(%error, "the journal was not truncated; the next opening takes longer");
         }
     }
 }
 
-/// Want of room keeps nobody from reading for good.
+/// Converts an error of a read: a full disk prevents reads only temporarily.
 fn of_reading(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Full => Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error),

@@ -14,14 +14,14 @@ use crate::opened::Opened;
 use crate::record::{self, BucketRecord, KeyRecord};
 use crate::store::Store;
 
-/// Writes that wait while one batch is synced; callers beyond that wait for room.
+/// The number of writes that may be queued while a batch is synced. Further callers wait.
 const QUEUED_WRITES: usize = 1024;
-/// Room on disk that may be wasted before a bucket is compacted, beside as much again as its live
-/// values take.
+/// Disk space that a bucket may waste, in addition to twice the size of its live values, before it
+/// is compacted.
 const TOLERATED_WASTE_BYTES: u64 = 64 << 20;
 
-/// The one thread that writes: it gives revisions, decides preconditions, and syncs the writes that
-/// wait as one batch.
+/// The single writer thread. It assigns revisions, checks preconditions, and syncs queued writes as
+/// one batch.
 #[derive(Debug)]
 pub(crate) struct Writer {
     commands: Option<mpsc::Sender<Command>>,
@@ -36,7 +36,7 @@ enum Command {
 
 impl Command {
     fn refuse(self, error: &Error) {
-        // A receiver that is gone has dropped its call.
+        // The receiver is closed if the caller dropped its future.
         match self {
             Self::Put { done, .. } => drop(done.send(Err(copy(error)))),
             Self::Create { done, .. } | Self::Delete { done, .. } => drop(done.send(Err(copy(error)))),
@@ -84,7 +84,8 @@ impl Writer {
         let (done, answer) = oneshot::channel();
         let sender = self.commands.as_ref().ok_or_else(stopped)?;
         sender.send(command(done)).await.map_err(|_| stopped())?;
-        let lost = || Error::new(ErrorKind::OutcomeUnknown, "the store's writer stopped before it answered");
+        let lost =
+            || Error::new(ErrorKind::OutcomeUnknown, "the store's writer stopped before it completed the operation");
         answer.await.unwrap_or_else(|_| Err(lost()))
     }
 }
@@ -102,14 +103,14 @@ impl Drop for Writer {
 
 struct WriteLoop {
     store: Arc<Store>,
-    /// What `meta` holds of each bucket, or will hold when the batch under way is committed.
+    /// The `meta` records of the buckets, including the batch in progress.
     records: HashMap<String, BucketRecord>,
-    /// The opening of the database at which `records` was read.
+    /// The number of the database opening at which `records` was read.
     read_at: u64,
-    /// Bytes removed from each bucket since it was last compacted.
+    /// The bytes removed from each bucket since its last compaction.
     removed: HashMap<String, u64>,
     dirty: bool,
-    /// Whether a bucket could not be made, after which the database refuses to go on.
+    /// Whether creating a bucket failed, after which the database refuses further writes.
     refuses: bool,
     compaction: Option<JoinHandle<()>>,
 }
@@ -135,13 +136,13 @@ impl WriteLoop {
             self.finish(batch);
         }
         if let Some(compaction) = self.compaction.take() {
-            // What it says was logged; a panic of it changes nothing that is written.
+            // Its error was logged; a panic in it does not affect stored data.
             let _ = compaction.join();
         }
         self.flush();
     }
 
-    /// Reads what `meta` holds, unless that was done since the database was opened.
+    /// Reads the `meta` records unless they are current.
     fn read_records(&mut self) -> Result<()> {
         let store = Arc::clone(&self.store);
         store.with(|opened| {
@@ -158,7 +159,7 @@ impl WriteLoop {
         match command {
             Command::Create { bucket, done } => {
                 let created = self.create(&bucket);
-                // A receiver that is gone has dropped its call.
+                // The receiver is closed if the caller dropped its future.
                 let _ = done.send(created);
             }
             Command::Put { write, done } => match self.put(batch, &write) {
@@ -199,11 +200,16 @@ impl WriteLoop {
                 let is_as_expected = |record: KeyRecord| record.revision == *revision;
                 found.is_none() && self.current(batch, bucket, fence)?.is_some_and(is_as_expected)
             }
-            _ => return Err(Error::new(ErrorKind::Incompatible, "this store does not know the precondition")),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Incompatible,
+                    "the embedded store does not support this precondition",
+                ));
+            }
         };
         if !holds {
             let found = found.map_or_else(|| "no value".to_owned(), |revision| revision.to_string());
-            let message = format!("key {key} has {found}, the write expected {precondition:?}");
+            let message = format!("key {key} has {found}, but the write expected {precondition:?}");
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let record = self.records.entry(bucket.name.clone()).or_default();
@@ -215,7 +221,7 @@ impl WriteLoop {
             record.live_bytes = record.live_bytes.saturating_sub(u64::from(old.value_bytes));
             changes.values.insert(record::revision_key(old.revision).to_vec(), None);
         }
-        // The limit on values is far below what four bytes hold.
+        // The maximum value size fits in four bytes.
         let key_record = KeyRecord { revision, value_bytes: value.len() as u32 };
         changes.keys.insert(key.as_str().into(), Some(key_record.encode().to_vec()));
         changes.values.insert(record::revision_key(revision).to_vec(), Some(record::encode_value(key, value)));
@@ -238,13 +244,14 @@ impl WriteLoop {
         Ok(())
     }
 
-    /// What is under `key` once the batch is written.
+    /// Returns the record of `key` as of the commit of the batch.
     fn current(&self, batch: &Batch, bucket: &HeldBucket, key: &Key) -> Result<Option<KeyRecord>> {
         let stored = || self.store.with(|opened| opened.key(&bucket.name, key));
         batch.pending(bucket, key).unwrap_or_else(stored)
     }
 
-    /// Commits the batch, answers everybody in it, and leaves a database that can go on.
+    /// Commits the batch and completes its callers. If the database refuses further writes, reopens
+    /// it.
     fn finish(&mut self, batch: Batch) {
         let committed = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
         if committed.is_ok() {
@@ -257,14 +264,14 @@ impl WriteLoop {
         if std::mem::take(&mut self.refuses)
             && let Err(error) = self.store.reopen()
         {
-            tracing::error!(%error, "the store could not be opened again; every use of it tries that");
+            tracing::error!(%error, "the store could not be reopened; the next operation tries again");
         }
         touched.iter().for_each(|bucket| self.compact_if_wasteful(bucket));
     }
 
-    /// Writes and syncs the batch. The database refuses everything after a failure, which may have
-    /// been one of its workers some time ago: it is opened again, which shows what became of the
-    /// batch, and what is not there is tried once more.
+    /// Writes and syncs the batch. After a failure, possibly an earlier one of a background worker,
+    /// the database refuses everything. It is then reopened, which shows whether the batch was
+    /// written; if it was not, it is tried once more.
     fn commit(&mut self, batch: &Batch) -> Result<()> {
         let record = |(name, _): (&str, _)| {
             let record = self.records.get(name).copied().unwrap_or_default();
@@ -276,11 +283,11 @@ impl WriteLoop {
         loop {
             let commit = |opened: &Opened| opened.commit(batch, &records, self.mode());
             let Err(failure) = self.store.with(commit) else { return Ok(()) };
-            tracing::warn!(error = %failure, "a write failed; the store is opened again");
+            tracing::warn!(error = %failure, "a write failed; the store is being reopened");
             let landed = self.store.reopen().and_then(|()| self.store.with(|opened| opened.holds(batch, &records)));
             match landed {
                 Ok(true) => return self.store.settle().map_err(in_doubt),
-                // What is not there was refused, and may have a chance now.
+                // The batch was not written. A second attempt may succeed, unless the disk is full.
                 Ok(false) if failure.kind() != ErrorKind::Full && !tried_again => tried_again = true,
                 Ok(false) => return Err(failure),
                 Err(error) => return Err(in_doubt(error)),
@@ -288,7 +295,7 @@ impl WriteLoop {
         }
     }
 
-    /// Gives room back to the disk when most of what a bucket takes there is removed values.
+    /// Compacts a bucket if most of its disk space is occupied by removed values.
     fn compact_if_wasteful(&mut self, bucket: &str) {
         let live = self.records.get(bucket).map_or(0, |record| record.live_bytes);
         let removed = self.removed.get(bucket).copied().unwrap_or_default();
@@ -306,25 +313,26 @@ impl WriteLoop {
         let (store, bucket) = (Arc::clone(&self.store), bucket.to_owned());
         let compact = move || {
             if let Err(error) = store.with(|opened| opened.compact(&bucket)) {
-                tracing::warn!(%error, "a bucket was not compacted; it takes more room than it needs");
+                tracing::warn!(%error, "a bucket was not compacted; it occupies more disk space than necessary");
             }
         };
-        // On a thread of its own, because writes need not wait for it.
+        // On a separate thread, because writes do not depend on it.
         match std::thread::Builder::new().name("cim-ipld-compaction".into()).spawn(compact) {
             Ok(running) => self.compaction = Some(running),
-            Err(failure) => tracing::warn!(%failure, "a bucket was not compacted; it takes more room than it needs"),
+            Err(failure) => {
+                tracing::warn!(%failure, "a bucket was not compacted; it occupies more disk space than necessary")
+            }
         }
     }
 
-    /// Moves what is only in the store's journal into its checksummed tables, so that a store that
-    /// was closed in order opens at once and damage to it cannot be taken for the torn end of a
-    /// journal.
+    /// Flushes the journal into checksummed tables, so that a store that was closed properly opens
+    /// fast, and damage to it cannot be mistaken for the torn end of a journal.
     fn flush(&self) {
         if !self.dirty {
             return;
         }
         if let Err(error) = self.store.finish() {
-            tracing::warn!(%error, "the store was not tidied; the next opening takes longer");
+            tracing::warn!(%error, "the store was not flushed on closing; the next opening takes longer");
         }
     }
 
@@ -334,7 +342,7 @@ impl WriteLoop {
 }
 
 fn in_doubt(cause: Error) -> Error {
-    let message = format!("whether a write is on the disk cannot be found out now: {cause}");
+    let message = format!("it is unknown whether the write is on the disk: {cause}");
     Error::new(ErrorKind::OutcomeUnknown, message).with_source(cause)
 }
 

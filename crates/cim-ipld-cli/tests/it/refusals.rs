@@ -145,7 +145,7 @@ fn a_second_opener_is_told_to_wait() {
 
     let refusal = refused(["stats", &store.name(), "--key-file", &key]);
     assert_eq!(refusal.status, 8);
-    assert!(refusal.error.contains("another opener") && refusal.hint.contains("NATS"), "{refusal:?}");
+    assert!(refusal.error.contains("already open") && refusal.hint.contains("NATS"), "{refusal:?}");
 
     drop(input);
     assert!(first.wait().expect("it ends").success());
