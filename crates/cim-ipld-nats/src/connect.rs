@@ -1,4 +1,4 @@
-//! A connection of our own, with an ear for refused permissions.
+//! Connects with an event callback that reports denied permissions.
 
 use async_nats::Client;
 use cim_ipld_backend::Result;

@@ -1,10 +1,10 @@
-//! Reads a bucket in its order: everything so far, and then what comes.
+//! Reads a bucket in order: everything stored so far, then every later write.
 //!
-//! An ephemeral push consumer with flow control delivers; its deliveries are numbered, and its
-//! heartbeats say how many there were. Whatever does not fit (a gap, a silence, a connection that
-//! came back) ends the consumer, and another one begins after the last revision that was passed on.
-//! So nothing is repeated or skipped, whatever becomes of connections and servers. The stream is
-//! looked at each time: one that was made anew, or that went back, cannot be followed on.
+//! An ephemeral push consumer with flow control delivers the messages. Its deliveries are numbered,
+//! and its heartbeats report how many there were. Any mismatch (a gap, a timeout, a reconnect) ends
+//! the consumer, and another one is created after the last revision passed on, so nothing is
+//! repeated or skipped. The stream is checked each time: one that was recreated or rolled back
+//! cannot be followed any further.
 
 use std::time::Duration;
 
@@ -26,34 +26,34 @@ use crate::denials::Denials;
 use crate::error::{answered, unavailable};
 use crate::leader::{self, Wanted};
 
-/// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader, beside the
-/// window of the server's flow control.
+/// Entries buffered ahead of the reader. Bounds the memory used for a slow reader, together with
+/// the flow control window of the server.
 const READ_AHEAD: usize = 64;
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// Without a word for this long, a consumer is taken for dead.
+/// A consumer that sends nothing for this long is considered dead.
 const SILENCE: Duration = Duration::from_millis(2_000);
-/// How often consumers break at one place before the message there is read by itself.
+/// How often consumers may fail at one position before the message there is read individually.
 const STUMBLES: u32 = 2;
-/// How long the server keeps a consumer that nobody listens to.
+/// How long the server keeps a consumer without a subscriber.
 const CONSUMER_LIFE: Duration = Duration::from_secs(10);
 
-/// What is followed.
+/// The bucket to follow, and how.
 pub(crate) struct Source {
     pub(crate) context: jetstream::Context,
     pub(crate) buckets: Buckets,
     pub(crate) denials: Denials,
     pub(crate) bucket: Bucket,
     pub(crate) prefix: KeyPrefix,
-    /// How long a server that is away is waited for before everything older was told.
+    /// How long to wait for an unavailable server before `CaughtUp` was sent.
     pub(crate) patience: Duration,
 }
 
-/// Where following begins.
+/// Where to start.
 #[derive(Clone, Copy)]
 enum Start {
-    /// After a revision that was seen: a bucket that ends before it has lost that.
+    /// After a revision that was seen. A bucket that ends before it has lost data.
     AfterSeen,
-    /// After any number: where nothing stands behind it, there is nothing to tell.
+    /// After any number, possibly beyond the end of the bucket.
     AfterAny,
 }
 
@@ -63,11 +63,11 @@ pub(crate) fn watch(source: Source, after: Revision) -> WatchStream {
 
 fn follow(source: Source, after: Revision, start: Start) -> WatchStream {
     let (events, received) = mpsc::channel(READ_AHEAD);
-    // In a task of its own, so that heartbeats are answered however seldom the reader comes.
+    // In a separate task, so that heartbeats are answered even if the reader polls rarely.
     let task = tokio::spawn(async move {
         let follower = Follower { source, start, last: after.number(), caught_up: false, goal: None, created: None };
         if let Err(error) = follower.run(&events).await {
-            // A reader that has gone has no use for the error.
+            // The reader may have been dropped.
             let _ = events.send(Err(error)).await;
         }
     });
@@ -102,33 +102,33 @@ impl Drop for AbortOnDrop {
 struct Follower {
     source: Source,
     start: Start,
-    /// The last sequence that was passed on.
+    /// The last sequence passed on.
     last: u64,
-    /// Whether everything older was told.
+    /// Whether `CaughtUp` was sent.
     caught_up: bool,
-    /// The sequence whose passing shows that everything older was delivered.
+    /// The sequence at which everything older has been delivered.
     goal: Option<u64>,
-    /// When the stream was made that is being followed.
+    /// The creation time of the stream being followed.
     created: Option<String>,
 }
 
 type Events = mpsc::Sender<Result<WatchEvent>>;
 
-/// Why a consumer came to its end.
+/// Why a consumer ended.
 #[derive(PartialEq, Eq)]
 enum End {
-    /// It no longer fits what was received.
+    /// Its deliveries do not match its reports, or it is silent.
     Broken,
-    /// Nobody reads any more.
+    /// The reader was dropped.
     ReaderGone,
 }
 
-/// What is known of one consumer.
+/// The state of one consumer.
 struct Consumer {
     deliveries: Subscriber,
-    /// Deliveries that arrived.
+    /// The number of deliveries received.
     received: u64,
-    /// Whether whoever serves it may lag behind the stream's leader.
+    /// Whether the replica that serves the consumer may lag behind the leader.
     may_lag: bool,
 }
 
@@ -150,9 +150,9 @@ impl Follower {
                 broken_here = 0;
             }
             if let Some(error) = problem {
-                tracing::warn!(bucket = %self.source.bucket, %error, "following is broken off; it is tried again");
-                // Whoever waits for what is there must hear of it; whoever waits for what comes can
-                // wait longer.
+                tracing::warn!(bucket = %self.source.bucket, %error, "following the bucket was interrupted; it is retried");
+                // Before `CaughtUp`, the caller waits for existing data and must learn of the
+                // error; afterwards, it can wait longer.
                 if !self.caught_up && !backoff.wait().await {
                     return Err(error);
                 }
@@ -163,22 +163,22 @@ impl Follower {
         }
     }
 
-    /// Follows with one consumer, until it no longer fits or the reader has gone.
+    /// Follows with one consumer, until it fails or the reader is dropped.
     async fn follow(&mut self, events: &Events, broken_here: u32) -> Result<End> {
         let stream = self.source.buckets.look(&self.source.bucket).await?;
         if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
             return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         let stream = self.check_history(stream).await?;
-        // Asked of the leader after the watch began: what was acknowledged before that stands no
-        // later.
+        // Read from the leader after the watch began, so every earlier acknowledged write has this
+        // sequence or a lower one.
         self.goal.get_or_insert(stream.cached_info().state.last_sequence);
         if broken_here >= STUMBLES && !self.step_over(events).await? {
             return Ok(End::ReaderGone);
         }
         let client = self.source.context.client();
         let inbox = client.new_inbox();
-        // Before the consumer is made: its first delivery needs somebody who listens.
+        // Subscribes before the consumer is created, so that its first delivery is received.
         let deliveries =
             client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
         let made = self.make_consumer(&stream, inbox).await?;
@@ -200,7 +200,7 @@ impl Follower {
         }
     }
 
-    /// Takes what a consumer sent; returns how the consumer ends if it does.
+    /// Handles a message of the consumer; returns how the consumer ends, if it does.
     async fn take(&mut self, message: Message, consumer: &mut Consumer, events: &Events) -> Result<Option<End>> {
         let goes_on = match delivery::decode(&self.subjects(), &message) {
             Delivery::Stored { place, .. } if place.consumer != consumer.received + 1 => return Ok(Some(End::Broken)),
@@ -212,7 +212,7 @@ impl Follower {
             }
             Delivery::Heartbeat { delivered, answer_to, is_idle } => {
                 if let Some(subject) = answer_to {
-                    // An answer that is not sent shows as a consumer that stays silent.
+                    // If the response is lost, the consumer stays silent and is replaced.
                     let _ = self.source.context.client().publish(subject, Bytes::new()).await;
                 }
                 if delivered.is_some_and(|delivered| delivered != consumer.received) {
@@ -228,9 +228,9 @@ impl Follower {
         Ok((!goes_on).then_some(End::ReaderGone))
     }
 
-    /// Passes on the message at which consumers break, read by itself from the leader: bytes in the
-    /// place of its headers that are none end the connection of a client that they are delivered
-    /// to. Returns false when the reader has gone.
+    /// Reads the message at which consumers fail from the leader and passes it on: malformed
+    /// headers make the client close the connection on which they are delivered. Returns false if
+    /// the reader was dropped.
     async fn step_over(&mut self, events: &Events) -> Result<bool> {
         let filter = self.filter();
         let Some(message) = self.ask_leader(Wanted::Next(&filter, self.last + 1)).await? else { return Ok(true) };
@@ -248,8 +248,9 @@ impl Follower {
         leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
     }
 
-    /// A stream that was made anew, or whose end stays before what was seen of it, has lost what it
-    /// acknowledged. A leader may come to a message a moment after the replica that delivered it.
+    /// Refuses a stream that was recreated, or that ends before a sequence already seen:
+    /// acknowledged data is lost. A leader may apply a message a moment after the replica that
+    /// delivered it.
     async fn check_history(&mut self, mut stream: Stream) -> Result<Stream> {
         const LOOKS: usize = 10;
         for look in 0.. {
@@ -260,10 +261,8 @@ impl Follower {
                 break;
             }
             if *created != made || look == LOOKS {
-                let message = format!(
-                    "bucket {} is not the one that was followed: it went back or was made anew",
-                    self.source.bucket
-                );
+                let message =
+                    format!("bucket {} was rolled back or recreated while it was being followed", self.source.bucket);
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -301,13 +300,13 @@ impl Follower {
         self.source.denials.watch(&[&asked], made).await
     }
 
-    /// Tells that everything older was delivered once that is certain; returns false when the
-    /// reader has gone.
+    /// Sends `CaughtUp` once it is certain that everything older was delivered. Returns false if
+    /// the reader was dropped.
     ///
-    /// A consumer may be served by a copy that lags behind: what is pending there is no proof.
-    /// Delivery past the leader's last sequence is one; so is it when the last message that the
-    /// leader has under the prefix was delivered, because what stood behind it when the watch began
-    /// was removed.
+    /// A consumer may be served by a replica that lags behind, whose pending count proves nothing.
+    /// A delivery at or past the leader's last sequence is proof. So is the delivery of the last
+    /// message that the leader now has under the prefix, because anything later was removed since
+    /// the watch began.
     async fn consider_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);
@@ -321,13 +320,13 @@ impl Follower {
         Ok(!certain || self.tell_caught_up(events).await)
     }
 
-    /// The sequence of the last message under the prefix, zero if there is none.
+    /// Returns the sequence of the last message under the prefix, or zero.
     async fn last_of_leader(&self) -> Result<u64> {
         let filter = self.filter();
         Ok(self.ask_leader(Wanted::Last(&filter)).await?.map_or(0, |message| message.sequence))
     }
 
-    /// Passes a message on if it is a value; returns false when the reader has gone.
+    /// Passes a message on if it is a value. Returns false if the reader was dropped.
     async fn tell(&mut self, content: Content, value: Bytes, sequence: u64, events: &Events) -> bool {
         if sequence <= self.last {
             return true;
@@ -353,7 +352,7 @@ impl Follower {
         events.send(Ok(WatchEvent::CaughtUp)).await.is_ok()
     }
 
-    /// What the subjects of the bucket begin with.
+    /// Returns the common prefix of the subjects of the bucket.
     fn subjects(&self) -> String {
         format!("$KV.{}.", self.source.bucket)
     }
@@ -370,8 +369,8 @@ impl Follower {
 /// Why everything older may have been delivered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
-    /// The consumer has nothing to deliver, as whoever serves it sees it at this moment.
+    /// The consumer has nothing pending, according to the replica that serves it.
     NothingPending,
-    /// It has delivered nothing for a while; what was pending may have been removed.
+    /// It has been idle for a while; pending messages may have been removed.
     Idle,
 }
