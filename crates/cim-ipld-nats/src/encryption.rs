@@ -196,7 +196,8 @@ fn parse_key(content: &[u8]) -> Option<ServerKey> {
 /// Reads a file that only its owner can access. Permissions are checked on the open file, so that
 /// the checked file is the one that is read.
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let failed = |error: std::io::Error| invalid(format!("{} cannot be read", path.display())).with_source(error);
+    let failed =
+        |error: std::io::Error| invalid(format!("{} cannot be read: {error}", path.display())).with_source(error);
     let file = File::open(path).map_err(failed)?;
     check_private(&file, path)?;
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
@@ -207,9 +208,10 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = file
-        .metadata()
-        .map_err(|error| invalid("the permissions of the key file cannot be read").with_source(error))?;
+    let metadata = file.metadata().map_err(|error| {
+        let message = format!("the permissions of {} cannot be read: {error}", path.display());
+        invalid(message).with_source(error)
+    })?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());

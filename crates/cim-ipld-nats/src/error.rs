@@ -4,7 +4,8 @@ use async_nats::jetstream;
 use cim_ipld_backend::{Bucket, Error, ErrorKind};
 
 pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("{what}: the NATS server sent no usable response")).with_source(source)
+    Error::new(ErrorKind::Unavailable, format!("{what}: the NATS server sent no usable response: {source}"))
+        .with_source(source)
 }
 
 /// Converts an error response of JetStream and keeps the server's description; `what` is what was
