@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use crate::OperationKind;
 
-/// Counts what passes to and from a backend, by bucket and method, and changes nothing.
+/// A wrapper that counts operations, values and bytes by bucket and method.
 ///
 /// Clones share the same counts.
 ///
@@ -41,36 +41,58 @@ pub struct Counting {
     counts: Arc<Mutex<Counts>>,
 }
 
-/// How much passed, by bucket name and method.
+/// The counts by bucket name and method.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, MemoryBackend};
+/// use cim_ipld_backend_testkit::{Counting, OperationKind};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = Counting::new(MemoryBackend::new());
+/// backend.create(&Bucket::log("catalog_v1")?).await?;
+/// let counts = backend.counts();
+/// assert_eq!(counts.of("catalog_v1", OperationKind::Create).operations, 1);
+/// assert_eq!((counts.operations(), counts.bytes_written()), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(BTreeMap<(String, OperationKind), Count>);
 
-/// How much passed through one method.
+/// The counts of one method.
+///
+/// ```
+/// use cim_ipld_backend_testkit::{Count, Counts, OperationKind};
+///
+/// let none: Count = Counts::default().total(OperationKind::Put);
+/// assert_eq!((none.operations, none.values, none.bytes), (0, 0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Count {
-    /// Calls made, those that failed included.
+    /// Calls, including those that failed.
     pub operations: u64,
     /// Values read or written, and keys removed.
     pub values: u64,
-    /// Bytes of values read or written; keys are not counted.
+    /// Bytes of the values read or written, without keys.
     pub bytes: u64,
 }
 
 impl Counting {
-    /// Starts at zero in front of `inner`.
+    /// Wraps `inner`, with all counts at zero.
     #[must_use]
     pub fn new(inner: impl Backend) -> Self {
         Self::over(Arc::new(inner))
     }
 
-    /// Starts at zero in front of a shared backend.
+    /// Wraps a shared backend, with all counts at zero.
     #[must_use]
     pub fn over(inner: Arc<dyn Backend>) -> Self {
         Self { inner, counts: Arc::default() }
     }
 
-    /// Returns a copy of the counts so far.
+    /// Returns a copy of the current counts.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.lock().clone()
@@ -90,7 +112,7 @@ impl Counting {
 }
 
 impl Counts {
-    /// Returns the count of one method in the bucket of that name.
+    /// Returns the count of one method in the bucket with this name.
     #[must_use]
     pub fn of(&self, bucket: &str, kind: OperationKind) -> Count {
         self.0.get(&(bucket.to_owned(), kind)).copied().unwrap_or_default()
@@ -104,7 +126,7 @@ impl Counts {
         total
     }
 
-    /// Returns the calls of every method over all buckets.
+    /// Returns the number of calls of all methods in all buckets.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.0.values().map(|count| count.operations).sum()
@@ -122,7 +144,7 @@ impl Counts {
         [OperationKind::Get, OperationKind::Scan, OperationKind::Watch].map(|kind| self.total(kind).bytes).iter().sum()
     }
 
-    /// Returns what was counted after `earlier`, a copy taken from the same backend.
+    /// Returns the difference to `earlier`, an older copy of the same counts.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let less = |key: &(String, OperationKind), count: &Count| {
@@ -157,8 +179,8 @@ impl Backend for Counting {
         self.inner.create(bucket).await
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
-        self.inner.look_for(bucket).await
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
+        self.inner.check_bucket(bucket).await
     }
 
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {

@@ -10,14 +10,14 @@ use cim_ipld_backend::{
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::watch;
 
-/// Keeps what a running process sees apart from what a crash leaves, and crashes at a chosen
-/// operation.
+/// A backend that separates what a running process sees from what survives a crash, and crashes at
+/// a chosen operation.
 ///
-/// Operations that change something (`create`, `put`, `delete`) are numbered from 0; reads are not,
-/// because a crash at a read leaves what a crash before the next change leaves. At the planned one
-/// everything stops: that call and every later one, on this handle and its clones, fails with
-/// `Unavailable` (or `OutcomeUnknown` for the call that was struck), and open streams end with
-/// `Unavailable`. [`reopen`](Crashing::reopen) then gives a backend with the durable state alone.
+/// Mutating operations (`create`, `put`, `delete`) are numbered from 0. Reads are not, because a
+/// crash at a read leaves the same state as a crash before the next mutation. At the chosen
+/// operation, that call fails with `OutcomeUnknown`. Every later call on this handle and its clones
+/// fails with `Unavailable`, and open streams end with `Unavailable`. [`reopen`](Crashing::reopen)
+/// then returns a backend with only the durable state.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
@@ -45,29 +45,47 @@ pub struct Crashing {
     crashed: watch::Sender<bool>,
 }
 
-/// What has happened of the operation at which the crash comes. The caller of a struck operation
-/// learns nothing.
+/// How much of the operation is durable when the crash happens. Its caller gets `OutcomeUnknown` in
+/// every case.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
+/// use cim_ipld_backend_testkit::{CrashMoment, Crashing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+/// for (moment, is_durable) in [(CrashMoment::Before, false), (CrashMoment::After, true)] {
+///     let backend = Crashing::new();
+///     backend.create(&bucket).await?;
+///     backend.crash_at(1, moment);
+///     backend.put(&bucket, &key, "value".into(), Precondition::Any).await.unwrap_err();
+///     assert_eq!(backend.reopen().get(&bucket, &key).await?.is_some(), is_durable);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CrashMoment {
-    /// Nothing of it is durable.
+    /// None of it.
     Before,
-    /// Half of it, where halves exist: a `delete` has removed the first half of its keys. The
-    /// others are done.
+    /// Half of it: for a `delete`, the first half of its keys is removed. Other operations are
+    /// completely durable.
     Midway,
-    /// All of it is durable.
+    /// All of it.
     After,
 }
 
 impl CrashMoment {
-    /// Every moment, for tests that try them all.
+    /// All moments, for tests that try each of them.
     pub const ALL: [Self; 3] = [Self::Before, Self::Midway, Self::After];
 }
 
 #[derive(Debug, Default)]
 struct State {
     durable: MemoryBackend,
-    /// Acknowledged, not yet durable; never longer than `unsynced`.
+    /// Acknowledged but not yet durable changes, at most `unsynced`.
     pending: VecDeque<Change>,
     unsynced: usize,
     operations: u64,
@@ -88,20 +106,21 @@ impl Default for Crashing {
 }
 
 impl Crashing {
-    /// Makes an empty backend on which every acknowledged operation is durable.
+    /// Creates an empty backend on which every acknowledged operation is durable.
     #[must_use]
     pub fn new() -> Self {
         Self::from_durable(MemoryBackend::new(), 0)
     }
 
-    /// Makes an empty backend whose last `unsynced` acknowledged operations do not survive a crash:
-    /// a server that acknowledges before it syncs. Revisions that are lost are given again.
+    /// Creates an empty backend whose last `unsynced` acknowledged operations do not survive a
+    /// crash, like a server that acknowledges before syncing. Revisions that are lost are assigned
+    /// again.
     #[must_use]
     pub fn losing(unsynced: usize) -> Self {
         Self::from_durable(MemoryBackend::new(), unsynced)
     }
 
-    /// Plans the crash at the operation of that number, counted from the making of this backend.
+    /// Crashes at the operation with this number, counted from the creation of this backend.
     pub fn crash_at(&self, operation: u64, moment: CrashMoment) {
         self.lock().plan = Some((operation, moment));
     }
@@ -113,20 +132,20 @@ impl Crashing {
         drop(state);
     }
 
-    /// Tells whether the crash has come.
+    /// Returns whether the crash has happened.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
         *self.crashed.borrow()
     }
 
-    /// Returns how many changing operations were called.
+    /// Returns the number of mutating operations called so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.lock().operations
     }
 
-    /// Crashes if that has not come yet, and returns a backend that holds the durable state alone,
-    /// with no crash planned.
+    /// Crashes unless that has already happened, and returns a backend with only the durable state
+    /// and without a planned crash.
     #[must_use]
     pub fn reopen(&self) -> Self {
         self.crash();
@@ -148,8 +167,9 @@ impl Crashing {
         if self.has_crashed() { Err(dead()) } else { Ok(()) }
     }
 
-    /// Counts `change`, applies it with `act` to the live state and, when that succeeds, to the
-    /// durable one, in one critical section so that both see changes in the same order.
+    /// Counts `change`, applies it to the live state with `act` and, if that succeeds, to the
+    /// durable state. Both happen in one critical section, so both states see changes in the same
+    /// order.
     fn change<T>(&self, change: Change, act: impl FnOnce(&MemoryBackend) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
         self.check()?;
@@ -175,7 +195,7 @@ impl Crashing {
         Err(Error::new(ErrorKind::OutcomeUnknown, "simulated crash during this operation"))
     }
 
-    /// Ends `items` with an error when the crash comes.
+    /// Ends `items` with an error after the crash.
     fn until_crash<T: Send + 'static>(&self, items: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
         let (mut crash, crashed) = (self.crashed.subscribe(), self.crashed.clone());
         let crash = async move { crash.wait_for(|crashed| *crashed).await.is_ok() };
@@ -210,7 +230,7 @@ impl Change {
         }
     }
 
-    /// Does again on `backend` what the live state has accepted, so it cannot fail there.
+    /// Repeats on `backend` a change that the live state accepted, so it cannot fail.
     fn apply(self, backend: &MemoryBackend) {
         let applied = match &self {
             Self::Create(bucket) => now(backend.create(bucket)),
@@ -230,8 +250,8 @@ impl Backend for Crashing {
         self.change(Change::Create(bucket.clone()), |live| now(live.create(bucket)))
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
-        self.live.look_for(bucket).await
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
+        self.live.check_bucket(bucket).await
     }
 
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
@@ -261,7 +281,7 @@ impl Backend for Crashing {
     }
 }
 
-/// Finishes a call on a memory backend, none of whose changing methods waits.
+/// Completes a call of a memory backend, whose mutating methods never wait.
 fn now<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
     use futures::FutureExt;
     call.now_or_never().unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "the memory backend waited")))

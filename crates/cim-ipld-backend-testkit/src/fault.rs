@@ -12,36 +12,54 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use crate::{Operation, OperationKind};
 
-/// What goes wrong with one operation.
+/// A fault of one operation.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
+/// use cim_ipld_backend_testkit::{Fault, FaultInjecting};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = FaultInjecting::new(MemoryBackend::new());
+/// let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+/// backend.create(&bucket).await?;
+/// backend.at(1, Fault::Fail(ErrorKind::Full));
+/// let refused = backend.put(&bucket, &key, "value".into(), Precondition::Any).await.unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::Full);
+/// assert_eq!(backend.get(&bucket, &key).await?, None);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing happens and the caller gets an error of this kind. Give a write no kind that says it
-    /// may have landed: that is [`LostBefore`](Fault::LostBefore) and
-    /// [`LostAfter`](Fault::LostAfter).
+    /// The operation is not executed and returns an error of this kind. For a write whose outcome
+    /// is unknown, use [`LostBefore`](Fault::LostBefore) or [`LostAfter`](Fault::LostAfter)
+    /// instead.
     Fail(ErrorKind),
-    /// It happens after this long. A stream opens after this long.
+    /// The operation is executed, or the stream opened, after this delay.
     Delay(Duration),
-    /// It happens twice, as when a network repeats a message: a second unconditional write gets a
-    /// second revision, which is the one acknowledged; a second conditional write is refused and
-    /// the first one's revision acknowledged. Reads and streams are not changed.
+    /// The operation is executed twice, as if the network repeated a message. A repeated
+    /// unconditional write gets a second revision, which is the one acknowledged; a repeated
+    /// conditional write is refused, and the first revision is acknowledged. Reads and streams are
+    /// unaffected.
     Duplicate,
-    /// A write or removal does not happen and the caller gets `OutcomeUnknown`. A read or stream
-    /// gets `Unavailable`.
+    /// A write or removal is not executed and returns `OutcomeUnknown`. A read or stream returns
+    /// `Unavailable`.
     LostBefore,
-    /// A write or removal happens and the caller gets `OutcomeUnknown`. A read or stream gets
+    /// A write or removal is executed and returns `OutcomeUnknown`. A read or stream returns
     /// `Unavailable`.
     LostAfter,
-    /// A stream gives this many items, then `Unavailable`, then ends. Other operations are not
-    /// changed.
+    /// A stream returns this many items, then `Unavailable`, then ends. Other operations are
+    /// unaffected.
     CutAfter(usize),
 }
 
-/// Passes operations to a backend, but for those that a plan spoils.
+/// A wrapper that injects planned faults and passes all other operations on.
 ///
-/// Operations are numbered from 0 in the order of their calls, over all buckets and methods; clones
-/// share the numbers and the plan. A fault planned with [`at`](FaultInjecting::at) strikes once;
-/// one planned with [`when`](FaultInjecting::when) strikes whenever its predicate says so.
+/// Operations are numbered from 0 in call order, over all buckets and methods; clones share the
+/// numbers and the plan. A fault planned with [`at`](FaultInjecting::at) applies once; one planned
+/// with [`when`](FaultInjecting::when) applies whenever its predicate returns it.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
@@ -75,35 +93,35 @@ enum Planned {
 type Predicate = dyn FnMut(&Operation) -> Option<Fault> + Send;
 
 impl FaultInjecting {
-    /// Stands in front of `inner` with an empty plan.
+    /// Wraps `inner`, with an empty plan.
     #[must_use]
     pub fn new(inner: impl Backend) -> Self {
         Self::over(Arc::new(inner))
     }
 
-    /// Stands in front of a shared backend with an empty plan.
+    /// Wraps a shared backend, with an empty plan.
     #[must_use]
     pub fn over(inner: Arc<dyn Backend>) -> Self {
         Self { inner, next: Arc::default(), plan: Arc::default() }
     }
 
-    /// Plans `fault` for the operation of that number.
+    /// Plans `fault` for the operation with this number.
     pub fn at(&self, number: u64, fault: Fault) {
         self.plan().push(Planned::At(number, fault));
     }
 
-    /// Plans a fault for every operation for which `predicate` returns one. The first plan that
-    /// answers wins.
+    /// Plans a fault for every operation for which `predicate` returns one. Plans are tried in
+    /// order, and the first fault found is used.
     pub fn when(&self, predicate: impl FnMut(&Operation) -> Option<Fault> + Send + 'static) {
         self.plan().push(Planned::When(Box::new(predicate)));
     }
 
-    /// Forgets the plan; operations keep counting.
+    /// Clears the plan; operations are still counted.
     pub fn heal(&self) {
         self.plan().clear();
     }
 
-    /// Returns how many operations were called: the number of the next one.
+    /// Returns the number of operations called so far, which is the number of the next one.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.next.load(Ordering::SeqCst)
@@ -113,7 +131,7 @@ impl FaultInjecting {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn strike(&self, kind: OperationKind, bucket: &Bucket, key: Option<&Key>) -> Option<Fault> {
+    fn next_fault(&self, kind: OperationKind, bucket: &Bucket, key: Option<&Key>) -> Option<Fault> {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         let operation = Operation { number, kind, bucket: bucket.clone(), key: key.cloned() };
         self.plan().iter_mut().find_map(|planned| match planned {
@@ -122,8 +140,8 @@ impl FaultInjecting {
         })
     }
 
-    /// Lets `fault` strike a call that opens a stream.
-    fn spoil<T: Send + 'static>(
+    /// Applies `fault` to a call that opens a stream.
+    fn open_with_fault<T: Send + 'static>(
         &self,
         fault: Option<Fault>,
         open: impl FnOnce(&dyn Backend) -> BoxStream<'static, Result<T>> + Send + 'static,
@@ -158,7 +176,7 @@ impl std::fmt::Debug for FaultInjecting {
 #[deny(clippy::missing_trait_methods)]
 impl Backend for FaultInjecting {
     async fn create(&self, bucket: &Bucket) -> Result<()> {
-        match self.strike(OperationKind::Create, bucket, None) {
+        match self.next_fault(OperationKind::Create, bucket, None) {
             Some(Fault::Fail(kind)) => return Err(injected(kind)),
             Some(Fault::LostBefore) => return Err(injected(ErrorKind::Unavailable)),
             Some(Fault::LostAfter) => {
@@ -172,12 +190,12 @@ impl Backend for FaultInjecting {
         self.inner.create(bucket).await
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
-        self.inner.look_for(bucket).await
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
+        self.inner.check_bucket(bucket).await
     }
 
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {
-        match self.strike(OperationKind::Get, bucket, Some(key)) {
+        match self.next_fault(OperationKind::Get, bucket, Some(key)) {
             Some(Fault::Fail(kind)) => return Err(injected(kind)),
             Some(Fault::LostBefore | Fault::LostAfter) => return Err(injected(ErrorKind::Unavailable)),
             Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
@@ -187,7 +205,7 @@ impl Backend for FaultInjecting {
     }
 
     async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
-        match self.strike(OperationKind::Put, bucket, Some(key)) {
+        match self.next_fault(OperationKind::Put, bucket, Some(key)) {
             Some(Fault::Fail(kind)) => return Err(injected(kind)),
             Some(Fault::LostBefore) => return Err(injected(ErrorKind::OutcomeUnknown)),
             Some(Fault::LostAfter) => {
@@ -208,7 +226,7 @@ impl Backend for FaultInjecting {
     }
 
     async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()> {
-        match self.strike(OperationKind::Delete, bucket, None) {
+        match self.next_fault(OperationKind::Delete, bucket, None) {
             Some(Fault::Fail(kind)) => return Err(injected(kind)),
             Some(Fault::LostBefore) => return Err(injected(ErrorKind::OutcomeUnknown)),
             Some(Fault::LostAfter) => {
@@ -223,15 +241,15 @@ impl Backend for FaultInjecting {
     }
 
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream {
-        let fault = self.strike(OperationKind::Scan, bucket, None);
+        let fault = self.next_fault(OperationKind::Scan, bucket, None);
         let (bucket, prefix) = (bucket.clone(), prefix.clone());
-        self.spoil(fault, move |inner| inner.scan(&bucket, &prefix, after))
+        self.open_with_fault(fault, move |inner| inner.scan(&bucket, &prefix, after))
     }
 
     fn watch(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> WatchStream {
-        let fault = self.strike(OperationKind::Watch, bucket, None);
+        let fault = self.next_fault(OperationKind::Watch, bucket, None);
         let (bucket, prefix) = (bucket.clone(), prefix.clone());
-        self.spoil(fault, move |inner| inner.watch(&bucket, &prefix, after))
+        self.open_with_fault(fault, move |inner| inner.watch(&bucket, &prefix, after))
     }
 
     fn limits(&self) -> Limits {

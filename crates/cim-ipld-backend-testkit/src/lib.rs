@@ -1,16 +1,18 @@
-//! Says when a storage backend is right, and makes storage go wrong on purpose.
+//! Tests for storage backends: a conformance suite, fault injection, crash simulation, and a
+//! nats-server harness.
 //!
-//! * [`conformance`] is the suite that every [`Backend`](cim_ipld_backend::Backend) passes: one
-//!   call from a test, one named case per rule of the contract.
-//! * [`FaultInjecting`] spoils chosen operations: failure, delay, repetition, an acknowledgement
-//!   that is lost.
-//! * [`Crashing`] keeps live state apart from durable state and crashes at a chosen operation.
+//! * [`conformance`] is the suite that every [`Backend`](cim_ipld_backend::Backend) must pass, with
+//!   one named case per rule of the contract.
+//! * [`FaultInjecting`] makes chosen operations fail, wait, run twice, or lose their
+//!   acknowledgement.
+//! * [`Crashing`] separates live state from durable state and crashes at a chosen operation.
 //! * [`Counting`] counts operations and bytes by bucket and method.
-//! * [`nats_server`] runs a real nats-server for a test: start, kill, pause, restart, nothing left
-//!   behind.
+//! * [`nats_server`] runs a real nats-server that a test can kill, pause and restart.
 //! * [`seeds`] runs a fuzz target on its committed seeds and on mutations of them.
 //!
-//! A new backend runs the suite like this:
+//! This crate is for tests: its functions panic on failure.
+//!
+//! # Run the conformance suite
 //!
 //! ```
 //! use cim_ipld_backend::MemoryBackend;
@@ -22,7 +24,50 @@
 //! # }
 //! ```
 //!
-//! This crate is for tests: its functions panic to report what failed.
+//! # Test how code handles a failing storage
+//!
+//! ```
+//! use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
+//! use cim_ipld_backend_testkit::{Fault, FaultInjecting, OperationKind};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), cim_ipld_backend::Error> {
+//! let backend = FaultInjecting::new(MemoryBackend::new());
+//! let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+//! backend.create(&bucket).await?;
+//!
+//! backend.when(|operation| (operation.kind == OperationKind::Get).then_some(Fault::Fail(ErrorKind::Unavailable)));
+//! assert_eq!(backend.get(&bucket, &key).await.unwrap_err().kind(), ErrorKind::Unavailable);
+//! backend.put(&bucket, &key, "value".into(), Precondition::Any).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Test recovery from a crash at every operation
+//!
+//! ```
+//! use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
+//! use cim_ipld_backend_testkit::{CrashMoment, Crashing};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), cim_ipld_backend::Error> {
+//! let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+//! for operation in 0..2 {
+//!     for moment in CrashMoment::ALL {
+//!         let backend = Crashing::new();
+//!         backend.crash_at(operation, moment);
+//!         if backend.create(&bucket).await.is_ok() {
+//!             backend.put(&bucket, &key, "value".into(), Precondition::Any).await.unwrap_err();
+//!         }
+//!         let reopened = backend.reopen();
+//!         reopened.create(&bucket).await?;
+//!         let found = reopened.get(&bucket, &key).await?;
+//!         assert!(found.is_none_or(|entry| entry.value == "value"));
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod conformance;
 pub mod nats_server;

@@ -1,8 +1,9 @@
-//! A real nats-server for a test: on loopback, on a free port, with a folder of its own, gone when
-//! it is dropped.
+//! A real nats-server for tests: on loopback, with a free port and a temporary folder, stopped and
+//! removed on drop.
 //!
-//! The program is looked for in the environment variable `NATS_SERVER`, then on `PATH` if it is
-//! 2.12 or newer, then in the workspace's `.tools` folder, where `cargo xtask setup` puts it.
+//! The program is taken from the environment variable `NATS_SERVER`, from `PATH` if its version is
+//! 2.12 or newer, or from the `.tools` folder of the workspace, where `cargo xtask setup` installs
+//! it.
 //!
 //! ```no_run
 //! use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
@@ -27,25 +28,44 @@ pub use program::find_program;
 
 use process::Process;
 
-/// The longest that a server may take to answer, to end, or to print what it was asked for.
+/// The time limit for a server to start, stop, or write an expected line to its log.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How a server is run.
+/// The options of a server.
+///
+/// ```
+/// use cim_ipld_backend_testkit::nats_server::ServerOptions;
+///
+/// let options = ServerOptions {
+///     jetstream: "cipher: aes\nkey: $JS_KEY".into(),
+///     environment: vec![("JS_KEY".into(), "\"0123456789abcdef\"".into())],
+///     ..ServerOptions::default()
+/// };
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Lines of the server's configuration inside `jetstream { }`, beside the store folder: a
-    /// cipher, `sync_interval`.
+    /// Additional lines in the `jetstream { }` block of the configuration, such as a cipher or
+    /// `sync_interval`.
     pub jetstream: String,
-    /// Lines at the top level of the configuration: accounts, authorization, TLS.
+    /// Additional top-level lines of the configuration, such as accounts, authorization or TLS.
     pub config: String,
-    /// Environment variables of the server, beside those of this process: what the configuration
-    /// refers to as `$NAME`.
+    /// Additional environment variables of the server, to which the configuration refers as
+    /// `$NAME`.
     pub environment: Vec<(String, String)>,
 }
 
-/// A running nats-server with JetStream; killed and its folder removed on drop, or when this
-/// process dies.
+/// A running nats-server with JetStream. It is killed and its folder removed on drop, and also if
+/// this process dies.
+///
+/// ```no_run
+/// use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
+///
+/// let mut server = NatsServer::start(ServerOptions::default());
+/// server.pause(); // connections stay open, requests time out
+/// server.resume();
+/// server.stop();
+/// ```
 #[derive(Debug)]
 pub struct NatsServer {
     name: String,
@@ -56,10 +76,10 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// Starts a server and waits until it serves.
+    /// Starts a server and waits until it accepts connections.
     ///
     /// # Panics
-    /// When no program is found or the server does not come up; the message has the end of its log.
+    /// If no program is found or the server does not start; the message contains its log.
     #[must_use]
     pub fn start(options: ServerOptions) -> Self {
         Self::start_as("test".into(), options)
@@ -78,22 +98,22 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Returns the name that the server has for others.
+    /// Returns the server name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the folder in which JetStream keeps its files.
+    /// Returns the folder in which JetStream stores its files.
     #[must_use]
     pub fn store_folder(&self) -> PathBuf {
         self.folder.path().join("store")
     }
 
-    /// Returns what the server has logged.
+    /// Returns the log of the server.
     ///
     /// # Panics
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     #[must_use]
     pub fn log(&self) -> String {
         read_log(&self.log_file())
@@ -104,62 +124,62 @@ impl NatsServer {
         self.options = options;
     }
 
-    /// Kills the server as a crash would (`SIGKILL`) and waits until it is gone. Does nothing when
+    /// Kills the server (`SIGKILL`), as in a crash, and waits until it has ended. Does nothing if
     /// it is not running.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Ends the server in order (`SIGTERM`) and waits until it is gone.
+    /// Shuts the server down (`SIGTERM`) and waits until it has ended.
     ///
     /// # Panics
-    /// When it does not end in time.
+    /// If it does not end within the time limit.
     pub fn stop(&mut self) {
         if let Some(process) = self.process.take() {
             process.terminate();
         }
     }
 
-    /// Stops the server's clock (`SIGSTOP`): connections stay, nothing is answered.
+    /// Pauses the server (`SIGSTOP`): connections stay open, but nothing is answered.
     ///
     /// # Panics
-    /// When it is not running.
+    /// If it is not running.
     pub fn pause(&self) {
         self.running().pause();
     }
 
-    /// Lets a paused server go on (`SIGCONT`).
+    /// Resumes a paused server (`SIGCONT`).
     ///
     /// # Panics
-    /// When it is not running.
+    /// If it is not running.
     pub fn resume(&self) {
         self.running().signal("CONT");
     }
 
-    /// Starts the server again with the same port and store, killing it first if it runs, and waits
-    /// until it serves.
+    /// Restarts the server with the same port and store, killing it first if it is running, and
+    /// waits until it accepts connections.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn restart(&mut self) {
         if let Err(log) = self.try_restart() {
-            panic!("nats-server did not come up; its log ends:\n{log}");
+            panic!("nats-server did not start; its log:\n{log}");
         }
     }
 
-    /// Like [`restart`](NatsServer::restart), for a server that is expected to refuse its store or
-    /// its configuration.
+    /// Like [`restart`](NatsServer::restart), for a server that may refuse its store or its
+    /// configuration.
     ///
     /// # Errors
-    /// The server's log, when it ended instead of serving.
+    /// The log of the server, if it exits instead of accepting connections.
     ///
     /// # Panics
-    /// When it neither serves nor ends in time.
+    /// If it neither accepts connections nor exits within the time limit.
     pub fn try_restart(&mut self) -> Result<(), String> {
         self.kill();
         let config = self.folder.path().join("server.conf");
         std::fs::write(&config, self.config()).expect("the configuration is written");
-        // Old lines must not be taken for this start's.
+        // Removes old lines, which could be mistaken for those of this start.
         let _ = std::fs::remove_file(self.log_file());
         let mut process = Process::start(&find_program(), &config, &self.options.environment, self.folder.path());
         let deadline = Instant::now() + READY_TIMEOUT;
@@ -173,7 +193,7 @@ impl NatsServer {
             if process.has_ended() {
                 return Err(log);
             }
-            assert!(Instant::now() < deadline, "nats-server neither served nor ended; its log:\n{log}");
+            assert!(Instant::now() < deadline, "nats-server neither accepted connections nor exited; its log:\n{log}");
             std::thread::sleep(POLL_INTERVAL);
         }
     }
@@ -207,7 +227,7 @@ fn read_log(file: &Path) -> String {
     }
 }
 
-/// The port of the log line "Listening for client connections on 127.0.0.1:PORT".
+/// Returns the port in the log line "Listening for client connections on 127.0.0.1:PORT".
 fn client_port(log: &str) -> Option<u16> {
     let line = log.lines().find(|line| line.contains("Listening for client connections on"))?;
     line.rsplit(':').next()?.trim().parse().ok()

@@ -2,11 +2,21 @@ use std::fmt;
 
 use cim_ipld_backend::{Bucket, Key};
 
-/// One call that a wrapper saw, in the order the calls were made.
+/// A call observed by a wrapper, numbered in call order.
+///
+/// ```
+/// use cim_ipld_backend_testkit::{Fault, Operation, OperationKind};
+///
+/// /// Loses the acknowledgement of every write to one key.
+/// fn lose_manifest(operation: &Operation) -> Option<Fault> {
+///     let is_manifest = operation.key.as_ref().is_some_and(|key| key.as_str() == "manifest");
+///     (operation.kind == OperationKind::Put && is_manifest).then_some(Fault::LostAfter)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Operation {
-    /// How many calls came before this one, in all buckets.
+    /// The number of earlier calls, in all buckets.
     pub number: u64,
     /// Which method was called.
     pub kind: OperationKind,
@@ -16,7 +26,13 @@ pub struct Operation {
     pub key: Option<Key>,
 }
 
-/// The methods of [`Backend`](cim_ipld_backend::Backend) that reach the storage.
+/// The methods of [`Backend`](cim_ipld_backend::Backend) that access the storage.
+///
+/// ```
+/// use cim_ipld_backend_testkit::OperationKind;
+///
+/// assert_eq!(OperationKind::Put.to_string(), "put");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum OperationKind {

@@ -1,21 +1,33 @@
-//! Runs a fuzz target on its committed seeds and on repeatable mutations of them, at every
+//! Runs a fuzz target on its committed seeds and on reproducible mutations of them, as part of
 //! `cargo test`.
 
 use std::fs;
 use std::path::Path;
 
-/// Runs `target` on every file of `folder`, and on `mutations` changed copies of each.
+/// Runs `target` on every file in `folder`, and on `mutations` mutated copies of each.
 ///
-/// The target tells whether it accepted the bytes, and panics when a promise is broken.
+/// ```no_run
+/// use std::path::Path;
+///
+/// use cim_ipld_backend_testkit::seeds;
+///
+/// fn parses(data: &[u8]) -> bool {
+///     std::str::from_utf8(data).is_ok_and(|text| text.parse::<u32>().is_ok())
+/// }
+/// seeds::run(Path::new("../../fuzz/seeds/number"), parses, 1_000);
+/// ```
+///
+/// The target returns whether it accepted the input, and panics if an invariant is violated.
 ///
 /// # Panics
-/// When the target does, when it accepts or refuses all seeds, or when there are fewer than three.
+/// If the target panics or accepts the empty input, if all seeds are accepted or all are refused,
+/// or if there are fewer than three.
 pub fn run(folder: &Path, target: fn(&[u8]) -> bool, mutations: u64) {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("a seed").path()).collect();
     paths.sort();
     assert!(paths.len() >= 3, "{} has only {} seeds", folder.display(), paths.len());
-    assert!(!target(&[]), "nothing is accepted");
+    assert!(!target(&[]), "the empty input is accepted");
     let (mut accepted, mut refused) = (0, 0);
     for path in paths {
         let seed = fs::read(&path).expect("a seed");
@@ -28,7 +40,7 @@ pub fn run(folder: &Path, target: fn(&[u8]) -> bool, mutations: u64) {
     assert!(accepted >= 1 && refused >= 1, "of the seeds, {accepted} are accepted and {refused} refused");
 }
 
-/// xorshift64* (Marsaglia; Vigna 2016): small, and the same on every machine.
+/// xorshift64* (Marsaglia; Vigna 2016): small, and reproducible on every machine.
 struct Random(u64);
 
 impl Random {
@@ -39,7 +51,8 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize
     }
 
-    /// Changes one to four places: a bit, a byte, a number, a cut, a copy.
+    /// Mutates one to four places: flips a bit, sets or increments a byte, truncates, copies, or
+    /// inserts.
     fn mutate(&mut self, seed: &[u8]) -> Vec<u8> {
         let mut data = seed.to_vec();
         for _ in 0..=self.next() % 4 {

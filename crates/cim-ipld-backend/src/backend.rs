@@ -8,87 +8,248 @@ use crate::{Bucket, Key, KeyPrefix, Limits, Result};
 
 /// Stores buckets of revisioned values: everything the engine needs of a storage system.
 ///
-/// Implementations are shared by reference among tasks and must be safe to call concurrently. A
-/// future that is dropped before it is ready leaves the operation wholly done or wholly undone,
-/// never half.
+/// Implementations are shared among tasks and must be safe to call concurrently. A future that is
+/// dropped before it completes leaves its operation either fully applied or not applied at all.
+///
+/// Callers pass a `&dyn Backend`, so an implementation is chosen at run time:
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, Entry, Key, MemoryBackend, Precondition};
+///
+/// async fn replace(backend: &dyn Backend, bucket: &Bucket, key: &Key) -> Result<(), cim_ipld_backend::Error> {
+///     if let Some(Entry { revision, .. }) = backend.get(bucket, key).await? {
+///         backend.put(bucket, key, "new".into(), Precondition::Unchanged(revision)).await?;
+///     }
+///     Ok(())
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// # let (backend, bucket, key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+/// # backend.create(&bucket).await?;
+/// # backend.put(&bucket, &key, "old".into(), Precondition::Absent).await?;
+/// replace(&backend, &bucket, &key).await?;
+/// assert_eq!(backend.get(&bucket, &key).await?.unwrap().value, "new");
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
-    /// Makes sure that `bucket` exists and can hold what the engine will write there; does nothing
-    /// when it does.
+    /// Creates `bucket` with settings that satisfy this contract. Does nothing if it exists
+    /// already.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+    /// # let (backend, bucket, key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+    /// backend.create(&bucket).await?;
+    /// backend.create(&bucket).await?; // it exists: nothing happens
+    /// assert_eq!(backend.get(&bucket, &key).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `Denied` when the account may not create it, `Unavailable` when nothing answered,
-    /// `Incompatible` when a bucket of that name exists with settings under which the contract
-    /// cannot hold.
+    /// * [`Denied`](crate::ErrorKind::Denied) if the account is not permitted to create buckets.
+    /// * [`Unavailable`](crate::ErrorKind::Unavailable) if the store did not respond.
+    /// * [`Incompatible`](crate::ErrorKind::Incompatible) if a bucket of that name exists with
+    ///   settings that violate this contract.
     async fn create(&self, bucket: &Bucket) -> Result<()>;
 
-    /// Tells that `bucket` is missing, before anything is written that needs it. A store that
-    /// cannot tell cheaply says nothing.
+    /// Checks that `bucket` exists, before anything is written that depends on it. A store for
+    /// which this is expensive may return `Ok` without checking; the default implementation does.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+    /// # let (backend, bucket, _key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+    /// let missing = backend.check_bucket(&bucket).await.err().map(|error| error.kind());
+    /// assert!(matches!(missing, None | Some(ErrorKind::BucketMissing)));
+    /// backend.create(&bucket).await?;
+    /// backend.check_bucket(&bucket).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `BucketMissing`, `Unavailable`, `Denied`, `Incompatible`.
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+    /// [`BucketMissing`](crate::ErrorKind::BucketMissing),
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied),
+    /// [`Incompatible`](crate::ErrorKind::Incompatible).
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
         let _ = bucket;
         Ok(())
     }
 
-    /// Reads the newest value of `key`, or `None` when the bucket holds none.
+    /// Returns the newest value of `key`, or `None` if the bucket has no value for it.
     ///
-    /// In a [`BucketKind::Log`](crate::BucketKind) bucket the answer is never older than the last
-    /// write acknowledged to anybody. In a [`BucketKind::Objects`](crate::BucketKind) bucket a
-    /// value is written once, so any copy serves; `None` is returned only after the authoritative
-    /// copy was asked.
+    /// In a [`BucketKind::Log`](crate::BucketKind) bucket, the result is never older than the last
+    /// write acknowledged to any client. In a [`BucketKind::Objects`](crate::BucketKind) bucket,
+    /// each value is written once, so it may be read from any replica; `None` is returned only
+    /// after the authoritative copy was consulted.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend, Precondition};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+    /// # let (backend, bucket, key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+    /// # backend.create(&bucket).await?;
+    /// assert_eq!(backend.get(&bucket, &key).await?, None);
+    /// let revision = backend.put(&bucket, &key, "value".into(), Precondition::Any).await?;
+    /// let entry = backend.get(&bucket, &key).await?.unwrap();
+    /// assert_eq!((entry.value.as_ref(), entry.revision), (b"value".as_slice(), revision));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `BucketMissing`, `Unavailable`, `Denied`, `Corrupt`.
+    /// [`BucketMissing`](crate::ErrorKind::BucketMissing),
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied),
+    /// [`Corrupt`](crate::ErrorKind::Corrupt).
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>>;
 
-    /// Writes `value` under `key` when `precondition` holds, and returns its revision once it is as
-    /// durable as [`Limits::durability`] says.
+    /// Writes `value` under `key` if `precondition` holds, and returns its revision once the value
+    /// is as durable as [`Limits::durability`] promises.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+    /// # let (backend, bucket, key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+    /// # backend.create(&bucket).await?;
+    /// let first = backend.put(&bucket, &key, "one".into(), Precondition::Absent).await?;
+    /// let second = backend.put(&bucket, &key, "two".into(), Precondition::Unchanged(first)).await?;
+    /// assert!(second > first);
+    ///
+    /// // Another writer that still holds the first revision loses the race.
+    /// let lost = backend.put(&bucket, &key, "three".into(), Precondition::Unchanged(first)).await.unwrap_err();
+    /// assert_eq!(lost.kind(), ErrorKind::Conflict);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `Conflict` when the precondition does not hold, `TooLarge`, `Full`, `Denied`,
-    /// `BucketMissing`, `Unavailable` when the write certainly did not happen, `OutcomeUnknown`
-    /// when it may have: read back before deciding anything. `Corrupt` when its revision is not
-    /// larger than one that this process saw before: the bucket was made anew or went back.
+    /// * [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold.
+    /// * [`TooLarge`](crate::ErrorKind::TooLarge), [`Full`](crate::ErrorKind::Full),
+    ///   [`Denied`](crate::ErrorKind::Denied), [`BucketMissing`](crate::ErrorKind::BucketMissing),
+    ///   [`Unavailable`](crate::ErrorKind::Unavailable) if the write certainly did not happen.
+    /// * [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if it may have happened: read the key
+    ///   back before deciding what to do.
+    /// * [`Corrupt`](crate::ErrorKind::Corrupt) if the new revision is not greater than one that
+    ///   this process has already seen: the bucket was recreated or rolled back.
     async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision>;
 
-    /// Removes `keys` for good; those that are not there are passed over. Nothing that grows is
-    /// left behind, and watchers are not told.
+    /// Removes `keys` permanently and ignores those that do not exist. No tombstones remain, and
+    /// watchers are not notified.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend, Precondition};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+    /// # let (backend, bucket, key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+    /// # backend.create(&bucket).await?;
+    /// backend.put(&bucket, &key, "value".into(), Precondition::Any).await?;
+    /// backend.delete(&bucket, &[key.clone(), Key::new("never-written")?]).await?;
+    /// assert_eq!(backend.get(&bucket, &key).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `BucketMissing`, `Unavailable`, `Denied`, `OutcomeUnknown`. Some of the keys may be gone
-    /// already: call it again.
+    /// [`BucketMissing`](crate::ErrorKind::BucketMissing),
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied),
+    /// [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown). Some of the keys may already be
+    /// removed; the call can be repeated.
     async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()>;
 
     /// Streams every value under `prefix` whose revision is greater than `after`, in revision
-    /// order, and ends.
+    /// order, then ends.
     ///
-    /// Every value whose write was acknowledged to anybody before the scan began is among them,
-    /// unless it was removed or replaced since; values written while it runs may or may not be.
+    /// The stream includes every value whose write was acknowledged to any client before the scan
+    /// began, unless it has been removed or replaced since. It may or may not include values
+    /// written while it runs.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, MemoryBackend, Precondition, Revision};
+    /// use futures::TryStreamExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+    /// # let (backend, bucket, _key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+    /// # backend.create(&bucket).await?;
+    /// for name in ["journal.a.1", "manifest", "journal.a.2"] {
+    ///     backend.put(&bucket, &Key::new(name)?, "value".into(), Precondition::Absent).await?;
+    /// }
+    /// let journal = KeyPrefix::below("journal")?;
+    /// let entries: Vec<_> = backend.scan(&bucket, &journal, Revision::ZERO).try_collect().await?;
+    /// let keys: Vec<_> = entries.iter().map(|found| found.key.as_str()).collect();
+    /// assert_eq!(keys, ["journal.a.1", "journal.a.2"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream;
 
-    /// Streams what [`scan`](Backend::scan) would, then [`WatchEvent::CaughtUp`] once, then every
-    /// later write as it happens, in revision order, without repeating or skipping one that is
-    /// still the newest of its key.
+    /// Streams the values that [`scan`](Backend::scan) would, then [`WatchEvent::CaughtUp`] once,
+    /// then every later write as it happens, in revision order. A value that is still the newest of
+    /// its key is neither skipped nor repeated.
     ///
-    /// Ends only by an error or by being dropped. After an error, watch again from the last
-    /// revision seen.
+    /// The stream ends only after an error or when it is dropped. After an error, watch again from
+    /// the last revision received.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, MemoryBackend, Precondition, Revision, WatchEvent};
+    /// use futures::TryStreamExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+    /// # let (backend, bucket, key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
+    /// # backend.create(&bucket).await?;
+    /// backend.put(&bucket, &key, "old".into(), Precondition::Any).await?;
+    /// let mut events = backend.watch(&bucket, &KeyPrefix::all(), Revision::ZERO);
+    /// assert!(matches!(events.try_next().await?, Some(WatchEvent::Entry(found)) if found.entry.value == "old"));
+    /// assert_eq!(events.try_next().await?, Some(WatchEvent::CaughtUp));
+    ///
+    /// backend.put(&bucket, &key, "new".into(), Precondition::Any).await?;
+    /// assert!(matches!(events.try_next().await?, Some(WatchEvent::Entry(found)) if found.entry.value == "new"));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn watch(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> WatchStream;
 
-    /// Tells how large values may be and what an acknowledgement promises.
+    /// Returns the size limits of values and the durability of an acknowledged write.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Durability, MemoryBackend};
+    ///
+    /// let limits = MemoryBackend::new().limits();
+    /// assert_eq!(limits.durability, Durability::Process);
+    /// assert!(limits.preferred_value_bytes <= limits.max_value_bytes);
+    /// ```
     fn limits(&self) -> Limits;
 }
 
-/// The place of a write in its bucket's total order. Zero stands before every write.
+/// The position of a write in its bucket's total order. Zero precedes every write.
+///
+/// ```
+/// use cim_ipld_backend::Revision;
+///
+/// let first = Revision::new(1);
+/// assert!(Revision::ZERO < first && first.number() == 1);
+/// assert_eq!(first.to_string(), "r1");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
 
 impl Revision {
-    /// The place before the first write.
+    /// The position before the first write.
     pub const ZERO: Self = Self(0);
 
-    /// Makes a revision from the backend's own number, which must be at least 1 for a write.
+    /// Creates a revision from the backend's own number, which is at least 1 for a write.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
@@ -107,7 +268,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// What must be true for a [`put`](Backend::put) to happen.
+/// The condition under which a [`put`](Backend::put) is applied.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
@@ -131,37 +292,53 @@ impl fmt::Display for Revision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precondition {
-    /// Nothing: the value replaces whatever is there.
+    /// Always holds: the value replaces any existing one.
     Any,
-    /// The bucket holds no value under the key.
+    /// The bucket has no value for the key.
     Absent,
-    /// The newest value under the key is the one of this revision: a compare-and-set.
+    /// The newest value of the key has this revision: a compare-and-set.
     Unchanged(Revision),
-    /// The bucket holds no value under the key written, and the newest value under another key is
-    /// the one of a revision.
+    /// The bucket has no value for the key, and the newest value of another key, the fence, has the
+    /// given revision.
     ///
-    /// The second half is exact on every backend. The first is exact among writes with this
-    /// precondition; a backend that recognises a key by having seen it lately may overlook a value
-    /// that was put there with another precondition, and may refuse a key whose value was removed
-    /// lately. So use it for names that are written once.
+    /// The check of the fence is exact on every backend. The check for absence is exact among
+    /// writes with this precondition. A backend that detects duplicates by remembering recently
+    /// written keys may overlook a value that was written with another precondition, and may refuse
+    /// a key whose value was recently removed. Use it only for keys that are written once.
     AbsentWhile {
-        /// The other key, the fence.
+        /// The key of the fence.
         key: Key,
-        /// The revision of the value that stands there.
+        /// The revision that the newest value of the fence must have.
         revision: Revision,
     },
 }
 
 /// A value and its revision.
+///
+/// ```
+/// use cim_ipld_backend::{Entry, Revision};
+///
+/// let entry = Entry { value: "value".into(), revision: Revision::new(7) };
+/// assert_eq!((entry.value.len(), entry.revision.number()), (5, 7));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The bytes that were put.
+    /// The bytes that were written.
     pub value: Bytes,
-    /// The revision of that put.
+    /// The revision of that write.
     pub revision: Revision,
 }
 
-/// An [`Entry`] with the key it stands under.
+/// An [`Entry`] and its key.
+///
+/// ```
+/// use cim_ipld_backend::{Entry, Key, KeyedEntry, Revision};
+///
+/// let entry = Entry { value: "value".into(), revision: Revision::new(7) };
+/// let found = KeyedEntry { key: Key::new("manifest")?, entry };
+/// assert_eq!(found.key.as_str(), "manifest");
+/// # Ok::<(), cim_ipld_backend::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedEntry {
     /// The key.
@@ -170,20 +347,33 @@ pub struct KeyedEntry {
     pub entry: Entry,
 }
 
-/// What a [`watch`](Backend::watch) tells.
+/// An item of a [`watch`](Backend::watch) stream.
+///
+/// ```
+/// use cim_ipld_backend::WatchEvent;
+///
+/// fn describe(event: &WatchEvent) -> String {
+///     match event {
+///         WatchEvent::Entry(found) => format!("{} at {}", found.key, found.entry.revision),
+///         WatchEvent::CaughtUp => "caught up".to_owned(),
+///         _ => "unknown".to_owned(),
+///     }
+/// }
+/// assert_eq!(describe(&WatchEvent::CaughtUp), "caught up");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WatchEvent {
-    /// A value, older or new.
+    /// A value, written before the watch began or since.
     Entry(KeyedEntry),
-    /// Every value whose write was acknowledged to anybody before the watch began has been
-    /// delivered, unless it was removed or replaced since; what follows is live. Told once. A copy
-    /// of the bucket that lags behind is no ground for it.
+    /// Every value whose write was acknowledged to any client before the watch began has been
+    /// delivered, unless it has been removed or replaced since. Events after this one are live. It
+    /// is sent once per watch, and never on the basis of a replica that may lag behind.
     CaughtUp,
 }
 
-/// The stream of a [`scan`](Backend::scan).
+/// The stream returned by [`scan`](Backend::scan).
 pub type EntryStream = BoxStream<'static, Result<KeyedEntry>>;
 
-/// The stream of a [`watch`](Backend::watch).
+/// The stream returned by [`watch`](Backend::watch).
 pub type WatchStream = BoxStream<'static, Result<WatchEvent>>;

@@ -4,7 +4,17 @@ use std::fmt;
 /// The result of a storage operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong in a storage operation: a [`kind`](Error::kind) to act on, a message to read.
+/// An error of a storage operation: a [`kind`](Error::kind) for the program to act on, a message
+/// and a [`hint`](Error::hint) for people.
+///
+/// ```
+/// use cim_ipld_backend::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Full, "bucket catalog_v1 is at its limit of 64 MiB");
+/// assert_eq!(error.kind(), ErrorKind::Full);
+/// assert_eq!(error.to_string(), "bucket catalog_v1 is at its limit of 64 MiB");
+/// assert_eq!(error.hint(), "free space in the storage or raise its limit, then try again");
+/// ```
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -12,99 +22,124 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The kinds of storage errors, told apart by what a caller can do about them.
+/// The kind of a storage error, by what the caller can do about it.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = MemoryBackend::new();
+/// let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+/// match backend.get(&bucket, &key).await {
+///     Err(error) if error.kind() == ErrorKind::BucketMissing => backend.create(&bucket).await?,
+///     result => drop(result?),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The precondition of a write does not hold: read again, decide again.
+    /// The precondition of a write does not hold. Read the key again and decide again.
     Conflict,
-    /// The value is over [`max_value_bytes`](crate::Limits::max_value_bytes): split it.
+    /// The value exceeds [`max_value_bytes`](crate::Limits::max_value_bytes). Split it.
     TooLarge,
-    /// The storage has no room left: free some, then retry.
+    /// The storage has no space left. Free some, then retry.
     Full,
-    /// Nothing answered and nothing happened: retry later.
+    /// The storage did not respond, and nothing was changed. Retry later.
     Unavailable,
-    /// The write was sent and its acknowledgement was not seen, so it may have happened: read back.
+    /// The write was sent but no acknowledgement was received, so it may have happened. Read the
+    /// key back.
     OutcomeUnknown,
-    /// The credentials do not allow it: change them.
+    /// The credentials do not permit the operation. Change the credentials or the permissions.
     Denied,
-    /// The server refuses who this is, before anything was asked of it: correct the credentials.
+    /// The server rejected the credentials. Correct them.
     Unauthenticated,
-    /// The server could not prove who it is, or does not speak TLS where that is insisted on:
-    /// correct what is trusted.
+    /// The server's identity could not be verified, or it does not offer TLS although TLS is
+    /// required. Correct the trusted certificates or the server's configuration.
     Untrusted,
-    /// The server, or this account on it, lacks this kind of storage: turn it on there.
+    /// The server, or this account on it, has this kind of storage turned off. Turn it on there.
     Disabled,
-    /// The bucket does not exist: create it, or correct the name.
+    /// The bucket does not exist. Create it, or correct its name.
     BucketMissing,
-    /// The bucket or store exists with settings or a format under which the contract cannot hold.
+    /// The bucket or store has settings or a format that violate the contract.
     Incompatible,
-    /// Another process holds the store: close it there first.
+    /// Another process has the store open. Close it there first.
     Locked,
-    /// The storage returned something that cannot be right, or misses something it must have:
-    /// restore or repair.
+    /// The storage returned invalid data, or lacks data that it must have. Restore or repair it.
     Corrupt,
-    /// A bucket name, key or prefix is not one.
+    /// A bucket name, key or prefix is malformed.
     InvalidName,
-    /// A setting, or a file that one names, is not acceptable: correct it.
+    /// A setting is invalid, or a file named by a setting is. Correct it.
     InvalidSettings,
 }
 
 impl Error {
-    /// Makes an error of `kind` with one line that says what happened.
+    /// Creates an error of `kind`. `message` is one line that describes what happened, and to which
+    /// object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None, source: None }
     }
 
-    /// Adds the error that caused this one.
+    /// Adds the error that caused this one, as [`source`](StdError::source).
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Says something better to do than the kind alone would suggest.
+    /// Replaces the hint of the kind with a more specific one.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Denied, "the store is on a read-only file system");
+    /// assert_eq!(error.own_hint(), None);
+    /// let error = error.with_hint("copy the store to a writable place");
+    /// assert_eq!(error.hint(), "copy the store to a writable place");
+    /// ```
     #[must_use]
     pub fn with_hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
         self
     }
 
-    /// Returns the hint that was added, if any.
+    /// Returns the hint set by [`with_hint`](Error::with_hint), if any.
     #[must_use]
     pub fn own_hint(&self) -> Option<&'static str> {
         self.hint
     }
 
-    /// Returns the kind, which says what can be done.
+    /// Returns the kind, which determines what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Tells whether the same call may succeed later without anything being changed.
+    /// Returns whether the same call may succeed later without any other change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable)
     }
 
-    /// Returns one line that says what to do.
+    /// Returns one line that tells a person what to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         self.hint.unwrap_or(match self.kind {
-            ErrorKind::Conflict => "read the key again and decide again",
+            ErrorKind::Conflict => "read the key again, then decide again",
             ErrorKind::TooLarge => "split the value, or raise the limit of the storage",
-            ErrorKind::Full => "free room in the storage or raise its limit, then try again",
+            ErrorKind::Full => "free space in the storage or raise its limit, then try again",
             ErrorKind::Unavailable => "check that the storage is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => "read the key back: the write may have happened",
             ErrorKind::Denied => "check the credentials and the permissions of this account",
             ErrorKind::Unauthenticated => "check the credentials",
-            ErrorKind::Untrusted => "check the server's certificate and which authorities are trusted",
+            ErrorKind::Untrusted => "check the server's certificate and the trusted certificate authorities",
             ErrorKind::Disabled => {
-                "turn it on in the server's configuration, for this account too, or choose another server"
+                "turn it on in the server's configuration and for this account, or use another server"
             }
             ErrorKind::BucketMissing => "check the store's name, or create the index first",
-            ErrorKind::Incompatible => "choose another place, or change what the message names",
+            ErrorKind::Incompatible => "use another location, or change the setting that the message names",
             ErrorKind::Locked => "close the other process, or share the store over NATS",
             ErrorKind::Corrupt => "verify the store, then repair it or restore a backup",
             ErrorKind::InvalidName => "correct the name",

@@ -1,19 +1,26 @@
 use crate::{Error, ErrorKind, Result};
 
-/// What a backend can hold and what its acknowledgement means.
+/// The limits of a backend and the meaning of its acknowledgements.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Durability, MemoryBackend};
+///
+/// let limits = MemoryBackend::new().limits();
+/// assert!(limits.max_value_bytes >= 1 << 20);
+/// assert!(limits.durability < Durability::Crash);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest value that [`put`](crate::Backend::put) takes, in bytes.
+    /// The largest value that [`put`](crate::Backend::put) accepts, in bytes.
     pub max_value_bytes: usize,
-    /// The value size at which the backend moves bytes fastest, in bytes.
+    /// The value size with the highest throughput, in bytes.
     pub preferred_value_bytes: usize,
-    /// What has survived by the time a write is acknowledged.
+    /// What an acknowledged write survives.
     pub durability: Durability,
 }
 
 impl Limits {
-    /// Refuses a backend that does not take values of `needed_bytes`, before anything is made
-    /// there.
+    /// Checks that the backend accepts values of `needed_bytes`.
     ///
     /// ```
     /// use cim_ipld_backend::{Backend, MemoryBackend};
@@ -25,14 +32,14 @@ impl Limits {
     /// ```
     ///
     /// # Errors
-    /// `Incompatible` with both numbers.
+    /// [`Incompatible`](ErrorKind::Incompatible) if it does not; the message has both numbers.
     pub fn require(&self, needed_bytes: usize) -> Result<()> {
         let largest = self.max_value_bytes;
         if needed_bytes <= largest {
             return Ok(());
         }
         let message = format!(
-            "values of {needed_bytes} bytes are needed and the storage takes {largest} at most: raise its limit by {} bytes",
+            "values of {needed_bytes} bytes are needed, but the storage accepts at most {largest}: raise its limit by {} bytes",
             needed_bytes - largest
         );
         Err(Error::new(ErrorKind::Incompatible, message))
@@ -40,14 +47,20 @@ impl Limits {
 }
 
 /// What an acknowledged write survives, from least to most.
+///
+/// ```
+/// use cim_ipld_backend::Durability;
+///
+/// assert!(Durability::Process < Durability::Crash && Durability::Crash < Durability::PowerLoss);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing: the value lives in this process.
+    /// Nothing: values are in the memory of this process.
     Process,
-    /// The death of this process and of the server's, but not a power failure of the machine that
-    /// holds it.
+    /// A crash of this process or of the server's, but not a power failure of the machine that
+    /// stores it.
     Crash,
-    /// A power failure of the machine that holds it, too.
+    /// A power failure of the machine that stores it, too.
     PowerLoss,
 }

@@ -14,27 +14,45 @@ use crate::{
 const MAX_VALUE_BYTES: usize = 1 << 20;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 
-/// Keeps buckets in the memory of this process: the reference for what the contract means, and a
+/// A backend in the memory of this process: the reference implementation of the contract, and a
 /// store for tests.
 ///
 /// Clones share the same buckets.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend, Precondition};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = MemoryBackend::new();
+/// let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+/// backend.create(&bucket).await?;
+/// backend.put(&bucket, &key, "before".into(), Precondition::Any).await?;
+///
+/// let fork = backend.fork();
+/// backend.put(&bucket, &key, "after".into(), Precondition::Any).await?;
+/// assert_eq!(backend.clone().get(&bucket, &key).await?.unwrap().value, "after");
+/// assert_eq!(fork.get(&bucket, &key).await?.unwrap().value, "before");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBackend {
     buckets: Arc<Mutex<Buckets>>,
 }
 
-/// By name alone: the kind of a bucket says how its reader treats it, not which bucket it is.
+/// Keyed by name alone. The kind of a bucket determines how it is read, not its identity.
 type Buckets = HashMap<String, BucketState>;
 
 impl MemoryBackend {
-    /// Makes a backend without buckets.
+    /// Creates a backend without buckets.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Copies every bucket, with its values and its last revision, into a backend of its own; later
-    /// writes to either are not seen in the other.
+    /// Returns an independent backend with a copy of every bucket, its values and its last
+    /// revision. Later writes to one are not visible in the other.
     #[must_use]
     pub fn fork(&self) -> Self {
         let copy = self.lock().iter().map(|(name, state)| (name.clone(), state.fork())).collect();
@@ -42,8 +60,8 @@ impl MemoryBackend {
     }
 
     fn lock(&self) -> MutexGuard<'_, Buckets> {
-        // Every critical section below leaves the map whole, so a panic elsewhere while it was held
-        // is harmless.
+        // Every critical section below leaves the map consistent, so the lock is usable after a
+        // panic.
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,8 +71,8 @@ impl MemoryBackend {
         act(state)
     }
 
-    /// The first entries after `after`, at most `limit` of them, and the bucket's last revision at
-    /// that moment.
+    /// Returns at most `limit` entries after `after`, and the bucket's last revision at that
+    /// moment.
     fn read(
         &self,
         bucket: &Bucket,
@@ -103,7 +121,7 @@ impl BucketState {
             let found = current.map_or_else(|| "no value".to_owned(), |revision| revision.to_string());
             return Err(Error::new(
                 ErrorKind::Conflict,
-                format!("key {key} has {found}, the write expected {precondition:?}"),
+                format!("key {key} has {found}, but the write expected {precondition:?}"),
             ));
         }
         let revision = Revision::new(self.last.borrow().number() + 1);
@@ -134,7 +152,7 @@ impl Backend for MemoryBackend {
 
     async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
         if value.len() > MAX_VALUE_BYTES {
-            let message = format!("a value of {} bytes is over the limit of {MAX_VALUE_BYTES}", value.len());
+            let message = format!("the value of {} bytes exceeds the limit of {MAX_VALUE_BYTES}", value.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         self.with(bucket, |state| state.put(key, value, precondition))
@@ -192,7 +210,7 @@ struct Watcher {
     after: Revision,
     changes: watch::Receiver<Revision>,
     pending: std::vec::IntoIter<KeyedEntry>,
-    /// The bucket's last revision when the watch began, until that has been reached and told.
+    /// The bucket's last revision when the watch began, until `CaughtUp` has been sent.
     tail: Option<Revision>,
 }
 
@@ -201,7 +219,7 @@ impl Watcher {
         const BATCH: usize = 256;
         loop {
             if let Some(entry) = self.pending.next() {
-                // A value that was overwritten after it was read is still delivered; its successor
+                // A value that is overwritten after it was read is still delivered; its successor
                 // follows.
                 if self.tail.is_some_and(|tail| entry.entry.revision > tail) {
                     self.tail = None;
@@ -223,5 +241,5 @@ impl Watcher {
 }
 
 fn missing(bucket: &Bucket) -> Error {
-    Error::new(ErrorKind::BucketMissing, format!("there is no bucket {bucket}"))
+    Error::new(ErrorKind::BucketMissing, format!("bucket {bucket} does not exist"))
 }

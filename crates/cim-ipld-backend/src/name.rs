@@ -3,44 +3,61 @@ use std::sync::Arc;
 
 use crate::{Error, ErrorKind, Result};
 
-/// The longest bucket name, in bytes.
+/// The maximum length of a bucket name, in bytes.
 pub const MAX_BUCKET_BYTES: usize = 128;
 
-/// The longest key, in bytes. NATS puts the key into a subject, and a subject over the server's
-/// control line (4 KiB by default) drops the whole connection; this leaves room for every prefix.
+/// The maximum length of a key, in bytes. NATS puts the key into a subject, and a message whose
+/// protocol line exceeds the server's limit (4 KiB by default) closes the whole connection. This
+/// limit leaves room for every prefix.
 pub const MAX_KEY_BYTES: usize = 512;
 
 /// A bucket: its name, `[-_a-zA-Z0-9]+`, and how its values are used.
+///
+/// ```
+/// use cim_ipld_backend::{Bucket, BucketKind, ErrorKind};
+///
+/// let bucket = Bucket::log("catalog_v1")?;
+/// assert_eq!((bucket.name(), bucket.kind()), ("catalog_v1", BucketKind::Log));
+/// assert_eq!(Bucket::log("catalog v1").unwrap_err().kind(), ErrorKind::InvalidName);
+/// # Ok::<(), cim_ipld_backend::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bucket {
     name: Arc<str>,
     kind: BucketKind,
 }
 
-/// How the values of a bucket are used, so that a backend may choose how to read them.
+/// How the values of a bucket are used, which determines how a backend may read them.
+///
+/// ```
+/// use cim_ipld_backend::{Bucket, BucketKind};
+///
+/// assert_eq!(Bucket::objects("text_index_v1")?.kind(), BucketKind::Objects);
+/// # Ok::<(), cim_ipld_backend::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum BucketKind {
-    /// Values change and their order matters: reads must see the last acknowledged write.
+    /// Values change and their order matters: reads return the last acknowledged write.
     Log,
-    /// Each key is written once and later removed: any copy of the value is the value.
+    /// Each key is written once and may later be removed: reads may be served by any replica.
     Objects,
 }
 
 impl Bucket {
-    /// Names a bucket of changing values.
+    /// Returns a bucket of mutable values, of kind [`BucketKind::Log`].
     ///
     /// # Errors
-    /// `InvalidName` when the name is empty, longer than [`MAX_BUCKET_BYTES`], or has another
-    /// character.
+    /// [`InvalidName`](ErrorKind::InvalidName) if the name is empty, longer than
+    /// [`MAX_BUCKET_BYTES`], or contains any other character.
     pub fn log(name: &str) -> Result<Self> {
         Self::parse(name, BucketKind::Log)
     }
 
-    /// Names a bucket of immutable values.
+    /// Returns a bucket of write-once values, of kind [`BucketKind::Objects`].
     ///
     /// # Errors
-    /// `InvalidName`, as for [`log`](Bucket::log).
+    /// As for [`log`](Bucket::log).
     pub fn objects(name: &str) -> Result<Self> {
         Self::parse(name, BucketKind::Objects)
     }
@@ -78,8 +95,15 @@ impl fmt::Display for Bucket {
     }
 }
 
-/// A key: dot-separated tokens of `[-/_=a-zA-Z0-9]+`, as NATS KV allows, at most [`MAX_KEY_BYTES`]
-/// long.
+/// A key: dot-separated tokens of `[-/_=a-zA-Z0-9]+`, as in NATS KV, of at most [`MAX_KEY_BYTES`].
+///
+/// ```
+/// use cim_ipld_backend::{ErrorKind, Key};
+///
+/// assert_eq!(Key::new("journal.0f9.1")?.as_str(), "journal.0f9.1");
+/// assert_eq!(Key::new("journal..1").unwrap_err().kind(), ErrorKind::InvalidName);
+/// # Ok::<(), cim_ipld_backend::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Arc<str>);
 
@@ -87,8 +111,8 @@ impl Key {
     /// Parses a key.
     ///
     /// # Errors
-    /// `InvalidName` when it is empty, too long, has another character, or an empty token (a dot at
-    /// either end, two dots in a row).
+    /// [`InvalidName`](ErrorKind::InvalidName) if it is empty, too long, contains any other
+    /// character, or has an empty token (a leading or trailing dot, or two dots in a row).
     pub fn new(key: &str) -> Result<Self> {
         if is_tokens(key) && key.len() <= MAX_KEY_BYTES {
             Ok(Self(key.into()))
@@ -116,27 +140,36 @@ impl fmt::Display for Key {
     }
 }
 
-/// A set of keys: all of them, or those below some leading tokens.
+/// A set of keys: all keys, or those that begin with given tokens.
+///
+/// ```
+/// use cim_ipld_backend::{Key, KeyPrefix};
+///
+/// let journal = KeyPrefix::below("journal")?;
+/// assert!(journal.contains(&Key::new("journal.a.1")?));
+/// assert!(!journal.contains(&Key::new("manifest")?));
+/// # Ok::<(), cim_ipld_backend::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyPrefix(Option<Arc<str>>);
 
 impl KeyPrefix {
-    /// Stands for every key of a bucket.
+    /// Returns the set of all keys.
     #[must_use]
     pub fn all() -> Self {
         Self(None)
     }
 
-    /// Stands for the keys that begin with `tokens` and a dot: `journal` holds `journal.a` and
-    /// `journal.a.b`, but neither `journal` nor `journals.a`.
+    /// Returns the set of keys that begin with `tokens` and a dot: `journal` includes `journal.a`
+    /// and `journal.a.b`, but neither `journal` nor `journals.a`.
     ///
     /// # Errors
-    /// `InvalidName` when `tokens` is not a valid [`Key`].
+    /// [`InvalidName`](ErrorKind::InvalidName) if `tokens` is not a valid [`Key`].
     pub fn below(tokens: &str) -> Result<Self> {
         Ok(Self(Some(Key::new(tokens)?.0)))
     }
 
-    /// Tells whether `key` is in the set.
+    /// Returns whether `key` is in the set.
     #[must_use]
     pub fn contains(&self, key: &Key) -> bool {
         self.0.as_deref().is_none_or(|tokens| {
@@ -144,7 +177,7 @@ impl KeyPrefix {
         })
     }
 
-    /// Returns the leading tokens, or `None` for every key.
+    /// Returns the leading tokens, or `None` for the set of all keys.
     #[must_use]
     pub fn tokens(&self) -> Option<&str> {
         self.0.as_deref()
@@ -160,5 +193,5 @@ fn is_tokens(text: &str) -> bool {
 
 fn invalid(what: &str, given: &str, expected: &str) -> Error {
     let shown: String = given.chars().take(64).collect();
-    Error::new(ErrorKind::InvalidName, format!("{shown:?} is not a {what}: expected {expected}"))
+    Error::new(ErrorKind::InvalidName, format!("{shown:?} is not a valid {what}: expected {expected}"))
 }

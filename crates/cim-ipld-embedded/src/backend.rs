@@ -18,36 +18,69 @@ use crate::{error, stream};
 const MAX_VALUE_BYTES: usize = 16 << 20;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 
-/// Keeps buckets in a folder that one process at a time has open. Clones share the open store.
+/// A durable backend in a folder that one process at a time has open. Clones share the open store.
+///
+/// ```
+/// use cim_ipld_backend::{Backend, Bucket, Durability, Key, KeyPrefix, Precondition, Revision};
+/// use cim_ipld_embedded::EmbeddedBackend;
+/// use futures::TryStreamExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("index");
+/// let backend = EmbeddedBackend::open(&path).await?;
+/// assert_eq!(backend.limits().durability, Durability::PowerLoss);
+///
+/// let bucket = Bucket::log("catalog_v1")?;
+/// backend.create(&bucket).await?;
+/// for name in ["journal.a.1", "journal.a.2"] {
+///     backend.put(&bucket, &Key::new(name)?, "record".into(), Precondition::Absent).await?;
+/// }
+/// let records: Vec<_> = backend.scan(&bucket, &KeyPrefix::below("journal")?, Revision::ZERO).try_collect().await?;
+/// assert_eq!(records.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct EmbeddedBackend {
-    // Before the store, so that the last handle writes what is queued before the store closes.
+    // Declared before the store, so that the last handle finishes queued writes before the store
+    // closes.
     writer: Arc<Writer>,
     store: Arc<Store>,
 }
 
 impl EmbeddedBackend {
-    /// Opens the store in the folder `path`, or makes one if the folder is empty or not there.
+    /// Opens the store in the folder `path`, and creates it if the folder is empty or does not
+    /// exist.
     ///
     /// # Errors
-    /// `Locked` when another opener has it, `Incompatible` when the folder holds something else or
-    /// a newer format, `Corrupt` when it is damaged, `Full`, `Denied`, `Unavailable` when it cannot
-    /// be read or written. In all of them what was in the folder is left as it was, but for
-    /// recovery from a crash. A store on a file system that cannot be written is opened to be read;
-    /// writing to it is `Denied`.
+    /// * [`Locked`](ErrorKind::Locked) if another process, or another handle in this one, has it
+    ///   open.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if the folder contains anything else, or a store
+    ///   of a newer format.
+    /// * [`Corrupt`](ErrorKind::Corrupt) if the store is damaged.
+    /// * [`Full`](ErrorKind::Full), [`Denied`](ErrorKind::Denied),
+    ///   [`Unavailable`](ErrorKind::Unavailable) if it cannot be read or written.
+    ///
+    /// On an error the folder is unchanged, except for recovery after a crash. A store on a
+    /// read-only file system is opened for reading; writes to it return
+    /// [`Denied`](ErrorKind::Denied).
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Create, EmbeddedSettings::default()).await
     }
 
-    /// Opens the store in the folder `path`, and makes none.
+    /// Opens the existing store in the folder `path`.
     ///
     /// # Errors
-    /// `BucketMissing` when there is no store; else as for [`open`](EmbeddedBackend::open).
+    /// [`BucketMissing`](ErrorKind::BucketMissing) if there is no store; otherwise as for
+    /// [`open`](EmbeddedBackend::open).
     pub async fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Existing, EmbeddedSettings::default()).await
     }
 
-    /// Opens or makes the store in the folder `path` with `settings`.
+    /// Opens the store in the folder `path` with `settings`, and creates it if the folder is empty
+    /// or does not exist.
     ///
     /// # Errors
     /// As for [`open`](EmbeddedBackend::open).
@@ -55,17 +88,18 @@ impl EmbeddedBackend {
         Self::open_as(path.as_ref(), Opening::Create, settings).await
     }
 
-    /// Opens the store in the folder `path` with `settings`, and makes none.
+    /// Opens the existing store in the folder `path` with `settings`.
     ///
     /// # Errors
-    /// `BucketMissing` when there is no store; else as for [`open`](EmbeddedBackend::open).
+    /// [`BucketMissing`](ErrorKind::BucketMissing) if there is no store; otherwise as for
+    /// [`open`](EmbeddedBackend::open).
     pub async fn open_existing_with(path: impl AsRef<Path>, settings: EmbeddedSettings) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Existing, settings).await
     }
 
-    /// Gives up this handle, and waits until the store is closed if it was the last one.
+    /// Drops this handle. If it was the last one, waits until the store is closed.
     pub async fn close(self) {
-        // Closing may fail only in ways that the next opening repairs, as after a crash.
+        // An error while closing is repaired by the next opening, as after a crash.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
@@ -90,7 +124,7 @@ impl Backend for EmbeddedBackend {
         self.writer.create(bucket.clone()).await
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
         self.store.bucket(bucket).map(drop)
     }
 
@@ -101,7 +135,7 @@ impl Backend for EmbeddedBackend {
 
     async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
         if value.len() > MAX_VALUE_BYTES {
-            let message = format!("a value of {} bytes is over the limit of {MAX_VALUE_BYTES}", value.len());
+            let message = format!("the value of {} bytes exceeds the limit of {MAX_VALUE_BYTES}", value.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         self.store.check_writable()?;

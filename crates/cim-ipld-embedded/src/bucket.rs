@@ -1,9 +1,9 @@
 use cim_ipld_backend::Revision;
 use tokio::sync::watch;
 
-/// A bucket of the store.
-pub(crate) struct HeldBucket {
+/// The state of an open bucket.
+pub(crate) struct BucketHandle {
     pub(crate) name: String,
-    /// The last revision that readers can see, and the news of it.
+    /// The last revision visible to readers; watches subscribe to it.
     pub(crate) last: watch::Sender<Revision>,
 }

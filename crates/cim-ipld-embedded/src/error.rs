@@ -3,10 +3,10 @@ use std::io;
 use cim_ipld_backend::{Error, ErrorKind};
 use futures::stream::{self, BoxStream, StreamExt};
 
-/// Tells what a caller can do about a failure of the store; `doing` says what was attempted.
-pub(crate) fn of_store(doing: &str, failure: fjall::Error) -> Error {
+/// Converts an error of fjall; `doing` describes what was attempted.
+pub(crate) fn from_fjall(doing: &str, failure: fjall::Error) -> Error {
     let kind = match failure {
-        fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => return of_file(doing, cause),
+        fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => return from_io(doing, cause),
         fjall::Error::Locked => ErrorKind::Locked,
         fjall::Error::InvalidVersion(_) => ErrorKind::Incompatible,
         fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => ErrorKind::Unavailable,
@@ -15,43 +15,43 @@ pub(crate) fn of_store(doing: &str, failure: fjall::Error) -> Error {
     hinted(Error::new(kind, format!("{doing}: {}", what(kind)))).with_source(failure)
 }
 
-/// Tells what a caller can do about a failed file operation, with what the operating system said.
-pub(crate) fn of_file(doing: &str, failure: io::Error) -> Error {
-    let kind = of_kind(failure.kind());
+/// Converts an I/O error and keeps the operating system's message; `doing` describes what was
+/// attempted.
+pub(crate) fn from_io(doing: &str, failure: io::Error) -> Error {
+    let kind = io_kind(failure.kind());
     hinted(Error::new(kind, format!("{doing}: {}: {failure}", what(kind)))).with_source(failure)
 }
 
-/// There is no server to look after.
+/// Replaces the hints that mention a server, since there is none.
 fn hinted(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Unavailable => {
             error.with_hint("check the folder, its disk and the limits of this process, then try again")
         }
-        ErrorKind::Denied => error.with_hint("check who owns the folder and whether its file system can be written"),
+        ErrorKind::Denied => error.with_hint("check the owner of the folder and whether its file system is writable"),
         ErrorKind::InvalidName => error.with_hint("choose another folder"),
         _ => error,
     }
 }
 
-/// One failure told to everybody whom it concerns.
+/// Duplicates an error for several waiting callers.
 pub(crate) fn copy(error: &Error) -> Error {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     Error::new(error.kind(), format!("{error}{}", cause.unwrap_or_default()))
 }
 
-/// A stream that holds one error.
+/// Returns a stream that consists of one error.
 pub(crate) fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T, Error>> {
     stream::iter([Err(error)]).boxed()
 }
 
-fn of_kind(kind: io::ErrorKind) -> ErrorKind {
+fn io_kind(kind: io::ErrorKind) -> ErrorKind {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         io::ErrorKind::InvalidFilename => ErrorKind::InvalidName,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-        // A file that a store has named and that is cut short, gone or unreadable as what it should
-        // be; or one that stands where the store, for want of another file, believes that there is
-        // nothing yet.
+        // The first three: a file that the store refers to is truncated, unreadable or missing. The
+        // last: a file exists although another one, which is missing, should refer to it.
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::InvalidData
         | io::ErrorKind::NotFound
@@ -62,13 +62,13 @@ fn of_kind(kind: io::ErrorKind) -> ErrorKind {
 
 fn what(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Full => "there is no room left on the disk",
-        ErrorKind::Denied => "the operating system does not allow it",
+        ErrorKind::Full => "no space is left on the disk",
+        ErrorKind::Denied => "the operating system denied access",
         ErrorKind::Corrupt => "the store is damaged",
-        ErrorKind::Locked => "another opener has the store",
+        ErrorKind::Locked => "the store is already open",
         ErrorKind::Incompatible => "the store has another format",
-        ErrorKind::InvalidName => "its path is none",
-        _ => "the disk did not do it",
+        ErrorKind::InvalidName => "its path is invalid",
+        _ => "the disk operation failed",
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
             (fjall::Error::InvalidVersion(None), ErrorKind::Incompatible),
         ] {
             let shown = format!("{failure:?}");
-            assert_eq!(of_store("reading", failure).kind(), kind, "{shown}");
+            assert_eq!(from_fjall("reading", failure).kind(), kind, "{shown}");
         }
         for (number, kind, said) in [
             (36, ErrorKind::InvalidName, "too long"),
@@ -100,9 +100,9 @@ mod tests {
             (24, ErrorKind::Unavailable, "open files"),
             (30, ErrorKind::Denied, "Read-only"),
         ] {
-            // The numbers of Linux.
+            // The errno values of Linux.
             if cfg!(target_os = "linux") {
-                let error = of_file("opening", io::Error::from_raw_os_error(number));
+                let error = from_io("opening", io::Error::from_raw_os_error(number));
                 assert_eq!(error.kind(), kind, "{error}");
                 assert!(error.to_string().contains(said) && !error.hint().contains("reachable"), "{error}");
             }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use cim_ipld_backend::{Error, ErrorKind, Result};
 
-use crate::copy::Copy;
-use crate::error::of_file;
+use crate::error::from_io;
+use crate::read_only_copy::ReadOnlyCopy;
 
-/// The format that this version writes, and the newest that it reads.
+/// The format version that this release writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
 const FORMAT_FILE: &str = "FORMAT";
@@ -16,42 +16,42 @@ const LOCK_FILE: &str = "LOCK";
 const DATA_FOLDER: &str = "data";
 const FORMAT_NAME: &str = "cim-ipld-embedded";
 
-/// Fjall's own mark of a database.
+/// The file by which fjall identifies a database.
 const DATABASE_FILE: &str = "version";
 
-/// Whether a store may be made.
+/// Whether a store may be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opening {
     Create,
     Existing,
 }
 
-/// What there is at a path.
+/// What a path contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    /// A store whose making was cut off, or is under way: nothing was ever written to it.
+    /// A store whose creation was interrupted or is in progress. It contains no data.
     Unfinished,
     Store,
 }
 
-/// A store's folder, locked against every other opener until dropped.
+/// The folder of a store, locked against all other openers until dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     data: PathBuf,
     found: Found,
-    // Before the lock, so that nobody finds half of it.
-    copy: Option<Copy>,
+    // Declared before the lock, so that the copy is removed while the lock is held.
+    copy: Option<ReadOnlyCopy>,
     _lock: Option<File>,
 }
 
 impl Folder {
-    /// Locks the store in `path`, for which another opener is waited for as long as `patience`.
-    /// Nothing is written before it is certain that the folder is a store of a known format, or an
-    /// empty folder in which one may be made.
+    /// Locks the store in `path`, waiting up to `patience` for another opener to release it.
+    /// Nothing is written until the folder is known to contain a store of a supported format, or to
+    /// be an empty folder in which one may be created.
     ///
-    /// A store on a file system that cannot be written is opened as a copy that goes away with the
+    /// A store on a read-only file system is opened as a temporary copy, which is removed with the
     /// handle.
     pub(crate) fn open(path: &Path, opening: Opening, patience: Duration) -> Result<Self> {
         let found = find(path)?;
@@ -59,7 +59,7 @@ impl Folder {
             return Err(Error::new(ErrorKind::BucketMissing, format!("there is no store in {}", path.display())));
         }
         if found == Found::Nothing {
-            make_private(path).map_err(|failure| of_file("making the store's folder", failure))?;
+            make_private(path).map_err(|failure| from_io("creating the folder of the store", failure))?;
         }
         let data = path.join(DATA_FOLDER);
         let lock = match lock(path, patience) {
@@ -67,49 +67,51 @@ impl Folder {
                 if found == Found::Store && failure.kind() == io::ErrorKind::ReadOnlyFilesystem =>
             {
                 let lock = lock_to_read(path, patience)?;
-                let copy = Copy::of(&data).map_err(|failure| of_file("copying the store to read it", failure))?;
+                let copy =
+                    ReadOnlyCopy::of(&data).map_err(|failure| from_io("copying the store for reading", failure))?;
                 let data = copy.path().to_owned();
                 return Ok(Self { path: path.to_owned(), data, found, copy: Some(copy), _lock: lock });
             }
-            Err(LockFailure::File(failure)) => return Err(of_file("locking the store", failure)),
+            Err(LockFailure::File(failure)) => return Err(from_io("locking the store", failure)),
             Err(LockFailure::Held) => return Err(held(path)),
             Ok(lock) => Some(lock),
         };
-        // Again, because another process may have made it between the first look and the lock.
+        // Checked again, because another process may have created the store before the lock was
+        // acquired.
         let found = find(path)?;
         if found != Found::Store {
-            begin(path).map_err(|failure| of_file("making the store", failure))?;
+            begin(path).map_err(|failure| from_io("creating the store", failure))?;
         }
-        make_private(&data).map_err(|failure| of_file("making the store's folder private", failure))?;
+        make_private(&data).map_err(|failure| from_io("restricting the folder of the store to its owner", failure))?;
         Ok(Self { path: path.to_owned(), data, found, copy: None, _lock: lock })
     }
 
-    /// The folder that the embedded store has for itself.
+    /// The folder of the fjall database.
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 
-    /// Whether nothing that is written here stays.
+    /// Whether the store is a temporary copy, to which writes would be lost.
     pub(crate) fn is_read_only(&self) -> bool {
         self.copy.is_some()
     }
 
-    /// Declares the folder a store, now that there is a database in it.
+    /// Marks the folder as a store, once it contains a database.
     pub(crate) fn finish(&mut self) -> Result<()> {
         if self.found != Found::Store {
             let finished = fs::rename(self.path.join(temporary_name(FORMAT_FILE)), self.path.join(FORMAT_FILE))
                 .and_then(|()| File::open(&self.path)?.sync_all());
-            finished.map_err(|failure| of_file("making the store", failure))?;
+            finished.map_err(|failure| from_io("creating the store", failure))?;
             self.found = Found::Store;
         }
         Ok(())
     }
 }
 
-/// Finds out whether `path` is a store that this version can read.
+/// Determines whether `path` contains a store that this version can read.
 fn find(path: &Path) -> Result<Found> {
     let mut text = String::new();
-    // A format file of any version is short; what is longer is none.
+    // A format file of any version is short; a longer file is not one.
     let read = File::open(path.join(FORMAT_FILE)).and_then(|file| file.take(256).read_to_string(&mut text));
     match read {
         Ok(_) => {}
@@ -117,53 +119,53 @@ fn find(path: &Path) -> Result<Found> {
             return no_store(path);
         }
         Err(failure) if failure.kind() == io::ErrorKind::InvalidData => text.clear(),
-        Err(failure) => return Err(of_file("reading the store's format", failure)),
+        Err(failure) => return Err(from_io("reading the format of the store", failure)),
     }
     let version = text.trim_end().strip_prefix(FORMAT_NAME).and_then(|rest| rest.trim().parse::<u32>().ok());
     match version {
         Some(FORMAT_VERSION) if path.join(DATA_FOLDER).join(DATABASE_FILE).is_file() => Ok(Found::Store),
         Some(FORMAT_VERSION) => {
             let message = format!(
-                "{} is a store whose data is gone: its folder {DATA_FOLDER} is missing or empty, as where a disk is not mounted",
+                "the data of the store in {} is missing: its folder {DATA_FOLDER} is missing or empty, as if a disk is not mounted",
                 path.display()
             );
             Err(Error::new(ErrorKind::Corrupt, message))
         }
         Some(other) => {
-            let message = format!("the store has format {other}, this version reads format {FORMAT_VERSION}");
+            let message = format!("the store has format {other}, but this version reads format {FORMAT_VERSION}");
             Err(Error::new(ErrorKind::Incompatible, message))
         }
         None => Err(Error::new(ErrorKind::Corrupt, "the store's FORMAT file is damaged")),
     }
 }
 
-/// Refuses a folder that holds something else.
+/// Refuses a folder that contains anything other than a store.
 fn no_store(path: &Path) -> Result<Found> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(failure) if failure.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(failure) if failure.kind() == io::ErrorKind::NotADirectory => {
-            let message = format!("{} is a file, a store is a folder", path.display());
+            let message = format!("{} is a file, but a store is a folder", path.display());
             return Err(Error::new(ErrorKind::Incompatible, message).with_source(failure));
         }
-        Err(failure) => return Err(of_file("reading the store's folder", failure)),
+        Err(failure) => return Err(from_io("reading the folder of the store", failure)),
     };
     let begun = path.join(temporary_name(FORMAT_FILE)).is_file();
     for entry in entries {
-        let name = entry.map_err(|failure| of_file("reading the store's folder", failure))?.file_name();
+        let name = entry.map_err(|failure| from_io("reading the folder of the store", failure))?.file_name();
         if name == DATA_FOLDER && !begun {
             return Err(Error::new(ErrorKind::Corrupt, "the store's FORMAT file is missing"));
         }
-        // What a process that died while it made the store leaves behind.
+        // Files that remain if a process crashed while it created the store.
         if name != DATA_FOLDER && name != LOCK_FILE && name != temporary_name(FORMAT_FILE).as_str() {
-            let message = format!("{} holds something else than a store", path.display());
+            let message = format!("{} contains files that do not belong to a store", path.display());
             return Err(Error::new(ErrorKind::Incompatible, message));
         }
     }
     Ok(if begun { Found::Unfinished } else { Found::Nothing })
 }
 
-/// Makes a folder that only its owner can use, or takes the rights of others off one that is there.
+/// Creates a folder that only its owner can access, or restricts an existing one to its owner.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -193,18 +195,18 @@ fn lock(path: &Path, patience: Duration) -> Result<File, LockFailure> {
     Ok(file)
 }
 
-/// Keeps writers out, as far as they share this file's locks. A store that was copied without its
-/// lock has none.
+/// Takes a shared lock, which excludes writers that use the same lock file. A store that was copied
+/// without its lock file has none.
 fn lock_to_read(path: &Path, patience: Duration) -> Result<Option<File>> {
     let file = match File::open(path.join(LOCK_FILE)) {
         Ok(file) => file,
         Err(failure) if failure.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(failure) => return Err(of_file("locking the store", failure)),
+        Err(failure) => return Err(from_io("locking the store", failure)),
     };
     match wait(patience, || file.try_lock_shared()) {
         Ok(()) => Ok(Some(file)),
         Err(LockFailure::Held) => Err(held(path)),
-        Err(LockFailure::File(failure)) => Err(of_file("locking the store", failure)),
+        Err(LockFailure::File(failure)) => Err(from_io("locking the store", failure)),
     }
 }
 
@@ -222,11 +224,11 @@ fn wait(patience: Duration, attempt: impl Fn() -> Result<(), TryLockError>) -> R
 }
 
 fn held(path: &Path) -> Error {
-    Error::new(ErrorKind::Locked, format!("another opener has the store in {}", path.display()))
+    Error::new(ErrorKind::Locked, format!("the store in {} is already open", path.display()))
 }
 
-/// Begins a store: what an earlier attempt left goes, and what it declares is written, to be given
-/// its name at the end.
+/// Starts creating a store: removes what an earlier attempt left behind, and writes the format file
+/// under a temporary name. `finish` renames it.
 fn begin(path: &Path) -> io::Result<()> {
     let mut file = File::create(path.join(temporary_name(FORMAT_FILE)))?;
     writeln!(file, "{FORMAT_NAME} {FORMAT_VERSION}")?;

@@ -1,21 +1,21 @@
-//! Keeps the database's journal short.
+//! Truncates the journal of the database on closing.
 //!
-//! fjall reads its journal whole at every opening, also what has long been in tables, and begins a
-//! new file at 64 MB only. Where processes write a little and end, that would be most of what an
-//! opening costs. An empty file is one of fjall's ordinary cases: it cuts the newest file off where
-//! the last whole batch ends.
+//! fjall reads the whole journal whenever it opens a database, including records that have long
+//! been in tables, and starts a new file only after 64 MB. For processes that write little and
+//! exit, this would dominate the cost of opening. fjall accepts an empty file: it truncates the
+//! newest file after its last complete batch.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What may be left for the next opening to read.
+/// The amount that may remain for the next opening to read.
 const TOLERATED_BYTES: u64 = 256 << 10;
 const EXTENSION: &str = "jnl";
 
-/// Empties the journal of a closed database, all of which is in synced tables, unless it is short.
-/// A crash in between leaves more of it, which is as good. The newest file stays: without any,
-/// fjall does not count on from what the tables hold.
+/// Empties the journal of a closed database unless it is short. All its records must be in synced
+/// tables. A crash in between leaves more of the journal, which is harmless. The newest file is
+/// kept, because without one fjall restarts its sequence numbers.
 pub(crate) fn empty_if_long(data: &Path) -> io::Result<()> {
     let files = files(data)?;
     let Some(newest) = files.iter().max_by_key(|file| number(file)) else { return Ok(()) };
@@ -33,7 +33,7 @@ pub(crate) fn empty_if_long(data: &Path) -> io::Result<()> {
     File::open(data)?.sync_all()
 }
 
-/// fjall numbers the files of a journal.
+/// Returns the number in the name of a journal file.
 fn number(file: &Path) -> Option<u64> {
     file.file_stem()?.to_str()?.parse().ok()
 }
@@ -49,7 +49,7 @@ fn files(data: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What is written of a file, whose length is that of the room set aside.
+/// Returns the allocated size of a file, whose length includes preallocated space.
 #[cfg(unix)]
 fn bytes_of(file: &PathBuf) -> io::Result<u64> {
     const BLOCK_BYTES: u64 = 512;

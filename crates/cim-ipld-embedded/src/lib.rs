@@ -1,16 +1,18 @@
-//! Stores cim-ipld's buckets durably in a folder, for one process at a time, on the embedded store
-//! [fjall](https://docs.rs/fjall).
+//! A durable backend of cim-ipld in a folder, for one process at a time, built on the embedded
+//! store [fjall](https://docs.rs/fjall).
 //!
-//! * A write is acknowledged when it is synced to disk; writes that come together share one sync.
-//! * A second opener, in this process or another, gets
+//! * A write is acknowledged after it is synced to disk. Concurrent writes share one sync.
+//! * Opening a store that is already open, in this process or another, returns
 //!   [`Locked`](cim_ipld_backend::ErrorKind::Locked).
-//! * Values are opaque bytes: encrypt before you store. The folder is readable by its owner alone.
-//! * Where a write finds no room on the disk it is [`Full`](cim_ipld_backend::ErrorKind::Full) and
-//!   not there; reads go on, and writes too as soon as there is room.
+//! * Values are opaque bytes: encrypt before you store. Only the owner can access the folder.
+//! * A write that finds the disk full returns [`Full`](cim_ipld_backend::ErrorKind::Full) and has
+//!   no effect. Reads continue, and writes succeed again once space is available.
 //!
-//! A write that is called and then dropped is done whole or not at all. The store is closed when
-//! the backend, its clones and its streams are dropped; [`EmbeddedBackend::close`] does that
-//! without blocking the runtime.
+//! A write whose future is dropped is applied completely or not at all. The store is closed when
+//! the backend, its clones and its streams are dropped; [`EmbeddedBackend::close`] does so without
+//! blocking the runtime.
+//!
+//! # Create a store, close it, and open it again
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
@@ -31,16 +33,57 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Trade durability for speed
+//!
+//! With [`Durability::Crash`](cim_ipld_backend::Durability), writes are not synced before they are
+//! acknowledged: they survive a crash of the process, but not a power failure.
+//!
+//! ```
+//! use cim_ipld_backend::Durability;
+//! use cim_ipld_embedded::{EmbeddedBackend, EmbeddedSettings};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("index");
+//! let mut settings = EmbeddedSettings::default();
+//! settings.durability = Durability::Crash;
+//! let backend = EmbeddedBackend::open_with(&path, settings).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Handle a missing or locked store
+//!
+//! ```
+//! use cim_ipld_backend::ErrorKind;
+//! use cim_ipld_embedded::EmbeddedBackend;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("index");
+//! let missing = EmbeddedBackend::open_existing(&path).await.unwrap_err();
+//! assert_eq!(missing.kind(), ErrorKind::BucketMissing);
+//!
+//! let backend = EmbeddedBackend::open(&path).await?;
+//! let locked = EmbeddedBackend::open(&path).await.unwrap_err();
+//! assert_eq!(locked.kind(), ErrorKind::Locked);
+//! # drop(backend);
+//! # Ok(())
+//! # }
+//! ```
 
 mod backend;
 mod batch;
 mod blocking;
 mod bucket;
-mod copy;
+mod database;
 mod error;
 mod folder;
 mod journal;
-mod opened;
+mod read_only_copy;
 mod record;
 mod settings;
 mod store;

@@ -1,4 +1,4 @@
-//! The bytes of the embedded store's records. All numbers are big-endian.
+//! The encoding of the records of the embedded store. All integers are big-endian.
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use cim_ipld_backend::{Entry, Error, ErrorKind, Key, KeyedEntry, Result, Revision};
 
-/// What `meta` says of a bucket.
+/// The `meta` record of a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BucketRecord {
     pub(crate) last: Revision,
@@ -31,7 +31,7 @@ impl BucketRecord {
     }
 }
 
-/// What `keys.<bucket>` says of a key.
+/// The `keys.<bucket>` record of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyRecord {
     pub(crate) revision: Revision,
@@ -56,17 +56,17 @@ impl KeyRecord {
     }
 }
 
-/// The key under which a revision's value stands.
+/// Encodes the key of a value: its revision.
 pub(crate) fn revision_key(revision: Revision) -> [u8; 8] {
     revision.number().to_be_bytes()
 }
 
-/// Reads a key made by [`revision_key`].
+/// Decodes a key written by [`revision_key`].
 pub(crate) fn decode_revision(bytes: &[u8]) -> Result<Revision> {
     bytes.try_into().map(u64::from_be_bytes).map(Revision::new).map_err(|_| damaged("revision"))
 }
 
-/// A value with the key it stands under.
+/// Encodes a value and its key.
 pub(crate) fn encode_value(key: &Key, value: &[u8]) -> Vec<u8> {
     let name = key.as_str().as_bytes();
     // A key is at most 512 bytes long.
@@ -74,7 +74,7 @@ pub(crate) fn encode_value(key: &Key, value: &[u8]) -> Vec<u8> {
     [&length[..], name, value].concat()
 }
 
-/// Reads a record made by [`encode_value`] without copying the value.
+/// Decodes a record written by [`encode_value`] without copying the value.
 pub(crate) fn decode_value(revision: Revision, mut bytes: Bytes) -> Result<KeyedEntry> {
     let length = usize::from(u16::from_be_bytes(*bytes.first_chunk().ok_or_else(|| damaged("value"))?));
     if bytes.len() < 2 + length {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_read_back_and_damage_is_told() {
+    fn records_round_trip_and_damage_is_detected() {
         let revision = Revision::new(0x0102_0304_0506_0708);
         let bucket = BucketRecord { last: revision, live_bytes: 77 };
         assert_eq!(BucketRecord::decode(&bucket.encode()).unwrap(), bucket);

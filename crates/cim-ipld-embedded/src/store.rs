@@ -8,49 +8,49 @@ use std::time::{Duration, Instant};
 use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPrefix, Result, Revision};
 use tokio::sync::watch;
 
-use crate::bucket::HeldBucket;
+use crate::bucket::BucketHandle;
+use crate::database::{Chunk, OpenDatabase};
 use crate::error::copy;
 use crate::folder::{Folder, Opening};
 use crate::journal;
-use crate::opened::{Chunk, Opened};
 use crate::record::BucketRecord;
 use crate::settings::EmbeddedSettings;
 
-/// How long a store that could not be opened again is left alone.
+/// The minimum interval between attempts to reopen the database.
 const REOPENING_PAUSE: Duration = Duration::from_millis(200);
 
-/// The embedded store and its buckets: everything but writing.
+/// The embedded store and its buckets: everything except writing.
 ///
-/// fjall refuses all further writes after one failed, for want of room on the disk for one. The
-/// store then closes the database and opens it again, behind the lock of its folder; buckets and
-/// watches go on.
+/// After a failed write, for example because the disk is full, fjall refuses all further writes.
+/// The store then closes and reopens the database while it keeps the folder locked; buckets and
+/// watches stay valid.
 pub(crate) struct Store {
     state: RwLock<State>,
-    /// How often the database was opened.
+    /// The number of times that the database was opened.
     openings: AtomicU64,
-    /// Set while a write is in the journal whose sync failed: nothing is written behind it before
-    /// it is in a table.
+    /// Whether the journal contains a write whose sync failed. Nothing is appended to the journal
+    /// until that write is in a table.
     in_doubt: AtomicBool,
-    /// Set when everything is in tables, after which nothing is written.
+    /// Whether everything is in tables and nothing will be written any more.
     is_flushed: AtomicBool,
-    /// One opens the database at a time.
+    /// Serializes reopening.
     reopening: Mutex<()>,
-    buckets: RwLock<HashMap<String, Arc<HeldBucket>>>,
+    buckets: RwLock<HashMap<String, Arc<BucketHandle>>>,
     settings: EmbeddedSettings,
-    // Last, so that the lock is released after the database is closed.
+    // Declared last, so that the lock is released after the database is closed.
     folder: Folder,
 }
 
 enum State {
-    Open(Opened),
-    /// It could not be opened again: why, and when that was tried.
+    Open(OpenDatabase),
+    /// Reopening failed: the error, and the time of the attempt.
     Closed(Error, Instant),
 }
 
 impl Store {
     pub(crate) fn open(path: &Path, opening: Opening, settings: EmbeddedSettings) -> Result<Self> {
         let mut folder = Folder::open(path, opening, settings.lock_patience)?;
-        let opened = Opened::open(folder.data(), settings.cache_bytes)?;
+        let opened = OpenDatabase::open(folder.data(), settings.cache_bytes)?;
         folder.finish()?;
         let store = Self {
             buckets: RwLock::default(),
@@ -62,21 +62,21 @@ impl Store {
             settings,
             folder,
         };
-        for (name, record) in store.with(Opened::records)? {
-            store.hold(&name, record);
+        for (name, record) in store.with(OpenDatabase::records)? {
+            store.register(&name, record);
         }
         Ok(store)
     }
 
-    /// Does something with the open database, which is opened again first if it had to be closed.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&Opened) -> Result<T>) -> Result<T> {
+    /// Runs `work` on the open database; reopens it first if it is closed.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&OpenDatabase) -> Result<T>) -> Result<T> {
         let is_due = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Open(opened) => return work(opened),
             State::Closed(_, tried) => tried.elapsed() >= REOPENING_PAUSE,
         };
         if is_due {
-            let _turn = self.turn();
-            // Another thread may have opened it meanwhile.
+            let _turn = self.lock_reopening();
+            // Another thread may have reopened it in the meantime.
             if matches!(&*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Closed(..)) {
                 self.open_again()?;
             }
@@ -87,26 +87,26 @@ impl Store {
         }
     }
 
-    /// Closes the database, which refuses to go on, and opens it again.
+    /// Closes the database, which refuses further writes, and reopens it.
     pub(crate) fn reopen(&self) -> Result<()> {
-        let _turn = self.turn();
+        let _turn = self.lock_reopening();
         self.open_again()
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
+    fn lock_reopening(&self) -> MutexGuard<'_, ()> {
         self.reopening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_again(&self) -> Result<()> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let closing = Error::new(ErrorKind::Unavailable, "the store is being opened again");
-        // Closed first: it has a lock of its own.
+        let closing = Error::new(ErrorKind::Unavailable, "the store is being reopened");
+        // Closed first, because the database holds a lock of its own.
         drop(std::mem::replace(&mut *state, State::Closed(closing, Instant::now())));
         match self.try_open() {
             Ok(opened) => {
                 *state = State::Open(opened);
                 self.openings.fetch_add(1, Ordering::Release);
-                tracing::info!("the store was opened again after a failed write");
+                tracing::info!("the store was reopened after a failed write");
                 Ok(())
             }
             Err(error) => {
@@ -116,8 +116,8 @@ impl Store {
         }
     }
 
-    fn try_open(&self) -> Result<Opened> {
-        let opened = Opened::open(self.folder.data(), self.settings.cache_bytes)?;
+    fn try_open(&self) -> Result<OpenDatabase> {
+        let opened = OpenDatabase::open(self.folder.data(), self.settings.cache_bytes)?;
         if self.in_doubt.load(Ordering::Acquire) {
             opened.flush()?;
             self.in_doubt.store(false, Ordering::Release);
@@ -126,47 +126,46 @@ impl Store {
         for held in self.all_buckets() {
             let last = records.remove(&held.name).unwrap_or_default().last;
             if last < *held.last.borrow() {
-                let message = format!("bucket {} was acknowledged beyond {last}, where it ends now", held.name);
+                let message = format!("bucket {} ends at {last}, but later writes to it were acknowledged", held.name);
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             held.last.send_if_modified(|known| std::mem::replace(known, last) != last);
         }
         for (name, record) in records {
-            self.hold(&name, record);
+            self.register(&name, record);
         }
         Ok(opened)
     }
 
-    /// After a write that is in the journal although its sync failed: moves it into tables, whose
-    /// syncs are their own. While that fails too, the store stays closed.
-    pub(crate) fn settle(&self) -> Result<()> {
+    /// Flushes a write that is in the journal although its sync failed into tables, which are
+    /// synced separately. If this fails too, the store stays closed.
+    pub(crate) fn flush_failed_sync(&self) -> Result<()> {
         self.in_doubt.store(true, Ordering::Release);
-        match self.with(Opened::flush) {
+        match self.with(OpenDatabase::flush) {
             Ok(()) => self.in_doubt.store(false, Ordering::Release),
             Err(_) => self.reopen()?,
         }
         Ok(())
     }
 
-    /// Moves everything that was written into tables. Nothing is written afterwards.
+    /// Flushes everything into tables. Nothing may be written afterwards.
     pub(crate) fn finish(&self) -> Result<()> {
-        self.with(Opened::flush)?;
+        self.with(OpenDatabase::flush)?;
         self.is_flushed.store(true, Ordering::Release);
-        self.with(Opened::merge_small_tables)
+        self.with(OpenDatabase::merge_small_tables)
     }
 
-    /// Refuses to write to a store that is on a file system which cannot be written.
+    /// Refuses writes to a store on a read-only file system.
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.folder.is_read_only() {
-            let message = "the store is on a read-only file system, where it can be read and not changed";
-            return Err(
-                Error::new(ErrorKind::Denied, message).with_hint("copy the store to a place that can be written")
-            );
+            let message = "the store is on a read-only file system and cannot be changed";
+            return Err(Error::new(ErrorKind::Denied, message).with_hint("copy the store to a writable file system"));
         }
         Ok(())
     }
 
-    /// How often the database was opened: what was read before the last time may be out of date.
+    /// Returns the number of times that the database was opened. Data read before the last opening
+    /// may be out of date.
     pub(crate) fn openings(&self) -> u64 {
         self.openings.load(Ordering::Acquire)
     }
@@ -175,58 +174,58 @@ impl Store {
         self.settings.durability.max(Durability::Crash)
     }
 
-    pub(crate) fn bucket(&self, bucket: &Bucket) -> Result<Arc<HeldBucket>> {
+    pub(crate) fn bucket(&self, bucket: &Bucket) -> Result<Arc<BucketHandle>> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
         buckets
             .get(bucket.name())
             .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::BucketMissing, format!("there is no bucket {bucket} in the store")))
+            .ok_or_else(|| Error::new(ErrorKind::BucketMissing, format!("bucket {bucket} does not exist in the store")))
     }
 
-    fn all_buckets(&self) -> Vec<Arc<HeldBucket>> {
+    fn all_buckets(&self) -> Vec<Arc<BucketHandle>> {
         self.buckets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Lets a bucket be found.
-    pub(crate) fn hold(&self, name: &str, record: BucketRecord) {
-        let held = HeldBucket { name: name.to_owned(), last: watch::Sender::new(record.last) };
+    /// Registers a bucket.
+    pub(crate) fn register(&self, name: &str, record: BucketRecord) {
+        let held = BucketHandle { name: name.to_owned(), last: watch::Sender::new(record.last) };
         let mut buckets = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
         buckets.entry(name.to_owned()).or_insert_with(|| Arc::new(held));
     }
 
-    pub(crate) fn get(&self, bucket: &HeldBucket, key: &Key) -> Result<Option<Entry>> {
-        self.with(|opened| opened.get(&bucket.name, key)).map_err(of_reading)
+    pub(crate) fn get(&self, bucket: &BucketHandle, key: &Key) -> Result<Option<Entry>> {
+        self.with(|opened| opened.get(&bucket.name, key)).map_err(for_reader)
     }
 
-    /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of
-    /// values.
+    /// Reads entries under `prefix` with revisions in `(after, through]`, up to about `max_bytes`
+    /// of values.
     pub(crate) fn read(
         &self,
-        bucket: &HeldBucket,
+        bucket: &BucketHandle,
         prefix: &KeyPrefix,
         after: Revision,
         through: Revision,
         max_bytes: usize,
     ) -> Result<Chunk> {
-        self.with(|opened| opened.read(&bucket.name, prefix, after, through, max_bytes)).map_err(of_reading)
+        self.with(|opened| opened.read(&bucket.name, prefix, after, through, max_bytes)).map_err(for_reader)
     }
 }
 
 impl Drop for Store {
-    /// Closes the database, and shortens its journal while the folder is locked.
+    /// Closes the database, then truncates its journal while the folder is still locked.
     fn drop(&mut self) {
         let closed = Error::new(ErrorKind::Unavailable, "the store was closed");
         *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::Closed(closed, Instant::now());
         if *self.is_flushed.get_mut()
             && let Err(error) = journal::empty_if_long(self.folder.data())
         {
-            tracing::warn!(%error, "the journal was not shortened; the store opens more slowly than it could");
+            tracing::warn!(%error, "the journal was not truncated; the next opening takes longer");
         }
     }
 }
 
-/// Want of room keeps nobody from reading for good.
-fn of_reading(error: Error) -> Error {
+/// Converts an error of a read: a full disk prevents reads only temporarily.
+fn for_reader(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Full => Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error),
         _ => error,

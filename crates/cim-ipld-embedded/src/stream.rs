@@ -4,15 +4,15 @@ use cim_ipld_backend::{EntryStream, KeyPrefix, Result, Revision, WatchEvent, Wat
 use futures::stream::{self, StreamExt};
 
 use crate::blocking::blocking;
-use crate::bucket::HeldBucket;
-use crate::opened::Chunk;
+use crate::bucket::BucketHandle;
+use crate::database::Chunk;
 use crate::store::Store;
 
-/// Enough that the hop to a blocking thread is small beside the reading.
+/// Large enough that switching to a blocking thread costs little compared with the read itself.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// Streams what stands under `prefix` after `after`.
-pub(crate) fn scan(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefix, after: Revision) -> EntryStream {
+/// Streams the entries under `prefix` after `after`.
+pub(crate) fn scan(store: Arc<Store>, bucket: Arc<BucketHandle>, prefix: KeyPrefix, after: Revision) -> EntryStream {
     let through = *bucket.last.borrow();
     let reader = Reader { store, bucket, prefix, after };
     let chunks = stream::unfold(Some(reader), move |reader| async move {
@@ -28,19 +28,19 @@ pub(crate) fn scan(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefix
     chunks.flatten().boxed()
 }
 
-/// Streams what [`scan`] would, then the news.
-pub(crate) fn watch(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefix, after: Revision) -> WatchStream {
+/// Streams what [`scan`] would, then every later write.
+pub(crate) fn watch(store: Arc<Store>, bucket: Arc<BucketHandle>, prefix: KeyPrefix, after: Revision) -> WatchStream {
     let mut news = bucket.last.subscribe();
     let tail = *news.borrow_and_update();
     let reader = Reader { store, bucket, prefix, after };
     let chunks = stream::unfold(Some((reader, news, Some(tail))), |watcher| async move {
         let (mut reader, mut news, mut tail) = watcher?;
-        // Up to the tail first, so that the mark stands exactly between old and new.
+        // Reads up to the tail first, so that `CaughtUp` separates old entries from new ones.
         let through = match tail {
             Some(tail) => tail,
             None => {
                 let seen = news.wait_for(|last| *last > reader.after).await;
-                // The sender lives in the bucket that the reader holds.
+                // The sender is owned by the bucket, which the reader keeps alive.
                 *seen.ok()?
             }
         };
@@ -58,16 +58,16 @@ pub(crate) fn watch(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefi
     chunks.flatten().boxed()
 }
 
-/// A place in a bucket.
+/// A position in a bucket.
 struct Reader {
     store: Arc<Store>,
-    bucket: Arc<HeldBucket>,
+    bucket: Arc<BucketHandle>,
     prefix: KeyPrefix,
     after: Revision,
 }
 
 impl Reader {
-    /// Reads on, at most up to `through`.
+    /// Reads the next chunk, up to `through`.
     async fn next(&mut self, through: Revision) -> Result<Chunk> {
         let (store, bucket) = (Arc::clone(&self.store), Arc::clone(&self.bucket));
         let (prefix, after) = (self.prefix.clone(), self.after);

@@ -7,21 +7,21 @@ use cim_ipld_backend::{Bucket, Durability, Error, ErrorKind, Key, Precondition, 
 use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch::{Batch, Promise, Records};
-use crate::bucket::HeldBucket;
-use crate::error::{copy, of_file};
-use crate::opened::Opened;
+use crate::batch::{Batch, Records, Waiter};
+use crate::bucket::BucketHandle;
+use crate::database::OpenDatabase;
+use crate::error::{copy, from_io};
 use crate::record::{self, BucketRecord, KeyRecord};
 use crate::store::Store;
 
-/// Writes that wait while one batch is synced; callers beyond that wait for room.
+/// The number of writes that may be queued while a batch is synced. Further callers wait.
 const QUEUED_WRITES: usize = 1024;
-/// Room on disk that may be wasted before a bucket is compacted, beside as much again as its live
-/// values take.
+/// Disk space that a bucket may waste, in addition to twice the size of its live values, before it
+/// is compacted.
 const TOLERATED_WASTE_BYTES: u64 = 64 << 20;
 
-/// The one thread that writes: it gives revisions, decides preconditions, and syncs the writes that
-/// wait as one batch.
+/// The single writer thread. It assigns revisions, checks preconditions, and syncs queued writes as
+/// one batch.
 #[derive(Debug)]
 pub(crate) struct Writer {
     commands: Option<mpsc::Sender<Command>>,
@@ -31,12 +31,12 @@ pub(crate) struct Writer {
 enum Command {
     Create { bucket: Bucket, done: oneshot::Sender<Result<()>> },
     Put { write: Put, done: oneshot::Sender<Result<Revision>> },
-    Delete { bucket: Arc<HeldBucket>, keys: Vec<Key>, done: oneshot::Sender<Result<()>> },
+    Delete { bucket: Arc<BucketHandle>, keys: Vec<Key>, done: oneshot::Sender<Result<()>> },
 }
 
 impl Command {
     fn refuse(self, error: &Error) {
-        // A receiver that is gone has dropped its call.
+        // The receiver is closed if the caller dropped its future.
         match self {
             Self::Put { done, .. } => drop(done.send(Err(copy(error)))),
             Self::Create { done, .. } | Self::Delete { done, .. } => drop(done.send(Err(copy(error)))),
@@ -45,7 +45,7 @@ impl Command {
 }
 
 struct Put {
-    bucket: Arc<HeldBucket>,
+    bucket: Arc<BucketHandle>,
     key: Key,
     value: Bytes,
     precondition: Precondition,
@@ -57,34 +57,35 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("cim-ipld-embedded".into())
             .spawn(move || WriteLoop::new(store).run(commands))
-            .map_err(|failure| of_file("starting the writer", failure))?;
+            .map_err(|failure| from_io("starting the writer", failure))?;
         Ok(Self { commands: Some(sender), thread: Some(thread) })
     }
 
     pub(crate) async fn create(&self, bucket: Bucket) -> Result<()> {
-        self.ask(|done| Command::Create { bucket, done }).await
+        self.send(|done| Command::Create { bucket, done }).await
     }
 
     pub(crate) async fn put(
         &self,
-        bucket: Arc<HeldBucket>,
+        bucket: Arc<BucketHandle>,
         key: Key,
         value: Bytes,
         precondition: Precondition,
     ) -> Result<Revision> {
         let write = Put { bucket, key, value, precondition };
-        self.ask(|done| Command::Put { write, done }).await
+        self.send(|done| Command::Put { write, done }).await
     }
 
-    pub(crate) async fn delete(&self, bucket: Arc<HeldBucket>, keys: Vec<Key>) -> Result<()> {
-        self.ask(|done| Command::Delete { bucket, keys, done }).await
+    pub(crate) async fn delete(&self, bucket: Arc<BucketHandle>, keys: Vec<Key>) -> Result<()> {
+        self.send(|done| Command::Delete { bucket, keys, done }).await
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+    async fn send<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
         let (done, answer) = oneshot::channel();
         let sender = self.commands.as_ref().ok_or_else(stopped)?;
         sender.send(command(done)).await.map_err(|_| stopped())?;
-        let lost = || Error::new(ErrorKind::OutcomeUnknown, "the store's writer stopped before it answered");
+        let lost =
+            || Error::new(ErrorKind::OutcomeUnknown, "the store's writer stopped before it completed the operation");
         answer.await.unwrap_or_else(|_| Err(lost()))
     }
 }
@@ -102,14 +103,14 @@ impl Drop for Writer {
 
 struct WriteLoop {
     store: Arc<Store>,
-    /// What `meta` holds of each bucket, or will hold when the batch under way is committed.
+    /// The `meta` records of the buckets, including the batch in progress.
     records: HashMap<String, BucketRecord>,
-    /// The opening of the database at which `records` was read.
+    /// The number of the database opening at which `records` was read.
     read_at: u64,
-    /// Bytes removed from each bucket since it was last compacted.
+    /// The bytes removed from each bucket since its last compaction.
     removed: HashMap<String, u64>,
     dirty: bool,
-    /// Whether a bucket could not be made, after which the database refuses to go on.
+    /// Whether creating a bucket failed, after which the database refuses further writes.
     refuses: bool,
     compaction: Option<JoinHandle<()>>,
 }
@@ -135,13 +136,13 @@ impl WriteLoop {
             self.finish(batch);
         }
         if let Some(compaction) = self.compaction.take() {
-            // What it says was logged; a panic of it changes nothing that is written.
+            // Its error was logged; a panic in it does not affect stored data.
             let _ = compaction.join();
         }
         self.flush();
     }
 
-    /// Reads what `meta` holds, unless that was done since the database was opened.
+    /// Reads the `meta` records unless they are current.
     fn read_records(&mut self) -> Result<()> {
         let store = Arc::clone(&self.store);
         store.with(|opened| {
@@ -158,15 +159,15 @@ impl WriteLoop {
         match command {
             Command::Create { bucket, done } => {
                 let created = self.create(&bucket);
-                // A receiver that is gone has dropped its call.
+                // The receiver is closed if the caller dropped its future.
                 let _ = done.send(created);
             }
             Command::Put { write, done } => match self.put(batch, &write) {
-                Ok(revision) => batch.promise(Promise::Put(done, revision)),
+                Ok(revision) => batch.add_waiter(Waiter::Put(done, revision)),
                 Err(error) => drop(done.send(Err(error))),
             },
             Command::Delete { bucket, keys, done } => match self.delete(batch, &bucket, &keys) {
-                Ok(()) => batch.promise(Promise::Delete(done)),
+                Ok(()) => batch.add_waiter(Waiter::Delete(done)),
                 Err(error) => drop(done.send(Err(error))),
             },
         }
@@ -181,7 +182,7 @@ impl WriteLoop {
         let created = self.store.with(|opened| opened.create(name, record, self.mode()));
         self.refuses |= created.is_err();
         created?;
-        self.store.hold(name, record);
+        self.store.register(name, record);
         self.records.insert(name.to_owned(), record);
         self.dirty = true;
         Ok(())
@@ -199,11 +200,16 @@ impl WriteLoop {
                 let is_as_expected = |record: KeyRecord| record.revision == *revision;
                 found.is_none() && self.current(batch, bucket, fence)?.is_some_and(is_as_expected)
             }
-            _ => return Err(Error::new(ErrorKind::Incompatible, "this store does not know the precondition")),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Incompatible,
+                    "the embedded store does not support this precondition",
+                ));
+            }
         };
         if !holds {
             let found = found.map_or_else(|| "no value".to_owned(), |revision| revision.to_string());
-            let message = format!("key {key} has {found}, the write expected {precondition:?}");
+            let message = format!("key {key} has {found}, but the write expected {precondition:?}");
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let record = self.records.entry(bucket.name.clone()).or_default();
@@ -215,7 +221,7 @@ impl WriteLoop {
             record.live_bytes = record.live_bytes.saturating_sub(u64::from(old.value_bytes));
             changes.values.insert(record::revision_key(old.revision).to_vec(), None);
         }
-        // The limit on values is far below what four bytes hold.
+        // The maximum value size fits in four bytes.
         let key_record = KeyRecord { revision, value_bytes: value.len() as u32 };
         changes.keys.insert(key.as_str().into(), Some(key_record.encode().to_vec()));
         changes.values.insert(record::revision_key(revision).to_vec(), Some(record::encode_value(key, value)));
@@ -224,7 +230,7 @@ impl WriteLoop {
         Ok(revision)
     }
 
-    fn delete(&mut self, batch: &mut Batch, bucket: &Arc<HeldBucket>, keys: &[Key]) -> Result<()> {
+    fn delete(&mut self, batch: &mut Batch, bucket: &Arc<BucketHandle>, keys: &[Key]) -> Result<()> {
         for key in keys {
             let Some(old) = self.current(batch, bucket, key)? else { continue };
             let bytes = u64::from(old.value_bytes);
@@ -238,13 +244,14 @@ impl WriteLoop {
         Ok(())
     }
 
-    /// What is under `key` once the batch is written.
-    fn current(&self, batch: &Batch, bucket: &HeldBucket, key: &Key) -> Result<Option<KeyRecord>> {
+    /// Returns the record of `key` as of the commit of the batch.
+    fn current(&self, batch: &Batch, bucket: &BucketHandle, key: &Key) -> Result<Option<KeyRecord>> {
         let stored = || self.store.with(|opened| opened.key(&bucket.name, key));
         batch.pending(bucket, key).unwrap_or_else(stored)
     }
 
-    /// Commits the batch, answers everybody in it, and leaves a database that can go on.
+    /// Commits the batch and completes its callers. If the database refuses further writes, reopens
+    /// it.
     fn finish(&mut self, batch: Batch) {
         let committed = if batch.is_empty() { Ok(()) } else { self.commit(&batch) };
         if committed.is_ok() {
@@ -253,18 +260,18 @@ impl WriteLoop {
             }
         }
         let touched: Vec<String> = batch.buckets().map(|(name, _)| name.to_owned()).collect();
-        batch.answer(&committed);
+        batch.complete(&committed);
         if std::mem::take(&mut self.refuses)
             && let Err(error) = self.store.reopen()
         {
-            tracing::error!(%error, "the store could not be opened again; every use of it tries that");
+            tracing::error!(%error, "the store could not be reopened; the next operation tries again");
         }
         touched.iter().for_each(|bucket| self.compact_if_wasteful(bucket));
     }
 
-    /// Writes and syncs the batch. The database refuses everything after a failure, which may have
-    /// been one of its workers some time ago: it is opened again, which shows what became of the
-    /// batch, and what is not there is tried once more.
+    /// Writes and syncs the batch. After a failure, possibly an earlier one of a background worker,
+    /// the database refuses everything. It is then reopened, which shows whether the batch was
+    /// written; if it was not, it is tried once more.
     fn commit(&mut self, batch: &Batch) -> Result<()> {
         let record = |(name, _): (&str, _)| {
             let record = self.records.get(name).copied().unwrap_or_default();
@@ -274,13 +281,13 @@ impl WriteLoop {
         self.dirty = true;
         let mut tried_again = false;
         loop {
-            let commit = |opened: &Opened| opened.commit(batch, &records, self.mode());
+            let commit = |opened: &OpenDatabase| opened.commit(batch, &records, self.mode());
             let Err(failure) = self.store.with(commit) else { return Ok(()) };
-            tracing::warn!(error = %failure, "a write failed; the store is opened again");
+            tracing::warn!(error = %failure, "a write failed; the store is being reopened");
             let landed = self.store.reopen().and_then(|()| self.store.with(|opened| opened.holds(batch, &records)));
             match landed {
-                Ok(true) => return self.store.settle().map_err(in_doubt),
-                // What is not there was refused, and may have a chance now.
+                Ok(true) => return self.store.flush_failed_sync().map_err(in_doubt),
+                // The batch was not written. A second attempt may succeed, unless the disk is full.
                 Ok(false) if failure.kind() != ErrorKind::Full && !tried_again => tried_again = true,
                 Ok(false) => return Err(failure),
                 Err(error) => return Err(in_doubt(error)),
@@ -288,7 +295,7 @@ impl WriteLoop {
         }
     }
 
-    /// Gives room back to the disk when most of what a bucket takes there is removed values.
+    /// Compacts a bucket if most of its disk space is occupied by removed values.
     fn compact_if_wasteful(&mut self, bucket: &str) {
         let live = self.records.get(bucket).map_or(0, |record| record.live_bytes);
         let removed = self.removed.get(bucket).copied().unwrap_or_default();
@@ -306,25 +313,26 @@ impl WriteLoop {
         let (store, bucket) = (Arc::clone(&self.store), bucket.to_owned());
         let compact = move || {
             if let Err(error) = store.with(|opened| opened.compact(&bucket)) {
-                tracing::warn!(%error, "a bucket was not compacted; it takes more room than it needs");
+                tracing::warn!(%error, "a bucket was not compacted; it occupies more disk space than necessary");
             }
         };
-        // On a thread of its own, because writes need not wait for it.
+        // On a separate thread, because writes do not depend on it.
         match std::thread::Builder::new().name("cim-ipld-compaction".into()).spawn(compact) {
             Ok(running) => self.compaction = Some(running),
-            Err(failure) => tracing::warn!(%failure, "a bucket was not compacted; it takes more room than it needs"),
+            Err(failure) => {
+                tracing::warn!(%failure, "a bucket was not compacted; it occupies more disk space than necessary")
+            }
         }
     }
 
-    /// Moves what is only in the store's journal into its checksummed tables, so that a store that
-    /// was closed in order opens at once and damage to it cannot be taken for the torn end of a
-    /// journal.
+    /// Flushes the journal into checksummed tables, so that a store that was closed properly opens
+    /// fast, and damage to it cannot be mistaken for the torn end of a journal.
     fn flush(&self) {
         if !self.dirty {
             return;
         }
         if let Err(error) = self.store.finish() {
-            tracing::warn!(%error, "the store was not tidied; the next opening takes longer");
+            tracing::warn!(%error, "the store was not flushed on closing; the next opening takes longer");
         }
     }
 
@@ -334,7 +342,7 @@ impl WriteLoop {
 }
 
 fn in_doubt(cause: Error) -> Error {
-    let message = format!("whether a write is on the disk cannot be found out now: {cause}");
+    let message = format!("it is unknown whether the write is on the disk: {cause}");
     Error::new(ErrorKind::OutcomeUnknown, message).with_source(cause)
 }
 

@@ -1,13 +1,12 @@
-//! Sealing and opening objects beside the raw ciphers, in one run.
+//! Sealing and opening objects compared with the raw ciphers, in one run.
 //!
-//! * `raw`: the cipher alone on a prepared key, in place: ring's, and for XChaCha20-Poly1305 the
-//!   chacha20poly1305 crate's.
-//! * `in-place`: an object, sealed or opened where it stands: salt, key derivation, commitment,
-//!   cipher.
-//! * `copy`: the same from and into other memory, with its allocation.
+//! * `raw`: the cipher alone with a prepared key, in place: that of ring, or for XChaCha20-Poly1305
+//!   that of the chacha20poly1305 crate.
+//! * `in-place`: an object, sealed or opened in place: salt, key derivation, commitment, cipher.
+//! * `copy`: the same with a copy, including its allocation.
 //!
-//! Inputs are made afresh for every call outside of the measured time, eight at once, for all
-//! alike.
+//! Inputs are created anew for every call, outside of the measured time, eight at once, in the same
+//! way for all.
 
 mod raw;
 

@@ -1,13 +1,14 @@
-//! How much of a cipher's speed an envelope keeps, as a table.
+//! The speed of an envelope relative to the raw cipher, as a table.
 //!
-//! The raw cipher and the envelope run in turn, a few microseconds each, many times over; what
-//! counts is the fastest run of each. So other work on the machine, which makes averages
-//! meaningless, hardly matters.
+//! The raw cipher and the envelope run alternately, a few microseconds each, many times. The result
+//! is the fastest run of each, so other load on the machine, which makes averages useless, hardly
+//! matters.
 //!
-//! The raw cipher is ring's on a prepared key, in place. For XChaCha20-Poly1305 that is ring's
-//! ChaCha20-Poly1305, and the last column is the chacha20poly1305 crate's XChaCha20-Poly1305.
+//! The raw cipher is that of ring with a prepared key, in place. For XChaCha20-Poly1305 that is the
+//! ChaCha20-Poly1305 of ring, and the last column is the XChaCha20-Poly1305 of the chacha20poly1305
+//! crate.
 //!
-//! A second table says what the rest is spent on: the same steps with ring alone, on inputs of the
+//! A second table shows the parts of the overhead: the same steps with ring alone, on inputs of the
 //! same sizes.
 
 mod parts;
@@ -89,7 +90,7 @@ fn open(algorithm: EncryptionAlgorithm, envelope: &Envelope, bytes: usize) {
     best.print(algorithm, bytes, "open");
 }
 
-/// What the envelope is measured against, and what else there is.
+/// The reference that the envelope is compared with, and other implementations.
 fn ciphers(algorithm: EncryptionAlgorithm) -> (Raw, Option<Raw>) {
     match algorithm {
         EncryptionAlgorithm::XChaCha20Poly1305 => {
@@ -131,7 +132,7 @@ impl Fastest {
         self.0.map_or(f64::NAN, |time| time.as_nanos() as f64 / 1000.0)
     }
 
-    /// Times one call; what it takes and gives is made and dropped outside.
+    /// Times one call; its inputs are created and its outputs dropped outside of the measured time.
     fn time<I, O>(&mut self, input: I, call: impl FnOnce(I) -> O) {
         let start = Instant::now();
         let output = black_box(call(black_box(input)));

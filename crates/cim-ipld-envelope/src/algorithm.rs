@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, ErrorKind, Result};
 
-/// The authenticated encryption algorithms a key can be for.
+/// An authenticated encryption algorithm.
 ///
 /// ```
 /// use cim_ipld_envelope::EncryptionAlgorithm;
@@ -18,20 +18,20 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncryptionAlgorithm {
-    /// AES-256 in Galois/Counter Mode, NIST SP 800-38D: the fastest where the processor has AES
+    /// AES-256 in Galois/Counter Mode, NIST SP 800-38D: the fastest on processors with AES
     /// instructions.
     AES256GCM,
     /// ChaCha20-Poly1305, RFC 8439: fast and constant-time on every processor.
     ChaCha20Poly1305,
-    /// XChaCha20-Poly1305, draft-irtf-cfrg-xchacha: ChaCha20-Poly1305 with a nonce of 192 bits.
+    /// XChaCha20-Poly1305, draft-irtf-cfrg-xchacha: ChaCha20-Poly1305 with a 192-bit nonce.
     XChaCha20Poly1305,
 }
 
 impl EncryptionAlgorithm {
-    /// Every algorithm, in the order of their suite numbers.
+    /// All algorithms, in the order of their suite numbers.
     pub const ALL: [Self; 3] = [Self::AES256GCM, Self::ChaCha20Poly1305, Self::XChaCha20Poly1305];
 
-    /// Returns the name that [`FromStr`] reads.
+    /// Returns the name that [`FromStr`] parses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl EncryptionAlgorithm {
         }
     }
 
-    /// The suite number in records and objects; 0 is the plaintext suite.
+    /// Returns the suite number in records and objects; 0 is the plaintext suite.
     pub(crate) const fn suite(self) -> u8 {
         match self {
             Self::AES256GCM => 1,

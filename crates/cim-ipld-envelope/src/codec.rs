@@ -1,4 +1,4 @@
-//! Reading little-endian records: every step answers `None` at the end of the bytes.
+//! Reading little-endian records. Every method returns `None` at the end of the input.
 
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// Tells whether everything was read.
+    /// Returns `Some` if all input was read.
     pub(crate) fn finished(&self) -> Option<()> {
         self.rest.is_empty().then_some(())
     }

@@ -13,7 +13,7 @@ use crate::sealing::{COMMITMENT_BYTES, Commitment, Place, SALT_BYTES, Salt};
 use crate::secret::Secret;
 use crate::{DataKeyId, EncryptionAlgorithm, EncryptionKey, Error, Keyset, MAX_OBJECT_BYTES, Result, random};
 
-/// Encrypts and decrypts single values with associated data, for people who want just that.
+/// Encrypts and decrypts single values with associated data.
 ///
 /// ```
 /// use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm};
@@ -29,44 +29,84 @@ use crate::{DataKeyId, EncryptionAlgorithm, EncryptionKey, Error, Keyset, MAX_OB
 pub struct ContentEncryption;
 
 impl ContentEncryption {
-    /// Generates a key for `algorithm` from the system's randomness. The key carries its algorithm.
+    /// Generates a key for `algorithm` from the randomness of the operating system.
+    ///
+    /// ```
+    /// use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm};
+    ///
+    /// let key = ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+    /// assert_eq!(key.algorithm(), EncryptionAlgorithm::AES256GCM);
+    /// ```
     ///
     /// # Panics
     ///
-    /// When the operating system has no randomness to give, as [`random`](crate::random) does.
+    /// If the operating system cannot supply randomness, as for [`random`](crate::random).
     #[must_use]
     pub fn generate_key(algorithm: EncryptionAlgorithm) -> EncryptionKey {
         EncryptionKey::generate(algorithm)
     }
 
-    /// Encrypts `plaintext`, bound to `associated`, which is not stored and must be given again to
-    /// decrypt.
+    /// Encrypts `plaintext` and authenticates `associated` with it. The associated data is not
+    /// stored; decryption requires the same bytes.
+    ///
+    /// ```
+    /// use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm};
+    ///
+    /// let key = ContentEncryption::generate_key(EncryptionAlgorithm::XChaCha20Poly1305);
+    /// let sealed = ContentEncryption::encrypt(&key, b"secret", b"invoice 7")?;
+    /// assert_eq!(sealed.plaintext_bytes(), 6);
+    /// # Ok::<(), cim_ipld_envelope::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Limit`](crate::ErrorKind::Limit) when the plaintext is larger than [`MAX_OBJECT_BYTES`].
+    /// [`Limit`](crate::ErrorKind::Limit) if the plaintext is larger than [`MAX_OBJECT_BYTES`].
     pub fn encrypt(key: &impl ContentKey, plaintext: &[u8], associated: &[u8]) -> Result<EncryptedData> {
         EncryptedData::seal_under(&key.sealing_root(), Domain::CONTENT, &[associated], plaintext)
     }
 
-    /// Decrypts what [`encrypt`](Self::encrypt) gave for the same `associated` bytes. The plaintext
-    /// is the caller's: put it into [`Zeroizing`](crate::Zeroizing) where it is a key.
+    /// Decrypts a value from [`encrypt`](Self::encrypt), given the same `associated` bytes. The
+    /// plaintext is not zeroized; if it is a key, wrap it in [`Zeroizing`](crate::Zeroizing).
+    ///
+    /// ```
+    /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm, ErrorKind};
+    ///
+    /// let key = ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+    /// let stored = ContentEncryption::encrypt(&key, b"secret", b"invoice 7")?.to_bytes();
+    ///
+    /// let sealed = EncryptedData::from_bytes(&stored)?;
+    /// assert_eq!(ContentEncryption::decrypt(&key, &sealed, b"invoice 7")?, b"secret");
+    /// let refused = ContentEncryption::decrypt(&key, &sealed, b"invoice 8").unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::WrongKey);
+    /// # Ok::<(), cim_ipld_envelope::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`WrongKey`](crate::ErrorKind::WrongKey) when the key or the associated data is another: the
-    /// two cannot be told apart; [`Damaged`](crate::ErrorKind::Damaged) when the ciphertext was
-    /// changed. With a keyset, also [`UnknownDataKey`](crate::ErrorKind::UnknownDataKey) and
-    /// [`DestroyedDataKey`](crate::ErrorKind::DestroyedDataKey).
+    /// * [`WrongKey`](crate::ErrorKind::WrongKey) if the key or the associated data differs; the
+    ///   two cases are indistinguishable.
+    /// * [`Damaged`](crate::ErrorKind::Damaged) if the ciphertext was changed.
+    /// * With a keyset, also [`UnknownDataKey`](crate::ErrorKind::UnknownDataKey) and
+    ///   [`DestroyedDataKey`](crate::ErrorKind::DestroyedDataKey).
     pub fn decrypt(key: &impl ContentKey, data: &EncryptedData, associated: &[u8]) -> Result<Vec<u8>> {
         data.open(key, Domain::CONTENT, &[associated])
     }
 }
 
-/// What encrypts single values: an [`EncryptionKey`], or a [`Keyset`] whose data keys can be
-/// rotated.
+/// A key for single values: an [`EncryptionKey`], or a [`Keyset`], whose data keys can be rotated.
 ///
-/// This trait is sealed: it has no other implementations.
+/// ```
+/// use cim_ipld_envelope::{ContentEncryption, ContentKey, EncryptionAlgorithm, Result};
+///
+/// fn round_trip(key: &impl ContentKey) -> Result<Vec<u8>> {
+///     ContentEncryption::decrypt(key, &ContentEncryption::encrypt(key, b"secret", b"")?, b"")
+/// }
+/// let key = ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+/// assert_eq!(round_trip(&key)?, b"secret");
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
+///
+/// This trait is sealed and has no other implementations.
 pub trait ContentKey: sealed::ContentRoots {}
 
 impl ContentKey for EncryptionKey {}
@@ -86,12 +126,12 @@ mod sealed {
 
 pub(crate) use sealed::ContentRoots;
 
-/// The root that seals content, and the id that finds it again.
+/// The root for sealing content, and the id of its data key.
 pub(crate) struct SealingRoot {
     key: Option<DataKeyId>,
     algorithm: EncryptionAlgorithm,
     root: Secret,
-    /// The data key whose use is counted.
+    /// The data key whose usage is counted.
     counted: Option<Arc<DataKey>>,
 }
 
@@ -124,7 +164,7 @@ impl ContentRoots for Keyset {
     }
 }
 
-/// What an encryption is for: values of one domain never open as those of another.
+/// The purpose of an encryption: a value of one domain never opens as one of another.
 #[derive(Clone, Copy)]
 pub(crate) struct Domain(&'static [u8]);
 
@@ -134,14 +174,24 @@ impl Domain {
     pub(crate) const HIDDEN_WRAPPER: Self = Self(b"cim/v1/hidden-wrapper");
 }
 
-/// The version of the encrypted value format.
+/// The version of the format of encrypted values.
 pub(crate) const DATA_VERSION: u8 = 1;
 
-/// One encrypted value: algorithm, key id if a keyset encrypted it, salt, commitment, ciphertext
-/// with tag.
+/// An encrypted value: algorithm, key id (if encrypted by a keyset), salt, commitment, and
+/// ciphertext with tag.
 ///
-/// It is self-describing through serde (compact in binary formats such as DAG-CBOR), and through
+/// It is serialized through serde (compactly in binary formats such as DAG-CBOR) or by
 /// [`to_bytes`](Self::to_bytes).
+///
+/// ```
+/// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm};
+///
+/// let key = ContentEncryption::generate_key(EncryptionAlgorithm::ChaCha20Poly1305);
+/// let sealed = ContentEncryption::encrypt(&key, b"secret", b"")?;
+/// assert_eq!((sealed.algorithm(), sealed.key_id()), (EncryptionAlgorithm::ChaCha20Poly1305, None));
+/// assert_eq!(EncryptedData::from_bytes(&sealed.to_bytes())?, sealed);
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct EncryptedData {
@@ -149,7 +199,7 @@ pub struct EncryptedData {
     key: Option<DataKeyId>,
     salt: Salt,
     commitment: Commitment,
-    /// With the tag at its end.
+    /// Including the tag at its end.
     ciphertext: Vec<u8>,
 }
 
@@ -160,7 +210,7 @@ impl EncryptedData {
         self.algorithm
     }
 
-    /// Returns the id of the data key, when a keyset encrypted the value.
+    /// Returns the id of the data key if a keyset encrypted the value.
     #[must_use]
     pub fn key_id(&self) -> Option<DataKeyId> {
         self.key
@@ -178,21 +228,25 @@ impl EncryptedData {
         dag_cbor::encode(self)
     }
 
-    /// Decodes what [`to_bytes`](Self::to_bytes) gave.
+    /// Decodes bytes from [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly an encoding of one
-    /// value, [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format
-    /// wrote it.
+    /// * [`Damaged`](crate::ErrorKind::Damaged) if the bytes are not exactly the encoding of one
+    ///   value.
+    /// * [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) if they were written in a
+    ///   newer format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         dag_cbor::decode(bytes)
     }
 
-    /// Seals under a root, which may serve many values.
+    /// Seals under a root that may serve many values.
     pub(crate) fn seal_under(root: &SealingRoot, domain: Domain, bound: &[&[u8]], plaintext: &[u8]) -> Result<Self> {
         if plaintext.len() > MAX_OBJECT_BYTES {
-            return Err(Error::limit(format!("a value of {} bytes is over the limit", plaintext.len())));
+            return Err(Error::limit(format!(
+                "the value of {} bytes exceeds the limit of {MAX_OBJECT_BYTES}",
+                plaintext.len()
+            )));
         }
         let SealingRoot { key, algorithm, root, counted } = root;
         let context = context(domain, *algorithm, *key, bound);
@@ -228,7 +282,7 @@ impl fmt::Debug for EncryptedData {
     }
 }
 
-/// Hashes what a value is bound to; docs/format.md gives the encoding byte by byte.
+/// Hashes the data to which a value is bound; docs/format.md specifies the encoding.
 fn context(domain: Domain, algorithm: EncryptionAlgorithm, key: Option<DataKeyId>, bound: &[&[u8]]) -> Hash {
     let key = key.map_or([0; 8], |key| *key.as_bytes());
     let lengths: Vec<[u8; 8]> = bound.iter().map(|part| (part.len() as u64).to_le_bytes()).collect();
@@ -241,7 +295,7 @@ fn context(domain: Domain, algorithm: EncryptionAlgorithm, key: Option<DataKeyId
     sha256(&parts)
 }
 
-/// How a value is written; the field names are part of the format.
+/// The serialized form of a value; the field names are part of the format.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {
@@ -259,7 +313,7 @@ impl DagCbor for EncryptedData {
     type Version = ValueVersion;
 }
 
-/// What every version of an encrypted value says of itself.
+/// The part of an encrypted value that is common to all versions.
 #[derive(Deserialize)]
 pub(crate) struct ValueVersion {
     v: u64,
@@ -267,7 +321,7 @@ pub(crate) struct ValueVersion {
 
 impl From<ValueVersion> for u8 {
     fn from(version: ValueVersion) -> Self {
-        // An error names one byte; a version beyond it is newer all the same.
+        // Errors report one byte; a larger version is newer in any case.
         u8::try_from(version.v).unwrap_or(u8::MAX)
     }
 }
@@ -293,7 +347,7 @@ impl TryFrom<Wire> for EncryptedData {
             return Err(Error::unsupported(EncryptedData::NAME, wire.v, DATA_VERSION));
         }
         if wire.ciphertext.len() > MAX_OBJECT_BYTES + TAG_BYTES {
-            return Err(Error::damaged("an encrypted value over the limit"));
+            return Err(Error::damaged("an encrypted value of excessive size"));
         }
         if wire.v != DATA_VERSION || wire.ciphertext.len() < TAG_BYTES {
             return Err(Error::damaged("the encrypted value"));

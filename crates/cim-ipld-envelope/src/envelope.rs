@@ -17,11 +17,11 @@ use crate::{
 
 /// Seals and opens the objects of one store, encrypted or plaintext.
 ///
-/// A plaintext store uses the same objects with a digest in place of the encryption, so that
-/// damage, swapped objects and newer formats are found there as well; it protects against
-/// accidents, not against people. Neither kind of store accepts the other's objects.
+/// A plaintext store uses the same objects with a digest instead of encryption, so that damage,
+/// swapped objects and newer formats are detected as well. The digest protects against accidents,
+/// not against manipulation. Neither kind of store accepts objects of the other.
 ///
-/// Clones are cheap; all methods take `&self` and may run on many threads at once.
+/// Clones are cheap. All methods take `&self` and may be called from many threads.
 ///
 /// ```
 /// use cim_ipld_envelope::{
@@ -60,25 +60,25 @@ enum Mode {
 }
 
 impl Envelope {
-    /// Makes the envelope of a plaintext store.
+    /// Returns the envelope of a plaintext store.
     #[must_use]
     pub fn plaintext(index: IndexId) -> Self {
         Self { mode: Mode::Plaintext(index), content_limit: MAX_OBJECT_BYTES }
     }
 
-    /// Makes the envelope of an encrypted store.
+    /// Returns the envelope of an encrypted store.
     #[must_use]
     pub fn encrypted(keyset: Keyset) -> Self {
         Self { mode: Mode::Encrypted(keyset), content_limit: MAX_OBJECT_BYTES }
     }
 
-    /// Opens a store's root record, with the key if one is at hand.
+    /// Opens the root record of a store, with the key if the store is encrypted.
     ///
     /// # Errors
     ///
-    /// [`NotEncrypted`](ErrorKind::NotEncrypted) when a key is given and the store is plaintext,
-    /// [`MissingKey`](ErrorKind::MissingKey) when it is encrypted and none is given, else as
-    /// [`Keyset::open`].
+    /// * [`NotEncrypted`](ErrorKind::NotEncrypted) if a key is given, but the store is plaintext.
+    /// * [`MissingKey`](ErrorKind::MissingKey) if the store is encrypted, but no key is given.
+    /// * Otherwise as for [`Keyset::open`].
     pub async fn open_root(record: &[u8], source: Option<&KeySource>) -> Result<Self> {
         match (decode_root(record)?, source) {
             (Root::Plaintext(index), None) => Ok(Self::plaintext(index)),
@@ -95,7 +95,7 @@ impl Envelope {
         }
     }
 
-    /// Returns the record that names the store plaintext, or encrypted with its keyset.
+    /// Returns the root record, which declares the store plaintext, or encrypted with its keyset.
     #[must_use]
     pub fn root_record(&self) -> Bytes {
         match &self.mode {
@@ -104,12 +104,11 @@ impl Envelope {
         }
     }
 
-    /// Returns this envelope with a smaller bound on the content of the objects it opens.
+    /// Returns this envelope with a smaller limit on the content of objects that it opens.
     ///
-    /// An object that is neither compressed nor padded is refused before it is copied when it is
-    /// over the bound, and nothing is decompressed beyond it. A body that says it is compressed or
-    /// padded is copied, at its own size and at most at twice [`MAX_OBJECT_BYTES`], before what is
-    /// inside can be known.
+    /// An uncompressed and unpadded object over the limit is refused before it is copied, and
+    /// decompression stops at the limit. A body with the compressed or padded flag is copied at its
+    /// own size, at most twice [`MAX_OBJECT_BYTES`], before its content size is known.
     #[must_use]
     pub fn with_content_limit(mut self, bytes: usize) -> Self {
         self.content_limit = bytes.min(MAX_OBJECT_BYTES);
@@ -125,7 +124,7 @@ impl Envelope {
         }
     }
 
-    /// Returns the keyset of an encrypted store.
+    /// Returns the keyset of an encrypted store, or `None` for a plaintext one.
     #[must_use]
     pub fn keyset(&self) -> Option<&Keyset> {
         match &self.mode {
@@ -134,14 +133,15 @@ impl Envelope {
         }
     }
 
-    /// Seals `content` for the place that `context` names.
+    /// Seals `content` for the location `context`.
     ///
-    /// Sealing the same content again gives different bytes: every sealing draws a fresh salt.
+    /// Sealing the same content twice gives different bytes, because every sealing uses a fresh
+    /// salt.
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when content, padding or names are too large, or Zstandard lacks
-    /// the compression level.
+    /// [`Limit`](ErrorKind::Limit) if content, padding or names are too large, or the compression
+    /// level is not supported.
     pub fn seal(&self, context: &ObjectContext<'_>, content: &[u8], options: &SealOptions) -> Result<Bytes> {
         let (body, padded_bytes) = plan_body(content, options)?;
         let mut object = Vec::with_capacity(HEADER_BYTES + padded_bytes + TAG_BYTES);
@@ -152,22 +152,24 @@ impl Envelope {
         Ok(object.into())
     }
 
-    /// Seals the content of `buffer` where it stands, without a copy.
+    /// Seals the content of `buffer` in place, without a copy.
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when content or names are too large.
+    /// [`Limit`](ErrorKind::Limit) if content or names are too large.
     pub fn seal_in_place(&self, context: &ObjectContext<'_>, buffer: SealBuffer) -> Result<Bytes> {
         let mut object = buffer.into_object();
         let content_bytes = object.len() - HEADER_BYTES;
         if content_bytes > MAX_OBJECT_BYTES {
-            return Err(Error::limit(format!("an object's content of {content_bytes} bytes is over the limit")));
+            return Err(Error::limit(format!(
+                "the content of {content_bytes} bytes exceeds the limit of {MAX_OBJECT_BYTES} for an object"
+            )));
         }
         self.finish(context, self.fields(context, false, false), &mut object)?;
         Ok(object.freeze())
     }
 
-    /// Seals a body that is compressed and padded already, or claims to be.
+    /// Seals a body that is already compressed and padded, or is declared so.
     #[cfg(test)]
     pub(crate) fn seal_body(
         &self,
@@ -182,16 +184,16 @@ impl Envelope {
         Ok(object.into())
     }
 
-    /// Opens an object that stands at the place which `context` names.
+    /// Opens an object from the location `context`.
     ///
     /// # Errors
     ///
-    /// [`Damaged`](ErrorKind::Damaged) when the object was changed, or sealed for another place,
-    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) and
-    /// [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) when its key is not at hand,
-    /// [`Encrypted`](ErrorKind::Encrypted) when it is encrypted and this store is not (a plaintext
-    /// object in an encrypted store is `Damaged`),
-    /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion), [`Limit`](ErrorKind::Limit).
+    /// * [`Damaged`](ErrorKind::Damaged) if the object was changed or sealed for another location,
+    ///   or is a plaintext object in an encrypted store.
+    /// * [`UnknownDataKey`](ErrorKind::UnknownDataKey) and
+    ///   [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) if its key is not available.
+    /// * [`Encrypted`](ErrorKind::Encrypted) if it is an encrypted object in a plaintext store.
+    /// * [`UnsupportedVersion`](ErrorKind::UnsupportedVersion), [`Limit`](ErrorKind::Limit).
     pub fn open(&self, context: &ObjectContext<'_>, object: &[u8]) -> Result<Bytes> {
         let parsed = ParsedObject::read(object)?;
         check_stored(&parsed.fields, parsed.body_bytes, self.content_limit)?;
@@ -204,11 +206,11 @@ impl Envelope {
         Ok(body.into())
     }
 
-    /// Opens an object where it stands, without a copy unless it was compressed.
+    /// Opens an object in place, without a copy unless it is compressed.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn open_in_place(&self, context: &ObjectContext<'_>, mut object: BytesMut) -> Result<Bytes> {
         let parsed = ParsedObject::read(&object)?;
         object.advance(HEADER_BYTES);
@@ -221,12 +223,12 @@ impl Envelope {
         Ok(object.freeze())
     }
 
-    /// Opens an object in place when nothing else holds its memory, as with bytes fresh from
-    /// storage; copies it otherwise.
+    /// Opens an object in place if no other handle shares its memory, as with bytes just read from
+    /// storage; otherwise copies it.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn open_bytes(&self, context: &ObjectContext<'_>, object: Bytes) -> Result<Bytes> {
         match object.try_into_mut() {
             Ok(object) => self.open_in_place(context, object),
@@ -234,13 +236,13 @@ impl Envelope {
         }
     }
 
-    /// Opens an object of `source` and seals it with this envelope for the place `to`: under the
-    /// active data key, as encrypted where it was plaintext, or the reverse. Compressed content is
-    /// not decompressed for it.
+    /// Opens an object of `source` and seals it with this envelope for the location `to`, under the
+    /// active data key. This also converts plaintext objects to encrypted ones, or the reverse.
+    /// Compressed content is not decompressed.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open) of `source`.
+    /// As for [`open`](Self::open) of `source`.
     pub fn reseal(
         &self,
         to: &ObjectContext<'_>,
@@ -257,51 +259,52 @@ impl Envelope {
         Ok(resealed.into())
     }
 
-    /// Tells whether the object is sealed otherwise than this envelope seals now, so that a
-    /// rotation has to [`reseal`](Self::reseal) it.
+    /// Returns whether the object is sealed differently from how this envelope seals now, so that a
+    /// rotation must [`reseal`](Self::reseal) it.
     ///
-    /// It reads the header, which nothing authenticates: whoever holds the storage can make an old
-    /// object look new. Before an old data key is destroyed, [`open`](Self::open) the objects that
-    /// seem fresh, or reseal all.
+    /// It reads the header, which is not authenticated: an attacker who controls the storage can
+    /// make an old object look new. Before destroying an old data key, [`open`](Self::open) the
+    /// objects that seem fresh, or reseal all.
     ///
     /// # Errors
     ///
-    /// As [`ObjectHeader::parse`].
+    /// As for [`ObjectHeader::parse`].
     pub fn is_stale(&self, object: &[u8]) -> Result<bool> {
         Ok(ObjectHeader::parse(object)?.key_id() != self.keyset().map(Keyset::active_key))
     }
 
-    /// Returns the id of the data key that the object says it needs, or `None` for an object of a
-    /// plaintext store. Nothing authenticates it, as in [`is_stale`](Self::is_stale).
+    /// Returns the id of the data key in the header, or `None` for an object of a plaintext store.
+    /// It is not authenticated, as in [`is_stale`](Self::is_stale).
     ///
     /// # Errors
     ///
-    /// As [`ObjectHeader::parse`].
+    /// As for [`ObjectHeader::parse`].
     pub fn key_of(object: &[u8]) -> Result<Option<DataKeyId>> {
         Ok(ObjectHeader::parse(object)?.key_id())
     }
 
-    /// Returns the keyset generation that introduced the data key of an *opened* object: its epoch,
+    /// Returns the epoch of an *opened* object: the keyset generation that introduced its data key,
     /// which [`open`](Self::open) has authenticated. 0 in a plaintext store.
     ///
     /// # Errors
     ///
-    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) when the keyset does not hold the key, else as
-    /// [`ObjectHeader::parse`].
+    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) if the keyset does not contain the key;
+    /// otherwise as for [`ObjectHeader::parse`].
     pub fn epoch_of(&self, object: &[u8]) -> Result<u64> {
         let (Some(keyset), Some(id)) = (self.keyset(), Self::key_of(object)?) else { return Ok(0) };
-        let unknown = || Error::new(ErrorKind::UnknownDataKey, format!("the keyset holds no data key {id}"));
+        let unknown =
+            || Error::new(ErrorKind::UnknownDataKey, format!("the keyset does not contain the data key {id}"));
         keyset.introduced(id).ok_or_else(unknown)
     }
 
-    /// Returns the epoch that this envelope seals in: the keyset generation of its active data key,
-    /// 0 in a plaintext store.
+    /// Returns the epoch in which this envelope seals: the keyset generation that introduced its
+    /// active data key, 0 in a plaintext store.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.keyset().map_or(0, |keyset| keyset.introduced(keyset.active_key()).unwrap_or(0))
     }
 
-    /// The header fields of an object that this envelope seals now.
+    /// Returns the header fields of an object that this envelope seals now.
     fn fields(&self, context: &ObjectContext<'_>, compressed: bool, padded: bool) -> Fields {
         let (algorithm, key_id) = match &self.mode {
             Mode::Plaintext(_) => (None, DataKeyId::from_bytes([0; 8])),
@@ -310,7 +313,8 @@ impl Envelope {
         Fields { algorithm, compressed, padded, kind: context.kind, key_id }
     }
 
-    /// Seals the body after the header's room in `object`, fills the header in and appends the tag.
+    /// Seals the body that follows the space for the header in `object`, writes the header and
+    /// appends the tag.
     fn finish(&self, context: &ObjectContext<'_>, fields: Fields, object: &mut impl Growing) -> Result<()> {
         let hash = context.hash(&self.index_id(), &fields)?;
         let (header, body) = object.bytes().split_at_mut(HEADER_BYTES);
@@ -334,7 +338,7 @@ impl Envelope {
         Ok(())
     }
 
-    /// Authenticates an object and leaves its plaintext body in `body`; wipes it otherwise.
+    /// Authenticates an object and decrypts its body into `body`; zeroizes `body` on failure.
     fn open_body(&self, context: &ObjectContext<'_>, parsed: &ParsedObject, body: &mut [u8]) -> Result<()> {
         if parsed.fields.kind != context.kind {
             return Err(damaged_at(context));
@@ -354,13 +358,13 @@ impl Envelope {
                     .map_err(|(Mismatch::Commitment | Mismatch::Tag)| damaged_at(context))
             }
             (Mode::Plaintext(_), Some(_)) => {
-                Err(Error::new(ErrorKind::Encrypted, "an encrypted object stands in a store that is not encrypted"))
+                Err(Error::new(ErrorKind::Encrypted, "an encrypted object was found in a store that is not encrypted"))
             }
             (Mode::Encrypted(_), None) => {
-                // Not `NotEncrypted`: the keyset has proven that this store is encrypted.
+                // Not `NotEncrypted`, because the keyset proves that this store is encrypted.
                 Err(Error::new(
                     ErrorKind::Damaged,
-                    "a plaintext object stands in an encrypted store: the store was replaced or mixed up, and nothing \
+                    "a plaintext object was found in an encrypted store: the store was replaced or mixed up, and nothing \
                      should be written to it",
                 ))
             }

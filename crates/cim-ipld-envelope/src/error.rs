@@ -4,11 +4,23 @@ use std::fmt;
 /// The result of an envelope operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong: a [`kind`](Error::kind) to act on, one line of what happened, one
-/// [`hint`](Error::hint) of what to do.
+/// An error: a [`kind`](Error::kind) for the program to act on, a message of one line, and a
+/// [`hint`](Error::hint) that tells a person what to do.
 ///
-/// No message holds plaintext, key material, or anything that distinguishes one wrong key from
+/// No message contains plaintext, key material, or anything that distinguishes one wrong key from
 /// another.
+///
+/// ```
+/// use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm, ErrorKind};
+///
+/// let key = ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+/// let other = ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+/// let sealed = ContentEncryption::encrypt(&key, b"secret", b"")?;
+/// let error = ContentEncryption::decrypt(&other, &sealed, b"").unwrap_err();
+/// assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::WrongKey, "wrong key"));
+/// assert!(error.hint().contains("key or passphrase"));
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -16,99 +28,118 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The kinds of envelope errors, told apart by what a caller can do about them.
+/// The kind of an envelope error, by what the caller can do about it.
+///
+/// ```
+/// use cim_ipld_envelope::{Envelope, ErrorKind, IndexId};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+/// let mut newer = Envelope::plaintext(IndexId::random()).root_record().to_vec();
+/// newer[4] = 200;
+/// let refused = Envelope::open_root(&newer, None).await.unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::UnsupportedVersion { found: 200, supported: 1 });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The key, passphrase or provider opens none of the keyset's slots: give the right one.
+    /// The key, passphrase or provider opens none of the slots of the keyset. Use the right one.
     WrongKey,
-    /// The store is encrypted and no key was given: give one.
+    /// The store is encrypted, but no key was given. Provide one.
     MissingKey,
-    /// A key was given where the root record names a plaintext store. A store that was ever
-    /// encrypted had its record replaced: dropping the key would be the downgrade that somebody
-    /// wants.
+    /// A key was given, but the root record declares a plaintext store. If the store was ever
+    /// encrypted, its record was replaced, and retrying without the key would complete a downgrade
+    /// attack.
     NotEncrypted,
-    /// A sealed object stands in a plaintext store: it belongs to another store.
+    /// An encrypted object was found in a plaintext store. It belongs to another store.
     Encrypted,
-    /// The object names a data key that this keyset does not hold: read the newest keyset.
+    /// The object refers to a data key that this keyset does not contain. Read the newest keyset.
     UnknownDataKey,
-    /// The object's data key was destroyed on purpose: the object is gone for good.
+    /// The data key of the object was destroyed deliberately. The object cannot be recovered.
     DestroyedDataKey,
-    /// The bytes are not what was written at this place: damaged, moved, replaced or truncated.
+    /// The bytes are not those written at this location: they are damaged, moved, replaced or
+    /// truncated.
     Damaged,
-    /// The record or object was written by a newer format.
+    /// The record or object was written in a newer format.
     UnsupportedVersion {
-        /// The version the bytes name.
+        /// The version of the bytes.
         found: u8,
-        /// The newest version this build reads.
+        /// The newest version that this build reads.
         supported: u8,
     },
     /// A key or passphrase file has no valid content.
     InvalidKeyFile,
-    /// Others than its owner may read a key or passphrase file, or it belongs to another user.
+    /// Users other than the owner can read a key or passphrase file, or it belongs to another user.
     KeyFilePermissions,
     /// A key or passphrase file could not be read or written.
     Io,
-    /// A size, count or cost is over what this crate accepts.
+    /// A size, count or cost exceeds what this crate accepts.
     Limit,
     /// The request cannot be carried out on this keyset, such as removing its last slot.
     InvalidRequest,
-    /// The key provider did not answer: try again later.
+    /// The key provider did not respond. Try again later.
     ProviderUnavailable,
 }
 
 impl Error {
-    /// Makes an error of `kind` with one line that says what happened.
+    /// Creates an error of `kind`. `message` is one line that describes what happened, and to which
+    /// object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None, source: None }
     }
 
-    /// Adds the error that caused this one.
+    /// Adds the error that caused this one, as [`source`](StdError::source).
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Says something better to do than the kind alone would suggest.
+    /// Replaces the hint of the kind with a more specific one.
     #[must_use]
     pub fn with_hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
         self
     }
 
-    /// Returns the hint that was added, if any.
+    /// Returns the hint set by [`with_hint`](Error::with_hint), if any.
     #[must_use]
     pub fn own_hint(&self) -> Option<&'static str> {
         self.hint
     }
 
-    /// Returns the kind, which says what can be done.
+    /// Returns the kind, which determines what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Returns one line that says what to do.
+    /// Returns one line that tells a person what to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         self.hint.unwrap_or(match self.kind {
-            ErrorKind::WrongKey => "give the key or passphrase that this store was created with or last rotated to",
-            ErrorKind::MissingKey => "give the store's key file or passphrase",
+            ErrorKind::WrongKey => {
+                "use the key or passphrase with which this store was created or to which it was last rotated"
+            }
+            ErrorKind::MissingKey => "provide the key file or passphrase of the store",
             ErrorKind::NotEncrypted => {
-                "if this store was ever encrypted, its root record was replaced: write nothing and restore a backup; use \
-                 no key only where you know that the store was made plaintext"
+                "if this store was ever encrypted, its root record was replaced: write nothing and restore a backup; \
+                 omit the key only if you know that the store was created as plaintext"
             }
             ErrorKind::Encrypted => "check that the object comes from this store; verify and repair it",
             ErrorKind::UnknownDataKey => "read the newest keyset, or check that the object belongs to this store",
             ErrorKind::DestroyedDataKey => "restore the object from an export made before its key was destroyed",
             ErrorKind::Damaged => "verify the store, then repair it or restore a backup",
             ErrorKind::UnsupportedVersion { .. } => "upgrade this software to read the newer format",
-            ErrorKind::InvalidKeyFile => "give a file made by key generation, or a passphrase file that is not empty",
-            ErrorKind::KeyFilePermissions => "make the file your own and readable by its owner only (chown, chmod 600)",
+            ErrorKind::InvalidKeyFile => "use a file created by key generation, or a passphrase file that is not empty",
+            ErrorKind::KeyFilePermissions => {
+                "make yourself the owner of the file and restrict it to its owner (chown, chmod 600)"
+            }
             ErrorKind::Io => "check the path and its permissions",
             ErrorKind::Limit => "use smaller objects or settings within the documented limits",
-            ErrorKind::InvalidRequest => "change the request as the message says",
+            ErrorKind::InvalidRequest => "correct the request as the message says",
             ErrorKind::ProviderUnavailable => "check the key provider, then try again",
         })
     }
@@ -120,7 +151,7 @@ impl Error {
     pub(crate) fn unsupported(what: &str, found: u8, supported: u8) -> Self {
         Self::new(
             ErrorKind::UnsupportedVersion { found, supported },
-            format!("{what} has format version {found}, and this build reads up to {supported}"),
+            format!("{what} has format version {found}, but this build reads only up to {supported}"),
         )
     }
 

@@ -1,4 +1,4 @@
-//! Hexadecimal, written in lower case, for ids and key files.
+//! Hexadecimal, encoded in lower case, for ids and key files.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -15,7 +15,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     out
 }
 
-/// Fills `out` from exactly twice as many digits.
+/// Decodes exactly twice as many digits as `out` has bytes.
 pub(crate) fn decode_into(text: &[u8], out: &mut [u8]) -> Option<()> {
     if text.len() != out.len() * 2 {
         return None;

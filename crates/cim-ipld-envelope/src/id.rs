@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Result, hex, random};
 
-/// Defines a random id of fixed size that reads and writes as lowercase hexadecimal.
+/// Defines a random id of fixed size whose text form is lowercase hexadecimal.
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
@@ -13,19 +13,19 @@ macro_rules! random_id {
         pub struct $name([u8; $bytes]);
 
         impl $name {
-            /// Draws a new id from the system's randomness.
+            /// Generates an id from the randomness of the operating system.
             #[must_use]
             pub fn random() -> Self {
                 Self(random())
             }
 
-            /// Makes the id from its bytes.
+            /// Creates an id from its bytes.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
                 Self(bytes)
             }
 
-            /// Returns the id's bytes.
+            /// Returns the bytes of the id.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; $bytes] {
                 &self.0
@@ -50,7 +50,7 @@ macro_rules! random_id {
             fn from_str(text: &str) -> Result<Self> {
                 let mut bytes = [0; $bytes];
                 hex::decode_into(text.as_bytes(), &mut bytes).ok_or_else(|| {
-                    Error::invalid_request(concat!("an id of this kind is ", $bytes, " bytes in lowercase hexadecimal"))
+                    Error::invalid_request(concat!("the id is invalid: expected ", $bytes, " bytes in hexadecimal"))
                 })?;
                 Ok(Self(bytes))
             }
@@ -72,17 +72,38 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// The identity of one store: bound into every object, so that objects of another store do not
-    /// open here.
+    /// The identity of a store. It is bound into every object, so that objects of other stores do
+    /// not open.
+    ///
+    /// ```
+    /// use cim_ipld_envelope::IndexId;
+    ///
+    /// let id = IndexId::random();
+    /// assert_eq!(id.to_string().parse::<IndexId>()?, id);
+    /// # Ok::<(), cim_ipld_envelope::Error>(())
+    /// ```
     IndexId, 16
 }
 
 random_id! {
-    /// The identity of a data key: random, never derived from the key.
+    /// The identity of a data key. It is random and never derived from the key.
+    ///
+    /// ```
+    /// use cim_ipld_envelope::DataKeyId;
+    ///
+    /// assert_eq!(DataKeyId::from_bytes([0xab; 8]).to_string(), "abababababababab");
+    /// ```
     DataKeyId, 8
 }
 
 random_id! {
-    /// The identity of one key slot of a keyset.
+    /// The identity of a key slot of a keyset.
+    ///
+    /// ```
+    /// use cim_ipld_envelope::SlotId;
+    ///
+    /// assert_eq!("0102030405060708".parse::<SlotId>()?, SlotId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]));
+    /// # Ok::<(), cim_ipld_envelope::Error>(())
+    /// ```
     SlotId, 8
 }

@@ -6,11 +6,10 @@ use crate::primitives::hkdf;
 use crate::secret::Secret;
 use crate::{EncryptionAlgorithm, FileAccess, Result};
 
-/// A symmetric key of 256 bits with the algorithm it is for. Its memory is wiped when it is
-/// dropped.
+/// A symmetric 256-bit key and the algorithm for which it is used. Its memory is zeroized on drop.
 ///
-/// There is no `Clone`, no `Serialize` and no `Debug` that shows it: [`duplicate`](Self::duplicate)
-/// and [`write_file`](Self::write_file) say in the code where a key gets a second home.
+/// The type implements neither `Clone` nor `Serialize`, and its `Debug` output does not show the
+/// key. Copies are explicit: [`duplicate`](Self::duplicate) and [`write_file`](Self::write_file).
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey};
@@ -25,61 +24,75 @@ pub struct EncryptionKey {
 }
 
 impl EncryptionKey {
-    /// Generates a key from the system's randomness.
+    /// Generates a key from the randomness of the operating system.
     ///
     /// # Panics
     ///
-    /// When the operating system has no randomness to give, as [`random`](crate::random) does.
+    /// If the operating system cannot supply randomness, as for [`random`](crate::random).
     #[must_use]
     pub fn generate(algorithm: EncryptionAlgorithm) -> Self {
         Self { algorithm, secret: Secret::random() }
     }
 
-    /// Makes a key from 32 bytes that a key store or another derivation gave. The caller wipes its
-    /// own copy.
+    /// Creates a key from 32 bytes, such as from a key store or another derivation. The caller must
+    /// zeroize its own copy.
     ///
-    /// The bytes must be uniformly random; text that a person chose belongs in a
-    /// [`Passphrase`](crate::Passphrase).
+    /// The bytes must be uniformly random. Use a [`Passphrase`](crate::Passphrase) for text chosen
+    /// by a person.
     #[must_use]
     pub fn from_bytes(algorithm: EncryptionAlgorithm, mut bytes: [u8; 32]) -> Self {
         Self { algorithm, secret: Secret::take(&mut bytes) }
     }
 
-    /// Returns the algorithm that the key is for.
+    /// Returns the algorithm for which the key is used.
     #[must_use]
     pub fn algorithm(&self) -> EncryptionAlgorithm {
         self.algorithm
     }
 
-    /// Derives an independent key for the purpose that `info` names, with HKDF-SHA-256 (RFC 5869).
+    /// Derives an independent key for the purpose `info`, with HKDF-SHA-256 (RFC 5869).
     ///
-    /// Derivation is one-way: the derived key tells nothing about this one, nor about keys of other
-    /// purposes.
+    /// Derivation is one-way: the derived key reveals nothing about this key or about the keys for
+    /// other purposes.
     #[must_use]
     pub fn derive(&self, info: &[u8]) -> Self {
         let secret = hkdf::derive_secret(b"cim/v1/derive", self.secret.as_bytes(), &[&[self.algorithm.suite()], info]);
         Self { algorithm: self.algorithm, secret }
     }
 
-    /// Makes a second copy, on purpose.
+    /// Returns a copy of the key.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self { algorithm: self.algorithm, secret: self.secret.duplicate() }
     }
 
-    /// Reads a key file that [`write_file`](Self::write_file) made. Blank lines, spaces, lines that
-    /// begin with `#` and a byte order mark are passed over.
+    /// Reads a key file written by [`write_file`](Self::write_file). Blank lines, spaces, lines
+    /// that begin with `#`, and a byte order mark are ignored.
+    ///
+    /// ```
+    /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("store.key");
+    /// EncryptionKey::generate(EncryptionAlgorithm::AES256GCM).write_file(&path)?;
+    /// let key = EncryptionKey::read_file(&path)?;
+    /// assert_eq!(key.algorithm(), EncryptionAlgorithm::AES256GCM);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`KeyFilePermissions`](crate::ErrorKind::KeyFilePermissions) when others than the owner may
-    /// read it or it is another user's (Unix), [`InvalidKeyFile`](crate::ErrorKind::InvalidKeyFile)
-    /// when it holds no key, [`Io`](crate::ErrorKind::Io) when it cannot be read.
+    /// * [`KeyFilePermissions`](crate::ErrorKind::KeyFilePermissions) if users other than the owner
+    ///   can read it, or it belongs to another user (Unix).
+    /// * [`InvalidKeyFile`](crate::ErrorKind::InvalidKeyFile) if it does not contain a key.
+    /// * [`Io`](crate::ErrorKind::Io) if it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
         Self::read_file_as(path, FileAccess::OwnerOnly)
     }
 
-    /// Reads a key file that others may read as far as `access` says.
+    /// Reads a key file with the permissions that `access` allows.
     ///
     /// # Errors
     ///
@@ -89,13 +102,13 @@ impl EncryptionKey {
         Ok(Self { algorithm, secret })
     }
 
-    /// Writes the key to a new file that only its owner can read, and syncs it to disk.
+    /// Writes the key to a new file that only its owner can access, and syncs it to disk.
     ///
     /// The file is one line of text: `cim-key-v1:ALGORITHM:64 hexadecimal digits`.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) when the file exists already or cannot be written.
+    /// [`Io`](crate::ErrorKind::Io) if the file already exists or cannot be written.
     pub fn write_file(&self, path: impl AsRef<Path>) -> Result<()> {
         key_file::write_key(path.as_ref(), self.algorithm, &self.secret)
     }

@@ -1,5 +1,5 @@
-//! Key and passphrase files: small, readable by their owner only, checked on the open file so that
-//! the file checked is the file read.
+//! Key and passphrase files: small, and accessible only to their owner. Permissions are checked on
+//! the open file, so that the checked file is the one that is read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -11,25 +11,33 @@ use crate::key_text::{self, KEY_PREFIX};
 use crate::secret::Secret;
 use crate::{EncryptionAlgorithm, Error, ErrorKind, Result, hex};
 
-/// No key or passphrase file has a reason to be larger.
+/// An upper bound on the size of a key or passphrase file.
 const MAX_FILE_BYTES: usize = 64 * 1024;
 
-/// What to do where the group is all that stands in the way.
-const GROUP_MAY_READ: &str = "make it readable by its owner only (chmod 600), allow its group to read it where that is meant, as of a \
-                              container's secret or hand it over through a pipe (/dev/stdin)";
+/// The hint if only the group permission is too wide.
+const GROUP_MAY_READ: &str = "restrict it to its owner (chmod 600), allow group access if intended, as for a container \
+                              secret, or pass it through a pipe (/dev/stdin)";
 
 pub(crate) struct KeyFile {
     pub(crate) algorithm: EncryptionAlgorithm,
     pub(crate) secret: Secret,
 }
 
-/// Who else than its owner may read a key or passphrase file.
+/// The users other than the owner that may read a key or passphrase file.
+///
+/// ```no_run
+/// use cim_ipld_envelope::{EncryptionKey, FileAccess};
+///
+/// // A secret that is mounted into a container belongs to the superuser and a group.
+/// let key = EncryptionKey::read_file_as("/run/secrets/store.key", FileAccess::GroupMayRead)?;
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FileAccess {
-    /// Nobody: what a file of one's own should be.
+    /// None.
     #[default]
     OwnerOnly,
-    /// The file's group too, as a secret that is mounted into a container has it (`0440`, of the
+    /// The group of the file, as for a secret mounted into a container (`0440`, owned by the
     /// superuser).
     GroupMayRead,
 }
@@ -50,18 +58,20 @@ pub(crate) fn write_key(path: &Path, algorithm: EncryptionAlgorithm, secret: &Se
     write_private(path, line.as_bytes()).map_err(|error| io_error("cannot write the key file", path, error))
 }
 
-/// Reads a whole private file.
+/// Reads a private file.
 pub(crate) fn read_private(path: &Path, access: FileAccess) -> Result<Zeroizing<Vec<u8>>> {
     if key_text::is_key(&path.to_string_lossy()) {
-        let message = "a key was given where the path of its file belongs";
-        let hint = "put the key into a file and name that; this one may be in the shell's history now: rotate it";
+        let message = "expected the path of a key file, but found a key";
+        let hint =
+            "put the key into a file and pass its path; rotate this key, because the shell history may contain it now";
         return Err(Error::new(ErrorKind::InvalidKeyFile, message).with_hint(hint));
     }
     let cannot_read = |error| io_error("cannot read", path, error);
     let mut file = File::open(path).map_err(cannot_read)?;
     #[cfg(unix)]
     check_private(&file, path, rustix::process::geteuid().as_raw(), access)?;
-    // The full capacity at once: growing would leave copies of the secret behind.
+    // Allocates the full capacity at once, because growing would leave copies of the secret in
+    // memory.
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
     (&mut file).take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content).map_err(cannot_read)?;
     if content.len() > MAX_FILE_BYTES {
@@ -79,8 +89,8 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     })
 }
 
-/// Creates a file that only its owner can read and writes it; a file that cannot be written whole
-/// is removed, because half a key file would stand in the way of the next try.
+/// Creates a file that only its owner can access, and writes it. If writing fails, the file is
+/// removed, because a partial key file would prevent the next attempt.
 fn create_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -88,13 +98,14 @@ fn create_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
     write(&mut file).inspect_err(|_| {
-        // The first error is the one to tell.
+        // The first error is the relevant one.
         let _ = std::fs::remove_file(path);
     })
 }
 
-/// Makes the file's name as durable as its content: a store whose key file is gone after a crash is
-/// lost. File systems that have no such operation (fsync(2): EINVAL) keep names their own way.
+/// Makes the name of the file as durable as its content: if the key file is lost in a crash, so is
+/// the store. Some file systems do not support this operation (fsync(2): EINVAL) and persist names
+/// in their own way.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -106,21 +117,21 @@ fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Folders of other systems cannot be opened for this.
+/// Folders cannot be synced on other systems.
 #[cfg(not(unix))]
 fn sync_folder_of(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Access lists of other systems are not read: there the caller's system administrator answers for
-/// them.
+/// Access control lists of other systems are not checked; securing the file is up to its
+/// administrator.
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Result<()> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
     let metadata = file.metadata().map_err(|error| io_error("cannot read", path, error))?;
     let kind = metadata.file_type();
-    // A pipe is how a shell hands over what another program prints.
+    // A shell passes the output of another program as a pipe.
     if !kind.is_file() && !kind.is_fifo() {
         let message = format!("{} is neither a file nor a pipe", path.display());
         return Err(Error::new(ErrorKind::InvalidKeyFile, message));
@@ -131,29 +142,27 @@ fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Res
         FileAccess::GroupMayRead => 0o037,
     };
     if mode & refused != 0 {
-        let message = format!("{} has mode {mode:03o}: others than its owner may use it", path.display());
+        let message =
+            format!("{} has mode {mode:03o}, which lets users other than its owner access it", path.display());
         let error = Error::new(ErrorKind::KeyFilePermissions, message);
         return Err(if mode & 0o037 == 0 { error.with_hint(GROUP_MAY_READ) } else { error });
     }
-    // Only the superuser comes here with another's file: that user knows the key, and may replace
+    // Only the superuser can open such a file of another user, who knows the key and may replace
     // it.
     let owner = metadata.uid();
     if owner != user && owner != 0 {
-        let message = format!(
-            "{} belongs to user {owner}, and this process runs as user {user}: the key would not be its own",
-            path.display()
-        );
+        let message = format!("{} belongs to user {owner}, but this process runs as user {user}", path.display());
         return Err(Error::new(ErrorKind::KeyFilePermissions, message));
     }
     Ok(())
 }
 
 fn io_error(what: &str, path: &Path, error: std::io::Error) -> Error {
-    // What is neither there nor looks like a path may be the secret itself.
+    // A text that does not exist as a file and does not look like a path may be the secret itself.
     let is_path = |path: &Path| path.components().count() > 1 || path.extension().is_some();
     let missing = error.kind() == std::io::ErrorKind::NotFound && !is_path(path);
     if missing && path.to_string_lossy().contains(char::is_whitespace) {
-        let message = format!("{what} the file that was named: {error}");
+        let message = format!("{what} the given file: {error}");
         return Error::new(ErrorKind::Io, message).with_source(error);
     }
     Error::new(ErrorKind::Io, format!("{what} {}: {error}", path.display())).with_source(error)
@@ -180,7 +189,7 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("the file"), b"first", "a file of before is not removed");
     }
 
-    /// Only the user of the process and the superuser may own a key file.
+    /// A key file must belong to the user of the process or to the superuser.
     #[cfg(unix)]
     #[test]
     fn encryption_key_file_of_another_user_is_refused() {

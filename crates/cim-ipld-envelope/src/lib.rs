@@ -1,20 +1,22 @@
-//! Authenticated encryption at rest: self-describing sealed objects, keysets, key rotation,
+//! Authenticated encryption at rest: self-describing sealed objects, keysets, key rotation and
 //! encrypted CID wrappers.
 //!
 //! Which part to use:
 //!
-//! * An [`Envelope`] seals the objects of a store, each bound to its place, under a [`Keyset`] of
+//! * [`Envelope`] seals the objects of a store, each bound to its location, under a [`Keyset`] of
 //!   data keys that can be rotated while the store is in use.
 //! * [`ContentEncryption`] encrypts single values under one [`EncryptionKey`], with associated
 //!   data.
-//! * [`EncryptedCidWrapper`] pairs a CID in clear with encrypted metadata; [`HiddenCidWrapper`]
+//! * [`EncryptedCidWrapper`] pairs an unencrypted CID with encrypted metadata; [`HiddenCidWrapper`]
 //!   hides the CID too.
 //!
-//! This crate knows no storage, no network and no clock: bytes in, sealed bytes out. It reads and
-//! writes key files, and nothing else. `docs/format.md` of the project describes every byte it
-//! writes; `docs/threat-model.md` says who can learn what.
+//! This crate has no access to storage, network or clocks; it only reads and writes key files.
+//! `docs/format.md` of the project specifies every byte that it writes, and `docs/threat-model.md`
+//! describes what an attacker can learn.
 //!
-//! Caution: whoever loses every key of a keyset has lost the store. There is no back door.
+//! Caution: if every key of a keyset is lost, the store is lost. There is no back door.
+//!
+//! # Seal and open the objects of a store
 //!
 //! ```
 //! use cim_ipld_envelope::{
@@ -30,6 +32,41 @@
 //! let context = ObjectContext::new("catalog_v1", ObjectKind::MANIFEST, "manifest", 1);
 //! let object = envelope.seal(&context, b"the manifest", &SealOptions::default())?;
 //! assert_eq!(envelope.open(&context, &object)?, "the manifest");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Encrypt a single value
+//!
+//! ```
+//! use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm};
+//!
+//! let key = ContentEncryption::generate_key(EncryptionAlgorithm::ChaCha20Poly1305);
+//! let sealed = ContentEncryption::encrypt(&key, b"secret", b"invoice 7")?;
+//! assert_eq!(ContentEncryption::decrypt(&key, &sealed, b"invoice 7")?, b"secret");
+//! # Ok::<(), cim_ipld_envelope::Error>(())
+//! ```
+//!
+//! # Change the passphrase, then rotate the data key
+//!
+//! Each change is a new value, whose record must be stored before it is used.
+//!
+//! ```
+//! # use cim_ipld_envelope::Argon2Profile;
+//! use cim_ipld_envelope::{EncryptionAlgorithm, IndexId, KeySource, Keyset, Passphrase};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+//! # let source = |text: &str| {
+//! #     Ok::<_, cim_ipld_envelope::Error>(KeySource::Passphrase(Passphrase::new(text)?, Argon2Profile::new(8, 1, 1)?))
+//! # };
+//! let old = source("correct horse battery staple")?; // KeySource::from(Passphrase::new(..)?)
+//! let new = source("many more words than before")?;
+//! let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &old).await?;
+//!
+//! let changed = keyset.with_slots_replaced(&[new]).await?;
+//! let rotated = changed.with_new_data_key(EncryptionAlgorithm::AES256GCM)?;
+//! assert!(Keyset::open(rotated.record(), &old).await.is_err());
 //! # Ok(())
 //! # }
 //! ```
@@ -70,7 +107,7 @@ pub use key_file::FileAccess;
 pub use keyset::{
     DataKeyInfo, DataKeyState, KeySlotInfo, KeySlotKind, Keyset, MAX_DATA_KEYS, ROOT_VERSION, Usage, UsageLimits,
 };
-pub use memory::{MemoryProtection, Protection};
+pub use memory::{MemoryProtection, ProtectionStatus};
 pub use names::ObjectNames;
 pub use object::{
     Compression, HEADER_BYTES, MAX_OBJECT_BYTES, OBJECT_VERSION, OVERHEAD_BYTES, ObjectContext, ObjectHeader,

@@ -1,64 +1,75 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Keeps secrets out of core dumps and swap, as far as the platform allows, and says how far that
-/// was.
+/// Keeps secrets out of core dumps and swap, as far as the platform allows, and reports the result.
 ///
-/// It covers the keys that this crate holds: key-encryption keys, keyset keys, data keys and what
-/// is derived from them to stay. Out of its reach are Argon2id's memory while a passphrase is tried
-/// (wiped after, but never locked), copies on the stack while a cipher runs, the plaintext itself,
-/// hibernation, and whoever may read the process's memory anyway.
+/// It covers the keys of this crate: key-encryption keys, keyset keys, data keys and long-lived
+/// derived keys. It does not cover the memory of Argon2id while a passphrase is tried (zeroized
+/// afterwards, but never locked), copies on the stack while a cipher runs, plaintext, hibernation,
+/// or processes that are allowed to read this one's memory.
 ///
 /// ```no_run
-/// use cim_ipld_envelope::{MemoryProtection, Protection};
+/// use cim_ipld_envelope::{MemoryProtection, ProtectionStatus};
 ///
-/// // First thing in main: keys made earlier stay where they are.
+/// // First thing in main: keys created earlier are not protected.
 /// let protection = MemoryProtection::enable();
-/// if protection.key_memory != Protection::Active {
+/// if protection.key_memory != ProtectionStatus::Active {
 ///     eprintln!("keys may be swapped to disk: {:?}", protection.key_memory);
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryProtection {
-    /// Whether this process can no longer write a core dump. On Linux this also keeps other
-    /// processes of the same user from attaching to it, debuggers included.
-    pub core_dumps: Protection,
-    /// Whether keys made from here on are locked into memory.
-    pub key_memory: Protection,
+    /// Whether core dumps of this process are disabled. On Linux this also prevents other processes
+    /// of the same user, including debuggers, from attaching to it.
+    pub core_dumps: ProtectionStatus,
+    /// Whether keys created from now on are locked in memory.
+    pub key_memory: ProtectionStatus,
 }
 
-/// Whether a protection is in place.
+/// The status of a protection.
+///
+/// ```
+/// use cim_ipld_envelope::ProtectionStatus;
+///
+/// fn warning(status: &ProtectionStatus) -> Option<String> {
+///     match status {
+///         ProtectionStatus::Active => None,
+///         ProtectionStatus::Refused(reason) => Some(reason.clone()),
+///         _ => Some("not supported on this platform".to_owned()),
+///     }
+/// }
+/// assert_eq!(warning(&ProtectionStatus::Active), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Protection {
-    /// It is.
+pub enum ProtectionStatus {
+    /// It is active.
     Active,
-    /// The platform has no such thing.
+    /// The platform does not support it.
     Unsupported,
-    /// The platform said no; the text says why.
+    /// The platform refused it, for the given reason.
     Refused(String),
 }
 
 impl MemoryProtection {
-    /// Turns core dumps off for this process, and locks every key made from here on into memory of
-    /// its own.
+    /// Disables core dumps of this process, and locks every key created from now on in memory.
     ///
-    /// Each locked key takes one page of the process's allowance for locked memory
-    /// (`RLIMIT_MEMLOCK` on Unix). Keys beyond the allowance work as before, and
-    /// [`unlocked_keys`](Self::unlocked_keys) counts them.
+    /// Each locked key occupies one page of the limit for locked memory (`RLIMIT_MEMLOCK` on Unix).
+    /// Keys beyond the limit are not locked, and [`unlocked_keys`](Self::unlocked_keys) counts
+    /// them.
     #[must_use]
     pub fn enable() -> Self {
         let key_memory = match LockedPage::new() {
             Ok(_) => {
                 LOCK_KEYS.store(true, Ordering::Relaxed);
-                Protection::Active
+                ProtectionStatus::Active
             }
-            Err(error) => Protection::Refused(error.to_string()),
+            Err(error) => ProtectionStatus::Refused(error.to_string()),
         };
         Self { core_dumps: disable_core_dumps(), key_memory }
     }
 
-    /// Counts the secrets of this process that live in memory which is not locked.
+    /// Returns the number of secrets of this process that are not locked in memory.
     #[must_use]
     pub fn unlocked_keys() -> usize {
         UNLOCKED.load(Ordering::Relaxed)
@@ -68,7 +79,7 @@ impl MemoryProtection {
 static LOCK_KEYS: AtomicBool = AtomicBool::new(false);
 static UNLOCKED: AtomicUsize = AtomicUsize::new(0);
 
-/// Zeroed memory for one secret, locked when that is asked for and granted.
+/// Zeroed memory for one secret, locked if that is enabled and the limit permits.
 pub(crate) enum SecretMemory {
     Plain(Box<[u8; 32]>),
     Locked(LockedPage),
@@ -108,10 +119,9 @@ impl Drop for SecretMemory {
     }
 }
 
-/// A page that holds one secret and nothing else, because unlocking it would unlock whatever else
-/// it held.
+/// A page with exactly one secret, because unlocking a page would unlock anything else on it.
 pub(crate) struct LockedPage {
-    /// Dropped first: the page is unlocked, then freed.
+    /// Dropped first, so that the page is unlocked before it is freed.
     _lock: region::LockGuard,
     memory: Box<Page>,
 }
@@ -143,22 +153,22 @@ impl Page {
 }
 
 #[cfg(unix)]
-fn disable_core_dumps() -> Protection {
+fn disable_core_dumps() -> ProtectionStatus {
     use rustix::process::{Resource, Rlimit, setrlimit};
 
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let limited = setrlimit(Resource::Core, none);
-    // A dump that goes to a pipe ignores the limit (core(5)), hence the second step.
+    // A dump to a pipe ignores the limit (core(5)), hence the second step.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let limited =
         limited.and_then(|()| rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable));
     match limited {
-        Ok(()) => Protection::Active,
-        Err(error) => Protection::Refused(error.to_string()),
+        Ok(()) => ProtectionStatus::Active,
+        Err(error) => ProtectionStatus::Refused(error.to_string()),
     }
 }
 
 #[cfg(not(unix))]
-fn disable_core_dumps() -> Protection {
-    Protection::Unsupported
+fn disable_core_dumps() -> ProtectionStatus {
+    ProtectionStatus::Unsupported
 }

@@ -1,10 +1,10 @@
 use crate::primitives::hash::{Hash, hmac_sha256};
 use crate::secret::Secret;
 
-/// Random-looking object names, all computable from one secret.
+/// Pseudorandom object names, computed from one secret.
 ///
-/// A segment keeps one secret of 32 bytes in its (sealed) manifest entry instead of a name per
-/// page. To anyone without the secret the names are unlinkable to each other and to what they name.
+/// A segment stores one 32-byte secret in its sealed manifest entry instead of a name per page.
+/// Without the secret, the names cannot be linked to each other or to what they identify.
 ///
 /// ```
 /// use cim_ipld_envelope::ObjectNames;
@@ -18,35 +18,35 @@ use crate::secret::Secret;
 pub struct ObjectNames(Secret);
 
 impl ObjectNames {
-    /// Draws a new secret.
+    /// Generates a new secret.
     #[must_use]
     pub fn generate() -> Self {
         Self(Secret::random())
     }
 
-    /// Computes names from a secret that [`generate`](Self::generate) drew.
+    /// Uses the secret of another instance.
     #[must_use]
     pub fn from_secret(mut secret: [u8; 32]) -> Self {
         Self(Secret::take(&mut secret))
     }
 
-    /// Returns the secret, to be stored inside a sealed object.
+    /// Returns the secret, for storing it in a sealed object.
     #[must_use]
     pub fn secret(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 
-    /// Returns the name of the object with this class and ordinal: 32 characters of `a-z2-7`, which
-    /// carry the first 160 bits of HMAC-SHA-256(secret, "cim/v1/name" | class | ordinal in 4 bytes,
-    /// little-endian) in base 32.
+    /// Returns the name of the object with this class and ordinal: 32 characters of `a-z2-7`, the
+    /// base-32 encoding of the first 160 bits of HMAC-SHA-256(secret, "cim/v1/name" | class |
+    /// ordinal in 4 bytes, little-endian).
     #[must_use]
     pub fn name(&self, class: u8, ordinal: u32) -> String {
         let mac = hmac_sha256(self.0.as_bytes(), &[b"cim/v1/name", &[class], &ordinal.to_le_bytes()]);
         base32(&mac)
     }
 
-    /// Returns the name that stands for `text` without revealing it: as [`name`](Self::name), of
-    /// HMAC-SHA-256(secret, "cim/v1/text-name" | text). No text has the name of a class and
+    /// Returns a name for `text` that does not reveal it: as [`name`](Self::name), of
+    /// HMAC-SHA-256(secret, "cim/v1/text-name" | text). It never equals the name of a class and
     /// ordinal.
     #[must_use]
     pub fn name_of(&self, text: &str) -> String {

@@ -7,13 +7,13 @@ use crate::primitives::argon2id::{self, Cost};
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, FileAccess, Result, key_file, key_text};
 
-/// The most key slots of one keyset. It bounds what opening one may cost: a passphrase is tried on
-/// each of its slots.
+/// The maximum number of key slots of a keyset. It bounds the cost of opening one, because a
+/// passphrase is tried on each of its slots.
 pub const MAX_SLOTS: usize = 16;
 
-/// A passphrase. Its memory is wiped when it is dropped.
+/// A passphrase. Its memory is zeroized on drop.
 ///
-/// The bytes are used as they are: no trimming, no Unicode normalisation.
+/// The bytes are used unchanged, without trimming or Unicode normalization.
 ///
 /// ```
 /// use cim_ipld_envelope::Passphrase;
@@ -25,11 +25,11 @@ pub const MAX_SLOTS: usize = 16;
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {
-    /// Takes over the bytes of a passphrase.
+    /// Creates a passphrase, taking ownership of its bytes.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when it is empty.
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if it is empty.
     pub fn new(passphrase: impl Into<Vec<u8>>) -> Result<Self> {
         let passphrase = Zeroizing::new(passphrase.into());
         if passphrase.is_empty() {
@@ -38,20 +38,19 @@ impl Passphrase {
         Ok(Self(passphrase))
     }
 
-    /// Reads a passphrase from a file, without the newline at its end and a byte order mark at its
-    /// start.
+    /// Reads a passphrase from a file, without a trailing newline and a leading byte order mark.
     ///
     /// # Errors
     ///
-    /// [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) when others than the owner may read it
-    /// or it is another user's (Unix),
-    /// [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) when it is empty or larger than 64 KiB,
-    /// [`Io`](ErrorKind::Io) when it cannot be read.
+    /// * [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) if users other than the owner can
+    ///   read it, or it belongs to another user (Unix).
+    /// * [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) if it is empty or larger than 64 KiB.
+    /// * [`Io`](ErrorKind::Io) if it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
         Self::read_file_as(path, FileAccess::OwnerOnly)
     }
 
-    /// Reads a passphrase from a file that others may read as far as `access` says.
+    /// Reads a passphrase from a file with the permissions that `access` allows.
     ///
     /// # Errors
     ///
@@ -74,35 +73,34 @@ impl Passphrase {
         Ok(Self(content))
     }
 
-    /// Refuses a passphrase that is too short for a new slot: whoever has the store can try many a
-    /// second, for ever. What opens an index already is not asked.
+    /// Checks that a passphrase is long enough for a new slot, because an attacker with a copy of
+    /// the store can try passphrases without limit. Passphrases of existing slots are not checked.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for fewer than
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if it has fewer than
     /// [`MIN_NEW_CHARACTERS`](Self::MIN_NEW_CHARACTERS).
     pub fn check_new(&self) -> Result<()> {
-        // Every byte of UTF-8 that does not continue a character begins one.
+        // In UTF-8, every byte except continuation bytes starts a character.
         let characters = self.0.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
         if characters < Self::MIN_NEW_CHARACTERS {
             let message = format!("the passphrase has fewer than {} characters", Self::MIN_NEW_CHARACTERS);
-            let hint =
-                "choose a longer one, better of several words: whoever gets the store can try millions of short ones";
+            let hint = "choose a longer one, ideally several words: an attacker with a copy of the store can try millions of short ones";
             return Err(Error::invalid_request(message).with_hint(hint));
         }
         Ok(())
     }
 
-    /// The fewest characters of a passphrase that [`check_new`](Self::check_new) accepts.
+    /// The minimum number of characters that [`check_new`](Self::check_new) accepts.
     pub const MIN_NEW_CHARACTERS: usize = 8;
 
-    /// Makes a second copy, on purpose.
+    /// Returns a copy of the passphrase.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }
 
-    /// Runs Argon2id. The caller has checked `profile` against what it accepts.
+    /// Runs Argon2id. The caller must have checked `profile`.
     pub(crate) fn derive(&self, profile: &Argon2Profile, salt: &[u8; PASSPHRASE_SALT_BYTES]) -> Result<Secret> {
         argon2id::derive(profile.0, &self.0, salt)
             .map_err(|error| Error::limit(format!("these Argon2id parameters cannot be used: {error}")))
@@ -119,19 +117,31 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 
 /// The cost of deriving a key from a passphrase with Argon2id (RFC 9106).
 ///
-/// The default is RFC 9106's second recommended profile: 64 MiB, 3 passes, 4 lanes.
+/// The default is the second recommended profile of RFC 9106: 64 MiB, 3 passes, 4 lanes.
 ///
-/// The profile is stored with the passphrase's key slot. A record may come from hostile storage, so
-/// what it asks for is bounded *before* anything is allocated: by
-/// [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB), [`MAX_PASSES`](Self::MAX_PASSES) and
-/// [`MAX_LANES`](Self::MAX_LANES), or by the opener's own profile where that is higher; memory
-/// times passes by what a slot at these bounds costs, or one of the opener's own profile; and all
-/// passphrase slots of a record together by what two slots at these bounds cost, or sixteen of the
-/// opener's own profile.
+/// The profile is stored in the key slot of the passphrase. Because a record may come from hostile
+/// storage, the cost that it demands is bounded *before* anything is allocated:
 ///
-/// Adding and replacing slots refuses what would lock others out: all slots together must be
-/// acceptable to the default profile and to the profile of each slot. A single slot beyond the
-/// bounds can be made, and opens only for who gives a profile like it; others skip it.
+/// * A slot may demand at most [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB),
+///   [`MAX_PASSES`](Self::MAX_PASSES) and [`MAX_LANES`](Self::MAX_LANES), or the values of the
+///   opener's profile if these are higher.
+/// * The product of memory and passes of a slot may be at most that of a slot at these bounds, or
+///   that of the opener's profile.
+/// * All passphrase slots of a record together may cost at most as much as two slots at these
+///   bounds, or as sixteen slots with the opener's profile.
+///
+/// Adding and replacing slots refuses keysets that would lock others out: all slots together must
+/// be acceptable to the default profile and to the profile of each slot. A single slot beyond the
+/// bounds can be created, but it opens only for callers that specify a similar profile; others skip
+/// it.
+///
+/// ```
+/// use cim_ipld_envelope::{Argon2Profile, ErrorKind};
+///
+/// let profile = Argon2Profile::default();
+/// assert_eq!((profile.memory_kib(), profile.passes(), profile.lanes()), (64 * 1024, 3, 4));
+/// assert_eq!(Argon2Profile::new(8, 1, 4).unwrap_err().kind(), ErrorKind::Limit);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Profile(Cost);
 
@@ -141,23 +151,23 @@ impl Argon2Profile {
     /// RFC 9106, section 4, second recommended option: 64 MiB, 3 passes, 4 lanes.
     pub const RFC_9106_SECOND: Self = Self(Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 });
 
-    /// The most memory that a record may ask for when the opener's profile is smaller: 256 MiB.
+    /// The maximum memory that a record may demand if the opener's profile is smaller: 256 MiB.
     pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
-    /// The most passes that a record may ask for when the opener's profile has fewer.
+    /// The maximum number of passes that a record may demand if the opener's profile has fewer.
     pub const MAX_PASSES: u32 = 8;
-    /// The most lanes that a record may ask for when the opener's profile has fewer.
+    /// The maximum number of lanes that a record may demand if the opener's profile has fewer.
     pub const MAX_LANES: u32 = 16;
 
-    /// Makes a profile of `memory_kib` KiB, `passes` and `lanes`.
+    /// Creates a profile of `memory_kib` KiB, `passes` and `lanes`.
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when Argon2id does not define them: at least one pass and lane,
-    /// and 8 KiB per lane.
+    /// [`Limit`](ErrorKind::Limit) if Argon2id does not define these parameters: at least one pass,
+    /// one lane, and 8 KiB per lane are required.
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self> {
         let defined = passes >= 1 && (1..=0xff_ffff).contains(&lanes) && memory_kib / 8 >= lanes;
         if !defined {
-            return Err(Error::limit("Argon2id wants at least one pass, one lane, and 8 KiB of memory for each lane"));
+            return Err(Error::limit("Argon2id requires at least one pass, one lane, and 8 KiB of memory per lane"));
         }
         Ok(Self(Cost { memory_kib, passes, lanes }))
     }
@@ -180,10 +190,10 @@ impl Argon2Profile {
         self.0.lanes
     }
 
-    /// What one slot may cost when the opener's profile costs less.
+    /// The maximum cost of a slot if the opener's profile costs less.
     const DEAREST_KIB_PASSES: u64 = Self::MAX_MEMORY_KIB as u64 * Self::MAX_PASSES as u64;
 
-    /// Checks a profile read from a record, where `self` is the opener's own.
+    /// Checks a profile from a record, where `self` is the profile of the opener.
     pub(crate) fn accept(&self, stored: &Self) -> Result<()> {
         let within = stored.memory_kib() <= self.memory_kib().max(Self::MAX_MEMORY_KIB)
             && stored.passes() <= self.passes().max(Self::MAX_PASSES)
@@ -193,16 +203,16 @@ impl Argon2Profile {
             return Ok(());
         }
         Err(Error::limit(format!(
-            "the record asks for {} KiB, {} passes and {} lanes of Argon2id, more than is accepted without being asked for",
+            "the record demands {} KiB, {} passes and {} lanes of Argon2id, which exceeds the limits: specify a profile as large to accept it",
             stored.memory_kib(),
             stored.passes(),
             stored.lanes()
         )))
     }
 
-    /// Checks what all passphrase slots of a record cost together, where `self` is the opener's own
-    /// profile: no more than the two dearest that are accepted, or as many slots like the opener's
-    /// own as a record holds.
+    /// Checks the total cost of all passphrase slots of a record, where `self` is the profile of
+    /// the opener: at most that of two slots at the bounds, or of as many slots with the opener's
+    /// profile as a record may have.
     pub(crate) fn accept_all<'a>(&self, stored: impl Iterator<Item = &'a Self>) -> Result<()> {
         let accepted = (2 * Self::DEAREST_KIB_PASSES).max(self.kib_passes().saturating_mul(MAX_SLOTS as u64));
         let costs = stored.filter(|stored| self.accept(stored).is_ok()).map(Self::kib_passes);
@@ -210,22 +220,22 @@ impl Argon2Profile {
         if asked <= accepted {
             return Ok(());
         }
-        Err(Error::limit("the record's passphrase slots together ask for more of Argon2id than is accepted"))
+        Err(Error::limit("the passphrase slots of the record together demand more Argon2id work than is accepted"))
     }
 
-    /// Checks that whoever opens with the default profile, or with that of the own slot, is not
-    /// refused because of others' slots: a writer must make no record that locks them out.
+    /// Checks that the slots of others do not prevent opening with the default profile, or with the
+    /// profile of any slot. A writer must not create a record that locks them out.
     pub(crate) fn check_written(slots: &[Self]) -> Result<()> {
         let openers = slots.iter().copied().chain([Self::default()]);
         openers.into_iter().try_for_each(|own| own.accept_all(slots.iter())).map_err(|_| {
             Error::limit(
-                "the keyset's passphrase slots together would ask for more of Argon2id than readers accept: use smaller \
-                 profiles or fewer slots",
+                "the passphrase slots of the keyset together would demand more Argon2id work than readers accept: use \
+                 smaller profiles or fewer slots",
             )
         })
     }
 
-    /// What the time of one derivation grows with.
+    /// The time of a derivation is proportional to this.
     fn kib_passes(&self) -> u64 {
         u64::from(self.memory_kib()) * u64::from(self.passes())
     }
@@ -245,7 +255,7 @@ mod tests {
         Argon2Profile::new(memory_kib, passes, 1).expect("a defined profile")
     }
 
-    /// Sums past the type's end stay at it.
+    /// Sums saturate.
     #[test]
     fn encryption_passphrase_costs_never_overflow() {
         let most = profile(u32::MAX, u32::MAX);
@@ -253,8 +263,8 @@ mod tests {
         assert!(profile(u32::MAX, 1).accept(&most).is_err());
     }
 
-    /// An own profile of much memory and one pass does not let a record ask for this memory many
-    /// times over.
+    /// A profile with much memory and one pass does not let a record demand that memory with more
+    /// passes.
     #[test]
     fn encryption_passphrase_cost_of_one_slot_is_bounded() {
         let own = Argon2Profile::RFC_9106_FIRST;

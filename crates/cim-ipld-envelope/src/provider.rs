@@ -7,19 +7,29 @@ use zeroize::Zeroizing;
 
 use crate::{Argon2Profile, EncryptionKey, Passphrase};
 
-/// What opens a keyset: the key-encryption key itself, or the way to it.
+/// What opens a keyset: a key-encryption key, or a way to obtain it.
+///
+/// ```
+/// use cim_ipld_envelope::{Argon2Profile, EncryptionAlgorithm, EncryptionKey, KeySource, Passphrase};
+///
+/// let key = KeySource::from(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+/// let passphrase = Passphrase::new("correct horse battery staple")?;
+/// let slower = KeySource::Passphrase(passphrase, Argon2Profile::new(128 * 1024, 4, 4)?);
+/// assert_eq!(format!("{slower:?}"), "KeySource::Passphrase(..)");
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
 #[non_exhaustive]
 pub enum KeySource {
-    /// A key of 256 bits, from a key file or a key store.
+    /// A 256-bit key from a key file or a key store.
     Key(EncryptionKey),
-    /// A passphrase, and the cost of deriving a key from it when a slot is made.
+    /// A passphrase, and the cost of deriving a key from it when a slot is created.
     Passphrase(Passphrase, Argon2Profile),
-    /// A hardware module or key service that keeps the key to itself.
+    /// A hardware security module or key management service that does not disclose its key.
     Provider(Arc<dyn KeyProvider>),
 }
 
 impl KeySource {
-    /// Makes a second copy, on purpose.
+    /// Returns a copy.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         match self {
@@ -58,17 +68,17 @@ impl fmt::Debug for KeySource {
     }
 }
 
-/// A hardware security module or key management service that wraps 32-byte keys under a key it
-/// keeps to itself.
+/// A hardware security module or key management service that wraps 32-byte keys under a key that it
+/// does not disclose.
 ///
-/// Each slot of a provider holds a random key-encryption key of its own, wrapped; the provider is
-/// asked once per opening of a keyset, never per object.
+/// Each slot of a provider contains a random key-encryption key, wrapped by the provider. The
+/// provider is called once per opening of a keyset, never per object.
 ///
 /// ```
 /// use async_trait::async_trait;
 /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionKey, KeyProvider, ProviderError, Zeroizing};
 ///
-/// /// A provider whose key happens to live in this process.
+/// /// A provider whose key is in the memory of this process.
 /// struct Local(EncryptionKey);
 ///
 /// #[async_trait]
@@ -85,7 +95,7 @@ impl fmt::Debug for KeySource {
 ///     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
 ///         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
 ///         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
-///         // Wiped when dropped, as the copy that is returned.
+///         // Zeroized on drop, like the returned copy.
 ///         let key = Zeroizing::new(key);
 ///         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
 ///     }
@@ -93,44 +103,135 @@ impl fmt::Debug for KeySource {
 /// ```
 #[async_trait]
 pub trait KeyProvider: Send + Sync {
-    /// Returns the name that tells this provider's slots from those of others: up to 64 bytes,
-    /// stored in clear.
+    /// Returns the name that identifies the slots of this provider: 1 to 64 bytes, stored
+    /// unencrypted.
+    ///
+    /// ```
+    /// # use async_trait::async_trait;
+    /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm, EncryptionKey, KeyProvider, ProviderError, Zeroizing};
+    /// # struct Local(EncryptionKey);
+    /// # #[async_trait]
+    /// # impl KeyProvider for Local {
+    /// #     fn name(&self) -> &str {
+    /// #         "local"
+    /// #     }
+    /// #     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError> {
+    /// #         let sealed = ContentEncryption::encrypt(&self.0, key, associated).map_err(ProviderError::refused)?;
+    /// #         Ok(sealed.to_bytes())
+    /// #     }
+    /// #     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
+    /// #         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
+    /// #         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
+    /// #         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
+    /// #     }
+    /// # }
+    /// let provider = Local(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// assert_eq!(provider.name(), "local");
+    /// ```
     fn name(&self) -> &str;
 
-    /// Wraps `key`, bound to `associated`. The result is at most 4096 bytes.
+    /// Wraps `key` and authenticates `associated` with it. The result has at most 4096 bytes.
+    ///
+    /// ```
+    /// # use async_trait::async_trait;
+    /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm, EncryptionKey, KeyProvider, ProviderError, Zeroizing};
+    /// # struct Local(EncryptionKey);
+    /// # #[async_trait]
+    /// # impl KeyProvider for Local {
+    /// #     fn name(&self) -> &str {
+    /// #         "local"
+    /// #     }
+    /// #     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError> {
+    /// #         let sealed = ContentEncryption::encrypt(&self.0, key, associated).map_err(ProviderError::refused)?;
+    /// #         Ok(sealed.to_bytes())
+    /// #     }
+    /// #     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
+    /// #         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
+    /// #         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
+    /// #         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
+    /// #     }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ProviderError> {
+    /// let provider = Local(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
+    /// assert!(wrapped.len() <= 4096);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ProviderError::Unavailable`] when trying again later may help, else
+    /// [`ProviderError::Unavailable`] if trying again later may help, otherwise
     /// [`ProviderError::Refused`].
     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError>;
 
-    /// Unwraps what [`wrap`](Self::wrap) gave for the same `associated` bytes.
+    /// Unwraps a key from [`wrap`](Self::wrap), given the same `associated` bytes.
+    ///
+    /// ```
+    /// # use async_trait::async_trait;
+    /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm, EncryptionKey, KeyProvider, ProviderError, Zeroizing};
+    /// # struct Local(EncryptionKey);
+    /// # #[async_trait]
+    /// # impl KeyProvider for Local {
+    /// #     fn name(&self) -> &str {
+    /// #         "local"
+    /// #     }
+    /// #     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError> {
+    /// #         let sealed = ContentEncryption::encrypt(&self.0, key, associated).map_err(ProviderError::refused)?;
+    /// #         Ok(sealed.to_bytes())
+    /// #     }
+    /// #     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
+    /// #         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
+    /// #         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
+    /// #         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
+    /// #     }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ProviderError> {
+    /// let provider = Local(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
+    /// assert_eq!(*provider.unwrap(&wrapped, b"slot 1").await?, [7; 32]);
+    /// let refused = provider.unwrap(&wrapped, b"slot 2").await.unwrap_err();
+    /// assert!(matches!(refused, ProviderError::Refused(_)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ProviderError::Unavailable`] when trying again later may help, else
+    /// [`ProviderError::Unavailable`] if trying again later may help, otherwise
     /// [`ProviderError::Refused`].
     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError>;
 }
 
-/// Why a [`KeyProvider`] gave no answer.
+/// The error of a [`KeyProvider`].
+///
+/// ```
+/// use cim_ipld_envelope::ProviderError;
+///
+/// let error = ProviderError::unavailable("connection refused");
+/// assert_eq!(error.to_string(), "the key provider did not respond");
+/// assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "connection refused");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// It did not answer: try again later.
+    /// It did not respond. Try again later.
     Unavailable(Box<dyn StdError + Send + Sync>),
-    /// It answered no: another key, no permission, or bytes it did not wrap.
+    /// It refused: another key, no permission, or bytes that it did not wrap.
     Refused(Box<dyn StdError + Send + Sync>),
 }
 
 impl ProviderError {
-    /// Makes the error of a provider that did not answer.
+    /// Creates the error of a provider that did not respond.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }
 
-    /// Makes the error of a provider that answered no.
+    /// Creates the error of a provider that refused.
     pub fn refused(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Refused(source.into())
     }
@@ -139,7 +240,7 @@ impl ProviderError {
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unavailable(_) => "the key provider did not answer",
+            Self::Unavailable(_) => "the key provider did not respond",
             Self::Refused(_) => "the key provider refused",
         })
     }

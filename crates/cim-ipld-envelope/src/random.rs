@@ -1,6 +1,6 @@
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// Returns `N` bytes of the operating system's cryptographic randomness.
+/// Returns `N` bytes from the cryptographic random generator of the operating system.
 ///
 /// ```
 /// let a: [u8; 16] = cim_ipld_envelope::random();
@@ -9,8 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 ///
 /// # Panics
 ///
-/// When the operating system has no randomness to give. Nothing safe can be done without it, and no
-/// caller could do better than to stop.
+/// If the operating system cannot supply randomness, without which no operation is safe.
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -18,7 +17,7 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Fills `bytes` with what [`random`] returns, so that a secret is drawn where it stays.
+/// Fills `bytes` like [`random`], so that a secret is generated at its final location.
 pub(crate) fn fill(bytes: &mut [u8]) {
     #[cfg(test)]
     if seeded::fill(bytes) {
@@ -27,8 +26,7 @@ pub(crate) fn fill(bytes: &mut [u8]) {
     SystemRandom::new().fill(bytes).expect("the operating system must supply randomness");
 }
 
-/// Repeatable bytes in place of randomness, so that this crate's own tests can freeze what it
-/// writes.
+/// Reproducible bytes instead of randomness, so that the tests of this crate can freeze the format.
 #[cfg(test)]
 pub(crate) mod seeded {
     use std::cell::RefCell;
@@ -42,7 +40,7 @@ pub(crate) mod seeded {
         static SEED: RefCell<Option<(String, u64)>> = const { RefCell::new(None) };
     }
 
-    /// Runs `body` with randomness that depends on `seed` alone.
+    /// Runs `body` with randomness that depends only on `seed`.
     pub(crate) fn with<R>(seed: &str, body: impl FnOnce() -> R) -> R {
         SEED.set(Some((seed.to_owned(), 0)));
         let result = body();
@@ -50,7 +48,7 @@ pub(crate) mod seeded {
         result
     }
 
-    /// Runs a future that never waits, on the thread that is seeded.
+    /// Runs a future that never waits, on the seeded thread.
     pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => value,

@@ -5,8 +5,8 @@ use bytes::BytesMut;
 use crate::HEADER_BYTES;
 use crate::primitives::aead::TAG_BYTES;
 
-/// Content to be sealed where it stands: bytes appended here have room for the header before them
-/// and the tag after.
+/// A buffer for content that is sealed in place: it has room for the header before the content and
+/// for the tag after it.
 ///
 /// ```
 /// use cim_ipld_envelope::{Envelope, IndexId, ObjectContext, ObjectKind, SealBuffer};
@@ -22,7 +22,7 @@ use crate::primitives::aead::TAG_BYTES;
 pub struct SealBuffer(BytesMut);
 
 impl SealBuffer {
-    /// Makes a buffer for `bytes` bytes of content; it grows when there is more.
+    /// Creates a buffer for `bytes` bytes of content. It grows if necessary.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         let mut object = BytesMut::with_capacity(HEADER_BYTES + bytes + TAG_BYTES);
@@ -35,12 +35,12 @@ impl SealBuffer {
         self.0.extend_from_slice(content);
     }
 
-    /// Returns the content so far, to be changed in place.
+    /// Returns the content, for changing it in place.
     pub fn content_mut(&mut self) -> &mut [u8] {
         &mut self.0[HEADER_BYTES..]
     }
 
-    /// The whole object to be: room for the header, then the content.
+    /// Returns the buffer with room for the header, then the content.
     pub(crate) fn into_object(self) -> BytesMut {
         self.0
     }
@@ -63,7 +63,7 @@ impl std::io::Write for SealBuffer {
     }
 }
 
-/// A byte buffer that takes a tag at its end.
+/// A byte buffer to which a tag can be appended.
 pub(crate) trait Growing {
     fn bytes(&mut self) -> &mut [u8];
     fn append(&mut self, tail: &[u8]);

@@ -4,10 +4,10 @@ use zeroize::Zeroize;
 
 use crate::memory::SecretMemory;
 
-/// The size of every symmetric secret of this crate.
+/// The size of all symmetric secrets of this crate.
 pub(crate) const SECRET_BYTES: usize = 32;
 
-/// 32 secret bytes at one address for their whole life, wiped when dropped.
+/// 32 secret bytes that never move in memory and are zeroized on drop.
 pub(crate) struct Secret(SecretMemory);
 
 impl Secret {
@@ -24,7 +24,7 @@ impl Secret {
         Ok(secret)
     }
 
-    /// Takes the bytes over and wipes the caller's copy.
+    /// Copies the bytes and zeroizes the original.
     pub(crate) fn take(bytes: &mut [u8; SECRET_BYTES]) -> Self {
         let secret = Self::fill_with(|out| out.copy_from_slice(bytes));
         bytes.zeroize();

@@ -1,8 +1,8 @@
-//! Freezes what this crate writes: `tests/vectors/v1.json` must come out of it byte for byte.
+//! Freezes the format: the crate must reproduce `tests/vectors/v1.json` byte for byte.
 //!
-//! The file is read by this crate's integration tests, through the public interface, and by an
+//! The file is read by the integration tests of this crate, through the public interface, and by an
 //! independent reader in Python. To add vectors for a new format version, run the tests with
-//! `CIM_WRITE_VECTORS=1`; a changed line of an existing version is a broken format.
+//! `CIM_WRITE_VECTORS=1`. A changed line of an existing version breaks the format.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ fn encrypted_store(algorithm: EncryptionAlgorithm, roots: &mut Vec<Value>, objec
     every_object(name, &Envelope::encrypted(keyset), objects);
 }
 
-/// One keyset that a key, a passphrase and a provider open.
+/// A keyset with a key, a passphrase and a provider slot.
 fn every_slot(roots: &mut Vec<Value>) {
     let key = key_of("every slot", EncryptionAlgorithm::ChaCha20Poly1305);
     let profile = Argon2Profile::new(128, 2, 3).expect("a defined profile");
@@ -163,8 +163,8 @@ fn every_object(root: &str, envelope: &Envelope, objects: &mut Vec<Value>) {
     }
 }
 
-/// 1000 times "a" as a frame written by hand, so that no version of the compressor can change it:
-/// RFC 8878, section 3.1.1, with one run-length block.
+/// 1000 times "a" as a handwritten frame, so that no version of the compressor can change it: RFC
+/// 8878, section 3.1.1, with one run-length block.
 fn compressed_body(padded: bool) -> Vec<u8> {
     let mut body = 1000u32.to_le_bytes().to_vec();
     body.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, 0x60, 0xe8, 0x02, 0x43, 0x1f, 0x00, 0x61]);
@@ -307,8 +307,8 @@ fn key_of(label: &str, algorithm: EncryptionAlgorithm) -> EncryptionKey {
     EncryptionKey::from_bytes(algorithm, sha256(&[label.as_bytes(), algorithm.as_str().as_bytes()]))
 }
 
-/// A provider that wraps nothing, so that a reader of the vectors needs no provider: the wrapped
-/// key is the key.
+/// A provider that does not encrypt, so that a reader of the vectors needs no provider: the wrapped
+/// key is the key itself.
 struct ClearProvider;
 
 #[async_trait]

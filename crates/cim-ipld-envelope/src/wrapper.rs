@@ -10,15 +10,15 @@ use crate::primitives::hkdf;
 use crate::secret::Secret;
 use crate::{ContentKey, EncryptedData, EncryptionKey, Error, Result};
 
-/// A CID in clear with metadata that only key holders read.
+/// An unencrypted CID with encrypted metadata.
 ///
-/// Content can be fetched by [`cid`](Self::cid) without a key; the metadata is bound to the CID and
-/// to [`aad`](Self::aad), so a wrapper with any field changed does not open. Anyone who sees the
-/// wrapper can confirm a guess of the content by hashing it; where that matters, use
+/// Content can be fetched by [`cid`](Self::cid) without a key. The metadata is bound to the CID and
+/// to [`aad`](Self::aad), so a wrapper with any changed field does not open. Anyone who sees the
+/// wrapper can confirm a guess of the content by hashing it; to prevent this, use
 /// [`HiddenCidWrapper`].
 ///
-/// As DAG-CBOR the wrapper is an IPLD block with a [CID of its own](Self::wrapper_cid), in which
-/// `cid` is a link.
+/// Encoded as DAG-CBOR, the wrapper is an IPLD block with its [own CID](Self::wrapper_cid), in
+/// which `cid` is a link.
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptedCidWrapper, EncryptionAlgorithm, EncryptionKey};
@@ -36,31 +36,31 @@ use crate::{ContentKey, EncryptedData, EncryptionKey, Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncryptedCidWrapper {
-    /// The unencrypted CID for content retrieval.
+    /// The unencrypted CID, for content retrieval.
     pub cid: Cid,
     /// The encrypted metadata.
     pub encrypted_metadata: EncryptedData,
-    /// Additional authenticated data, in clear.
+    /// Additional authenticated data, unencrypted.
     #[serde(with = "serde_bytes")]
     pub aad: Vec<u8>,
 }
 
 impl EncryptedCidWrapper {
-    /// Encrypts `metadata`, bound to `cid` and `aad`.
+    /// Encrypts `metadata` and binds it to `cid` and `aad`.
     ///
     /// # Errors
     ///
-    /// [`Limit`](crate::ErrorKind::Limit) when the metadata is over
+    /// [`Limit`](crate::ErrorKind::Limit) if the metadata is larger than
     /// [`MAX_OBJECT_BYTES`](crate::MAX_OBJECT_BYTES).
     pub fn seal(key: &impl ContentKey, cid: Cid, metadata: &[u8], aad: impl Into<Vec<u8>>) -> Result<Self> {
         Self::seal_under(&key.sealing_root(), cid, metadata, aad.into())
     }
 
-    /// Seals many wrappers that share their `aad`, deriving what the key gives only once.
+    /// Seals many wrappers with the same `aad`. The root of the key is derived only once.
     ///
     /// # Errors
     ///
-    /// As [`seal`](Self::seal), for the first that fails.
+    /// As for [`seal`](Self::seal), for the first wrapper that fails.
     pub fn seal_batch<M: AsRef<[u8]>>(
         key: &impl ContentKey,
         items: impl IntoIterator<Item = (Cid, M)>,
@@ -81,17 +81,17 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// As [`ContentEncryption::decrypt`](crate::ContentEncryption::decrypt): any field changed, or
-    /// another key.
+    /// As for [`ContentEncryption::decrypt`](crate::ContentEncryption::decrypt); any changed field
+    /// counts as other associated data.
     pub fn open(&self, key: &impl ContentKey) -> Result<Vec<u8>> {
         self.encrypted_metadata.open(key, Domain::WRAPPER, &[&self.cid.to_bytes(), &self.aad])
     }
 
-    /// Encrypts a value as DAG-CBOR, as [`seal`](Self::seal) does bytes.
+    /// Encrypts a value in DAG-CBOR encoding; otherwise as [`seal`](Self::seal).
     ///
     /// # Errors
     ///
-    /// As [`seal`](Self::seal), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the
+    /// As for [`seal`](Self::seal), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the
     /// value has no DAG-CBOR encoding.
     pub fn seal_value<T: Serialize>(
         key: &impl ContentKey,
@@ -104,14 +104,24 @@ impl EncryptedCidWrapper {
         Self::seal(key, cid, &bytes, aad)
     }
 
-    /// Decrypts a value that [`seal_value`](Self::seal_value) encrypted.
+    /// Decrypts a value from [`seal_value`](Self::seal_value).
+    ///
+    /// ```
+    /// use cim_ipld_envelope::{EncryptedCidWrapper, EncryptionAlgorithm, EncryptionKey};
+    ///
+    /// let key = EncryptionKey::generate(EncryptionAlgorithm::AES256GCM);
+    /// let cid = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e".parse().unwrap();
+    /// let wrapper = EncryptedCidWrapper::seal_value(&key, cid, &("title", 1987), b"")?;
+    /// assert_eq!(wrapper.open_value::<(String, u16)>(&key)?, ("title".to_owned(), 1987));
+    /// # Ok::<(), cim_ipld_envelope::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the
-    /// metadata is not such a value.
+    /// As for [`open`](Self::open), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the
+    /// metadata is not a value of type `T`.
     pub fn open_value<T: DeserializeOwned>(&self, key: &impl ContentKey) -> Result<T> {
-        // The decoder's error may quote the metadata, so it is not passed on.
+        // The error of the decoder may quote the metadata, so it is dropped.
         serde_ipld_dagcbor::from_slice(&self.open(key)?)
             .map_err(|_| Error::invalid_request("the decrypted metadata is not a value of this type"))
     }
@@ -126,14 +136,15 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one
-    /// wrapper, [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format
-    /// wrote it.
+    /// * [`Damaged`](crate::ErrorKind::Damaged) if the bytes are not exactly the encoding of one
+    ///   wrapper.
+    /// * [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) if they were written in a
+    ///   newer format.
     pub fn from_dag_cbor(block: &[u8]) -> Result<Self> {
         dag_cbor::decode(block)
     }
 
-    /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of
+    /// Returns the CID of the wrapper itself: version 1, dag-cbor, sha2-256 of
     /// [`to_dag_cbor`](Self::to_dag_cbor).
     #[must_use]
     pub fn wrapper_cid(&self) -> Cid {
@@ -147,7 +158,7 @@ impl DagCbor for EncryptedCidWrapper {
     type Version = WrapperVersion;
 }
 
-/// Where a wrapper names its version.
+/// The part of a wrapper that contains its version.
 #[derive(Deserialize)]
 pub(crate) struct WrapperVersion {
     encrypted_metadata: ValueVersion,
@@ -159,11 +170,11 @@ impl From<WrapperVersion> for u8 {
     }
 }
 
-/// A wrapper whose CID only key holders read: it stands under a [name](CidNames::name) made by a
-/// keyed MAC.
+/// A wrapper with an encrypted CID. It is stored under a [name](CidNames::name) computed from the
+/// CID with a keyed MAC.
 ///
-/// Who sees the wrapper cannot confirm a guess of the content; who holds the [`CidNames`] finds it
-/// by CID.
+/// Without a key, a guess of the content cannot be confirmed. Holders of the [`CidNames`] can find
+/// the wrapper by CID.
 ///
 /// ```
 /// use cim_ipld_envelope::{CidNames, EncryptionAlgorithm, EncryptionKey, HiddenCidWrapper};
@@ -179,22 +190,22 @@ impl From<WrapperVersion> for u8 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HiddenCidWrapper {
-    /// The name that key holders compute from the CID.
+    /// The name that holders of the [`CidNames`] compute from the CID.
     #[serde(with = "serde_bytes")]
     pub name: [u8; 32],
     /// The encrypted CID and metadata.
     pub encrypted: EncryptedData,
-    /// Additional authenticated data, in clear.
+    /// Additional authenticated data, unencrypted.
     #[serde(with = "serde_bytes")]
     pub aad: Vec<u8>,
 }
 
 impl HiddenCidWrapper {
-    /// Encrypts `cid` and `metadata`, bound to the CID's name and `aad`.
+    /// Encrypts `cid` and `metadata`, and binds them to the name of the CID and to `aad`.
     ///
     /// # Errors
     ///
-    /// As [`EncryptedCidWrapper::seal`].
+    /// As for [`EncryptedCidWrapper::seal`].
     pub fn seal(
         key: &impl ContentKey,
         names: &CidNames,
@@ -205,11 +216,11 @@ impl HiddenCidWrapper {
         Self::seal_under(&key.sealing_root(), names, cid, metadata, aad.into())
     }
 
-    /// Seals many wrappers that share their `aad`, deriving what the key gives only once.
+    /// Seals many wrappers with the same `aad`. The root of the key is derived only once.
     ///
     /// # Errors
     ///
-    /// As [`seal`](Self::seal), for the first that fails.
+    /// As for [`seal`](Self::seal), for the first wrapper that fails.
     pub fn seal_batch<M: AsRef<[u8]>>(
         key: &impl ContentKey,
         names: &CidNames,
@@ -224,25 +235,25 @@ impl HiddenCidWrapper {
     fn seal_under(root: &SealingRoot, names: &CidNames, cid: Cid, metadata: &[u8], aad: Vec<u8>) -> Result<Self> {
         let name = names.name(&cid);
         let cid = cid.to_bytes();
-        let cid_bytes = u16::try_from(cid.len()).map_err(|_| Error::limit("the CID is over 65535 bytes"))?;
+        let cid_bytes = u16::try_from(cid.len()).map_err(|_| Error::limit("the CID is longer than 65535 bytes"))?;
         let plaintext = [&cid_bytes.to_le_bytes(), cid.as_slice(), metadata].concat();
         let encrypted = EncryptedData::seal_under(root, Domain::HIDDEN_WRAPPER, &[&name, &aad], &plaintext)?;
         Ok(Self { name, encrypted, aad })
     }
 
-    /// Decrypts the CID and the metadata. Storage may answer with another wrapper than the one
-    /// asked for: compare the CID with the one that was sought.
+    /// Decrypts the CID and the metadata. Hostile storage may return another wrapper than the one
+    /// requested, so compare the CID with the expected one.
     ///
     /// # Errors
     ///
-    /// As [`EncryptedCidWrapper::open`].
+    /// As for [`EncryptedCidWrapper::open`].
     pub fn open(&self, key: &impl ContentKey) -> Result<(Cid, Vec<u8>)> {
         let plaintext = self.encrypted.open(key, Domain::HIDDEN_WRAPPER, &[&self.name, &self.aad])?;
         let split = || {
             let (cid_bytes, rest) = plaintext.split_first_chunk::<2>()?;
             let (bytes, metadata) = rest.split_at_checked(u16::from_le_bytes(*cid_bytes).into())?;
-            // The parser stops at the CID's end and takes longer varints: one CID has one encoding
-            // here.
+            // The parser ignores trailing bytes and accepts overlong varints; only the canonical
+            // encoding is accepted here.
             let cid = Cid::try_from(bytes).ok().filter(|cid| cid.to_bytes() == bytes)?;
             Some((cid, metadata.to_vec()))
         };
@@ -259,14 +270,15 @@ impl HiddenCidWrapper {
     ///
     /// # Errors
     ///
-    /// [`Damaged`](crate::ErrorKind::Damaged) when the bytes are not exactly the encoding of one
-    /// wrapper, [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) when a newer format
-    /// wrote it.
+    /// * [`Damaged`](crate::ErrorKind::Damaged) if the bytes are not exactly the encoding of one
+    ///   wrapper.
+    /// * [`UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) if they were written in a
+    ///   newer format.
     pub fn from_dag_cbor(block: &[u8]) -> Result<Self> {
         dag_cbor::decode(block)
     }
 
-    /// Returns the wrapper's own CID: version 1, dag-cbor, sha2-256 of
+    /// Returns the CID of the wrapper itself: version 1, dag-cbor, sha2-256 of
     /// [`to_dag_cbor`](Self::to_dag_cbor).
     #[must_use]
     pub fn wrapper_cid(&self) -> Cid {
@@ -280,7 +292,7 @@ impl DagCbor for HiddenCidWrapper {
     type Version = HiddenWrapperVersion;
 }
 
-/// Where a hidden wrapper names its version.
+/// The part of a hidden wrapper that contains its version.
 #[derive(Deserialize)]
 pub(crate) struct HiddenWrapperVersion {
     encrypted: ValueVersion,
@@ -292,21 +304,31 @@ impl From<HiddenWrapperVersion> for u8 {
     }
 }
 
-/// Names for CIDs that tell nothing without the secret: HMAC-SHA-256 of the CID's bytes.
+/// Names for CIDs that reveal nothing without the secret: HMAC-SHA-256 of the bytes of the CID.
 ///
-/// The names outlive data keys: keep the secret inside a sealed object, or derive it from a key
-/// that stays.
+/// The names must not change when data keys are rotated: store the secret in a sealed object, or
+/// derive it from a key that is not rotated.
+///
+/// ```
+/// use cim_ipld_envelope::CidNames;
+///
+/// let names = CidNames::generate();
+/// let again = CidNames::from_secret(*names.secret());
+/// let cid = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e".parse().unwrap();
+/// assert_eq!(again.name(&cid), names.name(&cid));
+/// assert_ne!(CidNames::generate().name(&cid), names.name(&cid));
+/// ```
 #[derive(Debug)]
 pub struct CidNames(Secret);
 
 impl CidNames {
-    /// Draws a new secret.
+    /// Generates a new secret.
     #[must_use]
     pub fn generate() -> Self {
         Self(Secret::random())
     }
 
-    /// Computes names from a secret that [`generate`](Self::generate) drew.
+    /// Uses the secret of another instance.
     #[must_use]
     pub fn from_secret(mut secret: [u8; 32]) -> Self {
         Self(Secret::take(&mut secret))
@@ -318,7 +340,7 @@ impl CidNames {
         Self(hkdf::derive_secret(b"cim/v1/cid-names", key.secret().as_bytes(), &[&[key.algorithm().suite()]]))
     }
 
-    /// Returns the secret, to be stored inside a sealed object.
+    /// Returns the secret, for storing it in a sealed object.
     #[must_use]
     pub fn secret(&self) -> &[u8; 32] {
         self.0.as_bytes()

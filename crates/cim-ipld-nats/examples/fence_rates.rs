@@ -1,5 +1,5 @@
-//! Prints how many small writes a second several writers bring into one bucket of three replicas,
-//! on three servers that it starts on this machine, with and without a fence on another key:
+//! Measures the rate of small writes by several writers to a bucket with three replicas, on three
+//! local servers, with and without a fence on another key:
 //!
 //! ```bash
 //! cargo run --release -p cim-ipld-nats --example fence_rates -- SECONDS
@@ -20,7 +20,7 @@ async fn main() -> Result<()> {
     let (bucket, root) = (Bucket::log("catalog_v1")?, Key::new("root")?);
     let cluster = NatsCluster::start(&ServerOptions::default());
     let backend = connect(&cluster).await?;
-    // Servers that have just chosen who leads do not answer everything at once.
+    // Servers may reject requests right after a leader election.
     while backend.create(&bucket).await.is_err() {}
     let revision = backend.put(&bucket, &root, "root".into(), Precondition::Any).await?;
     for (what, precondition) in
@@ -49,7 +49,7 @@ async fn connect(cluster: &NatsCluster) -> Result<NatsBackend> {
     NatsBackend::connect_with(&cluster.url(0), settings).await
 }
 
-/// Writes one record after the other; returns how many.
+/// Writes one record after another; returns the number written.
 async fn write(
     backend: NatsBackend,
     bucket: Bucket,

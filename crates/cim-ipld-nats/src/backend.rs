@@ -20,7 +20,7 @@ use crate::connect;
 use crate::connection::NatsConnection;
 use crate::delivery::is_marker;
 use crate::denials::Denials;
-use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
+use crate::error::{bucket_missing, error_response, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
 use crate::leader::{self, Wanted};
 use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES, subject};
@@ -28,7 +28,21 @@ use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES, subject};
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 const PARALLEL_PURGES: usize = 32;
 
-/// Stores buckets in NATS JetStream. Clones share the connection.
+/// A backend that stores buckets in NATS JetStream. Clones share the connection.
+///
+/// ```no_run
+/// use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
+/// use cim_ipld_nats::NatsBackend;
+///
+/// # async fn example() -> Result<(), cim_ipld_backend::Error> {
+/// let backend = NatsBackend::connect("nats://127.0.0.1:4222").await?;
+/// let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new("manifest")?);
+/// backend.create(&bucket).await?;
+/// let revision = backend.put(&bucket, &key, "value".into(), Precondition::Absent).await?;
+/// assert_eq!(backend.get(&bucket, &key).await?.unwrap().revision, revision);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct NatsBackend {
     context: jetstream::Context,
@@ -39,29 +53,39 @@ pub struct NatsBackend {
 }
 
 impl NatsBackend {
-    /// Uses a JetStream context of the caller's. A refused permission then shows as `Unavailable`
-    /// or `OutcomeUnknown` after a timeout, because the server tells the reason to the connection
-    /// alone; [`connect`](Self::connect) hears it.
+    /// Returns a backend on an existing JetStream context. With such a context, a denied permission
+    /// appears as `Unavailable` or `OutcomeUnknown` after a timeout, because the server reports the
+    /// reason only to the owner of the connection. [`connect`](Self::connect) reports it at once.
+    ///
+    /// ```no_run
+    /// use cim_ipld_nats::{NatsBackend, async_nats};
+    ///
+    /// # async fn example() -> Result<(), async_nats::ConnectError> {
+    /// let client = async_nats::connect("nats://127.0.0.1:4222").await?;
+    /// let backend = NatsBackend::new(async_nats::jetstream::new(client));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(context: jetstream::Context) -> Self {
         Self::with_settings(context, NatsSettings::default())
     }
 
-    /// Uses a JetStream context of the caller's, with settings.
+    /// Returns a backend on an existing JetStream context, with `settings`.
     #[must_use]
     pub fn with_settings(context: jetstream::Context, settings: NatsSettings) -> Self {
         Self::over(context, Denials::new(), settings)
     }
 
-    /// Connects to a server of `url`, as [`NatsConnection::to`] reads it.
+    /// Connects to the servers in `url`, which has the form described at [`NatsConnection::to`].
     ///
     /// # Errors
-    /// As for [`connect_to`](Self::connect_to).
+    /// As for [`NatsConnection::to`] and [`connect_to`](Self::connect_to).
     pub async fn connect(url: &str) -> Result<Self> {
         Self::connect_with(url, NatsSettings::default()).await
     }
 
-    /// Connects to the server at `url` with settings.
+    /// Connects to the servers in `url`, with `settings`.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -69,12 +93,26 @@ impl NatsBackend {
         Self::connect_to(&NatsConnection::to(url)?, settings).await
     }
 
-    /// Connects as `connection` says, with settings.
+    /// Connects with the options in `connection`, and with `settings`.
+    ///
+    /// ```no_run
+    /// use cim_ipld_nats::{NatsBackend, NatsConnection, NatsSettings};
+    ///
+    /// # async fn example() -> Result<(), cim_ipld_backend::Error> {
+    /// let connection = NatsConnection::to("tls://one.example.org,two.example.org")?.credentials_file("notes.creds");
+    /// let backend = NatsBackend::connect_to(&connection, NatsSettings::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `InvalidSettings` for a file that cannot be read or is not what it should be, `Unavailable`
-    /// when no server answers, `Unauthenticated` when one refuses the credentials, `Untrusted` when
-    /// it cannot prove who it is.
+    /// * [`InvalidSettings`](ErrorKind::InvalidSettings) if a file named by `connection` cannot be
+    ///   read or is malformed.
+    /// * [`Unavailable`](ErrorKind::Unavailable) if no server responds.
+    /// * [`Unauthenticated`](ErrorKind::Unauthenticated) if a server rejects the credentials.
+    /// * [`Untrusted`](ErrorKind::Untrusted) if the identity of a server cannot be verified, or it
+    ///   does not offer TLS although TLS is required.
+    /// * [`Full`](ErrorKind::Full) if a limit on connections is reached.
     pub async fn connect_to(connection: &NatsConnection, settings: NatsSettings) -> Result<Self> {
         let denials = Denials::of(connection);
         let client = connect::connect(connection, denials.clone()).await?;
@@ -88,39 +126,52 @@ impl NatsBackend {
         Self { context, buckets, publisher, denials, settings }
     }
 
-    /// Notes that the server is expected to encrypt its files, and checks what a client can: that
-    /// JetStream answers and that buckets are to live in files at all. Whether the server encrypts
-    /// them it does not tell its clients: only its operator, and the bytes on its disk, can say.
+    /// Declares that the server is expected to encrypt its files, and checks what a client can
+    /// check: that JetStream responds and that buckets are stored in files. A server does not tell
+    /// its clients whether it encrypts; only its operator, or the bytes on its disk, can.
+    ///
+    /// ```no_run
+    /// use cim_ipld_nats::NatsBackend;
+    ///
+    /// # async fn example() -> Result<(), cim_ipld_backend::Error> {
+    /// let backend = NatsBackend::connect("nats://127.0.0.1:4222").await?;
+    /// backend.expect_server_encryption().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `Unavailable` when JetStream does not answer, `Incompatible` when buckets are to live in
-    /// memory.
+    /// * [`Unavailable`](ErrorKind::Unavailable) if JetStream does not respond.
+    /// * [`Disabled`](ErrorKind::Disabled) if JetStream is turned off, on the server or for this
+    ///   account.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if buckets are to be stored in memory.
     pub async fn expect_server_encryption(&self) -> Result<()> {
         self.context.query_account().await.map_err(|error| match error.kind() {
-            AccountErrorKind::JetStream(answer) => answered("asking for the account", answer),
+            AccountErrorKind::JetStream(answer) => error_response("reading the account information", answer),
             AccountErrorKind::JetStreamUnavailable => {
-                let message = "asking for the account: JetStream is not enabled for this account";
+                let message = "reading the account information: JetStream is not enabled for this account";
                 Error::new(ErrorKind::Disabled, message).with_source(error)
             }
-            _ => unavailable("asking for the account", error),
+            _ => unavailable("reading the account information", error),
         })?;
         if self.settings.in_memory {
-            let message = "encryption at rest is expected of buckets that live in the server's memory";
+            let message = "encryption at rest is expected, but buckets are to be stored in the server's memory";
             return Err(Error::new(ErrorKind::Incompatible, message));
         }
         tracing::info!("the server is expected to encrypt its files; a client cannot check that it does");
         Ok(())
     }
 
-    /// Returns how many messages scans and watches have passed over because they are no values of
-    /// valid keys, since this backend was made; its clones count together. Whoever may write to a
-    /// bucket's subjects can leave such messages there.
+    /// Returns how many messages scans and watches have skipped because they are not values of
+    /// valid keys. Clones share the count. Any client that may write to the subjects of a bucket
+    /// can leave such messages there.
     #[must_use]
     pub fn foreign_messages(&self) -> u64 {
         self.buckets.foreign_messages()
     }
 
-    /// The value as any replica has it; `None` when the one that answered has not, or none did.
+    /// Reads a value from any replica; returns `None` if the replica does not have it or none
+    /// responded.
     async fn get_from_any(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Option<StreamMessage> {
         let asked = format!("$JS.API.DIRECT.GET.{}.{subject}", stream_name(bucket));
         let read = async {
@@ -130,18 +181,17 @@ impl NatsBackend {
         self.denials.watch(&[&asked], read).await.ok()
     }
 
-    /// The value as the leader has it: an absence that it tells is one.
+    /// Reads a value from the leader, whose absences are authoritative.
     async fn get_from_leader(&self, bucket: &Bucket, subject: &str) -> Result<Option<StreamMessage>> {
         let read = leader::read(&self.context, &self.denials, bucket, Wanted::Last(subject)).await;
         if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::BucketMissing) {
             self.buckets.forget(bucket);
         }
-        let take_apart = |message| leader::take_apart(message).ok_or_else(|| leader::unreadable(bucket, &subject));
-        read?.map(take_apart).transpose()
+        let parse = |message| leader::parse(message).ok_or_else(|| leader::unreadable(bucket, &subject));
+        read?.map(parse).transpose()
     }
 
-    /// Removes every message of a subject. Doing so twice is doing it once, so a silence is asked
-    /// again.
+    /// Removes every message of a subject. This is idempotent, so it is retried after a timeout.
     async fn purge(&self, stream: &Stream, bucket: &Bucket, key: &Key) -> Result<()> {
         let asked = format!("$JS.API.STREAM.PURGE.{}", stream_name(bucket));
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
@@ -153,7 +203,7 @@ impl NatsBackend {
                         _ => None,
                     };
                     let kind = kind.unwrap_or(ErrorKind::OutcomeUnknown);
-                    let message = format!("whether all keys were removed from bucket {bucket} could not be learned");
+                    let message = format!("it is unknown whether all keys were removed from bucket {bucket}");
                     Error::new(kind, message).with_source(error)
                 })
             };
@@ -181,7 +231,7 @@ impl Backend for NatsBackend {
         self.buckets.create(bucket).await
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
         self.buckets.open(bucket).await.map(drop)
     }
 
@@ -196,7 +246,7 @@ impl Backend for NatsBackend {
             message = self.get_from_leader(bucket, &subject).await?;
         }
         if let Some(message) = &message {
-            self.buckets.note_seen(bucket, message.sequence);
+            self.buckets.record_seen(bucket, message.sequence);
         }
         let value = message.filter(|message| !is_marker(&message.headers));
         Ok(value.map(|message| Entry { value: message.payload, revision: Revision::new(message.sequence) }))
@@ -205,7 +255,7 @@ impl Backend for NatsBackend {
     async fn put(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
         let limit = self.limits().max_value_bytes;
         if value.len() > limit {
-            let message = format!("a value of {} bytes is over the server's limit of {limit}", value.len());
+            let message = format!("the value of {} bytes exceeds the server's limit of {limit}", value.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         self.buckets.open(bucket).await?;

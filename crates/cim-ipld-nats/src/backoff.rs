@@ -7,8 +7,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const BRIEF_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Growing pauses between tries, until a deadline. Each is drawn from the upper half of its length,
-/// so that many clients of a server that comes back do not come back to it at once.
+/// Exponential backoff with a deadline. Each pause is drawn from the upper half of its interval, so
+/// that the clients of a restarted server do not all return at once.
 pub(crate) struct Backoff {
     pause: Duration,
     deadline: Instant,
@@ -19,12 +19,12 @@ impl Backoff {
         Self { pause: FIRST_PAUSE, deadline: Instant::now() + patience }
     }
 
-    /// As [`new`](Self::new), for something that passes within milliseconds.
+    /// As [`new`](Self::new), with shorter pauses, for conditions that clear within milliseconds.
     pub(crate) fn brief(patience: Duration) -> Self {
         Self { pause: BRIEF_PAUSE, deadline: Instant::now() + patience }
     }
 
-    /// Waits before the next try; returns false instead once the patience is used up.
+    /// Waits before the next attempt; returns false immediately once the deadline has passed.
     pub(crate) async fn wait(&mut self) -> bool {
         if Instant::now() >= self.deadline {
             return false;
@@ -33,9 +33,9 @@ impl Backoff {
         true
     }
 
-    /// Waits before the next try, however long it has been.
+    /// Waits before the next attempt, regardless of the deadline.
     pub(crate) async fn pause(&mut self) {
-        // The keys of a hasher are random: enough for jitter.
+        // Hasher keys are random, which suffices for jitter.
         let random = RandomState::new().hash_one(self.pause) % 1000;
         tokio::time::sleep(self.pause.mul_f64(0.5 + random as f64 / 2000.0)).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

@@ -1,4 +1,4 @@
-//! The streams that buckets are: made, looked at once, and found again.
+//! The streams of buckets: creating, opening, checking and caching them.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -14,22 +14,21 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 use crate::NatsSettings;
 use crate::backoff::Backoff;
 use crate::denials::Denials;
-use crate::error::{JETSTREAM_OFF, answered, bucket_missing, jetstream_kind, unavailable};
+use crate::error::{JETSTREAM_OFF, bucket_missing, error_response, jetstream_kind, unavailable};
 
-/// How long the server recognises a message by its id, at least. A write that is tried again within
-/// it lands once.
+/// The minimum duplicate window. A write that is retried within it is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// The buckets of one connection. Each is checked when it is first used.
+/// The buckets of one connection. Each is checked on first use.
 #[derive(Clone)]
 pub(crate) struct Buckets {
     context: jetstream::Context,
     denials: Denials,
     settings: NatsSettings,
     known: Arc<Mutex<HashMap<String, Stream>>>,
-    /// The last revision of each bucket that this process has seen.
+    /// The last revision of each bucket seen by this process.
     seen: Arc<Mutex<HashMap<String, u64>>>,
-    /// Messages that were passed over because they are no values of keys.
+    /// The number of skipped messages that are not values of keys.
     foreign: Arc<AtomicU64>,
 }
 
@@ -38,18 +37,18 @@ impl Buckets {
         Self { context, denials, settings, known: Arc::default(), seen: Arc::default(), foreign: Arc::default() }
     }
 
-    /// Returns the stream of a bucket that exists and can hold an index.
+    /// Returns the stream of a bucket, from the cache if possible.
     pub(crate) async fn open(&self, bucket: &Bucket) -> Result<Stream> {
         let known = self.known().get(bucket.name()).cloned();
         match known {
             Some(stream) => Ok(stream),
-            None => self.look(bucket).await,
+            None => self.refresh(bucket).await,
         }
     }
 
-    /// As [`open`](Self::open), but asks the server even if it was asked before: what the stream
-    /// says of itself is new.
-    pub(crate) async fn look(&self, bucket: &Bucket) -> Result<Stream> {
+    /// As [`open`](Self::open), but always asks the server, so that the stream information is
+    /// current.
+    pub(crate) async fn refresh(&self, bucket: &Bucket) -> Result<Stream> {
         let name = stream_name(bucket);
         let subject = format!("$JS.API.STREAM.INFO.{name}");
         let asked = async {
@@ -58,8 +57,8 @@ impl Buckets {
                     self.forget(bucket);
                     bucket_missing(bucket)
                 }
-                GetStreamErrorKind::JetStream(answer) => answered(&format!("opening bucket {bucket}"), answer),
-                _ => self.unanswered(&format!("opening bucket {bucket}"), error),
+                GetStreamErrorKind::JetStream(answer) => error_response(&format!("opening bucket {bucket}"), answer),
+                _ => self.no_response(&format!("opening bucket {bucket}"), error),
             })
         };
         let stream = self.denials.watch(&[&subject], asked).await?;
@@ -68,52 +67,53 @@ impl Buckets {
         Ok(stream)
     }
 
-    /// Makes the bucket unless it is there. A server that answers that it cannot just now is asked
-    /// again: one that has just come up, or that is still removing a bucket of the same name.
+    /// Creates the bucket unless it exists. Retries while the server reports a temporary failure,
+    /// as after a restart, or while it removes a bucket of the same name.
     pub(crate) async fn create(&self, bucket: &Bucket) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
         loop {
-            match self.look(bucket).await {
+            match self.refresh(bucket).await {
                 Err(error) if error.kind() == ErrorKind::BucketMissing => {}
                 found => return found.map(drop),
             }
-            match self.make(bucket).await {
+            match self.create_stream(bucket).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Unavailable && backoff.wait().await => {}
-                // Another process may have been first.
-                Err(error) => return self.look(bucket).await.map(drop).map_err(|_| error),
+                // Another process may have created the bucket first.
+                Err(error) => return self.refresh(bucket).await.map(drop).map_err(|_| error),
             }
         }
     }
 
-    async fn make(&self, bucket: &Bucket) -> Result<()> {
+    async fn create_stream(&self, bucket: &Bucket) -> Result<()> {
         let config = self.config(bucket);
         let subject = format!("$JS.API.STREAM.CREATE.{}", config.name);
         let asked = async {
             self.context.create_stream(config).await.map_err(|error| {
-                let making = format!("making bucket {bucket}");
+                let making = format!("creating bucket {bucket}");
                 match error.kind() {
-                    CreateStreamErrorKind::JetStream(answer) => answered(&making, answer),
-                    _ => self.unanswered(&making, error),
+                    CreateStreamErrorKind::JetStream(answer) => error_response(&making, answer),
+                    _ => self.no_response(&making, error),
                 }
             })
         };
         self.denials.watch(&[&subject], asked).await?;
-        // Made by this very call: it begins anew, on purpose.
+        // This call created the stream, so restarting its revisions is expected.
         self.seen_by_bucket().remove(bucket.name());
         Ok(())
     }
 
-    /// What a request means that had no answer: a server without JetStream gives none, at once.
-    fn unanswered(&self, what: &str, error: impl StdError + Send + Sync + 'static) -> Error {
-        if is_unheard(&error) && !self.context.client().server_info().jetstream {
-            let message = format!("{what}: the NATS server has no JetStream, or it is not enabled");
+    /// Converts the failure of a request without a response. A server without JetStream reports no
+    /// responders at once.
+    fn no_response(&self, what: &str, error: impl StdError + Send + Sync + 'static) -> Error {
+        if has_no_responders(&error) && !self.context.client().server_info().jetstream {
+            let message = format!("{what}: JetStream is not enabled on the NATS server");
             return Error::new(ErrorKind::Disabled, message).with_hint(JETSTREAM_OFF).with_source(error);
         }
         unavailable(what, error)
     }
 
-    /// Whether any bucket that was looked at lives in the server's memory.
+    /// Returns whether any bucket opened so far is stored in the server's memory.
     pub(crate) fn any_in_memory(&self) -> bool {
         self.known().values().any(|stream| stream.cached_info().config.storage == StorageType::Memory)
     }
@@ -122,8 +122,8 @@ impl Buckets {
         self.known().remove(bucket.name());
     }
 
-    /// Takes note of a revision that the server told.
-    pub(crate) fn note_seen(&self, bucket: &Bucket, sequence: u64) {
+    /// Records a revision received from the server.
+    pub(crate) fn record_seen(&self, bucket: &Bucket, sequence: u64) {
         let mut seen = self.seen_by_bucket();
         match seen.get_mut(bucket.name()) {
             Some(last) => *last = sequence.max(*last),
@@ -131,8 +131,8 @@ impl Buckets {
         }
     }
 
-    /// The last revision that was seen, zero for none. Whatever is sent after this call gets a
-    /// larger one from the same stream.
+    /// Returns the last revision seen, or zero. Every later write to the same stream gets a larger
+    /// one.
     pub(crate) fn last_seen(&self, bucket: &Bucket) -> u64 {
         self.seen_by_bucket().get(bucket.name()).copied().unwrap_or_default()
     }
@@ -141,10 +141,10 @@ impl Buckets {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a message that is no value of a key.
+    /// Counts a message that is not a value of a key.
     pub(crate) fn count_foreign(&self, bucket: &Bucket) {
         let count = self.foreign.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::warn!(%bucket, count, "a message that is no value of a key is passed over");
+        tracing::warn!(%bucket, count, "a message that is not a value of a key is skipped");
     }
 
     pub(crate) fn foreign_messages(&self) -> u64 {
@@ -155,8 +155,8 @@ impl Buckets {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `nats kv add` makes with a history of 1, written out: nothing here is left to a default
-    /// of the client.
+    /// Returns the configuration that `nats kv add --history 1` creates, with every setting that
+    /// matters written out instead of left to defaults of the client.
     fn config(&self, bucket: &Bucket) -> Config {
         Config {
             name: stream_name(bucket),
@@ -180,33 +180,33 @@ impl Buckets {
         }
     }
 
-    /// Refuses a bucket that would lose, keep or hide what it must not. It is left as it is.
+    /// Refuses a bucket whose configuration violates the contract, and leaves it unchanged.
     fn check(&self, bucket: &Bucket, config: &Config) -> Result<()> {
         let largest = self.context.client().server_info().max_payload;
         let message_bytes = usize::try_from(config.max_message_size).ok().filter(|bytes| *bytes > 0);
         let problem = if config.max_messages_per_subject != 1 {
             "keeps more than one value per key: set its history to 1".to_owned()
         } else if !config.max_age.is_zero() {
-            "lets values expire: set its time to live to none".to_owned()
+            "lets values expire: remove its time to live".to_owned()
         } else if config.retention != RetentionPolicy::Limits {
-            "drops values that were read: set its retention to limits".to_owned()
+            "drops values after they are read: set its retention policy to limits".to_owned()
         } else if config.discard == DiscardPolicy::Old && (config.max_bytes > 0 || config.max_messages > 0) {
             "drops old values when it is full: set its discard policy to new".to_owned()
         } else if config.deny_purge {
-            "refuses to remove values: allow purging".to_owned()
+            "does not allow values to be removed: allow purging".to_owned()
         } else if config.sealed || config.mirror.is_some() {
-            "takes no writes: it is sealed, or a mirror".to_owned()
+            "does not accept writes because it is sealed or a mirror".to_owned()
         } else if config.duplicate_window < DUPLICATE_WINDOW {
             let seconds = DUPLICATE_WINDOW.as_secs();
-            format!("recognises a repeated write for too short a time: set its duplicate window to {seconds} s or more")
+            format!("has a duplicate window that is too short: set it to {seconds} s or more")
         } else if config.no_ack {
-            "acknowledges nothing: turn acknowledgements on".to_owned()
+            "does not acknowledge writes: turn acknowledgements on".to_owned()
         } else if !config.subjects.iter().any(|subject| *subject == format!("$KV.{bucket}.>")) {
-            format!("does not listen to the subjects $KV.{bucket}.>")
+            format!("does not store the subjects $KV.{bucket}.>: add them to its stream")
         } else if let Some(bytes) = message_bytes.filter(|bytes| *bytes < largest) {
-            format!("takes no value over {bytes} bytes: raise its largest value size to {largest}")
+            format!("accepts values of at most {bytes} bytes: raise its maximum value size to {largest}")
         } else if config.storage == StorageType::Memory && !self.settings.in_memory && !self.settings.allow_in_memory {
-            "lives in the server's memory: give it file storage".to_owned()
+            "is stored in the server's memory: use file storage".to_owned()
         } else {
             return Ok(());
         };
@@ -218,8 +218,8 @@ fn placement(tags: &[String]) -> Option<Placement> {
     (!tags.is_empty()).then(|| Placement { tags: tags.to_vec(), cluster: None })
 }
 
-/// Whether nobody listened for a request.
-fn is_unheard(error: &(dyn StdError + 'static)) -> bool {
+/// Returns whether a request failed because it had no responders.
+fn has_no_responders(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let request = error.downcast_ref::<jetstream::context::RequestError>();

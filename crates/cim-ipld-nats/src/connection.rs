@@ -1,4 +1,4 @@
-//! How this process connects and who it is.
+//! Connection options: servers, credentials, TLS and subject prefixes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use crate::servers::{ServerList, UserInfo};
 const DEFAULT_API: &str = "$JS.API";
 const DEFAULT_INBOX: &str = "_INBOX";
 
-/// Where the servers are, and how this process identifies itself to them. Nothing of it that is
-/// secret is ever shown.
+/// The options of a connection: the servers, the credentials, TLS, and subject prefixes. `Debug`
+/// shows no secrets.
 ///
 /// ```
 /// use cim_ipld_nats::NatsConnection;
@@ -39,7 +39,7 @@ pub struct NatsConnection {
 
 #[derive(Clone)]
 enum Credentials {
-    /// What the URL has, if it has any.
+    /// The credentials in the URL, if any.
     OfUrl,
     Password(String, Zeroizing<String>),
     Token(Zeroizing<String>),
@@ -48,16 +48,17 @@ enum Credentials {
 }
 
 impl NatsConnection {
-    /// Begins with the servers of `url`: `nats://HOST:PORT`, `tls://` to insist on TLS, several
-    /// with commas between; `USER:PASSWORD@` or `TOKEN@` may stand before a host.
+    /// Returns options for the servers in `url`, a comma-separated list of `nats://HOST:PORT`, or
+    /// `tls://HOST:PORT` to require TLS. A host may be preceded by `USER:PASSWORD@` or `TOKEN@`.
     ///
     /// # Errors
-    /// `InvalidSettings` when it is no such list. The error does not quote it.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) if `url` is not such a list. The error does
+    /// not quote it.
     pub fn to(url: &str) -> Result<Self> {
         Ok(Self::to_servers(url.parse()?))
     }
 
-    /// Begins with a list of servers.
+    /// Returns options for a list of servers.
     pub fn to_servers(servers: ServerList) -> Self {
         Self {
             servers,
@@ -70,74 +71,76 @@ impl NatsConnection {
         }
     }
 
-    /// Identifies by a user and a password. Like every other way it replaces what was said before.
+    /// Authenticates with a user name and a password. Replaces credentials that were set before, as
+    /// the other credential methods do.
     pub fn user_and_password(mut self, user: impl Into<String>, password: Zeroizing<String>) -> Self {
         self.credentials = Credentials::Password(user.into(), password);
         self
     }
 
-    /// Identifies by a token.
+    /// Authenticates with a token.
     pub fn token(mut self, token: Zeroizing<String>) -> Self {
         self.credentials = Credentials::Token(token);
         self
     }
 
-    /// Identifies by the seed of an NKey, in a file.
+    /// Authenticates with the NKey whose seed is in this file.
     pub fn nkey_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials = Credentials::NKeyFile(path.into());
         self
     }
 
-    /// Identifies by a credentials file (`.creds`): a JWT and the seed of an NKey.
+    /// Authenticates with a credentials file (`.creds`), which contains a JWT and an NKey seed.
     pub fn credentials_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials = Credentials::File(path.into());
         self
     }
 
-    /// Trusts the authorities of this PEM file, and those of the system no more.
+    /// Trusts the certificate authorities in this PEM file instead of those of the system.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca_files.push(path.into());
         self
     }
 
-    /// Shows the server this certificate, with its key; both PEM files.
+    /// Presents this client certificate to the server; both files are PEM.
     pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.client_certificate = Some((certificate.into(), key.into()));
         self
     }
 
-    /// Begins with TLS before the server has said anything (`handshake_first`).
+    /// Starts TLS before the server sends its first message (`handshake_first`).
     pub fn tls_first(mut self) -> Self {
         self.tls_first = true;
         self
     }
 
-    /// Uses the JetStream of a domain, as through a leaf node.
+    /// Uses the JetStream domain `domain`, for example through a leaf node.
     ///
     /// # Errors
-    /// `InvalidSettings` for what is no name of one.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) if `domain` is not a valid name.
     pub fn domain(self, domain: &str) -> Result<Self> {
         if domain.is_empty() || domain.contains('.') {
-            return Err(invalid(format!("{domain:?} is no JetStream domain: it is one word")));
+            return Err(invalid(format!("{domain:?} is not a valid JetStream domain: expected one word without dots")));
         }
         self.api_prefix(&format!("$JS.{domain}.API"))
     }
 
-    /// Asks JetStream under other subjects than `$JS.API`, as with an account that imports it.
+    /// Uses this prefix for the JetStream API instead of `$JS.API`, for an account that imports
+    /// JetStream.
     ///
     /// # Errors
-    /// `InvalidSettings` for what is no subject.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) if `prefix` is not a valid subject.
     pub fn api_prefix(mut self, prefix: &str) -> Result<Self> {
-        self.api_prefix = subject(prefix, "prefix of the JetStream API")?;
+        self.api_prefix = subject(prefix, "JetStream API prefix")?;
         Ok(self)
     }
 
-    /// Receives answers under other subjects than `_INBOX`.
+    /// Uses this prefix for inboxes instead of `_INBOX`.
     ///
     /// # Errors
-    /// `InvalidSettings` for what is no subject.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) if `prefix` is not a valid subject.
     pub fn inbox_prefix(mut self, prefix: &str) -> Result<Self> {
-        self.inbox_prefix = subject(prefix, "prefix of inboxes")?;
+        self.inbox_prefix = subject(prefix, "inbox prefix")?;
         Ok(self)
     }
 
@@ -155,7 +158,7 @@ impl NatsConnection {
         &self.inbox_prefix
     }
 
-    /// The client's options, with the files read that it needs.
+    /// Reads the files and returns the options of the client.
     pub(crate) async fn options(&self) -> Result<ConnectOptions> {
         let mut options = ConnectOptions::new().name("cim-ipld").custom_inbox_prefix(&self.inbox_prefix);
         for file in
@@ -177,7 +180,7 @@ impl NatsConnection {
             (Credentials::Token(token), _) => options.token(token.to_string()),
             (Credentials::NKeyFile(path), _) => options.nkey(seed(path, &read(path).await?)?),
             (Credentials::File(path), _) => options.credentials(&read(path).await?).map_err(|_| {
-                invalid(format!("{} is no credentials file: expected a JWT and the seed of an NKey", path.display()))
+                invalid(format!("{} is not a credentials file: expected a JWT and an NKey seed", path.display()))
             })?,
             (Credentials::OfUrl, Some(UserInfo::Password(user, password))) => {
                 options.user_and_password(user.to_string(), password.to_string())
@@ -194,13 +197,13 @@ impl fmt::Debug for NatsConnection {
     }
 }
 
-/// The seed in a file, among comments and what frames it.
+/// Finds the seed among the comments and delimiters of a file.
 fn seed(path: &Path, text: &str) -> Result<String> {
     let is_seed = |line: &&str| {
         line.starts_with('S') && line.len() >= 56 && line.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
     let seed = text.lines().map(str::trim).find(is_seed);
-    seed.map(str::to_owned).ok_or_else(|| invalid(format!("{} holds no seed of an NKey", path.display())))
+    seed.map(str::to_owned).ok_or_else(|| invalid(format!("{} does not contain an NKey seed", path.display())))
 }
 
 async fn read(path: &Path) -> Result<Zeroizing<String>> {
@@ -208,7 +211,7 @@ async fn read(path: &Path) -> Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text))
 }
 
-/// The client reports a file that it cannot read as a broken connection.
+/// Checks a file here, because the client reports an unreadable file as a connection failure.
 async fn check_readable(path: &Path) -> Result<()> {
     tokio::fs::File::open(path).await.map(drop).map_err(|error| unreadable(path, error))
 }
@@ -224,7 +227,7 @@ fn subject(text: &str, what: &str) -> Result<String> {
     };
     match text.split('.').all(is_token) {
         true => Ok(text.to_owned()),
-        false => Err(invalid(format!("{text:?} is no {what}: expected words with dots between"))),
+        false => Err(invalid(format!("{text:?} is not a valid {what}: expected words separated by dots"))),
     }
 }
 

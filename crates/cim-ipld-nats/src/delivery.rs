@@ -1,6 +1,6 @@
-//! What a push consumer sends, sorted without believing any of it: whoever may write to the bucket
-//! chooses the subject, the headers and the status line of a stored message, so those alone never
-//! make it a heartbeat.
+//! Classification of the messages that arrive at a consumer's inbox. All of them are untrusted: any
+//! client that may write to the bucket chooses the subject, the headers and the status line of a
+//! stored message, so these alone never make it a heartbeat.
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use cim_ipld_backend::Key;
@@ -10,49 +10,50 @@ use cim_ipld_backend::Key;
 pub(crate) enum Delivery {
     /// A message of the stream.
     Stored {
-        /// Where it stands.
+        /// Its position.
         place: Place,
-        /// What it is.
+        /// What it contains.
         content: Content,
     },
-    /// A word of the consumer itself.
+    /// A heartbeat or flow control message of the consumer.
     Heartbeat {
-        /// How many messages the consumer has sent, where it tells.
+        /// The number of messages that the consumer has sent, if given.
         delivered: Option<u64>,
-        /// Where the server's flow control wants an answer.
+        /// The subject on which the server expects a flow control response.
         answer_to: Option<Subject>,
-        /// Whether nothing was to be sent for a while.
+        /// Whether the consumer is idle.
         is_idle: bool,
     },
-    /// Neither: somebody else wrote to the inbox.
+    /// Neither: another client wrote to the inbox.
     Stray,
 }
 
-/// What a message of the stream is.
+/// The content of a stored message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// A value of this key.
     Value(Key),
-    /// The mark of another program that a value was removed.
+    /// The marker of another NATS KV client for a removed value.
     Removal,
-    /// Something under a subject that names no key.
+    /// A message whose subject is not a valid key.
     Foreign,
 }
 
-/// Where a delivered message stands in the stream and among the deliveries of its consumer.
+/// The position of a message in the stream and among the deliveries of its consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Its sequence in the stream.
     pub(crate) stream: u64,
-    /// Its number among the deliveries, from 1.
+    /// Its delivery number, from 1.
     pub(crate) consumer: u64,
-    /// How many messages are still to come.
+    /// The number of messages still to be delivered.
     pub(crate) pending: u64,
 }
 
-/// Sorts a message; `prefix` is what the subjects of the bucket begin with, the dot included.
+/// Classifies a message; `prefix` is the common prefix of the subjects of the bucket, including the
+/// dot.
 pub(crate) fn decode(prefix: &str, message: &Message) -> Delivery {
-    // A stored message comes under its own subject, a heartbeat under the inbox's.
+    // A stored message has its own subject; a heartbeat has the subject of the inbox.
     if message.subject.starts_with(prefix) {
         return match message.reply.as_deref().and_then(place) {
             Some(place) => {
@@ -68,18 +69,18 @@ pub(crate) fn decode(prefix: &str, message: &Message) -> Delivery {
     let delivered = header("Nats-Last-Consumer").and_then(|number| number.as_str().parse().ok());
     let stalled = header("Nats-Consumer-Stalled").map(|subject| Subject::from(subject.as_str()));
     let is_idle = message.reply.is_none();
-    // Whoever can write to the inbox must not choose where this process publishes.
+    // A client that can write to the inbox must not choose where this process publishes.
     let answer_to = message.reply.clone().or(stalled).filter(|subject| is_flow_control(subject));
     Delivery::Heartbeat { delivered, answer_to, is_idle }
 }
 
-/// Tells the subjects at which the server waits for the answers of its flow control.
+/// Returns whether this is a subject on which the server receives flow control responses.
 fn is_flow_control(subject: &str) -> bool {
     let is_token = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     subject.strip_prefix("$JS.FC.").is_some_and(|rest| rest.split('.').all(is_token))
 }
 
-/// Sorts a message of the stream.
+/// Classifies the content of a stored message.
 pub(crate) fn content(prefix: &str, subject: &str, headers: Option<&HeaderMap>) -> Content {
     match subject.strip_prefix(prefix).map(Key::new) {
         _ if headers.is_some_and(is_marker) => Content::Removal,
@@ -88,15 +89,15 @@ pub(crate) fn content(prefix: &str, subject: &str, headers: Option<&HeaderMap>) 
     }
 }
 
-/// Tells the mark that other programs of NATS KV leave where they removed a value. This one leaves
-/// none.
+/// Returns whether the headers are those of the marker that other NATS KV clients write when they
+/// remove a value. This backend writes none.
 pub(crate) fn is_marker(headers: &HeaderMap) -> bool {
     let removed = headers.get("KV-Operation").is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"));
     removed || headers.get("Nats-Marker-Reason").is_some()
 }
 
-/// Reads `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or the longer
-/// form that has a domain and an account before the stream and may have more after the last part
+/// Parses `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or the longer
+/// form with a domain and an account before the stream and possibly further tokens at the end
 /// (ADR-15).
 fn place(reply: &str) -> Option<Place> {
     let parts: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.splitn(12, '.').collect();

@@ -1,5 +1,5 @@
-//! What the server says of permissions: it answers a refused request with nothing, and tells the
-//! reason beside.
+//! Denied permissions. The server does not respond to a denied request; it reports the denial as an
+//! event of the connection.
 
 use std::sync::Arc;
 
@@ -9,22 +9,21 @@ use tokio::sync::{broadcast, watch};
 
 use crate::connection::NatsConnection;
 
-/// How operations name the subjects of the API.
+/// The API prefix in the subjects that operations pass to `watch`.
 const API: &str = "$JS.API";
 
-/// News of refused subjects, for the operations that are waiting.
+/// Distributes denied subjects to the operations that are waiting for a response.
 #[derive(Clone, Debug)]
 pub(crate) struct Denials {
-    news: broadcast::Sender<String>,
-    /// The inbox that this account may not listen to, if it may not: then no answer can ever
-    /// arrive.
-    deaf: watch::Sender<Option<String>>,
+    denied_subjects: broadcast::Sender<String>,
+    /// The inbox to which this account is not allowed to subscribe, if any: no response can arrive.
+    denied_inbox: watch::Sender<Option<String>>,
     inbox: Arc<str>,
     api: Arc<str>,
 }
 
 impl Denials {
-    /// For a connection of somebody else's.
+    /// For a connection whose events are not available.
     pub(crate) fn new() -> Self {
         Self::under("_INBOX", API)
     }
@@ -34,29 +33,29 @@ impl Denials {
     }
 
     fn under(inbox: &str, api: &str) -> Self {
-        let (news, deaf) = (broadcast::Sender::new(256), watch::Sender::new(None));
-        Self { news, deaf, inbox: format!("{inbox}.").into(), api: api.into() }
+        let (denied_subjects, denied_inbox) = (broadcast::Sender::new(256), watch::Sender::new(None));
+        Self { denied_subjects, denied_inbox, inbox: format!("{inbox}.").into(), api: api.into() }
     }
 
-    /// Takes note of an event of the connection.
+    /// Handles an event of the connection.
     pub(crate) fn note(&self, event: &Event) {
         match event {
-            // Whoever connects anew is asked anew.
-            Event::Connected => drop(self.deaf.send_replace(None)),
+            // A new connection may have other permissions.
+            Event::Connected => drop(self.denied_inbox.send_replace(None)),
             Event::ServerError(ServerError::Other(text)) => {
                 let Some(subject) = denied_subject(text) else { return };
                 if subject.starts_with(&*self.inbox) && text.to_ascii_lowercase().contains("for subscription") {
-                    self.deaf.send_replace(Some(subject.to_owned()));
+                    self.denied_inbox.send_replace(Some(subject.to_owned()));
                 }
-                // Nobody may be waiting for it any more.
-                let _ = self.news.send(self.as_watched(subject));
+                // There may be no operation waiting for it.
+                let _ = self.denied_subjects.send(self.as_watched(subject));
             }
             _ => {}
         }
     }
 
-    /// The subject under which a value reaches its bucket: that of another domain is reached
-    /// through its API's.
+    /// Returns the subject to publish to. A bucket in another domain is reached through the API
+    /// prefix of that domain.
     pub(crate) fn published(&self, subject: &str) -> String {
         match &*self.api {
             API => subject.to_owned(),
@@ -64,7 +63,7 @@ impl Denials {
         }
     }
 
-    /// The subject as operations name it, whatever stands before it on this connection.
+    /// Returns the subject as passed to `watch`, without the prefixes of this connection.
     fn as_watched(&self, subject: &str) -> String {
         match subject.strip_prefix(&*self.api).and_then(|rest| rest.strip_prefix('.')) {
             Some(rest) if rest.starts_with("$KV.") => rest.to_owned(),
@@ -73,13 +72,13 @@ impl Denials {
         }
     }
 
-    /// Runs `operation`, which has sent something to one of `subjects`, and ends it when the server
-    /// refuses that, or the inbox of its answer.
+    /// Runs `operation`, which sends to one of `subjects`, and aborts it if the server denies that
+    /// subject or the inbox for the response.
     pub(crate) async fn watch<T>(&self, subjects: &[&str], operation: impl Future<Output = Result<T>>) -> Result<T> {
-        let (mut news, mut deaf) = (self.news.subscribe(), self.deaf.subscribe());
+        let (mut denied_subjects, mut denied_inbox) = (self.denied_subjects.subscribe(), self.denied_inbox.subscribe());
         let denied = async {
             loop {
-                match news.recv().await {
+                match denied_subjects.recv().await {
                     Ok(subject) if subjects.contains(&&*subject) => return subject,
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
@@ -87,7 +86,7 @@ impl Denials {
             }
         };
         let unheard = async {
-            let inbox = deaf.wait_for(Option::is_some).await.map(|inbox| inbox.clone().unwrap_or_default());
+            let inbox = denied_inbox.wait_for(Option::is_some).await.map(|inbox| inbox.clone().unwrap_or_default());
             match inbox {
                 Ok(inbox) => inbox,
                 Err(_) => std::future::pending().await,
@@ -102,17 +101,17 @@ impl Denials {
             }
             inbox = unheard => {
                 let message = format!(
-                    "this account has no permission to listen to its inbox {inbox}: no answer of the server can arrive"
+                    "this account has no permission to subscribe to its inbox {inbox}: responses of the server cannot arrive"
                 );
-                let hint = "allow it to subscribe to its inbox, or name the prefix of inboxes that it may subscribe to";
+                let hint = "allow the account to subscribe to its inbox, or set an inbox prefix to which it may subscribe";
                 Err(Error::new(ErrorKind::Denied, message).with_hint(hint))
             }
         }
     }
 }
 
-/// The subject in `Permissions Violation for Publish to "SUBJECT"`, which the client passes on in
-/// lower case or not.
+/// Extracts the subject from `Permissions Violation for Publish to "SUBJECT"`, which the client may
+/// pass on in lower case.
 fn denied_subject(text: &str) -> Option<&str> {
     let violation = text.get(.."permissions violation".len())?;
     if !violation.eq_ignore_ascii_case("permissions violation") {
@@ -126,7 +125,7 @@ mod tests {
     use super::denied_subject;
 
     #[test]
-    fn refused_subjects_are_read() {
+    fn denied_subjects_are_parsed() {
         for (text, expected) in [
             ("Permissions Violation for Publish to \"$KV.catalog_v1.manifest\"", Some("$KV.catalog_v1.manifest")),
             ("Permissions Violation for Subscription to \"_INBOX.a.b\" using queue \"q\"", Some("_INBOX.a.b")),

@@ -1,4 +1,4 @@
-//! The server's own encryption of its files, as configuration.
+//! Configuration of the server's encryption at rest.
 
 use std::fmt;
 use std::fs::File;
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use cim_ipld_backend::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-/// No file of a key has a reason to be larger.
+/// An upper bound on the size of a key file.
 const MAX_FILE_BYTES: u64 = 64 << 10;
-/// The server takes any length; less than this can be guessed.
+/// The server accepts keys of any length; shorter ones can be guessed.
 const MIN_KEY_CHARACTERS: usize = 16;
 
-/// Configures the server's own encryption of JetStream's files: a second layer under this
-/// project's.
+/// Configures the NATS server's encryption of JetStream files, a second layer below the encryption
+/// of this project.
 ///
-/// The server encrypts message blocks, without authenticating them; subjects, sizes, raft snapshots
-/// and stream backups are not covered, and a change needs a restart. A client cannot see whether a
-/// server does it: this renders what its operator puts into the server's configuration. Source: the
-/// NATS documentation on JetStream encryption at rest.
+/// The server encrypts message blocks without authenticating them. Subjects, sizes, Raft snapshots
+/// and stream backups are not covered, and changing the configuration requires a restart. A client
+/// cannot determine whether a server encrypts, so this type only renders what the operator adds to
+/// the server's configuration. Source: the NATS documentation on JetStream encryption at rest.
 ///
 /// ```
 /// use cim_ipld_nats::NatsEncryption;
@@ -36,18 +36,21 @@ const MIN_KEY_CHARACTERS: usize = 16;
 pub struct NatsEncryption {
     /// Whether the server encrypts its files.
     pub enabled: bool,
-    /// The file that holds the server's key: one line of text, or PEM. Only its owner may read it.
+    /// The file that contains the server's key: one line of text, or PEM. Only its owner may have
+    /// access to it.
     pub key_file: Option<PathBuf>,
     /// `AES256` (or `aes`), or `ChaCha20Poly1305` (or `chachapoly`).
     pub cipher: String,
 }
 
 impl NatsEncryption {
-    /// Checks that a server could be started with this: the cipher is one, and the key file holds a
-    /// key that only its owner can read. Anything is right where encryption is not enabled.
+    /// Checks that a server can start with this configuration: the cipher exists, and the key file
+    /// contains a key that only its owner can access. Everything is valid if encryption is not
+    /// enabled.
     ///
     /// # Errors
-    /// `InvalidSettings` for an unknown cipher, and as for [`read_key`](Self::read_key).
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) for an unknown cipher, and as for
+    /// [`read_key`](Self::read_key).
     pub fn validate(&self) -> Result<()> {
         if !self.enabled {
             return Ok(());
@@ -56,28 +59,29 @@ impl NatsEncryption {
         self.read_key().map(drop)
     }
 
-    /// Returns the server's name of the cipher.
+    /// Returns the name of the cipher in the server's configuration.
     ///
     /// # Errors
-    /// `InvalidSettings` when it is none that the server has.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) if the server does not support the cipher.
     pub fn server_cipher(&self) -> Result<&'static str> {
         match self.cipher.to_ascii_lowercase().as_str() {
             "aes256" | "aes-256" | "aes-256-gcm" | "aes" => Ok("aes"),
             "chacha20poly1305" | "chacha20-poly1305" | "chachapoly" | "chacha" => Ok("chachapoly"),
             _ => Err(invalid(format!(
-                "{:?} is no cipher of the NATS server: expected AES256 or ChaCha20Poly1305",
+                "{:?} is not a cipher of the NATS server: expected AES256 or ChaCha20Poly1305",
                 self.cipher
             ))),
         }
     }
 
-    /// Renders the members of the server's `jetstream { … }` block, with the key read from the
-    /// environment variable of that name, so that the configuration holds no secret: start the
-    /// server with that variable set to [`ServerKey::configuration_value`]. Empty when encryption
-    /// is not enabled.
+    /// Renders the settings for the server's `jetstream { … }` block. They refer to the key by the
+    /// name of an environment variable, so the configuration contains no secret: start the server
+    /// with that variable set to [`ServerKey::configuration_value`]. The result is empty if
+    /// encryption is not enabled.
     ///
     /// # Errors
-    /// `InvalidSettings` for an unknown cipher or a variable that is no name.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) for an unknown cipher or an invalid variable
+    /// name.
     pub fn server_configuration(&self, key_variable: &str) -> Result<String> {
         if !self.enabled {
             return Ok(String::new());
@@ -85,9 +89,17 @@ impl NatsEncryption {
         Ok(format!("cipher: {}\nkey: ${}\n", self.server_cipher()?, variable(key_variable)?))
     }
 
-    /// Renders what [`server_configuration`](Self::server_configuration) does, for a server that is
-    /// to take this key and still open what it wrote with the key in the environment variable
-    /// `previous_key_variable`.
+    /// Renders the settings for a server that changes its key: it encrypts with the key in
+    /// `key_variable` and still reads files encrypted with the key in `previous_key_variable`.
+    ///
+    /// ```
+    /// use cim_ipld_nats::NatsEncryption;
+    ///
+    /// let config = NatsEncryption { enabled: true, key_file: None, cipher: "AES256".to_string() };
+    /// let rendered = config.server_configuration_rotating("JS_KEY", "JS_OLD_KEY")?;
+    /// assert_eq!(rendered, "cipher: aes\nkey: $JS_KEY\nprev_key: $JS_OLD_KEY\n");
+    /// # Ok::<(), cim_ipld_backend::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`server_configuration`](Self::server_configuration).
@@ -99,30 +111,51 @@ impl NatsEncryption {
         Ok(format!("{}prev_key: ${previous}\n", self.server_configuration(key_variable)?))
     }
 
-    /// Reads the server's key.
+    /// Reads the server's key from [`key_file`](Self::key_file).
     ///
     /// # Errors
-    /// `InvalidSettings` when no file is named, it cannot be read, others than its owner may read
-    /// it, or it holds no key.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) if no file is set, it cannot be read, users
+    /// other than its owner can access it, or it does not contain a key.
     pub fn read_key(&self) -> Result<ServerKey> {
-        let path = self.key_file.as_deref().ok_or_else(|| invalid("no file with the server's key is named"))?;
+        let path = self
+            .key_file
+            .as_deref()
+            .ok_or_else(|| invalid("key_file is not set: name the file that contains the server's key"))?;
         let content = read_private(path)?;
         parse_key(&content).ok_or_else(|| {
             invalid(format!(
-                "{} holds no key: expected one line of at least {MIN_KEY_CHARACTERS} letters, digits and + / = - _ ., or PEM",
+                "{} does not contain a key: expected one line of at least {MIN_KEY_CHARACTERS} letters, digits and + / = - _ ., or PEM",
                 path.display()
             ))
         })
     }
 }
 
-/// The key of a server's files. Wiped when it is dropped; `Debug` does not show it.
+/// The key with which a server encrypts its files. It is zeroized on drop, and `Debug` does not
+/// show it.
+///
+/// ```
+/// use cim_ipld_nats::NatsEncryption;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("server.key");
+/// # std::fs::write(&path, "0123456789abcdef0123456789abcdef\n")?;
+/// # #[cfg(unix)]
+/// # std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+/// let config = NatsEncryption { enabled: true, key_file: Some(path), cipher: "AES256".to_string() };
+/// let key = config.read_key()?;
+/// assert_eq!(key.configuration_value(), "\"0123456789abcdef0123456789abcdef\"");
+/// assert_eq!(format!("{key:?}"), "ServerKey(..)");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ServerKey(Zeroizing<String>);
 
 impl ServerKey {
-    /// Returns the key as the server's configuration wants it, and an environment variable that it
-    /// names: in quotes. Without them the server would read some keys as numbers.
+    /// Returns the key in quotes, as the server's configuration or an environment variable named
+    /// there requires it. Without quotes, the server would parse some keys as numbers.
     #[must_use]
     pub fn configuration_value(&self) -> &str {
         &self.0
@@ -137,14 +170,14 @@ impl fmt::Debug for ServerKey {
 
 fn parse_key(content: &[u8]) -> Option<ServerKey> {
     let text = std::str::from_utf8(content).ok()?;
-    // The full capacity at once: growing would leave copies of the key behind.
+    // Allocates the full capacity at once, because growing would leave copies of the key in memory.
     let mut quoted = Zeroizing::new(String::with_capacity(text.len() + 2));
     quoted.push('"');
     let pem = text.starts_with("-----BEGIN ");
     for (number, line) in text.lines().map(str::trim).enumerate() {
         let frame = pem && line.starts_with("-----");
         if !frame {
-            // A second line of what is not PEM is no part of a key.
+            // Without PEM framing, a second line is not part of a key.
             if !pem && number > 0 && !line.is_empty() {
                 return None;
             }
@@ -160,10 +193,11 @@ fn parse_key(content: &[u8]) -> Option<ServerKey> {
     Some(ServerKey(quoted))
 }
 
-/// Reads a whole file that only its owner may read, checked on the open file so that the file
-/// checked is the file read.
+/// Reads a file that only its owner can access. Permissions are checked on the open file, so that
+/// the checked file is the one that is read.
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let failed = |error: std::io::Error| invalid(format!("{} cannot be read", path.display())).with_source(error);
+    let failed =
+        |error: std::io::Error| invalid(format!("{} cannot be read: {error}", path.display())).with_source(error);
     let file = File::open(path).map_err(failed)?;
     check_private(&file, path)?;
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
@@ -174,16 +208,23 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = file.metadata().map_err(|error| invalid("the key file cannot be looked at").with_source(error))?;
+    let metadata = file.metadata().map_err(|error| {
+        let message = format!("the permissions of {} cannot be read: {error}", path.display());
+        invalid(message).with_source(error)
+    })?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    let message = format!("{} has mode {mode:03o}: others than its owner may use it; chmod 600 it", path.display());
+    let message = format!(
+        "{} has mode {mode:03o}, which lets users other than its owner access it: run chmod 600",
+        path.display()
+    );
     Err(invalid(message))
 }
 
-/// Access lists of other systems are not read: the caller's system administrator answers for them.
+/// Access control lists of other systems are not checked; securing the file is up to its
+/// administrator.
 #[cfg(not(unix))]
 fn check_private(_file: &File, _path: &Path) -> Result<()> {
     Ok(())

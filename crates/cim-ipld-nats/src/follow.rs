@@ -1,10 +1,10 @@
-//! Reads a bucket in its order: everything so far, and then what comes.
+//! Reads a bucket in order: everything stored so far, then every later write.
 //!
-//! An ephemeral push consumer with flow control delivers; its deliveries are numbered, and its
-//! heartbeats say how many there were. Whatever does not fit (a gap, a silence, a connection that
-//! came back) ends the consumer, and another one begins after the last revision that was passed on.
-//! So nothing is repeated or skipped, whatever becomes of connections and servers. The stream is
-//! looked at each time: one that was made anew, or that went back, cannot be followed on.
+//! An ephemeral push consumer with flow control delivers the messages. Its deliveries are numbered,
+//! and its heartbeats report how many there were. Any mismatch (a gap, a timeout, a reconnect) ends
+//! the consumer, and another one is created after the last revision passed on, so nothing is
+//! repeated or skipped. The stream is checked each time: one that was recreated or rolled back
+//! cannot be followed any further.
 
 use std::time::Duration;
 
@@ -23,37 +23,37 @@ use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
 use crate::delivery::{self, Content, Delivery};
 use crate::denials::Denials;
-use crate::error::{answered, unavailable};
+use crate::error::{error_response, unavailable};
 use crate::leader::{self, Wanted};
 
-/// Entries read ahead of whoever reads the stream: bounds the memory of a slow reader, beside the
-/// window of the server's flow control.
+/// Entries buffered ahead of the reader. Bounds the memory used for a slow reader, together with
+/// the flow control window of the server.
 const READ_AHEAD: usize = 64;
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// Without a word for this long, a consumer is taken for dead.
+/// A consumer that sends nothing for this long is considered dead.
 const SILENCE: Duration = Duration::from_millis(2_000);
-/// How often consumers break at one place before the message there is read by itself.
+/// How often consumers may fail at one position before the message there is read individually.
 const STUMBLES: u32 = 2;
-/// How long the server keeps a consumer that nobody listens to.
+/// How long the server keeps a consumer without a subscriber.
 const CONSUMER_LIFE: Duration = Duration::from_secs(10);
 
-/// What is followed.
+/// The bucket to follow, and how.
 pub(crate) struct Source {
     pub(crate) context: jetstream::Context,
     pub(crate) buckets: Buckets,
     pub(crate) denials: Denials,
     pub(crate) bucket: Bucket,
     pub(crate) prefix: KeyPrefix,
-    /// How long a server that is away is waited for before everything older was told.
+    /// How long to wait for an unavailable server before `CaughtUp` was sent.
     pub(crate) patience: Duration,
 }
 
-/// Where following begins.
+/// Where to start.
 #[derive(Clone, Copy)]
 enum Start {
-    /// After a revision that was seen: a bucket that ends before it has lost that.
+    /// After a revision that was seen. A bucket that ends before it has lost data.
     AfterSeen,
-    /// After any number: where nothing stands behind it, there is nothing to tell.
+    /// After any number, possibly beyond the end of the bucket.
     AfterAny,
 }
 
@@ -63,11 +63,11 @@ pub(crate) fn watch(source: Source, after: Revision) -> WatchStream {
 
 fn follow(source: Source, after: Revision, start: Start) -> WatchStream {
     let (events, received) = mpsc::channel(READ_AHEAD);
-    // In a task of its own, so that heartbeats are answered however seldom the reader comes.
+    // In a separate task, so that heartbeats are answered even if the reader polls rarely.
     let task = tokio::spawn(async move {
         let follower = Follower { source, start, last: after.number(), caught_up: false, goal: None, created: None };
         if let Err(error) = follower.run(&events).await {
-            // A reader that has gone has no use for the error.
+            // The reader may have been dropped.
             let _ = events.send(Err(error)).await;
         }
     });
@@ -102,33 +102,33 @@ impl Drop for AbortOnDrop {
 struct Follower {
     source: Source,
     start: Start,
-    /// The last sequence that was passed on.
+    /// The last sequence passed on.
     last: u64,
-    /// Whether everything older was told.
+    /// Whether `CaughtUp` was sent.
     caught_up: bool,
-    /// The sequence whose passing shows that everything older was delivered.
+    /// The sequence at which everything older has been delivered.
     goal: Option<u64>,
-    /// When the stream was made that is being followed.
+    /// The creation time of the stream being followed.
     created: Option<String>,
 }
 
 type Events = mpsc::Sender<Result<WatchEvent>>;
 
-/// Why a consumer came to its end.
+/// Why a consumer ended.
 #[derive(PartialEq, Eq)]
 enum End {
-    /// It no longer fits what was received.
+    /// Its deliveries do not match its reports, or it is silent.
     Broken,
-    /// Nobody reads any more.
+    /// The reader was dropped.
     ReaderGone,
 }
 
-/// What is known of one consumer.
+/// The state of one consumer.
 struct Consumer {
     deliveries: Subscriber,
-    /// Deliveries that arrived.
+    /// The number of deliveries received.
     received: u64,
-    /// Whether whoever serves it may lag behind the stream's leader.
+    /// Whether the replica that serves the consumer may lag behind the leader.
     may_lag: bool,
 }
 
@@ -150,9 +150,9 @@ impl Follower {
                 broken_here = 0;
             }
             if let Some(error) = problem {
-                tracing::warn!(bucket = %self.source.bucket, %error, "following is broken off; it is tried again");
-                // Whoever waits for what is there must hear of it; whoever waits for what comes can
-                // wait longer.
+                tracing::warn!(bucket = %self.source.bucket, %error, "following the bucket was interrupted; it is retried");
+                // Before `CaughtUp`, the caller waits for existing data and must learn of the
+                // error; afterwards, it can wait longer.
                 if !self.caught_up && !backoff.wait().await {
                     return Err(error);
                 }
@@ -163,29 +163,29 @@ impl Follower {
         }
     }
 
-    /// Follows with one consumer, until it no longer fits or the reader has gone.
+    /// Follows with one consumer, until it fails or the reader is dropped.
     async fn follow(&mut self, events: &Events, broken_here: u32) -> Result<End> {
-        let stream = self.source.buckets.look(&self.source.bucket).await?;
+        let stream = self.source.buckets.refresh(&self.source.bucket).await?;
         if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
-            return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
+            return Ok(if self.send_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         let stream = self.check_history(stream).await?;
-        // Asked of the leader after the watch began: what was acknowledged before that stands no
-        // later.
+        // Read from the leader after the watch began, so every earlier acknowledged write has this
+        // sequence or a lower one.
         self.goal.get_or_insert(stream.cached_info().state.last_sequence);
-        if broken_here >= STUMBLES && !self.step_over(events).await? {
+        if broken_here >= STUMBLES && !self.read_from_leader(events).await? {
             return Ok(End::ReaderGone);
         }
         let client = self.source.context.client();
         let inbox = client.new_inbox();
-        // Before the consumer is made: its first delivery needs somebody who listens.
+        // Subscribes before the consumer is created, so that its first delivery is received.
         let deliveries =
             client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
         let made = self.make_consumer(&stream, inbox).await?;
         let made = made.cached_info();
         let mut consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
         let nothing_waits = made.num_pending == 0 && made.delivered.consumer_sequence == 0;
-        if nothing_waits && !self.consider_caught_up(&consumer, Evidence::NothingPending, events).await? {
+        if nothing_waits && !self.check_caught_up(&consumer, Evidence::NothingPending, events).await? {
             return Ok(End::ReaderGone);
         }
         loop {
@@ -200,25 +200,24 @@ impl Follower {
         }
     }
 
-    /// Takes what a consumer sent; returns how the consumer ends if it does.
+    /// Handles a message of the consumer; returns how the consumer ends, if it does.
     async fn take(&mut self, message: Message, consumer: &mut Consumer, events: &Events) -> Result<Option<End>> {
         let goes_on = match delivery::decode(&self.subjects(), &message) {
             Delivery::Stored { place, .. } if place.consumer != consumer.received + 1 => return Ok(Some(End::Broken)),
             Delivery::Stored { place, content } => {
                 consumer.received = place.consumer;
-                self.tell(content, message.payload, place.stream, events).await
-                    && (place.pending > 0
-                        || self.consider_caught_up(consumer, Evidence::NothingPending, events).await?)
+                self.deliver(content, message.payload, place.stream, events).await
+                    && (place.pending > 0 || self.check_caught_up(consumer, Evidence::NothingPending, events).await?)
             }
             Delivery::Heartbeat { delivered, answer_to, is_idle } => {
                 if let Some(subject) = answer_to {
-                    // An answer that is not sent shows as a consumer that stays silent.
+                    // If the response is lost, the consumer stays silent and is replaced.
                     let _ = self.source.context.client().publish(subject, Bytes::new()).await;
                 }
                 if delivered.is_some_and(|delivered| delivered != consumer.received) {
                     return Ok(Some(End::Broken));
                 }
-                !is_idle || self.consider_caught_up(consumer, Evidence::Idle, events).await?
+                !is_idle || self.check_caught_up(consumer, Evidence::Idle, events).await?
             }
             Delivery::Stray => {
                 self.source.buckets.count_foreign(&self.source.bucket);
@@ -228,19 +227,19 @@ impl Follower {
         Ok((!goes_on).then_some(End::ReaderGone))
     }
 
-    /// Passes on the message at which consumers break, read by itself from the leader: bytes in the
-    /// place of its headers that are none end the connection of a client that they are delivered
-    /// to. Returns false when the reader has gone.
-    async fn step_over(&mut self, events: &Events) -> Result<bool> {
+    /// Reads the message at which consumers fail from the leader and passes it on: malformed
+    /// headers make the client close the connection on which they are delivered. Returns false if
+    /// the reader was dropped.
+    async fn read_from_leader(&mut self, events: &Events) -> Result<bool> {
         let filter = self.filter();
         let Some(message) = self.ask_leader(Wanted::Next(&filter, self.last + 1)).await? else { return Ok(true) };
         let sequence = message.sequence;
-        Ok(match leader::take_apart(message) {
+        Ok(match leader::parse(message) {
             Some(message) => {
                 let content = delivery::content(&self.subjects(), &message.subject, Some(&message.headers));
-                self.tell(content, message.payload, sequence, events).await
+                self.deliver(content, message.payload, sequence, events).await
             }
-            None => self.tell(Content::Foreign, Bytes::new(), sequence, events).await,
+            None => self.deliver(Content::Foreign, Bytes::new(), sequence, events).await,
         })
     }
 
@@ -248,8 +247,9 @@ impl Follower {
         leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
     }
 
-    /// A stream that was made anew, or whose end stays before what was seen of it, has lost what it
-    /// acknowledged. A leader may come to a message a moment after the replica that delivered it.
+    /// Refuses a stream that was recreated, or that ends before a sequence already seen:
+    /// acknowledged data is lost. A leader may apply a message a moment after the replica that
+    /// delivered it.
     async fn check_history(&mut self, mut stream: Stream) -> Result<Stream> {
         const LOOKS: usize = 10;
         for look in 0.. {
@@ -260,14 +260,12 @@ impl Follower {
                 break;
             }
             if *created != made || look == LOOKS {
-                let message = format!(
-                    "bucket {} is not the one that was followed: it went back or was made anew",
-                    self.source.bucket
-                );
+                let message =
+                    format!("bucket {} was rolled back or recreated while it was being followed", self.source.bucket);
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-            stream = self.source.buckets.look(&self.source.bucket).await?;
+            stream = self.source.buckets.refresh(&self.source.bucket).await?;
         }
         Ok(stream)
     }
@@ -294,21 +292,21 @@ impl Follower {
         let asked = format!("$JS.API.CONSUMER.CREATE.{}", stream_name(&self.source.bucket));
         let made = async {
             stream.create_consumer(config).await.map_err(|error| match error.kind() {
-                ConsumerErrorKind::JetStream(answer) => answered("following a bucket", answer),
+                ConsumerErrorKind::JetStream(answer) => error_response("following a bucket", answer),
                 _ => unavailable("following a bucket", error),
             })
         };
         self.source.denials.watch(&[&asked], made).await
     }
 
-    /// Tells that everything older was delivered once that is certain; returns false when the
-    /// reader has gone.
+    /// Sends `CaughtUp` once it is certain that everything older was delivered. Returns false if
+    /// the reader was dropped.
     ///
-    /// A consumer may be served by a copy that lags behind: what is pending there is no proof.
-    /// Delivery past the leader's last sequence is one; so is it when the last message that the
-    /// leader has under the prefix was delivered, because what stood behind it when the watch began
-    /// was removed.
-    async fn consider_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
+    /// A consumer may be served by a replica that lags behind, whose pending count proves nothing.
+    /// A delivery at or past the leader's last sequence is proof. So is the delivery of the last
+    /// message that the leader now has under the prefix, because anything later was removed since
+    /// the watch began.
+    async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);
         }
@@ -318,22 +316,22 @@ impl Follower {
             self.goal = self.goal.map(|goal| goal.min(last));
             passed(self)
         };
-        Ok(!certain || self.tell_caught_up(events).await)
+        Ok(!certain || self.send_caught_up(events).await)
     }
 
-    /// The sequence of the last message under the prefix, zero if there is none.
+    /// Returns the sequence of the last message under the prefix, or zero.
     async fn last_of_leader(&self) -> Result<u64> {
         let filter = self.filter();
         Ok(self.ask_leader(Wanted::Last(&filter)).await?.map_or(0, |message| message.sequence))
     }
 
-    /// Passes a message on if it is a value; returns false when the reader has gone.
-    async fn tell(&mut self, content: Content, value: Bytes, sequence: u64, events: &Events) -> bool {
+    /// Passes a message on if it is a value. Returns false if the reader was dropped.
+    async fn deliver(&mut self, content: Content, value: Bytes, sequence: u64, events: &Events) -> bool {
         if sequence <= self.last {
             return true;
         }
         self.last = sequence;
-        self.source.buckets.note_seen(&self.source.bucket, sequence);
+        self.source.buckets.record_seen(&self.source.bucket, sequence);
         match content {
             Content::Value(key) => {
                 let entry = Entry { value, revision: Revision::new(sequence) };
@@ -345,7 +343,7 @@ impl Follower {
         true
     }
 
-    async fn tell_caught_up(&mut self, events: &Events) -> bool {
+    async fn send_caught_up(&mut self, events: &Events) -> bool {
         if self.caught_up {
             return true;
         }
@@ -353,7 +351,7 @@ impl Follower {
         events.send(Ok(WatchEvent::CaughtUp)).await.is_ok()
     }
 
-    /// What the subjects of the bucket begin with.
+    /// Returns the common prefix of the subjects of the bucket.
     fn subjects(&self) -> String {
         format!("$KV.{}.", self.source.bucket)
     }
@@ -370,8 +368,8 @@ impl Follower {
 /// Why everything older may have been delivered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
-    /// The consumer has nothing to deliver, as whoever serves it sees it at this moment.
+    /// The consumer has nothing pending, according to the replica that serves it.
     NothingPending,
-    /// It has delivered nothing for a while; what was pending may have been removed.
+    /// It has been idle for a while; pending messages may have been removed.
     Idle,
 }

@@ -1,5 +1,4 @@
-//! Reads single messages through the leader of a bucket's stream, which has whatever was
-//! acknowledged.
+//! Reads single messages from the leader of a bucket's stream, which has every acknowledged write.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::response::Response;
@@ -10,18 +9,18 @@ use serde_json::{Value, json};
 
 use crate::buckets::stream_name;
 use crate::denials::Denials;
-use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
+use crate::error::{bucket_missing, error_response, jetstream_kind, unavailable};
 
-/// Which message is wanted. Subjects may have wildcards.
+/// Which message to read. Subjects may contain wildcards.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted<'a> {
     /// The last one on a subject.
     Last(&'a str),
-    /// The first one on a subject that stands at this sequence or later.
+    /// The first one on a subject at or after this sequence.
     Next(&'a str, u64),
 }
 
-/// Reads a message as it is stored; `None` when the leader has none.
+/// Reads a message as it is stored; returns `None` if the leader has none.
 pub(crate) async fn read(
     context: &jetstream::Context,
     denials: &Denials,
@@ -46,19 +45,19 @@ pub(crate) async fn read(
             Response::Err { error } if jetstream_kind(&error) == Some(ErrorKind::BucketMissing) => {
                 Err(bucket_missing(bucket))
             }
-            Response::Err { error } => Err(answered(&reading, error)),
+            Response::Err { error } => Err(error_response(&reading, error)),
         }
     };
     denials.watch(&[&format!("$JS.API.{api}")], read).await
 }
 
-/// Takes a message apart, or returns `None` when its headers are none.
-pub(crate) fn take_apart(message: RawMessage) -> Option<StreamMessage> {
+/// Parses the headers of a message; returns `None` if they are malformed.
+pub(crate) fn parse(message: RawMessage) -> Option<StreamMessage> {
     StreamMessage::try_from(message).ok()
 }
 
-/// What a value is that cannot be taken apart.
+/// Returns the error for a value whose message is malformed.
 pub(crate) fn unreadable(bucket: &Bucket, key: &impl std::fmt::Display) -> Error {
-    let message = format!("what bucket {bucket} holds under {key} is no message that can be read");
+    let message = format!("the message for {key} in bucket {bucket} is malformed");
     Error::new(ErrorKind::Corrupt, message)
 }

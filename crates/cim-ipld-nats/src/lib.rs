@@ -1,36 +1,82 @@
-//! Keeps cim-ipld's buckets in NATS JetStream Key-Value buckets, and configures the server's own
+//! A backend of cim-ipld on NATS JetStream Key-Value buckets, and the configuration of the server's
 //! encryption at rest.
 //!
-//! A bucket `b` is the stream `KV_b` on the subjects `$KV.b.>`; a revision is a stream sequence.
-//! Values are opaque bytes: encrypt before you store. What changes is read through the stream's
-//! leader, what is written once from any replica with the leader asked before an absence is
-//! believed. Removal purges by subject and leaves no tombstone.
+//! A bucket `b` is the stream `KV_b` on the subjects `$KV.b.>`, and a revision is a stream
+//! sequence. Values are opaque bytes: encrypt before you store. Buckets of kind `Log` are read
+//! through the leader of the stream. Buckets of kind `Objects` are read from any replica, and the
+//! leader is asked before an absence is reported. Removing a key purges its subject and leaves no
+//! tombstone.
 //!
-//! A write with `AbsentWhile` is compared with the fence by the server, exactly, on version 2.12 or
-//! newer. A message is compared with one subject alone, so the absence of its own key is found by
-//! message id: a key that was put with `AbsentWhile` within the bucket's duplicate window (2
-//! minutes) is a `Conflict`, even if it was removed since; one that was put longer ago, or with
-//! another precondition, is replaced. After a restart the server recognises the ids of messages
-//! that are still stored. A bucket with several replicas compares one write with a fence at a time;
-//! concurrent ones are tried again within milliseconds.
+//! [`AbsentWhile`](cim_ipld_backend::Precondition::AbsentWhile) requires server 2.12 or newer. The
+//! server checks the fence exactly. It can compare only one subject per message, so the absence of
+//! the key is checked by message id. A key that was written with `AbsentWhile` within the duplicate
+//! window of the bucket (2 minutes) is a `Conflict`, even if it was removed since; a key that was
+//! written earlier, or with another precondition, is replaced. After a restart, the server knows
+//! the ids of the messages that are still stored. A replicated bucket processes one fenced write at
+//! a time; concurrent ones are retried within milliseconds.
 //!
-//! The default of a single server acknowledges before it syncs:
-//! [`Durability::Crash`](cim_ipld_backend::Durability). Three replicas in separate failure domains
-//! with `sync_interval: always` are the safe profile.
+//! A single server with default settings acknowledges a write before syncing it, which is
+//! [`Durability::Crash`](cim_ipld_backend::Durability). For safety against power failures, use
+//! three replicas in separate failure domains with `sync_interval: always`.
+//!
+//! # Connect and create a bucket
 //!
 //! ```no_run
+//! use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
 //! use cim_ipld_nats::NatsBackend;
 //!
 //! # async fn example() -> Result<(), cim_ipld_backend::Error> {
 //! let backend = NatsBackend::connect("nats://127.0.0.1:4222").await?;
+//! let bucket = Bucket::log("catalog_v1")?;
+//! backend.create(&bucket).await?;
+//! backend.put(&bucket, &Key::new("manifest")?, "value".into(), Precondition::Absent).await?;
 //! # Ok(())
 //! # }
+//! ```
+//!
+//! # Use a cluster with credentials, TLS and three replicas
+//!
+//! ```no_run
+//! use cim_ipld_nats::{NatsBackend, NatsConnection, NatsSettings};
+//!
+//! # async fn example() -> Result<(), cim_ipld_backend::Error> {
+//! let connection = NatsConnection::to("tls://one.example.org,two.example.org,three.example.org")?
+//!     .credentials_file("notes.creds")
+//!     .ca_file("ca.pem");
+//! let mut settings = NatsSettings::default();
+//! settings.replicas = 3;
+//! let backend = NatsBackend::connect_to(&connection, settings).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Use an existing client
+//!
+//! ```no_run
+//! use cim_ipld_nats::{NatsBackend, async_nats};
+//!
+//! # async fn example() -> Result<(), async_nats::ConnectError> {
+//! let client = async_nats::connect("nats://127.0.0.1:4222").await?;
+//! let backend = NatsBackend::new(async_nats::jetstream::new(client));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Encrypt the files of the server
+//!
+//! ```
+//! use cim_ipld_nats::NatsEncryption;
+//!
+//! let config = NatsEncryption { enabled: true, key_file: None, cipher: "AES256".to_string() };
+//! assert_eq!(config.server_configuration("JS_KEY")?, "cipher: aes\nkey: $JS_KEY\n");
+//! # Ok::<(), cim_ipld_backend::Error>(())
 //! ```
 
 mod backend;
 mod backoff;
 mod buckets;
 mod connect;
+mod connect_error;
 mod connection;
 mod delivery;
 mod denials;
@@ -39,7 +85,6 @@ mod error;
 mod follow;
 mod leader;
 mod publish;
-mod reasons;
 mod servers;
 mod settings;
 

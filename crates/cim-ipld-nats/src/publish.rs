@@ -1,4 +1,4 @@
-//! Writing: a bounded amount on its way at a time, and every outcome told apart.
+//! Writes: a bounded number of bytes in flight, and a distinct error for each outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::buckets::Buckets;
 use crate::denials::Denials;
 use crate::error::{jetstream_error, jetstream_kind};
 
-/// How much of the server's `max_payload` the longest headers of a write take: a server takes
-/// values of `max_payload` less this.
+/// The maximum size of the headers of a write. The largest value is `max_payload` of the server
+/// minus this.
 pub const VALUE_OVERHEAD_BYTES: usize = {
     const LINE_END: usize = 2;
     const DIGITS: usize = 20;
@@ -31,13 +31,13 @@ pub const VALUE_OVERHEAD_BYTES: usize = {
     version + sequence + fence + id + LINE_END
 };
 
-/// Publishes values and waits for their acknowledgements, side by side with each other.
+/// Publishes values concurrently and waits for their acknowledgements.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     context: jetstream::Context,
     buckets: Buckets,
     denials: Denials,
-    /// One permit a byte.
+    /// One permit per byte.
     in_flight: Arc<Semaphore>,
     capacity: u32,
     patience: Duration,
@@ -57,9 +57,9 @@ impl Publisher {
         Self { context, buckets, denials, in_flight, capacity, patience }
     }
 
-    /// Stores a value. Only a write that certainly did not happen is tried again here: after a
-    /// silence, whoever wrote must read back, because only they know their own value from
-    /// another's.
+    /// Stores a value. Only writes that certainly did not happen are retried here. After a timeout
+    /// the caller must read the key back, because only the caller can tell its own value from
+    /// another one.
     pub(crate) async fn put(
         &self,
         bucket: &Bucket,
@@ -68,9 +68,11 @@ impl Publisher {
         precondition: Precondition,
     ) -> Result<Revision> {
         let permits = u32::try_from(value.len()).unwrap_or(u32::MAX).clamp(1, self.capacity);
-        let _permit = self.in_flight.acquire_many(permits).await.map_err(|closed| {
-            Error::new(ErrorKind::Unavailable, "the connection is being given up").with_source(closed)
-        })?;
+        let _permit = self
+            .in_flight
+            .acquire_many(permits)
+            .await
+            .map_err(|closed| Error::new(ErrorKind::Unavailable, "the connection is closed").with_source(closed))?;
         let mut backoff = Backoff::new(self.patience);
         let mut brief = Backoff::brief(self.patience);
         loop {
@@ -81,9 +83,9 @@ impl Publisher {
                 Err(Failure::Final(error)) if error.kind() == ErrorKind::Unavailable => error,
                 Err(Failure::Final(error)) => return Err(error),
             };
-            // No stream listens, or its server has just come up and does not know it yet: the
-            // stream itself can tell.
-            match self.buckets.look(bucket).await {
+            // Either the stream does not exist, or its server has just restarted; its stream
+            // information tells which.
+            match self.buckets.refresh(bucket).await {
                 Err(error) if error.kind() != ErrorKind::Unavailable => return Err(error),
                 _ if backoff.wait().await => {}
                 _ => return Err(error),
@@ -100,8 +102,8 @@ impl Publisher {
     ) -> Result<Revision, Failure> {
         let message = self.message(bucket, key, value, precondition)?;
         let subject = subject(bucket, key);
-        // Acknowledgements may overtake each other, so this one is compared with what was seen
-        // before it was asked for.
+        // Acknowledgements may arrive out of order, so each is compared with the last revision seen
+        // before its request.
         let seen = self.buckets.last_seen(bucket);
         let sent = async {
             let acknowledgement =
@@ -120,22 +122,20 @@ impl Publisher {
             Err(error) => return Err(refused(bucket, key, precondition, error)),
         };
         if acknowledgement.duplicate {
-            return Err(
-                conflict(format!("key {key} was written a short while ago, the write expected no value")).into()
-            );
+            return Err(conflict(format!("key {key} was written recently, but the write expected no value")).into());
         }
         if acknowledgement.sequence <= seen {
             self.buckets.forget(bucket);
-            return Err(went_back(bucket, acknowledgement.sequence, seen).into());
+            return Err(rolled_back(bucket, acknowledgement.sequence, seen).into());
         }
-        self.buckets.note_seen(bucket, acknowledgement.sequence);
+        self.buckets.record_seen(bucket, acknowledgement.sequence);
         Ok(Revision::new(acknowledgement.sequence))
     }
 
-    /// The message that has the server check the precondition.
+    /// Returns the message, with headers that make the server check the precondition.
     fn message(&self, bucket: &Bucket, key: &Key, value: Bytes, precondition: &Precondition) -> Result<PublishMessage> {
         let message = PublishMessage::build().payload(value);
-        // Zero would mean absence to the server; no value has it.
+        // The server interprets zero as absence; no value has that revision.
         let sequence = |revision: &Revision| Some(revision.number()).filter(|number| *number > 0);
         match precondition {
             Precondition::Any => Ok(message),
@@ -150,26 +150,27 @@ impl Publisher {
                 };
                 let version = self.context.client().server_info().version;
                 if !compares_other_subjects(&version) {
-                    let message = format!("the NATS server has version {version}: 2.12 or newer is needed");
+                    let message = format!("the NATS server has version {version}, but 2.12 or newer is required");
                     return Err(Error::new(ErrorKind::Incompatible, message));
                 }
                 let message = message.expected_last_subject_sequence(sequence);
-                // A message is compared with one subject alone, so the absence is found by its id.
+                // The server compares only one subject per message, so absence is checked by
+                // message id.
                 Ok(message.header(EXPECTED_SUBJECT, subject(bucket, fence)).message_id(key.as_str()))
             }
-            _ => Err(Error::new(ErrorKind::Incompatible, "this store does not know the precondition")),
+            _ => Err(Error::new(ErrorKind::Incompatible, "the NATS backend does not support this precondition")),
         }
     }
 }
 
-/// Names the subject with which `Nats-Expected-Last-Subject-Sequence` is compared, where that is
-/// not the message's own. Older servers than 2.12 compare with the message's own all the same.
+/// The header for the subject to which `Nats-Expected-Last-Subject-Sequence` applies, if it is not
+/// the subject of the message. Servers older than 2.12 ignore it.
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
-/// Why a try to write came to nothing.
+/// Why an attempt to write failed.
 enum Failure {
-    /// A write that concerns the same keys is under way: nothing was stored, and it passes within
-    /// milliseconds.
+    /// Another write of the same keys is in progress: nothing was stored, and the condition clears
+    /// within milliseconds.
     Busy(Error),
     Final(Error),
 }
@@ -180,18 +181,18 @@ impl From<Error> for Failure {
     }
 }
 
-/// Sorts a write that was sent and not acknowledged by what it means for the value.
+/// Converts the error of a write that was sent and not acknowledged.
 fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: PublishError) -> Failure {
     let answer = jetstream_error(&error);
-    // A stream with several copies compares one write with a subject at a time (10164), and takes
-    // an id once (10158).
+    // A replicated stream processes one write per compared subject (10164) and per message id
+    // (10158) at a time.
     let busy = matches!(precondition, Precondition::AbsentWhile { .. })
         && answer.is_some_and(|answer| matches!(answer.error_code().0, 10_158 | 10_164));
     let kind = match (error.kind(), answer) {
         _ if busy => ErrorKind::Unavailable,
-        // Nobody listened.
+        // No responders.
         (PublishErrorKind::StreamNotFound, _) => ErrorKind::Unavailable,
-        // The stream answered, and not with a place in its order: it has stored nothing.
+        // The stream returned an error, so it has stored nothing.
         (_, Some(answer)) => jetstream_kind(answer).unwrap_or(ErrorKind::Unavailable),
         _ => ErrorKind::OutcomeUnknown,
     };
@@ -199,13 +200,12 @@ fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: Publi
     if busy { Failure::Busy(error) } else { Failure::Final(error) }
 }
 
-/// What a write is that was acknowledged as standing before one that was seen earlier: it went into
-/// another stream.
-fn went_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
+/// Returns the error for a write that was acknowledged with a revision at or before one seen
+/// earlier: it went to another stream.
+fn rolled_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
     let (acknowledged, seen) = (Revision::new(acknowledged), Revision::new(seen));
     let message = format!(
-        "bucket {bucket} acknowledged a write as {acknowledged} after {seen}: it is not the one that was used before, it was made \
-         anew or restored from an older state"
+        "bucket {bucket} acknowledged a write as {acknowledged} after {seen}: it was recreated or restored from an older state"
     );
     Error::new(ErrorKind::Corrupt, message)
 }
@@ -214,13 +214,13 @@ fn conflict(message: String) -> Error {
     Error::new(ErrorKind::Conflict, message)
 }
 
-/// Tells by a server's version, as in `2.15.1`, whether it honours [`EXPECTED_SUBJECT`].
+/// Returns whether a server of this version, such as `2.15.1`, supports [`EXPECTED_SUBJECT`].
 fn compares_other_subjects(version: &str) -> bool {
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
     (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (2, 12)
 }
 
-/// The subject of a key of a bucket (ADR-8).
+/// Returns the subject of a key (ADR-8).
 pub(crate) fn subject(bucket: &Bucket, key: &Key) -> String {
     format!("$KV.{bucket}.{key}")
 }

@@ -1,4 +1,4 @@
-//! Where servers are: one URL, or several with commas between, as other NATS clients take them.
+//! Server addresses: one URL or a comma-separated list, as in other NATS clients.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +9,16 @@ use zeroize::Zeroizing;
 
 const SCHEMES: [&str; 2] = ["nats", "tls"];
 
-/// The servers of one cluster. Neither `Debug` nor `Display` nor an error shows the credentials of
-/// a URL.
+/// The servers of one cluster. `Debug`, `Display` and errors never show the credentials in a URL.
+///
+/// ```
+/// use cim_ipld_nats::ServerList;
+///
+/// let servers: ServerList = "nats://ann:s3cret@one.example.org:4222,two.example.org".parse()?;
+/// assert_eq!(servers.to_string(), "nats://one.example.org:4222,nats://two.example.org");
+/// assert_eq!(servers.addresses().collect::<Vec<_>>(), ["one.example.org:4222", "two.example.org"]);
+/// # Ok::<(), cim_ipld_backend::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerList {
     servers: Vec<Server>,
@@ -20,11 +28,11 @@ pub struct ServerList {
 #[derive(Clone, PartialEq, Eq)]
 struct Server {
     scheme: &'static str,
-    /// Host and port as they were given.
+    /// Host and port, as given.
     address: String,
 }
 
-/// What stands before the host of a URL, decoded.
+/// The decoded credentials before the host of a URL.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum UserInfo {
     Password(Zeroizing<String>, Zeroizing<String>),
@@ -32,11 +40,19 @@ pub(crate) enum UserInfo {
 }
 
 impl ServerList {
-    /// Reads a list and what follows the first `/` behind its last server: a program may name an
-    /// index there.
+    /// Parses a list, and returns it with the text after the first `/` that follows its last
+    /// server. A program may use that text as the name of an index.
+    ///
+    /// ```
+    /// use cim_ipld_nats::ServerList;
+    ///
+    /// let (servers, path) = ServerList::with_path("nats://one:4222,two:4222/notes")?;
+    /// assert_eq!((servers.addresses().count(), path), (2, "notes"));
+    /// # Ok::<(), cim_ipld_backend::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// `InvalidSettings` for what is no such list.
+    /// [`InvalidSettings`](ErrorKind::InvalidSettings) if `text` is not such a list.
     pub fn with_path(text: &str) -> Result<(Self, &str)> {
         let last = text.rfind(',').map_or(0, |comma| comma + 1);
         let host = last + text[last..].find("://").map_or(0, |scheme| scheme + 3);
@@ -44,7 +60,7 @@ impl ServerList {
         Ok((text[..end].parse()?, text[end..].strip_prefix('/').unwrap_or_default()))
     }
 
-    /// Returns the addresses, `HOST:PORT` or `HOST`.
+    /// Returns the addresses, as `HOST:PORT` or `HOST`.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.servers.iter().map(|server| server.address.as_str())
     }
@@ -53,7 +69,7 @@ impl ServerList {
         self.user.as_ref()
     }
 
-    /// The addresses for the client, which logs them: without credentials.
+    /// Returns the addresses without credentials for the client, which logs them.
     pub(crate) fn for_client(&self) -> Result<Vec<ServerAddr>> {
         self.servers.iter().map(|server| server.to_string().parse().map_err(|_| no_server())).collect()
     }
@@ -79,7 +95,7 @@ impl FromStr for ServerList {
                 if list.user.as_ref().is_some_and(|known| *known != user) {
                     return Err(Error::new(
                         ErrorKind::InvalidSettings,
-                        "the servers of the list have different credentials: a cluster takes one set",
+                        "the servers in the list have different credentials: use the same for the whole cluster",
                     ));
                 }
                 list.user = Some(user);
@@ -105,7 +121,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Shows everything but the credentials.
+/// Shows the list without credentials.
 impl fmt::Display for ServerList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, server) in self.servers.iter().enumerate() {
@@ -137,13 +153,13 @@ fn check_address(address: &str) -> Result<()> {
     }
     match port {
         Some(port) if !port.bytes().all(|byte| byte.is_ascii_digit()) || !matches!(port.parse::<u16>(), Ok(1..)) => {
-            Err(Error::new(ErrorKind::InvalidSettings, "the port of a NATS server is none: expected 1 to 65535"))
+            Err(Error::new(ErrorKind::InvalidSettings, "the port of a NATS server is invalid: expected 1 to 65535"))
         }
         _ => Ok(()),
     }
 }
 
-/// Undoes the percent-encoding of a part of a URL (RFC 3986, section 2.1).
+/// Decodes the percent-encoding of a part of a URL (RFC 3986, section 2.1).
 fn decoded(text: &str) -> Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text.bytes();
@@ -160,9 +176,10 @@ fn decoded(text: &str) -> Result<Zeroizing<String>> {
     std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| no_server())
 }
 
-/// Nothing of the text goes into an error: it may hold a password.
+/// The text is not quoted in the error, because it may contain a password.
 fn no_server() -> Error {
-    let message = "the address of the NATS server is none: expected nats://HOST:PORT, or several with commas between";
+    let message =
+        "the address of the NATS server is invalid: expected nats://HOST:PORT, or several separated by commas";
     Error::new(ErrorKind::InvalidSettings, message)
 }
 

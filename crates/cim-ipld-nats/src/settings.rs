@@ -1,27 +1,36 @@
-/// How buckets are made, and how long the server is waited for.
+/// How buckets are created, and how long to wait for the server.
+///
+/// ```
+/// use cim_ipld_nats::NatsSettings;
+///
+/// let mut settings = NatsSettings::default();
+/// settings.replicas = 3;
+/// settings.max_bytes = Some(1 << 30);
+/// settings.placement_tags = vec!["ssd".to_string()];
+/// assert!(!settings.in_memory);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NatsSettings {
-    /// Copies of each bucket in the cluster.
+    /// The number of replicas of each bucket in the cluster.
     pub replicas: usize,
-    /// Whether buckets live in memory instead of files.
+    /// Whether new buckets are stored in memory instead of in files.
     pub in_memory: bool,
-    /// Whether buckets that are there may live in memory: what they hold is gone when the server
-    /// ends.
+    /// Whether existing buckets may be stored in memory, where their contents are lost when the
+    /// server stops.
     pub allow_in_memory: bool,
-    /// The most bytes that each bucket may take, where there is to be a limit.
+    /// The maximum size of each bucket in bytes, or `None` for no limit.
     pub max_bytes: Option<u64>,
-    /// Tags that a server must have for a bucket to be placed there.
+    /// The tags that a server must have to store a bucket.
     pub placement_tags: Vec<String>,
-    /// How long the acknowledgement of a write is waited for, in milliseconds. After it the outcome
-    /// is unknown, and whoever wrote reads back.
+    /// How long to wait for the acknowledgement of a write, in milliseconds. After that, the
+    /// outcome is unknown, and the caller reads the key back.
     pub ack_timeout_ms: u64,
-    /// How long any other answer is waited for, in milliseconds.
+    /// How long to wait for any other response, in milliseconds.
     pub request_timeout_ms: u64,
-    /// How long a server that answers that it cannot serve just now is asked again, in
-    /// milliseconds.
+    /// How long to retry while the server reports a temporary failure, in milliseconds.
     pub patience_ms: u64,
-    /// Bytes of values that may be on their way to the server at a time; further writes wait.
+    /// The bytes of values that may be in flight at a time; further writes wait.
     pub in_flight_bytes: usize,
 }
 

@@ -19,11 +19,11 @@ pub(super) async fn a_missing_bucket_is_an_error_everywhere(stage: Stage) {
     assert_kind(backend.delete(&bucket, std::slice::from_ref(&name)).await, missing);
 
     let mut scan = backend.scan(&bucket, &any, Revision::ZERO);
-    assert_kind(scan.next().await.expect("a scan of nothing says so"), missing);
+    assert_kind(scan.next().await.expect("a scan of a missing bucket returns an error"), missing);
     assert!(scan.next().await.is_none(), "a scan ends after an error");
 
     let mut watch = backend.watch(&bucket, &any, Revision::ZERO);
-    assert_kind(watch.next().await.expect("a watch of nothing says so"), missing);
+    assert_kind(watch.next().await.expect("a watch of a missing bucket returns an error"), missing);
     assert!(watch.next().await.is_none(), "a watch ends after an error");
 }
 

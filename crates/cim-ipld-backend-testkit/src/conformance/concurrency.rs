@@ -19,12 +19,12 @@ pub(super) async fn concurrent_writes_get_distinct_revisions(stage: Stage) {
             for n in 0..WRITES {
                 revisions.push(put(&*backend, &bucket, &format!("t{task}.{n}"), "v").await);
             }
-            assert!(revisions.is_sorted(), "one writer's revisions went back");
+            assert!(revisions.is_sorted(), "the revisions of one writer are not increasing");
             revisions
         })
     });
     let given: BTreeSet<Revision> = futures::future::try_join_all(tasks).await.unwrap().into_iter().flatten().collect();
-    assert_eq!(given.len(), TASKS * WRITES, "a revision was given twice");
+    assert_eq!(given.len(), TASKS * WRITES, "a revision was assigned twice");
 
     let entries = scanned(&*backend, &bucket, &KeyPrefix::all(), Revision::ZERO).await;
     assert_increasing(&entries);
@@ -84,7 +84,7 @@ pub(super) async fn a_dropped_write_is_whole_or_absent(stage: Stage) {
     for n in 0..32_u8 {
         let name = key(&format!("dropped.{n}"));
         let mut write = backend.put(&bucket, &name, Bytes::from(vec![n; size]), Precondition::Any);
-        // As far as it gets in `n` polls, then it is dropped.
+        // Polls it up to `n + 1` times, then drops it.
         for _ in 0..=n {
             if write.as_mut().now_or_never().is_some() {
                 break;
@@ -94,7 +94,10 @@ pub(super) async fn a_dropped_write_is_whole_or_absent(stage: Stage) {
         drop(write);
         put(&*backend, &bucket, "after", "v").await;
         if let Some(entry) = backend.get(&bucket, &name).await.unwrap() {
-            assert!(entry.value.len() == size && entry.value.iter().all(|byte| *byte == n), "half a write is there");
+            assert!(
+                entry.value.len() == size && entry.value.iter().all(|byte| *byte == n),
+                "a partial write is visible"
+            );
         }
     }
     let removed = key("dropped.0");

@@ -1,4 +1,4 @@
-//! [`Precondition::AbsentWhile`], as far as every backend is exact.
+//! [`Precondition::AbsentWhile`], to the extent that every backend checks it exactly.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use cim_ipld_backend::{Backend, Bucket, ErrorKind, KeyPrefix, Precondition, Revi
 
 use super::{Stage, assert_kind, key, put, scanned, value};
 
-/// What has become of the fence when the write comes.
+/// The state of the fence at the time of the write.
 #[derive(Clone, Copy, Debug)]
 enum Fence {
     Stands,
@@ -16,7 +16,7 @@ enum Fence {
     NeverStood,
 }
 
-/// The revision that the write expects of the fence.
+/// The revision of the fence that the write expects.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     First,
@@ -76,7 +76,7 @@ pub(super) async fn a_fence_decides_as_the_table_says(stage: Stage) {
             Err(error) => {
                 assert!(!holds, "{state:?} with {expected:?} was refused: {error:?}");
                 assert_eq!(error.kind(), ErrorKind::Conflict, "{state:?} with {expected:?}: {error:?}");
-                assert!(value(&*backend, &bucket, &name).await.is_none(), "a refused write is there");
+                assert!(value(&*backend, &bucket, &name).await.is_none(), "a refused write was stored");
             }
         }
     }
@@ -100,7 +100,7 @@ pub(super) async fn a_fenced_write_lands_once(stage: Stage) {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}"),
         }
     }
-    let [(n, revision)] = landed[..] else { panic!("not one of the same writes landed: {landed:?}") };
+    let [(n, revision)] = landed[..] else { panic!("expected exactly one of the writes to be stored: {landed:?}") };
     assert_kind(backend.put(&bucket, &key("record"), "again".into(), fenced).await, ErrorKind::Conflict);
     let entry = backend.get(&bucket, &key("record")).await.unwrap().unwrap();
     assert_eq!((entry.value, entry.revision), (format!("try {n}").into(), revision));
@@ -147,12 +147,12 @@ pub(super) async fn no_write_lands_after_its_fence_has_moved(stage: Stage) {
         futures::future::try_join_all(writers).await.unwrap();
         let below = KeyPrefix::below(&format!("round{round}")).unwrap();
         let late = scanned(&*backend, &bucket, &below, root).await;
-        assert!(late.is_empty(), "{} writes landed after {root}", late.len());
+        assert!(late.is_empty(), "{} writes were stored after {root}", late.len());
     }
 }
 
-/// Replaces the root. A storage that compares one write with a key at a time may refuse that beside
-/// a fenced write.
+/// Replaces the root. A storage that processes one write per compared key at a time may refuse this
+/// during a fenced write.
 async fn swap(backend: &dyn Backend, bucket: &Bucket, root: Revision) -> Revision {
     const TRIES: usize = 1000;
     for _ in 0..TRIES {
@@ -162,5 +162,5 @@ async fn swap(backend: &dyn Backend, bucket: &Bucket, root: Revision) -> Revisio
         }
         tokio::task::yield_now().await;
     }
-    panic!("the root stands at {root} and cannot be replaced")
+    panic!("the root at {root} could not be replaced")
 }

@@ -1,8 +1,9 @@
-//! The rules of the storage contract as named cases that every backend passes.
+//! The conformance suite: the rules of the storage contract as named cases that every backend must
+//! pass.
 //!
-//! Each case gets a fresh [`Fixture`] and uses buckets named after itself, so fixtures may share
-//! one store if it was empty at first. A case that panics or takes longer than [`CASE_TIMEOUT`] has
-//! failed; the others still run, and [`run`] panics at the end with the names of all that failed.
+//! Each case runs on a fresh [`Fixture`] and in buckets named after itself, so fixtures may share
+//! one initially empty store. A case fails if it panics or takes longer than [`CASE_TIMEOUT`]. The
+//! remaining cases still run, and [`run`] panics at the end with the names of all that failed.
 
 mod buckets;
 mod concurrency;
@@ -26,13 +27,22 @@ use cim_ipld_backend::{
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-/// The longest that a case may take before it has failed.
+/// The time limit of a case.
 pub const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The longest that a watch may take to tell what has happened.
+/// The time limit for a watch to deliver an event.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A backend to be tried, and how to open its store again where that can be done.
+/// A backend to test, and optionally a way to reopen its store.
+///
+/// ```
+/// use cim_ipld_backend::MemoryBackend;
+/// use cim_ipld_backend_testkit::conformance::Fixture;
+///
+/// let backend = MemoryBackend::new();
+/// let same = backend.clone();
+/// let fixture = Fixture::new(backend).reopened_by(move || async move { same });
+/// ```
 pub struct Fixture {
     backend: Arc<dyn Backend>,
     reopen: Option<Reopen>,
@@ -41,14 +51,14 @@ pub struct Fixture {
 type Reopen = Box<dyn FnOnce() -> LocalBoxFuture<'static, Arc<dyn Backend>>>;
 
 impl Fixture {
-    /// Tries `backend` without opening its store again.
+    /// Creates a fixture that cannot reopen its store; the durability cases then have no effect.
     #[must_use]
     pub fn new(backend: impl Backend) -> Self {
         Self { backend: Arc::new(backend), reopen: None }
     }
 
-    /// Tells how to open the same store again, by any means that acknowledged writes must survive:
-    /// a new connection, a restart, a kill. It is called after the first backend was dropped.
+    /// Sets how to reopen the same store, by any means that acknowledged writes must survive: a new
+    /// connection, a restart, a kill. It is called after the first backend was dropped.
     #[must_use]
     pub fn reopened_by<B, F>(mut self, reopen: impl FnOnce() -> F + 'static) -> Self
     where
@@ -60,10 +70,10 @@ impl Fixture {
     }
 }
 
-/// Runs every case, each on a fixture of its own, inside a tokio runtime with timers.
+/// Runs every case on a new fixture. Requires a tokio runtime with timers.
 ///
 /// # Panics
-/// When a case fails; the message names all that did.
+/// If a case fails; the message names all failed cases.
 pub async fn run(make: impl AsyncFn() -> Fixture) {
     let mut failed = Vec::new();
     for case in CASES {
@@ -140,7 +150,7 @@ const CASES: &[Case] = cases![
     BOTH durability revisions_grow_across_reopening,
 ];
 
-/// What a case works with.
+/// The environment of a case.
 struct Stage {
     fixture: Fixture,
     case: &'static str,
@@ -152,7 +162,8 @@ impl Stage {
         Arc::clone(&self.fixture.backend)
     }
 
-    /// Names the case's bucket without creating it; `suffix` tells two of one case apart.
+    /// Returns the bucket of the case without creating it; `suffix` distinguishes several buckets
+    /// of one case.
     fn named(&self, suffix: &str) -> Bucket {
         let name = format!("{}_{:?}{suffix}", self.case, self.kind);
         match self.kind {
@@ -162,14 +173,14 @@ impl Stage {
         .unwrap()
     }
 
-    /// Creates the case's bucket.
+    /// Creates the bucket of the case.
     async fn bucket(&self) -> Bucket {
         let bucket = self.named("");
         self.fixture.backend.create(&bucket).await.unwrap();
         bucket
     }
 
-    /// Drops the backend and opens its store again; `None` where that cannot be done.
+    /// Drops the backend and reopens its store; returns `None` if the fixture cannot.
     async fn reopen(self) -> Option<Arc<dyn Backend>> {
         drop(self.fixture.backend);
         match self.fixture.reopen {
@@ -206,7 +217,7 @@ fn assert_increasing(entries: &[KeyedEntry]) {
 
 async fn next_event(watch: &mut WatchStream) -> WatchEvent {
     let told = tokio::time::timeout(EVENT_TIMEOUT, watch.next()).await;
-    told.expect("the watch tells what happened").expect("a watch does not end").expect("the watch goes on")
+    told.expect("the watch delivers an event").expect("the watch does not end").expect("the watch does not fail")
 }
 
 async fn next_entry(watch: &mut WatchStream) -> KeyedEntry {
@@ -216,7 +227,7 @@ async fn next_entry(watch: &mut WatchStream) -> KeyedEntry {
     }
 }
 
-/// Reads up to the mark that everything older was told.
+/// Reads up to `CaughtUp`.
 async fn catch_up(watch: &mut WatchStream) -> Vec<KeyedEntry> {
     let mut entries = Vec::new();
     loop {

@@ -2,7 +2,7 @@ use cim_ipld_backend::{ErrorKind, KeyPrefix, Precondition, Revision};
 
 use super::{Stage, assert_kind, catch_up, key, next_entry, put};
 
-/// What a key holds when the write comes.
+/// The state of the key at the time of the write.
 #[derive(Clone, Copy, Debug)]
 enum Before {
     Nothing,
@@ -11,7 +11,7 @@ enum Before {
     ADeletedValue,
 }
 
-/// The write's condition, in terms of what was written before.
+/// The precondition of the write, in terms of earlier writes.
 #[derive(Clone, Copy, Debug)]
 enum Condition {
     Any,
@@ -93,5 +93,5 @@ pub(super) async fn a_refused_write_changes_nothing(stage: Stage) {
         assert_eq!((&*entry.value, entry.revision), (&b"kept"[..], kept));
     }
     put(&*backend, &bucket, "sentinel", "v").await;
-    assert_eq!(next_entry(&mut watch).await.key.as_str(), "sentinel", "a refused write was told to a watcher");
+    assert_eq!(next_entry(&mut watch).await.key.as_str(), "sentinel", "a refused write was delivered to a watcher");
 }

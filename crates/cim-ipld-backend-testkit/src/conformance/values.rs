@@ -17,7 +17,7 @@ pub(super) async fn a_value_reads_back_as_written(stage: Stage) {
 pub(super) async fn values_of_every_allowed_size_are_kept(stage: Stage) {
     let (backend, bucket, limits) = (stage.backend(), stage.bucket().await, stage.backend().limits());
     assert!(limits.preferred_value_bytes <= limits.max_value_bytes);
-    assert!(limits.max_value_bytes >= 64 << 10, "a page has to fit");
+    assert!(limits.max_value_bytes >= 64 << 10, "values must have room for a page");
 
     for size in [0, 1, 4096, limits.preferred_value_bytes, limits.max_value_bytes] {
         let (name, bytes) = (format!("size.{size}"), pattern(size));
@@ -56,7 +56,7 @@ pub(super) async fn the_newest_value_is_read(stage: Stage) {
     assert_eq!(names(&scanned(&*backend, &bucket, &KeyPrefix::all(), Revision::ZERO).await), ["key"]);
 }
 
-/// Bytes that do not repeat with a power of two, so that a page moved or cut shows.
+/// Returns bytes whose period is not a power of two, so that a moved or truncated page is detected.
 fn pattern(size: usize) -> Bytes {
     (0..size).map(|at| (at % 251) as u8).collect()
 }

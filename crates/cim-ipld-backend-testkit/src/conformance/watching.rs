@@ -70,8 +70,8 @@ pub(super) async fn a_watch_tells_overwrites_in_order(stage: Stage) {
     for text in ["1", "2", "3", "4", "5"] {
         put(&*backend, &bucket, "key", text).await;
     }
-    // A value may be overtaken by its successor, but the last one is told, and nothing after it is
-    // older.
+    // A value may be skipped in favour of its successor, but the last one is delivered, and
+    // revisions never decrease.
     let mut seen = Vec::new();
     while seen.last().is_none_or(|last: &KeyedEntry| last.entry.value != "5") {
         seen.push(next_entry(&mut watch).await);
@@ -98,7 +98,7 @@ pub(super) async fn a_watch_misses_nothing_while_others_write(stage: Stage) {
     if caught_up == 0 {
         assert_eq!(next_event(&mut watch).await, WatchEvent::CaughtUp);
     }
-    assert!(caught_up <= 1, "caught up was told {caught_up} times");
+    assert!(caught_up <= 1, "CaughtUp was sent {caught_up} times");
 }
 
 pub(super) async fn a_watch_dropped_and_resumed_misses_nothing(stage: Stage) {
@@ -135,7 +135,8 @@ fn start_writers(backend: &Arc<dyn Backend>, bucket: &Bucket) -> Vec<tokio::task
     (0..WRITERS).map(start).collect()
 }
 
-/// Every write of every writer once, in the bucket's order, each writer's in its own.
+/// Asserts that every write was delivered exactly once, in the order of the bucket and of its
+/// writer.
 fn assert_complete(seen: Vec<KeyedEntry>) {
     assert_increasing(&seen);
     for writer in 0..WRITERS {

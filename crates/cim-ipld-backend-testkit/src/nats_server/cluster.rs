@@ -5,9 +5,9 @@ use super::{NatsServer, POLL_INTERVAL, READY_TIMEOUT, ServerOptions};
 
 const NODES: usize = 3;
 
-/// Three nats-servers that form a cluster on loopback, so that buckets can have three replicas.
+/// A cluster of three nats-servers on loopback, for buckets with three replicas.
 ///
-/// A client that connects to one of them learns the addresses of the others. Node numbers are 0, 1
+/// A client that connects to one node learns the addresses of the others. Nodes are numbered 0, 1
 /// and 2.
 ///
 /// ```no_run
@@ -15,7 +15,7 @@ const NODES: usize = 3;
 ///
 /// let mut cluster = NatsCluster::start(&ServerOptions::default());
 /// println!("serving on {}", cluster.url(0));
-/// cluster.node(2).kill(); // two of three go on
+/// cluster.node(2).kill(); // the other two keep the quorum
 /// cluster.node(2).restart();
 /// ```
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub struct NatsCluster {
 }
 
 impl NatsCluster {
-    /// Starts the servers, each with `options`, and waits until they have chosen who leads.
+    /// Starts the servers, each with `options`, and waits until they have elected a leader.
     ///
     /// # Panics
-    /// When no program is found or the servers do not come up.
+    /// If no program is found or the servers do not start.
     #[must_use]
     pub fn start(options: &ServerOptions) -> Self {
         let ports = free_ports();
@@ -42,7 +42,7 @@ impl NatsCluster {
         let cluster = Self { nodes: ports.iter().enumerate().map(start).collect() };
         let deadline = Instant::now() + READY_TIMEOUT;
         while !cluster.nodes.iter().any(|node| node.log().contains("JetStream cluster new metadata leader")) {
-            assert!(Instant::now() < deadline, "no server leads; the log of one:\n{}", cluster.nodes[0].log());
+            assert!(Instant::now() < deadline, "no leader was elected; the log of node 0:\n{}", cluster.nodes[0].log());
             std::thread::sleep(POLL_INTERVAL);
         }
         cluster
@@ -51,29 +51,29 @@ impl NatsCluster {
     /// Returns the URL of a node for clients, without credentials.
     ///
     /// # Panics
-    /// When there is no node of that number.
+    /// If there is no node with this number.
     #[must_use]
     pub fn url(&self, node: usize) -> String {
         self.nodes[node].url()
     }
 
-    /// Returns a node, to be killed, stopped, paused and restarted.
+    /// Returns a node, for killing, stopping, pausing or restarting it.
     ///
     /// # Panics
-    /// When there is no node of that number.
+    /// If there is no node with this number.
     pub fn node(&mut self, node: usize) -> &mut NatsServer {
         &mut self.nodes[node]
     }
 
-    /// Returns the number of the node that has this name, as the information of a stream gives it
-    /// for its leader.
+    /// Returns the number of the node with this name, which is how stream information refers to the
+    /// leader.
     #[must_use]
     pub fn number_of(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.name() == name)
     }
 }
 
-/// Ports that nothing listens on. All of them are held until all are known, so that they differ.
+/// Returns free ports. All of them are bound until all are known, so that they differ.
 fn free_ports() -> Vec<u16> {
     let listen = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listeners: Vec<TcpListener> = (0..NODES).map(listen).collect();

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::{POLL_INTERVAL, READY_TIMEOUT};
 
-/// A child process that does not outlive this one: killed on drop, and by a guardian when this
-/// process dies without dropping anything.
+/// A child process that does not outlive this one. It is killed on drop, or by a guardian process
+/// if this process dies without dropping it.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -13,15 +13,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program` with a configuration; `folder` is removed by the guardian if this process
-    /// dies.
+    /// Starts `program` with a configuration. The guardian removes `folder` if this process dies.
     pub(super) fn start(program: &Path, config: &Path, environment: &[(String, String)], folder: &Path) -> Self {
         let mut command = Command::new(program);
         command.arg("-c").arg(config).envs(environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        // The guardian's input is a pipe whose other end only this process holds: a line on it
-        // means that all is well, its end means that this process died.
+        // The standard input of the guardian is a pipe from this process. A line means a regular
+        // end; end of file means that this process died.
         let guardian = Command::new("sh")
             .args(["-c", r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#, "guardian"])
             .arg(child.id().to_string())
@@ -38,14 +37,14 @@ impl Process {
         self.child.try_wait().expect("the child can be asked").is_some()
     }
 
-    /// Sends a signal by its name.
+    /// Sends the signal with this name.
     pub(super) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.expect("kill starts").success(), "signal {name} was not sent");
     }
 
-    /// Stops the process and waits until none of its threads runs; the signal alone is seen a
-    /// moment later.
+    /// Pauses the process and waits until all its threads are stopped, which is a moment after the
+    /// signal.
     pub(super) fn pause(&self) {
         self.signal("STOP");
         let deadline = Instant::now() + READY_TIMEOUT;
@@ -55,14 +54,14 @@ impl Process {
         }
     }
 
-    /// Whether every thread is stopped, as `ps` has it.
+    /// Returns whether every thread is stopped, according to `ps`.
     fn is_stopped(&self) -> bool {
         let output = Command::new("ps").args(["-L", "-o", "stat=", "-p", &self.child.id().to_string()]).output();
         match output {
             Ok(output) if output.status.success() => {
                 String::from_utf8_lossy(&output.stdout).lines().all(|state| state.trim_start().starts_with('T'))
             }
-            // Without it, the signal has to do.
+            // If `ps` is not available, assumes that the signal had its effect.
             _ => true,
         }
     }

@@ -1,19 +1,25 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest server that has what the NATS backend uses.
+/// The oldest version with the features that the NATS backend uses.
 const OLDEST: (u32, u32) = (2, 12);
 
 /// Finds the nats-server program: `NATS_SERVER`, then `PATH` if it is 2.12 or newer, then the
-/// workspace's `.tools`.
+/// `.tools` folder of the workspace.
+///
+/// ```no_run
+/// use cim_ipld_backend_testkit::nats_server::find_program;
+///
+/// println!("testing with {}", find_program().display());
+/// ```
 ///
 /// # Panics
-/// When there is none, with what to do about it.
+/// If there is none; the message says how to install it.
 #[must_use]
 pub fn find_program() -> PathBuf {
     if let Some(given) = std::env::var_os("NATS_SERVER").filter(|given| !given.is_empty()) {
         let given = PathBuf::from(given);
-        assert!(version(&given).is_some(), "NATS_SERVER names {}, which is no nats-server", given.display());
+        assert!(version(&given).is_some(), "NATS_SERVER is {}, which is not a nats-server", given.display());
         return given;
     }
     let in_path = PathBuf::from("nats-server");
@@ -27,7 +33,7 @@ pub fn find_program() -> PathBuf {
     panic!("no nats-server 2.12 or newer was found: run `cargo xtask setup`, or set NATS_SERVER to the program");
 }
 
-/// The major and minor version that `program` says it has.
+/// Returns the major and minor version that `program` reports.
 fn version(program: &Path) -> Option<(u32, u32)> {
     let output = Command::new(program).arg("--version").output().ok()?;
     parse_version(&String::from_utf8(output.stdout).ok()?)

@@ -1,5 +1,5 @@
 //! The suite passes on the reference backend and through every wrapper, and fails on backends that
-//! break a rule.
+//! violate a rule.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ async fn wrappers_conform() {
     .await;
 }
 
-/// Each defect, and a case that must notice it.
+/// Each defect, and a case that must detect it.
 const DEFECTS: &[(Defect, &str)] = &[
     (Defect::IgnoresPreconditions, "preconditions_decide_as_the_table_says"),
     (Defect::CutsValues, "values_of_every_allowed_size_are_kept"),
@@ -47,7 +47,7 @@ const DEFECTS: &[(Defect, &str)] = &[
     (Defect::ForgetsOnReopen, "acknowledged_state_survives_reopening"),
 ];
 
-/// Time is paused, so that a watch which stays silent for ever costs nothing.
+/// Time is paused, so a watch that never delivers anything costs no time.
 #[tokio::test(start_paused = true)]
 async fn defects_are_noticed() {
     for &(defect, case) in DEFECTS {

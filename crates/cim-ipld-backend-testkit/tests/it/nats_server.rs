@@ -1,4 +1,5 @@
-//! The harness starts, kills, pauses and restarts a real server, and leaves nothing behind.
+//! The harness starts, kills, pauses and restarts a real server, and leaves no process or file
+//! behind.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;

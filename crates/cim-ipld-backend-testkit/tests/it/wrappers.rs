@@ -1,5 +1,4 @@
-//! Each wrapper does what its documentation says, and nothing to the operations beside the struck
-//! one.
+//! Each wrapper works as documented, and does not affect other operations.
 
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ async fn names(backend: &dyn Backend) -> Vec<String> {
 
 #[tokio::test]
 async fn faults_on_writes_are_seen_and_done_as_named() {
-    // The fault, the kind that the caller sees, whether the value is there afterwards.
+    // The fault, the error kind returned, and whether the value was stored.
     let table = [
         (Fault::Fail(ErrorKind::Denied), Some(ErrorKind::Denied), false),
         (Fault::LostBefore, Some(ErrorKind::OutcomeUnknown), false),
@@ -112,7 +111,7 @@ async fn a_crash_at_any_operation_leaves_a_prefix_of_the_script() {
         backend.delete(&bucket(), &[key("a"), key("b")]).await?;
         put(backend, "c").await.map(|_revision| ())
     }
-    // What is there after the first n operations, and after half of the removal.
+    // The state after the first n operations, and after half of the removal.
     let states: [&[&str]; 5] = [&[], &["a"], &["a", "b"], &[], &["c"]];
     for moment in CrashMoment::ALL {
         for struck in 0..5 {

@@ -1,4 +1,4 @@
-//! An error says what kind it is, what happened and what to do, in one line each.
+//! An error has a kind, a message and a hint, of one line each.
 
 use std::error::Error as _;
 
@@ -25,7 +25,7 @@ fn every_kind_says_what_to_do() {
         assert_eq!((error.kind(), error.to_string().as_str()), (kind, "what happened"));
         assert!(!error.hint().is_empty() && !error.hint().contains('\n'));
         let same = KINDS[..at].iter().find(|other| Error::new(**other, "").hint() == error.hint());
-        assert_eq!(same, None, "{kind:?} asks for the same as another kind: then it is that kind");
+        assert_eq!(same, None, "{kind:?} has the same hint as another kind");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Tests of names, errors and the memory backend. What holds of every backend is tried by the
-//! conformance suite.
+//! Tests of names, errors and the memory backend. The conformance suite tests the contract that all
+//! backends share.
 
 mod errors;
 mod memory;

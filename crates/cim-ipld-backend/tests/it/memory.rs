@@ -1,4 +1,4 @@
-//! What the memory backend has beyond the contract.
+//! Behaviour of the memory backend beyond the contract.
 
 use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
 

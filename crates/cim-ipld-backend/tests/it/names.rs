@@ -1,4 +1,4 @@
-//! What is a bucket name, a key, a prefix, and what is not.
+//! Valid and invalid bucket names, keys and prefixes.
 
 use cim_ipld_backend::{Bucket, BucketKind, ErrorKind, Key, KeyPrefix, MAX_BUCKET_BYTES, MAX_KEY_BYTES};
 

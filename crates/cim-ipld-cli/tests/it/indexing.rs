@@ -251,7 +251,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
         .expect("sh starts");
     let refusal = refusal(&output);
     assert_eq!(refusal.status, 13);
-    assert!(refusal.error.contains("no room left on the disk"), "{refusal:?}");
+    assert!(refusal.error.contains("no space is left on the disk"), "{refusal:?}");
     assert!(refusal.hint.contains("free room"), "{refusal:?}");
     let stored = acknowledged(&String::from_utf8_lossy(&output.stdout));
     assert!(stored > 0 && stored < 3_000, "{stored} documents");

@@ -145,7 +145,7 @@ fn a_second_opener_is_told_to_wait() {
 
     let refusal = refused(["stats", &store.name(), "--key-file", &key]);
     assert_eq!(refusal.status, 8);
-    assert!(refusal.error.contains("another opener") && refusal.hint.contains("NATS"), "{refusal:?}");
+    assert!(refusal.error.contains("already open") && refusal.hint.contains("NATS"), "{refusal:?}");
 
     drop(input);
     assert!(first.wait().expect("it ends").success());
@@ -283,7 +283,7 @@ fn a_folder_of_something_else_is_left_alone() {
     let before = files_below(&store.data_folder());
     for arguments in [["init", &store.name(), "--key-file", &key], ["stats", &store.name(), "--key-file", &key]] {
         let refusal = refused(arguments);
-        assert!(refusal.status == 14 && refusal.error.contains("something else"), "{refusal:?}");
+        assert!(refusal.status == 14 && refusal.error.contains("do not belong to a store"), "{refusal:?}");
     }
     assert!(files_below(&store.data_folder()) == before);
 }

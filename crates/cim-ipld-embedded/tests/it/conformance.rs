@@ -1,4 +1,4 @@
-//! The storage contract holds, with either durability, and across closing and opening.
+//! The conformance suite, with both durabilities, and across closing and reopening.
 
 use cim_ipld_backend::Durability;
 use cim_ipld_backend_testkit::conformance::{self, Fixture};
@@ -6,7 +6,7 @@ use cim_ipld_embedded::{EmbeddedBackend, EmbeddedSettings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_backend_conforms() {
-    // Outlives every store: an open one still opens files by their names.
+    // Outlives every store, because an open store still opens files by name.
     let root = tempfile::tempdir().unwrap();
     for durability in [Durability::PowerLoss, Durability::Crash] {
         conformance::run(async || {

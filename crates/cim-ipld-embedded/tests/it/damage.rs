@@ -1,4 +1,4 @@
-//! A damaged store says so, or still answers as before; it never answers otherwise.
+//! A damaged store reports an error or answers as before; it never returns other data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ async fn a_flipped_byte_is_told_or_harmless() {
     let mut told = 0;
     for file in files(&good) {
         let length = fs::metadata(&file).unwrap().len().min(100_000);
-        // A few places in each file, its ends among them.
+        // A few offsets in each file, including both ends.
         for part in 0..6 {
             let at = usize::try_from(length * part / 5).unwrap().saturating_sub(usize::from(part == 5));
             let damaged = folder.path().join("damaged");

@@ -1,4 +1,4 @@
-//! A fenced write is decided exactly, also beside other writes of its batch.
+//! A fenced write is checked exactly, even next to other writes of its batch.
 
 use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, Precondition};
 use cim_ipld_embedded::EmbeddedBackend;
@@ -19,7 +19,7 @@ async fn a_fenced_write_wants_absence_whatever_was_there_before() {
     backend.close().await;
 }
 
-/// Writes that wait while another one is synced form one batch: the fence moves within it.
+/// Writes queued during a sync form one batch, within which the fence changes.
 #[tokio::test]
 async fn a_fence_that_moves_within_a_batch_holds_back_what_comes_after_it() {
     let folder = tempfile::tempdir().unwrap();

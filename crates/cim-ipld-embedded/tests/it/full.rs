@@ -1,8 +1,8 @@
-//! A disk that is full: writes are `Full` and not there, what was acknowledged is, and the same
-//! process writes again as soon as there is room.
+//! A full disk: writes return `Full` and have no effect, acknowledged writes remain, and the same
+//! process can write again once space is available.
 //!
 //! The writer is this test program, started again with an environment variable that names the
-//! folder. Its files may not grow beyond a limit, which this program sets and lifts.
+//! folder. Its files are subject to a size limit that the test sets and lifts.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -21,7 +21,7 @@ fn bucket() -> Bucket {
     Bucket::objects("text_index_v1").unwrap()
 }
 
-/// The child: does what it is told, and prints what came of it.
+/// The child: executes the commands it receives and prints the results.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn write_what_is_asked() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -63,7 +63,7 @@ struct Writer {
 
 impl Writer {
     fn start(folder: &Path) -> Self {
-        // A file that may not grow is an error to the write only where the signal is ignored.
+        // A write beyond the limit returns an error only if the signal is ignored.
         let mut child = Command::new("sh")
             .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
             .arg(std::env::current_exe().unwrap())
@@ -83,7 +83,7 @@ impl Writer {
         answers.filter_map(|line| line.strip_prefix("> ").map(str::to_owned)).next().expect("an answer")
     }
 
-    /// Writes so many values; returns the answers to those that were not stored.
+    /// Writes `count` values; returns the errors of those that were not stored.
     fn put(&mut self, count: usize, bytes: usize) -> BTreeSet<String> {
         let mut refused = BTreeSet::new();
         for _ in 0..count {
@@ -108,8 +108,8 @@ impl Writer {
     }
 }
 
-/// The limits: the journal cannot grow; the journal cannot be followed by a next one, which a
-/// worker of the store tries.
+/// The limits: the journal cannot grow; the journal cannot be followed by a new file, which a
+/// worker of the store tries to create.
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room() {
     for (before, limit, during, bytes) in [(20, 1_000_000, 6, 100_000), (2, 66_000_000, 70, MIB)] {

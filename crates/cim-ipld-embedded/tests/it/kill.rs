@@ -1,4 +1,4 @@
-//! kill -9 at any moment: what was acknowledged is there, what was not is there whole or not at
+//! kill -9 at any moment: acknowledged writes remain; other writes are applied completely or not at
 //! all.
 //!
 //! The writer is this test program, started again with an environment variable that names the
@@ -69,7 +69,7 @@ async fn acknowledged_writes_survive_kill_9() {
             }
         }
         if round == 0 {
-            // While another process has the store, it is refused here.
+            // While another process has the store open, opening it here is refused.
             assert_eq!(EmbeddedBackend::open(folder.path()).await.unwrap_err().kind(), ErrorKind::Locked);
         }
         child.kill().unwrap();
@@ -82,10 +82,10 @@ async fn acknowledged_writes_survive_kill_9() {
     assert!(acknowledged.len() > ROUNDS);
 }
 
-/// Notes an acknowledgement and counts it.
+/// Records an acknowledgement and counts it.
 fn take(line: &str, acknowledged: &mut HashMap<String, u64>) -> usize {
     let words: Vec<&str> = line.split(' ').collect();
-    // A line that the kill cut has no end.
+    // A line that was cut off by the kill has no line end.
     let ["acknowledged", revision, name, "end"] = words[..] else { return 0 };
     acknowledged.insert(name.to_owned(), revision.parse().unwrap());
     1

@@ -1,4 +1,4 @@
-//! What is opened, made, refused, and left as it was.
+//! Which folders are opened, created, refused, and left unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn bucket() -> Bucket {
     Bucket::log("catalog_v1").unwrap()
 }
 
-/// Makes a store with one value and closes it.
+/// Creates a store with one value and closes it.
 pub(crate) async fn small_store(path: &Path) {
     let backend = EmbeddedBackend::open(path).await.unwrap();
     backend.create(&bucket()).await.unwrap();

@@ -1,4 +1,5 @@
-//! Removed values give their room on disk back, and processes that write a little leave few files.
+//! The disk space of removed values is reclaimed, and processes that write little leave few files
+//! behind.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -40,7 +41,7 @@ async fn most_of_the_room_comes_back() {
     backend.delete(&bucket, &removed).await.unwrap();
     backend.close().await;
     let left = disk_bytes(folder.path());
-    // The ten pages that are left, and as much as is tolerated beside them.
+    // The ten remaining pages, and the tolerated waste.
     assert!(left < 90 * PAGE_BYTES, "{left} of {full} bytes are still taken");
 
     let backend = EmbeddedBackend::open(folder.path()).await.unwrap();
@@ -57,11 +58,11 @@ fn files(path: &Path) -> usize {
     counts.sum()
 }
 
-/// As a program does that runs once for each record.
+/// Opens, writes and closes once per record, as a short-lived program does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_short_lives_leave_few_files() {
     const LIVES: u64 = 120;
-    /// Of two keyspaces 33 tables each, and what fjall holds beside them.
+    /// 33 tables for each of two keyspaces, and the other files of fjall.
     const MOST_FILES: usize = 100;
     let folder = tempfile::tempdir().unwrap();
     let bucket = Bucket::log("catalog_v1").unwrap();
@@ -87,8 +88,8 @@ fn journal_bytes(path: &Path) -> u64 {
     journals.map(|file| file.metadata().unwrap().blocks() * 512).sum()
 }
 
-/// What is in tables is not read from the journal again at every opening, and everything is there
-/// after it was emptied.
+/// The journal is not read again once its records are in tables, and all data remains after it was
+/// emptied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_is_short_after_every_life() {
     const LIVES: u64 = 24;
@@ -123,7 +124,7 @@ async fn the_journal_is_short_after_every_life() {
     assert!(emptied >= 3, "the journal was emptied {emptied} times");
 }
 
-/// A crash while it is emptied leaves some of it, all of which is in tables.
+/// A crash while the journal is emptied leaves part of it, all of which is in tables.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_that_is_emptied_in_part_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -135,7 +136,7 @@ async fn a_journal_that_is_emptied_in_part_changes_nothing() {
         backend.create(&bucket).await.unwrap();
         last = backend.put(&bucket, &key, n.to_le_bytes().to_vec().into(), Precondition::Any).await.unwrap();
         backend.close().await;
-        // As the sync of the emptied file may or may not have come to pass.
+        // The sync of the emptied file may or may not have completed.
         for entry in fs::read_dir(folder.path().join("data")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "jnl") {

@@ -1,4 +1,4 @@
-//! What an envelope does beside the cipher, step by step, with ring alone.
+//! The steps of an envelope besides the cipher, one by one, with ring alone.
 
 use ring::aead::{AES_256_GCM, CHACHA20_POLY1305, LessSafeKey, UnboundKey};
 use ring::digest::{SHA256, digest};
@@ -7,8 +7,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::Fastest;
 
-/// The context of an object: 49 bytes of fixed fields, two lengths, a bucket and a name as the
-/// tables above have them.
+/// The context of an object: 49 bytes of fixed fields, two lengths, and a bucket and a name as in
+/// the tables above.
 const CONTEXT_BYTES: usize = 49 + 2 + 13 + 2 + 32;
 /// The info of the sealing: label, suite, salt, hash of the context.
 const INFO_BYTES: usize = 6 + 1 + 24 + 32;

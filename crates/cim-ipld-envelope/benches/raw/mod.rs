@@ -1,11 +1,11 @@
-//! The ciphers without an envelope around them.
+//! The ciphers without an envelope.
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use cim_ipld_envelope::EncryptionAlgorithm;
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-/// A raw cipher on a key prepared once; always with the same nonce, as only a benchmark may.
+/// A raw cipher with a prepared key; always with the same nonce, which only a benchmark may do.
 pub(crate) enum Raw {
     Ring(Box<LessSafeKey>),
     XChaCha(XChaCha20Poly1305),

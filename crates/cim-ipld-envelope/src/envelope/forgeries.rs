@@ -1,4 +1,4 @@
-//! What only a holder of the data keys can make, and what must not open all the same.
+//! Forgeries that only a holder of the data keys can make, and that must not open.
 
 use crate::object::Fields;
 use crate::random::seeded::{self, now};
@@ -11,8 +11,7 @@ use crate::{
 const INDEX: [u8; 16] = *b"sixteen id bytes";
 const PLACE: ObjectContext<'static> = ObjectContext::new("text_index_v1", ObjectKind::PAGE, "page", 3);
 
-/// Stores may hold the very same data keys: every single bit of the index id keeps them apart, in
-/// every suite.
+/// Stores may have identical data keys: every bit of the index id separates them, in every suite.
 #[test]
 fn encryption_finds_every_flipped_bit_of_the_index() {
     for algorithm in EncryptionAlgorithm::ALL {
@@ -35,7 +34,7 @@ fn encryption_finds_every_flipped_bit_of_the_index() {
     }
 }
 
-/// A data key is for one suite. An object sealed under it by the rules of another one is refused.
+/// A data key is used with one suite. An object sealed under it with another suite is refused.
 #[test]
 fn encryption_refuses_a_data_key_of_another_suite() {
     for algorithm in EncryptionAlgorithm::ALL {
@@ -61,7 +60,7 @@ fn encryption_refuses_a_data_key_of_another_suite() {
     }
 }
 
-/// The keyset of this index; its data key depends on the algorithm alone.
+/// Returns a keyset of this index; its data key depends only on the algorithm.
 fn keyset(algorithm: EncryptionAlgorithm, index: [u8; 16]) -> Keyset {
     let source = EncryptionKey::from_bytes(algorithm, [1; 32]).into();
     let created =

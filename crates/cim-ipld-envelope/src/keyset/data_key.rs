@@ -8,36 +8,67 @@ use crate::primitives::hkdf;
 use crate::secret::Secret;
 use crate::{DataKeyId, EncryptionAlgorithm, IndexId, ObjectKind};
 
-/// What a data key may be used for.
+/// The state of a data key.
+///
+/// ```
+/// use cim_ipld_envelope::{DataKeyState, EncryptionAlgorithm, EncryptionKey, IndexId, Keyset};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+/// let source = EncryptionKey::generate(EncryptionAlgorithm::AES256GCM).into();
+/// let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &source).await?;
+/// let rotated = keyset.with_new_data_key(EncryptionAlgorithm::AES256GCM)?;
+/// let states: Vec<_> = rotated.keys().iter().map(|key| key.state).collect();
+/// assert_eq!(states, [DataKeyState::DecryptOnly, DataKeyState::Active]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DataKeyState {
-    /// It seals new objects and opens old ones; one key of a keyset is in this state.
+    /// It seals new objects and opens old ones. Exactly one key of a keyset is active.
     Active,
-    /// It opens objects that were sealed with it.
+    /// It opens the objects that it sealed, but seals no new ones.
     DecryptOnly,
-    /// Its bytes are gone, and with them what was sealed with it; the id stays to say so.
+    /// Its bytes were deleted, so the objects that it sealed cannot be opened. Its id is kept to
+    /// report this.
     Destroyed,
 }
 
-/// What is known of a data key without the key.
+/// The public information about a data key.
+///
+/// ```
+/// use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm, EncryptionKey, IndexId, Keyset};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+/// let source = EncryptionKey::generate(EncryptionAlgorithm::AES256GCM).into();
+/// let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &source).await?;
+/// ContentEncryption::encrypt(&keyset, b"secret", b"")?;
+/// let info = &keyset.keys()[0];
+/// assert_eq!((info.id, info.usage.seals), (keyset.active_key(), 1));
+/// assert!(!info.rotation_due());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DataKeyInfo {
-    /// The id that objects name.
+    /// The id by which objects refer to it.
     pub id: DataKeyId,
-    /// The algorithm that it seals with.
+    /// The algorithm with which it seals.
     pub algorithm: EncryptionAlgorithm,
-    /// What it may be used for.
+    /// Its state.
     pub state: DataKeyState,
-    /// The keyset generation that it came with.
+    /// The keyset generation that introduced it.
     pub since_generation: u64,
-    /// How much it sealed: what the record says, and what this process added.
+    /// Its usage: that in the record, plus that of this process since.
     pub usage: Usage,
 }
 
 impl DataKeyInfo {
-    /// Tells whether the key's use nears its published limits, so that a new data key is due.
+    /// Returns whether the usage of the key approaches its published limits, so that a new data key
+    /// is due.
     #[must_use]
     pub fn rotation_due(&self) -> bool {
         self.state == DataKeyState::Active && UsageLimits::of(self.algorithm).nearly_reached_by(&self.usage)
@@ -51,11 +82,11 @@ pub(crate) struct KeyEntry {
     pub(crate) algorithm: EncryptionAlgorithm,
     pub(crate) state: DataKeyState,
     pub(crate) since_generation: u64,
-    /// The usage that the record holds.
+    /// The usage in the record.
     pub(crate) recorded: Usage,
-    /// How much of the live counters `recorded` contains.
+    /// The part of the live counters that is included in `recorded`.
     pub(crate) included: Usage,
-    /// `None` once destroyed. Shared by every keyset of this process that holds the key.
+    /// `None` if destroyed. Shared by all keysets of this process that contain the key.
     pub(crate) key: Option<Arc<DataKey>>,
 }
 
@@ -78,7 +109,7 @@ impl KeyEntry {
         self.recorded.plus(live.since(self.included))
     }
 
-    /// Moves the live counters into the recorded usage.
+    /// Adds the live counters to the recorded usage.
     pub(crate) fn record_usage(&mut self) {
         if let Some(key) = &self.key {
             let live = key.counters.load();
@@ -88,8 +119,7 @@ impl KeyEntry {
     }
 
     /// Shares the key material and the counters of `known`, the entry with this id in an older
-    /// keyset of this process. Gives `None` when the two are not the same key, as no honest writer
-    /// makes them.
+    /// keyset of this process. Returns `None` if the keys differ, which no honest writer produces.
     pub(crate) fn adopt(&mut self, known: &Self) -> Option<()> {
         if let (Some(key), Some(known_key)) = (&self.key, &known.key) {
             let same = key.secret.as_bytes().ct_eq(known_key.secret.as_bytes());
@@ -99,8 +129,8 @@ impl KeyEntry {
             self.key.clone_from(&known.key);
             self.included = known.included;
         }
-        // A record that went back, or that won against one with this usage, does not undo what was
-        // sealed.
+        // A record that was rolled back, or that won against one with this usage, does not undo the
+        // usage.
         self.recorded = self.recorded.plus(known.usage().since(self.usage()));
         Some(())
     }
@@ -116,7 +146,7 @@ impl KeyEntry {
     }
 }
 
-/// The material of a data key, with the roots derived from it so far.
+/// The key material, with the roots derived from it so far.
 pub(crate) struct DataKey {
     algorithm: EncryptionAlgorithm,
     secret: Secret,
@@ -130,8 +160,7 @@ struct PurposeRoot {
     root: Arc<Secret>,
 }
 
-/// Roots beyond these are derived each time: a program with more purposes than this is still
-/// correct.
+/// The maximum number of cached roots. Further ones are derived each time.
 const MAX_CACHED_ROOTS: usize = 64;
 
 impl DataKey {
@@ -143,7 +172,7 @@ impl DataKey {
         &self.secret
     }
 
-    /// Returns the root of all objects of one kind in one bucket.
+    /// Returns the root for all objects of one kind in one bucket.
     pub(crate) fn object_root(&self, index: &IndexId, kind: ObjectKind, bucket: &str) -> Arc<Secret> {
         let found = |roots: &[PurposeRoot]| {
             let root = roots.iter().find(|root| root.kind == kind && *root.bucket == *bucket)?;
@@ -162,7 +191,7 @@ impl DataKey {
         root
     }
 
-    /// Returns the root of content encrypted with the keyset outside of any stored object.
+    /// Returns the root for content that is encrypted with the keyset outside of stored objects.
     pub(crate) fn content_root(&self, index: &IndexId) -> Secret {
         self.derive(b"cim/v1/keyset-content", &[index.as_bytes()])
     }

@@ -24,18 +24,18 @@ use crate::primitives::hash::sha256;
 use crate::secret::Secret;
 use crate::{DataKeyId, EncryptionAlgorithm, Error, ErrorKind, IndexId, KeySource, Result, SlotId};
 
-/// The most data keys of one keyset, destroyed ones included.
+/// The maximum number of data keys of a keyset, including destroyed ones.
 pub const MAX_DATA_KEYS: usize = 1024;
 
 /// The opened data keys of one store.
 ///
-/// A keyset is a value: [`create`](Self::create) and [`open`](Self::open) make one, each change
-/// makes a new one with the next [`generation`](Self::generation). Storing [`record`](Self::record)
-/// by compare-and-set *before* the new keyset seals anything is the caller's part; then no object
-/// can ever name a key that no record holds.
+/// A keyset is a value: [`create`](Self::create) and [`open`](Self::open) return one, and each
+/// change returns a new one with the next [`generation`](Self::generation). The caller must store
+/// its [`record`](Self::record) by compare-and-set *before* the new keyset seals anything, so that
+/// no object refers to a key that is not in a stored record.
 ///
-/// Clones share the keys and are cheap. Keys are wiped when the last keyset that holds them is
-/// dropped.
+/// Clones share the keys and are cheap. Keys are zeroized when the last keyset that contains them
+/// is dropped.
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, IndexId, KeySource, Keyset};
@@ -60,7 +60,7 @@ pub struct Keyset(Arc<Inner>);
 
 struct Inner {
     opened: Opened,
-    /// The slot that was opened, or made first.
+    /// The slot that was opened, or created first.
     unlocked_by: SlotId,
     record: Bytes,
 }
@@ -70,7 +70,7 @@ struct Inner {
 pub(crate) struct Opened {
     index: IndexId,
     generation: u64,
-    /// What seals the body, and the slots of sources that have no algorithm of their own.
+    /// The algorithm for the body, and for slots of sources without an algorithm of their own.
     algorithm: EncryptionAlgorithm,
     slots: Vec<Slot>,
     keys: Vec<KeyEntry>,
@@ -81,14 +81,14 @@ impl Keyset {
     /// Creates the keyset of a new store, with one data key for `algorithm` and one slot for
     /// `source`.
     ///
-    /// A passphrase costs one Argon2id derivation on the calling thread, about a quarter of a
-    /// second by default.
+    /// A passphrase requires one Argon2id derivation on the calling thread, by default about a
+    /// quarter of a second.
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) when a passphrase's profile cannot be used,
-    /// [`ProviderUnavailable`](ErrorKind::ProviderUnavailable) or [`WrongKey`](ErrorKind::WrongKey)
-    /// when a provider gave no answer or refused.
+    /// * [`Limit`](ErrorKind::Limit) if the profile of a passphrase cannot be used.
+    /// * [`ProviderUnavailable`](ErrorKind::ProviderUnavailable) if a provider did not respond.
+    /// * [`WrongKey`](ErrorKind::WrongKey) if a provider refused.
     pub async fn create(index: IndexId, algorithm: EncryptionAlgorithm, source: &KeySource) -> Result<Self> {
         let keyset_key = Arc::new(Secret::random());
         let slot = Slot::seal(&index, algorithm, source, &keyset_key).await?;
@@ -99,15 +99,16 @@ impl Keyset {
 
     /// Opens a keyset from its record.
     ///
-    /// A passphrase costs one Argon2id derivation per passphrase slot tried, on the calling thread.
+    /// A passphrase requires one Argon2id derivation on the calling thread for each passphrase slot
+    /// tried.
     ///
     /// # Errors
     ///
-    /// [`WrongKey`](ErrorKind::WrongKey) when `source` opens no slot,
-    /// [`NotEncrypted`](ErrorKind::NotEncrypted) when the record names a plaintext store,
-    /// [`Damaged`](ErrorKind::Damaged), [`UnsupportedVersion`](ErrorKind::UnsupportedVersion),
-    /// [`Limit`](ErrorKind::Limit) when a slot asks for more of Argon2id than is accepted,
-    /// [`ProviderUnavailable`](ErrorKind::ProviderUnavailable).
+    /// * [`WrongKey`](ErrorKind::WrongKey) if `source` opens no slot.
+    /// * [`NotEncrypted`](ErrorKind::NotEncrypted) if the record declares a plaintext store.
+    /// * [`Damaged`](ErrorKind::Damaged), [`UnsupportedVersion`](ErrorKind::UnsupportedVersion).
+    /// * [`Limit`](ErrorKind::Limit) if a slot demands more Argon2id work than is accepted.
+    /// * [`ProviderUnavailable`](ErrorKind::ProviderUnavailable) if a provider did not respond.
     pub async fn open(record: &[u8], source: &KeySource) -> Result<Self> {
         match decode_root(record)? {
             Root::Plaintext(_) => {
@@ -118,36 +119,35 @@ impl Keyset {
     }
 
     /// Opens a newer record of this keyset with the keyset key in memory, so that a running process
-    /// follows the changes of others without asking for the key again.
+    /// follows changes by others without asking for the key again.
     ///
-    /// The [usage](DataKeyInfo::usage) of a data key never falls below what this value knows,
-    /// whatever the record says: what this process sealed stays counted. Reopen from the value
-    /// whose record was stored last; from one of before
-    /// [`with_usage_recorded`](Self::with_usage_recorded), its seals are counted twice, which is
-    /// safe. An older record of the keyset opens as well: the caller compares generations, and
-    /// knows whether going back is meant.
+    /// The [usage](DataKeyInfo::usage) of a data key never falls below the usage known to this
+    /// value, whatever the record contains. Reopen from the value whose record was stored last:
+    /// from a value before [`with_usage_recorded`](Self::with_usage_recorded), its seals are
+    /// counted twice, which is safe. An older record of the keyset opens as well; the caller must
+    /// compare generations and decide whether a rollback is intended.
     ///
     /// # Errors
     ///
-    /// [`WrongKey`](ErrorKind::WrongKey) when the record was sealed under a new keyset key, as
-    /// [`with_slots_replaced`](Self::with_slots_replaced) does, or was changed by somebody without
-    /// any key: only [`open`](Self::open) with a key of it tells the two apart. Else as
-    /// [`open`](Self::open), and [`Damaged`](ErrorKind::Damaged) when the record is of another
-    /// store or of a plaintext one, or gives a known data key other bytes: the store was replaced
-    /// or mixed up.
+    /// * [`WrongKey`](ErrorKind::WrongKey) if the record was sealed under a new keyset key, as by
+    ///   [`with_slots_replaced`](Self::with_slots_replaced), or was changed without a key. Only
+    ///   [`open`](Self::open) with one of its keys distinguishes the two.
+    /// * [`Damaged`](ErrorKind::Damaged) if the record belongs to another store or to a plaintext
+    ///   one, or contains other bytes for a known data key: the store was replaced or mixed up.
+    /// * Otherwise as for [`open`](Self::open).
     pub fn reopen(&self, record: &[u8]) -> Result<Self> {
         let Root::Encrypted(sealed) = decode_root(record)? else {
             return Err(Error::new(
                 ErrorKind::Damaged,
-                "a plaintext root record stands in the place of this keyset: the store was replaced or mixed up, and \
-                 nothing should be written to it",
+                "the root record declares a plaintext store, but this keyset is encrypted: the store was replaced or mixed \
+                 up, and nothing should be written to it",
             ));
         };
         if sealed.index != self.index_id() {
             return Err(Error::damaged("the store's root record"));
         }
         let mut opened = sealed.open(Arc::clone(&self.0.opened.keyset_key), || {
-            Error::new(ErrorKind::WrongKey, "the record is under another keyset key, or was changed")
+            Error::new(ErrorKind::WrongKey, "the record was sealed under another keyset key, or was changed")
         })?;
         for entry in &mut opened.keys {
             if let Some(known) = self.entry(entry.id) {
@@ -157,14 +157,14 @@ impl Keyset {
         Ok(Self(Arc::new(Inner { opened, unlocked_by: self.0.unlocked_by, record: Bytes::copy_from_slice(record) })))
     }
 
-    /// Returns the record to store: it holds the data keys, sealed, and everything needed to open
-    /// them but the key.
+    /// Returns the record to store. It contains the sealed data keys and everything needed to open
+    /// them except the key.
     #[must_use]
     pub fn record(&self) -> &Bytes {
         &self.0.record
     }
 
-    /// Returns the SHA-256 of the record, by which a manifest can name this very keyset.
+    /// Returns the SHA-256 of the record, by which a manifest can refer to exactly this keyset.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         sha256(&[self.record()])
@@ -176,7 +176,7 @@ impl Keyset {
         self.0.opened.index
     }
 
-    /// Returns how many changes made this keyset: 1 when created, one more with each change.
+    /// Returns the generation: 1 when created, incremented by each change.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.0.opened.generation
@@ -188,9 +188,9 @@ impl Keyset {
         self.active_entry().id
     }
 
-    /// Returns the generation of this keyset that introduced the data key `id`, or `None` when it
-    /// holds no such key. It orders data keys in time: what is sealed under one is no older than
-    /// its generation.
+    /// Returns the generation of this keyset that introduced the data key `id`, or `None` if it
+    /// does not contain that key. It orders data keys in time: an object sealed under a key is no
+    /// older than the generation of the key.
     #[must_use]
     pub fn introduced(&self, id: DataKeyId) -> Option<u64> {
         self.entry(id).map(|entry| entry.since_generation)
@@ -202,21 +202,21 @@ impl Keyset {
         self.active_entry().algorithm
     }
 
-    /// Lists the data keys in the order they came.
+    /// Returns the data keys, in the order of their creation.
     #[must_use]
     pub fn keys(&self) -> Vec<DataKeyInfo> {
         self.0.opened.keys.iter().map(KeyEntry::info).collect()
     }
 
-    /// Lists the key slots.
+    /// Returns the key slots.
     #[must_use]
     pub fn slots(&self) -> Vec<KeySlotInfo> {
         self.0.opened.slots.iter().map(Slot::info).collect()
     }
 
-    /// Returns the slot that the keyset was opened by, or created with; after that slot was
-    /// [removed](Self::with_slot_removed), the first that was left. A newer record that was
-    /// [reopened](Self::reopen) may no longer have it.
+    /// Returns the slot by which the keyset was opened, or with which it was created. After that
+    /// slot is [removed](Self::with_slot_removed), it is the first remaining one. A newer record
+    /// that was [reopened](Self::reopen) may no longer contain it.
     #[must_use]
     pub fn unlocked_by(&self) -> SlotId {
         self.0.unlocked_by
@@ -231,32 +231,33 @@ impl Keyset {
             match slot.open(&sealed.index, source).await {
                 Ok(Some(keyset_key)) => {
                     let unlocked_by = slot.id;
-                    // The slot has proven the key, and the body is bound to every slot: no other
-                    // one could do better.
+                    // The slot has verified the key, and the body is bound to all slots, so trying
+                    // another slot is pointless.
                     let opened = sealed.open(Arc::new(keyset_key), || Error::damaged("the store's root record"))?;
                     return Ok(Self(Arc::new(Inner { opened, unlocked_by, record })));
                 }
                 Ok(None) => {}
-                // The slot is this source's and was changed.
+                // The slot belongs to this source and was changed.
                 Err(error) if error.kind() == ErrorKind::Damaged => return Err(error),
-                // Another slot may still open; if none does, this says more than "wrong key".
+                // Another slot may still open. If none does, this error is more specific than
+                // "wrong key".
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
         Err(refused.unwrap_or_else(Error::wrong_key))
     }
 
-    /// The key that seals, with its id.
+    /// Returns the sealing key and its id.
     pub(crate) fn sealing_key(&self) -> (DataKeyId, &Arc<DataKey>) {
         let entry = self.active_entry();
         (entry.id, entry.key.as_ref().expect("the active key is never destroyed"))
     }
 
-    /// The key that opens objects which name `id` and `algorithm`.
+    /// Returns the key for opening objects that refer to `id` and `algorithm`.
     pub(crate) fn opening_key(&self, id: DataKeyId, algorithm: EncryptionAlgorithm) -> Result<&Arc<DataKey>> {
-        let entry = self
-            .entry(id)
-            .ok_or_else(|| Error::new(ErrorKind::UnknownDataKey, format!("the keyset holds no data key {id}")))?;
+        let entry = self.entry(id).ok_or_else(|| {
+            Error::new(ErrorKind::UnknownDataKey, format!("the keyset does not contain the data key {id}"))
+        })?;
         if entry.algorithm != algorithm {
             return Err(Error::damaged("the algorithm in the object's header"));
         }

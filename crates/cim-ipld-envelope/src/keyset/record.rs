@@ -1,4 +1,4 @@
-//! The root record: what names a store encrypted or plaintext, and for an encrypted one holds its
+//! The root record, which declares a store encrypted or plaintext and, if encrypted, contains its
 //! keyset.
 
 use std::collections::HashSet;
@@ -26,35 +26,35 @@ pub const ROOT_VERSION: u8 = 1;
 const MODE_PLAINTEXT: u8 = 0;
 const MODE_ENCRYPTED: u8 = 1;
 
-/// A root record, parsed and whole, but not authenticated.
+/// A parsed root record that is intact, but not authenticated.
 pub(crate) enum Root {
     Plaintext(IndexId),
     Encrypted(SealedKeyset),
 }
 
-/// A keyset that no key has opened yet.
+/// A keyset that has not been opened.
 pub(crate) struct SealedKeyset {
     pub(crate) index: IndexId,
     pub(crate) generation: u64,
     pub(crate) algorithm: EncryptionAlgorithm,
     pub(crate) slots: Vec<Slot>,
-    /// The hash of everything before the sealed body, which the body is bound to.
+    /// The hash of everything before the sealed body, to which the body is bound.
     context: Hash,
     body: Vec<u8>,
 }
 
-/// Writes the root record of a plaintext store.
+/// Encodes the root record of a plaintext store.
 pub(crate) fn encode_plaintext(index: &IndexId) -> Vec<u8> {
     let mut record = start(MODE_PLAINTEXT, index);
     finish(&mut record);
     record
 }
 
-/// Reads a root record, checking that it is whole.
+/// Decodes a root record and verifies its digest.
 pub(crate) fn decode(record: &[u8]) -> Result<Root> {
     let damaged = || Error::damaged("the store's root record");
-    // Magic and version stand before all that a newer version may have otherwise, its size and
-    // digest included.
+    // Magic and version are checked first, because a newer version may change everything else,
+    // including size and digest.
     if record.first_chunk() != Some(MAGIC) {
         return Err(damaged());
     }
@@ -106,8 +106,8 @@ fn decode_encrypted(reader: &mut Reader<'_>, content: &[u8], index: IndexId) -> 
 }
 
 impl SealedKeyset {
-    /// Opens the data keys with the keyset key that a slot gave, or that an older keyset holds:
-    /// `other_key` is what it means that the body was sealed otherwise.
+    /// Opens the data keys with the keyset key from a slot or from an older keyset. `other_key` is
+    /// the error if the body was sealed under another keyset key.
     pub(crate) fn open(self, keyset_key: Arc<Secret>, other_key: impl FnOnce() -> Error) -> Result<Opened> {
         let damaged = || Error::damaged("the keyset");
         let root = body_root(&keyset_key);
@@ -129,7 +129,7 @@ impl SealedKeyset {
 }
 
 impl Opened {
-    /// Writes the root record, sealing the data keys anew.
+    /// Encodes the root record and seals the data keys again.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut record = start(MODE_ENCRYPTED, &self.index);
         record.extend_from_slice(&self.generation.to_le_bytes());
@@ -158,8 +158,8 @@ fn start(mode: u8, index: &IndexId) -> Vec<u8> {
     record
 }
 
-/// The digest tells damage from a wrong key; it protects against accidents, the sealing against
-/// people.
+/// The digest distinguishes accidental damage from a wrong key; the sealing protects against
+/// manipulation.
 fn finish(record: &mut Vec<u8>) {
     let digest = sha256(&[record]);
     record.extend_from_slice(&digest);
@@ -176,7 +176,8 @@ fn body_root(keyset_key: &Secret) -> Secret {
 const KEY_ENTRY_BYTES: usize = 8 + 1 + 1 + 8 + 8 + 8 + SECRET_BYTES;
 
 fn encode_keys(keys: &[KeyEntry]) -> Zeroizing<Vec<u8>> {
-    // The full capacity at once: growing would leave copies of the keys behind.
+    // Allocates the full capacity at once, because growing would leave copies of the keys in
+    // memory.
     let mut out = Zeroizing::new(Vec::with_capacity(2 + keys.len() * KEY_ENTRY_BYTES));
     let count = u16::try_from(keys.len()).expect("data keys are bounded when added");
     out.extend_from_slice(&count.to_le_bytes());
@@ -210,8 +211,7 @@ fn decode_keys(body: &[u8]) -> Option<Vec<KeyEntry>> {
     (active == 1 && unique(keys.iter().map(|entry| entry.id))).then_some(keys)
 }
 
-/// Tells whether no id comes twice: removing or naming one must never leave another of the same
-/// name.
+/// Returns whether all ids are distinct, so that an id always refers to one entry.
 fn unique<T: Eq + std::hash::Hash>(ids: impl Iterator<Item = T>) -> bool {
     let mut seen = HashSet::new();
     ids.into_iter().all(|id| seen.insert(id))

@@ -1,4 +1,4 @@
-//! Changes of a keyset, as values: nothing happens until the caller stores the new record.
+//! Changes of a keyset, as values: a change takes effect when the caller stores the new record.
 
 use std::slice;
 use std::sync::Arc;
@@ -13,11 +13,25 @@ use crate::{Argon2Profile, DataKeyId, EncryptionAlgorithm, Error, ErrorKind, Key
 impl Keyset {
     /// Adds a slot, so that `source` opens the keyset too.
     ///
+    /// ```
+    /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, IndexId, KeySource, Keyset};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+    /// let first = KeySource::from(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// let second = KeySource::from(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &first).await?;
+    /// let shared = keyset.with_slot_added(&second).await?;
+    /// assert!(Keyset::open(shared.record(), &second).await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) at [`MAX_SLOTS`](crate::MAX_SLOTS) slots, and when the
-    /// passphrase slots together would ask for more than readers accept ([`Argon2Profile`]), else
-    /// as [`create`](Self::create).
+    /// [`Limit`](ErrorKind::Limit) if there are already [`MAX_SLOTS`](crate::MAX_SLOTS) slots, or
+    /// if the passphrase slots together would demand more than readers accept ([`Argon2Profile`]);
+    /// otherwise as for [`create`](Self::create).
     pub async fn with_slot_added(&self, source: &KeySource) -> Result<Self> {
         check_slots(&self.0.opened.slots, slice::from_ref(source))?;
         let slot = self.new_slot(source).await?;
@@ -26,18 +40,18 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Replaces one slot by one that `source` opens. What opened this slot no longer opens the
-    /// keyset, unless another of the [`slots`](Self::slots) is open to it as well: a key or
-    /// passphrase that was added twice stays until each of its slots is replaced or removed, or
+    /// Replaces a slot with one that `source` opens. The key or passphrase of the old slot no
+    /// longer opens the keyset, unless it also opens another of the [`slots`](Self::slots): a key
+    /// that was added twice remains valid until each of its slots is replaced or removed, or
     /// [`with_slots_replaced`](Self::with_slots_replaced) replaces all.
     ///
-    /// The keyset key stays, so that other running processes follow by [`reopen`](Self::reopen).
-    /// Where the old key may be in wrong hands together with an old record, use
+    /// The keyset key does not change, so other running processes can follow by
+    /// [`reopen`](Self::reopen). If the old key may be compromised together with an old record, use
     /// [`with_slots_replaced`](Self::with_slots_replaced).
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when there is no such slot, else as
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if there is no such slot; otherwise as for
     /// [`with_slot_added`](Self::with_slot_added).
     pub async fn with_slot_replaced(&self, id: SlotId, source: &KeySource) -> Result<Self> {
         let at = self.slot_at(id)?;
@@ -51,20 +65,21 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Removes a slot: what opened it no longer opens the keyset, unless another slot is open to it
-    /// as well. The keyset key stays, as in [`with_slot_replaced`](Self::with_slot_replaced). Where
-    /// the slot was [`unlocked_by`](Self::unlocked_by), that names the first slot left from here
-    /// on, which may be anybody's.
+    /// Removes a slot. Its key or passphrase no longer opens the keyset, unless it also opens
+    /// another slot. The keyset key does not change, as in
+    /// [`with_slot_replaced`](Self::with_slot_replaced). If the slot was
+    /// [`unlocked_by`](Self::unlocked_by), the first remaining slot takes its place there, which
+    /// may belong to anyone.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) when there is no such slot, or no other.
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if there is no such slot, or no other one.
     pub fn with_slot_removed(&self, id: SlotId) -> Result<Self> {
         let at = self.slot_at(id)?;
         let mut next = self.next();
         if next.slots.len() == 1 {
             return Err(Error::invalid_request(
-                "the last key slot cannot be removed: nothing would open the store again",
+                "the last key slot cannot be removed, because nothing could open the store any more",
             ));
         }
         next.slots.remove(at);
@@ -72,23 +87,23 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Replaces all slots and the keyset key itself, and seals record and slots by the active data
-    /// key's algorithm: only `sources` open what is written from here on, even against someone who
-    /// held an old key *and* an old record.
+    /// Replaces all slots and the keyset key itself, and seals the record and the slots with the
+    /// algorithm of the active data key. Only `sources` open what is written from now on, even
+    /// against an attacker with an old key *and* an old record.
     ///
-    /// Such a person still has the data keys of the old record. To cut them off from new objects
-    /// too, add a new data key ([`with_new_data_key`](Self::with_new_data_key)) after this, then
-    /// re-seal the old objects.
+    /// Such an attacker still has the data keys of the old record. To protect new objects as well,
+    /// add a new data key ([`with_new_data_key`](Self::with_new_data_key)) afterwards, then re-seal
+    /// the old objects.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) without a source, [`Limit`](ErrorKind::Limit)
-    /// with more than [`MAX_SLOTS`](crate::MAX_SLOTS), else as
-    /// [`with_slot_added`](Self::with_slot_added).
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if there is no source,
+    /// [`Limit`](ErrorKind::Limit) if there are more than [`MAX_SLOTS`](crate::MAX_SLOTS);
+    /// otherwise as for [`with_slot_added`](Self::with_slot_added).
     pub async fn with_slots_replaced(&self, sources: &[KeySource]) -> Result<Self> {
         check_slots(&[], sources)?;
         let mut next = self.next();
-        // Data keys may have moved off the suite that the keyset was created with.
+        // The active data key may use another suite than the one with which the keyset was created.
         next.algorithm = self.algorithm();
         next.keyset_key = Arc::new(Secret::random());
         next.slots.clear();
@@ -102,20 +117,22 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Adds a data key that seals from here on; the one before it opens what it sealed.
+    /// Adds a data key that seals from now on. The previous one only opens what it sealed.
     ///
-    /// Where [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) are reached, the oldest destroyed key is
-    /// forgotten for it: its id becomes one that the keyset does not know.
+    /// If there are already [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS), the oldest destroyed key is
+    /// removed, and its id becomes unknown to the keyset.
     ///
     /// # Errors
     ///
-    /// [`Limit`](ErrorKind::Limit) at [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS) data keys of which
-    /// none is destroyed.
+    /// [`Limit`](ErrorKind::Limit) if there are already [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS)
+    /// data keys and none is destroyed.
     pub fn with_new_data_key(&self, algorithm: EncryptionAlgorithm) -> Result<Self> {
         let mut next = self.next();
         if next.keys.len() >= MAX_DATA_KEYS {
             let Some(oldest) = next.keys.iter().position(|entry| entry.state == DataKeyState::Destroyed) else {
-                return Err(Error::limit(format!("a keyset holds at most {MAX_DATA_KEYS} data keys")));
+                return Err(Error::limit(format!(
+                    "the keyset has reached the limit of {MAX_DATA_KEYS} data keys: destroy one that is no longer needed"
+                )));
             };
             next.keys.remove(oldest);
         }
@@ -132,21 +149,24 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Destroys a data key: what was sealed with it is gone wherever a copy of it may be, except
-    /// for holders of older records. The caller has made sure that nothing needed is sealed with
-    /// it, by opening: a header alone can be made to name another key
+    /// Destroys a data key: no copy of the objects that it sealed can be opened any more, except
+    /// with an older record. The caller must first verify, by opening objects, that none that is
+    /// needed was sealed with it; a header alone can be forged to refer to another key
     /// ([`is_stale`](crate::Envelope::is_stale)).
     ///
-    /// Destroying a destroyed key gives an equal keyset of the next generation.
+    /// Destroying a destroyed key returns an equal keyset of the next generation.
     ///
     /// # Errors
     ///
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) for the active key,
-    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) when the keyset does not hold it.
+    /// [`UnknownDataKey`](ErrorKind::UnknownDataKey) if the keyset does not contain it.
     pub fn with_data_key_destroyed(&self, id: DataKeyId) -> Result<Self> {
         let mut next = self.next();
         let Some(entry) = next.keys.iter_mut().find(|entry| entry.id == id) else {
-            return Err(Error::new(ErrorKind::UnknownDataKey, format!("the keyset holds no data key {id}")));
+            return Err(Error::new(
+                ErrorKind::UnknownDataKey,
+                format!("the keyset does not contain the data key {id}"),
+            ));
         };
         if entry.state == DataKeyState::Active {
             return Err(Error::invalid_request("the active data key cannot be destroyed: add a new data key first"));
@@ -156,17 +176,17 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Writes into the record what this process has sealed since the last one, so that
-    /// [`rotation_due`](super::DataKeyInfo::rotation_due) is right after a restart too.
+    /// Adds to the record what this process has sealed since the last one, so that
+    /// [`rotation_due`](super::DataKeyInfo::rotation_due) is accurate even after a restart.
     #[must_use]
     pub fn with_usage_recorded(&self) -> Self {
         Self::seal(self.next(), self.0.unlocked_by)
     }
 
-    /// The next generation, with the usage so far.
+    /// Returns the content of the next generation, with the usage so far.
     fn next(&self) -> Opened {
         let mut next = self.0.opened.clone();
-        // Only a record made to be there stands at the last generation; staying there is no panic.
+        // Only a forged record has the last generation; the counter saturates instead of panicking.
         next.generation = next.generation.saturating_add(1);
         next.keys.iter_mut().for_each(KeyEntry::record_usage);
         next
@@ -185,11 +205,10 @@ impl Keyset {
     }
 }
 
-/// Checks the slots that stay and the sources of those to come, before anything is derived for
-/// them.
+/// Checks the remaining slots and the sources of new ones, before anything is derived for them.
 fn check_slots(kept: &[Slot], sources: &[KeySource]) -> Result<()> {
     if kept.len() + sources.len() > MAX_SLOTS {
-        return Err(Error::limit(format!("a keyset has at most {MAX_SLOTS} key slots")));
+        return Err(Error::limit(format!("the keyset would exceed the limit of {MAX_SLOTS} key slots")));
     }
     let added = sources.iter().filter_map(|source| match source {
         KeySource::Passphrase(_, profile) => Some(profile),
@@ -218,8 +237,8 @@ mod tests {
         Argon2Profile::new(memory_kib, passes, 1).expect("a defined profile")
     }
 
-    /// Each slot is acceptable alone. What would lock holders of the others out is refused before
-    /// it is paid for.
+    /// Each slot is acceptable on its own. Changes that would lock out the holders of the others
+    /// are refused before any derivation.
     #[test]
     fn encryption_writers_make_no_record_that_locks_passphrases_out() {
         let dearest = profile(Argon2Profile::MAX_MEMORY_KIB, Argon2Profile::MAX_PASSES);

@@ -13,36 +13,61 @@ use crate::{
 };
 
 /// How a key slot is opened.
+///
+/// ```
+/// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, IndexId, KeySlotKind, Keyset};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+/// let source = EncryptionKey::generate(EncryptionAlgorithm::AES256GCM).into();
+/// let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &source).await?;
+/// assert_eq!(keyset.slots()[0].kind, KeySlotKind::Key);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySlotKind {
     /// By a key.
     Key,
-    /// By a passphrase, at this cost.
+    /// By a passphrase, with this cost.
     Passphrase(Argon2Profile),
-    /// By the provider of this name.
+    /// By the provider with this name.
     Provider(String),
 }
 
-/// What is known of a key slot without opening it.
+/// The public information about a key slot.
+///
+/// ```
+/// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, IndexId, Keyset};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+/// let source = EncryptionKey::generate(EncryptionAlgorithm::AES256GCM).into();
+/// let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &source).await?;
+/// let slot = &keyset.slots()[0];
+/// assert_eq!((slot.id, slot.algorithm), (keyset.unlocked_by(), EncryptionAlgorithm::AES256GCM));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeySlotInfo {
-    /// The slot's id.
+    /// The id of the slot.
     pub id: SlotId,
-    /// The algorithm that the keyset key is sealed with in this slot.
+    /// The algorithm with which the keyset key is sealed in this slot.
     pub algorithm: EncryptionAlgorithm,
     /// How it is opened.
     pub kind: KeySlotKind,
 }
 
-/// One way to the keyset key.
+/// A slot: the keyset key, sealed for one key source.
 #[derive(Clone)]
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
     pub(crate) algorithm: EncryptionAlgorithm,
     method: Method,
-    /// The keyset key, sealed under the slot's key-encryption key.
+    /// The keyset key, sealed under the key-encryption key of the slot.
     sealed: [u8; SEALED_KEY_BYTES],
 }
 
@@ -62,8 +87,8 @@ const KIND_PASSPHRASE: u8 = 2;
 const KIND_PROVIDER: u8 = 3;
 
 impl Slot {
-    /// Seals the keyset key for `source`. `algorithm` seals the slot of a source that has none of
-    /// its own.
+    /// Seals the keyset key for `source`. `algorithm` is used for sources without an algorithm of
+    /// their own.
     pub(crate) async fn seal(
         index: &IndexId,
         algorithm: EncryptionAlgorithm,
@@ -92,7 +117,7 @@ impl Slot {
         Ok(slot)
     }
 
-    /// Returns the keyset key, or `None` when `source` is not this slot's.
+    /// Returns the keyset key, or `None` if `source` does not open this slot.
     pub(crate) async fn open(&self, index: &IndexId, source: &KeySource) -> Result<Option<Secret>> {
         let key = match (source, &self.method) {
             (KeySource::Key(key), Method::Key) if key.algorithm() == self.algorithm => key.secret().duplicate(),
@@ -120,7 +145,7 @@ impl Slot {
         }
     }
 
-    /// A passphrase slot of this cost that nobody paid for or can open.
+    /// Returns a passphrase slot of this cost, without deriving a key; it cannot be opened.
     #[cfg(test)]
     pub(crate) fn of_profile(profile: Argon2Profile) -> Self {
         let method = Method::Passphrase { profile, salt: random() };
@@ -128,7 +153,7 @@ impl Slot {
         Self { id: SlotId::random(), algorithm: EncryptionAlgorithm::AES256GCM, method, sealed }
     }
 
-    /// The cost of a passphrase slot.
+    /// Returns the cost of a passphrase slot.
     pub(crate) fn argon2_profile(&self) -> Option<&Argon2Profile> {
         match &self.method {
             Method::Passphrase { profile, .. } => Some(profile),
@@ -161,7 +186,7 @@ impl Slot {
         Some(Self { id, algorithm, method, sealed: reader.array()? })
     }
 
-    /// Everything of the slot but the sealed key.
+    /// Encodes everything except the sealed key.
     fn encode_method(&self) -> Vec<u8> {
         let (kind, parameters) = self.method.encode();
         let mut out = Vec::with_capacity(12 + parameters.len());
@@ -224,7 +249,7 @@ impl Method {
     }
 }
 
-/// The root of a slot's sealing: the key-encryption key itself is used for nothing else.
+/// Derives the root of a slot. The key-encryption key is used for nothing else.
 fn slot_root(key: &Secret) -> Secret {
     hkdf::derive_secret(b"cim/v1/slot", key.as_bytes(), &[])
 }
@@ -232,14 +257,14 @@ fn slot_root(key: &Secret) -> Secret {
 async fn wrap_by_provider(provider: &dyn KeyProvider, key: &Secret, index: &IndexId, id: SlotId) -> Result<Method> {
     let name = provider.name().to_owned();
     if !(1..=MAX_PROVIDER_NAME_BYTES).contains(&name.len()) {
-        return Err(Error::invalid_request("a key provider's name has 1 to 64 bytes"));
+        return Err(Error::invalid_request("the name of a key provider must have 1 to 64 bytes"));
     }
     let wrapped = provider.wrap(key.as_bytes(), &provider_context(index, id)).await.map_err(|error| match error {
         ProviderError::Unavailable(_) => unavailable(error),
         ProviderError::Refused(_) => Error::wrong_key().with_source(error),
     })?;
     if wrapped.len() > MAX_WRAPPED_BYTES {
-        return Err(Error::limit("the key provider gave a wrapped key of over 4096 bytes"));
+        return Err(Error::limit("the key provider returned a wrapped key of more than 4096 bytes"));
     }
     Ok(Method::Provider { name, wrapped })
 }
@@ -257,11 +282,11 @@ async fn unwrap_by_provider(
     }
 }
 
-/// What a provider binds a slot's key to.
+/// Returns the associated data of a slot's wrapped key.
 fn provider_context(index: &IndexId, id: SlotId) -> Vec<u8> {
     [b"cim/v1/provider".as_slice(), index.as_bytes(), id.as_bytes()].concat()
 }
 
 fn unavailable(error: ProviderError) -> Error {
-    Error::new(ErrorKind::ProviderUnavailable, "the key provider did not answer").with_source(error)
+    Error::new(ErrorKind::ProviderUnavailable, "the key provider did not respond").with_source(error)
 }

@@ -1,12 +1,19 @@
 use crate::EncryptionAlgorithm;
 
-/// How much one data key sealed.
+/// The usage of a data key.
+///
+/// ```
+/// use cim_ipld_envelope::Usage;
+///
+/// let usage = Usage::default();
+/// assert_eq!((usage.seals, usage.blocks), (0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Objects sealed.
+    /// The number of objects sealed.
     pub seals: u64,
-    /// Blocks of 16 bytes sealed.
+    /// The number of 16-byte blocks sealed.
     pub blocks: u64,
 }
 
@@ -20,21 +27,29 @@ impl Usage {
     }
 }
 
-/// The published limits of one key, which data keys are held to although each object has a subkey
-/// of its own.
+/// The published limits of a key. Data keys are held to them, although each object has its own
+/// subkey.
 ///
-/// A subkey seals one object, so no limit of a single key is ever near; an auditor who ignores that
-/// finds the limits kept all the same.
+/// A subkey seals one object, so the limits of a single key are never approached. They are enforced
+/// for data keys as an additional safety margin.
+///
+/// ```
+/// use cim_ipld_envelope::{EncryptionAlgorithm, Usage, UsageLimits};
+///
+/// let limits = UsageLimits::of(EncryptionAlgorithm::AES256GCM);
+/// assert_eq!(limits.seals, 1 << 32);
+/// assert!(!limits.nearly_reached_by(&Usage::default()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageLimits {
-    /// The most objects. 2^32 where the nonce has 96 bits (NIST SP 800-38D, section 8.3, for random
-    /// nonces); 2^48 where it has 192, which no document limits: among so many, random nonces
-    /// repeat with a probability below 2^-96.
+    /// The maximum number of objects: 2^32 with a 96-bit nonce (NIST SP 800-38D, section 8.3, for
+    /// random nonces), and 2^48 with a 192-bit nonce. No document limits the latter; among 2^48
+    /// random nonces, the probability of a repetition is below 2^-96.
     pub seals: u64,
-    /// The most objects and blocks together. For AES-256-GCM sqrt(p) * 2^(129/2) - 1 at p = 2^-50,
-    /// which is 2^39.5 (draft-irtf-cfrg-aead-limits, section 5.1.1); ChaCha20-Poly1305 has no such
-    /// limit.
+    /// The maximum number of objects and blocks together: for AES-256-GCM sqrt(p) * 2^(129/2) - 1
+    /// at p = 2^-50, which is 2^39.5 (draft-irtf-cfrg-aead-limits, section 5.1.1).
+    /// ChaCha20-Poly1305 has no such limit.
     pub blocks: u64,
 }
 
@@ -49,7 +64,7 @@ impl UsageLimits {
         }
     }
 
-    /// Tells whether three quarters of a limit are used.
+    /// Returns whether three quarters of a limit are used.
     #[must_use]
     pub fn nearly_reached_by(&self, usage: &Usage) -> bool {
         let near = |limit: u64| limit - limit / 4;

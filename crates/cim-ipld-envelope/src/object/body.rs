@@ -1,5 +1,5 @@
-//! What stands inside the seal: content, perhaps compressed, then perhaps padded. Compress, then
-//! pad, then seal.
+//! The plaintext body of an object: the content, optionally compressed, then optionally padded, and
+//! finally sealed.
 
 use std::cell::RefCell;
 
@@ -9,17 +9,26 @@ use zstd::zstd_safe::find_frame_compressed_size;
 use super::{Fields, MAX_BODY_BYTES, MAX_OBJECT_BYTES};
 use crate::{Error, Result};
 
-/// How to prepare content for sealing.
+/// How to prepare content for sealing. The default neither compresses nor pads.
 ///
-/// The default neither compresses nor pads.
+/// ```
+/// use cim_ipld_envelope::{Compression, Envelope, IndexId, ObjectContext, ObjectKind, Padding, SealOptions};
+///
+/// let envelope = Envelope::plaintext(IndexId::random());
+/// let context = ObjectContext::new("text_index_v1", ObjectKind::PAGE, "a1", 0);
+/// let options = SealOptions::default().compressed(Compression::default()).padded(Padding::Padme);
+/// let object = envelope.seal(&context, &[b'a'; 4096], &options)?;
+/// assert!(object.len() < 200);
+/// assert_eq!(envelope.open(&context, &object)?.len(), 4096);
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SealOptions {
-    /// Compress before sealing. Leave it off where text an attacker chooses shares an object with
-    /// secrets the attacker wants: the object's size would tell how much the two have in common
-    /// (the CRIME attack).
+    /// Compress before sealing. Do not use it if an object contains both secrets and text chosen by
+    /// an attacker: its size would reveal how much they have in common (the CRIME attack).
     pub compression: Option<Compression>,
-    /// Pad to a size class after compressing, so that the object's size tells less.
+    /// Pad to a size class after compressing, so that the size of the object reveals less.
     pub padding: Padding,
 }
 
@@ -39,13 +48,21 @@ impl SealOptions {
     }
 }
 
-/// How to compress with Zstandard (RFC 8878). Content that does not get smaller is stored as it is.
+/// How to compress with Zstandard (RFC 8878). Content that does not become smaller is stored
+/// uncompressed.
+///
+/// ```
+/// use cim_ipld_envelope::{Compression, SealOptions};
+///
+/// let small = Compression { level: 19, ..Compression::default() };
+/// assert_eq!(SealOptions::default().compressed(small).compression, Some(small));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
-    /// The compression level, 1 (fast) to 22 (small); 0 is Zstandard's default, negative levels are
-    /// faster still.
+    /// The compression level, from 1 (fast) to 22 (small). 0 is the default of Zstandard; negative
+    /// levels are even faster.
     pub level: i32,
-    /// Content below this size is not tried.
+    /// Content smaller than this is not compressed.
     pub min_bytes: usize,
 }
 
@@ -56,22 +73,31 @@ impl Default for Compression {
 }
 
 /// How to hide the exact size of content.
+///
+/// ```
+/// use std::num::NonZeroU32;
+///
+/// use cim_ipld_envelope::{Padding, SealOptions};
+///
+/// let pages = Padding::Multiple(NonZeroU32::new(4096).unwrap());
+/// assert_eq!(SealOptions::default().padded(pages).padding, pages);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Padding {
-    /// Not at all: the object's size is the content's plus a constant.
+    /// No padding: the size of the object is that of the content plus a constant.
     #[default]
     None,
-    /// Padmé size classes: at most 12 % larger, and a size of L tells O(log log L) bits (Nikitin et
-    /// al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", PoPETs
-    /// 2019).
+    /// Padmé size classes: at most 12 % larger, and a size of L reveals O(log log L) bits (Nikitin
+    /// et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
+    /// PoPETs 2019).
     Padme,
     /// The next multiple of this many bytes.
     Multiple(std::num::NonZeroU32),
 }
 
 impl Padding {
-    /// The padded size of `bytes` bytes and the marker.
+    /// Returns the padded size of `bytes` bytes and the marker.
     fn padded(self, bytes: usize) -> usize {
         let bytes = bytes + 1;
         match self {
@@ -82,27 +108,28 @@ impl Padding {
     }
 }
 
-/// The first byte of padding; zeros follow (ISO/IEC 7816-4).
+/// The first byte of padding, followed by zeros (ISO/IEC 7816-4).
 const PADDING_MARKER: u8 = 0x80;
 
-/// The content's length in front of compressed content, 4 bytes little-endian.
+/// The length of the content, 4 bytes little-endian, precedes compressed content.
 const LENGTH_BYTES: usize = 4;
 
-/// A Zstandard block gives at most 128 KiB and takes at least 4 bytes (RFC 8878, section 3.1.1.2),
-/// so a length beyond this multiple of the frame is a lie that need not be allocated for.
+/// A Zstandard block has at least 4 bytes and decompresses to at most 128 KiB (RFC 8878, section
+/// 3.1.1.2). A length beyond this multiple of the frame is invalid and is refused before
+/// allocating.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
-/// What a Zstandard frame begins with (RFC 8878, section 3.1.1).
+/// The magic number of a Zstandard frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 
-/// The content as it will stand inside the seal, before padding.
+/// The body before padding.
 pub(crate) enum Body<'a> {
     Stored(&'a [u8]),
     /// Length and Zstandard frame.
     Compressed(Vec<u8>),
 }
 
-/// Compresses where that is asked for and helps. Returns the body and the size it is padded to.
+/// Compresses if requested and useful. Returns the body and its padded size.
 pub(crate) fn plan_body<'a>(content: &'a [u8], options: &SealOptions) -> Result<(Body<'a>, usize)> {
     check_size(content.len())?;
     if let Some(Compression { level, .. }) = options.compression
@@ -117,7 +144,7 @@ pub(crate) fn plan_body<'a>(content: &'a [u8], options: &SealOptions) -> Result<
     let body = compressed.map_or(Body::Stored(content), Body::Compressed);
     let padded = options.padding.padded(body.as_bytes().len());
     if padded > MAX_BODY_BYTES {
-        return Err(Error::limit("the padding asked for is over the limit of an object"));
+        return Err(Error::limit("the padded content exceeds the limit of an object: use a smaller padding"));
     }
     Ok((body, padded))
 }
@@ -130,7 +157,7 @@ impl Body<'_> {
         }
     }
 
-    /// Writes the body and its padding over `out`, which has the planned size.
+    /// Appends the body and its padding to `out`, up to the planned size.
     pub(crate) fn write(&self, out: &mut Vec<u8>, padded: usize) {
         let body = self.as_bytes();
         out.extend_from_slice(body);
@@ -141,7 +168,7 @@ impl Body<'_> {
     }
 }
 
-/// What an authenticated body holds.
+/// The content of an authenticated body.
 pub(crate) enum Decoded {
     /// The content is the first bytes of the body.
     Stored(usize),
@@ -162,7 +189,7 @@ pub(crate) fn decode_body(fields: &Fields, body: &[u8], limit: usize) -> Result<
     Ok(Decoded::Stored(body.len()))
 }
 
-/// Refuses a body that is the content itself and over the limit, before anything is done with it.
+/// Refuses an uncompressed, unpadded body over the limit before it is processed.
 pub(crate) fn check_stored(fields: &Fields, body_bytes: usize, limit: usize) -> Result<()> {
     if !fields.padded && !fields.compressed && body_bytes > limit {
         return Err(over(body_bytes, limit));
@@ -179,7 +206,7 @@ fn compress(content: &[u8], level: i32) -> Result<Option<Vec<u8>>> {
     thread_local! {
         static COMPRESSOR: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
     }
-    // Room for exactly what is worth storing: a frame that does not fit is no gain.
+    // The buffer has the size of the content: a frame that does not fit saves nothing.
     if content.len() <= LENGTH_BYTES {
         return Ok(None);
     }
@@ -214,8 +241,8 @@ fn decompress(framed: &[u8], limit: usize) -> Result<Vec<u8>> {
     if length > frame.len().saturating_mul(MAX_ZSTD_RATIO) {
         return Err(damaged());
     }
-    // Zstandard decoders also take frames in a row and frames to skip: bytes that the length does
-    // not answer for.
+    // Zstandard decoders also accept concatenated and skippable frames, to which the length does
+    // not apply.
     let single = frame.starts_with(&ZSTD_MAGIC) && find_frame_compressed_size(frame) == Ok(frame.len());
     if !single {
         return Err(damaged());
@@ -239,11 +266,11 @@ fn check_size(bytes: usize) -> Result<()> {
 }
 
 fn over(bytes: usize, limit: usize) -> Error {
-    Error::limit(format!("an object's content of {bytes} bytes is over the limit of {limit}"))
+    Error::limit(format!("the content of {bytes} bytes exceeds the limit of {limit} for an object"))
 }
 
-/// Clears the low bits of the size, as many as its exponent has more bits than the bits of that
-/// exponent.
+/// Rounds the size up to a multiple of a power of two, whose exponent is the exponent of the size
+/// minus the number of bits of that exponent.
 fn padme(bytes: usize) -> usize {
     let exponent = bytes.ilog2();
     if exponent == 0 {
@@ -258,7 +285,7 @@ fn padme(bytes: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Every class holds its size, is at most 12 % larger, and is its own class.
+    /// Every class is at least as large as its size, at most 12 % larger, and its own class.
     #[test]
     fn padme_size_classes() {
         for bytes in (1..5000).chain((1..64).map(|step| step * 1_000_003)) {

@@ -2,33 +2,45 @@ use super::{Fields, ObjectKind};
 use crate::primitives::hash::{Hash, sha256};
 use crate::{Error, IndexId, OBJECT_VERSION, Result};
 
-/// The place an object stands at. The reader rebuilds it from where it looked, never from the
-/// object.
+/// The location of an object. The reader constructs it from where it looked, never from the object
+/// itself.
 ///
-/// Together with the index id and the header it is bound into the object's key, commitment and tag,
-/// so an object that is moved, swapped with another, or replayed from another index or generation
-/// does not open.
+/// Together with the index id and the header, it is bound into the key, commitment and tag of the
+/// object. An object that was moved, swapped, or replayed from another index or generation does not
+/// open.
+///
+/// ```
+/// use cim_ipld_envelope::{Envelope, ErrorKind, IndexId, ObjectContext, ObjectKind, SealOptions};
+///
+/// let envelope = Envelope::plaintext(IndexId::random());
+/// let first = ObjectContext::new("catalog_v1", ObjectKind::MANIFEST, "manifest", 1);
+/// let object = envelope.seal(&first, b"state", &SealOptions::default())?;
+///
+/// let second = ObjectContext { generation: 2, ..first };
+/// assert_eq!(envelope.open(&second, &object).unwrap_err().kind(), ErrorKind::Damaged);
+/// # Ok::<(), cim_ipld_envelope::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectContext<'a> {
-    /// The bucket it is stored in.
+    /// The bucket in which it is stored.
     pub bucket: &'a str,
-    /// What it is.
+    /// The kind of object.
     pub kind: ObjectKind,
-    /// Its name within the bucket.
+    /// Its name in the bucket.
     pub name: &'a str,
-    /// Tells apart the values that one name holds over time; 0 where a name is written once.
+    /// Distinguishes the successive values of a name; 0 for a name that is written once.
     pub generation: u64,
 }
 
 impl<'a> ObjectContext<'a> {
-    /// Names a place.
+    /// Returns the context of a location.
     #[must_use]
     pub const fn new(bucket: &'a str, kind: ObjectKind, name: &'a str, generation: u64) -> Self {
         Self { bucket, kind, name, generation }
     }
 
-    /// Hashes the canonical encoding of header fields, index and place; docs/format.md gives it
-    /// byte by byte.
+    /// Hashes the canonical encoding of header fields, index and location, which docs/format.md
+    /// specifies.
     pub(crate) fn hash(&self, index: &IndexId, fields: &Fields) -> Result<Hash> {
         let bucket_bytes = length(self.bucket)?;
         let name_bytes = length(self.name)?;
@@ -43,6 +55,7 @@ impl<'a> ObjectContext<'a> {
 }
 
 fn length(text: &str) -> Result<[u8; 2]> {
-    let bytes = u16::try_from(text.len()).map_err(|_| Error::limit("a bucket or object name is over 65535 bytes"))?;
+    let bytes =
+        u16::try_from(text.len()).map_err(|_| Error::limit("a bucket or object name is longer than 65535 bytes"))?;
     Ok(bytes.to_le_bytes())
 }

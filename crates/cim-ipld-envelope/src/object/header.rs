@@ -10,14 +10,14 @@ pub const OBJECT_VERSION: u8 = 1;
 /// The size of an object's header: magic, version, suite, flags, kind, key id, salt, commitment.
 pub const HEADER_BYTES: usize = HEADER_PREFIX_BYTES + COMMITMENT_BYTES;
 
-/// The header without its commitment.
+/// The size of the header without its commitment.
 pub(crate) const HEADER_PREFIX_BYTES: usize = 16 + SALT_BYTES;
 
 const PLAINTEXT_SUITE: u8 = 0;
 const FLAG_COMPRESSED: u8 = 1;
 const FLAG_PADDED: u8 = 2;
 
-/// What an object's header says of it, in clear. Nothing in it is trusted until the object opens.
+/// The unencrypted header of an object. Nothing in it is authenticated until the object is opened.
 ///
 /// ```
 /// use cim_ipld_envelope::{Envelope, IndexId, ObjectContext, ObjectHeader, ObjectKind, SealOptions};
@@ -36,12 +36,13 @@ pub struct ObjectHeader {
 }
 
 impl ObjectHeader {
-    /// Reads the header of an object.
+    /// Parses the header of an object.
     ///
     /// # Errors
     ///
-    /// [`Damaged`](ErrorKind::Damaged) when it is not an object,
-    /// [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) when a newer format wrote it.
+    /// * [`Damaged`](ErrorKind::Damaged) if the bytes are not an object.
+    /// * [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) if they were written in a newer
+    ///   format.
     pub fn parse(object: &[u8]) -> Result<Self> {
         Ok(Self { fields: ParsedHeader::read(object)?.fields })
     }
@@ -58,30 +59,30 @@ impl ObjectHeader {
         self.fields.algorithm
     }
 
-    /// Returns the id of the data key that the object needs, or `None` for an object of a plaintext
-    /// store.
+    /// Returns the id of the data key with which the object was sealed, or `None` for an object of
+    /// a plaintext store.
     #[must_use]
     pub fn key_id(&self) -> Option<DataKeyId> {
         self.fields.algorithm.map(|_| self.fields.key_id)
     }
 
-    /// Tells whether the content was compressed.
+    /// Returns whether the content is compressed.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.fields.compressed
     }
 
-    /// Tells whether the content was padded to a size class.
+    /// Returns whether the content is padded to a size class.
     #[must_use]
     pub fn is_padded(&self) -> bool {
         self.fields.padded
     }
 }
 
-/// The header's fields before salt and commitment.
+/// The header fields before salt and commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fields {
-    /// `None` is the plaintext suite; its key id is all zero.
+    /// `None` for the plaintext suite, whose key id is all zeros.
     pub(crate) algorithm: Option<EncryptionAlgorithm>,
     pub(crate) compressed: bool,
     pub(crate) padded: bool,
@@ -118,7 +119,7 @@ struct ParsedHeader {
 impl ParsedHeader {
     fn read(object: &[u8]) -> Result<Self> {
         let not_an_object = || Error::damaged("the object");
-        // The version stands before the size is known: a newer header may be shorter.
+        // The version is checked before the size, because a newer header may be shorter.
         let Some(&[m0, m1, m2, m3, version]) = object.first_chunk() else {
             return Err(not_an_object());
         };
@@ -151,13 +152,13 @@ impl ParsedHeader {
     }
 }
 
-/// An object taken apart, its parts still unauthenticated.
+/// The parts of an object, not yet authenticated.
 pub(crate) struct ParsedObject {
     pub(crate) fields: Fields,
     pub(crate) salt: Salt,
     pub(crate) commitment: Commitment,
     pub(crate) tag: Tag,
-    /// How many bytes of ciphertext stand after the header.
+    /// The size of the ciphertext after the header.
     pub(crate) body_bytes: usize,
 }
 
@@ -175,7 +176,10 @@ impl ParsedObject {
             (rest.len(), [0; TAG_BYTES])
         };
         if body_bytes > super::MAX_BODY_BYTES {
-            return Err(Error::new(ErrorKind::Limit, format!("an object of {body_bytes} bytes is over the limit")));
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!("the object of {body_bytes} bytes exceeds the limit of {}", super::MAX_BODY_BYTES),
+            ));
         }
         Ok(Self { fields, salt, commitment, tag, body_bytes })
     }

@@ -1,8 +1,17 @@
 use std::fmt;
 
-/// What an object is, bound into its sealing: a page can never be taken for a manifest.
+/// The kind of an object. It is authenticated, so a page can never be mistaken for a manifest.
 ///
-/// The named kinds are those of the cim-ipld engine; other programs may use numbers from 128 on.
+/// The named kinds are those of the cim-ipld engine; other programs may use the numbers from 128
+/// on.
+///
+/// ```
+/// use cim_ipld_envelope::ObjectKind;
+///
+/// const RECEIPT: ObjectKind = ObjectKind(128);
+/// assert_ne!(RECEIPT, ObjectKind::PAGE);
+/// assert_eq!(format!("{:?}", ObjectKind::PAGE), "ObjectKind::PAGE");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectKind(pub u8);
 
@@ -17,9 +26,9 @@ impl ObjectKind {
     pub const PAGE: Self = Self(4);
     /// A stored [`EncryptedCidWrapper`](crate::EncryptedCidWrapper).
     pub const WRAPPER: Self = Self(5);
-    /// A record of a process's own, such as its pinned generation.
+    /// A record private to a process, such as its pinned generation.
     pub const STATE: Self = Self(6);
-    /// The description inside an export file.
+    /// The description in an export file.
     pub const EXPORT: Self = Self(7);
 }
 

@@ -1,4 +1,4 @@
-//! The object format: one self-describing sealed value as storage holds it.
+//! The object format: a self-describing sealed value.
 
 mod body;
 mod context;
@@ -12,11 +12,12 @@ pub(crate) use header::{Fields, HEADER_PREFIX_BYTES, ParsedObject};
 pub use header::{HEADER_BYTES, OBJECT_VERSION, ObjectHeader};
 pub use kind::ObjectKind;
 
-/// The largest plaintext of one object: 64 MiB.
+/// The maximum plaintext size of an object: 64 MiB.
 pub const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
 
-/// The largest body that a reader looks at: the largest content with its length and any padding.
+/// The maximum body size that a reader accepts: the largest content with its length and any
+/// padding.
 const MAX_BODY_BYTES: usize = 2 * MAX_OBJECT_BYTES;
 
-/// What sealing adds to an object that is neither compressed nor padded: header and tag.
+/// The size that sealing adds to an object that is neither compressed nor padded: header and tag.
 pub const OVERHEAD_BYTES: usize = HEADER_BYTES + crate::primitives::aead::TAG_BYTES;

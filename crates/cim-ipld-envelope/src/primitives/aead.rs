@@ -5,7 +5,7 @@
 //! * XChaCha20-Poly1305: draft-irtf-cfrg-xchacha-03, as HChaCha20 in front of ring's
 //!   ChaCha20-Poly1305.
 //!
-//! Precondition of all: a (key, nonce) pair seals one message only.
+//! Precondition of all: a (key, nonce) pair seals only one message.
 
 use chacha20::{R20, hchacha};
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, Tag, UnboundKey};
@@ -16,13 +16,14 @@ use crate::EncryptionAlgorithm;
 pub(crate) const KEY_BYTES: usize = 32;
 pub(crate) const TAG_BYTES: usize = 16;
 
-/// The tag did not match: the ciphertext buffer was wiped, nothing was released.
+/// The tag did not match. The buffer was zeroized, and no plaintext was released.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TagMismatch;
 
 /// Encrypts `buffer` in place and returns the tag.
 ///
-/// `nonce` must have the algorithm's length: 12 bytes, or 24 for XChaCha20-Poly1305.
+/// `nonce` must have the length that the algorithm requires: 12 bytes, or 24 for
+/// XChaCha20-Poly1305.
 pub(crate) fn seal(
     algorithm: EncryptionAlgorithm,
     key: &[u8; KEY_BYTES],
@@ -37,9 +38,10 @@ pub(crate) fn seal(
     tag.as_ref().try_into().expect("the tag has 16 bytes")
 }
 
-/// Checks the tag and decrypts `buffer` in place; wipes it when the tag does not match.
+/// Checks the tag and decrypts `buffer` in place. Zeroizes `buffer` if the tag does not match.
 ///
-/// `nonce` must have the algorithm's length: 12 bytes, or 24 for XChaCha20-Poly1305.
+/// `nonce` must have the length that the algorithm requires: 12 bytes, or 24 for
+/// XChaCha20-Poly1305.
 pub(crate) fn open(
     algorithm: EncryptionAlgorithm,
     key: &[u8; KEY_BYTES],
@@ -53,7 +55,7 @@ pub(crate) fn open(
     if opened {
         Ok(())
     } else {
-        // ring leaves the contents unspecified; they may be the plaintext of a forgery.
+        // ring leaves the contents unspecified; they could be the plaintext of a forgery.
         buffer.zeroize();
         Err(TagMismatch)
     }

@@ -5,7 +5,7 @@ use zeroize::Zeroize;
 
 use crate::secret::Secret;
 
-/// Cost parameters as RFC 9106 names them: m in KiB, t, p.
+/// The cost parameters of RFC 9106: m in KiB, t, p.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) memory_kib: u32,
@@ -13,7 +13,7 @@ pub(crate) struct Cost {
     pub(crate) lanes: u32,
 }
 
-/// Derives 32 bytes. The caller must have bounded `cost`: memory is allocated as it says.
+/// Derives 32 bytes. The caller must have bounded `cost`, which determines the memory allocated.
 pub(crate) fn derive(cost: Cost, passphrase: &[u8], salt: &[u8]) -> Result<Secret, argon2::Error> {
     derive_with(cost, passphrase, salt, None, AssociatedData::EMPTY)
 }
@@ -36,12 +36,12 @@ fn derive_with(
     Secret::try_fill_with(|out| argon2.hash_password_into_with_memory(passphrase, salt, out, &mut memory))
 }
 
-/// Argon2id's memory, wiped when it is dropped: its last column gives the derived key for the cost
-/// of one hash.
+/// The memory of Argon2id, zeroized on drop: the derived key is a hash of its last column.
 struct WipedBlocks(Vec<Block>);
 
 impl WipedBlocks {
-    /// Allocates, or says that there is not so much memory: a profile may ask for much.
+    /// Allocates the memory, or returns an error if it is not available; a profile may demand a
+    /// lot.
     fn new(blocks: usize) -> Result<Self, argon2::Error> {
         let mut memory = Vec::new();
         memory.try_reserve_exact(blocks).map_err(|_| argon2::Error::OutOfMemory)?;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     thread_local! {
-        /// How many blocks the last derivation of this thread left as zero.
+        /// The number of blocks that the last derivation on this thread left zeroized.
         pub(super) static WIPED: Cell<usize> = const { Cell::new(0) };
     }
 
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(WIPED.get(), 64);
     }
 
-    /// Memory that is not there is an error, not an abort.
+    /// Insufficient memory is an error, not an abort.
     #[test]
     fn encryption_passphrase_memory_may_be_missing() {
         assert_eq!(WipedBlocks::new(usize::MAX / 2).err(), Some(argon2::Error::OutOfMemory));

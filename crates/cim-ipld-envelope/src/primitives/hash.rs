@@ -15,11 +15,11 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
 
-/// Returns SHA-256 of `label` and `parts`, each preceded by its length in 8 bytes, little-endian:
-/// no two lists of parts under any two labels hash the same bytes.
+/// Returns the SHA-256 of `label` and `parts`, each preceded by its length in 8 bytes,
+/// little-endian. The encoding is injective over labels and lists of parts.
 ///
-/// Chains and fingerprints outside this crate are built from it, so that each use has a domain of
-/// its own.
+/// Used for chains and fingerprints outside this crate, each with a label of its own for domain
+/// separation.
 ///
 /// ```
 /// use cim_ipld_envelope::labelled_hash;

@@ -5,15 +5,15 @@ use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 
 use crate::secret::Secret;
 
-/// HKDF-Extract, then HKDF-Expand to 32 bytes. `salt` names the use of `secret`, so that one secret
-/// serves several uses independently.
+/// HKDF-Extract, then HKDF-Expand to 32 bytes. `salt` identifies the purpose, so that one secret
+/// serves several purposes independently.
 pub(crate) fn derive_secret(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> Secret {
     let pseudorandom_key = extract(salt, secret);
     Secret::fill_with(|out| fill(&pseudorandom_key, info, out))
 }
 
-/// HKDF-Expand. `pseudorandom_key` must be 32 uniformly random bytes, as HKDF itself or a random
-/// generator gives.
+/// HKDF-Expand. `pseudorandom_key` must be 32 uniformly random bytes, from HKDF itself or from a
+/// random generator.
 pub(crate) fn expand(pseudorandom_key: &[u8; 32], info: &[&[u8]], out: &mut [u8]) {
     fill(&Prk::new_less_safe(HKDF_SHA256, pseudorandom_key), info, out);
 }
@@ -28,7 +28,7 @@ fn extract(salt: &[u8], secret: &[u8]) -> Prk {
 }
 
 fn fill(pseudorandom_key: &Prk, info: &[&[u8]], out: &mut [u8]) {
-    try_fill(pseudorandom_key, info, out).expect("RFC 5869 gives up to 255 * 32 bytes, and no use here asks for more");
+    try_fill(pseudorandom_key, info, out).expect("RFC 5869 allows up to 255 * 32 bytes, and no caller needs more");
 }
 
 fn try_fill(pseudorandom_key: &Prk, info: &[&[u8]], out: &mut [u8]) -> Result<(), Unspecified> {

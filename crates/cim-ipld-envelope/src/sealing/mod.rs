@@ -1,4 +1,4 @@
-//! The one construction under every record and object: a salted subkey, a commitment, then the
+//! The construction that seals every record and object: a salted subkey, a commitment, then the
 //! cipher.
 //!
 //! ```text
@@ -8,10 +8,10 @@
 //! ciphertext = AEAD(key, nonce, associated data = h, plaintext)
 //! ```
 //!
-//! The salt is fresh randomness for every sealing, so every key seals one message, without any
-//! counter that would have to survive a crash; the nonce therefore need not be derived as well. The
-//! commitment is a collision-resistant function of root, suite, salt and context: a ciphertext that
-//! opens under two keys or in two contexts would be a collision in HMAC-SHA-256.
+//! The salt is fresh randomness for every sealing, so every key seals exactly one message, without
+//! a counter that would have to survive a crash. The nonce can therefore be taken from the salt.
+//! The commitment is a collision-resistant function of root, suite, salt and context: a ciphertext
+//! that opens under two keys or in two contexts would be a collision in HMAC-SHA-256.
 
 #[cfg(test)]
 mod release;
@@ -30,23 +30,23 @@ use crate::{EncryptionAlgorithm, random};
 pub(crate) const SALT_BYTES: usize = 24;
 pub(crate) const COMMITMENT_BYTES: usize = 32;
 
-/// Salt, commitment and tag around a sealed blob.
+/// The size of salt, commitment and tag in a sealed blob.
 pub(crate) const BLOB_OVERHEAD_BYTES: usize = SALT_BYTES + COMMITMENT_BYTES + TAG_BYTES;
 
 pub(crate) type Salt = [u8; SALT_BYTES];
 pub(crate) type Commitment = [u8; COMMITMENT_BYTES];
 pub(crate) type Tag = [u8; TAG_BYTES];
 
-/// Why sealed bytes did not open. Both leave the plaintext unreleased.
+/// Why sealed bytes did not open. No plaintext is released in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mismatch {
-    /// Another key, or another context.
+    /// A different key or context.
     Commitment,
-    /// The right key and context over changed bytes.
+    /// The right key and context, but changed bytes.
     Tag,
 }
 
-/// Where a sealing stands: the root it derives from, the cipher, the hash of its context.
+/// The inputs of a sealing: root, cipher, and hash of the context.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) root: &'a Secret,
@@ -62,8 +62,8 @@ impl Place<'_> {
         (*derived.commitment(), tag)
     }
 
-    /// Checks the commitment, then the tag, then decrypts `buffer` in place; wipes it when the tag
-    /// does not match.
+    /// Checks the commitment, then the tag, then decrypts `buffer` in place. Zeroizes `buffer` if
+    /// the tag does not match.
     pub(crate) fn open_in_place(
         &self,
         salt: &Salt,
@@ -93,7 +93,7 @@ impl Place<'_> {
         out.extend_from_slice(&tag);
     }
 
-    /// Opens what [`seal_blob`](Self::seal_blob) made.
+    /// Opens a blob from [`seal_blob`](Self::seal_blob).
     pub(crate) fn open_blob(&self, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, Mismatch> {
         let (salt, rest) = blob.split_first_chunk::<SALT_BYTES>().ok_or(Mismatch::Tag)?;
         let (commitment, rest) = rest.split_first_chunk::<COMMITMENT_BYTES>().ok_or(Mismatch::Tag)?;

@@ -1,4 +1,4 @@
-//! What a failed opening leaves behind: nothing of the plaintext.
+//! A failed opening releases no plaintext.
 
 use super::{Mismatch, Place, Salt};
 use crate::EncryptionAlgorithm;
@@ -22,7 +22,8 @@ fn encryption_releases_no_plaintext_when_the_tag_fails() {
             assert_eq!(place.open_in_place(&SALT, &commitment, &mut buffer, &forged), Err(Mismatch::Tag));
             assert_eq!(buffer, vec![0; sealed.len()], "{algorithm}: the buffer is wiped");
         }
-        // The cipher decrypts all bits but the flipped one rightly: just what must not be seen.
+        // The cipher decrypts all bits except the flipped one correctly, which must not become
+        // visible.
         for bit in 0..sealed.len() * 8 {
             let mut buffer = sealed.clone();
             buffer[bit / 8] ^= 1 << (bit % 8);

@@ -1,4 +1,4 @@
-//! The attack that the commitment is there for: AES-GCM alone lets one ciphertext open under two
+//! The attack that the commitment prevents: with AES-GCM alone, one ciphertext can open under two
 //! keys (Dodis et al., "Fast Message Franking: From Invisible Salamanders to Encryptment", CRYPTO
 //! 2018).
 
@@ -38,7 +38,7 @@ fn encryption_ciphertext_for_two_keys_opens_under_the_committed_one_only() {
     }
 }
 
-/// What an attacker who knows a key computes from it (NIST SP 800-38D, section 7.1).
+/// The values that an attacker who knows a key computes from it (NIST SP 800-38D, section 7.1).
 struct GcmKey {
     /// H, the hash subkey.
     subkey: u128,
@@ -50,13 +50,12 @@ impl GcmKey {
     fn learn(key: &[u8; 32], nonce: &[u8]) -> Self {
         let tag = |associated: &[u8]| u128::from_be_bytes(aead::seal(AES256GCM, key, nonce, associated, &mut []));
         let mask = tag(b"");
-        // One zero block of associated data leaves GHASH = (length block) * H.
+        // With one zero block of associated data, GHASH = (length block) * H.
         let subkey = multiply(tag(&[0; 16]) ^ mask, invert(128 << 64));
         Self { subkey, mask }
     }
 
-    /// The tag of one block of ciphertext under `CONTEXT`: GHASH of two blocks, the ciphertext, and
-    /// the lengths.
+    /// The tag of one ciphertext block under `CONTEXT`: GHASH over the ciphertext and the lengths.
     fn tag(&self, ciphertext: u128) -> u128 {
         let context = u128::from_be_bytes([CONTEXT[0]; 16]);
         let lengths = 256 << 64 | 128;
@@ -71,7 +70,7 @@ fn block_for_two_keys(keys: &[GcmKey; 2]) -> u128 {
     multiply(keys[0].tag(0) ^ keys[1].tag(0), invert(squares[0] ^ squares[1]))
 }
 
-/// Multiplies in GF(2^128) with GCM's order of bits (NIST SP 800-38D, section 6.3).
+/// Multiplies in GF(2^128) with the bit order of GCM (NIST SP 800-38D, section 6.3).
 fn multiply(left: u128, right: u128) -> u128 {
     let (mut product, mut shifted) = (0, right);
     for bit in (0..128).rev() {
@@ -83,7 +82,7 @@ fn multiply(left: u128, right: u128) -> u128 {
     product
 }
 
-/// Fermat: the inverse of a is a^(2^128 - 2).
+/// By Fermat, the inverse of a is a^(2^128 - 2).
 fn invert(value: u128) -> u128 {
     let mut inverse = 1 << 127;
     let mut power = value;

@@ -1,4 +1,4 @@
-//! What sealing and opening allocate: the output, and no second copy of a page.
+//! Sealing and opening allocate only the output, and no second copy of a page.
 
 use allocation_counter::measure;
 use bytes::BytesMut;
@@ -6,7 +6,7 @@ use cim_ipld_envelope::{ErrorKind, OVERHEAD_BYTES, SealBuffer, SealOptions};
 
 use crate::fixture::{PAGE, every_envelope};
 
-/// Bookkeeping of a shared buffer, apart from its bytes.
+/// The bookkeeping data of a shared buffer, without its bytes.
 const SMALL: u64 = 64;
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn encryption_allocates_the_output_and_no_more() {
     let content = vec![0x5a; 64 << 10];
     let output = (content.len() + OVERHEAD_BYTES) as u64;
     for envelope in every_envelope().await {
-        // The first object of a place derives its root, which stays.
+        // The first object at a location derives its root, which is cached.
         let object = envelope.seal(&PAGE, &content, &SealOptions::default()).unwrap();
 
         let sealed = measure(|| drop(envelope.seal(&PAGE, &content, &SealOptions::default()).unwrap()));
@@ -32,7 +32,7 @@ async fn encryption_allocates_the_output_and_no_more() {
     }
 }
 
-/// A forged object over the envelope's limit is refused before it is copied.
+/// A forged object over the limit of the envelope is refused before it is copied.
 #[tokio::test]
 async fn encryption_copies_no_object_over_the_limit() {
     for envelope in every_envelope().await {

@@ -1,4 +1,4 @@
-//! What stands inside the seal: compression, padding, and the bounds of both.
+//! The plaintext body: compression, padding, and the limits of both.
 
 use cim_ipld_envelope::{
     Compression, EncryptionAlgorithm, Envelope, ErrorKind, HEADER_BYTES, MAX_OBJECT_BYTES, OVERHEAD_BYTES,
@@ -26,7 +26,7 @@ async fn encryption_bounds_content() {
     assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
 }
 
-/// A frame that promises more than it can hold is refused before the memory is asked for.
+/// A frame with an impossible length is refused before memory is allocated for it.
 #[test]
 fn encryption_refuses_decompression_bombs() {
     let envelope = Envelope::plaintext(INDEX);
@@ -46,8 +46,8 @@ fn encryption_refuses_decompression_bombs() {
     assert_eq!(envelope.open(&PAGE, &object).unwrap(), vec![0; 5000]);
 }
 
-/// What a decoder of Zstandard takes beyond one frame: frames in a row, frames to skip, nothing at
-/// all.
+/// Inputs that Zstandard decoders accept besides a single frame: concatenated frames, skippable
+/// frames, nothing.
 #[test]
 fn encryption_refuses_all_but_one_frame() {
     let envelope = Envelope::plaintext(INDEX);
@@ -134,7 +134,7 @@ async fn encryption_padding_hides_sizes() {
     assert_ne!(sealed_bytes(60_001, Padding::None), sealed_bytes(60_500, Padding::None));
 }
 
-/// Content that does not get smaller is stored as it is.
+/// Content that does not become smaller is stored uncompressed.
 #[tokio::test]
 async fn encryption_compresses_only_what_shrinks() {
     let envelope = envelope(EncryptionAlgorithm::AES256GCM).await;

@@ -64,7 +64,7 @@ fn encryption_of_values_finds_every_flipped_bit() {
     }
 }
 
-/// A newer format is told from damage, whatever it added.
+/// A newer format is distinguished from damage, whatever it added.
 #[test]
 fn encryption_of_values_names_newer_versions() {
     let encoded = ContentEncryption::encrypt(&key(1), b"secret", b"").unwrap().to_bytes();
@@ -73,7 +73,7 @@ fn encryption_of_values_names_newer_versions() {
         let mut newer = encoded.clone();
         newer[at] = version;
         if more {
-            // One entry more, which sorts last: a longer key, and a map in it.
+            // An additional entry that sorts last: a longer key, with a map as its value.
             newer[0] = 0xa7;
             newer.extend_from_slice(b"\x6dsomething-new\xa1\x61a\xd8\x2a\x45\0\x01\x55\0\0");
         }
@@ -94,16 +94,16 @@ fn encryption_of_values_names_newer_versions() {
     assert!(version(1, false).is_ok());
 }
 
-/// Where the version stands in the encoding of an encrypted value.
+/// The offset of the version in the encoding of an encrypted value.
 pub(crate) fn version_at(encoded: &[u8]) -> usize {
     encoded.windows(3).position(|window| window == b"\x61v\x01").expect("a version") + 2
 }
 
-/// The same value in another encoding would have another CID, so there is no other encoding.
+/// Another encoding of the same value would have another CID, so it is refused.
 #[test]
 fn encryption_of_values_has_one_encoding() {
     let encoded = ContentEncryption::encrypt(&key(1), b"secret", b"").unwrap().to_bytes();
-    // A map of 6 entries, with its size in one byte more than needed.
+    // A map of 6 entries, with its size encoded in one more byte than necessary.
     assert_eq!(encoded[0], 0xa6);
     let longer = [&[0xb8, 6], &encoded[1..]].concat();
     assert_eq!(EncryptedData::from_bytes(&longer).unwrap_err().kind(), ErrorKind::Damaged);
@@ -138,8 +138,8 @@ fn encryption_of_values_is_bounded() {
     let sealed = ContentEncryption::encrypt(&key(1), &oversized, b"");
     assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
 
-    // What no writer makes, no reader takes: the ciphertext's length is in the four bytes before
-    // it, and in the head.
+    // Readers refuse what no writer produces: the length of the ciphertext is in the four bytes
+    // before it, and in the head.
     let most = ContentEncryption::encrypt(&key(1), &oversized[1..], b"").unwrap().to_bytes();
     assert!(EncryptedData::from_bytes(&most).is_ok());
     let length = u32::try_from(MAX_OBJECT_BYTES + 16).unwrap();

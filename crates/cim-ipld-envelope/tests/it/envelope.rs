@@ -1,4 +1,4 @@
-//! Objects: what opens, what does not, and how it says so.
+//! Objects: what opens, what does not, and with which error.
 
 use bytes::{Bytes, BytesMut};
 use cim_ipld_envelope::{
@@ -74,7 +74,7 @@ async fn encryption_hides_content_and_header_says_what_is_public() {
     }
 }
 
-/// Every single bit of an object counts.
+/// Every bit of an object is authenticated.
 #[tokio::test]
 async fn encryption_finds_every_flipped_bit() {
     for envelope in every_envelope().await {
@@ -112,7 +112,7 @@ async fn encryption_finds_truncated_extended_and_empty_objects() {
     }
 }
 
-/// An object opens at its own place only: not under another bucket, kind, name or generation.
+/// An object opens only at its own location, not under another bucket, kind, name or generation.
 #[tokio::test]
 async fn encryption_binds_every_part_of_the_place() {
     let places = [
@@ -124,7 +124,7 @@ async fn encryption_binds_every_part_of_the_place() {
         ObjectContext { name: "", ..PAGE },
         ObjectContext { generation: 4, ..PAGE },
         ObjectContext { generation: 3 << 32, ..PAGE },
-        // The same characters, cut elsewhere.
+        // The same characters, split differently.
         ObjectContext { bucket: "text_index_v1k", name: "5yxiyvqcnb3k7on6xdc64bjhbvgg4dd", ..PAGE },
     ];
     for envelope in every_envelope().await {
@@ -139,7 +139,7 @@ async fn encryption_binds_every_part_of_the_place() {
     }
 }
 
-/// Every single bit of the context counts.
+/// Every bit of the context is authenticated.
 #[tokio::test]
 async fn encryption_finds_every_flipped_bit_of_the_context() {
     for envelope in every_envelope().await {
@@ -154,7 +154,7 @@ async fn encryption_finds_every_flipped_bit_of_the_context() {
         for bit in 0..8 {
             refused(&ObjectContext { kind: ObjectKind(here.kind.0 ^ 1 << bit), ..here });
         }
-        // Seven bits per character, so that the text stays text.
+        // Flips seven bits per character, so that the text remains valid.
         for (at, bit) in (0..4).flat_map(|at| (0..7).map(move |bit| (at, bit))) {
             let flip = |text: &str| {
                 let mut flipped = text.as_bytes().to_vec();
@@ -167,7 +167,7 @@ async fn encryption_finds_every_flipped_bit_of_the_context() {
     }
 }
 
-/// Two stores may even share their keys: the index id alone keeps their objects apart.
+/// Even if two stores share their keys, the index id separates their objects.
 #[test]
 fn encryption_keeps_indexes_apart_in_plaintext_stores() {
     for bit in 0..128 {
@@ -186,7 +186,7 @@ async fn encryption_refuses_objects_of_another_store() {
         let object = one.seal(&PAGE, b"content", &SealOptions::default()).unwrap();
         assert_eq!(other.open(&PAGE, &object).unwrap_err().kind(), ErrorKind::UnknownDataKey);
 
-        // The other store's key id in the header does not help.
+        // Putting the key id of the other store into the header does not help.
         let mut claimed = object.to_vec();
         claimed[8..16].copy_from_slice(other.keyset().unwrap().active_key().as_bytes());
         assert_eq!(other.open(&PAGE, &claimed).unwrap_err().kind(), ErrorKind::Damaged);
@@ -213,7 +213,7 @@ async fn encryption_refuses_downgrades() {
     assert_eq!(newer, ErrorKind::UnsupportedVersion { found: 2, supported: 1 }, "of any size");
 }
 
-/// A whole plaintext object of the same index is refused by its encrypted store, and the reverse.
+/// An intact plaintext object of the same index is refused by its encrypted store, and vice versa.
 #[tokio::test]
 async fn encryption_keeps_plaintext_and_encrypted_apart() {
     let plaintext = Envelope::plaintext(INDEX);
@@ -255,7 +255,7 @@ async fn encryption_reseals_between_keys_places_and_modes() {
     }
 }
 
-/// Sealing and opening from many threads at once gives what one thread gives.
+/// Sealing and opening from many threads gives the same results as from one thread.
 #[tokio::test]
 async fn encryption_is_safe_from_many_threads() {
     let envelope = envelope(EncryptionAlgorithm::AES256GCM).await;
@@ -282,8 +282,8 @@ async fn encryption_is_safe_from_many_threads() {
     assert_eq!(envelope.keyset().unwrap().keys()[0].usage.seals, 400);
 }
 
-/// Who replaces the root record by a plaintext one wants the key dropped: no answer may advise
-/// that.
+/// An attacker who replaces the root record with a plaintext one wants the user to drop the key: no
+/// hint may advise that.
 #[tokio::test]
 async fn encryption_never_advises_the_downgrade() {
     let keyset = keyset(EncryptionAlgorithm::AES256GCM).await;

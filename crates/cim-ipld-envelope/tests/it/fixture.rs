@@ -24,7 +24,7 @@ pub(crate) fn key_source(number: u8) -> KeySource {
     key(number).into()
 }
 
-/// A passphrase at a cost that tests can pay often.
+/// A passphrase with a low cost.
 pub(crate) fn passphrase_source(passphrase: &str) -> KeySource {
     let profile = Argon2Profile::new(64, 1, 2).expect("a defined profile");
     KeySource::Passphrase(Passphrase::new(passphrase).expect("not empty"), profile)
@@ -38,7 +38,7 @@ pub(crate) async fn envelope(algorithm: EncryptionAlgorithm) -> Envelope {
     Envelope::encrypted(keyset(algorithm).await)
 }
 
-/// One envelope per suite, the plaintext one included.
+/// One envelope per suite, including the plaintext one.
 pub(crate) async fn every_envelope() -> Vec<Envelope> {
     let mut envelopes = vec![Envelope::plaintext(INDEX)];
     for algorithm in EncryptionAlgorithm::ALL {

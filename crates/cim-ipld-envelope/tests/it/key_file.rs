@@ -1,4 +1,4 @@
-//! Keys: files, derivation, and what never shows them.
+//! Keys: files, derivation, and secrets that are never shown.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use cim_ipld_envelope::{
 
 use crate::fixture::{INDEX, key};
 
-/// Keys are equal when one opens what the other sealed.
+/// Keys are equal if one opens what the other sealed.
 fn same(one: &EncryptionKey, other: &EncryptionKey) -> bool {
     let sealed = ContentEncryption::encrypt(one, b"content", b"").expect("encrypted");
     ContentEncryption::decrypt(other, &sealed, b"").is_ok()
@@ -63,16 +63,16 @@ fn encryption_key_file_content_is_checked() {
     assert!(same(&EncryptionKey::read_file(&path).unwrap(), &key(0xab)), "upper-case digits");
     let utf16 = |bytes: fn(u16) -> [u8; 2]| line.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
     let bad: Vec<(Vec<u8>, &str)> = [
-        (String::new(), "holds nothing"),
-        ("# a comment\n".into(), "holds nothing"),
-        ("password".into(), "something else"),
-        ("cim-key-v1:".into(), "cut short"),
+        (String::new(), "contains no key"),
+        ("# a comment\n".into(), "contains no key"),
+        ("password".into(), "does not begin with a key"),
+        ("cim-key-v1:".into(), "truncated"),
         (format!("cim-key-v2:aes-256-gcm:{digits}"), "another version"),
         (format!("cim-key-v1:aes-128-gcm:{digits}"), "algorithm"),
         (format!("cim-key-v1:aes-256-gcm:{digits}0"), "too long"),
-        (format!("cim-key-v1:aes-256-gcm:{}", &digits[2..]), "cut short"),
+        (format!("cim-key-v1:aes-256-gcm:{}", &digits[2..]), "truncated"),
         (format!("cim-key-v1:aes-256-gcm:{}", digits.replace('1', "G")), "hexadecimal"),
-        (format!("{line}\nmore"), "more than one line"),
+        (format!("{line}\nmore"), "more than one key"),
         ("x".repeat(100_000), "larger than"),
     ]
     .map(|(text, reason)| (text.into_bytes(), reason))
@@ -166,7 +166,8 @@ fn encryption_keys_never_show_themselves() {
     }
 }
 
-/// Compiles only where the type lacks the trait: with it, two implementations would fit.
+/// Compiles only if the type does not implement the trait: otherwise two implementations would
+/// apply.
 macro_rules! lacks {
     ($trait:path: $($type:ty),+) => {
         $(const _: fn() = || {

@@ -1,4 +1,4 @@
-//! Keysets: who opens them, what rotation changes, and what it must not.
+//! Keysets: what opens them, what rotation changes, and what it must not change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +42,7 @@ async fn encryption_keyset_opens_with_its_own_source_only() {
     }
 }
 
-/// A wrong key, a wrong passphrase and a refusing provider get the very same answer, whatever the
+/// A wrong key, a wrong passphrase and a refusing provider produce the same error, whatever the
 /// slots.
 #[tokio::test]
 async fn encryption_wrong_key_says_nothing_else() {
@@ -73,7 +73,8 @@ async fn encryption_keyset_finds_every_flipped_bit() {
     }
 }
 
-/// Whoever can recompute the digest still cannot change a keyset: the sealing finds every byte.
+/// An attacker who recomputes the digest cannot change a keyset: the sealing authenticates every
+/// byte.
 #[tokio::test]
 async fn encryption_keyset_resists_forged_digests() {
     let keyset = keyset(AES).await;
@@ -84,8 +85,8 @@ async fn encryption_keyset_resists_forged_digests() {
         let digest = ring::digest::digest(&ring::digest::SHA256, &forged);
         forged.extend_from_slice(digest.as_ref());
         let kind = kind_of_opening(&forged, &key_source(1)).await.expect("a forged byte");
-        // Where the slot's own bytes were changed, nothing shows that the key was right. The slot's
-        // ciphertext and tag come after its commitment, which does show it.
+        // If the bytes of the slot itself were changed, nothing shows that the key was right. Its
+        // ciphertext and tag are checked after its commitment, which does show it.
         let slot_opens_nothing = (8..24).contains(&at) || (34..46 + 24 + 32).contains(&at);
         let expected: &[ErrorKind] =
             if slot_opens_nothing { &[ErrorKind::Damaged, ErrorKind::WrongKey] } else { &[ErrorKind::Damaged] };
@@ -93,7 +94,7 @@ async fn encryption_keyset_resists_forged_digests() {
     }
 }
 
-/// A slot of an older record cannot be put back into a newer one, nor one of another store.
+/// A slot of an older record, or of another store, cannot be inserted into a newer record.
 #[tokio::test]
 async fn encryption_keyset_slots_cannot_be_swapped() {
     let first = keyset(AES).await;
@@ -184,8 +185,8 @@ async fn encryption_reopening_refuses_other_stores() {
     assert_eq!(kind_of_opening(&plaintext, &key_source(1)).await, Some(ErrorKind::NotEncrypted));
 }
 
-/// A new data key seals at once; the old one opens until it is destroyed; then its objects are
-/// gone, by name.
+/// A new data key seals at once. The old one opens objects until it is destroyed; then they are
+/// reported as lost, with the key id.
 #[tokio::test]
 async fn encryption_data_keys_rotate() {
     let first = keyset(AES).await;
@@ -218,8 +219,8 @@ async fn encryption_data_keys_rotate() {
     }
 }
 
-/// What a process sealed is neither lost nor counted twice when it follows another process's
-/// record.
+/// The usage of a process is neither lost nor counted twice when it follows the record of another
+/// process.
 #[tokio::test]
 async fn encryption_usage_is_counted_over_processes() {
     let here = keyset(AES).await;
@@ -247,7 +248,7 @@ async fn encryption_usage_is_counted_over_processes() {
     assert!(!recorded.keys()[0].rotation_due());
 }
 
-/// A key added twice has two slots, and replacing one leaves the other, as the documentation says.
+/// A key added twice has two slots, and replacing one leaves the other, as documented.
 #[tokio::test]
 async fn encryption_a_key_with_two_slots_keeps_the_second() {
     let twice = keyset(AES).await.with_slot_added(&key_source(1)).await.unwrap();
@@ -259,7 +260,7 @@ async fn encryption_a_key_with_two_slots_keeps_the_second() {
     assert_eq!(removed.unlocked_by(), removed.slots()[0].id);
 }
 
-/// Two slots of one id would hide each other from lists and removals.
+/// Two slots with the same id would hide each other in lists and removals.
 #[tokio::test]
 async fn encryption_keyset_refuses_slots_of_one_id() {
     let keyset = keyset(AES).await.with_slot_added(&key_source(2)).await.unwrap();
@@ -267,11 +268,11 @@ async fn encryption_keyset_refuses_slots_of_one_id() {
     forged.copy_within(34..42, 34 + 116);
     let digest = ring::digest::digest(&ring::digest::SHA256, &forged);
     forged.extend_from_slice(digest.as_ref());
-    // No slot is tried, so that a key which opens none hears of the damage too.
+    // The damage is reported before any slot is tried, so also to a key that opens none.
     assert_eq!(kind_of_opening(&forged, &key_source(3)).await, Some(ErrorKind::Damaged));
 }
 
-/// A store that moved off a suite does so with its record and slots, once these are replaced.
+/// A store that moved to another suite changes record and slots to it when these are replaced.
 #[tokio::test]
 async fn encryption_replacing_all_slots_moves_the_record_to_the_active_suite() {
     let moved = keyset(AES).await.with_new_data_key(EncryptionAlgorithm::XChaCha20Poly1305).unwrap();
@@ -280,8 +281,8 @@ async fn encryption_replacing_all_slots_moves_the_record_to_the_active_suite() {
     assert_eq!(kind_of_opening(replaced.record(), &passphrase_source("new")).await, None);
 }
 
-/// A record that goes back takes no usage with it, nor does one that won against the record with
-/// this usage.
+/// A record that was rolled back does not reduce the usage, nor does one that won against the
+/// record with this usage.
 #[tokio::test]
 async fn encryption_usage_never_goes_back() {
     let first = keyset(AES).await;
@@ -299,8 +300,8 @@ async fn encryption_usage_never_goes_back() {
     assert_eq!(again.keys()[0].usage.seals, 5, "and the next record holds it");
 }
 
-/// The provider is given what binds a wrapped key to its store and slot; this one writes it into
-/// what it wraps.
+/// The provider receives associated data that binds a wrapped key to its store and slot; this one
+/// stores it in the wrapped key.
 #[tokio::test]
 async fn encryption_provider_binds_store_and_slot() {
     let provider: Arc<dyn KeyProvider> = Arc::new(XorProvider::new("hsm", 3));
@@ -334,7 +335,7 @@ async fn encryption_keyset_debug_shows_no_secret() {
     assert!(!shown.contains("1, 1, 1, 1"), "{shown}");
 }
 
-/// A provider whose "wrapping" is enough to tell keys and associated data apart.
+/// A provider whose "wrapping" only distinguishes keys and associated data.
 struct XorProvider {
     name: &'static str,
     pad: u8,

@@ -1,4 +1,4 @@
-//! What the crate promises, one module per area.
+//! The guarantees of the crate, one module per area.
 
 mod allocation;
 mod body;

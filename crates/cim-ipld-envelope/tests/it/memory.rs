@@ -1,9 +1,9 @@
-//! What MemoryProtection says is what the kernel says.
+//! MemoryProtection reports what the kernel reports.
 #![cfg(target_os = "linux")]
 
 use std::fs;
 
-use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm, MemoryProtection, Protection};
+use cim_ipld_envelope::{ContentEncryption, EncryptionAlgorithm, MemoryProtection, ProtectionStatus};
 
 #[test]
 fn encryption_memory_protection_tells_the_truth() {
@@ -12,7 +12,7 @@ fn encryption_memory_protection_tells_the_truth() {
     assert!(before > 0 || MemoryProtection::unlocked_keys() > 0, "a key made before protection is not locked");
 
     let protection = MemoryProtection::enable();
-    assert_eq!(protection.core_dumps, Protection::Active);
+    assert_eq!(protection.core_dumps, ProtectionStatus::Active);
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let fields: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
@@ -20,7 +20,7 @@ fn encryption_memory_protection_tells_the_truth() {
 
     let keys: Vec<_> = (0..8).map(|_| ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM)).collect();
     assert_eq!(
-        protection.key_memory == Protection::Active,
+        protection.key_memory == ProtectionStatus::Active,
         locked_kib() >= 8 * 4,
         "{protection:?}, {} KiB",
         locked_kib()

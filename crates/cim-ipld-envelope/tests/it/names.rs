@@ -1,4 +1,4 @@
-//! Names from secrets: every part counts, and no two kinds of names meet.
+//! Names from secrets: every input matters, and different kinds of names never collide.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn encryption_names_tell_everything_apart() {
     assert_eq!(names.name_of("a"), ObjectNames::from_secret(*names.secret()).name_of("a"));
 }
 
-/// A label that continued another one would let a class and ordinal spell out a text.
+/// If one label were a prefix of the other, a class and ordinal could spell a text.
 #[test]
 fn encryption_names_of_texts_are_never_those_of_ordinals() {
     let names = ObjectNames::generate();

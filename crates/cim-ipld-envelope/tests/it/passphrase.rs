@@ -1,11 +1,11 @@
-//! Passphrase slots: their default cost, and what a hostile record may ask.
+//! Passphrase slots: their default cost, and the demands of hostile records.
 
 use cim_ipld_envelope::{Argon2Profile, ErrorKind, KeySource, Keyset, MAX_SLOTS, Passphrase};
 
 use crate::fixture::{INDEX, passphrase_source};
 use crate::keyset::{AES, kind_of_opening};
 
-/// What a hostile record asks of Argon2id is bounded before it is paid.
+/// The Argon2id cost demanded by a hostile record is bounded before any work.
 #[tokio::test]
 async fn encryption_passphrase_cost_is_bounded() {
     let keyset = Keyset::create(INDEX, AES, &passphrase_source("secret")).await.unwrap();
@@ -37,7 +37,7 @@ async fn encryption_passphrase_cost_is_bounded() {
     }
 }
 
-/// The default profile is RFC 9106's second, and a keyset made with it opens.
+/// The default profile is the second of RFC 9106, and a keyset created with it opens.
 #[tokio::test]
 async fn encryption_default_passphrase_profile() {
     let profile = Argon2Profile::default();
@@ -47,9 +47,9 @@ async fn encryption_default_passphrase_profile() {
     assert_eq!(kind_of_opening(keyset.record(), &source).await, None);
 }
 
-/// Slots that are each acceptable are not acceptable in any number: together they may cost what two
-/// of the dearest do, or what a full record of slots like the opener's own does. More is refused
-/// before anything is derived.
+/// Slots that are each acceptable are not acceptable in any number: together they may cost as much
+/// as two at the bounds, or as a full record of slots with the opener's profile. More is refused
+/// before any derivation.
 #[test]
 fn encryption_passphrase_cost_is_bounded_over_all_slots() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -69,13 +69,13 @@ fn encryption_passphrase_cost_is_bounded_over_all_slots() {
     let (kind, bytes) = opened(&[cheap; MAX_SLOTS]);
     assert_eq!(kind, ErrorKind::WrongKey);
     assert!(bytes > 64 << 10, "{bytes} bytes for what is tried");
-    // Slots that are refused one by one are never paid, so they do not count; the others are tried.
+    // Slots that are refused individually cost nothing, so they do not count; the others are tried.
     let (kind, bytes) = opened(&[beyond, beyond, beyond, cheap]);
     assert_eq!(kind, ErrorKind::Limit);
     assert!((64 << 10..1 << 20).contains(&bytes), "{bytes} bytes for the cheap slot alone");
 }
 
-/// A record with these passphrase slots, whole and sealed by nobody.
+/// Returns an intact record with these passphrase slots, sealed by no key.
 fn record_of(slots: &[(u32, u32, u32)]) -> Vec<u8> {
     let mut record = b"CIMR\x01\x01\0\0".to_vec();
     record.extend_from_slice(INDEX.as_bytes());

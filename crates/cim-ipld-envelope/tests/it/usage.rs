@@ -1,4 +1,4 @@
-//! How much a data key sealed, and when a new one is due.
+//! The usage of data keys, and when a new one is due.
 
 use cim_ipld_envelope::{ContentEncryption, EncryptedCidWrapper, EncryptionAlgorithm, Usage, UsageLimits};
 
@@ -10,7 +10,7 @@ fn usage(seals: u64, blocks: u64) -> Usage {
     usage
 }
 
-/// The hint comes at three quarters of whichever limit is nearer, and not before.
+/// Rotation is due at three quarters of the nearer limit, and not before.
 #[test]
 fn encryption_rotation_is_due_before_the_published_limits() {
     let aes = UsageLimits::of(EncryptionAlgorithm::AES256GCM);
@@ -33,7 +33,7 @@ fn encryption_rotation_is_due_before_the_published_limits() {
     }
 }
 
-/// Values and wrappers are sealed under the data key too.
+/// Values and wrappers count towards the usage of the data key too.
 #[tokio::test]
 async fn encryption_usage_counts_values_and_wrappers() {
     let keyset = keyset(EncryptionAlgorithm::AES256GCM).await;

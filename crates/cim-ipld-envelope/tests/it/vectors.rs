@@ -1,5 +1,5 @@
 //! The frozen vectors: every later build opens them, and so does a reader that shares no code with
-//! this one.
+//! it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,7 +54,7 @@ fn source(vector: &Value) -> KeySource {
     }
 }
 
-/// Opens the store of a name with its first source.
+/// Opens the store with this name with its first source.
 async fn store(vectors: &Value, name: &str) -> Envelope {
     let root = list(vectors, "roots").iter().find(|root| root["name"] == name).expect("the vector's store");
     let source = list(root, "sources").first().map(source);
@@ -82,7 +82,7 @@ async fn encryption_opens_frozen_roots() {
     }
 }
 
-/// Changing any byte of a frozen object is an error, so the vectors leave no byte undescribed.
+/// Changing any byte of a frozen object is an error, so the vectors cover every byte.
 #[tokio::test]
 async fn encryption_opens_frozen_objects() {
     let vectors = vectors();
@@ -176,7 +176,8 @@ fn encryption_reads_and_writes_frozen_key_files() {
 }
 
 /// A second implementation, written from docs/format.md alone, opens every vector and refuses
-/// changed ones; without the `assert`s of Python, so that none of its checks can be one.
+/// changed ones. It runs without `assert` statements of Python, so that none of its checks depends
+/// on them.
 #[test]
 fn encryption_independent_reader_opens_every_vector() {
     let output = Command::new(python())
@@ -196,7 +197,7 @@ fn encryption_independent_reader_opens_every_vector() {
     assert_eq!(stdout.trim(), counts.join(", "));
 }
 
-/// Finds a Python that has what the reader imports.
+/// Finds a Python with the modules that the reader imports.
 fn python() -> PathBuf {
     let workspace = Path::new(FOLDER).ancestors().nth(3).expect("the crate is in crates/");
     let candidates = [workspace.join(".tools/venv/bin/python"), "python3".into()];
@@ -209,7 +210,7 @@ fn python() -> PathBuf {
     })
 }
 
-/// The provider of the vectors wraps nothing.
+/// The provider of the vectors, which does not encrypt.
 struct ClearProvider;
 
 #[async_trait]

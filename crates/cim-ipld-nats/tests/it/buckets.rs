@@ -1,4 +1,4 @@
-//! What is made of a bucket, and what of one that is there already.
+//! Creating buckets, and checking existing ones.
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use cim_ipld_backend::{
@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use crate::support::{connect, connect_with, jetstream, key, log, objects, put, server, value};
 
-/// What `nats kv add BUCKET --history 1` makes.
+/// The bucket that `nats kv add BUCKET --history 1` creates.
 fn as_usual(bucket: &Bucket) -> Config {
     Config {
         name: format!("KV_{bucket}"),
@@ -45,10 +45,10 @@ async fn a_bucket_with_wrong_settings_is_refused_by_every_call_and_left_alone() 
         ("retention", Config { retention: RetentionPolicy::Interest, ..as_usual(&bucket) }),
         ("purging", Config { deny_purge: true, allow_rollup: false, ..as_usual(&bucket) }),
         ("duplicate window", Config { duplicate_window: std::time::Duration::from_secs(119), ..as_usual(&bucket) }),
-        ("acknowledges nothing", Config { no_ack: true, ..as_usual(&bucket) }),
-        ("largest value", Config { max_message_size: 4096, ..as_usual(&bucket) }),
+        ("does not acknowledge", Config { no_ack: true, ..as_usual(&bucket) }),
+        ("maximum value size", Config { max_message_size: 4096, ..as_usual(&bucket) }),
         ("file storage", Config { storage: StorageType::Memory, ..as_usual(&bucket) }),
-        ("does not listen", Config { subjects: subjects("elsewhere.>"), ..as_usual(&bucket) }),
+        ("does not store the subjects", Config { subjects: subjects("elsewhere.>"), ..as_usual(&bucket) }),
     ];
     for (named, config) in cases {
         let server = server();
@@ -97,7 +97,7 @@ async fn many_creators_make_one_bucket() {
     }
 }
 
-/// Each limit is one below which everything works and above which nothing reaches the server.
+/// Below each limit everything works, and above it nothing reaches the server.
 #[tokio::test]
 async fn names_keys_and_values_are_limited_before_they_reach_the_server() {
     let server = server();
@@ -137,8 +137,7 @@ async fn removal_leaves_nothing_behind() {
     assert_eq!((state.messages, state.bytes, state.last_sequence), (0, 0, 100), "a tombstone is a message");
 }
 
-/// Other programs of NATS KV leave a mark where they removed a value: for this contract it is an
-/// absence.
+/// Other NATS KV clients write a marker when they remove a value: it counts as an absence.
 #[tokio::test]
 async fn the_marks_of_other_programs_are_absences() {
     let server = server();

@@ -22,7 +22,7 @@ async fn connect(cluster: &NatsCluster, node: usize) -> NatsBackend {
     NatsBackend::connect_with(&cluster.url(node), replicated()).await.expect("connected")
 }
 
-/// Servers that have just chosen who leads do not answer everything at once.
+/// Servers may reject requests right after a leader election.
 async fn create(backend: &NatsBackend) {
     let begin = Instant::now();
     while let Err(error) = backend.create(&log()).await {
@@ -30,7 +30,7 @@ async fn create(backend: &NatsBackend) {
     }
 }
 
-/// The node that leads the stream of the log bucket.
+/// Returns the node that leads the stream of the log bucket.
 async fn leader(cluster: &NatsCluster, node: usize) -> usize {
     let client = async_nats::connect(cluster.url(node)).await.expect("connected");
     let stream = async_nats::jetstream::new(client).get_stream("KV_catalog_v1").await.expect("there");
@@ -50,8 +50,8 @@ async fn three_replicas_conform() {
     .await;
 }
 
-/// Whatever was acknowledged to one process before another one begins to read is read by it, also
-/// from a replica that stood still meanwhile and lags behind.
+/// A process reads everything that was acknowledged to another one before, even from a replica that
+/// was paused and lags behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_before_is_part_of_every_scan_and_catching_up() {
     const ROUNDS: usize = 8;
@@ -71,7 +71,7 @@ async fn what_was_acknowledged_before_is_part_of_every_scan_and_catching_up() {
             writer.put(&log(), &name, Bytes::from(vec![n as u8; 32 << 10]), Precondition::Any).await
         });
         let written = futures::future::try_join_all(written).await.expect("written");
-        // In every other round the tail is not under the prefix.
+        // In every other round, the last write is not under the prefix.
         if round % 2 == 0 {
             put(&writer, &log(), "outside", "value").await.expect("written");
         }
@@ -92,8 +92,8 @@ async fn what_was_acknowledged_before_is_part_of_every_scan_and_catching_up() {
     }
 }
 
-/// The leader of the bucket dies among fenced writes of several processes: what was acknowledged
-/// stays, once.
+/// The leader of the bucket is killed during fenced writes of several processes: acknowledged
+/// writes are stored exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fenced_writes_go_on_when_the_leader_dies() {
     const WRITERS: usize = 3;
@@ -113,7 +113,7 @@ async fn fenced_writes_go_on_when_the_leader_dies() {
                 let name = key(&format!("w{writer}.{n}"));
                 let fence = Precondition::AbsentWhile { key: key("root"), revision: root };
                 let begin = Instant::now();
-                // A retry of a write that landed is a conflict: it is there.
+                // The retry of a write that was stored is a conflict.
                 while let Err(error) = backend.put(&log(), &name, name.to_string().into(), fence.clone()).await {
                     let is_there = error.kind() == ErrorKind::Conflict
                         && backend.get(&log(), &name).await.is_ok_and(|entry| entry.is_some());

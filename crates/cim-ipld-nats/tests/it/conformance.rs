@@ -1,4 +1,4 @@
-//! The storage contract holds on one server, with its buckets in files and in memory.
+//! The conformance suite on one server, with buckets in files and in memory.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use cim_ipld_nats::{NatsBackend, NatsSettings};
 
 use crate::support::{connect, connect_with, server};
 
-/// Buckets in files are opened again after the server was killed.
+/// Buckets in files are reopened after the server was killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_with_files_conforms() {
     let server = Arc::new(Mutex::new(server()));
@@ -22,7 +22,7 @@ async fn one_server_with_files_conforms() {
     .await;
 }
 
-/// Buckets in memory live as long as the server.
+/// Buckets in memory exist as long as the server runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_with_memory_conforms() {
     let server = Arc::new(server());
@@ -36,7 +36,7 @@ async fn one_server_with_memory_conforms() {
     .await;
 }
 
-/// A context of the caller's own serves as well as a connection made here.
+/// An existing context works as well as a connection made by the backend.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_context_of_the_callers_conforms() {
     let server = server();

@@ -1,4 +1,4 @@
-//! Connecting as users of NATS do, and what is said when it does not come about.
+//! Connecting with each kind of credentials, and the errors when it fails.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::{hasty, log, objects, put, value};
 
 type Identify = fn(NatsConnection) -> NatsConnection;
 
-/// A port of this machine where nobody listens.
+/// Returns a local port without a listener.
 const NOBODY: &str = "127.0.0.1:1";
 
 fn identity(name: &str) -> PathBuf {
@@ -30,7 +30,7 @@ fn to(server: &NatsServer) -> NatsConnection {
     NatsConnection::to(&server.url()).expect("a URL")
 }
 
-/// Makes a bucket over the connection and reads back what it wrote.
+/// Creates a bucket over the connection and reads back a written value.
 async fn works(connection: &NatsConnection) -> Result<(), Error> {
     let backend = NatsBackend::connect_to(connection, NatsSettings::default()).await?;
     backend.create(&log()).await?;
@@ -129,7 +129,7 @@ async fn prefixes_and_domains_are_used_for_everything() {
     assert!(to(&inbox).domain("a.b").is_err());
 }
 
-/// A refused write names its subject, also under the prefix of a domain.
+/// A denied write names its subject, also with the API prefix of a domain.
 #[tokio::test]
 async fn a_refusal_in_a_domain_is_heard() {
     let config = r#"authorization { users: [ { user: a, password: a,
@@ -158,10 +158,10 @@ async fn reasons_are_told_apart_at_once() {
     let as_a = |server: &NatsServer| server.url().replace("nats://", "nats://a:a@");
     for (url, kind, error, hint) in [
         (format!("nats://{NOBODY}"), ErrorKind::Unavailable, "refused", "start a server"),
-        ("nats://no-such-host.invalid".to_owned(), ErrorKind::Unavailable, "name", "host's name"),
+        ("nats://no-such-host.invalid".to_owned(), ErrorKind::Unavailable, "name", "host name"),
         (as_a(&no_jetstream), ErrorKind::Disabled, "JetStream not enabled for account", "turn JetStream on"),
-        (as_a(&few), ErrorKind::Full, "maximum number of streams", "room"),
-        (as_a(&sized), ErrorKind::Incompatible, "max bytes", "largest size"),
+        (as_a(&few), ErrorKind::Full, "maximum number of streams", "raise the limit"),
+        (as_a(&sized), ErrorKind::Incompatible, "max bytes", "maximum size"),
     ] {
         let began = Instant::now();
         let connected = NatsBackend::connect_with(&url, hasty()).await;

@@ -1,5 +1,5 @@
-//! `NatsEncryption` on real servers: what it renders starts one, and that server's disk holds no
-//! payload in the clear.
+//! `NatsEncryption` on real servers: a server starts with the rendered configuration, and its disk
+//! contains no plaintext payload.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,8 @@ fn encryption(cipher: &str, key_file: &Path) -> NatsEncryption {
     NatsEncryption { enabled: true, key_file: Some(key_file.to_owned()), cipher: cipher.to_owned() }
 }
 
-/// A server's options with what `current` renders, and with the key of `previous` to open what was
-/// written with that.
+/// Returns server options with the configuration of `current`, and the key of `previous` for
+/// reading older files.
 fn options(current: &NatsEncryption, previous: Option<&NatsEncryption>) -> ServerOptions {
     let variable = |name: &str, of: &NatsEncryption| {
         (name.to_owned(), of.read_key().expect("a key").configuration_value().to_owned())
@@ -46,7 +46,7 @@ fn options(current: &NatsEncryption, previous: Option<&NatsEncryption>) -> Serve
     ServerOptions { jetstream: jetstream.expect("rendered"), environment, ..ServerOptions::default() }
 }
 
-/// Whether any file below the folder holds the text.
+/// Returns whether any file below the folder contains the text.
 fn holds(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).expect("a folder").any(|entry| {
         let path = entry.expect("an entry").path();
@@ -106,7 +106,7 @@ async fn a_server_with_it_writes_no_payload_in_the_clear() {
 async fn a_server_opens_with_the_previous_key_and_not_with_a_wrong_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let old = encryption("AES256", &key_file(&folder, "old", "old-key-0123456789-0123456789-01\n"));
-    // A key that a configuration would take for a number.
+    // A key that the configuration would parse as a number.
     let new = encryption("ChaCha20Poly1305", &key_file(&folder, "new", "12345678901234567890123456789012"));
     let wrong = encryption("AES256", &key_file(&folder, "wrong", "wrong-key-0123456789-0123456789\n"));
     let mut server = NatsServer::start(options(&old, None));
@@ -135,11 +135,11 @@ fn what_cannot_be_is_refused_and_the_key_is_never_shown() {
     let mut refused = vec![
         (encryption("rot13", &good), "rot13"),
         (encryption("", &good), "cipher"),
-        (NatsEncryption { key_file: None, ..encryption("AES256", &good) }, "no file"),
+        (NatsEncryption { key_file: None, ..encryption("AES256", &good) }, "key_file is not set"),
         (encryption("AES256", &folder.path().join("absent")), "absent"),
         (encryption("AES256", folder.path()), "mode"),
-        (encryption("AES256", &empty), "no key"),
-        (encryption("AES256", &short), "no key"),
+        (encryption("AES256", &empty), "does not contain a key"),
+        (encryption("AES256", &short), "does not contain a key"),
     ];
     #[cfg(unix)]
     for mode in [0o640, 0o604, 0o666] {

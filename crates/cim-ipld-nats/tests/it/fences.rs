@@ -1,4 +1,4 @@
-//! What a real server makes of a write that is fenced on another key.
+//! Fenced writes on a real server.
 
 use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, Precondition, Result, Revision};
 use cim_ipld_nats::NatsBackend;
@@ -10,8 +10,8 @@ async fn fenced(backend: &NatsBackend, bucket: &Bucket, name: &Key, root: Revisi
     backend.put(bucket, name, "record".into(), precondition).await
 }
 
-/// The server itself answers what the conformance suite asks of a fence, and with the code of a
-/// lost comparison.
+/// The server itself satisfies the conformance cases for fences, and returns the error code of a
+/// failed comparison.
 #[tokio::test]
 async fn the_server_compares_the_fences_subject() {
     let server = server();
@@ -25,8 +25,7 @@ async fn the_server_compares_the_fences_subject() {
     assert!(format!("{error:?}").contains("10071"), "{error:?}");
 }
 
-/// The case for which fences are made: the stream was made anew, and another index's root stands
-/// there.
+/// The purpose of fences: the stream was recreated and contains the root of another index.
 #[tokio::test]
 async fn a_stream_made_anew_takes_no_record_of_the_old_root() {
     let server = server();
@@ -44,8 +43,7 @@ async fn a_stream_made_anew_takes_no_record_of_the_old_root() {
     assert_eq!(value(&backend, &log(), "record.1").await.expect("read"), None);
 }
 
-/// A record that was written, folded and trimmed meanwhile is not written a second time by a late
-/// retry.
+/// A late retry does not write a record again that was folded and trimmed meanwhile.
 #[tokio::test]
 async fn a_retry_after_a_removal_does_not_land_again() {
     let server = server();

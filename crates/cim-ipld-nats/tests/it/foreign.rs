@@ -1,5 +1,5 @@
-//! What others leave in a bucket's stream stops nobody: values are told, anything else is passed
-//! over and counted.
+//! Messages of other clients in the stream of a bucket do not block readers: values are delivered,
+//! anything else is skipped and counted.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 
 use crate::support::{PATIENCE, connect, entries_until, jetstream, log, names, next, put, server, value};
 
-/// Publishes bytes that no client library would; the bytes that stand for headers come first.
+/// Publishes bytes that no client library would send; the header bytes come first.
 fn publish(server: &NatsServer, subject: &str, headers: &[u8]) {
     let address = server.url().replace("nats://", "");
     let mut output = TcpStream::connect(address).expect("connected");
@@ -29,7 +29,7 @@ fn publish(server: &NatsServer, subject: &str, headers: &[u8]) {
     }
 }
 
-/// Publishes and waits until the stream has stored it.
+/// Publishes and waits until the stream has stored the message.
 async fn leave(server: &NatsServer, name: &str, headers: &[u8]) {
     let stream = jetstream(server).await.get_stream("KV_catalog_v1").await.expect("there");
     let last = async || stream.get_info().await.expect("told").state.last_sequence;
@@ -38,8 +38,8 @@ async fn leave(server: &NatsServer, name: &str, headers: &[u8]) {
     tokio::time::timeout(PATIENCE, async { while last().await == before {} }).await.expect("it is stored");
 }
 
-/// Where a bucket has one message that is none between two values, both are told by scans and by
-/// watches old and new.
+/// With one malformed message between two values, scans, existing watches and new watches deliver
+/// both values.
 async fn is_passed_over(server: &NatsServer, name: &str, headers: &[u8], counted: u64) {
     let what = format!("{:?} {:?}", &name[..name.len().min(20)], String::from_utf8_lossy(headers));
     let backend = connect(server).await;
@@ -72,7 +72,8 @@ async fn subjects_that_are_no_keys_are_passed_over() {
     }
 }
 
-/// A status line is the sender's: it makes no heartbeat, no error and no end of a stored message.
+/// The sender controls the status line: it does not turn a stored message into a heartbeat, an
+/// error or an end.
 #[tokio::test]
 async fn status_lines_of_values_mean_nothing() {
     for headers in [
@@ -85,7 +86,7 @@ async fn status_lines_of_values_mean_nothing() {
     }
 }
 
-/// The client library ends its connection over these: they are stepped over with the leader's help.
+/// The client library closes its connection on these; they are skipped with the help of the leader.
 #[tokio::test]
 async fn headers_that_are_none_are_passed_over() {
     for headers in [&b"garbage\r\n\r\n"[..], b"NATS/1.0\r\nno colon\r\n\r\n", b"NATS/1.0\r\na: \xff\xff\r\n\r\n"] {
@@ -96,7 +97,7 @@ async fn headers_that_are_none_are_passed_over() {
     }
 }
 
-/// A bucket whose every message is foreign is empty, and many of them in a row are passed.
+/// A bucket of foreign messages is empty, and many of them in a row are skipped.
 #[tokio::test]
 async fn a_bucket_of_foreign_messages_is_empty() {
     let server = server();

@@ -1,4 +1,4 @@
-//! A bucket that was emptied, made anew or set back under a live process.
+//! A bucket that is purged, recreated or rolled back while a process uses it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use cim_ipld_nats::NatsBackend;
 
 use crate::support::{connect, entries_until, jetstream, key, log, names, next, put, server};
 
-/// A live watch over three values that has caught up.
+/// Returns a live watch over three values that has caught up.
 async fn caught_up_watch(backend: &NatsBackend) -> (WatchStream, Revision) {
     backend.create(&log()).await.expect("created");
     let root = put(backend, &log(), "root", "value").await.expect("written");
@@ -22,7 +22,7 @@ async fn caught_up_watch(backend: &NatsBackend) -> (WatchStream, Revision) {
     (watch, root)
 }
 
-/// An error of the watch soon after what has happened, with room for a machine that is busy.
+/// Waits for an error of the watch, with time for a busy machine.
 async fn is_broken_off_soon(watch: &mut WatchStream) {
     let begin = Instant::now();
     let error = next(watch).await.expect_err("it is another bucket");
@@ -50,8 +50,8 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// To the storage a purge is a removal of every key: revisions grow on, and watches go on. What it
-/// takes with it is the fence.
+/// For the storage, a purge removes every key: revisions continue and watches stay valid. Only the
+/// fence is lost.
 #[tokio::test]
 async fn a_purge_removes_every_key_and_with_it_the_fence() {
     let server = server();
@@ -75,7 +75,7 @@ async fn a_bucket_made_anew_breaks_off_a_live_watch() {
     is_broken_off_soon(&mut watch).await;
 }
 
-/// As many values as before: its sequences alone would not show it.
+/// It has as many values as before, so its sequences alone would not reveal the change.
 #[tokio::test]
 async fn a_bucket_made_anew_and_filled_breaks_off_a_live_watch() {
     let server = server();
@@ -97,19 +97,19 @@ async fn a_write_into_a_bucket_made_anew_is_no_success() {
     let error = put(&backend, &log(), "new", "value").await.expect_err("it is another bucket");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
     assert!(error.to_string().contains("as r1 after r3"), "{error}");
-    // What was seen by reading counts as well.
+    // Revisions seen by reading count as well.
     let reader = connect(&server).await;
     let entry = reader.get(&log(), &key("new")).await.expect("read").expect("there");
     make_anew(&server).await;
     let error = put(&reader, &log(), "new", "value").await.expect_err("it is another bucket");
     assert_eq!((error.kind(), entry.revision), (ErrorKind::Corrupt, Revision::new(1)), "{error:?}");
-    // Whoever makes it anew themselves goes on.
+    // A process that recreates the bucket itself can continue.
     jetstream(&server).await.delete_stream("KV_catalog_v1").await.expect("deleted");
     reader.create(&log()).await.expect("made anew");
     put(&reader, &log(), "new", "value").await.expect("written");
 }
 
-/// The server's folder is replaced by an older copy: the same stream, as it was before.
+/// The folder of the server is replaced by an older copy: the same stream in an earlier state.
 #[tokio::test]
 async fn a_server_set_back_is_noticed_by_watches_and_writes() {
     let mut server = server();
@@ -133,7 +133,7 @@ async fn a_server_set_back_is_noticed_by_watches_and_writes() {
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
 }
 
-/// Acknowledgements that overtake each other are not taken for a bucket that went back.
+/// Acknowledgements out of order are not mistaken for a rolled-back bucket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_writes_at_once_are_all_acknowledged() {
     let server = server();

@@ -1,5 +1,5 @@
-//! Limits of accounts are told as what they are, in the server's words, and never as a server that
-//! is away.
+//! Account limits are reported with their own kinds and the message of the server, never as an
+//! unavailable server.
 
 use bytes::Bytes;
 use cim_ipld_backend::{
@@ -11,7 +11,7 @@ use futures::StreamExt;
 
 use crate::support::{connect, key, log, objects, put, value};
 
-/// A server whose only account has these limits of JetStream.
+/// Starts a server whose only account has these JetStream limits.
 fn server(jetstream: &str) -> NatsServer {
     let config = format!(
         "accounts {{ A {{ jetstream: {jetstream}, users: [ {{ user: a, password: a }} ] }} }}\nno_auth_user: a"
@@ -68,7 +68,7 @@ async fn an_account_without_jetstream_is_told_so() {
     }
 }
 
-/// Nothing that was acknowledged goes, and there is room again once something was removed.
+/// Acknowledged data is kept, and writes succeed again once something is removed.
 #[tokio::test]
 async fn an_account_without_room_is_full_until_there_is_room() {
     let server = server("{ max_file: 1048576 }");
@@ -95,8 +95,8 @@ async fn an_account_without_room_is_full_until_there_is_room() {
     backend.create(&bucket).await.expect("a bucket without values takes no room");
 }
 
-/// The longest names with the most headers: a value of exactly the limit is taken, whatever the
-/// server's payload.
+/// With the longest names and the most headers, a value of exactly the limit is accepted, whatever
+/// the maximum payload of the server.
 #[tokio::test]
 async fn the_largest_value_is_exact() {
     for payload in [4 << 10, 64 << 10, 1 << 20] {

@@ -1,4 +1,4 @@
-//! The backend on real servers: the contract, and the days on which a server misbehaves.
+//! The backend on real servers: the contract, and misbehaving servers.
 
 mod buckets;
 mod cluster;

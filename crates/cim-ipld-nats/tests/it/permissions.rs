@@ -1,4 +1,4 @@
-//! A refused permission is told as one, with its subject, and at once.
+//! A denied permission is reported at once, with its subject.
 
 use cim_ipld_backend::{Backend, ErrorKind, KeyPrefix, Revision};
 use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
@@ -7,7 +7,7 @@ use futures::StreamExt;
 
 use crate::support::{connect, log, objects, put, value};
 
-/// A server with a user that may do everything, and one that may not publish to `denied`.
+/// Starts a server with one unrestricted user and one that may not publish to `denied`.
 fn server(denied: &str) -> NatsServer {
     let config = format!(
         r#"authorization {{ users: [
@@ -19,7 +19,7 @@ fn server(denied: &str) -> NatsServer {
     NatsServer::start(ServerOptions { config, ..ServerOptions::default() })
 }
 
-/// The user with less rights, with timeouts so long that no error can come of one.
+/// Connects as the restricted user, with timeouts long enough that no error comes from one.
 async fn limited(server: &NatsServer) -> NatsBackend {
     let mut settings = NatsSettings::default();
     settings.ack_timeout_ms = 600_000;
@@ -75,7 +75,7 @@ async fn a_bucket_that_may_not_be_made_is_denied() {
     assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
 }
 
-/// Without the right to direct reads, objects are read through the leader.
+/// Without permission for direct reads, objects are read through the leader.
 #[tokio::test]
 async fn objects_are_read_without_the_right_to_direct_reads() {
     let server = server("\"$JS.API.DIRECT.GET.>\"");

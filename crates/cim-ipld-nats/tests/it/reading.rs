@@ -1,4 +1,4 @@
-//! An absence is believed only when the stream's leader tells it.
+//! An absence is reported only if the leader of the stream confirms it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -10,16 +10,16 @@ use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
 
 use crate::support::{connect, jetstream, log, objects, put, value};
 
-/// A server on which direct reads of the objects bucket come to whoever listens to `replica.>`
-/// instead of to the stream.
+/// Starts a server that maps direct reads of the objects bucket to `replica.>` instead of to the
+/// stream.
 fn server_with_a_replica() -> NatsServer {
     let config = "mappings: { \"$JS.API.DIRECT.GET.KV_text_index_v1.>\": \"replica.>\" }";
     NatsServer::start(ServerOptions { config: config.to_owned(), ..ServerOptions::default() })
 }
 
-/// Answers direct reads with a status line, as a replica does that has nothing, or one that is
-/// broken; returns how often it was asked. Speaks the protocol itself, because the client library
-/// publishes no status lines.
+/// Answers direct reads with a status line, like a replica that lacks the value or is broken;
+/// returns the number of requests. Uses the protocol directly, because the client library cannot
+/// publish status lines.
 fn answer_as_replica(server: &NatsServer, status: &'static str) -> Arc<AtomicU32> {
     let address = server.url().replace("nats://", "");
     let mut output = TcpStream::connect(address).expect("connected");
@@ -35,7 +35,7 @@ fn answer_as_replica(server: &NatsServer, status: &'static str) -> Arc<AtomicU32
         assert!(input.read_line(&mut line).expect("the server writes") > 0, "the server hung up");
     }
     std::thread::spawn(move || {
-        // Ends with the server.
+        // Runs until the server stops.
         while let Ok(1..) = {
             line.clear();
             input.read_line(&mut line)
@@ -67,12 +67,12 @@ async fn an_object_that_a_replica_has_not_is_asked_of_the_leader() {
     let asked = answer_as_replica(&server, "404 Message Not Found");
     assert_eq!(value(&backend, &objects(), "page").await.expect("read").as_deref(), Some("value"));
     assert_eq!(asked.load(Ordering::SeqCst), 1, "the replica was asked first");
-    // Only when the leader has not got it either is it not there.
+    // The value is absent only if the leader does not have it either.
     assert_eq!(value(&backend, &objects(), "other").await.expect("read"), None);
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
-/// Nobody answers direct reads: a stream without them, a cluster that is just electing.
+/// Direct reads without a response: disabled for the stream, or a leader election.
 #[tokio::test]
 async fn an_object_is_read_where_nobody_answers_direct_reads() {
     let server = server_with_a_replica();
@@ -83,7 +83,7 @@ async fn an_object_is_read_where_nobody_answers_direct_reads() {
     assert_eq!(value(&backend, &objects(), "other").await.expect("read"), None);
 }
 
-/// What changes is never asked of a replica, which may be behind.
+/// Mutable values are never read from a replica, which may lag behind.
 #[tokio::test]
 async fn what_changes_is_read_through_the_leader() {
     let config = "mappings: { \"$JS.API.DIRECT.GET.KV_catalog_v1.>\": \"replica.>\" }";
@@ -96,7 +96,7 @@ async fn what_changes_is_read_through_the_leader() {
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 
-/// What a broken replica answers is not taken for a value.
+/// The response of a broken replica is not mistaken for a value.
 #[tokio::test]
 async fn an_answer_that_is_no_value_is_not_believed() {
     let server = server_with_a_replica();

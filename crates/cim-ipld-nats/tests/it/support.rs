@@ -1,4 +1,4 @@
-//! A server, a connection, a bucket: what every test begins with.
+//! The server, connection and bucket that every test uses.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
 use cim_ipld_nats::{NatsBackend, NatsSettings};
 use futures::StreamExt;
 
-/// The longest that anything may take which is not expected to fail.
+/// The time limit for anything that is not expected to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn server() -> NatsServer {
     NatsServer::start(ServerOptions::default())
 }
 
-/// Settings under which a silent server is given up soon.
+/// Settings with short timeouts.
 pub(crate) fn hasty() -> NatsSettings {
     let mut settings = NatsSettings::default();
     settings.ack_timeout_ms = 300;
@@ -34,7 +34,7 @@ pub(crate) async fn connect_with(server: &NatsServer, settings: NatsSettings) ->
     NatsBackend::connect_with(&server.url(), settings).await.expect("connected")
 }
 
-/// JetStream without the backend in between.
+/// JetStream without the backend.
 pub(crate) async fn jetstream(server: &NatsServer) -> async_nats::jetstream::Context {
     async_nats::jetstream::new(async_nats::connect(server.url()).await.expect("connected"))
 }
@@ -60,7 +60,7 @@ pub(crate) async fn value(backend: &NatsBackend, bucket: &Bucket, name: &str) ->
     Ok(entry.map(|entry| String::from_utf8(entry.value.to_vec()).expect("text")))
 }
 
-/// Reads until the server answers again.
+/// Retries a read until the server responds again.
 pub(crate) async fn value_at_last(backend: &NatsBackend, bucket: &Bucket, name: &str) -> Option<String> {
     let reading = async {
         loop {
@@ -80,7 +80,7 @@ pub(crate) async fn next(watch: &mut WatchStream) -> std::result::Result<WatchEv
         .expect("a watch does not end")
 }
 
-/// The entries up to the one of that name, whatever is told besides.
+/// Collects entries up to the one with that key.
 pub(crate) async fn entries_until(watch: &mut WatchStream, name: &str) -> Vec<KeyedEntry> {
     let mut entries: Vec<KeyedEntry> = Vec::new();
     while entries.last().is_none_or(|last| last.key.as_str() != name) {

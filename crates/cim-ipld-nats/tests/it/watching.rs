@@ -1,4 +1,5 @@
-//! A watch tells each write once and in order, whatever becomes of the connection and the server.
+//! A watch delivers each write once and in order, whatever happens to the connection and the
+//! server.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Backend, ErrorKind, Key, KeyPrefix, Precondition, Revision, WatchEvent};
@@ -28,8 +29,8 @@ async fn a_watch_goes_on_after_the_server_was_killed() {
     }
 }
 
-/// The one that nothing was delivered to yet must not begin at the beginning, nor miss the first
-/// write.
+/// A watch that has delivered nothing yet must neither restart from the beginning nor miss the
+/// first write.
 #[tokio::test]
 async fn a_watch_from_the_end_goes_on_after_the_server_was_killed() {
     let mut server = server();
@@ -56,7 +57,7 @@ async fn a_watch_goes_on_after_the_server_stood_still() {
     assert_eq!(next(&mut watch).await.expect("told"), WatchEvent::CaughtUp);
     put(&backend, &log(), "before", "value").await.expect("written");
     server.pause();
-    // Long enough that the consumer is taken for dead: nothing is told meanwhile.
+    // Long enough that the consumer is considered dead: nothing is delivered in the meantime.
     let nothing = tokio::time::timeout(std::time::Duration::from_secs(3), entries_until(&mut watch, "after")).await;
     assert!(nothing.is_err());
     server.resume();
@@ -64,7 +65,7 @@ async fn a_watch_goes_on_after_the_server_stood_still() {
     assert_eq!(names(&entries_until(&mut watch, "after").await).last(), Some(&"after"));
 }
 
-/// Nobody is made to wait for ever by a server that does not come back.
+/// A caller does not wait forever for a server that does not come back.
 #[tokio::test]
 async fn a_scan_of_a_server_that_is_away_ends_with_an_error() {
     let mut server = server();
@@ -93,7 +94,7 @@ async fn a_bucket_made_anew_is_not_followed_on() {
     let error = next(&mut watch).await.expect_err("it lost everything");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
 
-    // The same when nobody was watching meanwhile: its end lies before what was seen.
+    // The same without a watch at the time: the bucket ends before a revision already seen.
     let mut watch = backend.watch(&log(), &KeyPrefix::all(), Revision::new(3));
     let error = next(&mut watch).await.expect_err("it went back");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
@@ -110,8 +111,7 @@ async fn a_bucket_that_is_deleted_ends_its_watches() {
     assert_eq!(next(&mut watch).await.expect_err("gone").kind(), ErrorKind::BucketMissing);
 }
 
-/// Values that were still to come when a scan began, and that are removed before they come, do not
-/// keep it from ending.
+/// Pending values that are removed after a scan began do not prevent it from ending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_ends_although_what_it_waits_for_is_removed() {
     let server = server();
@@ -134,7 +134,7 @@ async fn a_scan_ends_although_what_it_waits_for_is_removed() {
     }
 }
 
-/// Far more than the server and the client buffer, to a reader that does not come for a while.
+/// Far more data than the server and the client buffer, with a reader that pauses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_is_waited_for_and_misses_nothing() {
     const VALUES: u32 = 400;

@@ -1,4 +1,4 @@
-//! What a write's answer means, also when the server falls silent or dies in the middle of it.
+//! The outcomes of writes, including servers that pause or crash during them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ async fn a_lost_comparison_is_a_conflict_and_changes_nothing() {
     assert_eq!((&*entry.value, entry.revision), (&b"two"[..], second));
 }
 
-/// A silent server is not a failed write: when it goes on, it does what it was sent.
+/// A paused server has not failed the write: it processes the request when it resumes.
 #[tokio::test]
 async fn a_silence_is_an_unknown_outcome_that_reading_back_resolves() {
     let server = server();
@@ -43,7 +43,7 @@ async fn a_silence_is_an_unknown_outcome_that_reading_back_resolves() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     server.resume();
     assert_eq!(value_at_last(&backend, &log(), "during").await.as_deref(), Some("mine"));
-    // Whoever writes it again is told that it is there, and finds by its bytes that it is theirs.
+    // A second write of the key is a conflict, and the value shows that the first one was stored.
     let error = backend.put(&log(), &key("during"), "mine".into(), Precondition::Absent).await.expect_err("there");
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
 }
@@ -75,7 +75,7 @@ async fn a_server_killed_among_writes_keeps_what_it_acknowledged() {
                 })
             })
             .collect();
-        // A different number of writes each time, then no warning.
+        // A different number of writes each time, then a kill without warning.
         wait_for(&backend, &format!("round{round}.3.{}", 5 + 9 * round)).await;
         server.kill();
         server.restart();
@@ -109,8 +109,8 @@ async fn wait_for(backend: &cim_ipld_nats::NatsBackend, name: &str) {
     tokio::time::timeout(PATIENCE, waiting).await.expect("it is written");
 }
 
-/// A server that is down certainly has not done what could not be sent, once the client knows that
-/// it is down.
+/// A write that could not be sent has certainly not happened, once the client knows that the server
+/// is down.
 #[tokio::test]
 async fn writes_go_on_when_the_server_comes_back() {
     let mut server = server();
@@ -131,7 +131,7 @@ async fn writes_go_on_when_the_server_comes_back() {
     });
     server.restart();
     let written = tokio::time::timeout(PATIENCE, writing).await.expect("in time").expect("joined");
-    // An earlier try whose outcome was unknown may have been the one that landed.
+    // An earlier attempt whose outcome was unknown may have been stored.
     if let Err(error) = written {
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
     }
@@ -167,7 +167,7 @@ async fn a_full_bucket_says_so_and_takes_more_when_there_is_room() {
     backend.put(&objects(), &key("page.new"), page, Precondition::Absent).await.expect("there is room");
 }
 
-/// Many times more bytes at once than may be on their way: all of them arrive, each once.
+/// Concurrent writes of many times more bytes than may be in flight: all are stored exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_on_their_way_are_bounded_and_none_is_lost() {
     let server = server();

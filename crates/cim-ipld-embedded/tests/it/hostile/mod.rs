@@ -1,4 +1,4 @@
-//! The fuzz target on its seeds and on repeatable mutations of them.
+//! Runs the fuzz target on its seeds and on repeatable mutations of them.
 
 mod targets;
 

@@ -1,4 +1,4 @@
-//! What the bytes of a damaged store meet, shared by the tests here and by the fuzz target in
+//! Decoding the records of a damaged store; shared by the tests here and by the fuzz target in
 //! `fuzz/`.
 
 #[allow(dead_code, reason = "one function stands for all")]
@@ -9,8 +9,8 @@ use bytes::Bytes;
 use cim_ipld_backend::{ErrorKind, Revision};
 use record::{BucketRecord, KeyRecord};
 
-/// Decodes the record whose kind the first byte names; what is accepted encodes to the same bytes
-/// again.
+/// Decodes the record whose kind the first byte selects; an accepted record encodes to the same
+/// bytes again.
 pub(crate) fn embedded_record(data: &[u8]) -> bool {
     let Some((kind, record)) = data.split_first() else { return false };
     let decoded = match kind % 4 {

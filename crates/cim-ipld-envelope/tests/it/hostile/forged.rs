@@ -1,4 +1,4 @@
-//! What a holder of the keys may write that is sealed rightly and yet wrong.
+//! Records that a key holder may write and that are properly sealed, yet invalid.
 
 use cid::Cid;
 use cid::multihash::Multihash;
@@ -6,12 +6,12 @@ use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, ErrorKind, Keyset, M
 
 use super::targets::{hidden_wrapper, key_source, record_head, sealed_record, sealed_slot, with_sealed_body};
 
-/// One data key of the root record's body.
+/// A data key in the body of the root record.
 fn entry(id: u8, state: u8, key: [u8; 32]) -> Vec<u8> {
     [&[id; 8][..], &[1, state], &[0; 24], &key].concat()
 }
 
-/// A data key whose id and bytes are those of a number.
+/// Returns a data key whose id and bytes consist of a number.
 fn numbered(number: u16, state: u8) -> Vec<u8> {
     let mut entry = entry(0xff, state, if state == 3 { [0; 32] } else { [9; 32] });
     entry[..2].copy_from_slice(&number.to_le_bytes());
@@ -47,8 +47,8 @@ async fn encryption_keyset_refuses_keys_that_are_not_described() {
     }
 }
 
-/// A slot that is this key's and was changed is damage, even where a key holder sealed the body
-/// around it and another slot would open.
+/// A changed slot of this key is damage, even if a key holder sealed the body around it and another
+/// slot would open.
 #[tokio::test]
 async fn encryption_keyset_does_not_step_over_a_changed_slot() {
     let record = |change: bool| {
@@ -63,8 +63,8 @@ async fn encryption_keyset_does_not_step_over_a_changed_slot() {
     assert_eq!(Keyset::open(&record(true), &key_source()).await.unwrap_err().kind(), ErrorKind::Damaged);
 }
 
-/// A newer record cannot give a data key in use other bytes: objects would be sealed under one and
-/// opened under the other.
+/// A newer record cannot change the bytes of a data key in use: objects would be sealed under one
+/// key and opened under another.
 #[tokio::test]
 async fn encryption_reopening_refuses_changed_keys() {
     let keyset = Keyset::open(&record(&[entry(1, 1, [3; 32])]), &key_source()).await.unwrap();
@@ -77,7 +77,7 @@ async fn encryption_reopening_refuses_changed_keys() {
     assert_eq!(keyset.reopen(&record(&[other_suite])).unwrap_err().kind(), ErrorKind::Damaged);
 }
 
-/// A keyset that was rotated a thousand times can be rotated again as long as old keys are
+/// A keyset that was rotated a thousand times can be rotated again, as long as old keys are
 /// destroyed.
 #[tokio::test]
 async fn encryption_full_keyset_forgets_destroyed_keys() {

@@ -1,4 +1,4 @@
-//! The fuzz targets on their seeds and on repeatable mutations of them.
+//! Runs the fuzz targets on their seeds and on reproducible mutations of them.
 
 mod forged;
 mod targets;
@@ -6,7 +6,7 @@ mod targets;
 use std::fs;
 use std::path::Path;
 
-/// Seeds are committed; what fuzzing adds to them is not.
+/// Seeds are committed; inputs added by fuzzing are not.
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds");
 
 #[test]
@@ -54,7 +54,7 @@ fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u64) {
     assert!(accepted >= 1 && refused >= 1, "of the seeds of {name}, {accepted} are accepted and {refused} refused");
 }
 
-/// xorshift64* (Marsaglia; Vigna 2016): small, and the same on every machine.
+/// xorshift64* (Marsaglia; Vigna 2016): small, and reproducible on every machine.
 struct Random(u64);
 
 impl Random {
@@ -65,7 +65,8 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize
     }
 
-    /// Changes one to four places: a bit, a byte, a number, a cut, a copy.
+    /// Mutates one to four places: flips a bit, sets or increments a byte, truncates, copies, or
+    /// inserts.
     fn mutate(&mut self, seed: &[u8]) -> Vec<u8> {
         let mut data = seed.to_vec();
         for _ in 0..=self.next() % 4 {

@@ -1,9 +1,9 @@
-//! What hostile bytes meet: one function per decoder, shared by the tests here and by the fuzz
-//! targets in `fuzz/`.
+//! Fuzz targets: one function per decoder, shared by the tests here and by the fuzz targets in
+//! `fuzz/`.
 //!
-//! Each function takes any bytes, tells whether they were accepted, and panics when a promise is
-//! broken. Where a digest or a seal would keep random bytes out, the function makes it, from
-//! docs/format.md and not with the crate, so that the decoder behind is reached.
+//! Each function takes any bytes, returns whether they were accepted, and panics if an invariant is
+//! violated. If a digest or a seal would reject random bytes, the function computes it from
+//! docs/format.md, without the crate, so that the decoder behind it is reached.
 
 use std::future::Future;
 use std::pin::pin;
@@ -27,7 +27,7 @@ static ENCRYPTED: LazyLock<Envelope> = LazyLock::new(|| {
     Envelope::encrypted(keyset.expect("a keyset")).with_content_limit(CONTENT_LIMIT)
 });
 
-/// A header that parses says the same as the bytes do.
+/// A header that parses agrees with the bytes.
 pub(crate) fn header(data: &[u8]) -> bool {
     match ObjectHeader::parse(data) {
         Ok(header) => {
@@ -49,8 +49,8 @@ pub(crate) fn header(data: &[u8]) -> bool {
     }
 }
 
-/// An object opens to content within the limit that seals and opens again, or is an error; bytes
-/// that no key sealed are always one.
+/// An object opens to content within the limit that can be sealed and opened again, or is an error;
+/// bytes that no key sealed are always an error.
 pub(crate) fn object(data: &[u8]) -> bool {
     let plaintext = Envelope::plaintext(INDEX).with_content_limit(CONTENT_LIMIT);
     assert!(ENCRYPTED.open(&PLACE, data).is_err());
@@ -71,8 +71,8 @@ pub(crate) fn object(data: &[u8]) -> bool {
     }
 }
 
-/// A root record is an error, or a keyset that writes a record which opens; with any bytes for a
-/// record, its slots, and the plaintext of its body.
+/// A root record is an error, or a keyset whose own record opens. The input is used as a record, as
+/// its slots, and as the plaintext of its body.
 pub(crate) fn keyset(data: &[u8]) -> bool {
     let head = record_head(9);
     let records = [
@@ -85,8 +85,8 @@ pub(crate) fn keyset(data: &[u8]) -> bool {
     records.map(|record| opens_root(&record)).contains(&true)
 }
 
-/// A block is an error, or a wrapper that encodes to that very block; with any bytes for a block,
-/// and for the plaintext of a hidden one.
+/// A block is an error, or a wrapper that encodes to the same block. The input is used as a block,
+/// and as the plaintext of a hidden one.
 pub(crate) fn wrapper(data: &[u8]) -> bool {
     let key = EncryptionKey::from_bytes(EncryptionAlgorithm::AES256GCM, KEY);
     let mut accepted = false;
@@ -117,7 +117,7 @@ pub(crate) fn wrapper(data: &[u8]) -> bool {
     accepted
 }
 
-/// The parameters of a passphrase slot are refused as damage, refused as too costly, or paid;
+/// The parameters of a passphrase slot are refused as damage, refused as too costly, or accepted;
 /// `data` is any parameters.
 pub(crate) fn passphrase(data: &[u8]) -> bool {
     let length = u16::try_from(data.len()).unwrap_or(u16::MAX);
@@ -151,7 +151,7 @@ pub(crate) fn passphrase(data: &[u8]) -> bool {
     if memory_kib <= 256 && passes <= 2 {
         assert_eq!(opened(&source), ErrorKind::WrongKey);
     } else {
-        // Accepted, and too dear to pay at every try: that it parses is enough.
+        // Accepted, but too costly to derive each time: parsing it is enough.
         assert_eq!(opened(&key_source()), ErrorKind::WrongKey);
     }
     true
@@ -180,25 +180,25 @@ fn opens_root(record: &[u8]) -> bool {
     }
 }
 
-/// A record up to its slots, of which there is one.
+/// Returns a record up to its slots, of which there is one.
 pub(crate) fn record_head(generation: u64) -> Vec<u8> {
     [b"CIMR\x01\x01\0\0".as_slice(), INDEX.as_bytes(), &generation.to_le_bytes(), &[1, 1]].concat()
 }
 
-/// A record whose one slot and whose body are properly sealed, the body around `keys`.
+/// Returns a record with a properly sealed slot and body, the body around `keys`.
 pub(crate) fn sealed_record(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
     head.extend_from_slice(&sealed_slot(b"slot id."));
     with_sealed_body(head, keys)
 }
 
-/// A slot that the key opens, properly sealed.
+/// Returns a properly sealed slot that the key opens.
 pub(crate) fn sealed_slot(id: &[u8; 8]) -> Vec<u8> {
     let slot = [id.as_slice(), b"\x01\x01\0\0"].concat();
     let context = [b"cim/v1/slot".as_slice(), INDEX.as_bytes(), &slot].concat();
     [slot, blob(&derive(b"cim/v1/slot", &KEY, b""), &context, &[2; 32])].concat()
 }
 
-/// Completes a record whose slots are written by a body properly sealed around `keys`.
+/// Completes a record after its slots with a body properly sealed around `keys`.
 pub(crate) fn with_sealed_body(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
     let context = [b"cim/v1/keyset".as_slice(), &head].concat();
     let body = blob(&derive(b"cim/v1/keyset", &[2; 32], b""), &context, keys);
@@ -207,7 +207,7 @@ pub(crate) fn with_sealed_body(mut head: Vec<u8>, keys: &[u8]) -> Vec<u8> {
     with_digest(&head)
 }
 
-/// A hidden wrapper that is properly sealed around `plaintext`.
+/// Returns a hidden wrapper properly sealed around `plaintext`.
 pub(crate) fn hidden_wrapper(plaintext: &[u8]) -> HiddenCidWrapper {
     let name = [3; 32];
     let mut context = b"\x15cim/v1/hidden-wrapper\x01\x01".to_vec();
@@ -224,7 +224,7 @@ pub(crate) fn hidden_wrapper(plaintext: &[u8]) -> HiddenCidWrapper {
     HiddenCidWrapper { name, encrypted, aad: Vec::new() }
 }
 
-/// A plaintext object with any body.
+/// Returns a plaintext object with any body.
 fn plaintext_object(flags: u8, body: &[u8]) -> Vec<u8> {
     let header = [b"CIMO\x01\x00".as_slice(), &[flags, PLACE.kind.0], &[0; 8]].concat();
     let mut context = b"cim/v1/object".to_vec();

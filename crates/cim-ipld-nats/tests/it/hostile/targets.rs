@@ -1,4 +1,4 @@
-//! What hostile deliveries meet, shared by the tests here and by the fuzz target in `fuzz/`.
+//! Classifying hostile deliveries; shared by the tests here and by the fuzz target in `fuzz/`.
 
 #[allow(dead_code, reason = "one function stands for all")]
 #[path = "../../../src/delivery.rs"]
@@ -12,8 +12,8 @@ use delivery::{Content, Delivery};
 
 const PREFIX: &str = "$KV.catalog_v1.";
 
-/// Sorts a delivery of which the first three lines are subject, reply and status, and every other
-/// one a header.
+/// Classifies a delivery whose first three lines are subject, reply and status; every other line is
+/// a header.
 pub(crate) fn nats_delivery(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.lines();

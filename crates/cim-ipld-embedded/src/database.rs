@@ -1,4 +1,4 @@
-//! The database while it is open: reads, and the commit of a batch.
+//! The open database: reads, and the commit of a batch.
 
 use std::collections::HashMap;
 use std::ops::Bound;
@@ -10,21 +10,21 @@ use cim_ipld_backend::{Entry, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Resu
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::batch::{Batch, Records};
-use crate::error::of_store;
+use crate::error::from_fjall;
 use crate::record::{self, BucketRecord, KeyRecord};
 
 const META: &str = "meta";
-/// Bounds what is replayed after a crash, and with it the time that opening takes.
+/// Bounds the journal replayed after a crash, and so the time that opening takes.
 const MAX_JOURNAL_BYTES: u64 = 128 << 20;
 const KEYS_MEMTABLE_BYTES: u64 = 4 << 20;
 const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Tables that a keyspace may have whatever their size, and how large they are to be on average
-/// where there are more.
+/// The number of tables that a keyspace may have regardless of their size, and the minimum average
+/// size of a table beyond that number.
 const TOLERATED_TABLES: u64 = 32;
 const TABLE_BYTES: u64 = 1 << 20;
 
-pub(crate) struct Opened {
+pub(crate) struct OpenDatabase {
     database: Database,
     meta: Keyspace,
     buckets: RwLock<HashMap<String, Keyspaces>>,
@@ -36,21 +36,21 @@ struct Keyspaces {
     values: Keyspace,
 }
 
-/// What is to be under a key; `None` is nothing.
+/// A write to a key; `None` removes it.
 type Change<'a> = (Keyspace, &'a [u8], Option<&'a [u8]>);
 
-/// Some entries of a scan and how far it got.
+/// A portion of a scan.
 pub(crate) struct Chunk {
     pub(crate) entries: Vec<KeyedEntry>,
-    /// Every revision up to here was looked at.
+    /// The last revision that was examined.
     pub(crate) through: Revision,
-    /// There may be more.
+    /// Whether there may be more entries.
     pub(crate) more: bool,
 }
 
-impl Opened {
+impl OpenDatabase {
     pub(crate) fn open(data: &Path, cache_bytes: u64) -> Result<Self> {
-        let failed = |failure| of_store("opening the store", failure);
+        let failed = |failure| from_fjall("opening the store", failure);
         let database = Database::builder(data)
             .cache_size(cache_bytes)
             .max_journaling_size(MAX_JOURNAL_BYTES)
@@ -62,37 +62,37 @@ impl Opened {
             .map_err(failed)?;
         let opened = Self { database, meta, buckets: RwLock::default() };
         for (name, record) in opened.records()? {
-            let keyspaces = opened.hold(&name)?;
+            let keyspaces = opened.register(&name)?;
             check_last(&name, &keyspaces.values, record.last)?;
         }
         Ok(opened)
     }
 
-    /// What `meta` holds of each bucket.
+    /// Returns the `meta` record of each bucket.
     pub(crate) fn records(&self) -> Result<HashMap<String, BucketRecord>> {
         let record = |found: fjall::Guard| {
-            let (name, record) = found.into_inner().map_err(|failure| of_store("reading the buckets", failure))?;
+            let (name, record) = found.into_inner().map_err(|failure| from_fjall("reading the buckets", failure))?;
             let name = std::str::from_utf8(&name)
-                .map_err(|_| Error::new(ErrorKind::Corrupt, "a bucket's name in the store is damaged"))?;
+                .map_err(|_| Error::new(ErrorKind::Corrupt, "the name of a bucket in the store is damaged"))?;
             Ok((name.to_owned(), BucketRecord::decode(&record)?))
         };
         self.meta.iter().map(record).collect()
     }
 
-    /// Makes a bucket, whose keyspaces come first: one that `meta` names is whole.
+    /// Creates a bucket. Its keyspaces are created first, so that a bucket in `meta` is complete.
     pub(crate) fn create(&self, name: &str, record: BucketRecord, mode: PersistMode) -> Result<()> {
-        self.hold(name)?;
+        self.register(name)?;
         let mut write = self.database.batch().durability(Some(mode));
         write.insert(&self.meta, name, record.encode());
-        write.commit().map_err(|failure| of_store("creating a bucket", failure))
+        write.commit().map_err(|failure| from_fjall("creating a bucket", failure))
     }
 
-    /// Opens the keyspaces of a bucket, and lets them be found.
-    fn hold(&self, name: &str) -> Result<Keyspaces> {
+    /// Opens the keyspaces of a bucket and registers them.
+    fn register(&self, name: &str) -> Result<Keyspaces> {
         let keyspace = |part: &str, memtable_bytes: u64| {
             let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
             let opened = self.database.keyspace(&format!("{part}.{name}"), options);
-            opened.map_err(|failure| of_store("opening a bucket", failure))
+            opened.map_err(|failure| from_fjall("opening a bucket", failure))
         };
         let keyspaces = Keyspaces {
             keys: keyspace("keys", KEYS_MEMTABLE_BYTES)?,
@@ -105,14 +105,14 @@ impl Opened {
 
     fn bucket(&self, name: &str) -> Result<Keyspaces> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
-        let missing = || Error::new(ErrorKind::BucketMissing, format!("there is no bucket {name} in the store"));
+        let missing = || Error::new(ErrorKind::BucketMissing, format!("bucket {name} does not exist in the store"));
         buckets.get(name).cloned().ok_or_else(missing)
     }
 
     pub(crate) fn get(&self, bucket: &str, key: &Key) -> Result<Option<Entry>> {
-        let failed = |failure| of_store("reading a value", failure);
+        let failed = |failure| from_fjall("reading a value", failure);
         let bucket = self.bucket(bucket)?;
-        // One view for both reads, so that an overwriting put between them is not taken for damage.
+        // Both reads use one snapshot, so that a concurrent overwrite is not mistaken for damage.
         let view = self.database.snapshot();
         let Some(found) = view.get(&bucket.keys, key.as_str()).map_err(failed)? else { return Ok(None) };
         let revision = KeyRecord::decode(&found)?.revision;
@@ -127,12 +127,12 @@ impl Opened {
 
     pub(crate) fn key(&self, bucket: &str, key: &Key) -> Result<Option<KeyRecord>> {
         let found = self.bucket(bucket)?.keys.get(key.as_str());
-        let found = found.map_err(|failure| of_store("reading a key", failure))?;
+        let found = found.map_err(|failure| from_fjall("reading a key", failure))?;
         found.as_deref().map(KeyRecord::decode).transpose()
     }
 
-    /// Reads entries under `prefix` after `after`, up to `through` and to about `max_bytes` of
-    /// values.
+    /// Reads entries under `prefix` with revisions in `(after, through]`, up to about `max_bytes`
+    /// of values.
     pub(crate) fn read(
         &self,
         bucket: &str,
@@ -142,7 +142,7 @@ impl Opened {
         max_bytes: usize,
     ) -> Result<Chunk> {
         const MAX_ENTRIES: usize = 1024;
-        let failed = |failure| of_store("reading values in order", failure);
+        let failed = |failure| from_fjall("reading values in order", failure);
         let mut chunk = Chunk { entries: Vec::new(), through, more: false };
         if after >= through {
             return Ok(chunk);
@@ -168,11 +168,10 @@ impl Opened {
         Ok(chunk)
     }
 
-    /// Writes and syncs everything in the batch, and what `meta` then holds of its buckets: all of
-    /// it or nothing.
+    /// Writes and syncs the batch and the `meta` records of its buckets atomically.
     pub(crate) fn commit(&self, batch: &Batch, records: &Records, mode: PersistMode) -> Result<()> {
         let changes = self.changes(batch, records)?;
-        let failed = |failure| of_store("writing", failure);
+        let failed = |failure| from_fjall("writing", failure);
         self.wait_for_flushes(changes.iter().map(|(keyspace, ..)| keyspace)).map_err(failed)?;
         let mut write = self.database.batch().durability(Some(mode));
         for (keyspace, key, value) in &changes {
@@ -184,11 +183,10 @@ impl Opened {
         write.commit().map_err(failed)
     }
 
-    /// Tells whether the batch is in the database: what a commit that failed leaves to be found
-    /// out.
+    /// Returns whether the database contains the batch, to resolve a commit that failed.
     pub(crate) fn holds(&self, batch: &Batch, records: &Records) -> Result<bool> {
         for (keyspace, key, value) in self.changes(batch, records)? {
-            let found = keyspace.get(key).map_err(|failure| of_store("reading what was written", failure))?;
+            let found = keyspace.get(key).map_err(|failure| from_fjall("reading what was written", failure))?;
             if found.as_deref() != value {
                 return Ok(false);
             }
@@ -210,8 +208,8 @@ impl Opened {
         Ok(changes)
     }
 
-    /// Waits while flushes are behind. A commit of fjall's does so too, with four of them, but for
-    /// ever when the worker that flushes has failed, for want of room on the disk for one.
+    /// Waits while flushes lag behind. fjall's own commit does the same at four sealed memtables,
+    /// but waits forever if the flush worker has failed, for example because the disk is full.
     fn wait_for_flushes<'a>(&self, keyspaces: impl Iterator<Item = &'a Keyspace> + Clone) -> fjall::Result<()> {
         while keyspaces.clone().any(|keyspace| keyspace.sealed_memtable_count() >= 2) {
             self.check_workers()?;
@@ -220,36 +218,37 @@ impl Opened {
         Ok(())
     }
 
-    /// Returns an error when a worker has failed: the database refuses every write then.
+    /// Returns an error if a worker has failed, after which the database refuses every write.
     fn check_workers(&self) -> fjall::Result<()> {
         self.database.persist(PersistMode::Buffer)
     }
 
-    /// Moves what is in memory and in the journal into checksummed tables, which are synced.
+    /// Flushes memtables and journal into checksummed, synced tables.
     pub(crate) fn flush(&self) -> Result<()> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner).clone();
         let keyspaces = buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]);
         for keyspace in keyspaces.chain([&self.meta]) {
-            self.flush_keyspace(keyspace).map_err(|failure| of_store("flushing the store", failure))?;
+            self.flush_keyspace(keyspace).map_err(|failure| from_fjall("flushing the store", failure))?;
         }
         Ok(())
     }
 
-    /// Merges the tables of each keyspace that has many small ones. fjall leaves tables alone whose
-    /// keys follow on one another, as revisions do, and each process that writes a little and ends
-    /// leaves one more, which every opening reads.
+    /// Merges the tables of each keyspace that has many small ones. fjall does not merge tables
+    /// with disjoint key ranges, which keys in revision order always have. Each process that writes
+    /// little and exits leaves one more table, which every later opening reads.
     pub(crate) fn merge_small_tables(&self) -> Result<()> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner).clone();
         for keyspace in buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]) {
             let tables = keyspace.table_count() as u64;
             if tables > TOLERATED_TABLES.max(keyspace.disk_space() / TABLE_BYTES) {
-                keyspace.major_compact().map_err(|failure| of_store("merging small tables", failure))?;
+                keyspace.major_compact().map_err(|failure| from_fjall("merging small tables", failure))?;
             }
         }
         Ok(())
     }
 
-    /// fjall's own `rotate_memtable_and_wait` waits for ever when its worker has failed.
+    /// Flushes a keyspace. `rotate_memtable_and_wait` of fjall waits forever if its worker has
+    /// failed.
     fn flush_keyspace(&self, keyspace: &Keyspace) -> fjall::Result<()> {
         keyspace.rotate_memtable()?;
         while keyspace.sealed_memtable_count() > 0 {
@@ -259,32 +258,33 @@ impl Opened {
         Ok(())
     }
 
-    /// How much the values of a bucket take on the disk.
+    /// Returns the disk space that the values of a bucket occupy.
     pub(crate) fn disk_bytes(&self, bucket: &str) -> Result<u64> {
         Ok(self.bucket(bucket)?.values.disk_space())
     }
 
-    /// Gives the room of removed values back.
+    /// Reclaims the disk space of removed values.
     pub(crate) fn compact(&self, bucket: &str) -> Result<()> {
         let values = self.bucket(bucket)?.values;
         let compacted = self.flush_keyspace(&values).and_then(|()| values.major_compact());
-        compacted.map_err(|failure| of_store("compacting a bucket", failure))
+        compacted.map_err(|failure| from_fjall("compacting a bucket", failure))
     }
 }
 
-/// A journal that is damaged in its middle is replayed up to there only, on top of tables that are
-/// newer: then `meta` has gone back, and revisions would be given a second time.
+/// Detects a `meta` record that is older than the values. A journal that is damaged in the middle
+/// is replayed only up to the damage, although tables are newer; `meta` has then gone back, and
+/// revisions would be reused.
 fn check_last(bucket: &str, values: &Keyspace, last: Revision) -> Result<()> {
     let Some(newest) = values.last_key_value() else { return Ok(()) };
-    let newest = newest.key().map_err(|failure| of_store("opening a bucket", failure))?;
+    let newest = newest.key().map_err(|failure| from_fjall("opening a bucket", failure))?;
     let newest = record::decode_revision(&newest)?;
     if newest > last {
-        let message = format!("bucket {bucket} holds revision {newest} and claims to end at {last}");
+        let message = format!("bucket {bucket} contains revision {newest}, but its record ends at {last}");
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     Ok(())
 }
 
 fn lost(key: &Key, revision: Revision) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("key {key} names revision {revision}, whose value is not there"))
+    Error::new(ErrorKind::Corrupt, format!("the value of key {key} at revision {revision} is missing"))
 }

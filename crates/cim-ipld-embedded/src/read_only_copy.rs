@@ -1,23 +1,23 @@
-//! A copy of a database that cannot be written where it is: what never changes is linked, not
-//! copied.
+//! A temporary copy of a database on a read-only file system. Files that never change are linked
+//! instead of copied.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use tempfile::TempDir;
 
-/// The folders of fjall whose files are written once.
+/// The folders in which fjall writes each file only once.
 const WRITTEN_ONCE: [&str; 2] = ["tables", "blobs"];
 
-/// A copy in a folder of its own that only its owner can use. It goes away when it is dropped.
+/// A copy in a temporary folder that only its owner can access. It is removed on drop.
 #[derive(Debug)]
-pub(crate) struct Copy {
+pub(crate) struct ReadOnlyCopy {
     folder: TempDir,
 }
 
-impl Copy {
+impl ReadOnlyCopy {
     pub(crate) fn of(data: &Path) -> io::Result<Self> {
-        // Links lead somewhere only if they are absolute.
+        // The targets of symbolic links must be absolute.
         let data = data.canonicalize()?;
         let folder = tempfile::Builder::new().prefix("cim-read-only-").tempdir()?;
         let mut left: Vec<(PathBuf, PathBuf)> = vec![(data, folder.path().to_owned())];
@@ -44,7 +44,7 @@ impl Copy {
     }
 }
 
-/// Copies the content alone: the copy can be written whatever the rights of the original.
+/// Copies only the content, so the copy is writable regardless of the permissions of the original.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut fs::File::open(from)?, &mut fs::File::create_new(to)?).map(drop)
 }
