@@ -202,7 +202,7 @@ mod tests {
             index.insert(&crate::Document::new(put).with_text("older")).expect("inserted");
             index.compact().expect("compacted");
             index.insert(&crate::Document::new(named).with_text("newer")).expect("inserted");
-            assert_eq!(index.statistics().expect("counted").documents, 1, "{put} {named}");
+            assert_eq!(index.counts().expect("counted").documents, 1, "{put} {named}");
             let found = index.document(&put).expect("read").expect("it is there");
             assert_eq!((found.cid, found.text.as_deref()), (v1, Some("newer")));
             assert!(index.delete(&put).expect("deleted"), "{put}");

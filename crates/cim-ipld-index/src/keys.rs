@@ -11,9 +11,9 @@ pub(crate) const FIELDS: usize = 3;
 
 const ATTRIBUTE_WORD: u8 = 0x08;
 /// What is added to the first byte of a word's key where the word is of another form.
-const WHOLE: u8 = 0x40;
+const COMPOUND: u8 = 0x40;
 const UNSTEMMED: u8 = 0x80;
-const FORMS: u8 = WHOLE | UNSTEMMED;
+const FORMS: u8 = COMPOUND | UNSTEMMED;
 const TAG: u8 = 0x10;
 const KEYWORD: u8 = 0x11;
 const TYPE: u8 = 0x20;
@@ -194,7 +194,7 @@ pub(crate) fn is_content_type(key: &[u8]) -> bool {
 fn form_bits(form: Form) -> u8 {
     match form {
         Form::Word => 0,
-        Form::Whole => WHOLE,
+        Form::Compound => COMPOUND,
         Form::Unstemmed => UNSTEMMED,
     }
 }

@@ -4,7 +4,7 @@
 //! Which part to use:
 //!
 //! * [`MemoryIndex`] is a whole index in memory: insert, delete, search.
-//! * [`Memtable`], [`build_segment`], [`merge_segments`], [`Segment`] and [`Snapshot`] are the
+//! * [`Memtable`], [`build_segment`], [`merge_segments`], [`Segment`] and [`ReadView`] are the
 //!   parts for whoever keeps an index somewhere: a document goes into a memtable and is searchable
 //!   at once; a full memtable becomes the pages of a segment; a snapshot searches segments and
 //!   memtables as one.
@@ -31,6 +31,7 @@
 //! ```
 
 mod analysis;
+mod automaton;
 pub mod cid_text;
 pub mod codec;
 mod collection;
@@ -42,7 +43,6 @@ mod document;
 mod error;
 mod fetch;
 mod fields;
-mod guide;
 mod keys;
 mod location;
 mod memory_index;
@@ -52,6 +52,7 @@ mod numbers;
 mod page;
 mod page_id;
 mod query;
+mod read_view;
 mod score;
 mod search;
 mod search_cursor;
@@ -59,13 +60,12 @@ mod search_options;
 mod search_order;
 mod search_results;
 mod segment;
-mod snapshot;
 mod text_field;
 mod verify;
 mod wire;
 
 pub use analysis::{
-    Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryBeginning, QueryWord, QueryWords, Token,
+    Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryPrefix, QueryWord, QueryWords, Token,
     UnicodeWords, WordsSpec,
 };
 pub use date::{ParseTimestampError, Timestamp};
@@ -82,15 +82,15 @@ pub use merge::merge_segments;
 pub use page::{MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageMap, PageSink, PageSinkError, PageSource, Progress};
 pub use page_id::{DocId, PageClass, PageId, SegmentId, SubIndex};
 pub use query::{Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
-pub use search::{MAX_QUERY_WORDS, MAX_REACH};
+pub use read_view::{IndexCounts, ReadView};
+pub use search::{MAX_QUERY_WORDS, MAX_RESULT_WINDOW};
 pub use search_cursor::SearchCursor;
-pub use search_options::{Facet, FacetCounts, FacetOf, SearchOptions, SnippetOptions, Total};
-pub use search_order::{Order, Sort, SortBy};
+pub use search_options::{Facet, FacetCounts, FacetField, SearchOptions, SnippetOptions, Total};
+pub use search_order::{Sort, SortBy, SortOrder};
 pub use search_results::{Hit, Matches, SearchResults, Snippet};
 pub use segment::{Segment, SegmentSummary, build_segment};
-pub use snapshot::{Snapshot, Statistics};
 pub use text_field::Field;
-pub use verify::{Verification, VerifyReport};
+pub use verify::{SegmentReport, Verification};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -14,10 +14,10 @@ use crate::memtable::{Memtable, MemtableView};
 use crate::merge::merge_segments;
 use crate::page::{Page, PageId, PageMap, PageSource, Progress, SegmentId};
 use crate::query::Query;
+use crate::read_view::{IndexCounts, ReadView};
 use crate::search_options::SearchOptions;
 use crate::search_results::SearchResults;
 use crate::segment::{Segment, build_segment};
-use crate::snapshot::{Snapshot, Statistics};
 
 /// A memtable of more than this is sealed.
 const MEMTABLE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
@@ -52,7 +52,7 @@ struct Shared {
 /// One published moment.
 #[derive(Debug, Clone)]
 struct State {
-    snapshot: Snapshot,
+    snapshot: ReadView,
     pages: Pages,
     next_segment: u128,
 }
@@ -84,7 +84,7 @@ impl MemoryIndex {
 
     fn with(analyzer: Analyzer, bytes: usize) -> Self {
         let memtable = Memtable::new(analyzer);
-        let snapshot = Snapshot::of_memtable(memtable.view());
+        let snapshot = ReadView::of_memtable(memtable.view());
         let state = State { snapshot, pages: Pages::default(), next_segment: 0 };
         let shared = Shared {
             published: ArcSwap::from_pointee(state),
@@ -154,9 +154,9 @@ impl MemoryIndex {
     /// # Errors
     ///
     /// None that a caller can cause.
-    pub fn statistics(&self) -> Result<Statistics> {
+    pub fn counts(&self) -> Result<IndexCounts> {
         let state = self.shared.published.load();
-        ready(state.snapshot.statistics(&state.pages)?)
+        ready(state.snapshot.counts(&state.pages)?)
     }
 
     /// Seals what is in the memtable into a segment, and merges segments if there are many.
@@ -222,7 +222,7 @@ impl State {
             segments = vec![merged];
         }
         let analyzer = self.snapshot.analyzer().clone();
-        self.snapshot = Snapshot::new(analyzer, segments, vec![(fresh, Deletes::new())])?;
+        self.snapshot = ReadView::new(analyzer, segments, vec![(fresh, Deletes::new())])?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind, FIELDS, Namespace, namespace};
 use crate::page::{DocId, PageClass, PageSink, PageSource};
-use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, Want};
+use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, TermSelector};
 use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor};
 
 /// Writes the live documents of several segments as one.
@@ -156,7 +156,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
     fn merge_lists(&mut self, key: &[u8], holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
         let field = keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary holds what is no word"))?;
         let index = field.index();
-        let leaf = Leaf { field, form: Form::Word, want: Want::Word(String::new()), needs_positions: true };
+        let leaf = Leaf { field, form: Form::Word, want: TermSelector::Word(String::new()), needs_positions: true };
         let mut lists = Vec::with_capacity(holders.len());
         for input in holders {
             let Source::Segment(segment, _) = self.sources[*input] else { continue };

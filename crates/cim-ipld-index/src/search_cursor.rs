@@ -11,7 +11,7 @@ use crate::codec;
 use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::NumberField;
-use crate::search_order::{Order, Sort, SortBy};
+use crate::search_order::{Sort, SortBy, SortOrder};
 use crate::wire::Reader;
 
 const VERSION: u8 = 2;
@@ -115,7 +115,7 @@ fn order_of(sort: &Sort) -> u64 {
         SortBy::Number(NumberField::Size) => (3, ""),
         SortBy::Number(NumberField::Attribute(name)) => (4, &**name),
     };
-    let parts = [code, u8::from(sort.order == Order::Ascending)].into_iter().chain(name.bytes());
+    let parts = [code, u8::from(sort.order == SortOrder::Ascending)].into_iter().chain(name.bytes());
     parts.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -45,7 +45,7 @@ pub struct SearchOptions {
 #[non_exhaustive]
 pub struct Facet {
     /// The names that are counted.
-    pub of: FacetOf,
+    pub of: FacetField,
     /// The most names to return, the most frequent first; 10 by default.
     pub limit: usize,
 }
@@ -54,7 +54,7 @@ pub struct Facet {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum FacetOf {
+pub enum FacetField {
     /// Tags, in lower case.
     Tags,
     /// Content types, in lower case.
@@ -166,17 +166,17 @@ impl SearchOptions {
 impl Facet {
     /// Counts tags.
     pub fn tags() -> Self {
-        Self::of(FacetOf::Tags)
+        Self::of(FacetField::Tags)
     }
 
     /// Counts content types.
     pub fn content_types() -> Self {
-        Self::of(FacetOf::ContentTypes)
+        Self::of(FacetField::ContentTypes)
     }
 
     /// Counts the values of an attribute, where it is a keyword.
     pub fn attribute(name: impl Into<Arc<str>>) -> Self {
-        Self::of(FacetOf::Attribute(name.into()))
+        Self::of(FacetField::Attribute(name.into()))
     }
 
     /// Sets the most names to return.
@@ -186,7 +186,7 @@ impl Facet {
         self
     }
 
-    fn of(of: FacetOf) -> Self {
+    fn of(of: FacetField) -> Self {
         Self { of, limit: 10 }
     }
 }

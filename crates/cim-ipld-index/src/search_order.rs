@@ -18,7 +18,7 @@ pub struct Sort {
     /// What is compared.
     pub by: SortBy,
     /// Which comes first.
-    pub order: Order,
+    pub order: SortOrder,
 }
 
 /// Says what of two hits is compared.
@@ -38,7 +38,7 @@ pub enum SortBy {
 /// Says which of two hits comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
+pub enum SortOrder {
     /// The smaller.
     Ascending,
     /// The larger.
@@ -49,22 +49,22 @@ pub enum Order {
 impl Sort {
     /// The largest number or the latest time first.
     pub fn descending(field: NumberField) -> Self {
-        Self { by: SortBy::Number(field), order: Order::Descending }
+        Self { by: SortBy::Number(field), order: SortOrder::Descending }
     }
 
     /// The smallest number or the earliest time first.
     pub fn ascending(field: NumberField) -> Self {
-        Self { by: SortBy::Number(field), order: Order::Ascending }
+        Self { by: SortBy::Number(field), order: SortOrder::Ascending }
     }
 
     /// The best score first or last.
-    pub fn by_score(order: Order) -> Self {
+    pub fn by_score(order: SortOrder) -> Self {
         Self { by: SortBy::Score, order }
     }
 }
 
 impl Default for Sort {
     fn default() -> Self {
-        Self::by_score(Order::Descending)
+        Self::by_score(SortOrder::Descending)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::extras::{Extras, MAX_WHOLE_BYTES, camel_case_parts, has_upper_case_inside};
 use super::fold::{fold_keyword, fold_word};
 use super::unicode::UnicodeWords;
+use super::word_delimiter::{MAX_COMPOUND_BYTES, WordDelimiter, camel_case_parts, has_upper_case_inside};
 use super::{Form, Mode, Token};
 
 /// A longer word is cut to so many bytes, and its digest put behind them.
@@ -35,7 +35,7 @@ pub(super) struct Buffers {
     folded: String,
     lower: String,
     plain: String,
-    pub(super) extras: Extras,
+    pub(super) delimiter: WordDelimiter,
 }
 
 impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<'a, P, E> {
@@ -48,7 +48,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         each: E,
     ) -> Self {
         let has_extras = words.has_extras() && mode == Mode::Index;
-        buffers.extras.begin();
+        buffers.delimiter.begin();
         Self { words, mode, given, text, place, position, buffers, each, previous: 0..0, has_extras }
     }
 
@@ -67,7 +67,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
             self.whole(start, end);
         }
         if self.has_extras {
-            self.extras(start, end);
+            self.delimiter(start, end);
         }
         self.previous = start..end;
         self.position += 1;
@@ -135,7 +135,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
     /// Gives what else a word is found by: the parts of one in camel case, and what hyphens join.
     #[cold]
     #[inline(never)]
-    fn extras(&mut self, start: usize, end: usize) {
+    fn delimiter(&mut self, start: usize, end: usize) {
         let (from, to) = (self.place)(start, end);
         let position = self.position;
         let is_next = start > 0 && self.text.as_bytes()[start - 1] == b'-';
@@ -145,12 +145,12 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
             return;
         }
         let Self { words, mode, buffers, each, .. } = self;
-        let mut extras = std::mem::take(&mut buffers.extras);
-        extras.start_word();
-        buffers.reduce(words, *mode, &self.text[start..end], |form, word| _ = extras.add(form, word));
+        let mut delimiter = std::mem::take(&mut buffers.delimiter);
+        delimiter.start_word();
+        buffers.reduce(words, *mode, &self.text[start..end], |form, word| _ = delimiter.add(form, word));
         let mut give = |buffers: &mut Buffers, word: &str, start: usize, end: usize| {
             buffers.reduce(words, *mode, word, |form, word| {
-                if extras.add(form, word) {
+                if delimiter.add(form, word) {
                     each(form, Token { word, position, start, end });
                 }
             });
@@ -163,18 +163,18 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         }
         if words.spec().joined {
             let is_next = is_next && self.previous.end == start - 1;
-            let joined = extras.chain(is_next, &self.text[start..end], from);
+            let joined = delimiter.chain(is_next, &self.text[start..end], from);
             let goes_on =
                 self.text[end..].strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
             if let Some((joined, from)) = joined.filter(|_| !goes_on) {
                 buffers.reduce(words, *mode, &joined, |form, word| {
-                    if extras.add(form, word) {
+                    if delimiter.add(form, word) {
                         each(form, Token { word, position, start: from, end: to });
                     }
                 });
             }
         }
-        buffers.extras = extras;
+        buffers.delimiter = delimiter;
     }
 
     /// Gives the form of its own that ends with a word, if it has one: `.net`, `node.js` (two
@@ -208,13 +208,13 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
                 from = start - 1;
             }
         }
-        if (from, to) == (start, end) || to - from > MAX_WHOLE_BYTES {
+        if (from, to) == (start, end) || to - from > MAX_COMPOUND_BYTES {
             return;
         }
         let folded = &mut self.buffers.folded;
         put_folded(&text[from..to], folded);
         let (start, end) = (self.place)(from, to);
-        (self.each)(Form::Whole, Token { word: folded, position, start, end });
+        (self.each)(Form::Compound, Token { word: folded, position, start, end });
     }
 
     /// Whether an `s` is the ending of an English word, which its stem does not have.

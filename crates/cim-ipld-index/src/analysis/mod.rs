@@ -1,23 +1,23 @@
 //! Analysis: from text to the words that are indexed.
 
 mod bigrams;
-mod cut;
 mod emit;
-mod extras;
 mod fold;
 mod language;
 mod query;
 mod spec;
+mod tokenize;
 mod unicode;
+mod word_delimiter;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use cut::Scratch;
 pub(crate) use fold::fold_keyword;
 pub use language::Language;
-pub use query::{QueryBeginning, QueryWord, QueryWords};
+pub use query::{QueryPrefix, QueryWord, QueryWords};
 pub use spec::{AnalyzerSpec, Cjk, WordsSpec};
+pub(crate) use tokenize::Scratch;
 pub use unicode::UnicodeWords;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -108,14 +108,14 @@ pub(crate) enum Form {
     Word,
     /// A form of its own of several words or of a word with signs (`node.js`, `C++`), at the first
     /// one's position.
-    Whole,
+    Compound,
     /// A word before it is reduced to its stem, for what looks at the letters of words. All words
     /// have it, or none has.
     Unstemmed,
 }
 
 impl Form {
-    pub(crate) const ALL: [Self; 3] = [Self::Word, Self::Whole, Self::Unstemmed];
+    pub(crate) const ALL: [Self; 3] = [Self::Word, Self::Compound, Self::Unstemmed];
 }
 
 /// What a text is cut for.
@@ -217,7 +217,7 @@ impl Analyzer {
     }
 
     /// The form of the words whose letters are looked at: by prefixes, wildcards and fuzzy words.
-    pub(crate) fn form_of_letters(&self) -> Form {
+    pub(crate) fn unstemmed_form(&self) -> Form {
         match &self.kind {
             Kind::Unicode(words) if words.has_stems() => Form::Unstemmed,
             Kind::Unicode(_) | Kind::Other(_) => Form::Word,
@@ -228,7 +228,7 @@ impl Analyzer {
     /// out.
     pub(crate) fn fold(&self, word: &str) -> Option<String> {
         match &self.kind {
-            Kind::Unicode(_) => cut::fold_one(word),
+            Kind::Unicode(_) => tokenize::fold_one(word),
             Kind::Other(_) => None,
         }
     }

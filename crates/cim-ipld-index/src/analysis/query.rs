@@ -1,7 +1,7 @@
 //! The words of a query, cut as the index cuts its texts.
 
 use super::emit::beginning;
-use super::extras::without_hyphens;
+use super::word_delimiter::without_hyphens;
 use super::{Analyzer, Form, Mode, Scratch};
 
 /// The words that a piece of query text stands for, in the form in which an index holds them.
@@ -16,7 +16,7 @@ use super::{Analyzer, Form, Mode, Scratch};
 /// let cut = Analyzer::default().query_words("node.js");
 /// let words: Vec<_> = cut.words.iter().map(|word| (word.text.as_str(), word.position)).collect();
 /// assert_eq!(words, [("node", 0), ("js", 1)]);
-/// assert_eq!(cut.whole[0].text, "node.js");
+/// assert_eq!(cut.compounds[0].text, "node.js");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub struct QueryWords {
     /// The words, in the order of their positions.
     pub words: Vec<QueryWord>,
     /// The forms of their own, each at the position of its first word.
-    pub whole: Vec<QueryWord>,
+    pub compounds: Vec<QueryWord>,
     /// The text as one word, where an index finds words that hyphens join by either: as good as all
     /// of the others.
     pub joined: Option<QueryWord>,
@@ -46,13 +46,13 @@ pub struct QueryWord {
 /// ```
 /// use cim_ipld_index::Analyzer;
 ///
-/// let cut = Analyzer::from_spec(&"en".parse()?)?.query_beginning("net installa").expect("it has words");
+/// let cut = Analyzer::from_spec(&"en".parse()?)?.query_prefix("net installa").expect("it has words");
 /// assert_eq!((cut.before[0].text.as_str(), cut.last.text.as_str()), ("net", "installa"));
 /// # Ok::<(), cim_ipld_index::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct QueryBeginning {
+pub struct QueryPrefix {
     /// The words before the last.
     pub before: Vec<QueryWord>,
     /// The last word: folded, never reduced to its stem.
@@ -78,7 +78,7 @@ impl Analyzer {
             let word = QueryWord { text: token.word.to_owned(), position: token.position };
             match form {
                 Form::Word => cut.words.push(word),
-                Form::Whole => cut.whole.push(word),
+                Form::Compound => cut.compounds.push(word),
                 Form::Unstemmed => {}
             }
         });
@@ -86,22 +86,22 @@ impl Analyzer {
     }
 
     /// Cuts a piece of query text whose last word is incomplete; `None` if it has no word.
-    pub fn query_beginning(&self, text: &str) -> Option<QueryBeginning> {
+    pub fn query_prefix(&self, text: &str) -> Option<QueryPrefix> {
         let (mut before, mut last): (Vec<QueryWord>, Option<QueryWord>) = (Vec::new(), None);
         self.visit(text, Mode::Query, &mut Scratch::default(), |form, token| {
             let word = QueryWord { text: token.word.to_owned(), position: token.position };
             match form {
                 Form::Word => before.push(word),
                 Form::Unstemmed => last = Some(word),
-                Form::Whole => {}
+                Form::Compound => {}
             }
         });
         // The beginning of a word may be a word that is left out.
         let Some(stem) = before.pop() else {
-            return Some(QueryBeginning { before, last: QueryWord { text: self.fold(text)?, position: 0 } });
+            return Some(QueryPrefix { before, last: QueryWord { text: self.fold(text)?, position: 0 } });
         };
         let mut last = last.filter(|unstemmed| unstemmed.position == stem.position).unwrap_or(stem);
         last.text.truncate(beginning(&last.text).len());
-        Some(QueryBeginning { before, last })
+        Some(QueryPrefix { before, last })
     }
 }

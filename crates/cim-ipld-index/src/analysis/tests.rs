@@ -32,7 +32,7 @@ fn a_word_that_is_too_long_is_its_beginning_and_a_digest() {
         assert!(word.starts_with(&"e".repeat(200)) && word.len() <= MAX_WORD_BYTES, "{word}");
     }
     assert_ne!(words[1], words[2]);
-    let typed = Analyzer::default().query_beginning(&"é".repeat(250)).unwrap();
+    let typed = Analyzer::default().query_prefix(&"é".repeat(250)).unwrap();
     assert!(words[1].starts_with(&typed.last.text));
 }
 
@@ -48,7 +48,7 @@ fn forms_of_their_own_stand_where_their_first_word_does() {
     for (text, expected) in cases {
         let mut seen = Vec::new();
         Analyzer::default().analyze(text, &mut Scratch::default(), |form, token| {
-            if form == Form::Whole {
+            if form == Form::Compound {
                 seen.push((token.word.to_owned(), token.position));
             }
         });

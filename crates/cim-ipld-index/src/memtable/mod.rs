@@ -5,10 +5,10 @@
 //! after all of it is in place. A view is that count.
 
 mod arena;
+mod hash_table;
 mod key;
 mod lists;
 mod occurrences;
-mod slots;
 mod sorted;
 mod terms;
 mod view;
@@ -20,10 +20,10 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use arena::Arena;
+use hash_table::{HashTable, Lookup};
 use key::Key;
 use lists::{ListStore, Posting};
 use occurrences::Occurrences;
-use slots::{Lookup, Slots};
 use sorted::Sorted;
 use terms::Terms;
 
@@ -72,7 +72,7 @@ struct Inner {
     analyzer: Analyzer,
     documents: Arena<OnceLock<Stored>, 12>,
     document_count: AtomicU32,
-    cids: Slots,
+    cids: HashTable,
     cid_hasher: foldhash::quality::RandomState,
     terms: Terms,
     sorted: Sorted,
@@ -113,7 +113,7 @@ impl Memtable {
             analyzer,
             documents: Arena::new(MAX_SEGMENT_DOCUMENTS),
             document_count: AtomicU32::new(0),
-            cids: Slots::new(),
+            cids: HashTable::new(),
             cid_hasher: foldhash::quality::RandomState::default(),
             terms: Terms::new(),
             sorted: Sorted::default(),

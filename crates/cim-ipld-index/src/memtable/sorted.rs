@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 
 use super::key::Key;
 use super::terms::Terms;
-use crate::guide::{Guide, Onward};
+use crate::automaton::{AcceptStatus, Automaton};
 
 /// So many terms that are not in order are looked through; beside that a 64th as many as are.
 const MAX_UNSORTED: usize = 512;
@@ -18,12 +18,12 @@ const MAX_UNSORTED: usize = 512;
 /// The order of the terms, once somebody has needed it.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
-    order: ArcSwapOption<Order>,
+    order: ArcSwapOption<TermOrder>,
 }
 
 /// Terms in the order of their keys.
 #[derive(Debug, Default)]
-struct Order {
+struct TermOrder {
     terms: Vec<u32>,
     /// The [first bytes](Terms::first_bytes) of the key of each.
     first_bytes: Vec<u64>,
@@ -65,29 +65,29 @@ impl Sorted {
     }
 
     /// Visits the terms that a guide wants.
-    pub(super) fn walk(&self, terms: &Terms, guide: &mut impl Guide, mut each: impl FnMut(u32)) {
+    pub(super) fn walk(&self, terms: &Terms, automaton: &mut impl Automaton, mut each: impl FnMut(u32)) {
         let len = terms.len();
         let order = self.order(terms, len);
         let mut key = Vec::new();
         let mut at = 0;
         while let Some((term, first_bytes)) = order.terms.get(at).zip(order.first_bytes.get(at)) {
             at += 1;
-            match look(guide, terms, (*term, *first_bytes), &mut key) {
-                Onward::Match => each(*term),
-                Onward::Next => {}
-                Onward::Seek => at = order.seek(terms, at, guide.target()),
-                Onward::End => break,
+            match look(automaton, terms, (*term, *first_bytes), &mut key) {
+                AcceptStatus::Accept => each(*term),
+                AcceptStatus::Reject => {}
+                AcceptStatus::Seek => at = order.seek(terms, at, automaton.target()),
+                AcceptStatus::End => break,
             }
         }
         for term in order.terms.len() as u32..len {
-            if look(guide, terms, (term, terms.first_bytes(term)), &mut key) == Onward::Match {
+            if look(automaton, terms, (term, terms.first_bytes(term)), &mut key) == AcceptStatus::Accept {
                 each(term);
             }
         }
     }
 
     /// Returns the first terms in the order of their keys: all of `len` but a few.
-    fn order(&self, terms: &Terms, len: u32) -> Arc<Order> {
+    fn order(&self, terms: &Terms, len: u32) -> Arc<TermOrder> {
         let known = self.order.load_full().unwrap_or_default();
         if (len as usize).saturating_sub(known.terms.len()) <= MAX_UNSORTED.max(known.terms.len() / 64) {
             return known;
@@ -99,16 +99,21 @@ impl Sorted {
 }
 
 /// Looks at a term, given the first bytes of its key; only if they do not tell, the key is read.
-fn look(guide: &mut impl Guide, terms: &Terms, (term, first_bytes): (u32, u64), key: &mut Vec<u8>) -> Onward {
+fn look(
+    automaton: &mut impl Automaton,
+    terms: &Terms,
+    (term, first_bytes): (u32, u64),
+    key: &mut Vec<u8>,
+) -> AcceptStatus {
     // Zeros may be of the key, or fill it up: it starts with what is before them in any case.
     let len = 8 - first_bytes.trailing_zeros() as usize / 8;
-    guide.look_at_beginning(&first_bytes.to_be_bytes()[..len]).unwrap_or_else(|| {
+    automaton.accept_prefix(&first_bytes.to_be_bytes()[..len]).unwrap_or_else(|| {
         terms.put_key(term, key);
-        guide.look(key)
+        automaton.accept(key)
     })
 }
 
-impl Order {
+impl TermOrder {
     fn bytes(&self) -> usize {
         self.terms.capacity() * size_of::<u32>() + self.first_bytes.capacity() * size_of::<u64>()
     }
@@ -168,7 +173,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::guide::PrefixGuide;
+    use crate::automaton::PrefixAutomaton;
     use proptest::prelude::*;
 
     /// Looks for some keys, and tells of each key where the next of them is.
@@ -180,22 +185,22 @@ mod tests {
         is_helpful: bool,
     }
 
-    impl Guide for Listed<'_> {
-        fn look(&mut self, key: &[u8]) -> Onward {
+    impl Automaton for Listed<'_> {
+        fn accept(&mut self, key: &[u8]) -> AcceptStatus {
             match self.wanted.range(key..).next() {
-                Some(next) if *next == key => Onward::Match,
-                _ if !self.is_helpful => Onward::Next,
-                None => Onward::End,
+                Some(next) if *next == key => AcceptStatus::Accept,
+                _ if !self.is_helpful => AcceptStatus::Reject,
+                None => AcceptStatus::End,
                 Some(next) => {
                     self.target = next.to_vec();
-                    Onward::Seek
+                    AcceptStatus::Seek
                 }
             }
         }
 
-        fn look_at_beginning(&mut self, beginning: &[u8]) -> Option<Onward> {
+        fn accept_prefix(&mut self, beginning: &[u8]) -> Option<AcceptStatus> {
             let is_start = self.wanted.range(beginning..).next().is_some_and(|next| next.starts_with(beginning));
-            (self.is_helpful && !is_start).then(|| self.look(beginning))
+            (self.is_helpful && !is_start).then(|| self.accept(beginning))
         }
 
         fn target(&self) -> &[u8] {
@@ -206,7 +211,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn a_guide_is_led_to_all_that_it_wants(
+        fn an_automaton_finds_every_key_it_accepts(
             keys in proptest::collection::vec("[ab][abcé\\u{0}]{0,10}", 1..3000),
             others in proptest::collection::vec("[ab][abcé\\u{0}]{0,10}", 0..20),
             prefix in "[ab][abc]{0,9}",
@@ -222,10 +227,10 @@ mod tests {
                 }
                 if count % 1000 == 500 || count + 1 == keys.len() {
                     let some = keys.iter().step_by(17).chain(&others).map(String::as_bytes).collect();
-                    let mut guide = Listed { wanted: &some, target: Vec::new(), is_helpful };
-                    prop_assert_eq!(found(&terms, &sorted, &mut guide), places(&known, |key| some.contains(key)));
+                    let mut automaton = Listed { wanted: &some, target: Vec::new(), is_helpful };
+                    prop_assert_eq!(found(&terms, &sorted, &mut automaton), places(&known, |key| some.contains(key)));
                     let started = places(&known, |key| key.starts_with(prefix.as_bytes()));
-                    prop_assert_eq!(found(&terms, &sorted, &mut PrefixGuide(prefix.as_bytes())), started, "{}*", prefix);
+                    prop_assert_eq!(found(&terms, &sorted, &mut PrefixAutomaton(prefix.as_bytes())), started, "{}*", prefix);
                 }
             }
         }
@@ -235,9 +240,9 @@ mod tests {
         (0..).zip(known).filter(|(_, key)| is_wanted(key)).map(|(term, _)| term).collect()
     }
 
-    fn found(terms: &Terms, sorted: &Sorted, guide: &mut impl Guide) -> Vec<u32> {
+    fn found(terms: &Terms, sorted: &Sorted, automaton: &mut impl Automaton) -> Vec<u32> {
         let mut found = Vec::new();
-        sorted.walk(terms, guide, |term| found.push(term));
+        sorted.walk(terms, automaton, |term| found.push(term));
         found.sort_unstable();
         found
     }

@@ -4,9 +4,9 @@ use std::cmp::Ordering as Order;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::arena::Arena;
+use super::hash_table::{HashTable, Lookup};
 use super::key::{HEAD, Key, word};
 use super::lists::List;
-use super::slots::{Lookup, Slots};
 
 const MAX_TERMS: u32 = 1 << 26;
 const MAX_KEY_WORDS: u32 = 1 << 27;
@@ -18,7 +18,7 @@ type Rests = Arena<AtomicU64, 17>;
 #[derive(Debug)]
 pub(super) struct Terms {
     hasher: foldhash::quality::RandomState,
-    slots: Slots,
+    slots: HashTable,
     records: Arena<Record, 16>,
     rests: Rests,
     len: AtomicU32,
@@ -43,7 +43,7 @@ impl Terms {
     pub(super) fn new() -> Self {
         Self {
             hasher: foldhash::quality::RandomState::default(),
-            slots: Slots::new(),
+            slots: HashTable::new(),
             records: Arena::new(MAX_TERMS),
             rests: Arena::new(MAX_KEY_WORDS),
             len: AtomicU32::new(0),

@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 
 use cid::Cid;
 
+use super::hash_table::Lookup;
 use super::key::Key;
 use super::lists::{BLOCK, BlockRef, Postings};
-use super::slots::Lookup;
 use super::{Inner, Stored};
 use crate::analysis::Analyzer;
+use crate::automaton::Automaton;
 use crate::codec;
 use crate::deletes::Deletes;
 use crate::document::{Document, MAX_CID_BYTES};
-use crate::guide::Guide;
 use crate::keys::FIELDS;
 use crate::page::DocId;
 
@@ -126,8 +126,8 @@ impl MemtableView {
     }
 
     /// Visits the terms that a guide wants, in no promised order.
-    pub(crate) fn walk(&self, guide: &mut impl Guide, each: impl FnMut(u32)) {
-        self.inner.sorted.walk(&self.inner.terms, guide, each);
+    pub(crate) fn walk(&self, automaton: &mut impl Automaton, each: impl FnMut(u32)) {
+        self.inner.sorted.walk(&self.inner.terms, automaton, each);
     }
 
     /// Returns the list of a term that [`keys`](Self::keys) or [`walk`](Self::walk) named, unless

@@ -98,7 +98,7 @@ fn is_swapped(a: &str, b: &str) -> bool {
 pub(super) fn starts_value(c: char) -> bool {
     c.is_alphanumeric()
         || matches!(c, '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '?' | '_' | '-' | '+')
-        || super::words::is_quote(c)
+        || super::lexer::is_quote(c)
 }
 
 #[cfg(test)]

@@ -40,16 +40,16 @@ impl Group {
             // As it is: parentheses around it cost no look at what it holds.
             return self.0.pop().map(|clause| clause.node);
         }
-        match self.is_unsettled() {
-            true => Some(Node::Unsettled(self.0)),
+        match self.is_unresolved() {
+            true => Some(Node::Unresolved(self.0)),
             false => Sorted::new(self.0).into_node(),
         }
     }
 
     /// The group as a query, whose filters need not be nodes.
     pub(super) fn into_query(self, depth: usize) -> Query {
-        let query = match self.is_unsettled() {
-            true => Query { root: Some(Node::Unsettled(self.0)), ..Query::default() },
+        let query = match self.is_unresolved() {
+            true => Query { root: Some(Node::Unresolved(self.0)), ..Query::default() },
             false => Sorted::new(self.0).into_query(),
         };
         Query { depth: Depth(depth), ..query }
@@ -57,15 +57,15 @@ impl Group {
 
     /// Says whether a clause depends on which attributes there are. A group with one that does is
     /// unsettled itself, so that nothing deeper has to be looked at.
-    fn is_unsettled(&self) -> bool {
-        fn is_unsettled(node: &Node) -> bool {
+    fn is_unresolved(&self) -> bool {
+        fn is_unresolved(node: &Node) -> bool {
             match node {
-                Node::Named { .. } | Node::Unsettled(_) => true,
-                Node::Boost(node, _) => is_unsettled(node),
+                Node::Named { .. } | Node::Unresolved(_) => true,
+                Node::Boost(node, _) => is_unresolved(node),
                 _ => false,
             }
         }
-        self.0.iter().any(|clause| is_unsettled(&clause.node))
+        self.0.iter().any(|clause| is_unresolved(&clause.node))
     }
 }
 

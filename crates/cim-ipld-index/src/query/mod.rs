@@ -1,17 +1,17 @@
 //! Queries: what to look for, as a value.
 
-mod between;
 mod error;
 mod field;
 mod group;
 mod leaf;
+mod lexer;
 mod node;
 mod parse;
+mod parse_range;
 mod pattern;
 mod range;
-mod settle;
+mod resolve;
 mod value;
-mod words;
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -231,7 +231,7 @@ impl Query {
         let name = name.into();
         let node = Box::new(Node::Attribute { name: name.clone(), text: value.into() });
         let resembled = field::resembling(&name);
-        Self::from_node(Node::Unsettled(vec![Clause::of(Node::Named { name, resembled, node })]))
+        Self::from_node(Node::Unresolved(vec![Clause::of(Node::Named { name, resembled, node })]))
     }
 
     /// Finds what has an attribute of this name, with score 0. A text without words and a number

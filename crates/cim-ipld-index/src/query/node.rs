@@ -88,7 +88,7 @@ pub(crate) enum Node {
     },
     /// Clauses of which one is [`Named`](Self::Named): what they do to each other depends on what
     /// it turns out to be.
-    Unsettled(Vec<Clause>),
+    Unresolved(Vec<Clause>),
     /// All of `must`, none of `must_not`, and if `must` is empty at least one of `should`; `should`
     /// adds to the score.
     Bool {

@@ -17,8 +17,8 @@
 
 use super::field::{Scope, resembling, starts_value};
 use super::group::Group;
+use super::lexer::{Lexer, is_quote};
 use super::node::{Clause, Sign};
-use super::words::{Text, is_quote};
 use super::{Has, Node, Query, QueryError, QueryErrorKind};
 
 /// The deepest nesting of parentheses, which [`NOT_SO_DEEP`] names.
@@ -51,7 +51,7 @@ pub(super) fn lenient(text: &str) -> (Query, Vec<QueryError>) {
 }
 
 pub(super) struct Parser<'a> {
-    pub(super) text: Text<'a>,
+    pub(super) text: Lexer<'a>,
     reading: Reading,
     errors: Vec<QueryError>,
     deepest: usize,
@@ -70,7 +70,7 @@ enum Reading {
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str, reading: Reading) -> Self {
-        Self { text: Text::new(text), reading, errors: Vec::new(), deepest: 0 }
+        Self { text: Lexer::new(text), reading, errors: Vec::new(), deepest: 0 }
     }
 
     fn query(&mut self) -> Result<Query, QueryError> {

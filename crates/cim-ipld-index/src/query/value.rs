@@ -35,7 +35,7 @@ impl Value {
     }
 
     /// Takes it as a number if both can be one.
-    pub(super) fn settled(self, other: &Self) -> Self {
+    pub(super) fn resolved(self, other: &Self) -> Self {
         let is_number = self.number.is_some() && other.number.is_some();
         if is_number { Self { date: None, ..self } } else { Self { number: None, ..self } }
     }

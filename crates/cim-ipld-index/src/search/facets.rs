@@ -8,15 +8,15 @@ use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::keys;
 use crate::page::PageClass;
-use crate::search_options::{Facet, FacetCounts, FacetOf};
+use crate::search_options::{Facet, FacetCounts, FacetField};
 
 impl Facet {
     /// Returns the table that the names are in, and what their keys start with.
     pub(super) fn names(&self) -> (PageClass, Vec<u8>) {
         match &self.of {
-            FacetOf::Tags => (PageClass::Tags, keys::tag("")),
-            FacetOf::ContentTypes => (PageClass::Types, keys::content_type("")),
-            FacetOf::Attribute(name) => (PageClass::Tags, keys::keyword(name, "")),
+            FacetField::Tags => (PageClass::Tags, keys::tag("")),
+            FacetField::ContentTypes => (PageClass::Types, keys::content_type("")),
+            FacetField::Attribute(name) => (PageClass::Tags, keys::keyword(name, "")),
         }
     }
 }

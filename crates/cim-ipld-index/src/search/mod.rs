@@ -4,44 +4,44 @@
 //! tables; the lists, lengths and sets; the stored documents of the hits. With all pages at hand it
 //! runs through in one call.
 
-mod collect;
+mod bulk_scorer;
 mod cursor;
-mod eval;
+mod document_sets;
+mod evaluator;
+mod evaluator_builder;
 mod exhaustive;
 mod facets;
-mod fuzzy;
-mod lent;
-mod name_test;
-mod names;
-mod open;
+mod levenshtein;
+mod multi_phrase;
+mod name_filter;
+mod name_resolution;
 mod phrase;
 mod plan;
+mod pool;
 mod rank;
-mod sets;
 mod snippet;
 mod sort;
 mod source;
 mod statistics;
-mod top;
+mod top_k;
 mod union;
-mod wide_phrase;
 mod window;
 
 pub(crate) use cursor::{Cursor, END};
 pub use plan::MAX_QUERY_WORDS;
-pub(crate) use plan::{Leaf, Want};
+pub(crate) use plan::{Leaf, TermSelector};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
 
-use collect::TopK;
-use eval::Eval;
-use names::Knows;
-use open::Opener;
-use plan::{Planned, SetWant};
-use snippet::Cutter;
+use bulk_scorer::Collector;
+use evaluator::Evaluator;
+use evaluator_builder::EvaluatorBuilder;
+use name_resolution::Resolution;
+use plan::{Planned, SetSelector};
+use snippet::SnippetGenerator;
 use sort::Sorter;
 use statistics::CollectionStatistics;
-use top::Run;
+use top_k::TopK;
 use window::Window;
 
 use crate::analysis::Analyzer;
@@ -54,15 +54,15 @@ use crate::query::Query;
 use crate::score::Scale;
 use crate::search_cursor::SearchCursor;
 use crate::search_options::{Facet, FacetCounts, SearchOptions, Total};
-use crate::search_order::{Order, Sort, SortBy};
+use crate::search_order::{Sort, SortBy, SortOrder};
 use crate::search_results::SearchResults;
 use crate::segment;
 
 /// The most hits that limit and offset may reach.
-pub const MAX_REACH: usize = 100_000;
+pub const MAX_RESULT_WINDOW: usize = 100_000;
 
 /// The best documents of a search, in order, and how many match.
-pub(crate) struct Found<'a> {
+pub(crate) struct TopDocs<'a> {
     pub(crate) total: u64,
     pub(crate) best: Vec<Candidate>,
     pub(crate) sources: Vec<Source<'a>>,
@@ -80,8 +80,8 @@ pub(crate) fn search(
 ) -> Result<Progress<SearchResults>> {
     let fetcher = Fetcher::new(pages);
     let Some(found) = find(sources, analyzer, query, options, &fetcher)? else { return Ok(fetcher.need()) };
-    let cutter = options.snippet.as_ref().map(|how| Cutter::new(how, &found.planned, analyzer));
-    let hits = rank::hits(&found.sources, &found.best, cutter.as_ref(), &fetcher)?;
+    let generator = options.snippet.as_ref().map(|how| SnippetGenerator::new(how, &found.planned, analyzer));
+    let hits = rank::hits(&found.sources, &found.best, generator.as_ref(), &fetcher)?;
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
@@ -103,21 +103,21 @@ pub(crate) fn find<'a>(
     query: &Query,
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
-) -> Result<Option<Found<'a>>> {
+) -> Result<Option<TopDocs<'a>>> {
     let reach = options.offset.saturating_add(options.limit);
-    if reach > MAX_REACH {
-        let detail = format!("limit and offset reach hit {reach}; at most {MAX_REACH} can be reached");
+    if reach > MAX_RESULT_WINDOW {
+        let detail = format!("limit and offset reach hit {reach}; at most {MAX_RESULT_WINDOW} can be reached");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
-    let (settled, knows_names) = names::settle(query, &sources, fetcher)?;
-    let planned = plan::plan(&settled, analyzer)?;
+    let (resolved, resolution) = name_resolution::resolve(query, &sources, fetcher)?;
+    let planned = plan::plan(&resolved, analyzer)?;
     let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
-    if knows_names == Knows::Nothing {
-        names::ask_for_plain(query, analyzer, &sources, fetcher)?;
+    if resolution == Resolution::Unknown {
+        name_resolution::ask_for_plain(query, analyzer, &sources, fetcher)?;
     }
     // Where only sets of names are missing, what follows from a guess is asked for in the same
     // round.
-    if fetcher.has_missing() && knows_names != Knows::AllButSets {
+    if fetcher.has_missing() && resolution != Resolution::TablesOnly {
         return Ok(None);
     }
     let is_by_score = options.sort.by == SortBy::Score;
@@ -132,7 +132,7 @@ pub(crate) fn find<'a>(
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
     let mut parts = Vec::with_capacity(sources.len());
     for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
-        let mut opener = Opener {
+        let mut builder = EvaluatorBuilder {
             source,
             lists,
             leaves: &planned.leaves,
@@ -143,7 +143,7 @@ pub(crate) fn find<'a>(
             fetcher,
             norms: NormCache::default(),
         };
-        let (eval, allowed) = (opener.open(&planned.plan)?, opener.allowed(&planned)?);
+        let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(&planned)?);
         let sorter = options.needs_every_match().then(|| Sorter::open(source, options, fetcher)).transpose()?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
             source.ask_for_names(fetcher, class, &prefix)?;
@@ -165,11 +165,11 @@ pub(crate) fn find<'a>(
     let facets = options.facets.iter().map(|facet| facets::count(facet, &sources, &matches, fetcher));
     let facets = facets.collect::<Result<_>>()?;
     let best = rank::order(&sources, candidates, options, fetcher)?;
-    Ok(Some(Found { total, best, sources, facets, planned, collection: statistics.collection }))
+    Ok(Some(TopDocs { total, best, sources, facets, planned, collection: statistics.collection }))
 }
 
 /// The lists of each source's leaves, and the table's entries of its names.
-type LookedUp<'a> = (Vec<Vec<Vec<Handle<'a>>>>, Vec<Vec<Option<segment::Found>>>);
+type LookedUp<'a> = (Vec<Vec<Vec<Handle<'a>>>>, Vec<Vec<Option<segment::TableEntry>>>);
 
 /// Looks up what a plan names, and asks for the tables that the options need.
 fn look_up<'a>(
@@ -184,7 +184,7 @@ fn look_up<'a>(
         entries.push(planned.sets.iter().map(|want| source.ask_for_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
         sort::ask_for_order(source, options, fetcher)?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
-            source.ask_for_set(fetcher, &SetWant::NamesFrom(class, prefix))?;
+            source.ask_for_set(fetcher, &SetSelector::NamesFrom(class, prefix))?;
         }
     }
     Ok((lists, entries))
@@ -199,7 +199,7 @@ impl SearchOptions {
 
 /// What a search does in one source.
 struct Part<'a> {
-    eval: Eval<'a>,
+    eval: Evaluator<'a>,
     /// The live documents that pass the filters; all if there is none.
     allowed: Option<BitSet>,
     sorter: Option<Sorter<'a>>,
@@ -213,14 +213,15 @@ impl<'a> Part<'a> {
             Source::Segment(..) => TopK::of_segment(reach),
             Source::Memtable(view, _) => TopK::of_memtable(reach, view),
         };
-        let mut run = Run { allowed: self.allowed.as_ref(), top, is_counting: total == Total::Exact, total: 0 };
-        run.evaluate(&mut self.eval)?;
+        let mut collector =
+            Collector { allowed: self.allowed.as_ref(), top, is_counting: total == Total::Exact, total: 0 };
+        collector.evaluate(&mut self.eval)?;
         let candidate = |(points, document)| {
             let score = scale.score(points);
-            let rank = sort::rank_of_score(score, Order::Descending);
+            let rank = sort::rank_of_score(score, SortOrder::Descending);
             Candidate { score, rank, source: 0, document: DocId(document) }
         };
-        Ok((run.total, run.top.finish().into_iter().map(candidate).collect()))
+        Ok((collector.total, collector.top.finish().into_iter().map(candidate).collect()))
     }
 
     /// Returns how many documents match, and the first of them in the order that is asked for; adds

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::fuzzy::{Fuzzy, Matcher};
-use super::name_test::NameTest;
+use super::levenshtein::{LevenshteinAutomaton, Matcher};
+use super::name_filter::NameFilter;
 use crate::analysis::{Analyzer, Form, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
@@ -19,7 +19,7 @@ use crate::text_field::Field;
 pub const MAX_QUERY_WORDS: usize = 4096;
 /// How much more a form of its own counts than it would as a word, so that it comes before what has
 /// its words alone.
-const WHOLE_BOOST: f32 = 2.0;
+const COMPOUND_BOOST: f32 = 2.0;
 /// From how many leaves on they are found by their hash.
 const MANY_LEAVES: usize = 32;
 
@@ -32,7 +32,7 @@ pub(crate) struct Planned {
     /// Documents must match none of these.
     pub(crate) unwanted: Vec<Plan>,
     pub(crate) leaves: Vec<Leaf>,
-    pub(crate) sets: Vec<SetWant>,
+    pub(crate) sets: Vec<SetSelector>,
 }
 
 /// What to evaluate, naming words and sets by their places in the lists of leaves and sets.
@@ -65,27 +65,27 @@ pub(crate) enum Plan {
 pub(crate) struct Leaf {
     pub(crate) field: Field,
     pub(crate) form: Form,
-    pub(crate) want: Want,
+    pub(crate) want: TermSelector,
     pub(crate) needs_positions: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Want {
+pub(crate) enum TermSelector {
     Word(String),
     Prefix(String),
     Like(Pattern),
-    Fuzzy(Fuzzy),
+    Fuzzy(LevenshteinAutomaton),
 }
 
 /// A set of documents.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum SetWant {
+pub(crate) enum SetSelector {
     /// Those that carry a name, by its key.
     Name(PageClass, Vec<u8>),
     /// Those that carry a name whose key starts like this.
     NamesFrom(PageClass, Vec<u8>),
     /// Those of them that carry one that passes a test.
-    NamesLike(PageClass, Vec<u8>, NameTest),
+    NamesLike(PageClass, Vec<u8>, NameFilter),
     /// Those that have words in a field, by its place.
     Words(usize),
     /// Those with a number in a range of codes.
@@ -127,9 +127,9 @@ impl Planner<'_> {
             Node::Words { field, text, slop } => self.words(field, text, *slop, boost)?,
             Node::Prefix { field, text, slop } => self.prefix(field, text, *slop, boost)?,
             Node::Like { field, pattern, slop } => self.like(field, pattern, (*slop, boost))?,
-            Node::Fuzzy { field, text, distance } => {
-                self.beginning(field, text, (0, boost), |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))?
-            }
+            Node::Fuzzy { field, text, distance } => self.beginning(field, text, (0, boost), |word| {
+                TermSelector::Fuzzy(LevenshteinAutomaton::new(&word, *distance))
+            })?,
             Node::Boost(node, factor) => self.node(node, product(boost, *factor))?,
             Node::Bool { must, should, must_not } => {
                 let must = self.nodes(must, boost)?;
@@ -147,9 +147,9 @@ impl Planner<'_> {
             Node::Attribute { .. } | Node::AttributePrefix { .. } | Node::AttributeLike { .. } => {
                 Some(self.attribute(node, boost)?)
             }
-            // A query is settled before it is planned.
+            // A query is resolved before it is planned.
             Node::Named { node, .. } => self.node(node, boost)?,
-            Node::Unsettled(_) => None,
+            Node::Unresolved(_) => None,
             filter => Some(self.filter(filter)?),
         })
     }
@@ -157,22 +157,22 @@ impl Planner<'_> {
     /// Plans what selects without a score.
     fn filter(&mut self, node: &Node) -> Result<Plan> {
         let want = match node {
-            Node::Tag(tag) => SetWant::Name(PageClass::Tags, keys::tag(&fold_keyword(tag))),
+            Node::Tag(tag) => SetSelector::Name(PageClass::Tags, keys::tag(&fold_keyword(tag))),
             Node::TagLike(pattern) => {
                 let pattern = pattern.map_texts(|text| fold_keyword(text).into_owned());
                 names_like(PageClass::Tags, keys::tag(""), pattern)
             }
-            Node::Type(name) => SetWant::of_type(&fold_keyword(name)),
+            Node::Type(name) => SetSelector::of_type(&fold_keyword(name)),
             Node::TypeLike(pattern) => {
                 let pattern = pattern.map_texts(|text| fold_keyword(text).into_owned());
                 names_like(PageClass::Types, keys::content_type(""), pattern)
             }
-            Node::Kind(kind) => SetWant::Name(PageClass::Types, keys::kind(kind.code())),
-            Node::Has(Has::Tag) => SetWant::NamesFrom(PageClass::Tags, keys::tag("")),
-            Node::Has(Has::Type) => SetWant::NamesFrom(PageClass::Types, keys::content_type("")),
+            Node::Kind(kind) => SetSelector::Name(PageClass::Types, keys::kind(kind.code())),
+            Node::Has(Has::Tag) => SetSelector::NamesFrom(PageClass::Tags, keys::tag("")),
+            Node::Has(Has::Type) => SetSelector::NamesFrom(PageClass::Types, keys::content_type("")),
             Node::Has(Has::Words(field)) => match (field, field.index()) {
                 (Field::Attribute(name), _) => return self.exists(name),
-                (_, index) => SetWant::Words(index.unwrap_or(0)),
+                (_, index) => SetSelector::Words(index.unwrap_or(0)),
             },
             Node::Exists(name) => return self.exists(name),
             Node::Range(range) => return Ok(any(self.range(range)?)),
@@ -190,14 +190,14 @@ impl Planner<'_> {
         let mut parts = Vec::new();
         match node {
             Node::Attribute { name, text } => {
-                parts.push(self.set(SetWant::Name(PageClass::Tags, keys::keyword(name, text)))?);
+                parts.push(self.set(SetSelector::Name(PageClass::Tags, keys::keyword(name, text)))?);
                 parts.extend(self.words(&Field::Attribute(name.clone()), text, 0, boost)?);
                 for range in NumberRange::of_text(name, text) {
                     parts.extend(self.range(&range)?);
                 }
             }
             Node::AttributePrefix { name, text } => {
-                parts.push(self.set(SetWant::NamesFrom(PageClass::Tags, keys::keyword(name, text)))?);
+                parts.push(self.set(SetSelector::NamesFrom(PageClass::Tags, keys::keyword(name, text)))?);
                 parts.extend(self.prefix(&Field::Attribute(name.clone()), text, 0, boost)?);
             }
             Node::AttributeLike { name, pattern } => {
@@ -211,21 +211,21 @@ impl Planner<'_> {
 
     fn range(&mut self, range: &NumberRange) -> Result<Vec<Plan>> {
         let (kinds, name) = range.field.columns();
-        let codes = kinds.iter().filter_map(|kind| Some(SetWant::Numbers(*kind, name.into(), range.codes(*kind)?)));
+        let codes = kinds.iter().filter_map(|kind| Some(SetSelector::Numbers(*kind, name.into(), range.codes(*kind)?)));
         codes.map(|want| self.set(want)).collect()
     }
 
     fn exists(&mut self, name: &Arc<str>) -> Result<Plan> {
-        Ok(any(SetWant::of_attribute(name).map(|want| self.set(want)).collect::<Result<_>>()?))
+        Ok(any(SetSelector::of_attribute(name).map(|want| self.set(want)).collect::<Result<_>>()?))
     }
 
-    fn set(&mut self, want: SetWant) -> Result<Plan> {
+    fn set(&mut self, want: SetSelector) -> Result<Plan> {
         self.count()?;
         self.planned.sets.push(want);
         Ok(Plan::Set(self.planned.sets.len() - 1))
     }
 
-    fn leaf(&mut self, field: &Field, (form, want): (Form, Want), needs_positions: bool) -> Result<usize> {
+    fn leaf(&mut self, field: &Field, (form, want): (Form, TermSelector), needs_positions: bool) -> Result<usize> {
         self.count()?;
         let leaf = Leaf { field: field.clone(), form, want, needs_positions };
         let leaves = &mut self.planned.leaves;
@@ -254,7 +254,7 @@ impl Planner<'_> {
     }
 }
 
-impl SetWant {
+impl SetSelector {
     /// What is of a content type, which has been folded.
     fn of_type(name: &str) -> Self {
         let start = keys::content_type("").len();
@@ -263,7 +263,7 @@ impl SetWant {
             Some(range) => Self::NamesFrom(PageClass::Types, keys::content_type(range)),
             None => {
                 let essence = name.split(';').next().unwrap_or_default().trim();
-                let test = NameTest::of_type(start, name);
+                let test = NameFilter::of_type(start, name);
                 Self::NamesLike(PageClass::Types, keys::content_type(essence), test)
             }
         }
@@ -280,35 +280,35 @@ impl SetWant {
 }
 
 /// Names of a table that a pattern accepts; `key` is what all their keys start with.
-fn names_like(class: PageClass, mut key: Vec<u8>, pattern: Pattern) -> SetWant {
-    let test = NameTest::of_pattern(key.len(), pattern.clone());
+fn names_like(class: PageClass, mut key: Vec<u8>, pattern: Pattern) -> SetSelector {
+    let test = NameFilter::of_pattern(key.len(), pattern.clone());
     key.extend_from_slice(pattern.literal_prefix().as_bytes());
     match pattern.as_prefix() {
-        Some(_) => SetWant::NamesFrom(class, key),
-        None => SetWant::NamesLike(class, key, test),
+        Some(_) => SetSelector::NamesFrom(class, key),
+        None => SetSelector::NamesLike(class, key, test),
     }
 }
 
 /// Says of one word after another whether it is what is wanted.
-pub(crate) enum WantMatcher<'a> {
+pub(crate) enum TermMatcher<'a> {
     Word(&'a str),
     Prefix(&'a str),
     Like(&'a Pattern),
     Fuzzy(Matcher<'a>),
 }
 
-impl Want {
-    pub(crate) fn matcher(&self) -> WantMatcher<'_> {
+impl TermSelector {
+    pub(crate) fn matcher(&self) -> TermMatcher<'_> {
         match self {
-            Self::Word(word) => WantMatcher::Word(word),
-            Self::Prefix(prefix) => WantMatcher::Prefix(prefix),
-            Self::Like(pattern) => WantMatcher::Like(pattern),
-            Self::Fuzzy(fuzzy) => WantMatcher::Fuzzy(fuzzy.matcher()),
+            Self::Word(word) => TermMatcher::Word(word),
+            Self::Prefix(prefix) => TermMatcher::Prefix(prefix),
+            Self::Like(pattern) => TermMatcher::Like(pattern),
+            Self::Fuzzy(fuzzy) => TermMatcher::Fuzzy(fuzzy.matcher()),
         }
     }
 }
 
-impl WantMatcher<'_> {
+impl TermMatcher<'_> {
     pub(crate) fn accepts(&mut self, word: &str) -> bool {
         match self {
             Self::Word(wanted) => *wanted == word,

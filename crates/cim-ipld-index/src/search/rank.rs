@@ -2,7 +2,7 @@
 
 use cid::Cid;
 
-use super::snippet::Cutter;
+use super::snippet::SnippetGenerator;
 use super::source::Source;
 use crate::codec;
 use crate::error::Result;
@@ -59,7 +59,7 @@ pub(super) fn order(
 pub(super) fn hits(
     sources: &[Source<'_>],
     best: &[Candidate],
-    snippets: Option<&Cutter<'_>>,
+    snippets: Option<&SnippetGenerator<'_>>,
     fetcher: &Fetcher<'_>,
 ) -> Result<Vec<Hit>> {
     let mut hits = Vec::with_capacity(best.len());
@@ -83,10 +83,10 @@ fn by_cid(sources: &[Source<'_>], group: &[Candidate], fetcher: &Fetcher<'_>) ->
     Ok(keyed.into_iter().map(|(_, candidate)| candidate).collect())
 }
 
-fn hit(encoded: &[u8], score: f32, snippets: Option<&Cutter<'_>>) -> Result<Hit> {
+fn hit(encoded: &[u8], score: f32, snippets: Option<&SnippetGenerator<'_>>) -> Result<Hit> {
     let (document, mut tail) = codec::decode_head(encoded)?;
     let snippet = match snippets {
-        Some(cutter) => tail.text()?.and_then(|text| cutter.cut(text)),
+        Some(generator) => tail.text()?.and_then(|text| generator.cut(text)),
         None => None,
     };
     Ok(Hit {

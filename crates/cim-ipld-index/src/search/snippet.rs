@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::plan::{Leaf, Plan, Planned, WantMatcher};
+use super::plan::{Leaf, Plan, Planned, TermMatcher};
 use crate::analysis::{Analyzer, Form, Scratch};
 use crate::search_options::SnippetOptions;
 use crate::search_results::Snippet;
@@ -15,7 +15,7 @@ const STRETCH_BYTES: usize = 256 * 1024;
 const ELLIPSIS: &str = " … ";
 
 /// Cuts the snippets of one search.
-pub(super) struct Cutter<'q> {
+pub(super) struct SnippetGenerator<'q> {
     options: &'q SnippetOptions,
     highlights: Highlights,
     leaves: &'q [Leaf],
@@ -56,7 +56,7 @@ impl Highlights {
     fn add(&mut self, plan: &Plan, leaves: &[Leaf]) {
         // The words of a form of its own are marked.
         let is_text =
-            |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_)) && leaves[*leaf].form != Form::Whole;
+            |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_)) && leaves[*leaf].form != Form::Compound;
         match plan {
             Plan::Leaf { leaf, .. } if is_text(leaf) => drop(self.words.insert(*leaf)),
             Plan::Phrase { leaves: words, slop, .. } if words.iter().all(|(leaf, _)| is_text(leaf)) => {
@@ -71,7 +71,7 @@ impl Highlights {
     fn matches(&self, text: &str, leaves: &[Leaf], analyzer: &Analyzer) -> Vec<Match> {
         let of_phrases = self.phrases.iter().flat_map(|phrase| phrase.leaves.iter().map(|(leaf, _)| *leaf));
         let wanted: BTreeSet<usize> = self.words.iter().copied().chain(of_phrases).collect();
-        let mut matchers: Vec<(usize, WantMatcher<'_>)> =
+        let mut matchers: Vec<(usize, TermMatcher<'_>)> =
             wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
         let (mut start, mut positions, mut scratch) = (0, 0, Scratch::default());
         // A phrase that is not in the text is in the title: its words are better than nothing.
@@ -142,7 +142,7 @@ impl Phrase {
     }
 }
 
-impl<'q> Cutter<'q> {
+impl<'q> SnippetGenerator<'q> {
     pub(super) fn new(options: &'q SnippetOptions, planned: &'q Planned, analyzer: &'q Analyzer) -> Self {
         let highlights = Highlights::of(&planned.plan, &planned.leaves);
         Self { options, highlights, leaves: &planned.leaves, analyzer }
@@ -284,8 +284,8 @@ mod tests {
 
     fn snippet_of(text: &str, query: &str, options: &SnippetOptions, analyzer: &Analyzer) -> Option<Snippet> {
         let query = Query::parse(query).unwrap();
-        let planned = plan(&query.settled(&|name| name == "note").unwrap(), analyzer).unwrap();
-        Cutter::new(options, &planned, analyzer).cut(text)
+        let planned = plan(&query.resolved(&|name| name == "note").unwrap(), analyzer).unwrap();
+        SnippetGenerator::new(options, &planned, analyzer).cut(text)
     }
 
     fn snippet(text: &str, words: &[&str], max_chars: usize) -> Option<Snippet> {

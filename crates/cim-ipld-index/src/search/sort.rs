@@ -14,30 +14,30 @@ use crate::memtable::MemtableView;
 use crate::numbers;
 use crate::page::{DocId, PageClass};
 use crate::search_options::SearchOptions;
-use crate::search_order::{Order, Sort, SortBy};
+use crate::search_order::{Sort, SortBy, SortOrder};
 use crate::segment::Column;
 
 const NO_KEY: u128 = u128::MAX;
 
 /// Returns the rank of a score.
-pub(super) fn rank_of_score(score: f32, order: Order) -> u128 {
+pub(super) fn rank_of_score(score: f32, order: SortOrder) -> u128 {
     // Scores are not negative, so their bits are in their order.
     directed(u128::from(score.to_bits()), order)
 }
 
-fn directed(key: u128, order: Order) -> u128 {
+fn directed(key: u128, order: SortOrder) -> u128 {
     match order {
-        Order::Ascending => key,
-        Order::Descending => NO_KEY - 1 - key,
+        SortOrder::Ascending => key,
+        SortOrder::Descending => NO_KEY - 1 - key,
     }
 }
 
 /// Keeps the first documents of one source, in the order that is asked for.
 pub(super) struct Sorter<'a> {
-    order: Order,
+    order: SortOrder,
     /// What is compared, unless it is the score.
     numbers: Option<Vec<(ColumnKind, Numbers)>>,
-    /// Knows the CIDs; without it the documents are numbered in the order of their CIDs.
+    /// Resolution the CIDs; without it the documents are numbered in the order of their CIDs.
     view: Option<&'a MemtableView>,
     after: Option<After>,
     limit: usize,
@@ -249,7 +249,7 @@ mod tests {
 
         #[test]
         fn ranks_turn_keys_around_and_leave_the_keyless_last(a in any::<u64>(), b in any::<u64>()) {
-            let [up, down] = [Order::Ascending, Order::Descending].map(|order| {
+            let [up, down] = [SortOrder::Ascending, SortOrder::Descending].map(|order| {
                 let rank = |key: u64| directed(u128::from(key) << 16, order);
                 assert!(rank(a) < NO_KEY);
                 rank(a).cmp(&rank(b))

@@ -9,12 +9,12 @@ pub(super) use expand::visit_prefix;
 use value::Value;
 
 use super::cursor::{Cursor, List};
-use super::plan::{Leaf, Want};
+use super::plan::{Leaf, TermSelector};
+use crate::automaton::{FilteredAutomaton, PrefixAutomaton};
 use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
-use crate::guide::{FilteredGuide, PrefixGuide};
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass};
@@ -136,30 +136,30 @@ impl<'a> Source<'a> {
             segment.find_column(fetcher, ColumnKind::Length, name)?;
         }
         match (self, &leaf.want) {
-            (Self::Memtable(view, _), Want::Word(word)) => {
+            (Self::Memtable(view, _), TermSelector::Word(word)) => {
                 handles.extend(view.list(&keys::word(leaf.form, &leaf.field, word)).map(Handle::Memtable));
             }
-            (Self::Segment(segment, _), Want::Word(word)) => {
+            (Self::Segment(segment, _), TermSelector::Word(word)) => {
                 let key = keys::word(leaf.form, &leaf.field, word);
                 if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
                     handles.push(Handle::of_value(found.value(), segment)?);
                 }
             }
-            (_, Want::Prefix(prefix)) => {
+            (_, TermSelector::Prefix(prefix)) => {
                 let prefix = keys::word(leaf.form, &leaf.field, prefix);
-                self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
+                self.expand(fetcher, &mut PrefixAutomaton(&prefix), &mut handles)?;
             }
-            (_, Want::Like(pattern)) => {
+            (_, TermSelector::Like(pattern)) => {
                 let field = keys::word(leaf.form, &leaf.field, "");
                 let prefix = keys::word(leaf.form, &leaf.field, pattern.literal_prefix());
                 let accepts = |key: &[u8]| {
                     let word = std::str::from_utf8(key.get(field.len()..).unwrap_or_default());
                     word.is_ok_and(|word| pattern.accepts(word))
                 };
-                self.expand(fetcher, &mut FilteredGuide(PrefixGuide(&prefix), accepts), &mut handles)?;
+                self.expand(fetcher, &mut FilteredAutomaton(PrefixAutomaton(&prefix), accepts), &mut handles)?;
             }
-            (_, Want::Fuzzy(fuzzy)) => {
-                self.expand(fetcher, &mut fuzzy.guide(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
+            (_, TermSelector::Fuzzy(fuzzy)) => {
+                self.expand(fetcher, &mut fuzzy.automaton(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
             }
         }
         Ok(handles)

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use super::lent::{Lend, Lent, Spare};
+use super::pool::{Pool, Pooled, Recycle};
 use crate::score::Points;
 
 pub(crate) const WINDOW: u32 = 4096;
@@ -17,8 +17,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new() -> Lent<Self> {
-        Lent::new()
+    pub(crate) fn new() -> Pooled<Self> {
+        Pooled::new()
     }
 
     #[inline]
@@ -77,10 +77,10 @@ impl Window {
 }
 
 thread_local! {
-    static SPARE: Spare<Window> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<Window> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lend for Window {
+impl Recycle for Window {
     fn make() -> Self {
         Self { mask: [0; WINDOW_WORDS], points: [0; WINDOW as usize] }
     }
@@ -91,7 +91,7 @@ impl Lend for Window {
         true
     }
 
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
+    fn pool() -> &'static LocalKey<Pool<Self>> {
+        &POOL
     }
 }

@@ -19,7 +19,7 @@ use crate::page::{DocId, PageSink};
 pub fn build_segment(view: &MemtableView, deletes: &Deletes, sink: &mut dyn PageSink) -> Result<SegmentSummary> {
     let mut writer = SegmentWriter::new(view.analyzer().identity(), sink);
     let map = write_documents(view, deletes, &mut writer)?;
-    let mut lists = Lists { view, map: &map, postings: Postings::default(), order: Order::new(map.len()) };
+    let mut lists = Lists { view, map: &map, postings: Postings::default(), order: DocumentOrder::new(map.len()) };
     let mut key = Vec::new();
     for term in view.terms() {
         view.put_key(term, &mut key);
@@ -66,7 +66,7 @@ struct Lists<'a> {
     view: &'a MemtableView,
     map: &'a [Option<DocId>],
     postings: Postings,
-    order: Order,
+    order: DocumentOrder,
 }
 
 impl Lists<'_> {
@@ -102,7 +102,7 @@ impl Lists<'_> {
 }
 
 /// The live postings of one list in the order of their new ids.
-struct Order {
+struct DocumentOrder {
     /// New id (upper half) and place of each.
     sorted: Vec<u64>,
     /// A bit and a place for each new id, and a bit for each word of bits, while a list is sorted.
@@ -111,7 +111,7 @@ struct Order {
     places: Vec<u32>,
 }
 
-impl Order {
+impl DocumentOrder {
     /// Makes room for so many documents.
     fn new(documents: usize) -> Self {
         let words = documents.div_ceil(64);

@@ -1,6 +1,6 @@
 //! The header: everything about a segment that an open one keeps in memory.
 
-use super::filter;
+use super::bloom;
 use super::stored::StoredTop;
 use super::stream::{Emitter, new_page, page_count};
 use super::table::TableTop;
@@ -141,7 +141,7 @@ impl Header {
         if self.table(PageClass::Cids).entry_count() != self.document_count {
             return Err(Error::damaged("a segment has not as many CIDs as documents"));
         }
-        if self.stream_len(PageClass::CidFilter) != filter::stream_len(self.document_count) {
+        if self.stream_len(PageClass::CidFilter) != bloom::stream_len(self.document_count) {
             return Err(Error::damaged("a segment's CID filter is not of the right size"));
         }
         if self.streams.iter().any(|len| page_count(*len) > u64::from(u32::MAX)) {

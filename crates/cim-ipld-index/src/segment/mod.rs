@@ -1,8 +1,8 @@
 //! Segments: immutable, sorted, in pages.
 
+mod bloom;
 mod build;
 mod column;
-mod filter;
 mod header;
 mod list;
 mod stored;
@@ -15,7 +15,7 @@ pub(crate) use column::{Column, ColumnPlace, Number, encode as encode_column};
 pub(crate) use list::{BLOCK, Directory, InlineList, ListPlace, PlaceKind, visit_positions};
 pub(crate) use stored::stored_page;
 pub(crate) use stream::PagedBytes;
-pub(crate) use table::{Entries, Found, TableCursor};
+pub(crate) use table::{Entries, TableCursor, TableEntry};
 pub(crate) use writer::{SegmentWriter, SetPlace, decode_set_value};
 
 use column::ColumnFetch;
@@ -100,7 +100,12 @@ impl Segment {
     }
 
     /// Finds a key in a table; the outer option is empty if a page is not at hand.
-    pub(crate) fn find(&self, fetcher: &Fetcher<'_>, class: PageClass, key: &[u8]) -> Result<Option<Option<Found>>> {
+    pub(crate) fn find(
+        &self,
+        fetcher: &Fetcher<'_>,
+        class: PageClass,
+        key: &[u8],
+    ) -> Result<Option<Option<TableEntry>>> {
         self.header.table(class).find(fetcher, self.id, key)
     }
 
@@ -149,7 +154,7 @@ impl Segment {
         fetcher: &Fetcher<'_>,
         kind: ColumnKind,
         name: &str,
-    ) -> Result<Option<Option<Found>>> {
+    ) -> Result<Option<Option<TableEntry>>> {
         self.find(fetcher, PageClass::Fields, &keys::column(kind, name))
     }
 
@@ -186,8 +191,8 @@ impl Segment {
             return Ok(Some(false));
         }
         let len = self.header.stream_len(PageClass::CidFilter);
-        let block = PagedBytes::fetch(fetcher, self.id, PageClass::CidFilter, filter::range_of(cid, len), len)?;
-        block.map(|block| filter::may_contain(&block, cid)).transpose()
+        let block = PagedBytes::fetch(fetcher, self.id, PageClass::CidFilter, bloom::range_of(cid, len), len)?;
+        block.map(|block| bloom::may_contain(&block, cid)).transpose()
     }
 
     /// Returns an encoded document; `None` if a page is not at hand.
@@ -286,5 +291,5 @@ const _: () = assert!(FIELDS < 0x10);
 
 /// Returns the CID filter that a segment of these CIDs must have.
 pub(crate) fn build_filter(cids: &[Box<[u8]>]) -> Vec<u8> {
-    filter::build(cids.iter().map(|cid| &cid[..]))
+    bloom::build(cids.iter().map(|cid| &cid[..]))
 }

@@ -2,8 +2,8 @@
 //! of their keys.
 
 use super::SegmentSummary;
+use super::bloom;
 use super::column::{self, Number};
-use super::filter;
 use super::header::{Header, STREAMS, TABLES};
 use super::list::{ListStreams, ListWriter};
 use super::stored::{StoredTop, StoredWriter};
@@ -150,7 +150,7 @@ impl<'a> SegmentWriter<'a> {
 
     pub(crate) fn finish(mut self, document_maps: Vec<Vec<Option<DocId>>>) -> Result<SegmentSummary> {
         let out = &mut self.out;
-        let filter = filter::build(self.cid_bytes.iter().map(|cid| &cid[..]));
+        let filter = bloom::build(self.cid_bytes.iter().map(|cid| &cid[..]));
         let mut filter_stream = StreamWriter::new(PageClass::CidFilter);
         filter_stream.write(&filter, out)?;
         let document_count = self.cid_bytes.len() as u32;

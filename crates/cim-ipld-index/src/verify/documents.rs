@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::entries::{hash, number_hash};
-use super::{READ_AHEAD_PAGES, Sums, Verification};
+use super::{HashSums, READ_AHEAD_PAGES, Verification};
 use crate::analysis::{Form, Scratch};
 use crate::codec;
 use crate::document::Document;
@@ -100,7 +100,7 @@ impl Verification {
                     self.expected_words[field] += u64::from(form == Form::Word);
                 }
             });
-        let Sums { words, names, numbers } = &mut self.expected;
+        let HashSums { words, names, numbers } = &mut self.expected;
         for (name, text) in fields::texts(document) {
             let mut length = 0;
             self.analyzer.analyze(&text, &mut Scratch::default(), |form, token| {

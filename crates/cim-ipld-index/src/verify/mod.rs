@@ -26,7 +26,7 @@ const READ_AHEAD_PAGES: usize = 64;
 /// Tells what a verification has checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct VerifyReport {
+pub struct SegmentReport {
     /// Documents, deleted ones included.
     pub documents: u64,
     /// Documents that are live.
@@ -77,8 +77,8 @@ pub struct Verification {
     cids: Vec<Box<[u8]>>,
     filter: Vec<u8>,
     /// What the documents give, and what the tables give.
-    expected: Sums,
-    found: Sums,
+    expected: HashSums,
+    found: HashSums,
     expected_words: [u64; FIELDS],
     distinct: [u64; 3],
     kinds: Vec<(u32, BitSet)>,
@@ -87,7 +87,7 @@ pub struct Verification {
     ends: [u64; 5],
     /// The length codes of the attribute whose words are checked, with its name.
     attribute_norms: Option<(Arc<str>, Norms)>,
-    report: VerifyReport,
+    report: SegmentReport,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +98,9 @@ enum Stage {
     Done,
 }
 
-/// Sums of hashes, so that the order of what is added does not matter.
+/// HashSums of hashes, so that the order of what is added does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Sums {
+struct HashSums {
     words: u64,
     names: u64,
     numbers: u64,
@@ -132,14 +132,14 @@ impl Verification {
             last_key: Vec::new(),
             cids: Vec::new(),
             filter: Vec::new(),
-            expected: Sums::default(),
-            found: Sums::default(),
+            expected: HashSums::default(),
+            found: HashSums::default(),
             expected_words: [0; FIELDS],
             distinct: [0; 3],
             kinds: Vec::new(),
             ends: [0; 5],
             attribute_norms: None,
-            report: VerifyReport { documents, live_documents, ..VerifyReport::default() },
+            report: SegmentReport { documents, live_documents, ..SegmentReport::default() },
         })
     }
 
@@ -154,7 +154,7 @@ impl Verification {
     ///
     /// [`ErrorKind::Damaged`] names the page, where it is one page's fault, and the invariant that
     /// does not hold.
-    pub fn advance(&mut self, pages: &dyn PageSource) -> Result<Progress<VerifyReport>> {
+    pub fn advance(&mut self, pages: &dyn PageSource) -> Result<Progress<SegmentReport>> {
         let fetcher = Fetcher::new(pages);
         let segment = Arc::clone(&self.segment);
         loop {

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cim_ipld_index::{
-    Analyzer, Deletes, Field, PageClass, PageId, PageMap, PageSink, Progress, Query, SearchOptions, Segment, SegmentId,
-    Snapshot, Verification, codec,
+    Analyzer, Deletes, Field, PageClass, PageId, PageMap, PageSink, Progress, Query, ReadView, SearchOptions, Segment,
+    SegmentId, Verification, codec,
 };
 
 #[path = "../../examples/write_fixture/documents.rs"]
@@ -61,7 +61,7 @@ fn check(path: &Path, segment: Arc<Segment>, pages: &PageMap) {
     };
     assert_eq!(report.documents, DOCUMENTS, "{name}");
 
-    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], vec![]).unwrap();
+    let snapshot = ReadView::new(Analyzer::default(), vec![(segment, Deletes::new())], vec![]).unwrap();
     let all: Vec<_> = (0..DOCUMENTS).map(document).collect();
     let cids: Vec<_> = all.iter().map(|document| document.cid).collect();
     let stored = snapshot.documents(&cids, pages).unwrap().ready().unwrap();

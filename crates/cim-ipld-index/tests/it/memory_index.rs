@@ -24,7 +24,7 @@ fn sealing_and_merging_change_no_answer() {
     }
     let live = |index: &MemoryIndex| (0..150).map(|n| index.document(&cid(n)).unwrap()).collect::<Vec<_>>();
     assert_eq!(live(&small), live(&large));
-    assert_eq!(small.statistics().unwrap().documents, large.statistics().unwrap().documents);
+    assert_eq!(small.counts().unwrap().documents, large.counts().unwrap().documents);
     large.compact().unwrap();
     small.compact().unwrap();
     for text in ["common", "word3 OR word4", "common AND word5", "tag:t1 word1"] {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use cid::Cid;
 use cim_ipld_index::{
-    Analyzer, Deletes, Document, Field, Location, Memtable, NumberField, Order, Page, PageClass, PageId, PageMap,
-    PageSource, Progress, Query, SearchOptions, SearchResults, Segment, SegmentId, Snapshot, Value, build_segment,
+    Analyzer, Deletes, Document, Field, Location, Memtable, NumberField, Page, PageClass, PageId, PageMap, PageSource,
+    Progress, Query, ReadView, SearchOptions, SearchResults, Segment, SegmentId, SortOrder, Value, build_segment,
     merge_segments,
 };
 use multihash::Multihash;
@@ -139,10 +139,10 @@ impl Model {
     }
 
     /// The CIDs of what matches, in the order of a number.
-    pub(crate) fn sorted(&self, want: &Want, field: &NumberField, order: Order) -> Vec<Vec<u8>> {
+    pub(crate) fn sorted(&self, want: &Want, field: &NumberField, order: SortOrder) -> Vec<Vec<u8>> {
         let mut found: Vec<_> = self.documents.iter().filter(|(_, document)| want.matches(document)).collect();
         found.sort_by(|(_, a), (_, b)| match (number(a, field), number(b, field)) {
-            (Some(a), Some(b)) if order == Order::Ascending => a.total_cmp(&b),
+            (Some(a), Some(b)) if order == SortOrder::Ascending => a.total_cmp(&b),
             (Some(a), Some(b)) => b.total_cmp(&a),
             (a, b) => a.is_none().cmp(&b.is_none()),
         });
@@ -202,9 +202,9 @@ impl Index {
         }
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> ReadView {
         let memtables = vec![(self.memtable.view(), self.deletes.clone())];
-        Snapshot::new(Analyzer::default(), self.segments.clone(), memtables).unwrap()
+        ReadView::new(Analyzer::default(), self.segments.clone(), memtables).unwrap()
     }
 
     pub(crate) fn insert(&mut self, document: &Document) {

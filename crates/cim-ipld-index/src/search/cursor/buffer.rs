@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use super::super::lent::{Lend, Spare};
+use super::super::pool::{Pool, Recycle};
 use crate::score::Points;
 use crate::segment::{BLOCK, Directory};
 
@@ -55,10 +55,10 @@ impl Before {
 }
 
 thread_local! {
-    static SPARE: Spare<Buffer> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<Buffer> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lend for Buffer {
+impl Recycle for Buffer {
     fn make() -> Self {
         Self::new()
     }
@@ -69,8 +69,8 @@ impl Lend for Buffer {
         self.last.capacity() <= MOST_KEPT_BLOCKS
     }
 
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
+    fn pool() -> &'static LocalKey<Pool<Self>> {
+        &POOL
     }
 }
 

@@ -14,7 +14,7 @@ use crate::memtable::MemtableList;
 use crate::score::{Points, TermScorer};
 use crate::segment::{InlineList, Norms, PagedBytes};
 
-use super::lent::Lent;
+use super::pool::Pooled;
 use buffer::Buffer;
 
 /// Stands for "no document".
@@ -44,7 +44,7 @@ pub(crate) struct Cursor<'a> {
     /// The postings of the block that are decoded: 0 while it is not loaded.
     len: usize,
     at: usize,
-    buffer: Lent<Buffer>,
+    buffer: Pooled<Buffer>,
 }
 
 /// The postings, wherever they are.
@@ -74,7 +74,7 @@ impl LengthCodes<'_> {
 impl<'a> Cursor<'a> {
     /// Stands before the first posting: [`seek`](Self::seek) moves it there.
     pub(crate) fn new(list: List<'a>, document_frequency: u32) -> Result<Self> {
-        let mut buffer = Lent::new();
+        let mut buffer = Pooled::new();
         let Buffer { directory, last, uppers, .. } = &mut *buffer;
         match &list {
             List::Inline { list, .. } => last.extend(list.documents().last()),

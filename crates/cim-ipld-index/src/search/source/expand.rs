@@ -4,9 +4,9 @@ use super::super::cursor::Cursor;
 use super::super::plan::Leaf;
 use super::super::union::Union;
 use super::{Handle, NormCache, Source};
+use crate::automaton::{AcceptStatus, Automaton, PrefixAutomaton};
 use crate::error::Result;
 use crate::fetch::Fetcher;
-use crate::guide::{Guide, Onward, PrefixGuide};
 use crate::page::{PageClass, PageId};
 use crate::score::TermScorer;
 use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
@@ -17,12 +17,12 @@ impl<'a> Source<'a> {
     pub(super) fn expand(
         &self,
         fetcher: &Fetcher<'_>,
-        guide: &mut impl Guide,
+        automaton: &mut impl Automaton,
         handles: &mut Vec<Handle<'a>>,
     ) -> Result<()> {
         match self {
             Self::Memtable(view, _) => {
-                view.walk(guide, |term| {
+                view.walk(automaton, |term| {
                     let document_frequency = view.document_frequency(term);
                     if document_frequency > 0 {
                         handles.push(Handle::Term { term, document_frequency });
@@ -30,7 +30,7 @@ impl<'a> Source<'a> {
                 });
                 Ok(())
             }
-            Self::Segment(segment, _) => walk(segment, fetcher, PageClass::Dictionary, guide, |_, value| {
+            Self::Segment(segment, _) => walk(segment, fetcher, PageClass::Dictionary, automaton, |_, value| {
                 handles.push(Handle::of_value(value, segment)?);
                 Ok(())
             }),
@@ -100,7 +100,7 @@ pub(in crate::search) fn visit_prefix(
     prefix: &[u8],
     each: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
-    walk(segment, fetcher, class, &mut PrefixGuide(prefix), each)
+    walk(segment, fetcher, class, &mut PrefixAutomaton(prefix), each)
 }
 
 /// Visits the entries of a table that a guide wants. Only pages that can hold one are asked for;
@@ -109,19 +109,19 @@ fn walk(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
     class: PageClass,
-    guide: &mut impl Guide,
+    automaton: &mut impl Automaton,
     mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
     let top = segment.header().table(class);
     let mut ordinal = 0;
     while ordinal < top.page_count() {
-        let mut onward = guide.look(top.first_key(ordinal as usize));
-        match onward {
-            Onward::End => break,
+        let mut status = automaton.accept(top.first_key(ordinal as usize));
+        match status {
+            AcceptStatus::End => break,
             // The last page whose first key is at most the target: those before it end below the
             // target.
-            Onward::Seek => ordinal = top.page_of(guide.target()).unwrap_or(0).max(ordinal),
-            Onward::Match | Onward::Next => {}
+            AcceptStatus::Seek => ordinal = top.page_of(automaton.target()).unwrap_or(0).max(ordinal),
+            AcceptStatus::Accept | AcceptStatus::Reject => {}
         }
         let id = PageId::new(class, ordinal);
         ordinal += 1;
@@ -129,14 +129,14 @@ fn walk(
         let mut visit = || -> Result<()> {
             let mut entries = Entries::new(page.payload(id)?)?;
             loop {
-                let value = match onward {
-                    Onward::End => return Ok(()),
-                    Onward::Seek => entries.next_from(guide.target())?,
-                    Onward::Match | Onward::Next => entries.next()?,
+                let value = match status {
+                    AcceptStatus::End => return Ok(()),
+                    AcceptStatus::Seek => entries.next_from(automaton.target())?,
+                    AcceptStatus::Accept | AcceptStatus::Reject => entries.next()?,
                 };
                 let Some(value) = value else { return Ok(()) };
-                onward = guide.look(&entries.key);
-                if onward == Onward::Match {
+                status = automaton.accept(&entries.key);
+                if status == AcceptStatus::Accept {
                     each(&entries.key, value)?;
                 }
             }

@@ -50,7 +50,7 @@ pub(crate) struct TableTop {
 
 /// An entry that was found.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct TableEntry {
     page: Page,
     value: Range<usize>,
     /// The number of entries before it in the table.
@@ -197,12 +197,17 @@ impl TableTop {
     }
 
     /// Finds a key. The outer option is empty if the page is not at hand.
-    pub(crate) fn find(&self, fetcher: &Fetcher<'_>, segment: SegmentId, key: &[u8]) -> Result<Option<Option<Found>>> {
+    pub(crate) fn find(
+        &self,
+        fetcher: &Fetcher<'_>,
+        segment: SegmentId,
+        key: &[u8],
+    ) -> Result<Option<Option<TableEntry>>> {
         let Some(ordinal) = self.page_of(key) else { return Ok(Some(None)) };
         let id = PageId::new(self.class, ordinal);
         let Some(page) = fetcher.page(segment, id) else { return Ok(None) };
         let found = self.find_in(&page, id, key).map_err(|error| error.at(segment, id))?;
-        Ok(Some(found.map(|(rank, value)| Found { page, value, rank })))
+        Ok(Some(found.map(|(rank, value)| TableEntry { page, value, rank })))
     }
 
     /// Returns how many entries have keys up to and equal to `key`; `None` if the page is not at
@@ -248,7 +253,7 @@ impl TableTop {
     }
 }
 
-impl Found {
+impl TableEntry {
     pub(crate) fn value(&self) -> &[u8] {
         &self.page[self.value.clone()]
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cim_ipld_index::{
     Analyzer, Deletes, DocId, Document, ErrorKind, Memtable, Page, PageClass, PageId, PageMap, PageSource, Progress,
-    Query, SearchOptions, Segment, Snapshot, Verification, build_segment,
+    Query, ReadView, SearchOptions, Segment, Verification, build_segment,
 };
 use proptest::prelude::*;
 
@@ -103,7 +103,7 @@ fn positions_up_to_the_largest_number_end_no_phrase_in_a_panic() {
     bytes.extend([8, 3, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f]);
     pages.insert(ID, dictionary, Page::from(bytes));
     let segment = Arc::new(Segment::open(ID, &pages.header(ID)).unwrap());
-    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new()).unwrap();
+    let snapshot = ReadView::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new()).unwrap();
     for phrase in ["\"beta alpha beta\"", "\"beta alpha\"~3", "\"alpha beta alpha\"", "\"alpha beta alpha\"~3"] {
         let answer = snapshot.search(&Query::parse(phrase).unwrap(), &SearchOptions::default(), &pages).unwrap();
         let Progress::Ready(results) = answer else { panic!("all pages are at hand") };

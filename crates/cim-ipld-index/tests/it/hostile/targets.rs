@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock};
 use cid::Cid;
 use cim_ipld_index::{
     Analyzer, AnalyzerSpec, Deletes, Document, DocumentKind, ErrorKind, Facet, Field, MemoryIndex, Memtable,
-    NumberField, Page, PageId, PageMap, Progress, Query, QueryError, Result, SearchCursor, SearchOptions, Segment,
-    SegmentId, Snapshot, SnippetOptions, Sort, Timestamp, Value, Verification, VerifyReport, build_segment, codec,
+    NumberField, Page, PageId, PageMap, Progress, Query, QueryError, ReadView, Result, SearchCursor, SearchOptions,
+    Segment, SegmentId, SegmentReport, SnippetOptions, Sort, Timestamp, Value, Verification, build_segment, codec,
     merge_segments,
 };
 use multihash::Multihash;
@@ -77,7 +77,7 @@ pub(crate) fn page_map(pages: &BTreeMap<PageId, Vec<u8>>) -> PageMap {
     map
 }
 
-pub(crate) fn verify(pages: &PageMap, deletes: Deletes) -> Result<VerifyReport> {
+pub(crate) fn verify(pages: &PageMap, deletes: Deletes) -> Result<SegmentReport> {
     let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
     let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
     match verification.advance(pages)? {
@@ -89,7 +89,7 @@ pub(crate) fn verify(pages: &PageMap, deletes: Deletes) -> Result<VerifyReport> 
 /// Does everything that reads pages; errors are as good as answers.
 pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
-    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment.clone(), Deletes::new())], Vec::new())?;
+    let snapshot = ReadView::new(Analyzer::default(), vec![(segment.clone(), Deletes::new())], Vec::new())?;
     let options = SearchOptions::default().limit(20);
     let cut = options.clone().snippet(SnippetOptions::default().passages(3));
     let mut queries: Vec<Query> = [
@@ -124,7 +124,7 @@ pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     }
     let cids: Vec<_> = (0..50).map(cid).collect();
     first = first.and(snapshot.documents(&cids, pages).map(drop));
-    first = first.and(snapshot.statistics(pages).map(drop));
+    first = first.and(snapshot.counts(pages).map(drop));
     let mut out = PageMap::new();
     first =
         first.and(merge_segments(&[(&segment, &Deletes::new())], pages, &mut out.sink(SegmentId([2; 16]))).map(drop));

@@ -12,7 +12,7 @@ const FIRST_SLOTS: usize = 256;
 const GENERATIONS: usize = 24;
 
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct HashTable {
     generations: [OnceLock<Box<[AtomicU64]>>; GENERATIONS],
     current: AtomicUsize,
 }
@@ -23,7 +23,7 @@ pub(super) enum Lookup {
     Vacant { slot: usize },
 }
 
-impl Slots {
+impl HashTable {
     pub(super) fn new() -> Self {
         let slots = Self { generations: std::array::from_fn(|_| OnceLock::new()), current: AtomicUsize::new(0) };
         let _ = slots.generations[0].set(table(FIRST_SLOTS));

@@ -9,7 +9,7 @@ use super::window::{WINDOW, Window};
 use crate::error::Result;
 use crate::score::TermScorer;
 
-pub(crate) struct WidePhrase<'a> {
+pub(crate) struct MultiPhrase<'a> {
     /// Two at least, in the order of the phrase.
     slots: Vec<Slot<'a>>,
     slop: u32,
@@ -26,7 +26,7 @@ struct Slot<'a> {
     documents: BinaryHeap<Reverse<(u32, usize)>>,
 }
 
-impl<'a> WidePhrase<'a> {
+impl<'a> MultiPhrase<'a> {
     pub(super) fn new(slots: Vec<(Vec<Cursor<'a>>, u32)>, slop: u32, scorer: TermScorer) -> Result<Self> {
         let positions = vec![Vec::new(); slots.len()];
         let slots = slots.into_iter().map(|(cursors, place)| Slot::new(cursors, place)).collect::<Result<_>>()?;

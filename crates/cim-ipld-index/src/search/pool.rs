@@ -6,13 +6,13 @@ use std::ops::{Deref, DerefMut};
 use std::thread::LocalKey;
 
 /// So many of a kind wait for the next search of the thread.
-const MOST_SPARE: usize = 32;
+const MAX_IDLE: usize = 32;
 
 /// What waits.
-pub(crate) type Spare<T> = RefCell<Vec<Box<T>>>;
+pub(crate) type Pool<T> = RefCell<Vec<Box<T>>>;
 
 /// What can be lent.
-pub(crate) trait Lend: Sized + 'static {
+pub(crate) trait Recycle: Sized + 'static {
     /// Makes one, if none waits.
     fn make() -> Self;
 
@@ -20,36 +20,36 @@ pub(crate) trait Lend: Sized + 'static {
     fn reset(&mut self) -> bool;
 
     /// Returns the thread's store.
-    fn spare() -> &'static LocalKey<Spare<Self>>;
+    fn pool() -> &'static LocalKey<Pool<Self>>;
 }
 
 /// Belongs to one search, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lent<T: Lend>(Option<Box<T>>);
+pub(crate) struct Pooled<T: Recycle>(Option<Box<T>>);
 
-impl<T: Lend> Lent<T> {
+impl<T: Recycle> Pooled<T> {
     pub(super) fn new() -> Self {
-        let spare = T::spare().try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
-        Self(Some(spare.unwrap_or_else(|| Box::new(T::make()))))
+        let idle = T::pool().try_with(|idle| idle.borrow_mut().pop()).ok().flatten();
+        Self(Some(idle.unwrap_or_else(|| Box::new(T::make()))))
     }
 }
 
-impl<T: Lend> Drop for Lent<T> {
+impl<T: Recycle> Drop for Pooled<T> {
     fn drop(&mut self) {
         let Some(mut own) = self.0.take() else { return };
         if own.reset() {
             // A thread that ends has no store any more.
-            let _ = T::spare().try_with(|spare| {
-                let mut spare = spare.borrow_mut();
-                if spare.len() < MOST_SPARE {
-                    spare.push(own);
+            let _ = T::pool().try_with(|idle| {
+                let mut idle = idle.borrow_mut();
+                if idle.len() < MAX_IDLE {
+                    idle.push(own);
                 }
             });
         }
     }
 }
 
-impl<T: Lend> Deref for Lent<T> {
+impl<T: Recycle> Deref for Pooled<T> {
     type Target = T;
 
     #[inline]
@@ -61,7 +61,7 @@ impl<T: Lend> Deref for Lent<T> {
     }
 }
 
-impl<T: Lend> DerefMut for Lent<T> {
+impl<T: Recycle> DerefMut for Pooled<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         match &mut self.0 {

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use super::super::cursor::{Cursor, before};
-use super::super::lent::{Lend, Lent, Spare};
+use super::super::pool::{Pool, Pooled, Recycle};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
@@ -53,8 +53,8 @@ impl Pairs {
 }
 
 impl PlaceMap {
-    pub(super) fn new() -> Lent<Self> {
-        Lent::new()
+    pub(super) fn new() -> Pooled<Self> {
+        Pooled::new()
     }
 
     /// Finds the pairs between the lead's loaded block and one block of the second list, which
@@ -147,10 +147,10 @@ impl PlaceMap {
 }
 
 thread_local! {
-    static SPARE: Spare<PlaceMap> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<PlaceMap> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lend for PlaceMap {
+impl Recycle for PlaceMap {
     fn make() -> Self {
         Self { block: NO_BLOCK, base: 0, places: Vec::new(), span: 0 }
     }
@@ -160,8 +160,8 @@ impl Lend for PlaceMap {
         true
     }
 
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
+    fn pool() -> &'static LocalKey<Pool<Self>> {
+        &POOL
     }
 }
 

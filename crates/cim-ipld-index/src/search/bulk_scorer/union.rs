@@ -3,7 +3,7 @@
 
 use super::super::union::Union;
 use super::super::window::{WINDOW, WINDOW_WORDS};
-use super::Run;
+use super::Collector;
 
 /// Frequencies that are told apart; the last stands for all larger ones.
 const CLASSES: usize = 16;
@@ -15,9 +15,9 @@ const STEP: usize = 4;
 /// The places of a window, and room for a step that is not full.
 type Places = [u16; WINDOW as usize + STEP];
 
-pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
+pub(super) fn collect(union: &Union, collector: &mut Collector<'_, '_>) {
     let mut places = [0; WINDOW as usize + STEP];
-    let mut floor = run.top.floor_in_order();
+    let mut floor = collector.top.floor_in_order();
     // Points fall with the length and the floor never does: a length that was too long once is too
     // long from then on.
     let mut too_long = [NO_LIMIT; CLASSES];
@@ -25,10 +25,10 @@ pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
         let start = window as u32 * WINDOW;
         let mut mask = [0; WINDOW_WORDS];
         mask[..words.len()].copy_from_slice(words);
-        run.restrict(start, &mut mask);
+        collector.restrict(start, &mut mask);
         let len = put_places(&mask, &mut places);
-        if run.is_counting {
-            run.total += len as u64;
+        if collector.is_counting {
+            collector.total += len as u64;
         }
         let (frequencies, norms) = union.weights(start);
         for place in &places[..len] {
@@ -40,9 +40,9 @@ pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
             }
             let points = union.scorer().points(u32::from(*frequency), *norm);
             if points >= floor {
-                run.top.offer(points, start + place as u32);
-                run.total += u64::from(!run.is_counting);
-                floor = run.top.floor_in_order();
+                collector.top.offer(points, start + place as u32);
+                collector.total += u64::from(!collector.is_counting);
+                floor = collector.top.floor_in_order();
             } else if class < CLASSES - 1 {
                 too_long[class] = u16::from(*norm);
             }

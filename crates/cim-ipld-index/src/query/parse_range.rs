@@ -2,9 +2,9 @@
 
 use std::ops::Bound;
 
+use super::lexer::is_quote;
 use super::parse::Parser;
 use super::value::Value;
-use super::words::is_quote;
 use super::{Node, Number, NumberField, NumberRange, QueryError};
 
 impl Parser<'_> {
@@ -44,7 +44,7 @@ impl Parser<'_> {
         }
         let value = text.as_text().and_then(|text| Value::of(field, text));
         let value = value.ok_or_else(|| self.text.value_error(start..self.text.at(), Value::expected(field)))?;
-        Ok(Some(value.settled(&value)))
+        Ok(Some(value.resolved(&value)))
     }
 
     fn between(&mut self, field: &NumberField) -> Result<(Bound<Number>, Bound<Number>), QueryError> {
@@ -64,9 +64,9 @@ impl Parser<'_> {
             return Err(self.text.expected("`]` or `}`"));
         }
         let (low, high) = match (low, high) {
-            (Some(low), Some(high)) if low.meets(&high) => (Some(low.settled(&high)), Some(high.settled(&low))),
+            (Some(low), Some(high)) if low.meets(&high) => (Some(low.resolved(&high)), Some(high.resolved(&low))),
             (Some(_), Some(_)) => return Err(self.text.value_error(start..end, "two numbers or two dates")),
-            (low, high) => (low.map(|low| low.settled(&low)), high.map(|high| high.settled(&high))),
+            (low, high) => (low.map(|low| low.resolved(&low)), high.map(|high| high.resolved(&high))),
         };
         let low = low.map_or(Bound::Unbounded, |low| low.low(includes_low));
         let high = high.map_or(Bound::Unbounded, |high| high.high(includes_high));

@@ -27,18 +27,18 @@ use crate::segment::Segment;
 /// and keeps exactly one live document per CID, by marking the older places that
 /// [`locate`](Self::locate) finds as deleted.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct ReadView {
     analyzer: Analyzer,
     segments: Vec<(Arc<Segment>, Deletes)>,
     memtables: Vec<(MemtableView, Deletes)>,
 }
 
-pub(crate) type SnapshotParts = (Vec<(Arc<Segment>, Deletes)>, Vec<(MemtableView, Deletes)>);
+pub(crate) type ReadViewParts = (Vec<(Arc<Segment>, Deletes)>, Vec<(MemtableView, Deletes)>);
 
 /// Counts of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Statistics {
+pub struct IndexCounts {
     /// Live documents, exactly.
     pub documents: u64,
     /// Live documents of each kind, exactly, by [`DocumentKind::code`].
@@ -51,7 +51,7 @@ pub struct Statistics {
     pub content_types: u64,
 }
 
-impl Snapshot {
+impl ReadView {
     /// Makes a snapshot of segments and memtables, each oldest first.
     ///
     /// # Errors
@@ -179,9 +179,9 @@ impl Snapshot {
     /// # Errors
     ///
     /// As [`search`](Self::search) for pages that cannot be read.
-    pub fn statistics(&self, pages: &dyn PageSource) -> Result<Progress<Statistics>> {
+    pub fn counts(&self, pages: &dyn PageSource) -> Result<Progress<IndexCounts>> {
         let fetcher = Fetcher::new(pages);
-        let mut statistics = Statistics { documents: self.document_count(), ..Statistics::default() };
+        let mut statistics = IndexCounts { documents: self.document_count(), ..IndexCounts::default() };
         for source in self.sources() {
             for (kind, live) in DocumentKind::ALL.into_iter().zip(&mut statistics.by_kind) {
                 let mut set = source.names(&fetcher, PageClass::Types, [keys::kind(kind.code())])?;
@@ -217,7 +217,7 @@ impl Snapshot {
         self.memtables[index].1.insert(document);
     }
 
-    pub(crate) fn parts(&self) -> SnapshotParts {
+    pub(crate) fn parts(&self) -> ReadViewParts {
         (self.segments.clone(), self.memtables.clone())
     }
 

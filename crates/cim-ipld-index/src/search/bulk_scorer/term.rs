@@ -1,32 +1,32 @@
 //! One word: its best blocks first, so that most of the others need not be decoded.
 
-use super::super::eval::Term;
-use super::Run;
+use super::super::evaluator::Term;
+use super::Collector;
 use crate::error::Result;
 use crate::score::Points;
 
 /// So many of the best blocks are read before the others.
 const FIRST_BLOCKS: usize = 8;
 
-pub(super) fn run(term: &mut Term<'_>, run: &mut Run<'_, '_>) -> Result<()> {
+pub(super) fn collect(term: &mut Term<'_>, collector: &mut Collector<'_, '_>) -> Result<()> {
     // A list knows its length; only what passes a filter has to be counted.
-    let is_counted = run.is_counting || run.allowed.is_none();
+    let is_counted = collector.is_counting || collector.allowed.is_none();
     if is_counted {
-        run.total += count(term, run)?;
+        collector.total += count(term, collector)?;
     }
     if term.cursor.block_count() == 1 {
-        let seen = read(term, 0, run)?;
-        run.total += if is_counted { 0 } else { seen };
+        let seen = read(term, 0, collector)?;
+        collector.total += if is_counted { 0 } else { seen };
         return Ok(());
     }
     term.cursor.bound(&term.scorer);
     for (upper, block) in best_first(term.cursor.uppers(), FIRST_BLOCKS) {
         // Blocks do not come in order, so that a tie may still be won.
-        if upper < run.top.floor() {
+        if upper < collector.top.floor() {
             continue;
         }
-        let seen = read(term, block as usize, run)?;
-        run.total += if is_counted { 0 } else { seen };
+        let seen = read(term, block as usize, collector)?;
+        collector.total += if is_counted { 0 } else { seen };
     }
     Ok(())
 }
@@ -48,28 +48,28 @@ pub(super) fn best_first(uppers: &[Points], first: usize) -> Vec<(Points, u32)> 
 }
 
 /// Offers the documents of a block; returns how many of them could be among the best.
-fn read(term: &mut Term<'_>, block: usize, run: &mut Run<'_, '_>) -> Result<u64> {
+fn read(term: &mut Term<'_>, block: usize, collector: &mut Collector<'_, '_>) -> Result<u64> {
     let Term { cursor, scorer } = term;
     cursor.enter_block(block)?;
     let (documents, points) = cursor.points(scorer)?;
     let mut seen = 0;
     for (document, points) in documents.iter().zip(points) {
-        if *points >= run.top.floor() && run.is_allowed(*document) {
-            run.top.offer(*points, *document);
+        if *points >= collector.top.floor() && collector.is_allowed(*document) {
+            collector.top.offer(*points, *document);
             seen += 1;
         }
     }
     Ok(seen)
 }
 
-fn count(term: &mut Term<'_>, run: &Run<'_, '_>) -> Result<u64> {
-    if run.allowed.is_none() {
+fn count(term: &mut Term<'_>, collector: &Collector<'_, '_>) -> Result<u64> {
+    if collector.allowed.is_none() {
         return Ok(u64::from(term.cursor.document_frequency()));
     }
     let mut count = 0;
     for block in 0..term.cursor.block_count() {
         term.cursor.enter_block(block)?;
-        count += term.cursor.documents().iter().map(|document| u64::from(run.is_allowed(*document))).sum::<u64>();
+        count += term.cursor.documents().iter().map(|document| u64::from(collector.is_allowed(*document))).sum::<u64>();
     }
     Ok(count)
 }

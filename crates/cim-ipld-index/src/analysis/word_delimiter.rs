@@ -6,11 +6,11 @@ use std::ops::Range;
 use super::Form;
 
 /// The longest form of its own.
-pub(super) const MAX_WHOLE_BYTES: usize = 40;
+pub(super) const MAX_COMPOUND_BYTES: usize = 40;
 
 /// The forms that a word has already, and the words that hyphens have joined so far.
 #[derive(Debug, Default)]
-pub(super) struct Extras {
+pub(super) struct WordDelimiter {
     forms: Vec<(Form, String)>,
     joined: String,
     /// Where the first of the joined words stands.
@@ -18,7 +18,7 @@ pub(super) struct Extras {
     words: usize,
 }
 
-impl Extras {
+impl WordDelimiter {
     /// Begins a text.
     #[inline]
     pub(super) fn begin(&mut self) {
@@ -46,10 +46,10 @@ impl Extras {
             (self.start, self.words) = (start, 0);
         }
         self.words += 1;
-        if self.joined.len() <= MAX_WHOLE_BYTES {
+        if self.joined.len() <= MAX_COMPOUND_BYTES {
             self.joined.push_str(word);
         }
-        (self.words > 1 && self.joined.len() <= MAX_WHOLE_BYTES).then(|| (self.joined.clone(), self.start))
+        (self.words > 1 && self.joined.len() <= MAX_COMPOUND_BYTES).then(|| (self.joined.clone(), self.start))
     }
 }
 
@@ -78,7 +78,8 @@ pub(super) fn without_hyphens(text: &str) -> Option<String> {
     let is_hyphen = |c: char| matches!(c, '-' | '\u{2010}' | '\u{2011}');
     let is_word = |word: &str| !word.is_empty() && word.chars().all(char::is_alphanumeric);
     let joined = text.replace(is_hyphen, "");
-    let is_chain = joined.len() < text.len() && joined.len() <= MAX_WHOLE_BYTES && text.split(is_hyphen).all(is_word);
+    let is_chain =
+        joined.len() < text.len() && joined.len() <= MAX_COMPOUND_BYTES && text.split(is_hyphen).all(is_word);
     is_chain.then_some(joined)
 }
 

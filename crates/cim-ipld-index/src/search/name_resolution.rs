@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plan::{self, SetWant};
+use super::plan::{self, SetSelector};
 use super::source::{Source, visit_prefix};
 use crate::analysis::Analyzer;
 use crate::docset::BitSet;
@@ -14,36 +14,36 @@ use crate::query::Query;
 
 /// What is known of the names that may be those of attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Knows {
-    All,
+pub(super) enum Resolution {
+    Complete,
     /// Which tables have them, but not whether a live document does.
-    AllButSets,
-    Nothing,
+    TablesOnly,
+    Unknown,
 }
 
-/// Returns the query with each name settled: an attribute, if a live document has one of the name,
+/// Returns the query with each name resolved: an attribute, if a live document has one of the name,
 /// and else plain text.
 ///
 /// Where pages are missing, which the fetcher then knows, all names are taken for those of
 /// attributes.
-pub(super) fn settle<'q>(
+pub(super) fn resolve<'q>(
     query: &'q Query,
     sources: &[Source<'_>],
     fetcher: &Fetcher<'_>,
-) -> Result<(Cow<'q, Query>, Knows)> {
-    let names = query.unsettled_names();
+) -> Result<(Cow<'q, Query>, Resolution)> {
+    let names = query.unresolved_names();
     if names.is_empty() {
-        return Ok((query.settled(&|_| true)?, Knows::All));
+        return Ok((query.resolved(&|_| true)?, Resolution::Complete));
     }
-    let wants: Vec<(&Arc<str>, Vec<SetWant>)> =
-        names.iter().map(|name| (name, SetWant::of_attribute(name).collect())).collect();
+    let wants: Vec<(&Arc<str>, Vec<SetSelector>)> =
+        names.iter().map(|name| (name, SetSelector::of_attribute(name).collect())).collect();
     for source in sources {
         for want in wants.iter().flat_map(|(_, wants)| wants) {
             source.ask_for_set(fetcher, want)?;
         }
     }
     if fetcher.has_missing() {
-        return Ok((query.settled(&|_| true)?, Knows::Nothing));
+        return Ok((query.resolved(&|_| true)?, Resolution::Unknown));
     }
     let mut found: BTreeMap<&str, bool> = BTreeMap::new();
     for (name, wants) in &wants {
@@ -56,9 +56,9 @@ pub(super) fn settle<'q>(
         found.insert(name, is_attribute);
     }
     if fetcher.has_missing() {
-        return Ok((query.settled(&|_| true)?, Knows::AllButSets));
+        return Ok((query.resolved(&|_| true)?, Resolution::TablesOnly));
     }
-    Ok((query.settled(&|name| found.get(name).copied().unwrap_or(true))?, Knows::All))
+    Ok((query.resolved(&|name| found.get(name).copied().unwrap_or(true))?, Resolution::Complete))
 }
 
 /// Asks for what a query needs if none of its names is that of an attribute.
@@ -69,7 +69,7 @@ pub(super) fn ask_for_plain(
     fetcher: &Fetcher<'_>,
 ) -> Result<()> {
     // Names that resemble those of fields are refused once it is known that they are no attributes.
-    let Ok(plain) = query.settled(&|_| false) else { return Ok(()) };
+    let Ok(plain) = query.resolved(&|_| false) else { return Ok(()) };
     for leaf in &plan::plan(&plain, analyzer)?.leaves {
         sources.iter().try_for_each(|source| source.lists(fetcher, leaf).map(drop))?;
     }
@@ -79,7 +79,7 @@ pub(super) fn ask_for_plain(
 impl Source<'_> {
     /// Says whether a live document is in a set, whose tables are at hand; without its pages, which
     /// the fetcher then knows, the answer means nothing.
-    fn has_live(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<bool> {
+    fn has_live(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<bool> {
         if !self.has_entry(fetcher, want)? {
             return Ok(false);
         }
@@ -92,9 +92,9 @@ impl Source<'_> {
     }
 
     /// Says whether the tables have a set of what an attribute may be.
-    fn has_entry(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<bool> {
+    fn has_entry(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<bool> {
         match (self, want) {
-            (Self::Segment(segment, _), SetWant::NamesFrom(class, prefix)) => {
+            (Self::Segment(segment, _), SetSelector::NamesFrom(class, prefix)) => {
                 let mut has_entry = false;
                 visit_prefix(segment, fetcher, *class, prefix, |_, _| {
                     has_entry = true;
@@ -102,7 +102,7 @@ impl Source<'_> {
                 })?;
                 Ok(has_entry)
             }
-            (Self::Segment(segment, _), SetWant::Numbers(kind, name, _)) => {
+            (Self::Segment(segment, _), SetSelector::Numbers(kind, name, _)) => {
                 Ok(segment.find_column(fetcher, *kind, name)?.flatten().is_some())
             }
             _ => Ok(self.set(fetcher, want, None)?.next(0).is_some()),

@@ -5,18 +5,18 @@
 //! and documents whose bounds say that they cannot be among the best. They find the same documents
 //! with the same points.
 
-mod all;
-mod any;
-mod filtered;
-mod pairing;
+mod accumulator;
+mod conjunction;
+mod filtered_disjunction;
+mod intersection;
+mod maxscore;
 mod phrase;
-mod sums;
 mod term;
 mod union;
 
-use super::collect::TopK;
 use super::cursor::END;
-use super::eval::{Eval, Term};
+use super::evaluator::{Evaluator, Term};
+use super::top_k::TopK;
 use super::window::{WINDOW, WINDOW_WORDS, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
@@ -24,7 +24,7 @@ use crate::score::Points;
 use crate::segment::BLOCK;
 
 /// One evaluation: what may match, the best so far, how many matched.
-pub(super) struct Run<'r, 'a> {
+pub(super) struct Collector<'r, 'a> {
     /// The documents that pass the filters and live; all if there is none.
     pub(super) allowed: Option<&'r BitSet>,
     pub(super) top: TopK<'a>,
@@ -33,17 +33,19 @@ pub(super) struct Run<'r, 'a> {
     pub(super) total: u64,
 }
 
-impl Run<'_, '_> {
+impl Collector<'_, '_> {
     /// Evaluates a query over the source.
-    pub(super) fn evaluate(&mut self, eval: &mut Eval<'_>) -> Result<()> {
+    pub(super) fn evaluate(&mut self, eval: &mut Evaluator<'_>) -> Result<()> {
         match eval {
-            Eval::Nothing => Ok(()),
-            Eval::Term(term) => term::run(term, self),
-            Eval::Any(parts) if parts.iter().all(Eval::is_term) => any::run(&mut terms(parts), self),
-            Eval::Bool(parts) if parts.has_only_terms_to_match() => all::run(&mut terms(&mut parts.must), self),
-            Eval::Phrase(phrase) => phrase::run(phrase, self),
-            Eval::Union(union) => {
-                union::run(union, self);
+            Evaluator::Nothing => Ok(()),
+            Evaluator::Term(term) => term::collect(term, self),
+            Evaluator::Any(parts) if parts.iter().all(Evaluator::is_term) => maxscore::collect(&mut terms(parts), self),
+            Evaluator::Bool(parts) if parts.has_only_terms_to_match() => {
+                conjunction::collect(&mut terms(&mut parts.must), self)
+            }
+            Evaluator::Phrase(phrase) => phrase::collect(phrase, self),
+            Evaluator::Union(union) => {
+                union::collect(union, self);
                 Ok(())
             }
             other => self.windows(other),
@@ -80,7 +82,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn windows(&mut self, eval: &mut Eval<'_>) -> Result<()> {
+    fn windows(&mut self, eval: &mut Evaluator<'_>) -> Result<()> {
         let mut window = Window::new();
         let mut from = 0;
         loop {
@@ -105,9 +107,9 @@ impl Run<'_, '_> {
     }
 }
 
-fn terms<'t, 'a>(parts: &'t mut [Eval<'a>]) -> Vec<&'t mut Term<'a>> {
-    let term = |part: &'t mut Eval<'a>| match part {
-        Eval::Term(term) => Some(&mut **term),
+fn terms<'t, 'a>(parts: &'t mut [Evaluator<'a>]) -> Vec<&'t mut Term<'a>> {
+    let term = |part: &'t mut Evaluator<'a>| match part {
+        Evaluator::Term(term) => Some(&mut **term),
         _ => None,
     };
     parts.iter_mut().filter_map(term).collect()

@@ -1,12 +1,12 @@
 //! Keys one after the other: whether each is near enough, and where the next one that is can stand.
 
-use super::{Fuzzy, State, put_char};
-use crate::guide::{Guide, Onward};
+use super::{LevenshteinAutomaton, State, put_char};
+use crate::automaton::{AcceptStatus, Automaton};
 
 /// Looks at one key after another; the more they share with the one before, the less there is to
 /// do.
 pub(crate) struct Matcher<'a> {
-    fuzzy: &'a Fuzzy,
+    fuzzy: &'a LevenshteinAutomaton,
     /// What the keys of all words start with.
     field: Vec<u8>,
     /// The beginning of the word last looked at, as far as it is alive.
@@ -26,48 +26,48 @@ struct Step {
     end: usize,
 }
 
-impl Fuzzy {
+impl LevenshteinAutomaton {
     /// Looks at words.
     pub(crate) fn matcher(&self) -> Matcher<'_> {
-        self.guide(Vec::new())
+        self.automaton(Vec::new())
     }
 
     /// Looks at keys: words behind `field`.
-    pub(crate) fn guide(&self, field: Vec<u8>) -> Matcher<'_> {
+    pub(crate) fn automaton(&self, field: Vec<u8>) -> Matcher<'_> {
         let start = Step { state: self.start(), c: '\0', end: 0 };
         Matcher { fuzzy: self, field, path: Vec::new(), steps: vec![start], target: Vec::new() }
     }
 }
 
-impl Guide for Matcher<'_> {
-    fn look(&mut self, key: &[u8]) -> Onward {
+impl Automaton for Matcher<'_> {
+    fn accept(&mut self, key: &[u8]) -> AcceptStatus {
         let Some(word) = key.strip_prefix(&self.field[..]) else {
             if key > &self.field[..] {
-                return Onward::End;
+                return AcceptStatus::End;
             }
             self.aim(0);
             self.fuzzy.complete(self.steps[0].state, &mut self.target);
-            return Onward::Seek;
+            return AcceptStatus::Seek;
         };
         match self.follow(word) {
             Stop::Dead(c) => self.seek_behind(c),
-            Stop::NoText => Onward::Next,
+            Stop::NoText => AcceptStatus::Reject,
             Stop::End => {
                 let Step { state, end, .. } = self.last();
                 if self.fuzzy.is_match(state) {
-                    return Onward::Match;
+                    return AcceptStatus::Accept;
                 }
                 if self.fuzzy.is_free(state) {
-                    return Onward::Next;
+                    return AcceptStatus::Reject;
                 }
                 self.aim(end);
                 self.fuzzy.complete(state, &mut self.target);
-                Onward::Seek
+                AcceptStatus::Seek
             }
         }
     }
 
-    fn look_at_beginning(&mut self, beginning: &[u8]) -> Option<Onward> {
+    fn accept_prefix(&mut self, beginning: &[u8]) -> Option<AcceptStatus> {
         match self.follow(beginning.strip_prefix(&self.field[..])?) {
             Stop::Dead(c) => Some(self.seek_behind(c)),
             Stop::NoText | Stop::End => None,
@@ -108,18 +108,18 @@ impl Matcher<'_> {
     }
 
     /// Finds the least near word above all that start with the path and a character.
-    fn seek_behind(&mut self, mut c: char) -> Onward {
+    fn seek_behind(&mut self, mut c: char) -> AcceptStatus {
         for index in (0..self.steps.len()).rev() {
             let Step { state, end, c: before } = self.steps[index];
             if let Some(next) = self.fuzzy.next_char(state, Some(c)) {
                 self.aim(end);
                 put_char(&mut self.target, next);
                 self.fuzzy.complete(self.fuzzy.step(state, next), &mut self.target);
-                return Onward::Seek;
+                return AcceptStatus::Seek;
             }
             c = before;
         }
-        Onward::End
+        AcceptStatus::End
     }
 
     /// Lets the target be a beginning of the path.

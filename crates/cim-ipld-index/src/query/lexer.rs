@@ -7,7 +7,7 @@ use super::pattern::{Pattern, Piece};
 use super::{QueryError, QueryErrorKind};
 
 /// A place in a query text.
-pub(super) struct Text<'a> {
+pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     /// Whether errors only have a place, because nobody will read them.
@@ -38,7 +38,7 @@ fn closing(open: char) -> Option<&'static [char]> {
     }
 }
 
-impl<'a> Text<'a> {
+impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, at: 0, is_quiet: false, is_flat: false }
     }

@@ -13,45 +13,45 @@ use crate::error::{Error, ErrorKind, Result};
 
 impl Query {
     /// Returns the names that may be those of attributes.
-    pub(crate) fn unsettled_names(&self) -> BTreeSet<Arc<str>> {
+    pub(crate) fn unresolved_names(&self) -> BTreeSet<Arc<str>> {
         let mut names = BTreeSet::new();
         let nodes = self.root.iter().chain(&self.filter.others);
-        nodes.filter(|node| node.is_unsettled()).for_each(|node| node.add_names(&mut names));
+        nodes.filter(|node| node.is_unresolved()).for_each(|node| node.add_names(&mut names));
         names
     }
 
-    /// Returns the query with every name settled.
+    /// Returns the query with every name resolved.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidQuery`] if a name is not that of an attribute, but resembles one of a
     /// field.
-    pub(crate) fn settled(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Cow<'_, Self>> {
-        if !self.root.iter().chain(&self.filter.others).any(Node::is_unsettled) {
+    pub(crate) fn resolved(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Cow<'_, Self>> {
+        if !self.root.iter().chain(&self.filter.others).any(Node::is_unresolved) {
             return Ok(Cow::Borrowed(self));
         }
-        let mut settled = match &self.root {
-            Some(Node::Unsettled(clauses)) => Group::new(settle_clauses(clauses, is_attribute)?).into_query(0),
-            Some(node) => Self { root: node.settled(is_attribute)?, ..Self::default() },
+        let mut resolved = match &self.root {
+            Some(Node::Unresolved(clauses)) => Group::new(settle_clauses(clauses, is_attribute)?).into_query(0),
+            Some(node) => Self { root: node.resolved(is_attribute)?, ..Self::default() },
             None => Self::default(),
         };
         let mut filter = self.filter.clone();
         filter.others.clear();
         for node in &self.filter.others {
-            filter.others.extend(node.settled(is_attribute)?);
+            filter.others.extend(node.resolved(is_attribute)?);
         }
-        settled.filter.extend(filter);
-        Ok(Cow::Owned(settled))
+        resolved.filter.extend(filter);
+        Ok(Cow::Owned(resolved))
     }
 }
 
 impl Node {
     /// Says whether it depends on which attributes there are.
-    pub(super) fn is_unsettled(&self) -> bool {
+    pub(super) fn is_unresolved(&self) -> bool {
         match self {
-            Self::Named { .. } | Self::Unsettled(_) => true,
-            Self::Boost(node, _) => node.is_unsettled(),
-            Self::Bool { must, should, must_not } => must.iter().chain(should).chain(must_not).any(Self::is_unsettled),
+            Self::Named { .. } | Self::Unresolved(_) => true,
+            Self::Boost(node, _) => node.is_unresolved(),
+            Self::Bool { must, should, must_not } => must.iter().chain(should).chain(must_not).any(Self::is_unresolved),
             _ => false,
         }
     }
@@ -59,7 +59,7 @@ impl Node {
     fn add_names(&self, names: &mut BTreeSet<Arc<str>>) {
         match self {
             Self::Named { name, .. } => drop(names.insert(name.clone())),
-            Self::Unsettled(clauses) => clauses.iter().for_each(|clause| clause.node.add_names(names)),
+            Self::Unresolved(clauses) => clauses.iter().for_each(|clause| clause.node.add_names(names)),
             Self::Boost(node, _) => node.add_names(names),
             Self::Bool { must, should, must_not } => {
                 must.iter().chain(should).chain(must_not).for_each(|node| node.add_names(names))
@@ -68,7 +68,7 @@ impl Node {
         }
     }
 
-    fn settled(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Option<Self>> {
+    fn resolved(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Option<Self>> {
         Ok(match self {
             Self::Named { name, resembled, node } => match (is_attribute(name), resembled) {
                 (true, _) => Some((**node).clone()),
@@ -81,10 +81,10 @@ impl Node {
                     return Err(Error::new(ErrorKind::InvalidQuery, detail));
                 }
             },
-            Self::Unsettled(clauses) => Group::new(settle_clauses(clauses, is_attribute)?).into_node(),
-            Self::Boost(node, factor) => node.settled(is_attribute)?.map(|node| Self::Boost(Box::new(node), *factor)),
+            Self::Unresolved(clauses) => Group::new(settle_clauses(clauses, is_attribute)?).into_node(),
+            Self::Boost(node, factor) => node.resolved(is_attribute)?.map(|node| Self::Boost(Box::new(node), *factor)),
             Self::Bool { must, should, must_not } => {
-                let settle = |node: &Self| node.settled(is_attribute).transpose();
+                let settle = |node: &Self| node.resolved(is_attribute).transpose();
                 let all = |nodes: &[Self]| nodes.iter().filter_map(settle).collect::<Result<Vec<_>>>();
                 Some(Self::Bool { must: all(must)?, should: all(should)?, must_not: all(must_not)? })
             }
@@ -114,6 +114,7 @@ impl Node {
 }
 
 fn settle_clauses(clauses: &[Clause], is_attribute: &dyn Fn(&str) -> bool) -> Result<Vec<Clause>> {
-    let settle = |clause: &Clause| Ok(clause.node.settled(is_attribute)?.map(|node| Clause { node, ..clause.clone() }));
+    let settle =
+        |clause: &Clause| Ok(clause.node.resolved(is_attribute)?.map(|node| Clause { node, ..clause.clone() }));
     clauses.iter().filter_map(|clause| settle(clause).transpose()).collect()
 }

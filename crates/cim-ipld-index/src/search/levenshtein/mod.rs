@@ -16,7 +16,7 @@ const NONE: u32 = u32::MAX;
 
 /// What is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Fuzzy {
+pub(crate) struct LevenshteinAutomaton {
     /// The characters of the word, `limit` times [`NONE`] before them, and as often as a window
     /// needs behind them.
     padded: Vec<u32>,
@@ -37,7 +37,7 @@ struct State {
     places: [u8; MAX_LIMIT as usize + 1],
 }
 
-impl Fuzzy {
+impl LevenshteinAutomaton {
     /// Looks for words at most `limit` edits away, two at most.
     pub(crate) fn new(word: &str, limit: u8) -> Self {
         let limit = usize::from(limit.min(MAX_LIMIT));
@@ -144,7 +144,7 @@ mod tests {
     use std::ops::Bound::{Excluded, Unbounded};
 
     use super::*;
-    use crate::guide::{Guide, Onward};
+    use crate::automaton::{AcceptStatus, Automaton};
     use proptest::prelude::*;
 
     /// By definition.
@@ -181,7 +181,7 @@ mod tests {
         ];
         for (a, b, limit, expected) in cases {
             for (a, b) in [(a, b), (b, a)] {
-                assert_eq!(Fuzzy::new(a, limit).matcher().accepts(b), expected, "{a} {b}");
+                assert_eq!(LevenshteinAutomaton::new(a, limit).matcher().accepts(b), expected, "{a} {b}");
             }
         }
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_long_word_is_no_different() {
         let word = "é".repeat(300);
-        let fuzzy = Fuzzy::new(&word, 2);
+        let fuzzy = LevenshteinAutomaton::new(&word, 2);
         for (other, expected) in [("é".repeat(298), true), ("é".repeat(297), false), ("é".repeat(302), true)] {
             assert_eq!(fuzzy.matcher().accepts(&other), expected, "{}", other.chars().count());
         }
@@ -197,25 +197,25 @@ mod tests {
 
     #[test]
     fn keys_tell_the_next_one_that_can_be_near() {
-        let fuzzy = Fuzzy::new("whale", 1);
-        let mut matcher = fuzzy.guide(b"\x05".to_vec());
-        let cases: [(&[u8], Onward, &[u8]); 12] = [
-            (b"", Onward::Seek, b"\x05\0hale"),
-            (b"\x04zz", Onward::Seek, b"\x05\0hale"),
-            (b"\x05ab", Onward::Seek, b"\x05ahale"),
-            (b"\x05ahz", Onward::Seek, b"\x05awhale"),
-            (b"\x05b", Onward::Seek, b"\x05bhale"),
-            (b"\x05hale", Onward::Match, b""),
-            (b"\x05whal", Onward::Match, b""),
-            (b"\x05wha", Onward::Next, b""),
-            (b"\x05whalebb\xff", Onward::Seek, b"\x05whalec"),
-            (b"\x05wh\xff", Onward::Next, b""),
-            (b"\x05\xf4\x8f\xbf\xbfz", Onward::End, b""),
-            (b"\x06", Onward::End, b""),
+        let fuzzy = LevenshteinAutomaton::new("whale", 1);
+        let mut matcher = fuzzy.automaton(b"\x05".to_vec());
+        let cases: [(&[u8], AcceptStatus, &[u8]); 12] = [
+            (b"", AcceptStatus::Seek, b"\x05\0hale"),
+            (b"\x04zz", AcceptStatus::Seek, b"\x05\0hale"),
+            (b"\x05ab", AcceptStatus::Seek, b"\x05ahale"),
+            (b"\x05ahz", AcceptStatus::Seek, b"\x05awhale"),
+            (b"\x05b", AcceptStatus::Seek, b"\x05bhale"),
+            (b"\x05hale", AcceptStatus::Accept, b""),
+            (b"\x05whal", AcceptStatus::Accept, b""),
+            (b"\x05wha", AcceptStatus::Reject, b""),
+            (b"\x05whalebb\xff", AcceptStatus::Seek, b"\x05whalec"),
+            (b"\x05wh\xff", AcceptStatus::Reject, b""),
+            (b"\x05\xf4\x8f\xbf\xbfz", AcceptStatus::End, b""),
+            (b"\x06", AcceptStatus::End, b""),
         ];
-        for (key, onward, target) in cases {
-            assert_eq!(matcher.look(key), onward, "{key:?}");
-            assert!(onward != Onward::Seek || matcher.target() == target, "{key:?} to {:?}", matcher.target());
+        for (key, status, target) in cases {
+            assert_eq!(matcher.accept(key), status, "{key:?}");
+            assert!(status != AcceptStatus::Seek || matcher.target() == target, "{key:?} to {:?}", matcher.target());
         }
     }
 
@@ -234,13 +234,13 @@ mod tests {
             if is_sorted {
                 others.sort();
             }
-            let fuzzy = Fuzzy::new(&word, limit);
-            let (mut matcher, mut guide) = (fuzzy.matcher(), fuzzy.guide(b"field".to_vec()));
+            let fuzzy = LevenshteinAutomaton::new(&word, limit);
+            let (mut matcher, mut automaton) = (fuzzy.matcher(), fuzzy.automaton(b"field".to_vec()));
             for other in &others {
                 let expected = is_near(&word, other, limit);
                 prop_assert_eq!(matcher.accepts(other), expected, "{} {}", word, other);
-                let onward = guide.look(format!("field{other}").as_bytes());
-                prop_assert_eq!(onward == Onward::Match, expected, "{} {}", word, other);
+                let status = automaton.accept(format!("field{other}").as_bytes());
+                prop_assert_eq!(status == AcceptStatus::Accept, expected, "{} {}", word, other);
             }
         }
 
@@ -251,14 +251,14 @@ mod tests {
             others in proptest::collection::btree_set(OTHER, 1..200),
             limit in 0u8..3,
         ) {
-            let fuzzy = Fuzzy::new(&word, limit);
+            let fuzzy = LevenshteinAutomaton::new(&word, limit);
             let mut matcher = fuzzy.matcher();
-            let onward = matcher.look(key.as_bytes());
+            let status = matcher.accept(key.as_bytes());
             let target = std::str::from_utf8(matcher.target()).unwrap();
-            let passed = match onward {
-                Onward::Match | Onward::Next => (Excluded(&key), Excluded(&key)),
-                Onward::End => (Excluded(&key), Unbounded),
-                Onward::Seek => {
+            let passed = match status {
+                AcceptStatus::Accept | AcceptStatus::Reject => (Excluded(&key), Excluded(&key)),
+                AcceptStatus::End => (Excluded(&key), Unbounded),
+                AcceptStatus::Seek => {
                     prop_assert!(target > key.as_str() && is_near(&word, target, limit), "{} {} {}", word, key, target);
                     (Excluded(&key), Excluded(&target.to_owned()))
                 }
@@ -275,13 +275,13 @@ mod tests {
             keys in proptest::collection::vec((OTHER, 0usize..12), 1..20),
             limit in 0u8..3,
         ) {
-            let fuzzy = Fuzzy::new(&word, limit);
-            let (mut by_key, mut by_beginning) = (fuzzy.guide(vec![7]), fuzzy.guide(vec![7]));
+            let fuzzy = LevenshteinAutomaton::new(&word, limit);
+            let (mut by_key, mut by_beginning) = (fuzzy.automaton(vec![7]), fuzzy.automaton(vec![7]));
             for (other, cut) in keys {
                 let key = [&[7], other.as_bytes()].concat();
-                let told = by_beginning.look_at_beginning(&key[..cut.min(key.len())]);
+                let told = by_beginning.accept_prefix(&key[..cut.min(key.len())]);
                 if let Some(told) = told {
-                    prop_assert_eq!(told, by_key.look(&key), "{} {}", word, other);
+                    prop_assert_eq!(told, by_key.accept(&key), "{} {}", word, other);
                     prop_assert_eq!(by_beginning.target(), by_key.target(), "{} {}", word, other);
                 }
             }

@@ -5,17 +5,17 @@
 //! (`top`).
 
 use super::cursor::{Cursor, END, greatest, least};
-use super::lent::Lent;
+use super::multi_phrase::MultiPhrase;
 use super::phrase::Phrase;
+use super::pool::Pooled;
 use super::union::Union;
-use super::wide_phrase::WidePhrase;
 use super::window::{WINDOW, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::TermScorer;
 
 /// A part of a query over one source.
-pub(crate) enum Eval<'a> {
+pub(crate) enum Evaluator<'a> {
     Nothing,
     /// Every document below the number, with no points.
     All(u32),
@@ -25,8 +25,8 @@ pub(crate) enum Eval<'a> {
     /// Several lists as if they were one: frequencies add up.
     Union(Box<Union>),
     Phrase(Box<Phrase<'a>>),
-    WidePhrase(Box<WidePhrase<'a>>),
-    Any(Vec<Eval<'a>>),
+    MultiPhrase(Box<MultiPhrase<'a>>),
+    Any(Vec<Evaluator<'a>>),
     Bool(Box<Bool<'a>>),
 }
 
@@ -36,14 +36,14 @@ pub(crate) struct Term<'a> {
 }
 
 pub(crate) struct Bool<'a> {
-    pub(crate) must: Vec<Eval<'a>>,
-    pub(crate) should: Vec<Eval<'a>>,
-    pub(crate) must_not: Vec<Eval<'a>>,
+    pub(crate) must: Vec<Evaluator<'a>>,
+    pub(crate) should: Vec<Evaluator<'a>>,
+    pub(crate) must_not: Vec<Evaluator<'a>>,
     /// Made when they are first needed.
-    windows: Option<(Lent<Window>, Lent<Window>)>,
+    windows: Option<(Pooled<Window>, Pooled<Window>)>,
 }
 
-impl Eval<'_> {
+impl Evaluator<'_> {
     pub(super) fn is_term(&self) -> bool {
         matches!(self, Self::Term(_))
     }
@@ -63,7 +63,7 @@ impl Eval<'_> {
             Self::Term(term) => term.cursor.seek(from)?,
             Self::Union(union) => union.next(from),
             Self::Phrase(phrase) => phrase.next(from)?,
-            Self::WidePhrase(phrase) => phrase.next(from)?,
+            Self::MultiPhrase(phrase) => phrase.next(from)?,
             Self::Any(parts) => least(parts.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) if parts.must.is_empty() => least(parts.should.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) => greatest(parts.must.iter_mut().map(|part| part.next(from)))?,
@@ -102,7 +102,7 @@ impl Eval<'_> {
                 Ok(())
             }
             Self::Phrase(phrase) => phrase.eval(start, out),
-            Self::WidePhrase(phrase) => phrase.eval(start, out),
+            Self::MultiPhrase(phrase) => phrase.eval(start, out),
             Self::Any(parts) => parts.iter_mut().try_for_each(|part| part.eval(start, out)),
             Self::Bool(parts) => parts.eval(start, out),
         }
@@ -112,10 +112,10 @@ impl Eval<'_> {
 impl<'a> Bool<'a> {
     /// Says whether all of it is words that must be there.
     pub(super) fn has_only_terms_to_match(&self) -> bool {
-        self.should.is_empty() && self.must_not.is_empty() && self.must.iter().all(Eval::is_term)
+        self.should.is_empty() && self.must_not.is_empty() && self.must.iter().all(Evaluator::is_term)
     }
 
-    pub(crate) fn new(must: Vec<Eval<'a>>, should: Vec<Eval<'a>>, must_not: Vec<Eval<'a>>) -> Self {
+    pub(crate) fn new(must: Vec<Evaluator<'a>>, should: Vec<Evaluator<'a>>, must_not: Vec<Evaluator<'a>>) -> Self {
         Self { must, should, must_not, windows: None }
     }
 

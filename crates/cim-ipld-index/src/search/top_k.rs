@@ -11,7 +11,7 @@ pub(crate) struct TopK<'a> {
     limit: usize,
     /// A binary heap with the worst of the best at its root.
     heap: Vec<(Points, u32)>,
-    /// Knows the CIDs; without it the documents are numbered in the order of their CIDs.
+    /// Resolution the CIDs; without it the documents are numbered in the order of their CIDs.
     view: Option<&'a MemtableView>,
     floor: Points,
 }
