@@ -1,32 +1,33 @@
-//! Looking for several keys among sorted ones, without looking at all of them.
+//! Automata that select keys from a sorted sequence and skip the ranges without matches.
 
-/// Looks at one key after another and says where the next one that is wanted can stand.
+/// Examines keys in order and determines where the next accepted key can be.
 pub(crate) trait Automaton {
-    /// Looks at a key.
+    /// Examines a key.
     fn accept(&mut self, key: &[u8]) -> AcceptStatus;
 
-    /// Looks at the beginning of a key: as [`look`](Self::look) at all of it, if the beginning
-    /// tells.
+    /// Examines the prefix of a key. Returns the same as [`accept`](Self::accept) for the whole
+    /// key, or `None` if the prefix does not determine it.
     fn accept_prefix(&mut self, beginning: &[u8]) -> Option<AcceptStatus>;
 
-    /// Returns what [`AcceptStatus::Seek`] means.
+    /// Returns the key to seek to after [`AcceptStatus::Seek`].
     fn target(&self) -> &[u8];
 }
 
-/// What follows from a key for those behind it.
+/// The outcome for one key, as in Lucene's `FilteredTermsEnum`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AcceptStatus {
-    /// It is wanted.
+    /// The key is accepted.
     Accept,
-    /// It is not wanted; the next one may be.
+    /// The key is not accepted; the next one may be.
     Reject,
-    /// No key below the [`target`](Automaton::target), which is above this key, is wanted.
+    /// The key is not accepted, and neither is any key below the [`target`](Automaton::target),
+    /// which is above this key.
     Seek,
-    /// No key behind it is wanted.
+    /// Neither this key nor any later one is accepted.
     End,
 }
 
-/// Looks for all keys that start with a prefix.
+/// Accepts all keys with a prefix.
 pub(crate) struct PrefixAutomaton<'a>(pub(crate) &'a [u8]);
 
 impl Automaton for PrefixAutomaton<'_> {
@@ -50,7 +51,7 @@ impl Automaton for PrefixAutomaton<'_> {
     }
 }
 
-/// Looks for those of another guide's keys that also pass a test.
+/// Accepts the keys that another automaton accepts and that satisfy a predicate.
 pub(crate) struct FilteredAutomaton<G, F>(pub(crate) G, pub(crate) F);
 
 impl<G: Automaton, F: Fn(&[u8]) -> bool> Automaton for FilteredAutomaton<G, F> {

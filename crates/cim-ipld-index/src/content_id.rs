@@ -1,4 +1,4 @@
-//! CIDs as people and other programs give them: one strict parser, and one form for each name.
+//! Parses CIDs strictly, and normalizes them to one form per content.
 //!
 //! ```
 //! use cim_ipld_index::content_id;
@@ -16,12 +16,12 @@ use cid::{Cid, Version};
 
 use crate::document::MAX_CID_BYTES;
 
-/// The longest text of a CID: its bytes written as bits.
+/// The longest text form of a CID: base 2.
 const MAX_TEXT_BYTES: usize = 8 * MAX_CID_BYTES + 1;
 const V0_TEXT_BYTES: usize = 46;
 const BELOW: ParseCidError = ParseCidError("a path follows the CID: give the CID of what it names");
 
-/// Why a text or bytes are no CID. It never quotes them.
+/// The reason why text or bytes are not a valid CID. It never quotes the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseCidError(&'static str);
 
@@ -33,13 +33,13 @@ impl fmt::Display for ParseCidError {
 
 impl std::error::Error for ParseCidError {}
 
-/// Reads a CID: in any multibase, a CIDv0, after `/ipfs/` or `ipfs://`, or in the URL of a gateway.
-/// The CID returned is [`canonical`], so that two spellings of one name are equal.
+/// Parses a CID: in any multibase, as a CIDv0, with a leading `/ipfs/` or `ipfs://`, or in a
+/// gateway URL. The result is [`canonical`], so that two spellings of one CID are equal.
 ///
 /// # Errors
 ///
-/// For whatever is not exactly one CID: bytes after its digest, an encoding that is not the one its
-/// multibase has for these bytes, a CIDv0 in a multibase, a path below it, a name of IPNS.
+/// [`ParseCidError`] for anything but exactly one CID: trailing bytes after the digest, a
+/// non-canonical multibase encoding, a CIDv0 in a multibase, a path below the CID, or an IPNS name.
 pub fn parse(text: &str) -> Result<Cid, ParseCidError> {
     let cid = bare(text)?;
     if cid.len() > MAX_TEXT_BYTES {
@@ -60,17 +60,17 @@ pub fn parse(text: &str) -> Result<Cid, ParseCidError> {
     }
 }
 
-/// Reads a CID in binary form.
+/// Parses a CID in binary form.
 ///
 /// # Errors
 ///
-/// For bytes that are not exactly one CID in its shortest form.
+/// [`ParseCidError`] for bytes that are not exactly one CID in its shortest form.
 pub fn from_bytes(bytes: &[u8]) -> Result<Cid, ParseCidError> {
     if bytes.len() > MAX_CID_BYTES {
         return Err(ParseCidError("it is longer than a CID can be"));
     }
     let cid = Cid::try_from(bytes).map_err(|_| ParseCidError("it is no CID: its bytes cannot be read"))?;
-    // A CID is a key: two forms of one would be two documents.
+    // A CID is a key: two encodings of one CID would be two documents.
     match cid.to_bytes() {
         canonical if canonical == bytes => Ok(cid),
         canonical if bytes.starts_with(&canonical) => Err(ParseCidError("it is no CID: bytes follow its digest")),
@@ -78,7 +78,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Cid, ParseCidError> {
     }
 }
 
-/// Returns the name under which content is kept: a CIDv0 is its CIDv1, which names the same bytes.
+/// Returns the form under which content is indexed: a CIDv0 becomes the CIDv1 of the same bytes.
 #[must_use]
 pub fn canonical(cid: Cid) -> Cid {
     match cid.version() {
@@ -87,7 +87,7 @@ pub fn canonical(cid: Cid) -> Cid {
     }
 }
 
-/// Takes off what IPFS programs put around a CID.
+/// Strips the prefixes that IPFS programs put before a CID.
 fn bare(text: &str) -> Result<&str, ParseCidError> {
     const IPNS: ParseCidError = ParseCidError("a name of IPNS is no CID: give what it points to now");
     if ["/ipns/", "ipns://"].iter().any(|start| text.starts_with(start)) {
@@ -113,7 +113,8 @@ fn bare(text: &str) -> Result<&str, ParseCidError> {
     }
 }
 
-/// Cuts the query and the fragment off, which name nothing else, and refuses a path, which does.
+/// Strips the query and the fragment, which do not change the content, and refuses a path, which
+/// does.
 fn end(rest: &str) -> Result<&str, ParseCidError> {
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     match rest.split_once('/') {

@@ -1,4 +1,4 @@
-//! A whole index in memory, for people who take this crate alone.
+//! A complete index in memory, for users of this crate alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,12 +19,13 @@ use crate::search_options::SearchOptions;
 use crate::search_results::SearchResults;
 use crate::segment::{Segment, build_segment};
 
-/// A memtable of more than this is sealed.
+/// A memtable above this size is sealed.
 const MEMTABLE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
-/// So many segments become one.
+/// This many segments are merged into one.
 const MAX_SEGMENTS: usize = 8;
 
-/// An index in memory: every insert is visible at once, readers never lock. Clones share one index.
+/// An index in memory. Every insert is visible at once, and readers never lock. Clones share one
+/// index.
 ///
 /// ```
 /// use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions};
@@ -49,7 +50,7 @@ struct Shared {
     memtable_budget_bytes: usize,
 }
 
-/// One published moment.
+/// One published state.
 #[derive(Debug, Clone)]
 struct State {
     snapshot: ReadView,
@@ -61,23 +62,23 @@ struct State {
 struct Pages(Vec<(SegmentId, Arc<PageMap>)>);
 
 impl MemoryIndex {
-    /// Makes an empty index.
+    /// Creates an empty index.
     pub fn new() -> Self {
         Self::with_analyzer(Analyzer::default())
     }
 
-    /// Makes an empty index whose texts are cut into words by an analyzer of your choice.
+    /// Creates an empty index with a custom analyzer.
     pub fn with_analyzer(analyzer: Analyzer) -> Self {
         Self::with(analyzer, MEMTABLE_BUDGET_BYTES)
     }
 
-    /// Makes an empty index that seals its memtable into a segment when it takes more than so many
+    /// Creates an empty index that seals its memtable into a segment when it exceeds this many
     /// bytes.
     pub fn with_memtable_budget(bytes: usize) -> Self {
         Self::with(Analyzer::default(), bytes)
     }
 
-    /// Returns what cuts texts and queries into words.
+    /// Returns the analyzer of texts and queries.
     pub fn analyzer(&self) -> Analyzer {
         self.shared.published.load().snapshot.analyzer().clone()
     }
@@ -94,7 +95,7 @@ impl MemoryIndex {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts a document in, in place of an older one with the same CID.
+    /// Inserts a document, replacing an older one with the same CID.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl MemoryIndex {
         Ok(())
     }
 
-    /// Takes a document out; returns whether it was there.
+    /// Deletes a document. Returns whether it existed.
     ///
     /// # Errors
     ///
@@ -129,17 +130,19 @@ impl MemoryIndex {
         Ok(found.is_some())
     }
 
-    /// Finds documents and returns the best of them.
+    /// Returns the best matches of a query.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if the options reach too deep.
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit and offset exceed
+    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query exceeds a limit, or a cursor
+    /// belongs to another search.
     pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
         let state = self.shared.published.load();
         ready(state.snapshot.search(query, options, &state.pages)?)
     }
 
-    /// Returns a document as it was inserted.
+    /// Returns a document in the form in which it was inserted.
     ///
     /// # Errors
     ///
@@ -149,7 +152,7 @@ impl MemoryIndex {
         Ok(ready(state.snapshot.documents(&[*cid], &state.pages)?)?.pop().flatten())
     }
 
-    /// Counts what the index holds.
+    /// Counts the documents, words and names in the index.
     ///
     /// # Errors
     ///
@@ -159,12 +162,12 @@ impl MemoryIndex {
         ready(state.snapshot.counts(&state.pages)?)
     }
 
-    /// Seals what is in the memtable into a segment, and merges segments if there are many.
+    /// Seals the memtable into a segment, and merges the segments if there are many.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the segment would be larger than its format
-    /// can address.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the segment would exceed the capacity of its
+    /// format.
     pub fn compact(&self) -> Result<()> {
         let mut memtable = self.writer();
         let mut state = State::clone(&self.shared.published.load());
@@ -181,8 +184,8 @@ impl MemoryIndex {
     }
 
     fn writer(&self) -> MutexGuard<'_, Memtable> {
-        // A writer that panicked has published nothing half-done: the memtable shows documents only
-        // when they are whole.
+        // A writer that panicked has published no partial state: the memtable shows only complete
+        // documents.
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -246,7 +249,7 @@ impl PageSource for Pages {
     }
 }
 
-/// All pages are in memory, so an answer is always there.
+/// All pages are in memory, so the operation is always ready.
 fn ready<T>(progress: Progress<T>) -> Result<T> {
     progress.ready().ok_or_else(|| Error::damaged("a page of a segment in memory is missing"))
 }

@@ -1,4 +1,4 @@
-//! Numbers, dates and ranges of them in a query text.
+//! Parses numbers, dates and ranges in a query text.
 
 use std::ops::Bound;
 
@@ -8,7 +8,7 @@ use super::value::Value;
 use super::{Node, Number, NumberField, NumberRange, QueryError};
 
 impl Parser<'_> {
-    /// A number or the span of a date, to be met exactly; `*` is any.
+    /// Parses a number or date that must match exactly; `*` matches any value.
     pub(super) fn equal(&mut self, field: NumberField) -> Result<Node, QueryError> {
         let (low, high) = match self.value_or_any(&field)? {
             None => (Bound::Unbounded, Bound::Unbounded),
@@ -17,7 +17,7 @@ impl Parser<'_> {
         Ok(Node::Range(NumberRange { field, low, high }))
     }
 
-    /// `>=1` and its like, or two bounds in brackets.
+    /// Parses a comparison such as `>=1`, or two bounds in brackets.
     pub(super) fn range(&mut self, field: NumberField) -> Result<Node, QueryError> {
         let (low, high) = match self.text.first() {
             Some('[' | '{') => self.between(&field)?,
@@ -73,7 +73,7 @@ impl Parser<'_> {
         Ok((low, high))
     }
 
-    /// One end of a range; `None` for `*`.
+    /// Parses one end of a range. Returns `None` for `*`.
     fn end(&mut self, field: &NumberField) -> Result<Option<Value>, QueryError> {
         self.text.skip_space();
         let (start, text) = (self.text.at(), self.text.end_of_range()?);

@@ -1,5 +1,5 @@
-//! Names that a query text has and no field: attributes, if a document has one of the name, and
-//! else plain text.
+//! Resolves the names in a query that are not built-in fields: each is an attribute if a document
+//! has one of this name, and plain text otherwise.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use super::{Field, Node, Query};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Query {
-    /// Returns the names that may be those of attributes.
+    /// Returns the names that may be attributes.
     pub(crate) fn unresolved_names(&self) -> BTreeSet<Arc<str>> {
         let mut names = BTreeSet::new();
         let nodes = self.root.iter().chain(&self.filter.others);
@@ -24,14 +24,13 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`] if a name is not that of an attribute, but resembles one of a
-    /// field.
+    /// [`ErrorKind::InvalidQuery`] if a name is not an attribute but resembles the name of a field.
     pub(crate) fn resolved(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Cow<'_, Self>> {
         if !self.root.iter().chain(&self.filter.others).any(Node::is_unresolved) {
             return Ok(Cow::Borrowed(self));
         }
         let mut resolved = match &self.root {
-            Some(Node::Unresolved(clauses)) => Group::new(settle_clauses(clauses, is_attribute)?).into_query(0),
+            Some(Node::Unresolved(clauses)) => Group::new(resolve_clauses(clauses, is_attribute)?).into_query(0),
             Some(node) => Self { root: node.resolved(is_attribute)?, ..Self::default() },
             None => Self::default(),
         };
@@ -46,7 +45,7 @@ impl Query {
 }
 
 impl Node {
-    /// Says whether it depends on which attributes there are.
+    /// Returns whether the node's meaning depends on which attributes exist.
     pub(super) fn is_unresolved(&self) -> bool {
         match self {
             Self::Named { .. } | Self::Unresolved(_) => true,
@@ -81,18 +80,18 @@ impl Node {
                     return Err(Error::new(ErrorKind::InvalidQuery, detail));
                 }
             },
-            Self::Unresolved(clauses) => Group::new(settle_clauses(clauses, is_attribute)?).into_node(),
+            Self::Unresolved(clauses) => Group::new(resolve_clauses(clauses, is_attribute)?).into_node(),
             Self::Boost(node, factor) => node.resolved(is_attribute)?.map(|node| Self::Boost(Box::new(node), *factor)),
             Self::Bool { must, should, must_not } => {
-                let settle = |node: &Self| node.resolved(is_attribute).transpose();
-                let all = |nodes: &[Self]| nodes.iter().filter_map(settle).collect::<Result<Vec<_>>>();
+                let resolve = |node: &Self| node.resolved(is_attribute).transpose();
+                let all = |nodes: &[Self]| nodes.iter().filter_map(resolve).collect::<Result<Vec<_>>>();
                 Some(Self::Bool { must: all(must)?, should: all(should)?, must_not: all(must_not)? })
             }
             other => Some(other.clone()),
         })
     }
 
-    /// The words that a condition on an attribute is written with.
+    /// Returns a condition on an attribute as the words in which it is written.
     fn as_plain(&self, name: &str) -> Self {
         let with_name = |text: &str| format!("{name}:{text}");
         let field = Field::Any;
@@ -113,8 +112,8 @@ impl Node {
     }
 }
 
-fn settle_clauses(clauses: &[Clause], is_attribute: &dyn Fn(&str) -> bool) -> Result<Vec<Clause>> {
-    let settle =
+fn resolve_clauses(clauses: &[Clause], is_attribute: &dyn Fn(&str) -> bool) -> Result<Vec<Clause>> {
+    let resolve =
         |clause: &Clause| Ok(clause.node.resolved(is_attribute)?.map(|node| Clause { node, ..clause.clone() }));
-    clauses.iter().filter_map(|clause| settle(clause).transpose()).collect()
+    clauses.iter().filter_map(|clause| resolve(clause).transpose()).collect()
 }
