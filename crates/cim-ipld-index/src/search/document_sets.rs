@@ -1,4 +1,4 @@
-//! Sets of documents that tags, types, keywords and numbers name.
+//! The sets of documents with a tag, type, keyword or number.
 
 use super::plan::SetSelector;
 use super::source::{Source, insert_list, visit_list, visit_prefix};
@@ -10,8 +10,8 @@ use crate::page::{DocId, PageClass};
 use crate::segment::TableEntry;
 
 impl Source<'_> {
-    /// Asks for the pages of tables that a set needs; what follows from them is not asked for yet.
-    /// Returns the table's entry of a name.
+    /// Requests the table pages that a set needs, but not yet the pages they refer to. Returns the
+    /// table entry of a single name.
     pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<Option<TableEntry>> {
         let Self::Segment(segment, _) = self else { return Ok(None) };
         match want {
@@ -25,10 +25,11 @@ impl Source<'_> {
         Ok(None)
     }
 
-    /// Returns a set, deleted documents included; what is not at hand is noted by the fetcher and
-    /// left out.
+    /// Returns a set, including deleted documents. Missing pages are recorded by the fetcher and
+    /// skipped.
     ///
-    /// All tables are at hand, and `entry` is what [`ask_for_set`](Self::ask_for_set) returned.
+    /// All tables must be available, and `entry` must be the result of
+    /// [`ask_for_set`](Self::ask_for_set).
     pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetSelector, entry: Option<&TableEntry>) -> Result<BitSet> {
         let mut set = BitSet::empty(self.document_count());
         match (self, want) {
@@ -89,15 +90,15 @@ impl Source<'_> {
         Ok(set)
     }
 
-    /// Asks for the sets of all names whose keys start with `prefix`, where their tables are at
-    /// hand.
+    /// Requests the sets of all names whose keys start with `prefix`, as far as their tables are
+    /// available.
     pub(super) fn ask_for_names(&self, fetcher: &Fetcher<'_>, class: PageClass, prefix: &[u8]) -> Result<()> {
         let Self::Segment(segment, _) = self else { return Ok(()) };
         visit_prefix(segment, fetcher, class, prefix, |_, value| segment.ask_for_set(fetcher, class, value))
     }
 
-    /// Visits the names whose keys start with `prefix`, each with how many of `matches` have it.
-    /// All pages are at hand.
+    /// Visits the names whose keys start with `prefix`, each with the number of `matches` that have
+    /// it. All pages must be available.
     pub(super) fn count_names(
         &self,
         fetcher: &Fetcher<'_>,

@@ -1,8 +1,7 @@
-//! Evaluation in windows of 4,096 documents: every part of a query marks what it matches and adds
-//! its points.
+//! Evaluates a query in windows of 4,096 documents: each part of the query marks its matches and
+//! adds their points.
 //!
-//! This is the way for a query of any form; those of the usual forms have faster ways of their own
-//! (`top`).
+//! It handles queries of any form. The common forms have faster implementations in `bulk_scorer`.
 
 use super::cursor::{Cursor, END, greatest, least};
 use super::multi_phrase::MultiPhrase;
@@ -14,15 +13,15 @@ use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::TermScorer;
 
-/// A part of a query over one source.
+/// The evaluator of a part of a query over one source.
 pub(crate) enum Evaluator<'a> {
     Nothing,
-    /// Every document below the number, with no points.
+    /// Every document below this number, with score 0.
     All(u32),
     /// The documents of a set, with score 0.
     Set(BitSet),
     Term(Box<Term<'a>>),
-    /// Several lists as if they were one: frequencies add up.
+    /// The union of several lists, whose frequencies add up.
     Union(Box<Union>),
     Phrase(Box<Phrase<'a>>),
     MultiPhrase(Box<MultiPhrase<'a>>),
@@ -39,7 +38,7 @@ pub(crate) struct Bool<'a> {
     pub(crate) must: Vec<Evaluator<'a>>,
     pub(crate) should: Vec<Evaluator<'a>>,
     pub(crate) must_not: Vec<Evaluator<'a>>,
-    /// Made when they are first needed.
+    /// Working memory, created on first use.
     windows: Option<(Pooled<Window>, Pooled<Window>)>,
 }
 
@@ -48,7 +47,7 @@ impl Evaluator<'_> {
         matches!(self, Self::Term(_))
     }
 
-    /// Returns the first document from `from` on that may match.
+    /// Returns the first document at or after `from` that may match.
     pub(crate) fn next(&mut self, from: u32) -> Result<u32> {
         Ok(match self {
             Self::Nothing => END,
@@ -70,8 +69,8 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Adds matches and points of the documents from `start` on to the window. Starts never go
-    /// back.
+    /// Adds the matches and points of the documents from `start` on to the window. `start` must not
+    /// decrease between calls.
     pub(crate) fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
         match self {
             Self::Nothing => Ok(()),
@@ -110,7 +109,7 @@ impl Evaluator<'_> {
 }
 
 impl<'a> Bool<'a> {
-    /// Says whether all of it is words that must be there.
+    /// Returns whether it consists only of required terms.
     pub(super) fn has_only_terms_to_match(&self) -> bool {
         self.should.is_empty() && self.must_not.is_empty() && self.must.iter().all(Evaluator::is_term)
     }

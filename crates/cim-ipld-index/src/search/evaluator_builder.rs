@@ -1,4 +1,5 @@
-//! Opening a plan over one source: lists, sets and lengths, with the weights of the whole snapshot.
+//! Builds the evaluator of a plan over one source, with the collection statistics of the whole read
+//! view.
 
 use super::evaluator::{Bool, Evaluator, Term};
 use super::exhaustive;
@@ -13,13 +14,13 @@ use crate::fetch::Fetcher;
 use crate::score::{Scale, TermScorer};
 use crate::segment::TableEntry;
 
-/// Opens the cursors of a plan over one source.
+/// Builds the evaluators and opens the cursors of a plan over one source.
 pub(super) struct EvaluatorBuilder<'s, 'a> {
     pub(super) source: &'s Source<'a>,
     pub(super) lists: &'s [Vec<Handle<'a>>],
     pub(super) leaves: &'s [Leaf],
     pub(super) sets: &'s [SetSelector],
-    /// The source's table entries of the sets that are names.
+    /// The source's table entries for sets that are single names.
     pub(super) entries: &'s [Option<TableEntry>],
     pub(super) statistics: &'s CollectionStatistics,
     pub(super) scale: Scale,
@@ -28,7 +29,8 @@ pub(super) struct EvaluatorBuilder<'s, 'a> {
 }
 
 impl<'a> EvaluatorBuilder<'_, 'a> {
-    /// Says whether the source has the words it would take, so that no list is fetched in vain.
+    /// Returns whether the source has the words that a match requires, so that no list is fetched
+    /// in vain.
     fn can_match(&self, plan: &Plan) -> bool {
         match plan {
             Plan::Nothing => false,
@@ -75,9 +77,9 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
         Ok(union.map_or(Evaluator::Nothing, |union| Evaluator::Union(Box::new(union))))
     }
 
-    /// Returns the live documents that pass the filter; `None` for all documents.
+    /// Returns the live documents that pass the filters, or `None` for all documents.
     ///
-    /// What is not at hand is noted by the fetcher; the answer then means nothing.
+    /// If pages are missing, which the fetcher records, the result is unspecified.
     pub(super) fn allowed(&mut self, planned: &Planned) -> Result<Option<BitSet>> {
         let deletes = self.source.deletes();
         if planned.wanted.is_empty() && planned.unwanted.is_empty() && deletes.is_empty() {
@@ -100,7 +102,7 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
         Ok(Some(allowed))
     }
 
-    /// Returns all documents that a plan matches, deleted ones included.
+    /// Returns all documents that a plan matches, including deleted ones.
     fn matches(&mut self, plan: &Plan) -> Result<BitSet> {
         let mut eval = match self.open(plan)? {
             Evaluator::Set(set) => return Ok(set),
@@ -126,7 +128,7 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
             slots.push((cursors, *place));
         }
         if !is_complete {
-            // A page is not at hand; the fetcher knows.
+            // A page is missing and has been recorded.
             return Ok(Evaluator::Nothing);
         }
         let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));

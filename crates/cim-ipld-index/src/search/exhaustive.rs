@@ -1,4 +1,4 @@
-//! Visiting every match of a query over one source.
+//! Visits every match of a query over one source.
 
 use super::cursor::END;
 use super::evaluator::Evaluator;
@@ -6,7 +6,7 @@ use super::window::{WINDOW, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 
-/// Calls `each` with the first document and the matches of every window that has one.
+/// Calls `each` with the first document and the matches of every window that has any.
 pub(super) fn visit(
     eval: &mut Evaluator<'_>,
     allowed: Option<&BitSet>,

@@ -1,8 +1,8 @@
-//! Searching a snapshot.
+//! Searches a read view.
 //!
-//! A search runs in stages, each of which first asks for all pages it can name: the dictionary and
-//! tables; the lists, lengths and sets; the stored documents of the hits. With all pages at hand it
-//! runs through in one call.
+//! A search runs in stages, each of which first requests all pages that it can determine: the
+//! dictionary and tables; the lists, lengths and sets; the stored documents of the hits. If all
+//! pages are available, one call completes it.
 
 mod bulk_scorer;
 mod cursor;
@@ -58,10 +58,10 @@ use crate::search_order::{Sort, SortBy, SortOrder};
 use crate::search_results::SearchResults;
 use crate::segment;
 
-/// The most hits that limit and offset may reach.
+/// The maximum sum of limit and offset of a search.
 pub const MAX_RESULT_WINDOW: usize = 100_000;
 
-/// The best documents of a search, in order, and how many match.
+/// The top documents of a search, in order, and the total number of matches.
 pub(crate) struct TopDocs<'a> {
     pub(crate) total: u64,
     pub(crate) best: Vec<Candidate>,
@@ -85,18 +85,18 @@ pub(crate) fn search(
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
-    // Only scores depend on it.
+    // Only a sort by score depends on the statistics.
     let collection = if options.sort.by == SortBy::Score { found.collection } else { Collection::default() };
     let last = found.best.last().zip(hits.last()).filter(|_| hits.len() == options.limit);
     let next = last.map(|(candidate, hit)| SearchCursor::new(&options.sort, candidate.rank, hit.cid, collection));
     Ok(Progress::Ready(SearchResults { total: found.total, hits, next, facets: found.facets }))
 }
 
-/// Finds the best documents without reading them; `None` if pages are missing, which the fetcher
-/// knows.
+/// Finds the top documents without reading them. Returns `None` if pages are missing, which the
+/// fetcher records.
 ///
-/// Where only the order of equals of several sources is not known yet, the best are given in any
-/// order and the fetcher knows the pages that tell it: those of these documents.
+/// If only the order of ties between sources is undetermined, the top documents are returned in any
+/// order and the fetcher records the pages that break the ties: the pages of these documents.
 pub(crate) fn find<'a>(
     sources: Vec<Source<'a>>,
     analyzer: &Analyzer,
@@ -115,7 +115,7 @@ pub(crate) fn find<'a>(
     if resolution == Resolution::Unknown {
         name_resolution::ask_for_plain(query, analyzer, &sources, fetcher)?;
     }
-    // Where only sets of names are missing, what follows from a guess is asked for in the same
+    // If only sets of names are missing, the pages of the presumed query are requested in the same
     // round.
     if fetcher.has_missing() && resolution != Resolution::TablesOnly {
         return Ok(None);
@@ -125,7 +125,7 @@ pub(crate) fn find<'a>(
         &sources,
         &planned.leaves,
         &lists,
-        // A guess about names may be a query of other words.
+        // Until all names are resolved, the query may have other words.
         options.after.as_ref().filter(|_| is_by_score && !fetcher.has_missing()).map(SearchCursor::collection),
         fetcher,
     )?;
@@ -168,10 +168,10 @@ pub(crate) fn find<'a>(
     Ok(Some(TopDocs { total, best, sources, facets, planned, collection: statistics.collection }))
 }
 
-/// The lists of each source's leaves, and the table's entries of its names.
+/// The lists of each source's leaves, and the table entries of its names.
 type LookedUp<'a> = (Vec<Vec<Vec<Handle<'a>>>>, Vec<Vec<Option<segment::TableEntry>>>);
 
-/// Looks up what a plan names, and asks for the tables that the options need.
+/// Looks up the leaves and names of a plan, and requests the tables that the options need.
 fn look_up<'a>(
     sources: &[Source<'a>],
     planned: &Planned,
@@ -191,25 +191,26 @@ fn look_up<'a>(
 }
 
 impl SearchOptions {
-    /// Says whether every match must be looked at, and not only those that may be among the best.
+    /// Returns whether every match must be visited, rather than only those that may be among the
+    /// best.
     fn needs_every_match(&self) -> bool {
         self.sort != Sort::default() || self.after.is_some() || !self.facets.is_empty()
     }
 }
 
-/// What a search does in one source.
+/// The evaluation of a search over one source.
 struct Part<'a> {
     eval: Evaluator<'a>,
-    /// The live documents that pass the filters; all if there is none.
+    /// The live documents that pass the filters, or `None` for all.
     allowed: Option<BitSet>,
     sorter: Option<Sorter<'a>>,
 }
 
 impl<'a> Part<'a> {
-    /// Returns how many documents match, as far as they are counted, and the best of them.
+    /// Returns the number of matches, as far as they are counted, and the best of them.
     fn best(mut self, source: &Source<'a>, scale: Scale, reach: usize, total: Total) -> Result<(u64, Vec<Candidate>)> {
         let top = match source {
-            // In a segment documents are numbered in the order of their CIDs.
+            // In a segment, documents are numbered in CID order.
             Source::Segment(..) => TopK::of_segment(reach),
             Source::Memtable(view, _) => TopK::of_memtable(reach, view),
         };
@@ -224,8 +225,8 @@ impl<'a> Part<'a> {
         Ok((collector.total, collector.top.finish().into_iter().map(candidate).collect()))
     }
 
-    /// Returns how many documents match, and the first of them in the order that is asked for; adds
-    /// the set of all.
+    /// Returns the number of matches and the first of them in the requested order, and appends the
+    /// set of all matches.
     fn sorted(mut self, source: &Source<'a>, scale: Scale, matches: &mut Vec<BitSet>) -> Result<(u64, Vec<Candidate>)> {
         let mut own = BitSet::empty(source.document_count());
         exhaustive::visit(&mut self.eval, self.allowed.as_ref(), |start, window| {

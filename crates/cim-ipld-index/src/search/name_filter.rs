@@ -1,11 +1,11 @@
-//! A test of the names in a table: a pattern, or a content type with or without its parameters.
+//! Filters names in a table: by a pattern, or by content type with or without parameters.
 
 use crate::query::Pattern;
 
-/// Which names of a table are wanted.
+/// A condition on the names in a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NameFilter {
-    /// How many bytes of a key stand before the name.
+    /// The length of the key's prefix before the name, in bytes.
     start: usize,
     criterion: Criterion,
 }
@@ -13,7 +13,7 @@ pub(crate) struct NameFilter {
 #[derive(Debug, Clone, PartialEq)]
 enum Criterion {
     Like(Pattern),
-    /// A content type, whatever its parameters.
+    /// A content type with any parameters.
     Essence(String),
     /// A content type with parameters, without spaces.
     Exact(String),
@@ -24,7 +24,7 @@ impl NameFilter {
         Self { start, criterion: Criterion::Like(pattern) }
     }
 
-    /// Takes a content type that has been folded.
+    /// Creates a filter for a folded content type.
     pub(super) fn of_type(start: usize, name: &str) -> Self {
         let criterion = match name.split_once(';') {
             None => Criterion::Essence(name.trim().to_owned()),

@@ -1,4 +1,4 @@
-//! Names: which of them a query asks for, and which are those of attributes.
+//! Resolves the names in a query: each is an attribute, or plain text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,20 +12,19 @@ use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::query::Query;
 
-/// What is known of the names that may be those of attributes.
+/// How far the names of a query are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolution {
     Complete,
-    /// Which tables have them, but not whether a live document does.
+    /// It is known which tables contain the names, but not whether a live document does.
     TablesOnly,
     Unknown,
 }
 
-/// Returns the query with each name resolved: an attribute, if a live document has one of the name,
-/// and else plain text.
+/// Returns the query with each name resolved: an attribute if a live document has one of this name,
+/// plain text otherwise.
 ///
-/// Where pages are missing, which the fetcher then knows, all names are taken for those of
-/// attributes.
+/// If pages are missing, which the fetcher records, all names are treated as attributes.
 pub(super) fn resolve<'q>(
     query: &'q Query,
     sources: &[Source<'_>],
@@ -61,14 +60,14 @@ pub(super) fn resolve<'q>(
     Ok((query.resolved(&|name| found.get(name).copied().unwrap_or(true))?, Resolution::Complete))
 }
 
-/// Asks for what a query needs if none of its names is that of an attribute.
+/// Requests the pages that a query needs if none of its names is an attribute.
 pub(super) fn ask_for_plain(
     query: &Query,
     analyzer: &Analyzer,
     sources: &[Source<'_>],
     fetcher: &Fetcher<'_>,
 ) -> Result<()> {
-    // Names that resemble those of fields are refused once it is known that they are no attributes.
+    // Names that resemble fields are refused once it is known that they are not attributes.
     let Ok(plain) = query.resolved(&|_| false) else { return Ok(()) };
     for leaf in &plan::plan(&plain, analyzer)?.leaves {
         sources.iter().try_for_each(|source| source.lists(fetcher, leaf).map(drop))?;
@@ -77,8 +76,8 @@ pub(super) fn ask_for_plain(
 }
 
 impl Source<'_> {
-    /// Says whether a live document is in a set, whose tables are at hand; without its pages, which
-    /// the fetcher then knows, the answer means nothing.
+    /// Returns whether a live document is in a set whose tables are available. If other pages are
+    /// missing, which the fetcher records, the result is unspecified.
     fn has_live(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<bool> {
         if !self.has_entry(fetcher, want)? {
             return Ok(false);
@@ -91,7 +90,7 @@ impl Source<'_> {
         Ok(set.next(0).is_some())
     }
 
-    /// Says whether the tables have a set of what an attribute may be.
+    /// Returns whether the tables have an entry for a possible type of an attribute.
     fn has_entry(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<bool> {
         match (self, want) {
             (Self::Segment(segment, _), SetSelector::NamesFrom(class, prefix)) => {

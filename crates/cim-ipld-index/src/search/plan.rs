@@ -1,4 +1,4 @@
-//! From a query to what must be looked up: words folded, phrases cut, boosts multiplied out.
+//! Turns a query into a plan: words are folded, phrases split, boosts multiplied out.
 
 mod words;
 
@@ -15,27 +15,28 @@ use crate::page::PageClass;
 use crate::query::{self, Has, Node, NumberField, NumberRange, Pattern, Query};
 use crate::text_field::Field;
 
-/// The most words and names that a query may look for, those that it repeats counted again.
+/// The maximum number of words and names in a query, counting repetitions.
 pub const MAX_QUERY_WORDS: usize = 4096;
-/// How much more a form of its own counts than it would as a word, so that it comes before what has
-/// its words alone.
+/// The boost of a compound form over a plain word, so that documents with the compound form rank
+/// above those with only its words.
 const COMPOUND_BOOST: f32 = 2.0;
-/// From how many leaves on they are found by their hash.
+/// The number of leaves from which they are found by hash.
 const MANY_LEAVES: usize = 32;
 
-/// What to look up for a query, and how to put it together.
+/// What to look up for a query, and how to combine it.
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
-    /// Documents must match all of these, which do not score.
+    /// Conditions that documents must match, without score.
     pub(crate) wanted: Vec<Plan>,
-    /// Documents must match none of these.
+    /// Conditions that documents must not match.
     pub(crate) unwanted: Vec<Plan>,
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) sets: Vec<SetSelector>,
 }
 
-/// What to evaluate, naming words and sets by their places in the lists of leaves and sets.
+/// The operations to evaluate. Words and sets are referenced by their indexes in the lists of
+/// leaves and sets.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Plan {
     #[default]
@@ -45,13 +46,13 @@ pub(crate) enum Plan {
         leaf: usize,
         boost: f32,
     },
-    /// Leaves with the places of their words in the phrase.
+    /// Leaves with the positions of their words in the phrase.
     Phrase {
         leaves: Vec<(usize, u32)>,
         slop: u32,
         boost: f32,
     },
-    /// A set, with no score.
+    /// A set, with score 0.
     Set(usize),
     Bool {
         must: Vec<Plan>,
@@ -60,7 +61,7 @@ pub(crate) enum Plan {
     },
 }
 
-/// One or more words of one field that score as one.
+/// One or more words of one field that are scored as one term.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Leaf {
     pub(crate) field: Field,
@@ -77,26 +78,26 @@ pub(crate) enum TermSelector {
     Fuzzy(LevenshteinAutomaton),
 }
 
-/// A set of documents.
+/// Selects a set of documents.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum SetSelector {
-    /// Those that carry a name, by its key.
+    /// The documents with a name, given by its key.
     Name(PageClass, Vec<u8>),
-    /// Those that carry a name whose key starts like this.
+    /// The documents with a name whose key has this prefix.
     NamesFrom(PageClass, Vec<u8>),
-    /// Those of them that carry one that passes a test.
+    /// The documents with a name whose key has this prefix and that passes a filter.
     NamesLike(PageClass, Vec<u8>, NameFilter),
-    /// Those that have words in a field, by its place.
+    /// The documents with words in a field, given by its index.
     Words(usize),
-    /// Those with a number in a range of codes.
+    /// The documents with a number in a range of codes.
     Numbers(ColumnKind, Arc<str>, RangeInclusive<u64>),
 }
 
-/// Makes the plan of a query. Parts that have no words in them, such as `--`, do not count.
+/// Plans a query. Parts without words, such as `--`, are ignored.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidQuery`] if queries stand too deep in queries, or there are too many words.
+/// [`ErrorKind::InvalidQuery`] if the query is nested too deeply or has too many words.
 pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
     let mut planner = Planner { analyzer, planned: Planned::default(), by_leaf: HashMap::new(), words: 0 };
     planner.planned.plan = match &query.root {
@@ -114,9 +115,9 @@ pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
 struct Planner<'a> {
     analyzer: &'a Analyzer,
     planned: Planned,
-    /// The places of the leaves, once they are many.
+    /// The indexes of the leaves by hash, once there are many.
     by_leaf: HashMap<Leaf, usize>,
-    /// How many words and names there are so far.
+    /// The number of words and names so far.
     words: usize,
 }
 
@@ -154,7 +155,7 @@ impl Planner<'_> {
         })
     }
 
-    /// Plans what selects without a score.
+    /// Plans a condition that selects without scoring.
     fn filter(&mut self, node: &Node) -> Result<Plan> {
         let want = match node {
             Node::Tag(tag) => SetSelector::Name(PageClass::Tags, keys::tag(&fold_keyword(tag))),
@@ -185,7 +186,7 @@ impl Planner<'_> {
         nodes.iter().filter_map(|node| self.node(node, boost).transpose()).collect()
     }
 
-    /// Plans what an attribute may be: a keyword, words, a number or a date.
+    /// Plans all possible types of an attribute: a keyword, words, a number or a date.
     fn attribute(&mut self, node: &Node, boost: f32) -> Result<Plan> {
         let mut parts = Vec::new();
         match node {
@@ -255,7 +256,7 @@ impl Planner<'_> {
 }
 
 impl SetSelector {
-    /// What is of a content type, which has been folded.
+    /// Selects the documents of a folded content type.
     fn of_type(name: &str) -> Self {
         let start = keys::content_type("").len();
         match name.strip_suffix('*').filter(|range| range.ends_with('/')) {
@@ -269,7 +270,7 @@ impl SetSelector {
         }
     }
 
-    /// What has an attribute.
+    /// Selects the documents with an attribute.
     pub(super) fn of_attribute(name: &Arc<str>) -> impl Iterator<Item = Self> {
         let (kinds, _) = NumberField::Attribute(name.clone()).columns();
         let kinds = kinds.iter().copied().chain([ColumnKind::Length]);
@@ -279,7 +280,7 @@ impl SetSelector {
     }
 }
 
-/// Names of a table that a pattern accepts; `key` is what all their keys start with.
+/// Selects the names in a table that match a pattern. `key` is the prefix of their keys.
 fn names_like(class: PageClass, mut key: Vec<u8>, pattern: Pattern) -> SetSelector {
     let test = NameFilter::of_pattern(key.len(), pattern.clone());
     key.extend_from_slice(pattern.literal_prefix().as_bytes());
@@ -289,7 +290,7 @@ fn names_like(class: PageClass, mut key: Vec<u8>, pattern: Pattern) -> SetSelect
     }
 }
 
-/// Says of one word after another whether it is what is wanted.
+/// Tests one word after another against a selector.
 pub(crate) enum TermMatcher<'a> {
     Word(&'a str),
     Prefix(&'a str),
@@ -319,7 +320,7 @@ impl TermMatcher<'_> {
     }
 }
 
-/// A boost may be any number that a caller finds: scores stay numbers.
+/// Multiplies boosts. Callers may pass any number; scores must stay finite.
 fn product(boost: f32, factor: f32) -> f32 {
     let product = boost * factor;
     if product.is_nan() { 0.0 } else { product.clamp(0.0, f32::MAX) }

@@ -1,29 +1,28 @@
-//! Memory that searches of one thread use one after another, so that none is allocated or cleared
-//! for each of them.
+//! A thread-local pool of working memory, so that searches neither allocate nor clear it anew.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::thread::LocalKey;
 
-/// So many of a kind wait for the next search of the thread.
+/// The maximum number of idle buffers of each type.
 const MAX_IDLE: usize = 32;
 
-/// What waits.
+/// Idle buffers.
 pub(crate) type Pool<T> = RefCell<Vec<Box<T>>>;
 
-/// What can be lent.
+/// A buffer that can be pooled.
 pub(crate) trait Recycle: Sized + 'static {
-    /// Makes one, if none waits.
+    /// Creates a buffer.
     fn make() -> Self;
 
-    /// Prepares it for the next search; says whether it is to wait for that.
+    /// Resets the buffer for the next search. Returns whether to keep it.
     fn reset(&mut self) -> bool;
 
-    /// Returns the thread's store.
+    /// Returns the pool of the current thread.
     fn pool() -> &'static LocalKey<Pool<Self>>;
 }
 
-/// Belongs to one search, until it is dropped.
+/// A buffer taken from the pool, which returns to it when dropped.
 #[derive(Debug)]
 pub(crate) struct Pooled<T: Recycle>(Option<Box<T>>);
 
@@ -38,7 +37,7 @@ impl<T: Recycle> Drop for Pooled<T> {
     fn drop(&mut self) {
         let Some(mut own) = self.0.take() else { return };
         if own.reset() {
-            // A thread that ends has no store any more.
+            // A thread that is shutting down no longer has a pool.
             let _ = T::pool().try_with(|idle| {
                 let mut idle = idle.borrow_mut();
                 if idle.len() < MAX_IDLE {

@@ -1,7 +1,7 @@
-//! What the documents of one window come to, and which of them are worth a closer look.
+//! Accumulates the points of the documents of one window and selects the competitive ones.
 //!
-//! How many postings a word of bits stands for, and whether a sum is enough, cannot be foretold:
-//! where that decides, these loops count without jumps.
+//! The number of postings per word of bits and the outcome of comparisons are unpredictable, so
+//! these loops have no branches that depend on them.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -13,18 +13,18 @@ use crate::score::Points;
 
 const PLACES: usize = WINDOW as usize;
 
-/// Sums of points by the place of their document in the window.
+/// Sums of points by the document's place in the window.
 pub(super) struct Accumulator {
     points: [Points; PLACES],
     mask: [u64; WINDOW_WORDS],
-    /// The places that are set in the mask, as they came.
+    /// The places that are set in the mask, in order of insertion.
     touched: [u16; PLACES],
     count: usize,
-    /// Places with their sums: those of the last selection.
+    /// The places and sums of the last selection.
     found: [(u16, Points); PLACES],
 }
 
-/// Which sums are looked for.
+/// The condition of a selection.
 pub(super) struct Threshold<'r> {
     pub(super) points: Points,
     pub(super) allowed: Option<&'r BitSet>,
@@ -35,8 +35,8 @@ impl Accumulator {
         Pooled::new()
     }
 
-    /// Adds the postings of documents from `start` on that have `need` points at least; returns how
-    /// many have.
+    /// Adds the postings of documents from `start` on that have at least `need` points. Returns
+    /// their number.
     #[inline]
     pub(super) fn add_all(&mut self, start: u32, documents: &[u32], points: &[Points], need: Points) -> u64 {
         let mut added = 0;
@@ -56,7 +56,7 @@ impl Accumulator {
         added
     }
 
-    /// Adds points to a place that is set already; to others nothing.
+    /// Adds points to a document only if it has been added before.
     #[inline]
     pub(super) fn add_to_set(&mut self, start: u32, document: u32, points: impl FnOnce() -> Points) {
         let place = document.wrapping_sub(start) as usize % PLACES;
@@ -65,8 +65,8 @@ impl Accumulator {
         }
     }
 
-    /// Takes all sums out and returns how many there were, and those that are enough: in the order
-    /// of their documents if `in_order` asks for that.
+    /// Removes all sums. Returns the number of those that pass the filter, and those that also
+    /// reach the threshold, in document order if `in_order` is set.
     pub(super) fn select(&mut self, start: u32, threshold: &Threshold<'_>, in_order: bool) -> (u64, &[(u16, Points)]) {
         let (mut found, mut passed) = (0, self.count as u64);
         let Self { points, mask, touched, count, found: places } = self;
@@ -111,7 +111,7 @@ impl Recycle for Accumulator {
     }
 
     fn reset(&mut self) -> bool {
-        // A search that failed may have left something.
+        // A failed search may have left data behind.
         self.select(0, &Threshold { points: 0, allowed: None }, false);
         true
     }

@@ -1,5 +1,5 @@
-//! Words that must all be there: the rarest leads, block by block, and blocks whose bounds do not
-//! reach the best together are passed over.
+//! Conjunctions of terms. The rarest term leads block by block, and blocks whose combined bounds
+//! are not competitive are skipped.
 
 use super::super::evaluator::Term;
 use super::intersection::{Pairs, PlaceMap, Wanted};
@@ -8,13 +8,13 @@ use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// So many documents of a block are not looked up one by one.
+/// A block with more candidates than this is intersected instead of looked up one by one.
 const MANY: usize = 24;
 
-/// A word that follows the leading one.
+/// A term after the leading two.
 struct Follower<'t, 'a> {
     term: &'t mut Term<'a>,
-    /// The most that this one and those after it can add in the current block of the lead.
+    /// The bound of this term and the following ones within the current block of the lead.
     rest: Points,
 }
 
@@ -60,8 +60,8 @@ pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_,
     Ok(())
 }
 
-/// Looks up those documents of the lead's block that pass the filter, or that can be among the best
-/// with `elsewhere` added, if they are few.
+/// Looks up the documents of the lead's block that pass the filter, or that can be competitive with
+/// `elsewhere` more points, if they are few. Returns whether it did.
 fn look_up_few(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,
@@ -98,7 +98,7 @@ fn look_up_few(
     Ok(true)
 }
 
-/// Offers the documents of the pairs that the other lists have too.
+/// Offers the paired documents that are also in the other lists.
 fn score(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,
@@ -117,7 +117,7 @@ fn score(
     Ok(())
 }
 
-/// Offers a document that the first two lists have, if the others have it too.
+/// Offers a document of the first two lists if it is also in the others.
 #[inline]
 fn complete(
     others: &mut [Follower<'_, '_>],
@@ -145,8 +145,8 @@ impl<'t, 'a> Follower<'t, 'a> {
         Self { term, rest: 0 }
     }
 
-    /// Adds the points of a document; says whether it is in the list and can still be among the
-    /// best.
+    /// Adds the points of a document. Returns whether it is in the list and can still be
+    /// competitive.
     fn add(&mut self, document: u32, floor: Points, points: &mut Points) -> Result<bool> {
         if *points + self.rest < floor || self.term.cursor.seek(document)? != document {
             return Ok(false);

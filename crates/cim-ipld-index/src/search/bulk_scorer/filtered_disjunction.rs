@@ -1,5 +1,5 @@
-//! A choice of words behind a filter that few documents pass: what passes is gathered list by list,
-//! then added up.
+//! Disjunctions of terms behind a selective filter. The matching postings are gathered list by
+//! list, then summed.
 
 use super::super::evaluator::Term;
 use super::{Collector, select};
@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// The most postings that are gathered, so that memory stays bounded.
+/// The maximum number of postings to gather, which bounds memory.
 const MOST: u64 = 1 << 16;
 
-/// Says whether lists are short enough to be gathered.
+/// Returns whether the lists are short enough to be gathered.
 pub(super) fn is_for(terms: &[&mut Term<'_>]) -> bool {
     terms.iter().map(|term| u64::from(term.cursor.document_frequency())).sum::<u64>() <= MOST
 }

@@ -1,10 +1,11 @@
-//! A choice of words: MaxScore, decided anew in each window of documents.
+//! Disjunctions of terms: MaxScore, with the partition recomputed in each window of documents.
 //!
-//! The words whose bounds in a window do not reach the best documents together bring no candidates;
-//! they only add to those that the other words bring (Turtle and Flood, "Query Evaluation:
-//! Strategies and Optimizations", 1995). A word with few postings in the window is read for that,
-//! one with many is looked up for the candidates that are close. And a posting brings no candidate
-//! if it could not reach the best with the most of all other words added.
+//! Terms whose bounds in a window together are not competitive are non-essential: they contribute
+//! no candidates and only add to those of the essential terms (Turtle and Flood, "Query Evaluation:
+//! Strategies and Optimizations", 1995). A non-essential term is scanned if it has few postings in
+//! the window, and otherwise looked up for the candidates that may become competitive. A posting of
+//! an essential term becomes a candidate only if it could be competitive together with the bounds
+//! of all other terms.
 
 use super::super::cursor::END;
 use super::super::evaluator::Term;
@@ -18,18 +19,18 @@ use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// A word with so many postings in a window per candidate is looked up instead of read.
+/// A term with more postings in a window per candidate than this is looked up instead of scanned.
 const LOOKUP_COST: u64 = 8;
-/// A list of so many blocks is worth a look at its best before anything else.
+/// The number of blocks from which a list's best blocks are read first.
 const LONG_LIST: usize = 8;
 const FIRST_BLOCKS: usize = 6;
 
-/// One word of the choice.
+/// One term of the disjunction.
 struct Part<'t, 'a> {
     term: &'t mut Term<'a>,
     /// The bound in the current window.
     upper: Points,
-    /// Its postings in a window, on average.
+    /// The average number of postings in a window.
     per_window: u64,
 }
 
@@ -84,8 +85,7 @@ pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_,
     }
 }
 
-/// Returns points that the last of the best documents has at least, by a look at the best postings
-/// of one word.
+/// Returns a lower bound of the points of the last hit, from the best blocks of one term.
 fn least_of_the_best(parts: &mut [Part<'_, '_>], collector: &Collector<'_, '_>) -> Result<Points> {
     let best = parts.iter_mut().max_by_key(|part| part.term.cursor.uppers().iter().max().copied());
     let Some(part) = best.filter(|part| part.term.cursor.block_count() >= LONG_LIST) else { return Ok(0) };
@@ -103,8 +103,8 @@ fn least_of_the_best(parts: &mut [Part<'_, '_>], collector: &Collector<'_, '_>) 
     Ok(top.floor())
 }
 
-/// Orders the parts by their bounds in the window; returns how many of the first cannot reach
-/// `floor` together.
+/// Sorts the terms by their bounds in the window. Returns the number of non-essential terms, which
+/// together cannot reach `floor`.
 fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, floor: Points) -> usize {
     if floor == 0 {
         return 0;
@@ -122,7 +122,7 @@ fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, f
     optional
 }
 
-/// Offers the candidates of a window, completed by the parts that are looked up where that can
+/// Offers the candidates of a window, after adding the points of the looked-up terms where they
 /// matter.
 fn offer(
     parts: &mut [Part<'_, '_>],
@@ -132,7 +132,8 @@ fn offer(
     collector: &mut Collector<'_, '_>,
 ) -> Result<()> {
     let rest: Points = looked_up.iter().map(|index| parts[*index].upper).sum();
-    // Candidates do not come in order, but all of them after those of other windows.
+    // Candidates within a window are unordered, but all of them come after those of earlier
+    // windows.
     let before = collector.top.floor_in_order().max(least);
     let threshold = Threshold { points: before.saturating_sub(rest), allowed: collector.allowed };
     let (passed, found) = accumulator.select(start, &threshold, !looked_up.is_empty());
@@ -149,8 +150,8 @@ fn offer(
     Ok(())
 }
 
-/// Adds the points of the parts that are looked up, the strongest first, as long as the document
-/// can be among the best.
+/// Adds the points of the looked-up terms, strongest first, as long as the document can be
+/// competitive.
 fn complete(
     parts: &mut [Part<'_, '_>],
     looked_up: &[usize],
@@ -182,19 +183,19 @@ impl<'t, 'a> Part<'t, 'a> {
         Self { term, upper: 0, per_window }
     }
 
-    /// Finds the bound of the postings with documents in `start..end`.
+    /// Computes the bound of the postings with documents in `start..end`.
     fn bound(&mut self, start: u32, end: u32) {
         self.upper = self.term.cursor.upper_within(start, end - 1).unwrap_or(0);
     }
 
     /// Returns the points that a posting needs for its document to reach `floor`, where `all` is
-    /// the most of all parts.
+    /// the sum of all terms' bounds.
     fn need(&self, floor: Points, all: Points) -> Points {
         floor.saturating_sub(all - self.upper.min(all))
     }
 
-    /// Adds the postings of a window as candidates if they have `need`; returns how many were
-    /// added.
+    /// Adds the postings of a window with at least `need` points as candidates. Returns their
+    /// number.
     fn read(&mut self, start: u32, need: Points, accumulator: &mut Accumulator) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
@@ -206,8 +207,7 @@ impl<'t, 'a> Part<'t, 'a> {
         Ok(added)
     }
 
-    /// As [`read`](Self::read), for a filter that few documents pass: only what passes it is
-    /// scored.
+    /// Like [`read`](Self::read), for a selective filter: only documents that pass it are scored.
     fn read_allowed(
         &mut self,
         start: u32,
@@ -231,7 +231,7 @@ impl<'t, 'a> Part<'t, 'a> {
         Ok(added)
     }
 
-    /// Adds the points of the postings of a window to the candidates that are there.
+    /// Adds the points of the postings of a window to existing candidates.
     fn add(&mut self, start: u32, accumulator: &mut Accumulator) -> Result<()> {
         let Term { cursor, scorer } = &mut *self.term;
         cursor.visit(start, start + WINDOW, |cursor, end| {

@@ -1,9 +1,9 @@
-//! From the parts of a query to the best documents of one source.
+//! Collects the top documents of one source.
 //!
-//! A query of any form is evaluated window by window. A single word, many words as one, a choice of
-//! words, words that must all be there and a phrase have ways of their own, which pass over blocks
-//! and documents whose bounds say that they cannot be among the best. They find the same documents
-//! with the same points.
+//! A query of any form is evaluated window by window. A single term, a union, a disjunction of
+//! terms, a conjunction of terms and a phrase have specialized implementations, which skip blocks
+//! and documents whose bounds are not competitive: below the points needed to be among the best.
+//! All find the same documents with the same points.
 
 mod accumulator;
 mod conjunction;
@@ -23,9 +23,9 @@ use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// One evaluation: what may match, the best so far, how many matched.
+/// Collects the top documents and the number of matches.
 pub(super) struct Collector<'r, 'a> {
-    /// The documents that pass the filters and live; all if there is none.
+    /// The live documents that pass the filters, or `None` for all.
     pub(super) allowed: Option<&'r BitSet>,
     pub(super) top: TopK<'a>,
     /// Whether every match must be counted.
@@ -52,8 +52,8 @@ impl Collector<'_, '_> {
         }
     }
 
-    /// Returns the points that a document needs which comes after those that were offered; 0 while
-    /// all are counted.
+    /// Returns the minimum competitive points of a document after those that were offered, or 0
+    /// while every match is counted.
     #[inline]
     fn floor(&self) -> Points {
         if self.is_counting { 0 } else { self.top.floor_in_order() }
@@ -64,7 +64,7 @@ impl Collector<'_, '_> {
         self.allowed.is_none_or(|allowed| allowed.contains(document))
     }
 
-    /// Returns which documents of a window are allowed.
+    /// Returns the bits of the documents of a window that pass the filters.
     #[inline]
     fn allowed_in(&self, start: u32) -> Option<&[u64]> {
         let words = self.allowed?.words();
@@ -72,7 +72,7 @@ impl Collector<'_, '_> {
         Some(&words[start.min(words.len())..(start + WINDOW_WORDS).min(words.len())])
     }
 
-    /// Takes away from a window what is not allowed.
+    /// Removes from a window the documents that do not pass the filters.
     #[inline]
     fn restrict(&self, start: u32, mask: &mut [u64; WINDOW_WORDS]) {
         if let Some(allowed) = self.allowed_in(start) {
@@ -115,7 +115,7 @@ fn terms<'t, 'a>(parts: &'t mut [Evaluator<'a>]) -> Vec<&'t mut Term<'a>> {
     parts.iter_mut().filter_map(term).collect()
 }
 
-/// Writes the places of those that are wanted; returns how many they are.
+/// Writes the indexes of the wanted elements, without branches. Returns their number.
 #[inline]
 fn select<T>(all: &[T], is_wanted: impl Fn(&T) -> bool, places: &mut [u8; BLOCK]) -> usize {
     let mut count = 0;

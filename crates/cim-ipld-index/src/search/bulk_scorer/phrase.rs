@@ -1,5 +1,5 @@
-//! A phrase: its two rarest words are paired as words that must both be there, and positions are
-//! decoded only for documents whose frequencies and length say that they can be among the best.
+//! Phrases. The lists of the two rarest words are intersected, and positions are decoded only for
+//! documents whose frequencies and length are competitive.
 
 use super::super::phrase::Phrase;
 use super::Collector;
@@ -11,8 +11,8 @@ pub(super) fn collect(phrase: &mut Phrase<'_>, collector: &mut Collector<'_, '_>
     let [lead, second] = phrase.rarest();
     phrase.bound(lead);
     phrase.bound(second);
-    // With slop a word can serve several places of the first word, which alone bounds the
-    // frequency.
+    // With slop, one occurrence can be used several times, so only the first word bounds the
+    // phrase's frequency.
     let is_bounded = phrase.is_exact();
     let (mut map, mut pairs) = (PlaceMap::new(), Pairs::new());
     let mut from = 0;

@@ -1,15 +1,15 @@
-//! One word: its best blocks first, so that most of the others need not be decoded.
+//! Single terms. The best blocks are read first, so that most of the others need not be decoded.
 
 use super::super::evaluator::Term;
 use super::Collector;
 use crate::error::Result;
 use crate::score::Points;
 
-/// So many of the best blocks are read before the others.
+/// The number of best blocks to read first.
 const FIRST_BLOCKS: usize = 8;
 
 pub(super) fn collect(term: &mut Term<'_>, collector: &mut Collector<'_, '_>) -> Result<()> {
-    // A list knows its length; only what passes a filter has to be counted.
+    // The length of a list is known; matches must be counted only behind a filter.
     let is_counted = collector.is_counting || collector.allowed.is_none();
     if is_counted {
         collector.total += count(term, collector)?;
@@ -21,7 +21,7 @@ pub(super) fn collect(term: &mut Term<'_>, collector: &mut Collector<'_, '_>) ->
     }
     term.cursor.bound(&term.scorer);
     for (upper, block) in best_first(term.cursor.uppers(), FIRST_BLOCKS) {
-        // Blocks do not come in order, so that a tie may still be won.
+        // Blocks are read out of order, so a tie can still win.
         if upper < collector.top.floor() {
             continue;
         }
@@ -31,14 +31,14 @@ pub(super) fn collect(term: &mut Term<'_>, collector: &mut Collector<'_, '_>) ->
     Ok(())
 }
 
-/// Returns the blocks with their bounds: the `first` best ones, then the others in their order.
+/// Returns the blocks with their bounds: the `first` best ones, then the others in list order.
 pub(super) fn best_first(uppers: &[Points], first: usize) -> Vec<(Points, u32)> {
     let mut blocks: Vec<(Points, u32)> = uppers.iter().copied().zip(0..).collect();
     let first = first.min(blocks.len());
     if first < blocks.len() {
         blocks.select_nth_unstable_by(first, |a, b| b.cmp(a));
         let least = blocks[..first].iter().min().copied().unwrap_or_default();
-        // In their order again, without a sort.
+        // Restores list order without sorting.
         let best: Vec<(Points, u32)> = blocks[..first].to_vec();
         let others = uppers.iter().copied().zip(0..).filter(|block| *block < least);
         blocks = best.into_iter().chain(others).collect();
@@ -47,7 +47,7 @@ pub(super) fn best_first(uppers: &[Points], first: usize) -> Vec<(Points, u32)> 
     blocks
 }
 
-/// Offers the documents of a block; returns how many of them could be among the best.
+/// Offers the documents of a block. Returns the number of competitive ones.
 fn read(term: &mut Term<'_>, block: usize, collector: &mut Collector<'_, '_>) -> Result<u64> {
     let Term { cursor, scorer } = term;
     cursor.enter_block(block)?;

@@ -1,25 +1,24 @@
-//! Many words as one: a document is told by its frequency and its length code whether it can be
-//! among the best.
+//! Unions scored as one term. Frequency and length code show whether a document is competitive.
 
 use super::super::union::Union;
 use super::super::window::{WINDOW, WINDOW_WORDS};
 use super::Collector;
 
-/// Frequencies that are told apart; the last stands for all larger ones.
+/// The number of frequency classes; the last one stands for all larger frequencies.
 const CLASSES: usize = 16;
-/// Above every length code.
+/// A limit above every length code.
 const NO_LIMIT: u16 = 256;
-/// Places that are written at once.
+/// The number of places written per iteration.
 const STEP: usize = 4;
 
-/// The places of a window, and room for a step that is not full.
+/// The places of a window, with room for a partial step.
 type Places = [u16; WINDOW as usize + STEP];
 
 pub(super) fn collect(union: &Union, collector: &mut Collector<'_, '_>) {
     let mut places = [0; WINDOW as usize + STEP];
     let mut floor = collector.top.floor_in_order();
-    // Points fall with the length and the floor never does: a length that was too long once is too
-    // long from then on.
+    // Points decrease with length and the floor never decreases, so a length that was once too long
+    // stays too long.
     let mut too_long = [NO_LIMIT; CLASSES];
     for (window, words) in union.words().chunks(WINDOW_WORDS).enumerate() {
         let start = window as u32 * WINDOW;
@@ -50,14 +49,14 @@ pub(super) fn collect(union: &Union, collector: &mut Collector<'_, '_>) {
     }
 }
 
-/// Writes the places that are set; returns how many they are.
+/// Writes the places that are set. Returns their number.
 fn put_places(mask: &[u64; WINDOW_WORDS], places: &mut Places) -> usize {
     let mut len = 0;
     for (index, word) in mask.iter().enumerate() {
         let mut word = *word;
         let next = len + word.count_ones() as usize;
-        // Most words have a few bits: they are written without a look at each whether it is the
-        // last.
+        // Most words have few bits, so several places are written without checking for the last
+        // one.
         while word != 0 {
             for place in &mut places[len..len + STEP] {
                 *place = (index as u32 * 64 + word.trailing_zeros()) as u16;

@@ -1,38 +1,37 @@
-//! Keys one after the other: whether each is near enough, and where the next one that is can stand.
+//! Runs the automaton over sorted keys, and finds the next key to seek to.
 
 use super::{LevenshteinAutomaton, State, put_char};
 use crate::automaton::{AcceptStatus, Automaton};
 
-/// Looks at one key after another; the more they share with the one before, the less there is to
-/// do.
+/// Matches one key after another. The state for the prefix shared with the previous key is reused.
 pub(crate) struct Matcher<'a> {
     fuzzy: &'a LevenshteinAutomaton,
-    /// What the keys of all words start with.
+    /// The common prefix of the keys of all words.
     field: Vec<u8>,
-    /// The beginning of the word last looked at, as far as it is alive.
+    /// The prefix of the last word for which the automaton is alive.
     path: Vec<u8>,
-    /// What is known behind none of the path's characters, and behind each.
+    /// The states before and after each character of the path.
     steps: Vec<Step>,
     target: Vec<u8>,
 }
 
-/// A place in the path.
+/// A state along the path.
 #[derive(Clone, Copy)]
 struct Step {
     state: State,
-    /// The character before it.
+    /// The character that led to the state.
     c: char,
-    /// The bytes of the path up to here.
+    /// The length of the path up to the state, in bytes.
     end: usize,
 }
 
 impl LevenshteinAutomaton {
-    /// Looks at words.
+    /// Returns a matcher of words.
     pub(crate) fn matcher(&self) -> Matcher<'_> {
         self.automaton(Vec::new())
     }
 
-    /// Looks at keys: words behind `field`.
+    /// Returns an automaton over keys: words with the prefix `field`.
     pub(crate) fn automaton(&self, field: Vec<u8>) -> Matcher<'_> {
         let start = Step { state: self.start(), c: '\0', end: 0 };
         Matcher { fuzzy: self, field, path: Vec::new(), steps: vec![start], target: Vec::new() }
@@ -80,12 +79,12 @@ impl Automaton for Matcher<'_> {
 }
 
 impl Matcher<'_> {
-    /// Says whether a word is near enough.
+    /// Returns whether a word is within the edit distance.
     pub(crate) fn accepts(&mut self, word: &str) -> bool {
         self.follow(word.as_bytes()) == Stop::End && self.fuzzy.is_match(self.last().state)
     }
 
-    /// Follows a word as far as it is alive.
+    /// Runs the automaton on a word until it is dead.
     fn follow(&mut self, word: &[u8]) -> Stop {
         let shared = self.path.iter().zip(word).take_while(|(a, b)| a == b).count();
         while self.last().end > shared {
@@ -107,7 +106,8 @@ impl Matcher<'_> {
         Stop::End
     }
 
-    /// Finds the least near word above all that start with the path and a character.
+    /// Sets the target to the smallest matching word above all words that start with the path
+    /// followed by `c`.
     fn seek_behind(&mut self, mut c: char) -> AcceptStatus {
         for index in (0..self.steps.len()).rev() {
             let Step { state, end, c: before } = self.steps[index];
@@ -122,7 +122,7 @@ impl Matcher<'_> {
         AcceptStatus::End
     }
 
-    /// Lets the target be a beginning of the path.
+    /// Sets the target to a prefix of the path.
     fn aim(&mut self, end: usize) {
         self.target.clear();
         self.target.extend_from_slice(&self.field);
@@ -135,13 +135,13 @@ impl Matcher<'_> {
     }
 }
 
-/// Why a word was not followed any further.
+/// Why the automaton stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     End,
-    /// No word with this character behind the path is near enough.
+    /// No word that continues the path with this character matches.
     Dead(char),
-    /// What follows is no text.
+    /// The rest is not valid UTF-8.
     NoText,
 }
 

@@ -1,44 +1,44 @@
-//! Words a few edits away from another.
+//! Words within a small edit distance of a given word.
 //!
-//! The automaton of Schulz and Mihov, "Fast string correction with Levenshtein automata" (2002), by
-//! its bits: behind `n` characters only the places `n - limit` to `n + limit` of the word can be
-//! reached with at most `limit` edits, so that a state is a few bits for each number of edits,
-//! whatever the length of the word.
+//! This is the automaton of Schulz and Mihov, "Fast string correction with Levenshtein automata"
+//! (2002), with bit-parallel states. After `n` characters, only the positions `n - limit` to
+//! `n + limit` of the word are reachable with at most `limit` edits, so that a state is a few bits
+//! for each number of edits, whatever the length of the word.
 
 mod matcher;
 
 pub(crate) use matcher::Matcher;
 
-/// The most edits.
+/// The maximum number of edits.
 const MAX_LIMIT: u8 = 2;
-/// Stands before and behind the word: no character.
+/// Padding before and after the word. It equals no character.
 const NONE: u32 = u32::MAX;
 
-/// What is looked for.
+/// The automaton for one word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LevenshteinAutomaton {
-    /// The characters of the word, `limit` times [`NONE`] before them, and as often as a window
-    /// needs behind them.
+    /// The characters of the word, padded with `limit` times [`NONE`] in front and with as many as
+    /// a window needs at the end.
     padded: Vec<u32>,
     len: usize,
     limit: usize,
 }
 
-/// What is known behind some characters.
+/// The state after some characters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct State {
-    /// The number of characters.
+    /// The number of characters read.
     depth: usize,
-    /// For each number of edits the places of the word that it is enough for: bit `b` is place
-    /// `depth + b - limit`.
+    /// For each number of edits, the positions of the word that can be reached with it: bit `b` is
+    /// position `depth + b - limit`.
     ///
-    /// A place behind the end comes only together with the end, with as many edits, and nothing
-    /// leads on from it.
+    /// A position after the end is only set together with the end, for the same number of edits,
+    /// and has no successors.
     places: [u8; MAX_LIMIT as usize + 1],
 }
 
 impl LevenshteinAutomaton {
-    /// Looks for words at most `limit` edits away, two at most.
+    /// Creates the automaton of words within `limit` edits, at most two.
     pub(crate) fn new(word: &str, limit: u8) -> Self {
         let limit = usize::from(limit.min(MAX_LIMIT));
         let mut padded = vec![NONE; limit];
@@ -48,7 +48,7 @@ impl LevenshteinAutomaton {
         Self { padded, len, limit }
     }
 
-    /// Returns what is known before the first character.
+    /// Returns the initial state.
     fn start(&self) -> State {
         let mut places = [0; MAX_LIMIT as usize + 1];
         for (edits, places) in places.iter_mut().enumerate().take(self.limit + 1) {
@@ -57,37 +57,36 @@ impl LevenshteinAutomaton {
         State { depth: 0, places }
     }
 
-    /// Returns what is known behind one more character, if the state is alive.
+    /// Returns the state after one more character, if it is alive.
     #[inline]
     fn step(&self, state: State, c: char) -> State {
         let equal = self.window(state).iter().enumerate().fold(0, |equal, (bit, own)| {
-            // Bits, so that nothing is decided character by character.
+            // Collects bits instead of branching on each character.
             equal | u8::from(*own == u32::from(c)) << bit
         });
         let mut places = [state.places[0] & equal; MAX_LIMIT as usize + 1];
         for edits in 1..=self.limit {
             let before = state.places[edits - 1];
-            // The same character, another one, one that the word does not have, one that only the
-            // word has.
+            // In this order: a match, a substitution, an insertion, a deletion.
             let kept = state.places[edits] & equal;
             places[edits] = kept | before | before >> 1 | places[edits - 1] << 1;
         }
         State { depth: state.depth + 1, places }
     }
 
-    /// Returns the characters at the places of a state that is alive.
+    /// Returns the characters of the word at the positions of a live state.
     #[inline]
     fn window(&self, state: State) -> &[u32] {
         &self.padded[state.depth..state.depth + 2 * self.limit + 1]
     }
 
-    /// Says whether more characters can make it a match.
+    /// Returns whether more characters can lead to a match.
     #[inline]
     fn is_alive(&self, state: State) -> bool {
         state.places[self.limit] != 0
     }
 
-    /// Says whether the state stays alive whatever character comes next.
+    /// Returns whether the state stays alive after any character.
     #[inline]
     fn is_free(&self, state: State) -> bool {
         self.limit > 0 && state.places[self.limit - 1] != 0
@@ -99,7 +98,7 @@ impl LevenshteinAutomaton {
         end <= 2 * self.limit && state.places[self.limit] >> end & 1 == 1
     }
 
-    /// Returns the least character above `above` behind which a state that is alive stays alive.
+    /// Returns the smallest character above `above` after which a live state stays alive.
     fn next_char(&self, state: State, above: Option<char>) -> Option<char> {
         if self.is_free(state) {
             return match above {
@@ -113,12 +112,12 @@ impl LevenshteinAutomaton {
         own.filter(|own| above.is_none_or(|above| *own > above)).min()
     }
 
-    /// Adds the least characters that make a state that is alive a match.
+    /// Appends the smallest string that completes a live state to a match.
     fn complete(&self, mut state: State, out: &mut Vec<u8>) {
         while !self.is_match(state) {
             let reached = state.places[self.limit];
             if reached.is_power_of_two() && !self.is_free(state) {
-                // Only the rest of the word is left.
+                // Only the rest of the word remains.
                 let place = state.depth + reached.trailing_zeros() as usize;
                 let rest = &self.padded[place..self.limit + self.len];
                 rest.iter().filter_map(|own| char::from_u32(*own)).for_each(|c| put_char(out, c));
@@ -147,7 +146,7 @@ mod tests {
     use crate::automaton::{AcceptStatus, Automaton};
     use proptest::prelude::*;
 
-    /// By definition.
+    /// The edit distance by its definition.
     fn distance(a: &[char], b: &[char]) -> usize {
         match (a, b) {
             ([], rest) | (rest, []) => rest.len(),
@@ -219,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Words with much in common, whose characters take one to four bytes.
+    /// Similar words, with characters of one to four bytes.
     const WORD: &str = "[abé漢😀]{0,6}";
     const OTHER: &str = "[abcéè漢😀]{0,7}";
 

@@ -1,5 +1,5 @@
-//! The words of a query: cut as those of documents are, so that what is cut into several becomes a
-//! phrase of them.
+//! Plans the words of a query. They are split like those of documents, so that a text of several
+//! words becomes a phrase.
 
 use std::ops::Range;
 
@@ -7,11 +7,11 @@ use super::{COMPOUND_BOOST, Field, Pattern, Plan, Planner, Result, TermSelector,
 use crate::analysis::{Form, Mode, Scratch};
 use crate::query::Piece;
 
-/// A word in one of its forms, and its place in a phrase.
+/// A word in one of its forms, with its position in a phrase.
 type Placed = (Form, TermSelector, u32);
 
 impl Planner<'_> {
-    /// A word, or words that follow each other; what has the same form as a whole counts more.
+    /// Plans a word or adjacent words. Documents with the same compound form get a higher score.
     pub(super) fn words(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Result<Option<Plan>> {
         let cut = self.analyzer.query_words(text);
         let words = cut.words.into_iter().map(|word| (Form::Word, TermSelector::Word(word.text), word.position));
@@ -29,12 +29,12 @@ impl Planner<'_> {
         Ok(Some(if is_plain { words } else { Plan::Bool { must: vec![words], should, must_not: Vec::new() } }))
     }
 
-    /// A phrase whose last word is the beginning of one.
+    /// Plans a phrase whose last word is a prefix.
     pub(super) fn prefix(&mut self, field: &Field, text: &str, slop: u32, boost: f32) -> Result<Option<Plan>> {
         self.beginning(field, text, (slop, boost), TermSelector::Prefix)
     }
 
-    /// A phrase whose last word is found by its letters.
+    /// Plans a phrase whose last word is matched by its letters.
     pub(super) fn beginning(
         &mut self,
         field: &Field,
@@ -49,8 +49,8 @@ impl Planner<'_> {
         self.phrase(field, words, slop, boost)
     }
 
-    /// Words with wildcards. Texts are cut where they are cut in documents; what a wildcard touches
-    /// is one word.
+    /// Plans words with wildcards. Literals are split as in documents, but text adjacent to a
+    /// wildcard is one word.
     pub(super) fn like(&mut self, field: &Field, pattern: &Pattern, (slop, boost): (u32, f32)) -> Result<Option<Plan>> {
         let (mut words, mut place) = (Vec::new(), 0);
         let mut word = Pattern::default();
@@ -76,7 +76,7 @@ impl Planner<'_> {
         self.phrase(field, words.into_iter().map(|(want, place)| (form, want, place)).collect(), slop, boost)
     }
 
-    /// One word, or several at their places.
+    /// Plans a single word, or several at their positions.
     fn phrase(&mut self, field: &Field, mut words: Vec<Placed>, slop: u32, boost: f32) -> Result<Option<Plan>> {
         if words.len() < 2 {
             let Some((form, want, _)) = words.pop() else { return Ok(None) };
@@ -89,7 +89,7 @@ impl Planner<'_> {
         Ok(Some(Plan::Phrase { leaves: leaves.collect::<Result<_>>()?, slop, boost }))
     }
 
-    /// Cuts a text into words by their letters, each with its place in the text.
+    /// Splits a text into unstemmed words, each with its range in the text.
     fn tokens(&self, text: &str) -> Vec<(String, Range<usize>)> {
         let (wanted, mut tokens) = (self.analyzer.unstemmed_form(), Vec::new());
         self.analyzer.visit(text, Mode::Query, &mut Scratch::default(), |form, token| {
@@ -98,14 +98,14 @@ impl Planner<'_> {
             }
         });
         if tokens.is_empty() {
-            // A part of a word may be a word that is left out.
+            // A part of a word may be a stop word.
             tokens.extend(self.analyzer.fold(text).map(|folded| (folded, 0..text.len())));
         }
         tokens
     }
 }
 
-/// Ends a word with wildcards. One that is nothing but `*` is any word: only its place counts.
+/// Completes a word with wildcards. A word of only `*` matches any word: only its position counts.
 fn finish(word: &mut Pattern, words: &mut Vec<(TermSelector, u32)>, place: &mut u32) {
     let word = std::mem::take(word);
     if word.is_empty() {

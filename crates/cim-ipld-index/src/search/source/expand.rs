@@ -1,4 +1,4 @@
-//! From what many words have in common to their lists.
+//! Expands prefixes, patterns and fuzzy words to the lists of all matching words.
 
 use super::super::cursor::Cursor;
 use super::super::plan::Leaf;
@@ -12,8 +12,8 @@ use crate::score::TermScorer;
 use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
 
 impl<'a> Source<'a> {
-    /// Adds the lists of all words that a guide wants; what is not at hand is noted by the fetcher
-    /// and left out.
+    /// Adds the lists of all words that an automaton accepts. Missing pages are recorded by the
+    /// fetcher and skipped.
     pub(super) fn expand(
         &self,
         fetcher: &Fetcher<'_>,
@@ -37,8 +37,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Puts the postings of many lists together; `None` if a page is not at hand, which the fetcher
-    /// knows.
+    /// Merges the postings of many lists. Returns `None` if a page is missing, which the fetcher
+    /// records.
     pub(in crate::search) fn unite(
         &self,
         fetcher: &Fetcher<'_>,
@@ -56,7 +56,7 @@ impl<'a> Source<'a> {
                 (Self::Segment(..), Handle::Segment { value, document_frequency }) => {
                     match ListPlace::decode(value.bytes(), documents)?.kind {
                         PlaceKind::Inline(bytes) => {
-                            // The common case, without a cursor.
+                            // The common case needs no cursor.
                             let add = |document, frequency, _| union.add(document, frequency);
                             InlineList::visit(bytes, *document_frequency, documents, add)?;
                         }
@@ -91,8 +91,8 @@ fn add_list(mut cursor: Cursor<'_>, union: &mut Union) -> Result<()> {
     Ok(())
 }
 
-/// Visits the entries of a table whose keys start with `prefix`; pages that are not at hand are
-/// noted and left out.
+/// Visits the entries of a table whose keys start with `prefix`. Missing pages are recorded and
+/// skipped.
 pub(in crate::search) fn visit_prefix(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
@@ -103,8 +103,8 @@ pub(in crate::search) fn visit_prefix(
     walk(segment, fetcher, class, &mut PrefixAutomaton(prefix), each)
 }
 
-/// Visits the entries of a table that a guide wants. Only pages that can hold one are asked for;
-/// those that are not at hand are noted and left out.
+/// Visits the entries of a table that an automaton accepts. Only pages that can contain one are
+/// requested; missing ones are recorded and skipped.
 fn walk(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
@@ -118,8 +118,8 @@ fn walk(
         let mut status = automaton.accept(top.first_key(ordinal as usize));
         match status {
             AcceptStatus::End => break,
-            // The last page whose first key is at most the target: those before it end below the
-            // target.
+            // Continues at the last page whose first key is at most the target: earlier pages end
+            // below the target.
             AcceptStatus::Seek => ordinal = top.page_of(automaton.target()).unwrap_or(0).max(ordinal),
             AcceptStatus::Accept | AcceptStatus::Reject => {}
         }
