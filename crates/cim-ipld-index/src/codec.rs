@@ -119,7 +119,7 @@ impl<'a> Tail<'a> {
     pub(crate) fn text(&mut self) -> Result<Option<&'a str>> {
         let text = if self.has_text { Some(self.reader.str()?) } else { None };
         if !self.reader.is_empty() {
-            return Err(Error::damaged("bytes follow the end of a document"));
+            return Err(Error::damaged("trailing bytes follow a document"));
         }
         Ok(text)
     }
@@ -161,7 +161,7 @@ pub(crate) fn decode_head(bytes: &[u8]) -> Result<(Document, Tail<'_>)> {
             let name = reader.str()?.to_owned();
             let value = take_value(&mut reader)?;
             if document.attributes.insert(name, value).is_some() {
-                return Err(Error::damaged("a document has one attribute twice"));
+                return Err(Error::damaged("a document has a duplicate attribute"));
             }
         }
     }
@@ -182,7 +182,7 @@ pub(crate) fn cid_to_bytes<'a>(cid: &Cid, buffer: &'a mut [u8; MAX_CID_BYTES]) -
 
 /// Decodes a CID that takes up all of `bytes`.
 pub(crate) fn cid_from_bytes(bytes: &[u8]) -> Result<Cid> {
-    content_id::from_bytes(bytes).map_err(|error| Error::damaged("a CID cannot be read").caused_by(error))
+    content_id::from_bytes(bytes).map_err(|error| Error::damaged("a CID is malformed").caused_by(error))
 }
 
 fn decode_start(reader: &mut Reader<'_>) -> Result<(u64, Cid)> {
@@ -192,7 +192,7 @@ fn decode_start(reader: &mut Reader<'_>) -> Result<(u64, Cid)> {
         newer => {
             return Err(Error::new(
                 ErrorKind::UnsupportedVersion,
-                format!("a document has layout version {newer}; this build reads up to {VERSION}"),
+                format!("a document has layout version {newer}; this version supports up to {VERSION}"),
             ));
         }
     }

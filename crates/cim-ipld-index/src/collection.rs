@@ -29,7 +29,7 @@ impl Collection {
             let frequency = reader.varint()?;
             let average = u32::from_le_bytes(reader.array()?);
             if frequency > collection.documents || !f32::from_bits(average).is_finite() {
-                return Err(Error::damaged("a cursor counts more than there is"));
+                return Err(Error::damaged("a cursor has impossible counts"));
             }
             collection.document_frequencies.push(frequency);
             collection.average_lengths.push(average);

@@ -19,7 +19,7 @@ use crate::document::MAX_CID_BYTES;
 /// The longest text form of a CID: base 2.
 const MAX_TEXT_BYTES: usize = 8 * MAX_CID_BYTES + 1;
 const V0_TEXT_BYTES: usize = 46;
-const BELOW: ParseCidError = ParseCidError("a path follows the CID: give the CID of what it names");
+const BELOW: ParseCidError = ParseCidError("a path follows the CID: use the CID of the target");
 
 /// The reason why text or bytes are not a valid CID. It never quotes the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +43,19 @@ impl std::error::Error for ParseCidError {}
 pub fn parse(text: &str) -> Result<Cid, ParseCidError> {
     let cid = bare(text)?;
     if cid.len() > MAX_TEXT_BYTES {
-        return Err(ParseCidError("it is longer than a CID can be"));
+        return Err(ParseCidError("invalid CID: too long"));
     }
     if cid.len() == V0_TEXT_BYTES && cid.starts_with("Qm") {
-        let bytes = Base::Base58Btc.decode(cid).map_err(|_| ParseCidError("it is no CIDv0: not in base58"))?;
+        let bytes = Base::Base58Btc.decode(cid).map_err(|_| ParseCidError("invalid CIDv0: not base58"))?;
         return from_bytes(&bytes).map(canonical);
     }
-    let (base, bytes) = multibase::decode(cid).map_err(|_| ParseCidError("it is no CID: not in a multibase"))?;
+    let (base, bytes) = multibase::decode(cid).map_err(|_| ParseCidError("invalid CID: not a multibase encoding"))?;
     if base == Base::Identity || multibase::encode(base, &bytes) != cid {
-        return Err(ParseCidError("it is no CID: not the one text that its multibase has for these bytes"));
+        return Err(ParseCidError("invalid CID: not in the canonical form of its multibase"));
     }
     let cid = from_bytes(&bytes)?;
     match cid.version() {
-        Version::V0 => Err(ParseCidError("it is no CID: a CIDv0 has no multibase")),
+        Version::V0 => Err(ParseCidError("invalid CID: a CIDv0 has no multibase")),
         Version::V1 => Ok(cid),
     }
 }
@@ -67,14 +67,16 @@ pub fn parse(text: &str) -> Result<Cid, ParseCidError> {
 /// [`ParseCidError`] for bytes that are not exactly one CID in its shortest form.
 pub fn from_bytes(bytes: &[u8]) -> Result<Cid, ParseCidError> {
     if bytes.len() > MAX_CID_BYTES {
-        return Err(ParseCidError("it is longer than a CID can be"));
+        return Err(ParseCidError("invalid CID: too long"));
     }
-    let cid = Cid::try_from(bytes).map_err(|_| ParseCidError("it is no CID: its bytes cannot be read"))?;
+    let cid = Cid::try_from(bytes).map_err(|_| ParseCidError("invalid CID: malformed bytes"))?;
     // A CID is a key: two encodings of one CID would be two documents.
     match cid.to_bytes() {
         canonical if canonical == bytes => Ok(cid),
-        canonical if bytes.starts_with(&canonical) => Err(ParseCidError("it is no CID: bytes follow its digest")),
-        _ => Err(ParseCidError("it is no CID: its numbers are not in their shortest form")),
+        canonical if bytes.starts_with(&canonical) => {
+            Err(ParseCidError("invalid CID: trailing bytes follow the digest"))
+        }
+        _ => Err(ParseCidError("invalid CID: a varint is not in its shortest form")),
     }
 }
 
@@ -89,7 +91,7 @@ pub fn canonical(cid: Cid) -> Cid {
 
 /// Strips the prefixes that IPFS programs put before a CID.
 fn bare(text: &str) -> Result<&str, ParseCidError> {
-    const IPNS: ParseCidError = ParseCidError("a name of IPNS is no CID: give what it points to now");
+    const IPNS: ParseCidError = ParseCidError("an IPNS name is not a CID: use the CID it resolves to");
     if ["/ipns/", "ipns://"].iter().any(|start| text.starts_with(start)) {
         return Err(IPNS);
     }
@@ -109,7 +111,7 @@ fn bare(text: &str) -> Result<&str, ParseCidError> {
             "" => Ok(cid),
             _ => Err(BELOW),
         }),
-        _ => Err(ParseCidError("it is no URL of an IPFS gateway, which has /ipfs/ before the CID")),
+        _ => Err(ParseCidError("not an IPFS gateway URL, which has /ipfs/ before the CID")),
     }
 }
 
@@ -170,8 +172,8 @@ mod tests {
         for (text, reason) in [
             (encoded(&[&bytes[..], b"more"].concat()), "bytes follow"),
             (encoded(&[&bytes[..], &bytes[..]].concat()), "bytes follow"),
-            (encoded(&bytes[..bytes.len() - 1]), "cannot be read"),
-            (encoded(&long_version), "no CID"),
+            (encoded(&bytes[..bytes.len() - 1]), "malformed"),
+            (encoded(&long_version), "shortest form"),
             (multibase::encode(Base::Base58Btc, &v0), "no multibase"),
             (encoded(&v0), "no multibase"),
             (format!("b{}", V1[1..].to_uppercase()), "multibase"),
@@ -186,9 +188,9 @@ mod tests {
             (format!("https://{V1}.ipns.dweb.link"), "IPNS"),
             (format!("https://example.org/{V1}"), "gateway"),
             (format!("x/ipfs/{V1}"), "multibase"),
-            ("b".repeat(2000), "longer"),
+            ("b".repeat(2000), "too long"),
             (String::new(), "multibase"),
-            ("notes".to_owned(), "no CID"),
+            ("notes".to_owned(), "invalid CID"),
         ] {
             let refused = parse(&text).expect_err(&text).to_string();
             assert!(refused.contains(reason), "{text}: {refused}");

@@ -44,7 +44,8 @@ impl FromStr for Timestamp {
 /// ```
 /// use cim_ipld_index::{ParseTimestampError, Timestamp};
 ///
-/// assert_eq!("yesterday".parse::<Timestamp>(), Err(ParseTimestampError));
+/// let error: ParseTimestampError = "yesterday".parse::<Timestamp>().unwrap_err();
+/// assert!(error.to_string().contains("2024-01-31"));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a date such as 2024-01-31 or 2024-01-31T12:00:00Z")]

@@ -94,11 +94,11 @@ impl Deletes {
         let mut reader = Reader::new(bytes);
         match reader.u8()? {
             VERSION => {}
-            0 => return Err(Error::damaged("a set of deletes has no valid version byte")),
+            0 => return Err(Error::damaged("a delete set has no valid version byte")),
             newer => {
                 return Err(Error::new(
                     ErrorKind::UnsupportedVersion,
-                    format!("a set of deletes has layout version {newer}; this build reads up to {VERSION}"),
+                    format!("a delete set has layout version {newer}; this version supports up to {VERSION}"),
                 ));
             }
         }
@@ -113,10 +113,10 @@ impl Deletes {
             }
         })?;
         if !is_possible {
-            return Err(Error::damaged("deletes name a document that no segment can have"));
+            return Err(Error::damaged("a delete set contains a document number that no segment can have"));
         }
         if !reader.is_empty() {
-            return Err(Error::damaged("bytes follow the end of a set of deletes"));
+            return Err(Error::damaged("trailing bytes follow a delete set"));
         }
         Ok(deletes)
     }

@@ -121,7 +121,7 @@ fn decode_chunks<'a>(reader: &mut Reader<'a>, mut each: impl FnMut(u32, Chunk<'a
     for _ in 0..reader.count()? {
         let key = u16::from_le_bytes(reader.array()?);
         if u32::from(key) < next_key {
-            return Err(Error::damaged("the chunks of a document set are not in order"));
+            return Err(Error::damaged("the chunks of a document set are out of order"));
         }
         next_key = u32::from(key) + 1;
         let base = u32::from(key) << 16;
@@ -133,7 +133,7 @@ fn decode_chunks<'a>(reader: &mut Reader<'a>, mut each: impl FnMut(u32, Chunk<'a
                 let in_order = |pair: &[[u8; 2]]| u16::from_le_bytes(pair[0]) < u16::from_le_bytes(pair[1]);
                 // Checks every pair: without an early exit the loop vectorizes.
                 if values.windows(2).fold(false, |is_bad, pair| is_bad | !in_order(pair)) {
-                    return Err(Error::damaged("the ids of a document set are not in order"));
+                    return Err(Error::damaged("the ids of a document set are out of order"));
                 }
                 each(base, Chunk::Array(lows))?;
             }
@@ -245,7 +245,7 @@ impl BitSet {
         let len = self.len;
         let words = &mut self.words;
         decode_chunks(reader, |base, chunk| {
-            let outside = || Error::damaged("a document set names a document that is not there");
+            let outside = || Error::damaged("a document set contains a document that does not exist");
             match chunk {
                 Chunk::Array(lows) => {
                     let lows = lows.as_chunks::<2>().0;

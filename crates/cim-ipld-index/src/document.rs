@@ -271,7 +271,7 @@ impl Document {
                     Value::Keyword(keyword) | Value::String(keyword) => {
                         limit("a keyword", keyword.len(), MAX_KEYWORD_BYTES)?
                     }
-                    Value::List(_) => return Err(Error::invalid_document("a list in a list")),
+                    Value::List(_) => return Err(Error::invalid_document("a list attribute contains a list")),
                     _ => {}
                 }
             }

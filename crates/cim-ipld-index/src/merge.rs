@@ -28,7 +28,6 @@ use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor}
 /// [`ErrorKind::Full`] if there are too many documents for one segment.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use cim_ipld_index::{
 ///     Analyzer, Deletes, Document, Memtable, PageMap, Segment, SegmentId, build_segment, merge_segments,
 /// };
@@ -43,10 +42,12 @@ use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor}
 ///     memtable.insert(&Document::new(cid.parse()?))?;
 ///     let id = SegmentId([number as u8; 16]);
 ///     build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(id))?;
-///     segments.push((Arc::new(Segment::open(id, &pages.header(id))?), Deletes::new()));
+///     segments.push(Segment::open(id, &pages.header(id))?);
 /// }
 /// let mut merged = PageMap::new();
-/// let summary = merge_segments(&segments, &pages, &mut merged.sink(SegmentId([9; 16])))?;
+/// let deletes = Deletes::new();
+/// let inputs: Vec<_> = segments.iter().map(|segment| (segment, &deletes)).collect();
+/// let summary = merge_segments(&inputs, &pages, &mut merged.sink(SegmentId([9; 16])))?;
 /// assert_eq!(summary.document_count, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -57,7 +58,7 @@ pub fn merge_segments(
 ) -> Result<SegmentSummary> {
     let analyzer = inputs.first().map_or("", |(segment, _)| segment.analyzer());
     if inputs.iter().any(|(segment, _)| segment.analyzer() != analyzer) {
-        return Err(Error::new(ErrorKind::AnalyzerMismatch, "segments of different analyzers cannot become one"));
+        return Err(Error::new(ErrorKind::AnalyzerMismatch, "segments with different analyzers cannot be merged"));
     }
     let fetcher = Fetcher::new(pages);
     let mut writer = SegmentWriter::new(analyzer, sink);
@@ -168,7 +169,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
                 (Some(Namespace::Column(kind)), PageClass::Fields) => {
                     self.merge_columns(&key, kind, inputs, &holders, &tables)?;
                 }
-                _ => return Err(Error::damaged("a table holds a key of an unknown kind")),
+                _ => return Err(Error::damaged("a table contains a key of an unknown kind")),
             }
             for input in holders {
                 tables[input].advance()?;
@@ -178,7 +179,8 @@ impl<'a> TableMerge<'_, 'a, '_> {
     }
 
     fn merge_lists(&mut self, key: &[u8], holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
-        let field = keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary holds what is no word"))?;
+        let field =
+            keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary contains a key that is not a word"))?;
         let index = field.index();
         let leaf = Leaf { field, form: Form::Word, want: TermSelector::Word(String::new()), needs_positions: true };
         let mut lists = Vec::with_capacity(holders.len());
@@ -270,5 +272,5 @@ fn at_hand<T>(found: Option<T>) -> Result<T> {
 }
 
 fn missing() -> Error {
-    Error::damaged("a page that a merge needs is not at hand")
+    Error::damaged("a page that the merge needs is missing")
 }

@@ -127,12 +127,12 @@ pub enum Progress<T> {
 /// An in-memory store of pages that is both source and sink.
 ///
 /// ```
-/// use cim_ipld_index::{Page, PageClass, PageId, PageMap, PageSink, SegmentId};
+/// use cim_ipld_index::{PageClass, PageId, PageMap, PageSink, SegmentId};
 ///
 /// let segment = SegmentId([1; 16]);
 /// let mut pages = PageMap::new();
 /// pages.sink(segment).page(PageId::new(PageClass::Header, 0), vec![1, 1])?;
-/// assert_eq!(pages.header(segment), [Page::from(vec![1, 1])]);
+/// assert_eq!(&pages.header(segment)[0][..], &[1, 1]);
 /// pages.remove_segment(segment);
 /// assert_eq!(pages.bytes(), 0);
 /// # Ok::<(), cim_ipld_index::PageSinkError>(())
@@ -147,10 +147,10 @@ impl Page {
     pub(crate) fn payload(&self, id: PageId) -> Result<&[u8]> {
         match *self.0 {
             [FORMAT_VERSION, class, ..] if class == id.class.code() => Ok(&self.0[PAGE_PREFIX..]),
-            [FORMAT_VERSION, ..] => Err(Error::damaged("a page is not of the class its name says")),
+            [FORMAT_VERSION, ..] => Err(Error::damaged("a page has a different class than its id")),
             [version, ..] if version > FORMAT_VERSION => Err(Error::new(
                 ErrorKind::UnsupportedVersion,
-                format!("a page has format version {version}; this build reads up to {FORMAT_VERSION}"),
+                format!("a page has format version {version}; this version supports up to {FORMAT_VERSION}"),
             )),
             _ => Err(Error::damaged("a page has no valid version byte")),
         }

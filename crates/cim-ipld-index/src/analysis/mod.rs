@@ -186,7 +186,7 @@ impl Analyzer {
             AnalyzerSpec::Words(words) => Ok(UnicodeWords::of_spec(words.clone()).into()),
             AnalyzerSpec::Custom(identity) => Err(Error::new(
                 ErrorKind::AnalyzerMismatch,
-                format!("the index has the analyzer `{identity}` of an application, which must be given to open it"),
+                format!("the index uses the custom analyzer `{identity}`, which must be provided to open it"),
             )),
         }
     }

@@ -36,7 +36,8 @@ pub struct QueryWords {
 /// use cim_ipld_index::{Analyzer, QueryWord};
 ///
 /// let cut = Analyzer::default().query_words("Moby-Dick");
-/// assert_eq!(cut.words[1], QueryWord { text: "dick".to_owned(), position: 1 });
+/// let QueryWord { text, position, .. } = &cut.words[1];
+/// assert_eq!((text.as_str(), *position), ("dick", 1));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -73,7 +73,7 @@ pub struct WordsSpec {
 /// ```
 /// use cim_ipld_index::{Analyzer, AnalyzerSpec, Cjk, WordsSpec};
 ///
-/// let bigrams = AnalyzerSpec::Words(WordsSpec::default().cjk(Cjk::Bigrams));
+/// let bigrams = AnalyzerSpec::Words(WordsSpec::default().with_cjk(Cjk::Bigrams));
 /// assert_eq!(Analyzer::from_spec(&bigrams)?.words("東京都"), ["東京", "京都"]);
 /// # Ok::<(), cim_ipld_index::Error>(())
 /// ```
@@ -131,11 +131,11 @@ impl WordsSpec {
         let stop_words = read_languages(reader)?;
         let count = reader.count()?;
         if count > MAX_LEFT_OUT {
-            return Err(Error::damaged("an analyzer's description leaves out too many words"));
+            return Err(Error::damaged("an analyzer's specification has too many stop words"));
         }
         let left_out: Vec<String> = (0..count).map(|_| Ok(reader.str()?.to_owned())).collect::<Result<_>>()?;
         if !left_out.is_sorted_by(|a, b| a < b) || !stop_words.is_sorted_by(|a, b| a < b) {
-            return Err(Error::damaged("the words of an analyzer's description are not in order"));
+            return Err(Error::damaged("the stop words of an analyzer's specification are out of order"));
         }
         let cjk = match reader.u8()? {
             0 => Cjk::BigramsAndUnigrams,
@@ -155,7 +155,7 @@ impl WordsSpec {
             ..Self::of_languages(stems.iter().copied())
         };
         if spec.stems != stems {
-            return Err(Error::damaged("an analyzer's description names a language twice"));
+            return Err(Error::damaged("an analyzer's specification contains a language twice"));
         }
         Ok(spec)
     }
@@ -202,7 +202,7 @@ impl AnalyzerSpec {
         };
         match reader.is_empty() {
             true => Ok(spec),
-            false => Err(Error::damaged("bytes follow an analyzer's description")),
+            false => Err(Error::damaged("trailing bytes follow an analyzer's specification")),
         }
     }
 }
@@ -249,7 +249,7 @@ impl FromStr for AnalyzerSpec {
             Language::from_name(name).ok_or_else(|| {
                 let known: Vec<String> =
                     Language::ALL.iter().map(|language| format!("{} ({language:?})", language.code())).collect();
-                let message = format!("`{name}` is none of the languages: {}", known.join(", "));
+                let message = format!("unknown language `{name}`; the languages are {}", known.join(", "));
                 Error::new(ErrorKind::UnknownLanguage, message)
             })
         });
@@ -273,7 +273,7 @@ fn read_languages(reader: &mut Reader<'_>) -> Result<Vec<Language>> {
 }
 
 fn unknown() -> Error {
-    Error::new(ErrorKind::UnsupportedVersion, "an analyzer's description was written by a newer format")
+    Error::new(ErrorKind::UnsupportedVersion, "an analyzer's specification has a newer format")
 }
 
 #[cfg(test)]

@@ -298,7 +298,7 @@ impl Stored {
 }
 
 fn full() -> Error {
-    Error::new(ErrorKind::Full, "the memtable holds as much as it can address; seal it and start another")
+    Error::new(ErrorKind::Full, "the memtable is full; seal it and start another")
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(super) fn lenient(text: &str) -> (Query, Vec<QueryError>) {
     let mut parser = Parser::new(text, Reading::Lenient);
     match parser.query() {
         Ok(query) => (query, parser.errors),
-        Err(error) => unreachable!("a lenient parse notes errors: {error}"),
+        Err(error) => unreachable!("a lenient parse records errors: {error}"),
     }
 }
 

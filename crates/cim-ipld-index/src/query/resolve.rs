@@ -74,8 +74,8 @@ impl Node {
                 (false, None) => Some(node.as_plain(name)),
                 (false, Some(field)) => {
                     let detail = format!(
-                        "the query names a field that does not exist; `{field}` does. The fields are {FIELDS}; a \
-                         backslash before the name makes it one of an attribute, quotes make it text"
+                        "the query names an unknown field; did you mean `{field}`? The fields are {FIELDS}; put a \
+                         backslash before the name for an attribute, or quotes around the text"
                     );
                     return Err(Error::new(ErrorKind::InvalidQuery, detail));
                 }

@@ -106,7 +106,7 @@ pub(crate) fn find<'a>(
 ) -> Result<Option<TopDocs<'a>>> {
     let reach = options.offset.saturating_add(options.limit);
     if reach > MAX_RESULT_WINDOW {
-        let detail = format!("limit and offset reach hit {reach}; at most {MAX_RESULT_WINDOW} can be reached");
+        let detail = format!("limit plus offset is {reach}; the maximum is {MAX_RESULT_WINDOW}");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
     let (resolved, resolution) = name_resolution::resolve(query, &sources, fetcher)?;

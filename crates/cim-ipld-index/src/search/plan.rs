@@ -142,7 +142,7 @@ impl Planner<'_> {
                 }
             }
             Node::TooDeep => {
-                let detail = format!("queries stand more than {} deep in queries", query::MAX_DEPTH);
+                let detail = format!("queries are nested more than {} deep", query::MAX_DEPTH);
                 return Err(Error::new(ErrorKind::InvalidQuery, detail));
             }
             Node::Attribute { .. } | Node::AttributePrefix { .. } | Node::AttributeLike { .. } => {
@@ -248,7 +248,7 @@ impl Planner<'_> {
     fn count(&mut self) -> Result<()> {
         self.words += 1;
         if self.words > MAX_QUERY_WORDS {
-            let detail = format!("the query looks for more than {MAX_QUERY_WORDS} words and names");
+            let detail = format!("the query has more than {MAX_QUERY_WORDS} words and names");
             return Err(Error::new(ErrorKind::InvalidQuery, detail));
         }
         Ok(())

@@ -61,7 +61,7 @@ impl CollectionStatistics {
         let collection = match after {
             Some(known) if known.average_lengths.len() == leaves.len() => known.clone(),
             Some(_) => {
-                return Err(Error::new(ErrorKind::InvalidQuery, "the cursor is of a search for other words"));
+                return Err(Error::new(ErrorKind::InvalidQuery, "the cursor belongs to a search for other words"));
             }
             None => count(sources, leaves, lists, fetcher)?,
         };

@@ -1,5 +1,5 @@
-//! The index answers as a naive scan does, whatever was done to it and in whatever order pages
-//! come.
+//! The index returns what a naive scan returns, after any sequence of operations and whatever the
+//! order in which pages arrive.
 
 use std::collections::BTreeSet;
 
@@ -21,8 +21,7 @@ enum Step {
     Merge,
 }
 
-/// What of a document is not text: times, size, and attributes that are now of this type, now of
-/// that.
+/// The non-text fields of a document: times, size, and attributes whose type varies.
 #[derive(Debug, Clone)]
 struct Numbers {
     created: Option<i64>,

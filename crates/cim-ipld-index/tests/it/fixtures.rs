@@ -1,8 +1,7 @@
-//! Segments that earlier builds wrote are opened, verified and searched by this one.
+//! This version opens, verifies and searches the segments that earlier versions wrote.
 //!
-//! A fixture is named after the version that wrote it.
-//! `cargo run -p cim-ipld-index --example write_fixture` writes the one of this version; one that
-//! is there is never written again, whatever changes.
+//! A fixture is named after the version that wrote it. The fixture of this version is written by
+//! `cargo run -p cim-ipld-index --example write_fixture`; an existing fixture is never rewritten.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +19,7 @@ use documents::{DOCUMENTS, document};
 
 const ID: SegmentId = SegmentId([7; 16]);
 
-/// Reads what `write_fixture` wrote: per page its class, ordinal and length, then its bytes.
+/// Reads the output of `write_fixture`: per page its class, ordinal and length, then its bytes.
 fn read(path: &Path) -> PageMap {
     let bytes = fs::read(path).unwrap();
     let mut pages = PageMap::new();
