@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cim_ipld_benches::synthetic;
 use cim_ipld_index::{
-    Analyzer, Deletes, Document, Field, MemoryIndex, Memtable, PageMap, PageSource, Progress, Query, SearchOptions,
-    Segment, SegmentId, Snapshot, Total, build_segment, merge_segments,
+    Analyzer, Deletes, Document, Field, MemoryIndex, Memtable, PageMap, PageSource, Progress, Query, ReadView,
+    SearchOptions, Segment, SegmentId, Total, build_segment, merge_segments,
 };
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -70,7 +70,7 @@ fn searching(criterion: &mut Criterion) {
     let documents = synthetic::documents(DOCUMENTS, SEED);
     let (segment, pages) = segment(&fill(&documents), 1);
     let snapshot =
-        Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new()).expect("one analyzer");
+        ReadView::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new()).expect("one analyzer");
     let mut group = criterion.benchmark_group("searching");
     for (name, query) in queries(&documents) {
         let found = snapshot.search(&query, &SearchOptions::default(), &pages).expect("the pages are sound");
@@ -142,7 +142,7 @@ fn segment(memtable: &Memtable, number: u8) -> (Arc<Segment>, PageMap) {
 
 /// Searches with no page at hand and fetches what is asked for: the work of a cache that misses,
 /// less the fetching.
-fn cold(snapshot: &Snapshot, query: &Query, pages: &PageMap) -> u64 {
+fn cold(snapshot: &ReadView, query: &Query, pages: &PageMap) -> u64 {
     let mut at_hand = PageMap::new();
     loop {
         match snapshot.search(query, &SearchOptions::default(), &at_hand).expect("the pages are sound") {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use cid::Cid;
-use cim_ipld_index::{Document, Hit, MAX_REACH, SearchOptions, Total};
+use cim_ipld_index::{Document, Hit, MAX_RESULT_WINDOW, SearchOptions, Total};
 
 use crate::expanded;
 use crate::ours::{self, Ours};
@@ -30,7 +30,7 @@ impl<'a> Differential<'a> {
     /// to `depth`.
     pub fn new(documents: &[Document], tantivy: &'a Tantivy, depth: usize) -> Self {
         let numbers = documents.iter().enumerate().map(|(number, document)| (document.cid, number as u32)).collect();
-        Self { tantivy, numbers, depth: depth.min(MAX_REACH) }
+        Self { tantivy, numbers, depth: depth.min(MAX_RESULT_WINDOW) }
     }
 
     /// Asks both and returns what differs, in words; nothing if all is equal.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use cim_ipld_index::MAX_REACH;
+use cim_ipld_index::MAX_RESULT_WINDOW;
 use peers::args::{Args, USAGE};
 use peers::corpus::Corpus;
 use peers::differential::Differential;
@@ -93,7 +93,7 @@ fn measure(args: &Args, corpus: &Corpus, classes: &[Class], report: &mut Report)
         report.cold = rows;
         report.goals.push(goal);
     }
-    let depth = if documents.len() <= COMPARED_WHOLE { MAX_REACH } else { SHALLOW };
+    let depth = if documents.len() <= COMPARED_WHOLE { MAX_RESULT_WINDOW } else { SHALLOW };
     let differential = Differential::new(documents, &engines.tantivy, depth);
     for (what, ours) in [("segment", &engines.sealed), ("memtable", &engines.memtable)] {
         eprintln!("comparing: {what}");

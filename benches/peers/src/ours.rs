@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use cim_ipld_index::{
-    Analyzer, Deletes, Document, Field, Matches, Memtable, PageMap, Progress, Query, SearchOptions, SearchResults,
-    Segment, SegmentId, Snapshot, Total, build_segment,
+    Analyzer, Deletes, Document, Field, Matches, Memtable, PageMap, Progress, Query, ReadView, SearchOptions,
+    SearchResults, Segment, SegmentId, Total, build_segment,
 };
 
 use crate::queries::Question;
@@ -13,7 +13,7 @@ use crate::queries::Question;
 /// A snapshot with all of its pages in memory.
 #[derive(Debug)]
 pub struct Ours {
-    snapshot: Snapshot,
+    snapshot: ReadView,
     pages: PageMap,
 }
 
@@ -38,7 +38,7 @@ impl Ours {
     /// None that the documents can cause.
     pub fn of_memtable(memtable: &Memtable) -> Result<Self> {
         let memtables = vec![(memtable.view(), Deletes::new())];
-        Ok(Self { snapshot: Snapshot::new(Analyzer::default(), Vec::new(), memtables)?, pages: PageMap::new() })
+        Ok(Self { snapshot: ReadView::new(Analyzer::default(), Vec::new(), memtables)?, pages: PageMap::new() })
     }
 
     /// Seals a memtable into one segment.
@@ -51,7 +51,7 @@ impl Ours {
         let mut pages = PageMap::new();
         build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(id))?;
         let segment = Arc::new(Segment::open(id, &pages.header(id))?);
-        let snapshot = Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new())?;
+        let snapshot = ReadView::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new())?;
         Ok(Self { snapshot, pages })
     }
 
@@ -70,7 +70,7 @@ impl Ours {
             segments.push((Arc::new(Segment::open(id, &pages.header(id))?), Deletes::new()));
         }
         let memtables = vec![(fill(last)?.view(), Deletes::new())];
-        Ok(Self { snapshot: Snapshot::new(Analyzer::default(), segments, memtables)?, pages })
+        Ok(Self { snapshot: ReadView::new(Analyzer::default(), segments, memtables)?, pages })
     }
 
     /// Answers a query.
@@ -120,7 +120,7 @@ impl Ours {
     }
 
     /// Returns the snapshot.
-    pub fn snapshot(&self) -> &Snapshot {
+    pub fn snapshot(&self) -> &ReadView {
         &self.snapshot
     }
 }

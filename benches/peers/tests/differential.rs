@@ -1,6 +1,6 @@
 //! Every kind of question, ours against Tantivy, on a corpus that anybody can make.
 
-use cim_ipld_index::{Document, MAX_REACH};
+use cim_ipld_index::{Document, MAX_RESULT_WINDOW};
 use peers::corpus::Corpus;
 use peers::differential::Differential;
 use peers::ours::{self, Ours};
@@ -35,7 +35,7 @@ fn every_question_has_the_hits_of_tantivy_wherever_the_documents_are() {
         ("one memtable", Ours::of_memtable(&memtable)),
         ("two segments and a memtable", Ours::in_parts(&[&documents[..a], &documents[a..b], &documents[b..]])),
     ];
-    let differential = Differential::new(&documents, &tantivy, MAX_REACH);
+    let differential = Differential::new(&documents, &tantivy, MAX_RESULT_WINDOW);
     let mut compared = 0;
     for (place, ours) in places {
         let ours = ours.expect("the documents are valid");
@@ -54,7 +54,7 @@ fn every_question_has_the_hits_of_tantivy_wherever_the_documents_are() {
 fn the_peer_that_is_timed_gives_the_hits_that_are_compared() {
     let (documents, classes) = corpus();
     let tantivy = tantivy(&documents);
-    let differential = Differential::new(&documents, &tantivy, MAX_REACH);
+    let differential = Differential::new(&documents, &tantivy, MAX_RESULT_WINDOW);
     for question in classes.iter().flat_map(|class| &class.questions) {
         assert!(differential.peer_is_consistent(question).expect("Tantivy answers"), "{question:?}");
     }
@@ -77,7 +77,7 @@ fn the_questions_have_hits() {
 fn a_difference_is_seen() {
     let (documents, classes) = corpus();
     let tantivy = tantivy(&documents);
-    let differential = Differential::new(&documents, &tantivy, MAX_REACH);
+    let differential = Differential::new(&documents, &tantivy, MAX_RESULT_WINDOW);
     let mut shorter = documents.clone();
     shorter.truncate(documents.len() - 1);
     let mut reworded = documents;

@@ -1,7 +1,7 @@
-//! CIDs in data for people: a string in JSON and its like, bytes elsewhere.
+//! Serde support that writes a CID as a string in human-readable formats and as bytes in others.
 //!
-//! For `#[serde(with = "cim_ipld_index::cid_text")]`; the type's own form is that of DAG-CBOR,
-//! which JSON shows as a list of numbers.
+//! Use it as `#[serde(with = "cim_ipld_index::cid_text")]`. By default, a CID serializes in its
+//! DAG-CBOR form, which JSON renders as a list of numbers.
 //!
 //! ```
 //! #[derive(serde::Serialize, serde::Deserialize)]
@@ -22,20 +22,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::content_id;
 
-/// Writes a CID.
+/// Serializes a CID.
 ///
 /// # Errors
 ///
-/// What the serializer returns.
+/// Any error of the serializer.
 pub fn serialize<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() { serializer.collect_str(cid) } else { cid.to_bytes().serialize(serializer) }
 }
 
-/// Reads a CID.
+/// Deserializes a CID.
 ///
 /// # Errors
 ///
-/// What the deserializer returns, and its custom error for what is no CID.
+/// Any error of the deserializer, including its custom error for an invalid CID.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
     if deserializer.is_human_readable() {
         content_id::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)

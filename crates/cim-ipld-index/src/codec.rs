@@ -1,11 +1,11 @@
-//! Documents as bytes: what a journal records and what a segment stores.
+//! Encodes documents as bytes, as a journal records and a segment stores them.
 //!
 //! Layout, version 1: version byte; flags (varint, one bit per optional field); CID
-//! (length-prefixed binary form); kind byte; then, each only if its flag is set, title, author,
+//! (length-prefixed binary form); kind byte; then, each only if its flag is set: title, author,
 //! content type (length-prefixed UTF-8), created, modified (zigzag varints of milliseconds), size
-//! (varint), tags (count, then each), attributes (count, then name, type byte and value, of a list
-//! the count and each type byte and value, sorted by name), text. The text stands last, so that
-//! whoever wants only the rest stops before it.
+//! (varint), tags (count, then each), attributes (count, then name, type byte and value; for a
+//! list, the count and each type byte and value; sorted by name), text. The text comes last, so
+//! that a reader of the metadata can stop before it.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ const DATE_VALUE: u8 = 4;
 const STRING_VALUE: u8 = 5;
 const LIST_VALUE: u8 = 6;
 
-/// Returns the document as bytes that [`decode`] turns back into an equal document.
+/// Encodes a document. [`decode`] returns an equal document.
 ///
 /// Equal documents give equal bytes.
 ///
@@ -61,7 +61,7 @@ pub fn encode(document: &Document) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Appends the document's bytes to `out` and returns where in it those of the CID stand.
+/// Appends the encoded document to `out` and returns the range of the CID in it.
 pub(crate) fn encode_to(document: &Document, out: &mut Vec<u8>) -> Result<Range<usize>> {
     document.validate()?;
     out.push(VERSION);
@@ -97,19 +97,19 @@ pub(crate) fn encode_to(document: &Document, out: &mut Vec<u8>) -> Result<Range<
     Ok(cid_place)
 }
 
-/// Returns the document that [`encode`] wrote.
+/// Decodes a document that [`encode`] wrote.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that
-/// break this one. The memory used never exceeds a small multiple of the input.
+/// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for malformed
+/// bytes. Memory use is bounded by a small multiple of the input.
 pub fn decode(bytes: &[u8]) -> Result<Document> {
     let (mut document, mut rest) = decode_head(bytes)?;
     document.text = rest.take_text()?;
     Ok(document)
 }
 
-/// What follows the metadata: the text, if there is one.
+/// The rest of an encoded document after the metadata: the text, if present.
 pub(crate) struct Tail<'a> {
     reader: Reader<'a>,
     has_text: bool,
@@ -119,7 +119,7 @@ impl<'a> Tail<'a> {
     pub(crate) fn text(&mut self) -> Result<Option<&'a str>> {
         let text = if self.has_text { Some(self.reader.str()?) } else { None };
         if !self.reader.is_empty() {
-            return Err(Error::damaged("bytes follow the end of a document"));
+            return Err(Error::damaged("trailing bytes follow a document"));
         }
         Ok(text)
     }
@@ -129,7 +129,7 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// Returns the document without its text, and where the text stands.
+/// Returns the document without its text, and the undecoded text.
 pub(crate) fn decode_head(bytes: &[u8]) -> Result<(Document, Tail<'_>)> {
     let mut reader = Reader::new(bytes);
     let (flags, cid) = decode_start(&mut reader)?;
@@ -161,7 +161,7 @@ pub(crate) fn decode_head(bytes: &[u8]) -> Result<(Document, Tail<'_>)> {
             let name = reader.str()?.to_owned();
             let value = take_value(&mut reader)?;
             if document.attributes.insert(name, value).is_some() {
-                return Err(Error::damaged("a document has one attribute twice"));
+                return Err(Error::damaged("a document has a duplicate attribute"));
             }
         }
     }
@@ -173,16 +173,16 @@ pub(crate) fn decode_cid(bytes: &[u8]) -> Result<Cid> {
     Ok(decode_start(&mut Reader::new(bytes))?.1)
 }
 
-/// Writes the canonical form of a CID in binary without an allocation; `None` if it is longer than
-/// a document's can be.
+/// Writes the canonical binary form of a CID without allocating. Returns `None` if it is longer
+/// than [`MAX_CID_BYTES`].
 pub(crate) fn cid_to_bytes<'a>(cid: &Cid, buffer: &'a mut [u8; MAX_CID_BYTES]) -> Option<&'a [u8]> {
     let len = content_id::canonical(*cid).write_bytes(&mut buffer[..]).ok()?;
     Some(&buffer[..len])
 }
 
-/// Returns the CID that `bytes` hold in binary form, and nothing else.
+/// Decodes a CID that takes up all of `bytes`.
 pub(crate) fn cid_from_bytes(bytes: &[u8]) -> Result<Cid> {
-    content_id::from_bytes(bytes).map_err(|error| Error::damaged("a CID cannot be read").caused_by(error))
+    content_id::from_bytes(bytes).map_err(|error| Error::damaged("a CID is malformed").caused_by(error))
 }
 
 fn decode_start(reader: &mut Reader<'_>) -> Result<(u64, Cid)> {
@@ -192,7 +192,7 @@ fn decode_start(reader: &mut Reader<'_>) -> Result<(u64, Cid)> {
         newer => {
             return Err(Error::new(
                 ErrorKind::UnsupportedVersion,
-                format!("a document has layout version {newer}; this build reads up to {VERSION}"),
+                format!("a document has layout version {newer}; this version supports up to {VERSION}"),
             ));
         }
     }
@@ -268,7 +268,7 @@ fn take_value(reader: &mut Reader<'_>) -> Result<Value> {
     }
 }
 
-/// Takes a value that is not a list.
+/// Decodes a value that is not a list.
 fn take_item(reader: &mut Reader<'_>, kind: u8) -> Result<Value> {
     Ok(match kind {
         TEXT_VALUE => Value::Text(reader.str()?.to_owned()),

@@ -1,16 +1,15 @@
-//! What the scores of a query depend on besides the documents themselves; a cursor carries it to
-//! the next page.
+//! The collection statistics of one query, which a cursor carries to the next page.
 
 use crate::error::{Error, Result};
 use crate::wire::{Reader, put_varint};
 
-/// What the scores of one query depend on besides the documents themselves.
+/// The collection statistics on which the scores of one query depend.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Collection {
     pub(crate) documents: u64,
-    /// Of each leaf, in how many documents it is.
+    /// The document frequency of each leaf.
     pub(crate) document_frequencies: Vec<u64>,
-    /// Of each leaf, the average length of its field: the bits of a number.
+    /// The average field length of each leaf, as the bits of an `f32`.
     pub(crate) average_lengths: Vec<u32>,
 }
 
@@ -30,7 +29,7 @@ impl Collection {
             let frequency = reader.varint()?;
             let average = u32::from_le_bytes(reader.array()?);
             if frequency > collection.documents || !f32::from_bits(average).is_finite() {
-                return Err(Error::damaged("a cursor counts more than there is"));
+                return Err(Error::damaged("a cursor has impossible counts"));
             }
             collection.document_frequencies.push(frequency);
             collection.average_lengths.push(average);

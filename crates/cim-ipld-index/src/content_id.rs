@@ -1,4 +1,4 @@
-//! CIDs as people and other programs give them: one strict parser, and one form for each name.
+//! Parses CIDs strictly, and normalizes them to one form per content.
 //!
 //! ```
 //! use cim_ipld_index::content_id;
@@ -16,12 +16,12 @@ use cid::{Cid, Version};
 
 use crate::document::MAX_CID_BYTES;
 
-/// The longest text of a CID: its bytes written as bits.
+/// The longest text form of a CID: base 2.
 const MAX_TEXT_BYTES: usize = 8 * MAX_CID_BYTES + 1;
 const V0_TEXT_BYTES: usize = 46;
-const BELOW: ParseCidError = ParseCidError("a path follows the CID: give the CID of what it names");
+const BELOW: ParseCidError = ParseCidError("a path follows the CID: use the CID of the target");
 
-/// Why a text or bytes are no CID. It never quotes them.
+/// The reason why text or bytes are not a valid CID. It never quotes the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseCidError(&'static str);
 
@@ -33,52 +33,54 @@ impl fmt::Display for ParseCidError {
 
 impl std::error::Error for ParseCidError {}
 
-/// Reads a CID: in any multibase, a CIDv0, after `/ipfs/` or `ipfs://`, or in the URL of a gateway.
-/// The CID returned is [`canonical`], so that two spellings of one name are equal.
+/// Parses a CID: in any multibase, as a CIDv0, with a leading `/ipfs/` or `ipfs://`, or in a
+/// gateway URL. The result is [`canonical`], so that two spellings of one CID are equal.
 ///
 /// # Errors
 ///
-/// For whatever is not exactly one CID: bytes after its digest, an encoding that is not the one its
-/// multibase has for these bytes, a CIDv0 in a multibase, a path below it, a name of IPNS.
+/// [`ParseCidError`] for anything but exactly one CID: trailing bytes after the digest, a
+/// non-canonical multibase encoding, a CIDv0 in a multibase, a path below the CID, or an IPNS name.
 pub fn parse(text: &str) -> Result<Cid, ParseCidError> {
     let cid = bare(text)?;
     if cid.len() > MAX_TEXT_BYTES {
-        return Err(ParseCidError("it is longer than a CID can be"));
+        return Err(ParseCidError("invalid CID: too long"));
     }
     if cid.len() == V0_TEXT_BYTES && cid.starts_with("Qm") {
-        let bytes = Base::Base58Btc.decode(cid).map_err(|_| ParseCidError("it is no CIDv0: not in base58"))?;
+        let bytes = Base::Base58Btc.decode(cid).map_err(|_| ParseCidError("invalid CIDv0: not base58"))?;
         return from_bytes(&bytes).map(canonical);
     }
-    let (base, bytes) = multibase::decode(cid).map_err(|_| ParseCidError("it is no CID: not in a multibase"))?;
+    let (base, bytes) = multibase::decode(cid).map_err(|_| ParseCidError("invalid CID: not a multibase encoding"))?;
     if base == Base::Identity || multibase::encode(base, &bytes) != cid {
-        return Err(ParseCidError("it is no CID: not the one text that its multibase has for these bytes"));
+        return Err(ParseCidError("invalid CID: not in the canonical form of its multibase"));
     }
     let cid = from_bytes(&bytes)?;
     match cid.version() {
-        Version::V0 => Err(ParseCidError("it is no CID: a CIDv0 has no multibase")),
+        Version::V0 => Err(ParseCidError("invalid CID: a CIDv0 has no multibase")),
         Version::V1 => Ok(cid),
     }
 }
 
-/// Reads a CID in binary form.
+/// Parses a CID in binary form.
 ///
 /// # Errors
 ///
-/// For bytes that are not exactly one CID in its shortest form.
+/// [`ParseCidError`] for bytes that are not exactly one CID in its shortest form.
 pub fn from_bytes(bytes: &[u8]) -> Result<Cid, ParseCidError> {
     if bytes.len() > MAX_CID_BYTES {
-        return Err(ParseCidError("it is longer than a CID can be"));
+        return Err(ParseCidError("invalid CID: too long"));
     }
-    let cid = Cid::try_from(bytes).map_err(|_| ParseCidError("it is no CID: its bytes cannot be read"))?;
-    // A CID is a key: two forms of one would be two documents.
+    let cid = Cid::try_from(bytes).map_err(|_| ParseCidError("invalid CID: malformed bytes"))?;
+    // A CID is a key: two encodings of one CID would be two documents.
     match cid.to_bytes() {
         canonical if canonical == bytes => Ok(cid),
-        canonical if bytes.starts_with(&canonical) => Err(ParseCidError("it is no CID: bytes follow its digest")),
-        _ => Err(ParseCidError("it is no CID: its numbers are not in their shortest form")),
+        canonical if bytes.starts_with(&canonical) => {
+            Err(ParseCidError("invalid CID: trailing bytes follow the digest"))
+        }
+        _ => Err(ParseCidError("invalid CID: a varint is not in its shortest form")),
     }
 }
 
-/// Returns the name under which content is kept: a CIDv0 is its CIDv1, which names the same bytes.
+/// Returns the form under which content is indexed: a CIDv0 becomes the CIDv1 of the same bytes.
 #[must_use]
 pub fn canonical(cid: Cid) -> Cid {
     match cid.version() {
@@ -87,9 +89,9 @@ pub fn canonical(cid: Cid) -> Cid {
     }
 }
 
-/// Takes off what IPFS programs put around a CID.
+/// Strips the prefixes that IPFS programs put before a CID.
 fn bare(text: &str) -> Result<&str, ParseCidError> {
-    const IPNS: ParseCidError = ParseCidError("a name of IPNS is no CID: give what it points to now");
+    const IPNS: ParseCidError = ParseCidError("an IPNS name is not a CID: use the CID it resolves to");
     if ["/ipns/", "ipns://"].iter().any(|start| text.starts_with(start)) {
         return Err(IPNS);
     }
@@ -109,11 +111,12 @@ fn bare(text: &str) -> Result<&str, ParseCidError> {
             "" => Ok(cid),
             _ => Err(BELOW),
         }),
-        _ => Err(ParseCidError("it is no URL of an IPFS gateway, which has /ipfs/ before the CID")),
+        _ => Err(ParseCidError("not an IPFS gateway URL, which has /ipfs/ before the CID")),
     }
 }
 
-/// Cuts the query and the fragment off, which name nothing else, and refuses a path, which does.
+/// Strips the query and the fragment, which do not change the content, and refuses a path, which
+/// does.
 fn end(rest: &str) -> Result<&str, ParseCidError> {
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     match rest.split_once('/') {
@@ -169,8 +172,8 @@ mod tests {
         for (text, reason) in [
             (encoded(&[&bytes[..], b"more"].concat()), "bytes follow"),
             (encoded(&[&bytes[..], &bytes[..]].concat()), "bytes follow"),
-            (encoded(&bytes[..bytes.len() - 1]), "cannot be read"),
-            (encoded(&long_version), "no CID"),
+            (encoded(&bytes[..bytes.len() - 1]), "malformed"),
+            (encoded(&long_version), "shortest form"),
             (multibase::encode(Base::Base58Btc, &v0), "no multibase"),
             (encoded(&v0), "no multibase"),
             (format!("b{}", V1[1..].to_uppercase()), "multibase"),
@@ -185,9 +188,9 @@ mod tests {
             (format!("https://{V1}.ipns.dweb.link"), "IPNS"),
             (format!("https://example.org/{V1}"), "gateway"),
             (format!("x/ipfs/{V1}"), "multibase"),
-            ("b".repeat(2000), "longer"),
+            ("b".repeat(2000), "too long"),
             (String::new(), "multibase"),
-            ("notes".to_owned(), "no CID"),
+            ("notes".to_owned(), "invalid CID"),
         ] {
             let refused = parse(&text).expect_err(&text).to_string();
             assert!(refused.contains(reason), "{text}: {refused}");
@@ -202,7 +205,7 @@ mod tests {
             index.insert(&crate::Document::new(put).with_text("older")).expect("inserted");
             index.compact().expect("compacted");
             index.insert(&crate::Document::new(named).with_text("newer")).expect("inserted");
-            assert_eq!(index.statistics().expect("counted").documents, 1, "{put} {named}");
+            assert_eq!(index.counts().expect("counted").documents, 1, "{put} {named}");
             let found = index.document(&put).expect("read").expect("it is there");
             assert_eq!((found.cid, found.text.as_deref()), (v1, Some("newer")));
             assert!(index.delete(&put).expect("deleted"), "{put}");

@@ -1,5 +1,4 @@
-//! Points in time, and dates of RFC 3339, whole or cut short, as the spans of time that they name.
-//! No clock is asked.
+//! Points in time, and full or truncated RFC 3339 dates as the time spans they denote.
 
 use std::str::FromStr;
 
@@ -7,7 +6,15 @@ use serde::{Deserialize, Serialize};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// A point in time: milliseconds since 1970-01-01T00:00:00Z, negative before.
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Negative values are earlier.
+///
+/// ```
+/// use cim_ipld_index::Timestamp;
+///
+/// let moon_landing: Timestamp = "1969-07-20T20:17Z".parse()?;
+/// assert!(moon_landing < Timestamp(0));
+/// # Ok::<(), cim_ipld_index::ParseTimestampError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
@@ -15,8 +22,10 @@ pub struct Timestamp(pub i64);
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
-    /// Reads a date as queries have it: of RFC 3339, in UTC without a zone, whole or cut short.
-    /// What names a span of time is its start.
+    /// Parses a date as in a query: RFC 3339, full or truncated, in UTC unless it names a zone. A
+    /// date that denotes a span is its start.
+    ///
+    /// Returns [`ParseTimestampError`] for any other text.
     ///
     /// ```
     /// use cim_ipld_index::Timestamp;
@@ -30,16 +39,24 @@ impl FromStr for Timestamp {
     }
 }
 
-/// A text that is no date.
+/// The error for a text that is not a date.
+///
+/// ```
+/// use cim_ipld_index::{ParseTimestampError, Timestamp};
+///
+/// let error: ParseTimestampError = "yesterday".parse::<Timestamp>().unwrap_err();
+/// assert!(error.to_string().contains("2024-01-31"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a date such as 2024-01-31 or 2024-01-31T12:00:00Z")]
 #[non_exhaustive]
 pub struct ParseTimestampError;
 
-/// Reads a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`,
-/// `2024-02-29T10:30:15.250+02:00`. Without a zone it is in UTC, and a space may stand for the `T`.
+/// Parses a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`,
+/// `2024-02-29T10:30:15.250+02:00`. Without a zone it is in UTC, and a space may replace the `T`.
 ///
-/// Returns the start of what it names, and the start of what follows: a day is all of it.
+/// Returns the start of the span that the date denotes, and the start of the following span. A day,
+/// for example, lasts until the start of the next.
 pub(crate) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
     let (date, time) = match text.split_once(['T', 't', ' ']) {
         Some((date, time)) => (date, Some(time)),
@@ -75,8 +92,8 @@ pub(crate) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
     Some((Timestamp(start * DAY_MS), Timestamp(end * DAY_MS)))
 }
 
-/// Reads `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction` and `Z`, an offset or nothing: milliseconds
-/// since midnight UTC, and how many it names.
+/// Parses `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction`, followed by `Z`, an offset or nothing.
+/// Returns the milliseconds since midnight UTC and the length of the span.
 fn time_of_day(text: &str) -> Option<(i64, i64)> {
     let (time, zone) = text.split_at(text.find(['Z', 'z', '+', '-']).unwrap_or(text.len()));
     let offset = match zone {
@@ -100,7 +117,7 @@ fn time_of_day(text: &str) -> Option<(i64, i64)> {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (seconds, None),
     };
-    // A leap second is the first second of what follows.
+    // A leap second counts as the first second of the following minute.
     let second_ms = i64::from(digits(whole, 2).filter(|seconds| *seconds <= 60)?) * 1000;
     let Some(fraction) = fraction else { return Some((minute_ms + second_ms, 1000)) };
     if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -123,7 +140,7 @@ fn days_in(year: i64, month: u32) -> u32 {
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar.
+/// Returns the days since 1970-01-01 in the proleptic Gregorian calendar.
 ///
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
 fn days(year: i64, month: u32, day: u32) -> i64 {

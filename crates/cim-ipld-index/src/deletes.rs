@@ -1,4 +1,4 @@
-//! Deletes: the documents of a segment or memtable that are no longer live.
+//! Delete sets: the documents of a segment or memtable that are no longer live.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +14,9 @@ const CHUNK_DOCUMENTS: u32 = CHUNK_WORDS as u32 * 64;
 
 type Chunk = Arc<ChunkWords>;
 
-/// A set of documents that are no longer live.
+/// A set of deleted documents of one segment or memtable.
 ///
-/// Cloning shares the set in chunks of 65,536 documents; inserting copies only the chunk it
-/// touches.
+/// A clone shares the set's chunks of 65,536 documents; an insert copies only the chunk it changes.
 ///
 /// ```
 /// use cim_ipld_index::{Deletes, DocId};
@@ -30,34 +29,34 @@ type Chunk = Arc<ChunkWords>;
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Deletes {
-    /// A chunk that is there has a document, and the last one is there.
+    /// Chunks that are present are not empty, and the last one is present.
     chunks: Vec<Option<Chunk>>,
     len: u32,
 }
 
 impl Deletes {
-    /// Makes an empty set.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns how many documents are in the set.
+    /// Returns the number of documents in the set.
     pub fn len(&self) -> u32 {
         self.len
     }
 
-    /// Says whether the set is empty.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Says whether the document is in the set.
+    /// Returns whether the document is in the set.
     pub fn contains(&self, document: DocId) -> bool {
         let (chunk, word, bit) = place(document);
         matches!(self.chunks.get(chunk), Some(Some(words)) if words[word] & bit != 0)
     }
 
-    /// Puts the document in; returns whether it was not in before.
+    /// Inserts the document. Returns whether it was new.
     pub fn insert(&mut self, document: DocId) -> bool {
         let (chunk, word, bit) = place(document);
         if chunk >= self.chunks.len() {
@@ -70,14 +69,14 @@ impl Deletes {
         new
     }
 
-    /// Visits the documents in increasing order.
+    /// Iterates over the documents in increasing order.
     pub fn iter(&self) -> impl Iterator<Item = DocId> + '_ {
         self.chunks.iter().enumerate().filter_map(|(index, chunk)| Some((index, chunk.as_ref()?))).flat_map(
             |(index, words)| docset::ones(&words[..]).map(move |bit| DocId((index * CHUNK_WORDS * 64) as u32 + bit)),
         )
     }
 
-    /// Returns the set as bytes; equal sets give equal bytes.
+    /// Encodes the set. Equal sets give equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         let chunks = self.chunks.iter().zip(0..).filter_map(|(chunk, key)| Some((key, &**chunk.as_ref()?)));
@@ -85,21 +84,21 @@ impl Deletes {
         out
     }
 
-    /// Returns the set that [`to_bytes`](Self::to_bytes) wrote.
+    /// Decodes a set that [`to_bytes`](Self::to_bytes) wrote.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for bytes that
-    /// break this one.
+    /// [`ErrorKind::UnsupportedVersion`] for a newer layout, [`ErrorKind::Damaged`] for malformed
+    /// bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         match reader.u8()? {
             VERSION => {}
-            0 => return Err(Error::damaged("a set of deletes has no valid version byte")),
+            0 => return Err(Error::damaged("a delete set has no valid version byte")),
             newer => {
                 return Err(Error::new(
                     ErrorKind::UnsupportedVersion,
-                    format!("a set of deletes has layout version {newer}; this build reads up to {VERSION}"),
+                    format!("a delete set has layout version {newer}; this version supports up to {VERSION}"),
                 ));
             }
         }
@@ -114,10 +113,10 @@ impl Deletes {
             }
         })?;
         if !is_possible {
-            return Err(Error::damaged("deletes name a document that no segment can have"));
+            return Err(Error::damaged("a delete set contains a document number that no segment can have"));
         }
         if !reader.is_empty() {
-            return Err(Error::damaged("bytes follow the end of a set of deletes"));
+            return Err(Error::damaged("trailing bytes follow a delete set"));
         }
         Ok(deletes)
     }
@@ -129,8 +128,8 @@ impl Deletes {
         docset::ones(&words[..]).last().map(|bit| DocId(chunk as u32 * CHUNK_DOCUMENTS + bit))
     }
 
-    /// Visits the documents that are in one of two sets, and says whether it is this one. Chunks
-    /// that both share cost nothing.
+    /// Visits the documents that are in exactly one of two sets, with `true` if it is this one.
+    /// Chunks that both sets share are skipped.
     pub(crate) fn visit_difference(&self, other: &Self, mut each: impl FnMut(DocId, bool)) {
         const NONE: ChunkWords = [0; CHUNK_WORDS];
         let chunk = |set: &Self, index: usize| set.chunks.get(index).cloned().flatten();
@@ -151,7 +150,7 @@ impl Deletes {
         }
     }
 
-    /// Takes the documents out of `set`.
+    /// Removes the documents from `set`.
     pub(crate) fn subtract_from(&self, set: &mut BitSet) {
         let mut gone = [0; 64];
         for (index, words) in set.words_mut().chunks_mut(64).enumerate() {
@@ -160,7 +159,7 @@ impl Deletes {
         }
     }
 
-    /// The words of 64 documents each, from word `from` on, as many as `out` holds.
+    /// Copies the bit words (64 documents each) from word `from` on, as many as fit into `out`.
     pub(crate) fn words(&self, from: usize, out: &mut [u64]) {
         for (index, out) in out.iter_mut().enumerate() {
             let word = from + index;

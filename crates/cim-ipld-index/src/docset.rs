@@ -1,8 +1,8 @@
-//! Sets of document ids: dense in memory, compact in bytes.
+//! Sets of document ids: bitmaps in memory, compact when encoded.
 //!
 //! Byte layout: number of chunks (varint), then per chunk of 65,536 ids, in increasing order: key
-//! (u16), kind (u8) and either a count less one (u16) with that many sorted u16, or 8,192 bytes of
-//! bits. All little-endian.
+//! (u16), kind (u8) and either the count minus one (u16) followed by that many sorted u16, or a
+//! bitmap of 8,192 bytes. All integers are little-endian.
 
 use crate::error::{Error, Result};
 use crate::wire::{Reader, put_varint};
@@ -10,14 +10,14 @@ use crate::wire::{Reader, put_varint};
 const ARRAY: u8 = 0;
 const BITS: u8 = 1;
 
-/// Above this many ids the bits are smaller.
+/// Above this many ids, a bitmap is smaller.
 const ARRAY_MAX: usize = 4096;
 const BITS_BYTES: usize = 8192;
 
-/// The ids of one chunk as bits.
+/// The ids of one chunk as a bitmap.
 pub(crate) type ChunkWords = [u64; BITS_BYTES / 8];
 
-/// Writes the ids, which come in increasing order.
+/// Encodes ids that come in increasing order.
 pub(crate) fn encode(ids: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
     let mut chunks: Vec<(u16, Vec<u16>)> = Vec::new();
     for id in ids {
@@ -39,8 +39,7 @@ pub(crate) fn encode(ids: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the ids that stand as bits in chunks, which come with their keys in increasing order;
-/// none may be empty.
+/// Encodes bitmap chunks, which come with their keys in increasing order. No chunk may be empty.
 pub(crate) fn encode_words<'a>(chunks: impl ExactSizeIterator<Item = (u16, &'a ChunkWords)>, out: &mut Vec<u8>) {
     put_varint(out, chunks.len() as u64);
     for (key, words) in chunks {
@@ -64,7 +63,7 @@ fn put_bits(key: u16, words: &ChunkWords, out: &mut Vec<u8>) {
     words.iter().for_each(|word| out.extend(word.to_le_bytes()));
 }
 
-/// Calls `each` for every chunk that has an id: its key and its ids as bits.
+/// Calls `each` with the key and the bitmap of every non-empty chunk.
 pub(crate) fn decode_words(reader: &mut Reader<'_>, mut each: impl FnMut(u16, ChunkWords)) -> Result<()> {
     decode_chunks(reader, |base, chunk| {
         let mut words = [0; BITS_BYTES / 8];
@@ -91,7 +90,7 @@ pub(crate) fn count_ones(words: &[u64]) -> u32 {
     words.iter().map(|word| word.count_ones()).sum()
 }
 
-/// Calls `each` for every id, in increasing order.
+/// Calls `each` with every id, in increasing order.
 pub(crate) fn decode(reader: &mut Reader<'_>, mut each: impl FnMut(u32)) -> Result<()> {
     decode_chunks(reader, |base, chunk| {
         match chunk {
@@ -122,7 +121,7 @@ fn decode_chunks<'a>(reader: &mut Reader<'a>, mut each: impl FnMut(u32, Chunk<'a
     for _ in 0..reader.count()? {
         let key = u16::from_le_bytes(reader.array()?);
         if u32::from(key) < next_key {
-            return Err(Error::damaged("the chunks of a document set are not in order"));
+            return Err(Error::damaged("the chunks of a document set are out of order"));
         }
         next_key = u32::from(key) + 1;
         let base = u32::from(key) << 16;
@@ -132,9 +131,9 @@ fn decode_chunks<'a>(reader: &mut Reader<'a>, mut each: impl FnMut(u32, Chunk<'a
                 let lows = reader.take(count * 2)?;
                 let values = lows.as_chunks::<2>().0;
                 let in_order = |pair: &[[u8; 2]]| u16::from_le_bytes(pair[0]) < u16::from_le_bytes(pair[1]);
-                // All pairs are looked at: a loop that may end early is not made of wide steps.
+                // Checks every pair: without an early exit the loop vectorizes.
                 if values.windows(2).fold(false, |is_bad, pair| is_bad | !in_order(pair)) {
-                    return Err(Error::damaged("the ids of a document set are not in order"));
+                    return Err(Error::damaged("the ids of a document set are out of order"));
                 }
                 each(base, Chunk::Array(lows))?;
             }
@@ -156,7 +155,7 @@ pub(crate) fn ones(words: &[u64]) -> impl Iterator<Item = u32> + '_ {
     })
 }
 
-/// One bit per document.
+/// A bitmap with one bit per document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BitSet {
     words: Vec<u64>,
@@ -193,7 +192,7 @@ impl BitSet {
         self.words[(id / 64) as usize] |= 1 << (id % 64);
     }
 
-    /// Returns the first id from `from` on.
+    /// Returns the first id at or after `from`.
     pub(crate) fn next(&self, from: u32) -> Option<u32> {
         let first = (from / 64) as usize;
         let mut word = self.words.get(first)? & (u64::MAX << (from % 64));
@@ -206,13 +205,12 @@ impl BitSet {
         Some(index as u32 * 64 + word.trailing_zeros())
     }
 
-    /// Adds the ids of whole words, the first of them at word `from`; none may be outside the
-    /// range.
+    /// Adds the ids of whole words, starting at word `from`. None may be outside the set's range.
     pub(crate) fn insert_words(&mut self, from: u32, words: &[u64]) {
         self.words.iter_mut().skip(from as usize).zip(words).for_each(|(own, word)| *own |= word);
     }
 
-    /// Says whether about a quarter of all ids or less are in the set, by a look at some of them.
+    /// Estimates, from a sample, whether at most about a quarter of all ids are in the set.
     pub(crate) fn is_sparse(&self) -> bool {
         const LOOKS: usize = 64;
         let step = self.words.len().div_ceil(LOOKS).max(1);
@@ -233,7 +231,7 @@ impl BitSet {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
     }
 
-    /// The words, to be changed in chunks.
+    /// Returns the words for modification in chunks.
     pub(crate) fn words_mut(&mut self) -> &mut [u64] {
         &mut self.words
     }
@@ -242,16 +240,16 @@ impl BitSet {
         ones(&self.words)
     }
 
-    /// Adds the ids of an encoded set; an id outside the set's range is damage.
+    /// Adds the ids of an encoded set. An id outside the set's range is damage.
     pub(crate) fn insert_encoded(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         let len = self.len;
         let words = &mut self.words;
         decode_chunks(reader, |base, chunk| {
-            let outside = || Error::damaged("a document set names a document that is not there");
+            let outside = || Error::damaged("a document set contains a document that does not exist");
             match chunk {
                 Chunk::Array(lows) => {
                     let lows = lows.as_chunks::<2>().0;
-                    // They are in order: the last one bounds them all.
+                    // They are sorted, so the last one bounds them all.
                     let last = lows.last().map_or(0, |last| u32::from(u16::from_le_bytes(*last)));
                     if last >= len.saturating_sub(base) {
                         return Err(outside());

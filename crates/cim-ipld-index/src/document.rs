@@ -1,4 +1,4 @@
-//! Documents: what is indexed, and its limits.
+//! Documents and their limits.
 
 use std::collections::BTreeMap;
 
@@ -8,66 +8,83 @@ use serde::{Deserialize, Serialize};
 use crate::date::Timestamp;
 use crate::error::{Error, Result};
 
-/// The longest CID, in bytes.
+/// The maximum length of a CID, in bytes.
 pub const MAX_CID_BYTES: usize = 128;
-/// The most tags a document carries.
+/// The maximum number of tags of a document.
 pub const MAX_TAGS: usize = 1024;
-/// The longest tag and the longest content type, in bytes.
+/// The maximum length of a tag or content type, in bytes.
 pub const MAX_TAG_BYTES: usize = 512;
-/// The most attributes a document carries.
+/// The maximum number of attributes of a document.
 pub const MAX_ATTRIBUTES: usize = 256;
-/// The longest attribute name, in bytes.
+/// The maximum length of an attribute name, in bytes.
 pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
-/// The most values in an attribute that is a list.
+/// The maximum number of values in a list attribute.
 pub const MAX_LIST_VALUES: usize = 1024;
-/// The longest attribute that is a keyword, in bytes.
+/// The maximum length of a keyword attribute, in bytes.
 pub const MAX_KEYWORD_BYTES: usize = 1024;
-/// The largest encoded document, in bytes.
+/// The maximum size of an encoded document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
 
-/// What kind of content a document describes.
+/// The kind of content that a document describes.
+///
+/// ```
+/// use cim_ipld_index::DocumentKind;
+///
+/// assert_eq!(DocumentKind::from_code(DocumentKind::Audio.code()), Some(DocumentKind::Audio));
+/// assert_eq!(DocumentKind::default(), DocumentKind::Document);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum DocumentKind {
-    /// Text of any form.
+    /// Text of any format.
     #[default]
     Document = 0,
-    /// A still picture.
+    /// A still image.
     Image = 1,
     /// Sound.
     Audio = 2,
-    /// Moving pictures.
+    /// Video.
     Video = 3,
 }
 
-/// The value of an attribute.
+/// The value of an attribute. Its type determines how it is indexed.
+///
+/// ```
+/// use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions, Value};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let index = MemoryIndex::new();
+/// let lang = Value::List(vec![Value::Keyword("en".into()), Value::Keyword("fr".into())]);
+/// index.insert(&Document::new(cid).with_attribute("year", Value::Integer(1851)).with_attribute("lang", lang))?;
+/// assert_eq!(index.search(&Query::parse("year:[1800 TO 1900] lang:fr")?, &SearchOptions::default())?.total, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Value {
-    /// Words to search.
+    /// Text that is split into words.
     Text(String),
-    /// An exact name, found as it is written.
+    /// A name that only matches exactly.
     Keyword(String),
-    /// A whole number, for ranges and sorting.
+    /// An integer, for ranges and sorting.
     Integer(i64),
-    /// A number, for ranges and sorting. Any bit pattern is kept as it is; what is not a number is
-    /// not indexed.
+    /// A floating-point number, for ranges and sorting. Every bit pattern is preserved; NaN is not
+    /// indexed.
     Float(f64),
     /// A point in time, for ranges and sorting.
     Date(Timestamp),
-    /// Words to search and an exact name in one: a [`Text`](Self::Text) and a
-    /// [`Keyword`](Self::Keyword).
+    /// Both a [`Text`](Self::Text) and a [`Keyword`](Self::Keyword).
     String(String),
-    /// Several values, none of them a list. Each string and number is a name of its own, each
-    /// string or text also words, as if they followed each other; ranges and sorting use the
-    /// smallest number and the earliest date.
+    /// Several values, none of which is a list. Each string and keyword matches exactly; the words
+    /// of all strings and texts are indexed as if concatenated. Ranges and sorting use the smallest
+    /// number and the earliest date.
     List(Vec<Value>),
 }
 
-/// One entry of the index: a CID and what is known about the content it names.
+/// One entry of the index: a CID and the metadata of the content it identifies.
 ///
 /// ```
 /// use cim_ipld_index::{Document, Timestamp, Value};
@@ -85,33 +102,33 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Document {
-    /// Names the content; an index holds one live document per CID. A CIDv0 is kept as its CIDv1,
-    /// which names the same.
+    /// Identifies the content. An index contains one live document per CID. A CIDv0 is stored as
+    /// the equivalent CIDv1.
     pub cid: Cid,
-    /// The title, searched by default and by `title:`.
+    /// The title, searched by default and with `title:`.
     pub title: Option<String>,
-    /// The author, searched by default and by `author:`.
+    /// The author, searched by default and with `author:`.
     pub author: Option<String>,
-    /// Exact names to filter by, compared without regard to case.
+    /// Names to filter by, compared exactly except for case.
     pub tags: Vec<String>,
-    /// The media type, compared without regard to case.
+    /// The media type, compared ignoring case.
     pub content_type: Option<String>,
-    /// When the content was made.
+    /// When the content was created.
     pub created_at: Option<Timestamp>,
     /// When the content was last changed.
     pub modified_at: Option<Timestamp>,
     /// The size of the content in bytes.
     pub size: Option<u64>,
-    /// The words to search.
+    /// The text to search.
     pub text: Option<String>,
     /// The kind of content.
     pub kind: DocumentKind,
-    /// Fields of your own: any document may bring new ones, each indexed by the type of its value.
+    /// Custom fields. Any document may add new ones; each is indexed by the type of its value.
     pub attributes: BTreeMap<String, Value>,
 }
 
 impl Value {
-    /// Returns the values of a list, and of everything else the one that it is.
+    /// Returns the values of a list, or the single value itself.
     pub(crate) fn items(&self) -> &[Self] {
         match self {
             Self::List(items) => items,
@@ -121,7 +138,7 @@ impl Value {
 }
 
 impl DocumentKind {
-    /// Every kind, in the order of its code.
+    /// All kinds, in order of their codes.
     pub const ALL: [Self; 4] = [Self::Document, Self::Image, Self::Audio, Self::Video];
 
     /// Returns the stable code of the kind.
@@ -129,14 +146,14 @@ impl DocumentKind {
         self as u8
     }
 
-    /// Returns the kind of a code.
+    /// Returns the kind with this code.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code)).copied()
     }
 }
 
 impl Document {
-    /// Makes a document that has nothing but its CID.
+    /// Creates a document with only a CID.
     pub fn new(cid: Cid) -> Self {
         Self {
             cid,
@@ -181,7 +198,7 @@ impl Document {
         self
     }
 
-    /// Sets when the content was made.
+    /// Sets when the content was created.
     #[must_use]
     pub fn with_created_at(mut self, at: Timestamp) -> Self {
         self.created_at = Some(at);
@@ -202,7 +219,7 @@ impl Document {
         self
     }
 
-    /// Sets the words to search.
+    /// Sets the text to search.
     #[must_use]
     pub fn with_text(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
@@ -227,7 +244,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) names the limit that is
+    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument), naming the limit that is
     /// exceeded.
     pub fn validate(&self) -> Result<()> {
         limit("the CID", self.cid.encoded_len(), MAX_CID_BYTES)?;
@@ -254,7 +271,7 @@ impl Document {
                     Value::Keyword(keyword) | Value::String(keyword) => {
                         limit("a keyword", keyword.len(), MAX_KEYWORD_BYTES)?
                     }
-                    Value::List(_) => return Err(Error::invalid_document("a list in a list")),
+                    Value::List(_) => return Err(Error::invalid_document("a list attribute contains a list")),
                     _ => {}
                 }
             }

@@ -1,38 +1,52 @@
-//! What can go wrong, said so that the caller knows what to do.
+//! Errors, classified by how the caller can respond.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::page_id::{PageId, SegmentId};
 
-/// Says what the caller can do about an [`Error`].
+/// Classifies an [`Error`] by what the caller can do about it.
+///
+/// ```
+/// use cim_ipld_index::{Document, ErrorKind, MemoryIndex};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let error = MemoryIndex::new().insert(&Document::new(cid).with_tag("x".repeat(600))).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidDocument);
+/// # Ok::<(), cid::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Stored bytes break the format: fetch the object again, or repair it from another copy.
+    /// Stored bytes are malformed. Fetch the object again, or restore it from another copy.
     Damaged,
-    /// Stored bytes were written by a newer format: use a newer build.
+    /// Stored bytes were written in a newer format. Use a newer version of this crate.
     UnsupportedVersion,
-    /// Parts of one index were built with different analyzers: search each with its own, or
-    /// re-index.
+    /// Parts of one index were built with different analyzers. Search each with its own analyzer,
+    /// or re-index.
     AnalyzerMismatch,
-    /// There is no stemmer for a language: the message names the languages there are.
+    /// There is no stemmer for a language. The message lists the supported languages.
     UnknownLanguage,
-    /// The document is outside the stated limits: the message names the limit; shorten or split the
-    /// document.
+    /// The document exceeds a limit, which the message names. Shorten or split the document.
     InvalidDocument,
-    /// The query text or its options cannot be understood: the message names the position.
+    /// The query or its options are invalid. The message says what is wrong.
     InvalidQuery,
-    /// The memtable or the segment holds as much as its addressing allows: seal it and start
-    /// another.
+    /// The memtable or segment is full. Seal it and start another.
     Full,
-    /// The page sink refused a page: the cause is the sink's own error.
+    /// The page sink returned an error, which is the error's source.
     Sink,
 }
 
-/// Tells why an operation of the index core failed.
+/// An error of the index core.
 ///
-/// Match on [`Error::kind`]; the text is for people.
+/// Match on [`Error::kind`]; the message is for people.
+///
+/// ```
+/// use cim_ipld_index::{Deletes, ErrorKind};
+///
+/// let error = Deletes::from_bytes(&[]).unwrap_err();
+/// assert_eq!((error.kind(), error.place()), (ErrorKind::Damaged, None));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub struct Error {
     kind: ErrorKind,
@@ -46,12 +60,12 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Returns the coarse kind, which tells what to do.
+    /// Returns the kind of the error, which determines how to respond.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Returns the page that the error was found in, if it was found in one.
+    /// Returns the page in which the error was found, if any.
     pub fn place(&self) -> Option<(SegmentId, PageId)> {
         self.place
     }

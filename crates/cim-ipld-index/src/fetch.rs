@@ -1,13 +1,12 @@
-//! Reading pages that may not be at hand: what is missing is noted, and all of it is asked for at
-//! once.
+//! Reads pages and records those that are missing, so that they can be requested together.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::page::{Page, PageId, PageSource, Progress, SegmentId};
 
-/// No more pages are asked for at once. They hold gigabytes: only a header that lies has streams
-/// that long.
+/// The maximum number of pages requested at once. This many pages hold gigabytes; only a forged
+/// header describes longer streams.
 const MOST_MISSING: usize = 1 << 16;
 
 pub(crate) struct Fetcher<'a> {
@@ -20,8 +19,8 @@ impl<'a> Fetcher<'a> {
         Self { source, missing: RefCell::default() }
     }
 
-    /// Returns the page, or notes that it is missing, unless too many are: a caller comes back for
-    /// the others.
+    /// Returns the page, or records it as missing unless the limit is reached. The remaining pages
+    /// are requested in a later round.
     pub(crate) fn page(&self, segment: SegmentId, id: PageId) -> Option<Page> {
         let page = self.source.page(segment, id);
         if page.is_none() && !self.is_full() {
@@ -30,7 +29,7 @@ impl<'a> Fetcher<'a> {
         page
     }
 
-    /// Says whether no other missing page will be noted.
+    /// Returns whether the limit of missing pages is reached.
     pub(crate) fn is_full(&self) -> bool {
         self.missing_count() >= MOST_MISSING
     }
@@ -43,7 +42,7 @@ impl<'a> Fetcher<'a> {
         self.missing.borrow().len()
     }
 
-    /// Returns what is missing so far, as an answer.
+    /// Returns the missing pages recorded so far.
     pub(crate) fn need<T>(&self) -> Progress<T> {
         Progress::Need(self.missing.take().into_iter().collect())
     }

@@ -1,4 +1,4 @@
-//! From a document to its keys: which words stand where, which names and numbers it has.
+//! Extracts the keys of a document: its words with their positions, names and numbers.
 
 use std::borrow::Cow;
 
@@ -7,15 +7,17 @@ use crate::document::{Document, Value};
 use crate::keys::{self, ColumnKind, FIELDS};
 use crate::numbers;
 
-/// The positions left free between two parts of the combined field, so that no phrase spans them.
+/// The gap in positions between two parts of the combined field, so that no phrase matches across
+/// them.
 const FIELD_GAP: u32 = 32;
 
-/// Calls `each` for every word: its form, the place of its field (see
-/// [`Field::index`](crate::text_field::Field::index)), the word, its position. Returns the number
-/// of words of each field, other forms not counted.
+/// Calls `each` with every word: its form, the index of its field (see
+/// [`Field::index`](crate::text_field::Field::index)), the word, and its position. Returns the
+/// number of words of each field, not counting other forms.
 ///
-/// The combined field holds text, title and author in this order, so that positions in the text,
-/// which has the most of them, are small. No position reaches 2^28, since no document does.
+/// The combined field contains text, title and author in this order, so that positions in the text,
+/// the longest part, are small. Every position is below 2^28, because every document is shorter
+/// than that.
 pub(crate) fn visit_words(
     document: &Document,
     analyzer: &Analyzer,
@@ -40,7 +42,7 @@ pub(crate) fn visit_words(
     lengths
 }
 
-/// Visits the attributes that have words; those of a list follow each other.
+/// Iterates over the attributes that have words. The values of a list are concatenated.
 pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     fn text_of(value: &Value) -> Option<&str> {
         match value {
@@ -60,8 +62,8 @@ pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, Cow<'_, 
     })
 }
 
-/// Calls `each` for the key of every tag and keyword, of the content type and of the kind, written
-/// to `key`. Tags that are equal once they are folded give one key, several times.
+/// Calls `each` with the key of every tag, keyword, content type and kind, written to `key`. Tags
+/// that fold to the same text give the same key several times.
 pub(crate) fn visit_names(document: &Document, key: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
     for tag in &document.tags {
         keys::put_tag(&fold_keyword(tag), key);
@@ -95,8 +97,8 @@ pub(crate) fn visit_names(document: &Document, key: &mut Vec<u8>, mut each: impl
     each(key);
 }
 
-/// Calls `each` for every number of the document that has a column, lengths excepted: the kind, the
-/// attribute's name, the code.
+/// Calls `each` with every number of the document that is stored in a column, except lengths: the
+/// column kind, the attribute's name and the code.
 pub(crate) fn visit_numbers<E>(
     document: &Document,
     mut each: impl FnMut(ColumnKind, &str, u64) -> Result<(), E>,
@@ -119,7 +121,7 @@ pub(crate) fn visit_numbers<E>(
                 (ColumnKind::Date, Value::Date(time)) => Some(numbers::of_integer(time.0)),
                 _ => None,
             };
-            // A column has one number of a document; codes are in the order of what they stand for.
+            // A column stores one number per document. Codes sort like the numbers they encode.
             if let Some(number) = value.items().iter().filter_map(number).min() {
                 each(kind, name, number)?;
             }

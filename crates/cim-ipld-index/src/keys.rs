@@ -1,56 +1,57 @@
-//! Keys of posting lists, sets and columns: one byte that says what is named, then the name.
+//! Keys of posting lists, sets and columns: one byte for the namespace, then the name.
 //!
-//! Where a field's name is followed by something, the name has its length in front (varint).
+//! A field name that is followed by something is prefixed with its length (varint).
 
 use crate::analysis::Form;
 use crate::text_field::Field;
 use crate::wire::{Reader, put_bytes};
 
-/// The number of text fields that every document may have.
+/// The number of built-in text fields.
 pub(crate) const FIELDS: usize = 3;
 
 const ATTRIBUTE_WORD: u8 = 0x08;
-/// What is added to the first byte of a word's key where the word is of another form.
-const WHOLE: u8 = 0x40;
+/// Flags added to the first byte of the key of a word in another form.
+const COMPOUND: u8 = 0x40;
 const UNSTEMMED: u8 = 0x80;
-const FORMS: u8 = WHOLE | UNSTEMMED;
+const FORMS: u8 = COMPOUND | UNSTEMMED;
 const TAG: u8 = 0x10;
 const KEYWORD: u8 = 0x11;
 const TYPE: u8 = 0x20;
 const KIND: u8 = 0x21;
 const COLUMN: u8 = 0x30;
 
-/// Says what a key names.
+/// The namespace of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Namespace {
-    /// A word of a text field.
+    /// A word of a built-in text field.
     Word(usize),
-    /// A word of an attribute, or of a text field in a form that does not count for its length.
+    /// A word of an attribute, or a word of a built-in field in a form that does not count towards
+    /// the field's length.
     OtherWord,
     /// A tag.
     Tag,
-    /// An attribute that is a keyword, with its value.
+    /// A keyword attribute with its value.
     Keyword,
     /// A content type or a kind.
     Type,
-    /// A field with numbers.
+    /// A numeric field.
     Column(ColumnKind),
 }
 
-/// Says what the numbers of a column are. The codes are part of the format and never change.
+/// The kind of numbers in a column. The codes are part of the format and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum ColumnKind {
     Created = 0,
     Modified = 1,
     Size = 2,
-    /// A whole number of an attribute.
+    /// An integer attribute.
     Integer = 3,
-    /// A number of an attribute.
+    /// A floating-point attribute.
     Float = 4,
-    /// A time of an attribute.
+    /// A date attribute.
     Date = 5,
-    /// The number of words of an attribute that is a text.
+    /// The number of words of a text attribute.
     Length = 6,
 }
 
@@ -59,11 +60,10 @@ impl ColumnKind {
         [Self::Created, Self::Modified, Self::Size, Self::Integer, Self::Float, Self::Date, Self::Length];
 }
 
-/// What is counted of distinct keys, by the place of its count.
+/// The number of namespaces whose distinct keys are counted: words, tags, content types.
 pub(crate) const COUNTED: usize = 3;
 
-/// Returns the place of the count of distinct words, tags or content types that a key belongs to,
-/// given its first byte.
+/// Returns the index of the distinct count that a key belongs to, given its first byte.
 pub(crate) fn counted(namespace: u8) -> Option<usize> {
     match namespace {
         TAG => Some(1),
@@ -73,21 +73,21 @@ pub(crate) fn counted(namespace: u8) -> Option<usize> {
     }
 }
 
-/// Returns the first byte of the keys of words of a form in a field that every document may have,
-/// given its place.
+/// Returns the first byte of the keys of words of a form in a built-in field, given the field's
+/// index.
 #[inline]
 pub(crate) fn word_head(form: Form, field: usize) -> u8 {
     form_bits(form) | field as u8
 }
 
-/// Writes what the keys of all words of a form in an attribute start with.
+/// Writes the common prefix of the keys of all words of a form in an attribute.
 pub(crate) fn put_attribute(form: Form, name: &str, key: &mut Vec<u8>) {
     key.clear();
     key.push(form_bits(form) | ATTRIBUTE_WORD);
     put_bytes(key, name.as_bytes());
 }
 
-/// Writes the key of a word of a field that every document may have, given its place.
+/// Writes the key of a word of a built-in field, given the field's index.
 pub(crate) fn put_word(form: Form, field: usize, word: &str, key: &mut Vec<u8>) {
     put_name(word_head(form, field), word, key);
 }
@@ -103,7 +103,7 @@ pub(crate) fn word(form: Form, field: &Field, word: &str) -> Vec<u8> {
     key
 }
 
-/// Writes the key of a tag, which has been folded.
+/// Writes the key of a folded tag.
 pub(crate) fn put_tag(folded: &str, key: &mut Vec<u8>) {
     put_name(TAG, folded, key);
 }
@@ -116,7 +116,7 @@ pub(crate) fn put_keyword(name: &str, value: &str, key: &mut Vec<u8>) {
     key.extend_from_slice(value.as_bytes());
 }
 
-/// Writes the key of a content type, which has been folded.
+/// Writes the key of a folded content type.
 pub(crate) fn put_content_type(folded: &str, key: &mut Vec<u8>) {
     put_name(TYPE, folded, key);
 }
@@ -127,17 +127,17 @@ pub(crate) fn put_kind(code: u8, key: &mut Vec<u8>) {
     key.extend([KIND, code]);
 }
 
-/// The key of a tag, which has been folded.
+/// Returns the key of a folded tag.
 pub(crate) fn tag(folded: &str) -> Vec<u8> {
     written(|key| put_tag(folded, key))
 }
 
-/// The key of a keyword.
+/// Returns the key of a keyword.
 pub(crate) fn keyword(name: &str, value: &str) -> Vec<u8> {
     written(|key| put_keyword(name, value, key))
 }
 
-/// The key of a content type, which has been folded.
+/// Returns the key of a folded content type.
 pub(crate) fn content_type(folded: &str) -> Vec<u8> {
     written(|key| put_content_type(folded, key))
 }
@@ -146,14 +146,14 @@ pub(crate) fn kind(code: u8) -> Vec<u8> {
     written(|key| put_kind(code, key))
 }
 
-/// The key of a column; the name is that of an attribute, or empty.
+/// Returns the key of a column. The name is that of an attribute, or empty.
 pub(crate) fn column(kind: ColumnKind, name: &str) -> Vec<u8> {
     let mut key = vec![COLUMN, kind as u8];
     key.extend_from_slice(name.as_bytes());
     key
 }
 
-/// Says what a key names, if it is a key of this format.
+/// Returns the namespace of a key, if it is a valid key.
 pub(crate) fn namespace(key: &[u8]) -> Option<Namespace> {
     match *key.first()? {
         field if usize::from(field) < FIELDS => Some(Namespace::Word(usize::from(field))),
@@ -173,7 +173,7 @@ pub(crate) fn namespace(key: &[u8]) -> Option<Namespace> {
     }
 }
 
-/// Returns the field in which the key of a word looks, whatever its form.
+/// Returns the field of a word's key, whatever the word's form.
 pub(crate) fn field_of(key: &[u8]) -> Option<Field> {
     match namespace(key)? {
         Namespace::Word(_) | Namespace::OtherWord => match key[0] & !FORMS {
@@ -186,7 +186,7 @@ pub(crate) fn field_of(key: &[u8]) -> Option<Field> {
     }
 }
 
-/// Says whether a key names a content type (and not a kind).
+/// Returns whether a key denotes a content type (and not a kind).
 pub(crate) fn is_content_type(key: &[u8]) -> bool {
     key.first() == Some(&TYPE)
 }
@@ -194,7 +194,7 @@ pub(crate) fn is_content_type(key: &[u8]) -> bool {
 fn form_bits(form: Form) -> u8 {
     match form {
         Form::Word => 0,
-        Form::Whole => WHOLE,
+        Form::Compound => COMPOUND,
         Form::Unstemmed => UNSTEMMED,
     }
 }

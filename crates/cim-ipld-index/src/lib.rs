@@ -1,20 +1,21 @@
-//! A search index over content-addressed documents: in memory, visible per document, in pages when
-//! sealed.
+//! A search index over content-addressed documents. Inserts are searchable at once; sealed data is
+//! immutable and divided into pages.
 //!
-//! Which part to use:
+//! Choose by where the index is stored:
 //!
-//! * [`MemoryIndex`] is a whole index in memory: insert, delete, search.
-//! * [`Memtable`], [`build_segment`], [`merge_segments`], [`Segment`] and [`Snapshot`] are the
-//!   parts for whoever keeps an index somewhere: a document goes into a memtable and is searchable
-//!   at once; a full memtable becomes the pages of a segment; a snapshot searches segments and
-//!   memtables as one.
+//! * [`MemoryIndex`] is a complete index in memory: insert, delete, search.
+//! * [`Memtable`], [`Segment`] and [`ReadView`] are its parts, for applications that store an index
+//!   themselves. Documents are inserted into a memtable; a full memtable becomes the pages of a
+//!   segment; a read view searches segments and memtables as one index.
 //!
-//! The crate does no I/O, has no clock and spawns nothing. An operation that would need a page that
-//! is not at hand says so ([`Progress::Need`]); whoever called fetches the pages and calls again.
-//! No search needs more than three rounds.
+//! The crate is sans I/O: it has no files, network, clock or threads. An operation that needs a page
+//! that is not available returns [`Progress::Need`]; the caller fetches the pages and calls again.
+//! A search takes at most three rounds.
 //!
-//! Bytes from outside (pages, documents, sets of deletes, queries) may be hostile: they give a
-//! value or an [`Error`].
+//! External bytes (pages, documents, delete sets, queries) are untrusted: decoding them returns a
+//! value or an [`Error`] and never panics.
+//!
+//! # Search documents
 //!
 //! ```
 //! use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions, SnippetOptions};
@@ -29,8 +30,81 @@
 //! assert_eq!(results.hits[0].snippet.as_ref().map(|snippet| snippet.text.as_str()), Some("The whale surfaced at dawn."));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Accept queries that people type
+//!
+//! [`Query::parse`] is strict and suits programs. [`Query::parse_typed`] treats misplaced operators
+//! as punctuation, and refuses only values that do not fit their field.
+//!
+//! ```
+//! use cim_ipld_index::{Query, QueryErrorKind};
+//!
+//! assert!(Query::parse("rock & roll (live").is_err());
+//! assert!(Query::parse_typed("rock & roll (live").is_ok());
+//! let error = Query::parse_typed("whale created:2024-02-30").unwrap_err();
+//! assert_eq!((error.kind, error.range), (QueryErrorKind::Value, 14..24));
+//! ```
+//!
+//! # Sort, page and count
+//!
+//! ```
+//! use cim_ipld_index::{Document, Facet, MemoryIndex, NumberField, Query, SearchOptions, Sort, Value};
+//!
+//! let index = MemoryIndex::new();
+//! for (cid, year) in [
+//!     ("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", 1851),
+//!     ("bafkreidgvpkjawlxz6sffxzwgooowe5yt7i6wsyg236mfoks77nywkptdq", 1986),
+//! ] {
+//!     index.insert(&Document::new(cid.parse()?).with_tag("sea").with_attribute("year", Value::Integer(year)))?;
+//! }
+//! let newest_first = Sort::descending(NumberField::Attribute("year".into()));
+//! let options = SearchOptions::default().limit(1).sort(newest_first).facet(Facet::tags());
+//! let first = index.search(&Query::parse("year:>1800")?, &options)?;
+//! assert_eq!(first.hits[0].attributes["year"], Value::Integer(1986));
+//! assert_eq!(first.facets[0].counts, [("sea".to_owned(), 2)]);
+//!
+//! let next = first.next.expect("the page is full");
+//! let second = index.search(&Query::parse("year:>1800")?, &options.after(next))?;
+//! assert_eq!(second.hits[0].attributes["year"], Value::Integer(1851));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Store segments elsewhere
+//!
+//! ```
+//! use std::sync::Arc;
+//! use cim_ipld_index::{
+//!     Analyzer, Deletes, Document, Memtable, PageMap, PageSource, Progress, Query, ReadView, SearchOptions, Segment,
+//!     SegmentId, build_segment,
+//! };
+//!
+//! let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+//! let mut memtable = Memtable::new(Analyzer::default());
+//! memtable.insert(&Document::new(cid).with_text("a dead calm"))?;
+//! // Write the segment's pages to a store.
+//! let (id, mut store) = (SegmentId([1; 16]), PageMap::new());
+//! build_segment(&memtable.view(), &Deletes::new(), &mut store.sink(id))?;
+//!
+//! // Search it, fetching missing pages from the store.
+//! let segment = Arc::new(Segment::open(id, &store.header(id))?);
+//! let view = ReadView::new(Analyzer::default(), vec![(segment, Deletes::new())], vec![])?;
+//! let mut cache = PageMap::new();
+//! let results = loop {
+//!     match view.search(&Query::term("calm"), &SearchOptions::default(), &cache)? {
+//!         Progress::Ready(results) => break results,
+//!         Progress::Need(missing) => {
+//!             for (segment, page) in missing {
+//!                 cache.insert(segment, page, store.page(segment, page).expect("the store is complete"));
+//!             }
+//!         }
+//!     }
+//! };
+//! assert_eq!(results.hits[0].cid, cid);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod analysis;
+mod automaton;
 pub mod cid_text;
 pub mod codec;
 mod collection;
@@ -42,7 +116,6 @@ mod document;
 mod error;
 mod fetch;
 mod fields;
-mod guide;
 mod keys;
 mod location;
 mod memory_index;
@@ -52,6 +125,7 @@ mod numbers;
 mod page;
 mod page_id;
 mod query;
+mod read_view;
 mod score;
 mod search;
 mod search_cursor;
@@ -59,13 +133,12 @@ mod search_options;
 mod search_order;
 mod search_results;
 mod segment;
-mod snapshot;
 mod text_field;
 mod verify;
 mod wire;
 
 pub use analysis::{
-    Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryBeginning, QueryWord, QueryWords, Token,
+    Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryPrefix, QueryWord, QueryWords, Token,
     UnicodeWords, WordsSpec,
 };
 pub use date::{ParseTimestampError, Timestamp};
@@ -82,15 +155,15 @@ pub use merge::merge_segments;
 pub use page::{MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageMap, PageSink, PageSinkError, PageSource, Progress};
 pub use page_id::{DocId, PageClass, PageId, SegmentId, SubIndex};
 pub use query::{Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
-pub use search::{MAX_QUERY_WORDS, MAX_REACH};
+pub use read_view::{IndexCounts, ReadView};
+pub use search::{MAX_QUERY_WORDS, MAX_RESULT_WINDOW};
 pub use search_cursor::SearchCursor;
-pub use search_options::{Facet, FacetCounts, FacetOf, SearchOptions, SnippetOptions, Total};
-pub use search_order::{Order, Sort, SortBy};
+pub use search_options::{Facet, FacetCounts, FacetField, SearchOptions, SnippetOptions, Total};
+pub use search_order::{Sort, SortBy, SortOrder};
 pub use search_results::{Hit, Matches, SearchResults, Snippet};
 pub use segment::{Segment, SegmentSummary, build_segment};
-pub use snapshot::{Snapshot, Statistics};
 pub use text_field::Field;
-pub use verify::{Verification, VerifyReport};
+pub use verify::{SegmentReport, Verification};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

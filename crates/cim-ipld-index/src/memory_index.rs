@@ -1,4 +1,4 @@
-//! A whole index in memory, for people who take this crate alone.
+//! A complete index in memory, for users of this crate alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,17 +14,18 @@ use crate::memtable::{Memtable, MemtableView};
 use crate::merge::merge_segments;
 use crate::page::{Page, PageId, PageMap, PageSource, Progress, SegmentId};
 use crate::query::Query;
+use crate::read_view::{IndexCounts, ReadView};
 use crate::search_options::SearchOptions;
 use crate::search_results::SearchResults;
 use crate::segment::{Segment, build_segment};
-use crate::snapshot::{Snapshot, Statistics};
 
-/// A memtable of more than this is sealed.
+/// A memtable above this size is sealed.
 const MEMTABLE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
-/// So many segments become one.
+/// This many segments are merged into one.
 const MAX_SEGMENTS: usize = 8;
 
-/// An index in memory: every insert is visible at once, readers never lock. Clones share one index.
+/// An index in memory. Every insert is visible at once, and readers never lock. Clones share one
+/// index.
 ///
 /// ```
 /// use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions};
@@ -49,10 +50,10 @@ struct Shared {
     memtable_budget_bytes: usize,
 }
 
-/// One published moment.
+/// One published state.
 #[derive(Debug, Clone)]
 struct State {
-    snapshot: Snapshot,
+    snapshot: ReadView,
     pages: Pages,
     next_segment: u128,
 }
@@ -61,30 +62,30 @@ struct State {
 struct Pages(Vec<(SegmentId, Arc<PageMap>)>);
 
 impl MemoryIndex {
-    /// Makes an empty index.
+    /// Creates an empty index.
     pub fn new() -> Self {
         Self::with_analyzer(Analyzer::default())
     }
 
-    /// Makes an empty index whose texts are cut into words by an analyzer of your choice.
+    /// Creates an empty index with a custom analyzer.
     pub fn with_analyzer(analyzer: Analyzer) -> Self {
         Self::with(analyzer, MEMTABLE_BUDGET_BYTES)
     }
 
-    /// Makes an empty index that seals its memtable into a segment when it takes more than so many
+    /// Creates an empty index that seals its memtable into a segment when it exceeds this many
     /// bytes.
     pub fn with_memtable_budget(bytes: usize) -> Self {
         Self::with(Analyzer::default(), bytes)
     }
 
-    /// Returns what cuts texts and queries into words.
+    /// Returns the analyzer of texts and queries.
     pub fn analyzer(&self) -> Analyzer {
         self.shared.published.load().snapshot.analyzer().clone()
     }
 
     fn with(analyzer: Analyzer, bytes: usize) -> Self {
         let memtable = Memtable::new(analyzer);
-        let snapshot = Snapshot::of_memtable(memtable.view());
+        let snapshot = ReadView::of_memtable(memtable.view());
         let state = State { snapshot, pages: Pages::default(), next_segment: 0 };
         let shared = Shared {
             published: ArcSwap::from_pointee(state),
@@ -94,7 +95,7 @@ impl MemoryIndex {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts a document in, in place of an older one with the same CID.
+    /// Inserts a document, replacing an older one with the same CID.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl MemoryIndex {
         Ok(())
     }
 
-    /// Takes a document out; returns whether it was there.
+    /// Deletes a document. Returns whether it existed.
     ///
     /// # Errors
     ///
@@ -129,17 +130,19 @@ impl MemoryIndex {
         Ok(found.is_some())
     }
 
-    /// Finds documents and returns the best of them.
+    /// Returns the best matches of a query.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if the options reach too deep.
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit and offset exceed
+    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query exceeds a limit, or a cursor
+    /// belongs to another search.
     pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
         let state = self.shared.published.load();
         ready(state.snapshot.search(query, options, &state.pages)?)
     }
 
-    /// Returns a document as it was inserted.
+    /// Returns a document in the form in which it was inserted.
     ///
     /// # Errors
     ///
@@ -149,22 +152,22 @@ impl MemoryIndex {
         Ok(ready(state.snapshot.documents(&[*cid], &state.pages)?)?.pop().flatten())
     }
 
-    /// Counts what the index holds.
+    /// Counts the documents, words and names in the index.
     ///
     /// # Errors
     ///
     /// None that a caller can cause.
-    pub fn statistics(&self) -> Result<Statistics> {
+    pub fn counts(&self) -> Result<IndexCounts> {
         let state = self.shared.published.load();
-        ready(state.snapshot.statistics(&state.pages)?)
+        ready(state.snapshot.counts(&state.pages)?)
     }
 
-    /// Seals what is in the memtable into a segment, and merges segments if there are many.
+    /// Seals the memtable into a segment, and merges the segments if there are many.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the segment would be larger than its format
-    /// can address.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the segment would exceed the capacity of its
+    /// format.
     pub fn compact(&self) -> Result<()> {
         let mut memtable = self.writer();
         let mut state = State::clone(&self.shared.published.load());
@@ -181,8 +184,8 @@ impl MemoryIndex {
     }
 
     fn writer(&self) -> MutexGuard<'_, Memtable> {
-        // A writer that panicked has published nothing half-done: the memtable shows documents only
-        // when they are whole.
+        // A writer that panicked has published no partial state: the memtable shows only complete
+        // documents.
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -222,7 +225,7 @@ impl State {
             segments = vec![merged];
         }
         let analyzer = self.snapshot.analyzer().clone();
-        self.snapshot = Snapshot::new(analyzer, segments, vec![(fresh, Deletes::new())])?;
+        self.snapshot = ReadView::new(analyzer, segments, vec![(fresh, Deletes::new())])?;
         Ok(())
     }
 
@@ -246,7 +249,7 @@ impl PageSource for Pages {
     }
 }
 
-/// All pages are in memory, so an answer is always there.
+/// All pages are in memory, so the operation is always ready.
 fn ready<T>(progress: Progress<T>) -> Result<T> {
     progress.ready().ok_or_else(|| Error::damaged("a page of a segment in memory is missing"))
 }

@@ -1,8 +1,8 @@
-//! Merging segments into one.
+//! Merges segments.
 //!
-//! Documents come in the order of their CIDs from every input, so a merge is one pass over each
-//! input's tables and lists: memory holds one page of each table, the pages of one list of each
-//! input, and per document its new id and lengths.
+//! The documents of every input are sorted by CID, so a merge is one pass over the tables and lists
+//! of each input. It holds in memory one page of each table, the pages of one list of each input,
+//! and the new id and the field lengths of each document.
 
 use crate::analysis::Form;
 use crate::deletes::Deletes;
@@ -11,21 +11,46 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind, FIELDS, Namespace, namespace};
 use crate::page::{DocId, PageClass, PageSink, PageSource};
-use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, Want};
+use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, TermSelector};
 use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor};
 
-/// Writes the live documents of several segments as one.
+/// Merges the live documents of several segments into a new segment.
 ///
-/// All pages of the inputs must be at hand: [`Segment::page_ids`] lists them. Each is asked for
-/// about once, in the order of its class, so a source that fetches as it is asked needs to hold
-/// only a few. A CID that is live in several inputs, which a well-kept index never has, is kept
-/// from the last of them.
+/// All pages of the inputs must be available; [`Segment::page_ids`] lists them. Each page is
+/// requested about once, grouped by class, so a source that fetches on demand needs to cache only a
+/// few. If a CID is live in several inputs, which a well-maintained index avoids, the last input
+/// wins.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Damaged`] if an input breaks the format or a page is not at hand,
-/// [`ErrorKind::Sink`] if the sink refuses a page, [`ErrorKind::AnalyzerMismatch`] if the inputs'
-/// analyzers differ, [`ErrorKind::Full`] if there are too many documents for one segment.
+/// [`ErrorKind::Damaged`] if an input is malformed or a page is missing, [`ErrorKind::Sink`] if the
+/// sink returns an error, [`ErrorKind::AnalyzerMismatch`] if the inputs' analyzers differ,
+/// [`ErrorKind::Full`] if there are too many documents for one segment.
+///
+/// ```
+/// use cim_ipld_index::{
+///     Analyzer, Deletes, Document, Memtable, PageMap, Segment, SegmentId, build_segment, merge_segments,
+/// };
+///
+/// let mut pages = PageMap::new();
+/// let mut segments = Vec::new();
+/// for (number, cid) in [
+///     "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+///     "bafkreidgvpkjawlxz6sffxzwgooowe5yt7i6wsyg236mfoks77nywkptdq",
+/// ].into_iter().enumerate() {
+///     let mut memtable = Memtable::new(Analyzer::default());
+///     memtable.insert(&Document::new(cid.parse()?))?;
+///     let id = SegmentId([number as u8; 16]);
+///     build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(id))?;
+///     segments.push(Segment::open(id, &pages.header(id))?);
+/// }
+/// let mut merged = PageMap::new();
+/// let deletes = Deletes::new();
+/// let inputs: Vec<_> = segments.iter().map(|segment| (segment, &deletes)).collect();
+/// let summary = merge_segments(&inputs, &pages, &mut merged.sink(SegmentId([9; 16])))?;
+/// assert_eq!(summary.document_count, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn merge_segments(
     inputs: &[(&Segment, &Deletes)],
     pages: &dyn PageSource,
@@ -33,7 +58,7 @@ pub fn merge_segments(
 ) -> Result<SegmentSummary> {
     let analyzer = inputs.first().map_or("", |(segment, _)| segment.analyzer());
     if inputs.iter().any(|(segment, _)| segment.analyzer() != analyzer) {
-        return Err(Error::new(ErrorKind::AnalyzerMismatch, "segments of different analyzers cannot become one"));
+        return Err(Error::new(ErrorKind::AnalyzerMismatch, "segments with different analyzers cannot be merged"));
     }
     let fetcher = Fetcher::new(pages);
     let mut writer = SegmentWriter::new(analyzer, sink);
@@ -114,7 +139,7 @@ impl<'a> Documents<'a> {
     }
 }
 
-/// Merges tables of lists and sets.
+/// Merges tables of posting lists and document sets.
 struct TableMerge<'m, 'a, 'w> {
     sources: Vec<Source<'a>>,
     norms: Vec<NormCache>,
@@ -144,7 +169,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
                 (Some(Namespace::Column(kind)), PageClass::Fields) => {
                     self.merge_columns(&key, kind, inputs, &holders, &tables)?;
                 }
-                _ => return Err(Error::damaged("a table holds a key of an unknown kind")),
+                _ => return Err(Error::damaged("a table contains a key of an unknown kind")),
             }
             for input in holders {
                 tables[input].advance()?;
@@ -154,9 +179,10 @@ impl<'a> TableMerge<'_, 'a, '_> {
     }
 
     fn merge_lists(&mut self, key: &[u8], holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
-        let field = keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary holds what is no word"))?;
+        let field =
+            keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary contains a key that is not a word"))?;
         let index = field.index();
-        let leaf = Leaf { field, form: Form::Word, want: Want::Word(String::new()), needs_positions: true };
+        let leaf = Leaf { field, form: Form::Word, want: TermSelector::Word(String::new()), needs_positions: true };
         let mut lists = Vec::with_capacity(holders.len());
         for input in holders {
             let Source::Segment(segment, _) = self.sources[*input] else { continue };
@@ -219,7 +245,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
     }
 }
 
-/// One input's list, at a posting whose document lives on.
+/// A cursor over one input's list, at a posting of a live document.
 struct Postings<'a> {
     cursor: Cursor<'a>,
     map: &'a Map,
@@ -246,5 +272,5 @@ fn at_hand<T>(found: Option<T>) -> Result<T> {
 }
 
 fn missing() -> Error {
-    Error::damaged("a page that a merge needs is not at hand")
+    Error::damaged("a page that the merge needs is missing")
 }

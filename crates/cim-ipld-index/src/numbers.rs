@@ -1,9 +1,9 @@
-//! Numbers as codes whose order is that of the numbers.
+//! Encodes numbers as `u64` codes that sort like the numbers.
 
-/// Above all codes of negative numbers.
+/// The sign bit, which is set in the codes of non-negative numbers.
 const SIGN: u64 = 1 << 63;
 
-/// Returns the code of a whole number or of milliseconds.
+/// Returns the code of an integer or of milliseconds.
 pub(crate) fn of_integer(number: i64) -> u64 {
     number as u64 ^ SIGN
 }
@@ -12,12 +12,12 @@ pub(crate) fn to_integer(code: u64) -> i64 {
     (code ^ SIGN) as i64
 }
 
-/// Returns the code of a number; `None` for what is not a number. Both zeros are one.
+/// Returns the code of a number, or `None` for NaN. Both zeros have the same code.
 pub(crate) fn of_float(number: f64) -> Option<u64> {
     if number.is_nan() {
         return None;
     }
-    // Adding zero turns -0 into 0 and changes nothing else.
+    // Adding zero turns -0 into 0 and changes no other number.
     let bits = (number + 0.0).to_bits();
     Some(if bits & SIGN == 0 { bits | SIGN } else { !bits })
 }

@@ -1,4 +1,4 @@
-//! Pages: the unit in which a segment is written, stored and read.
+//! Pages: the units in which a segment is written, stored and read.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,27 +8,25 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use crate::page_id::{DocId, PageClass, PageId, SegmentId};
 
-/// The largest page a builder emits, in bytes, whatever the input.
+/// The maximum size of a page that a builder emits, in bytes.
 pub const MAX_PAGE_BYTES: usize = 512 * 1024;
 
-/// The most documents of one segment or memtable.
+/// The maximum number of documents in a segment or memtable.
 ///
-/// With ids of 24 bits no sum of 128 packed differences overflows 32 bits, which keeps hostile
-/// postings in order.
+/// With 24-bit ids, a sum of 128 packed differences cannot overflow 32 bits, so even forged
+/// postings decode in increasing order.
 pub const MAX_SEGMENT_DOCUMENTS: u32 = 1 << 24;
 
-/// The size a builder aims at, in bytes.
+/// The target size of a page, in bytes.
 pub(crate) const PAGE_BYTES: usize = 64 * 1024;
 
-/// The version byte that starts every page.
+/// The format version, the first byte of every page.
 pub(crate) const FORMAT_VERSION: u8 = 1;
 
-/// The bytes in front of every page's payload: format version, class code.
+/// The size of the prefix of every page: format version, class code.
 pub(crate) const PAGE_PREFIX: usize = 2;
 
-/// The bytes of one page, shared.
-///
-/// Cloning copies a pointer.
+/// The bytes of one page. Cloning copies a pointer.
 ///
 /// ```
 /// use cim_ipld_index::Page;
@@ -39,38 +37,106 @@ pub(crate) const PAGE_PREFIX: usize = 2;
 #[derive(Clone)]
 pub struct Page(Arc<[u8]>);
 
-/// Gives the pages that are at hand; never blocks and never fetches.
+/// A source of pages that are already in memory. It neither blocks nor fetches.
 ///
-/// What is not at hand is `None`: the operation then answers [`Progress::Need`].
+/// For a missing page it returns `None`, and the operation returns [`Progress::Need`].
+///
+/// ```
+/// use std::collections::HashMap;
+/// use cim_ipld_index::{Page, PageClass, PageId, PageSource, SegmentId};
+///
+/// #[derive(Default)]
+/// struct Cache(HashMap<(SegmentId, PageId), Page>);
+///
+/// impl PageSource for Cache {
+///     fn page(&self, segment: SegmentId, page: PageId) -> Option<Page> {
+///         self.0.get(&(segment, page)).cloned()
+///     }
+/// }
+///
+/// let cache = Cache::default();
+/// assert!(cache.page(SegmentId([1; 16]), PageId::new(PageClass::Stored, 0)).is_none());
+/// ```
 pub trait PageSource {
-    /// Returns the page if it is at hand.
+    /// Returns the page if it is available.
+    ///
+    /// ```
+    /// use cim_ipld_index::{Page, PageClass, PageId, PageMap, PageSource, SegmentId};
+    ///
+    /// let (segment, id) = (SegmentId([1; 16]), PageId::new(PageClass::Stored, 0));
+    /// let mut pages = PageMap::new();
+    /// assert!(pages.page(segment, id).is_none());
+    /// pages.insert(segment, id, Page::from(vec![1, 6]));
+    /// assert_eq!(pages.page(segment, id).as_deref(), Some(&[1, 6][..]));
+    /// ```
     fn page(&self, segment: SegmentId, page: PageId) -> Option<Page>;
 }
 
-/// Takes the pages of a segment as the builder finishes them, in no promised order.
+/// Receives the pages of a segment as they are built, in no particular order.
+///
+/// ```
+/// use cim_ipld_index::{Analyzer, Deletes, Memtable, PageId, PageSink, PageSinkError, build_segment};
+///
+/// /// Counts pages instead of storing them.
+/// struct Counter(usize);
+///
+/// impl PageSink for Counter {
+///     fn page(&mut self, _: PageId, _: Vec<u8>) -> Result<(), PageSinkError> {
+///         self.0 += 1;
+///         Ok(())
+///     }
+/// }
+///
+/// let mut counter = Counter(0);
+/// let summary = build_segment(&Memtable::new(Analyzer::default()).view(), &Deletes::new(), &mut counter)?;
+/// assert_eq!(summary.pages.iter().map(|(_, count)| *count as usize).sum::<usize>(), counter.0);
+/// # Ok::<(), cim_ipld_index::Error>(())
+/// ```
 pub trait PageSink {
-    /// Takes one page, of at most [`MAX_PAGE_BYTES`].
+    /// Receives one page of at most [`MAX_PAGE_BYTES`].
     ///
     /// # Errors
     ///
-    /// Any error stops the build, which returns it with kind [`ErrorKind::Sink`].
+    /// Any error aborts the build, which returns it with kind [`ErrorKind::Sink`].
     fn page(&mut self, id: PageId, bytes: Vec<u8>) -> std::result::Result<(), PageSinkError>;
 }
 
-/// Why a [`PageSink`] refused a page: the sink's own error.
+/// The error of a [`PageSink`].
 pub type PageSinkError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Either the value, or the pages that must be at hand before the same call is made again.
+/// The outcome of an operation on pages: its result, or the pages that must be available before the
+/// same call is repeated.
+///
+/// ```
+/// use cim_ipld_index::{PageClass, PageId, Progress, SegmentId};
+///
+/// let ready = Progress::Ready(2).map(|hits| hits + 1);
+/// assert_eq!(ready.ready(), Some(3));
+/// let missing = vec![(SegmentId([1; 16]), PageId::new(PageClass::Postings, 0))];
+/// assert_eq!(Progress::<u32>::Need(missing).ready(), None);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub enum Progress<T> {
-    /// Fetch these pages, then call again. Without repeats, never empty.
+    /// The pages to fetch before calling again. The list has no duplicates and is not empty.
     Need(Vec<(SegmentId, PageId)>),
-    /// The answer.
+    /// The result.
     Ready(T),
 }
 
-/// Keeps pages in a hash map: a sink and a source for indexes that live in memory, and for tests.
+/// An in-memory store of pages that is both source and sink.
+///
+/// ```
+/// use cim_ipld_index::{PageClass, PageId, PageMap, PageSink, SegmentId};
+///
+/// let segment = SegmentId([1; 16]);
+/// let mut pages = PageMap::new();
+/// pages.sink(segment).page(PageId::new(PageClass::Header, 0), vec![1, 1])?;
+/// assert_eq!(&pages.header(segment)[0][..], &[1, 1]);
+/// pages.remove_segment(segment);
+/// assert_eq!(pages.bytes(), 0);
+/// # Ok::<(), cim_ipld_index::PageSinkError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct PageMap {
     pages: HashMap<(SegmentId, PageId), Page, foldhash::fast::RandomState>,
@@ -81,10 +147,10 @@ impl Page {
     pub(crate) fn payload(&self, id: PageId) -> Result<&[u8]> {
         match *self.0 {
             [FORMAT_VERSION, class, ..] if class == id.class.code() => Ok(&self.0[PAGE_PREFIX..]),
-            [FORMAT_VERSION, ..] => Err(Error::damaged("a page is not of the class its name says")),
+            [FORMAT_VERSION, ..] => Err(Error::damaged("a page has a different class than its id")),
             [version, ..] if version > FORMAT_VERSION => Err(Error::new(
                 ErrorKind::UnsupportedVersion,
-                format!("a page has format version {version}; this build reads up to {FORMAT_VERSION}"),
+                format!("a page has format version {version}; this version supports up to {FORMAT_VERSION}"),
             )),
             _ => Err(Error::damaged("a page has no valid version byte")),
         }
@@ -92,7 +158,7 @@ impl Page {
 }
 
 impl<T> Progress<T> {
-    /// Changes the answer, if it is there.
+    /// Transforms the result, if it is ready.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Progress<U> {
         match self {
             Self::Need(pages) => Progress::Need(pages),
@@ -100,7 +166,7 @@ impl<T> Progress<T> {
         }
     }
 
-    /// Returns the answer if it is there.
+    /// Returns the result, if it is ready.
     pub fn ready(self) -> Option<T> {
         match self {
             Self::Ready(value) => Some(value),
@@ -110,17 +176,17 @@ impl<T> Progress<T> {
 }
 
 impl PageMap {
-    /// Makes an empty map.
+    /// Creates an empty map.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts one page in.
+    /// Inserts a page.
     pub fn insert(&mut self, segment: SegmentId, id: PageId, page: Page) {
         self.pages.insert((segment, id), page);
     }
 
-    /// Returns a sink that puts pages under `segment`.
+    /// Returns a sink that stores the pages of `segment`.
     pub fn sink(&mut self, segment: SegmentId) -> impl PageSink + '_ {
         struct Sink<'a>(&'a mut PageMap, SegmentId);
         impl PageSink for Sink<'_> {
@@ -133,7 +199,7 @@ impl PageMap {
     }
 
     /// Returns the header pages of `segment` in order, as [`Segment::open`](crate::Segment::open)
-    /// takes them.
+    /// expects them.
     pub fn header(&self, segment: SegmentId) -> Vec<Page> {
         (0..).map_while(|ordinal| self.page(segment, PageId::new(PageClass::Header, ordinal))).collect()
     }
@@ -143,12 +209,12 @@ impl PageMap {
         self.pages.retain(|(owner, _), _| *owner != segment);
     }
 
-    /// Returns the sum of the pages' sizes in bytes.
+    /// Returns the total size of all pages, in bytes.
     pub fn bytes(&self) -> u64 {
         self.pages.values().map(|page| page.len() as u64).sum()
     }
 
-    /// Visits every page, in no promised order.
+    /// Iterates over all pages, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (SegmentId, PageId, &Page)> {
         self.pages.iter().map(|((segment, id), page)| (*segment, *id, page))
     }

@@ -1,34 +1,55 @@
-//! The names of segments, of their pages and of their documents.
+//! Identifiers of segments, pages and documents.
 
 use std::fmt;
 
-/// Names a segment: 16 bytes, chosen at random by whoever builds it.
+/// Identifies a segment: 16 bytes, chosen at random by the builder's caller.
+///
+/// ```
+/// use cim_ipld_index::SegmentId;
+///
+/// assert_eq!(SegmentId([0xab; 16]).to_string(), "ab".repeat(16));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SegmentId(pub [u8; 16]);
 
-/// Numbers a document inside one segment or one memtable, densely from 0.
+/// The number of a document within one segment or memtable, densely from 0.
 ///
-/// In a segment the numbers follow the order of the CIDs' bytes.
+/// In a segment the numbers follow the byte order of the CIDs.
+///
+/// ```
+/// use cim_ipld_index::{Analyzer, DocId, Document, Memtable};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let mut memtable = Memtable::new(Analyzer::default());
+/// assert_eq!(memtable.insert(&Document::new(cid))?, DocId(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocId(pub u32);
 
-/// Says what a page holds. The codes are part of the format and never change.
+/// The content of a page. The codes are part of the format and never change.
+///
+/// ```
+/// use cim_ipld_index::{PageClass, SubIndex};
+///
+/// assert_eq!(PageClass::from_code(PageClass::Postings.code()), Some(PageClass::Postings));
+/// assert_eq!(PageClass::Postings.sub_index(), SubIndex::Text);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum PageClass {
-    /// Counts, statistics and the top index of every table; all of it is resident in an open
-    /// segment.
+    /// Counts, statistics and the top index of every table; resident while the segment is open.
     Header = 1,
-    /// Sorted terms with their statistics and the places of their lists.
+    /// Sorted terms with their statistics and the locations of their lists.
     Dictionary = 2,
     /// Posting lists: blocks of 128 document ids and frequencies, with bounds.
     Postings = 3,
-    /// Positions of the words inside the documents.
+    /// Positions of the words in the documents.
     Positions = 4,
-    /// One byte of quantised length per document and text field.
+    /// The quantized field length, one byte per document and text field.
     Norms = 5,
-    /// The documents as they were indexed.
+    /// The documents in the form in which they were inserted.
     Stored = 6,
     /// Sorted CIDs; the rank of a CID is its document id.
     Cids = 7,
@@ -38,17 +59,24 @@ pub enum PageClass {
     Tags = 9,
     /// Sorted content types and document kinds with the documents that have them.
     Types = 10,
-    /// Document sets of tags and keywords that are too long for their table.
+    /// Document sets of tags and keywords that are too large for the table.
     TagSets = 11,
-    /// Document sets of types that are too long for their table.
+    /// Document sets of types that are too large for the table.
     TypeSets = 12,
-    /// Sorted fields that have numbers, with the bounds and places of their columns.
+    /// Sorted numeric fields with the bounds and locations of their columns.
     Fields = 13,
-    /// Columns that are too long for their table: which documents have a number, and the numbers.
+    /// Columns that are too large for the table: the documents with a number, and the numbers.
     Columns = 14,
 }
 
-/// The index a page belongs to, as the persistence layer sorts pages into buckets.
+/// The sub-index of a page. The persistence layer has a bucket for each.
+///
+/// ```
+/// use cim_ipld_index::{PageClass, SubIndex};
+///
+/// let of_metadata = PageClass::ALL.iter().filter(|class| class.sub_index() == SubIndex::Metadata);
+/// assert!(of_metadata.clone().any(|class| *class == PageClass::Stored));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum SubIndex {
@@ -62,17 +90,24 @@ pub enum SubIndex {
     Metadata,
 }
 
-/// Names a page inside its segment.
+/// Identifies a page within its segment.
+///
+/// ```
+/// use cim_ipld_index::{PageClass, PageId};
+///
+/// let id = PageId::new(PageClass::Dictionary, 3);
+/// assert_eq!((id.class, id.ordinal), (PageClass::Dictionary, 3));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PageId {
-    /// What the page holds.
+    /// The content of the page.
     pub class: PageClass,
-    /// Its number within the class, from 0 without gaps.
+    /// The number of the page within its class, consecutively from 0.
     pub ordinal: u32,
 }
 
 impl PageClass {
-    /// Every class, in the order of its code.
+    /// All classes, in order of their codes.
     pub const ALL: [Self; 14] = [
         Self::Header,
         Self::Dictionary,
@@ -95,12 +130,12 @@ impl PageClass {
         self as u8
     }
 
-    /// Returns the class of a code.
+    /// Returns the class with this code.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
     }
 
-    /// Returns the index that pages of this class belong to.
+    /// Returns the sub-index to which pages of this class belong.
     pub fn sub_index(self) -> SubIndex {
         match self {
             Self::Dictionary | Self::Postings | Self::Positions | Self::Norms => SubIndex::Text,
@@ -114,7 +149,7 @@ impl PageClass {
 }
 
 impl PageId {
-    /// Names page `ordinal` of `class`.
+    /// Creates the id of page `ordinal` of `class`.
     pub const fn new(class: PageClass, ordinal: u32) -> Self {
         Self { class, ordinal }
     }

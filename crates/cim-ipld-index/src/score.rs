@@ -1,19 +1,19 @@
-//! BM25, field lengths in a byte, and bounds that hold whatever the statistics become.
+//! BM25 scores, quantized field lengths, and score bounds that hold for any collection statistics.
 //!
 //! Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with
-//! the inverse document frequency that Lucene uses, which is never negative.
+//! Lucene's inverse document frequency, which is never negative.
 
 use std::rc::Rc;
 
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// The lengths that the 256 codes stand for: exact up to 40, then with four significant bits.
+/// The lengths of the 256 codes: exact up to 40, then with four significant bits.
 ///
 /// The same steps as Lucene's `SmallFloat.byte4ToInt`.
 const LENGTHS: [u32; 256] = lengths();
 
-/// The same lengths, each times `B`.
+/// The same lengths, multiplied by `B`.
 const SCALED_LENGTHS: [f32; 256] = {
     let mut scaled = [0.0; 256];
     let mut code = 0;
@@ -24,70 +24,71 @@ const SCALED_LENGTHS: [f32; 256] = {
     scaled
 };
 
-/// Returns the code of the largest representable length that is not above `length`.
+/// Returns the code of the largest representable length that does not exceed `length`.
 pub(crate) fn norm_of_length(length: u32) -> u8 {
     (LENGTHS.partition_point(|known| *known <= length) - 1) as u8
 }
 
-/// Returns the length that a code stands for.
+/// Returns the length of a code.
 pub(crate) fn length_of_norm(norm: u8) -> u32 {
     LENGTHS[usize::from(norm)]
 }
 
-/// Scores inside a search: whole numbers of one unit, so that a sum does not depend on the order of
-/// its parts.
+/// A score within a search, as an integer multiple of a unit, so that sums do not depend on the
+/// order of addition.
 ///
-/// The unit is a power of two, chosen so that all parts of a query together stay below 2^24: sums
-/// are exact, and so is the score that they stand for.
+/// The unit is a power of two, chosen so that all parts of a query together stay below 2^24. Sums
+/// and the scores they represent are therefore exact.
 pub(crate) type Points = u32;
 
-/// The most points that the parts of a query can have together.
+/// The maximum points of all parts of a query together.
 const MAX_POINTS: f32 = 8_388_608.0;
 
-/// How much a point is worth in one search.
+/// The value of a point in one search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Scale {
     points_per_score: f32,
 }
 
 impl Scale {
-    /// Makes the scale for a query whose parts score at most `ceiling` together.
+    /// Creates the scale of a query whose parts score at most `ceiling` together.
     pub(crate) fn for_ceiling(ceiling: f32) -> Self {
         if !(ceiling > 0.0 && ceiling.is_finite()) {
             return Self { points_per_score: 1.0 };
         }
-        // Half of the room is left for the rounding of many parts.
+        // Half of the range is left for the rounding of many parts.
         let exponent = (MAX_POINTS / 2.0 / ceiling).log2().floor().clamp(-100.0, 100.0);
         Self { points_per_score: exponent.exp2() }
     }
 
-    /// Returns the score that so many points are.
+    /// Converts points to a score.
     pub(crate) fn score(self, points: Points) -> f32 {
         points as f32 / self.points_per_score
     }
 }
 
-/// What the lengths of a field's documents mean for its scores.
+/// The BM25 saturation constant of every length code in a field.
 #[derive(Debug, Clone)]
 pub(crate) struct Saturation(Rc<[f32; 256]>);
 
 impl Saturation {
-    /// Prepares the scores of a field whose documents have so many words on average.
+    /// Computes the constants of a field with this average length.
     pub(crate) fn new(average_length: f32) -> Self {
         let average = if average_length > 0.0 { average_length } else { 1.0 };
         Self(Rc::new(SCALED_LENGTHS.map(|scaled| K1 * (1.0 - B + scaled / average))))
     }
 }
 
-/// Returns the most that a term scores which `document_frequency` of `documents` documents have.
+/// Returns the maximum score of a term that occurs in `document_frequency` of `documents`
+/// documents.
 pub(crate) fn term_weight(document_frequency: u64, documents: u64, boost: f32) -> f32 {
     let (df, n) = (document_frequency as f32, documents as f32);
     let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln();
     (boost * idf * (1.0 + K1)).clamp(0.0, f32::MAX)
 }
 
-/// What a term needs to score a document: its weight in points and, per length code, the saturation
-/// constant.
+/// Scores the postings of a term, from its weight in points and the saturation constant of each
+/// length code.
 #[derive(Debug, Clone)]
 pub(crate) struct TermScorer {
     weight: f32,
@@ -95,8 +96,8 @@ pub(crate) struct TermScorer {
 }
 
 impl TermScorer {
-    /// Prepares the scores of a term of this [`term_weight`]; that of a phrase is the sum of its
-    /// terms' weights.
+    /// Creates the scorer of a term with this [`term_weight`]. The weight of a phrase is the sum of
+    /// its terms' weights.
     pub(crate) fn new(weight: f32, saturation: Saturation, scale: Scale) -> Self {
         Self { weight: weight * scale.points_per_score, saturation }
     }
@@ -108,12 +109,13 @@ impl TermScorer {
         round(self.weight * (frequency / (frequency + self.saturation.0[usize::from(norm)])))
     }
 
-    /// Writes the points of many documents: their frequencies, and the
+    /// Computes the points of many documents, from their frequencies and the
     /// [`saturation`](Self::saturation) of each.
     #[inline]
     pub(crate) fn put_points(&self, frequencies: &[u32], saturations: &[f32], out: &mut [Points]) {
         for ((frequency, saturation), points) in frequencies.iter().zip(saturations).zip(out) {
-            // A signed number is turned into a float four at a time; no true frequency has the bit.
+            // Signed integers convert to floats four at a time. No valid frequency has the sign
+            // bit.
             let frequency = (frequency & i32::MAX as u32) as i32 as f32;
             *points = round(self.weight * (frequency / (frequency + saturation)));
         }
@@ -125,7 +127,7 @@ impl TermScorer {
         &self.saturation.0
     }
 
-    /// Returns points that no document within the bound exceeds.
+    /// Returns an upper bound of the points of the postings within a bound.
     #[inline]
     pub(crate) fn upper(&self, bound: Bound) -> Points {
         let [a, b] = bound.pairs.map(|pair| self.upper_of(pair));
@@ -134,51 +136,53 @@ impl TermScorer {
 
     #[inline]
     fn upper_of(&self, pair: Pair) -> Points {
-        // Rounding may lift a smaller score above a larger one by a point.
+        // Rounding may lift a smaller score above a larger one by one point.
         if pair.frequency == u8::MAX { self.ceiling() } else { self.points(u32::from(pair.frequency), pair.norm) + 1 }
     }
 
-    /// Returns points that no document exceeds.
+    /// Returns an upper bound of the points of any document.
     pub(crate) fn ceiling(&self) -> Points {
         round(self.weight) + 1
     }
 }
 
-/// Rounds a number of 0 to 2^23 by adding 2^23, above which the numbers of a float are whole.
+/// Rounds a number from 0 to 2^23 by adding 2^23, above which all floats are integers.
 #[inline]
 fn round(points: f32) -> Points {
     (points + MAX_POINTS).to_bits() - MAX_POINTS.to_bits()
 }
 
-/// A (frequency, length) pair that no posting it stands for outscores, whatever the average length.
+/// A (frequency, length) pair whose score is an upper bound of the postings it stands for, whatever
+/// the average length.
 ///
-/// A score grows with `frequency / (a + b * length)` for some positive `a` and `b`. The pair takes
-/// the largest frequency `F` and the length `F * min(length / frequency)`: then both `a / F` and
-/// `b * length / F` are at most those of any posting. A frequency of 255 stands for any frequency.
+/// A score increases with `frequency / (a + b * length)` for some positive `a` and `b`. The pair
+/// has the largest frequency `F` and the length `F * min(length / frequency)`, so that both `a / F`
+/// and `b * length / F` are at most those of any posting. A frequency of 255 stands for any
+/// frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pair {
     pub(crate) frequency: u8,
     pub(crate) norm: u8,
 }
 
-/// Two pairs such that every posting of a block is outscored by one of them: one for the small
-/// frequencies, one for the large ones. A single pair would have to be as good as the shortest and
-/// as the most frequent posting at once.
+/// Two pairs that bound all postings of a block: one for the small frequencies and one for the
+/// large ones. A single pair would have to bound both the shortest and the most frequent posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Bound {
     pub(crate) pairs: [Pair; 2],
 }
 
-/// Finds the bound of the postings that are added.
+/// Computes the bound of the postings that are added.
 #[derive(Debug, Clone)]
 pub(crate) struct BoundBuilder {
-    /// The least length code of postings of each frequency; the last is for all larger ones.
+    /// The minimum length code of the postings of each frequency; the last entry is for all larger
+    /// ones.
     shortest: [u8; DISTINCT],
     /// The largest frequency.
     most: u32,
 }
 
-/// Frequencies that are told apart before they are paired.
+/// The number of frequencies that are distinguished before they are paired.
 const DISTINCT: usize = 16;
 const NONE: u8 = u8::MAX;
 
@@ -201,16 +205,16 @@ impl BoundBuilder {
     }
 
     pub(crate) fn finish(&self) -> Bound {
-        // A posting that is both rarer in its document and longer than another one is outscored by
-        // that one.
+        // A posting with both a lower frequency and a greater length than another one is dominated
+        // by it.
         let mut front = [(0u32, NONE); DISTINCT];
         let mut len = 0;
         let mut shortest = NONE;
         for class in (0..=class_of(self.most)).rev() {
             let norm = self.shortest[class];
-            // The longest of lengths has the code that stands for "none".
+            // The maximum length has the code that stands for "none".
             if norm < shortest || len == 0 {
-                // The last class stands for many frequencies; the largest of them covers all.
+                // The last class stands for many frequencies, which the largest of them covers.
                 let frequency = if class + 1 == DISTINCT { self.most } else { class as u32 + 1 };
                 front[len] = (frequency, norm);
                 len += 1;
@@ -231,7 +235,7 @@ impl BoundBuilder {
     }
 }
 
-/// The pair for postings of these (frequency, length code), the largest frequency first.
+/// Returns the pair for postings with these (frequency, length code), by decreasing frequency.
 fn pair_of(front: &[(u32, u8)]) -> Pair {
     let most = front.first().map_or(0, |(frequency, _)| *frequency);
     let per = |&(frequency, norm): &(u32, u8)| (u64::from(length_of_norm(norm)), u64::from(frequency));
@@ -246,7 +250,7 @@ fn pair_of(front: &[(u32, u8)]) -> Pair {
     }
 }
 
-/// A score under lengths that are usual, by which the split of a bound is chosen.
+/// Returns a score for typical lengths, by which the split into two pairs is chosen.
 fn nominal(pair: Pair) -> f32 {
     const USUAL_LENGTH: f32 = 64.0;
     let frequency = if pair.frequency == u8::MAX { f32::MAX } else { f32::from(pair.frequency) };
@@ -263,7 +267,7 @@ impl Bound {
         Self { pairs: [Pair { frequency: a, norm: b }, Pair { frequency: c, norm: d }] }
     }
 
-    /// Says whether the bound covers a posting; see [`Pair`] for the condition.
+    /// Returns whether the bound covers a posting; see [`Pair`] for the condition.
     #[cfg(test)]
     pub(crate) fn covers(self, frequency: u32, norm: u8) -> bool {
         self.pairs.iter().any(|pair| {
@@ -314,7 +318,8 @@ mod tests {
 
     #[test]
     fn scores_equal_the_formula_computed_by_hand() {
-        // 10 documents, 2 have the term, average length 20; frequency 3 in a document of 15 words.
+        // 10 documents, 2 of which contain the term, average length 20; frequency 3 in a document
+        // of 15 words.
         let weight = term_weight(2, 10, 1.0);
         let scale = Scale::for_ceiling(weight);
         let scorer = TermScorer::new(weight, Saturation::new(20.0), scale);

@@ -1,4 +1,4 @@
-//! Places in the order of hits, from which a later search goes on.
+//! Positions in the order of hits, from which a later search continues.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,21 +11,21 @@ use crate::codec;
 use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::NumberField;
-use crate::search_order::{Order, Sort, SortBy};
+use crate::search_order::{Sort, SortBy, SortOrder};
 use crate::wire::Reader;
 
 const VERSION: u8 = 2;
 
-/// The place behind a hit in the order of hits: what it was sorted by, and its CID.
+/// The position after a hit: its sort key and CID.
 ///
-/// Searches that go on from it are stable: a document that does not change is neither given twice
-/// nor passed over, whatever is inserted, deleted, folded or merged in between. For that the cursor
-/// of a query with words carries what scores depend on: how many documents there were, and how many
-/// had each word.
+/// Paging with cursors is stable: a document that does not change is neither repeated nor skipped,
+/// whatever is inserted, deleted, folded or merged in between. For a sort by score, the cursor
+/// therefore carries the statistics that scores depend on: the number of documents, and the number
+/// that contain each word.
 ///
-/// It has a form in bytes and one in text, in which a program may hand it to its own callers: what
-/// they hand back is checked. Whoever reads it learns the CID and the sort key of a hit, and these
-/// numbers.
+/// A cursor has a binary and a text form, which a program may hand to its own clients; both are
+/// validated when they are parsed. They reveal the CID and the sort key of a hit, and these
+/// statistics.
 ///
 /// ```
 /// use cim_ipld_index::{Document, MemoryIndex, NumberField, Query, SearchCursor, SearchOptions, Sort};
@@ -46,7 +46,7 @@ const VERSION: u8 = 2;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SearchCursor {
-    /// Tells orders apart.
+    /// Identifies the sort order.
     order: u64,
     rank: u128,
     cid: Cid,
@@ -58,15 +58,15 @@ impl SearchCursor {
         Self { order: order_of(sort), rank, cid, collection }
     }
 
-    /// Returns the place, unless it is one of another order.
+    /// Returns the rank and the CID, if the cursor is of this sort order.
     pub(crate) fn place(&self, sort: &Sort) -> Result<(u128, Vec<u8>)> {
         if self.order != order_of(sort) {
-            return Err(Error::new(ErrorKind::InvalidQuery, "the cursor is of a search with another order"));
+            return Err(Error::new(ErrorKind::InvalidQuery, "the cursor belongs to a search with another sort order"));
         }
         Ok((self.rank, self.cid.to_bytes()))
     }
 
-    /// Returns what the scores of the search depended on.
+    /// Returns the statistics on which the scores of the search were based.
     pub(crate) fn collection(&self) -> &Collection {
         &self.collection
     }
@@ -81,11 +81,11 @@ impl SearchCursor {
         out
     }
 
-    /// Returns the cursor that [`to_bytes`](Self::to_bytes) wrote.
+    /// Decodes a cursor that [`to_bytes`](Self::to_bytes) wrote.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`] for anything else.
+    /// [`ErrorKind::InvalidQuery`] for any other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let read = || -> Result<Option<Self>> {
             let mut reader = Reader::new(bytes);
@@ -97,16 +97,16 @@ impl SearchCursor {
             let cid = codec::cid_from_bytes(reader.take(reader.remaining())?)?;
             Ok(Some(Self { order, rank, cid, collection }))
         };
-        // Numbers have more than one form in bytes, a cursor has one.
+        // A varint has several encodings, but a cursor has only one.
         read()
             .ok()
             .flatten()
             .filter(|cursor| cursor.to_bytes() == bytes)
-            .ok_or_else(|| Error::new(ErrorKind::InvalidQuery, "this is no cursor of a search"))
+            .ok_or_else(|| Error::new(ErrorKind::InvalidQuery, "not a search cursor"))
     }
 }
 
-/// Tells orders apart: FNV-1a over what they compare.
+/// Returns an FNV-1a hash that identifies the sort order.
 fn order_of(sort: &Sort) -> u64 {
     let (code, name) = match &sort.by {
         SortBy::Score => (0, ""),
@@ -115,7 +115,7 @@ fn order_of(sort: &Sort) -> u64 {
         SortBy::Number(NumberField::Size) => (3, ""),
         SortBy::Number(NumberField::Attribute(name)) => (4, &**name),
     };
-    let parts = [code, u8::from(sort.order == Order::Ascending)].into_iter().chain(name.bytes());
+    let parts = [code, u8::from(sort.order == SortOrder::Ascending)].into_iter().chain(name.bytes());
     parts.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

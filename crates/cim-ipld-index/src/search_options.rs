@@ -1,4 +1,4 @@
-//! What a search returns beside the documents that match: how many, in which order, with what.
+//! The options of a search.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::search_cursor::SearchCursor;
 use crate::search_order::Sort;
 
-/// Says how many hits to return and with what.
+/// Options of a search: how many hits to return, in which order, and with which additional data.
 ///
 /// ```
 /// use cim_ipld_index::{SearchOptions, SnippetOptions};
@@ -18,23 +18,23 @@ use crate::search_order::Sort;
 #[serde(default)]
 #[non_exhaustive]
 pub struct SearchOptions {
-    /// The most hits to return; 10 by default.
+    /// The maximum number of hits to return; 10 by default.
     pub limit: usize,
-    /// How many of the best hits to leave out; 0 by default.
+    /// The number of leading hits to skip; 0 by default.
     pub offset: usize,
-    /// How to cut snippets; none by default.
+    /// How to generate snippets; none by default.
     pub snippet: Option<SnippetOptions>,
-    /// Whether all matches are counted; they are by default.
+    /// How to count matches; exactly by default.
     pub total: Total,
-    /// The order of the hits: the best score first by default.
+    /// The order of the hits; by decreasing score by default.
     pub sort: Sort,
-    /// Only hits that come after this place; from the first by default.
+    /// The position after which hits start; the beginning by default.
     pub after: Option<SearchCursor>,
-    /// What to count over all matches; nothing by default.
+    /// The facets to count over all matches; none by default.
     pub facets: Vec<Facet>,
 }
 
-/// Says what to count over all matches, whatever the limit.
+/// A facet: counts the names of one kind over all matches, regardless of the limit.
 ///
 /// ```
 /// use cim_ipld_index::{Facet, SearchOptions};
@@ -44,56 +44,96 @@ pub struct SearchOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Facet {
-    /// The names that are counted.
-    pub of: FacetOf,
-    /// The most names to return, the most frequent first; 10 by default.
+    /// Which names to count.
+    pub of: FacetField,
+    /// The maximum number of names to return, most frequent first; 10 by default.
     pub limit: usize,
 }
 
-/// Says which names a facet counts.
+/// The names that a facet counts.
+///
+/// ```
+/// use cim_ipld_index::{Facet, FacetField};
+///
+/// assert_eq!(Facet::tags().of, FacetField::Tags);
+/// assert_eq!(Facet::attribute("lang").of, FacetField::Attribute("lang".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum FacetOf {
+pub enum FacetField {
     /// Tags, in lower case.
     Tags,
     /// Content types, in lower case.
     ContentTypes,
-    /// The values of the attribute of this name, where it is a keyword.
+    /// The values of this attribute, where it is a keyword.
     Attribute(Arc<str>),
 }
 
-/// How many matches have each of the names of a facet.
+/// The result of a facet.
+///
+/// ```
+/// use cim_ipld_index::{Document, Facet, MemoryIndex, Query, SearchOptions};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let index = MemoryIndex::new();
+/// index.insert(&Document::new(cid).with_tag("Sea"))?;
+/// let options = SearchOptions::default().facet(Facet::tags());
+/// let results = index.search(&Query::everything(), &options)?;
+/// assert_eq!(results.facets[0].counts, [("sea".to_owned(), 1)]);
+/// assert_eq!(results.facets[0].distinct, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FacetCounts {
-    /// Names and in how many matches they are, exactly: the most frequent first, equals by name.
+    /// The names, each with its exact number of matches: most frequent first, ties by name.
     pub counts: Vec<(String, u64)>,
-    /// How many names are in at least one match, those beyond the facet's limit included.
+    /// The number of names with at least one match, including those beyond the facet's limit.
     pub distinct: u64,
 }
 
-/// Says how matches are counted.
+/// How matches are counted.
+///
+/// ```
+/// use cim_ipld_index::{SearchOptions, Total};
+///
+/// let fast = SearchOptions::default().total(Total::AtLeast);
+/// assert_eq!(SearchOptions::default().total, Total::Exact);
+/// assert_eq!(fast.total, Total::AtLeast);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Total {
-    /// Every match, exactly.
+    /// Counts every match.
     #[default]
     Exact,
-    /// Only those that had to be looked at to find the best: a search for a few of many matches is
-    /// then faster.
+    /// Counts only the matches that were visited to find the best ones, which makes a search for a
+    /// few of many matches faster. The total is a lower bound.
     AtLeast,
 }
 
-/// Says how to cut a snippet.
+/// Options for snippets.
+///
+/// ```
+/// use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions, SnippetOptions};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let index = MemoryIndex::new();
+/// index.insert(&Document::new(cid).with_text("Call me Ishmael. Some years ago, never mind how long precisely."))?;
+/// let options = SearchOptions::default().snippet(SnippetOptions::default().max_chars(20));
+/// let hit = index.search(&Query::term("ishmael"), &options)?.hits.remove(0);
+/// assert!(hit.snippet.is_some_and(|snippet| snippet.text.contains("Ishmael")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct SnippetOptions {
-    /// The most characters of a snippet; 200 by default.
+    /// The maximum length of a snippet, in characters; 200 by default.
     pub max_chars: usize,
-    /// The most passages that share these characters, with ` … ` between them; 1 by default.
+    /// The maximum number of passages that share this length, separated by ` … `; 1 by default.
     pub passages: usize,
 }
 
@@ -112,50 +152,49 @@ impl Default for SearchOptions {
 }
 
 impl SearchOptions {
-    /// Sets the most hits to return.
+    /// Sets the maximum number of hits to return.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Sets how many of the best hits to leave out.
+    /// Sets the number of leading hits to skip.
     #[must_use]
     pub fn offset(mut self, offset: usize) -> Self {
         self.offset = offset;
         self
     }
 
-    /// Asks for snippets.
+    /// Requests snippets.
     #[must_use]
     pub fn snippet(mut self, snippet: SnippetOptions) -> Self {
         self.snippet = Some(snippet);
         self
     }
 
-    /// Says how matches are counted.
+    /// Sets how matches are counted.
     #[must_use]
     pub fn total(mut self, total: Total) -> Self {
         self.total = total;
         self
     }
 
-    /// Says in which order hits come.
+    /// Sets the order of the hits.
     #[must_use]
     pub fn sort(mut self, sort: Sort) -> Self {
         self.sort = sort;
         self
     }
 
-    /// Leaves out what comes up to and at this place, which an earlier search with the same order
-    /// gave.
+    /// Starts after a position that an earlier search with the same order returned.
     #[must_use]
     pub fn after(mut self, cursor: SearchCursor) -> Self {
         self.after = Some(cursor);
         self
     }
 
-    /// Counts names over all matches too.
+    /// Adds a facet.
     #[must_use]
     pub fn facet(mut self, facet: Facet) -> Self {
         self.facets.push(facet);
@@ -164,29 +203,29 @@ impl SearchOptions {
 }
 
 impl Facet {
-    /// Counts tags.
+    /// Creates a facet that counts tags.
     pub fn tags() -> Self {
-        Self::of(FacetOf::Tags)
+        Self::of(FacetField::Tags)
     }
 
-    /// Counts content types.
+    /// Creates a facet that counts content types.
     pub fn content_types() -> Self {
-        Self::of(FacetOf::ContentTypes)
+        Self::of(FacetField::ContentTypes)
     }
 
-    /// Counts the values of an attribute, where it is a keyword.
+    /// Creates a facet that counts the values of a keyword attribute.
     pub fn attribute(name: impl Into<Arc<str>>) -> Self {
-        Self::of(FacetOf::Attribute(name.into()))
+        Self::of(FacetField::Attribute(name.into()))
     }
 
-    /// Sets the most names to return.
+    /// Sets the maximum number of names to return.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    fn of(of: FacetOf) -> Self {
+    fn of(of: FacetField) -> Self {
         Self { of, limit: 10 }
     }
 }
@@ -198,14 +237,14 @@ impl Default for SnippetOptions {
 }
 
 impl SnippetOptions {
-    /// Sets the most characters of a snippet.
+    /// Sets the maximum length of a snippet, in characters.
     #[must_use]
     pub fn max_chars(mut self, max_chars: usize) -> Self {
         self.max_chars = max_chars;
         self
     }
 
-    /// Sets the most passages.
+    /// Sets the maximum number of passages.
     #[must_use]
     pub fn passages(mut self, passages: usize) -> Self {
         self.passages = passages;

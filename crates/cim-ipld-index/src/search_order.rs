@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::query::NumberField;
 
-/// Says in which order hits come. Equals come in the order of their CIDs' bytes.
+/// The order of hits. Ties are broken by the byte order of the CIDs.
 ///
 /// ```
 /// use cim_ipld_index::{NumberField, SearchOptions, Sort};
@@ -15,56 +15,70 @@ use crate::query::NumberField;
 #[serde(default)]
 #[non_exhaustive]
 pub struct Sort {
-    /// What is compared.
+    /// The sort key.
     pub by: SortBy,
-    /// Which comes first.
-    pub order: Order,
+    /// The direction.
+    pub order: SortOrder,
 }
 
-/// Says what of two hits is compared.
+/// The key by which hits are sorted.
+///
+/// ```
+/// use cim_ipld_index::{NumberField, Sort, SortBy, SortOrder};
+///
+/// assert_eq!(Sort::default(), Sort::by_score(SortOrder::Descending));
+/// assert_eq!(Sort::ascending(NumberField::Size).by, SortBy::Number(NumberField::Size));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SortBy {
-    /// How well they match.
+    /// The score.
     #[default]
     Score,
-    /// A number or time; a document without one comes last in either order. An attribute that is a
-    /// whole number here, a fraction or a date there is compared as a number, dates by their
-    /// milliseconds.
+    /// A number or time. Documents without one come last in either direction. If an attribute is an
+    /// integer, a fraction or a date in different documents, the values are compared as numbers,
+    /// dates by their milliseconds.
     Number(NumberField),
 }
 
-/// Says which of two hits comes first.
+/// The direction of a sort.
+///
+/// ```
+/// use cim_ipld_index::{NumberField, Sort, SortOrder};
+///
+/// assert_eq!(SortOrder::default(), SortOrder::Descending);
+/// assert_eq!(Sort::ascending(NumberField::CreatedAt).order, SortOrder::Ascending);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// The smaller.
+pub enum SortOrder {
+    /// Smallest first.
     Ascending,
-    /// The larger.
+    /// Largest first.
     #[default]
     Descending,
 }
 
 impl Sort {
-    /// The largest number or the latest time first.
+    /// Sorts by the largest number or the latest time first.
     pub fn descending(field: NumberField) -> Self {
-        Self { by: SortBy::Number(field), order: Order::Descending }
+        Self { by: SortBy::Number(field), order: SortOrder::Descending }
     }
 
-    /// The smallest number or the earliest time first.
+    /// Sorts by the smallest number or the earliest time first.
     pub fn ascending(field: NumberField) -> Self {
-        Self { by: SortBy::Number(field), order: Order::Ascending }
+        Self { by: SortBy::Number(field), order: SortOrder::Ascending }
     }
 
-    /// The best score first or last.
-    pub fn by_score(order: Order) -> Self {
+    /// Sorts by score, best first or last.
+    pub fn by_score(order: SortOrder) -> Self {
         Self { by: SortBy::Score, order }
     }
 }
 
 impl Default for Sort {
     fn default() -> Self {
-        Self::by_score(Order::Descending)
+        Self::by_score(SortOrder::Descending)
     }
 }

@@ -1,4 +1,4 @@
-//! What a search answers.
+//! The results of a search.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,55 +12,93 @@ use crate::location::Location;
 use crate::search_cursor::SearchCursor;
 use crate::search_options::FacetCounts;
 
-/// What a search found.
+/// The results of a search.
+///
+/// ```
+/// use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions, SearchResults};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let index = MemoryIndex::new();
+/// index.insert(&Document::new(cid).with_text("thar she blows"))?;
+/// let found: SearchResults = index.search(&Query::term("blows"), &SearchOptions::default())?;
+/// assert_eq!((found.total, found.hits.len(), found.next), (1, 1, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchResults {
-    /// How many documents match in all: exactly, unless
-    /// [`SearchOptions::total`](crate::SearchOptions::total) asks for less.
+    /// The number of matches: exact, unless [`SearchOptions::total`](crate::SearchOptions::total)
+    /// says otherwise.
     pub total: u64,
-    /// The best of them: score from high to low unless
-    /// [`SearchOptions::sort`](crate::SearchOptions::sort) says otherwise, equals by the bytes of
-    /// the CID.
+    /// The best matches, by decreasing score unless
+    /// [`SearchOptions::sort`](crate::SearchOptions::sort) says otherwise. Ties are broken by the
+    /// bytes of the CID.
     pub hits: Vec<Hit>,
-    /// Where the hits after these start, if there are as many as were asked for:
-    /// [`SearchOptions::after`](crate::SearchOptions::after) takes it.
+    /// The position after the last hit, for [`SearchOptions::after`](crate::SearchOptions::after).
+    /// It is `None` if there are fewer hits than requested.
     pub next: Option<SearchCursor>,
-    /// What [`SearchOptions::facets`](crate::SearchOptions::facets) asks for, in that order.
+    /// The results of [`SearchOptions::facets`](crate::SearchOptions::facets), in the same order.
     pub facets: Vec<FacetCounts>,
 }
 
-/// The best documents of a search, before they are read.
+/// The locations of the best documents, which have not been read.
+///
+/// ```
+/// use cim_ipld_index::{
+///     Analyzer, Deletes, Document, Matches, Memtable, PageMap, Progress, Query, ReadView, SearchOptions,
+/// };
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let mut memtable = Memtable::new(Analyzer::default());
+/// memtable.insert(&Document::new(cid).with_text("all hands"))?;
+/// let view = ReadView::new(Analyzer::default(), vec![], vec![(memtable.view(), Deletes::new())])?;
+/// let found = view.matches(&Query::term("hands"), &SearchOptions::default(), &PageMap::new())?;
+/// let Progress::Ready(Matches { total, best, .. }) = found else { unreachable!("memtables need no pages") };
+/// assert_eq!((total, best.len()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Matches {
-    /// How many documents match in all: exactly, unless
-    /// [`SearchOptions::total`](crate::SearchOptions::total) asks for less.
+    /// The number of matches: exact, unless [`SearchOptions::total`](crate::SearchOptions::total)
+    /// says otherwise.
     pub total: u64,
-    /// Where the best of them are, with their scores, in the order of [`SearchResults::hits`].
+    /// The locations and scores of the best matches, in the order of [`SearchResults::hits`].
     pub best: Vec<(Location, f32)>,
 }
 
-/// One document that was found.
+/// One matching document.
+///
+/// ```
+/// use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let index = MemoryIndex::new();
+/// index.insert(&Document::new(cid).with_title("Moby-Dick").with_tag("Sea"))?;
+/// let hit = index.search(&Query::term("moby"), &SearchOptions::default())?.hits.remove(0);
+/// assert_eq!((hit.cid, hit.title.as_deref(), hit.tags), (cid, Some("Moby-Dick"), vec!["Sea".to_owned()]));
+/// assert!(hit.score > 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Hit {
-    /// Names the content; a string in JSON.
+    /// Identifies the content. In JSON it is a string.
     #[serde(with = "crate::cid_text")]
     pub cid: Cid,
-    /// How well it matches (BM25); 0 for a query without a text part.
+    /// The BM25 score; 0 for a query without a scored part.
     pub score: f32,
     /// The title.
     pub title: Option<String>,
     /// The author.
     pub author: Option<String>,
-    /// The tags, as they were given.
+    /// The tags, as inserted.
     pub tags: Vec<String>,
-    /// The content type, as it was given.
+    /// The content type, as inserted.
     pub content_type: Option<String>,
     /// The kind of content.
     pub kind: DocumentKind,
-    /// When the content was made.
+    /// When the content was created.
     pub created_at: Option<Timestamp>,
     /// When the content was last changed.
     pub modified_at: Option<Timestamp>,
@@ -68,17 +106,30 @@ pub struct Hit {
     pub size: Option<u64>,
     /// The attributes.
     pub attributes: BTreeMap<String, Value>,
-    /// The passages of the text that match best, if
-    /// [`SearchOptions::snippet`](crate::SearchOptions::snippet) asks for it and there is text.
+    /// The best-matching passages of the text, if
+    /// [`SearchOptions::snippet`](crate::SearchOptions::snippet) requests them and there is text.
     pub snippet: Option<Snippet>,
 }
 
 /// Passages of a document's text.
+///
+/// ```
+/// use cim_ipld_index::{Document, MemoryIndex, Query, SearchOptions, SnippetOptions};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let index = MemoryIndex::new();
+/// index.insert(&Document::new(cid).with_text("The white whale"))?;
+/// let options = SearchOptions::default().snippet(SnippetOptions::default());
+/// let hit = index.search(&Query::term("whale"), &options)?.hits.remove(0);
+/// let snippet = hit.snippet.expect("the document has text");
+/// assert_eq!(&snippet.text[snippet.highlights[0].clone()], "whale");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Snippet {
     /// The passages, on one line.
     pub text: String,
-    /// Where in `text` the words of the query stand, in bytes.
+    /// The ranges of query words in `text`, in bytes.
     pub highlights: Vec<Range<usize>>,
 }

@@ -1,7 +1,7 @@
 //! Primitive encodings of the format: little-endian integers, LEB128 varints, length-prefixed
 //! bytes.
 //!
-//! The reader takes nothing for granted: every length is checked against what is left before it is
+//! The reader trusts nothing: every length is checked against the remaining input before it is
 //! used.
 
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let Some((head, tail)) = self.rest.split_at_checked(len) else {
-            return Err(Error::damaged("a value ends before its stated length"));
+            return Err(Error::damaged("a value is shorter than its length prefix"));
         };
         self.rest = tail;
         Ok(head)
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
-            return Err(Error::damaged("a fixed-size value is cut short"));
+            return Err(Error::damaged("a fixed-size value is truncated"));
         };
         self.rest = tail;
         Ok(*head)
@@ -95,19 +95,19 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(Error::damaged("a varint is cut short or too long"))
+        Err(Error::damaged("a varint is truncated or too long"))
     }
 
     pub(crate) fn varint_u32(&mut self) -> Result<u32> {
         u32::try_from(self.varint()?).map_err(|_| Error::damaged("a 32-bit number is too large"))
     }
 
-    /// Reads a count of items that take at least one byte each, so that it can never exceed what is
-    /// left.
+    /// Reads a count of items that take at least one byte each, and checks it against the remaining
+    /// input.
     pub(crate) fn count(&mut self) -> Result<usize> {
         let count = self.varint()?;
         if count > self.rest.len() as u64 {
-            return Err(Error::damaged("a count exceeds the bytes that could hold it"));
+            return Err(Error::damaged("a count exceeds the remaining bytes"));
         }
         Ok(count as usize)
     }

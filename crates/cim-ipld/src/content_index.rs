@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use cid::Cid;
-use cim_ipld_persistence::index::{Analyzer, Document, MemoryIndex, Query, SearchOptions, SearchResults, Statistics};
+use cim_ipld_persistence::index::{Analyzer, Document, IndexCounts, MemoryIndex, Query, SearchOptions, SearchResults};
 use cim_ipld_persistence::{
     AudioMetadata, DocumentMetadata, Engine, Error, ErrorKind, ImageMetadata, LoadReport, Result, SnapshotInfo,
     VerifyReport, VideoMetadata,
@@ -210,9 +210,9 @@ impl ContentIndex {
         Ok(IndexStats::from(&self.statistics().await?))
     }
 
-    async fn statistics(&self) -> Result<Statistics> {
+    async fn statistics(&self) -> Result<IndexCounts> {
         match &self.store {
-            Store::Memory(index) => Ok(index.statistics()?),
+            Store::Memory(index) => Ok(index.counts()?),
             Store::Durable(persistence) => Ok(persistence.engine().stats().await?.index),
         }
     }

@@ -4,8 +4,8 @@ use std::ops::{Range, RangeBounds};
 use cid::Cid;
 use cim_ipld_persistence::Result;
 use cim_ipld_persistence::index::{
-    DocumentKind, Facet, FacetCounts, Hit, Number, NumberField, NumberRange, Query, SearchCursor, SearchOptions,
-    SearchResults, SnippetOptions, Sort, Statistics, Value,
+    DocumentKind, Facet, FacetCounts, Hit, IndexCounts, Number, NumberField, NumberRange, Query, SearchCursor,
+    SearchOptions, SearchResults, SnippetOptions, Sort, Value,
 };
 use cim_ipld_persistence::unix_seconds;
 use serde::{Deserialize, Serialize};
@@ -284,8 +284,8 @@ impl SearchQuery {
     }
 }
 
-impl From<&Statistics> for IndexStats {
-    fn from(statistics: &Statistics) -> Self {
+impl From<&IndexCounts> for IndexStats {
+    fn from(statistics: &IndexCounts) -> Self {
         let of_kind = |kind: DocumentKind| statistics.by_kind[usize::from(kind.code())];
         Self {
             total_documents: of_kind(DocumentKind::Document),

@@ -323,7 +323,7 @@ mod tests {
                 "{\"size\":1.5}",
                 "size: expected a whole number from 0 to 18446744073709551615, found a number that is not whole",
             ),
-            ("{\"cid\":\"secret\"}", "cid: expected a CID: it is no CID: not in a multibase"),
+            ("{\"cid\":\"secret\"}", "cid: expected a CID: invalid CID: not a multibase encoding"),
             ("{\"attributes\":\"secret\"}", "attributes: expected an object, found a string"),
             (
                 "{\"attributes\":{\"a\":{\"b\":\"secret\"}}}",

@@ -1,4 +1,4 @@
-//! The documents of the fixtures: every field, lists of every form, a document of several pages.
+//! The documents of the fixtures: every field, every form of list, and a document of several pages.
 //! They never change.
 
 use cim_ipld_index::{Document, DocumentKind, Timestamp, Value};

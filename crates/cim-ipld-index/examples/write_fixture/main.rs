@@ -1,6 +1,6 @@
-//! Writes the segment by which later versions prove that they still read what this one writes:
-//! `cargo run -p cim-ipld-index --example write_fixture`. What an earlier run has written stays as
-//! it is.
+//! Writes the segment with which later versions prove that they can still read what this version
+//! writes: `cargo run -p cim-ipld-index --example write_fixture`. Existing fixtures are not
+//! overwritten.
 
 mod documents;
 

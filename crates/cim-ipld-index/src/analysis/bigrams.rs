@@ -1,22 +1,22 @@
-//! Chinese, Japanese and Korean, two neighbouring characters each.
+//! Bigrams of Chinese, Japanese and Korean characters.
 //!
-//! As Lucene's `CJKBigramFilter`: Han, Hiragana, Katakana and Hangul characters that follow each
-//! other make a run, whatever their scripts; a run of one character is that character, any other
-//! its pairs and, by default, each of its characters.
+//! Follows Lucene's `CJKBigramFilter`. Adjacent Han, Hiragana, Katakana and Hangul characters form
+//! a run, whatever their scripts. A run of one character yields that character; a longer run yields
+//! each pair of neighbours and, by default, each single character.
 
-/// A character with the marks that follow it: where it stands, in bytes.
+/// A character together with its combining marks, as a byte range.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unit {
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// Says whether all of a word is of the scripts that are cut into bigrams.
+/// Returns whether every character of a word belongs to a script that is split into bigrams.
 pub(super) fn is_cjk(word: &str) -> bool {
     word.starts_with(is_cjk_char) && word.chars().all(|c| is_cjk_char(c) || is_mark(c))
 }
 
-/// Adds the characters of a word that starts at `start`.
+/// Appends the characters of a word that starts at byte `start`.
 pub(super) fn push_units(word: &str, start: usize, run: &mut Vec<Unit>) {
     for (at, c) in word.char_indices() {
         let (from, to) = (start + at, start + at + c.len_utf8());
@@ -43,8 +43,8 @@ fn is_cjk_char(c: char) -> bool {
     )
 }
 
-/// Says whether a character belongs to the one before it: sound marks of Kana, vowels and final
-/// consonants of Hangul.
+/// Returns whether a character modifies the preceding one: kana sound marks, Hangul vowels and
+/// final consonants.
 fn is_mark(c: char) -> bool {
     matches!(
         c,

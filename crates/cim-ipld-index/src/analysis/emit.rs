@@ -1,26 +1,26 @@
-//! From a stretch of letters and digits to tokens: stop words, stems, long words, forms with signs.
+//! Turns a run of letters and digits into tokens: stop words, stems, long words, compound forms.
 
 use std::ops::Range;
 
-use super::extras::{Extras, MAX_WHOLE_BYTES, camel_case_parts, has_upper_case_inside};
 use super::fold::{fold_keyword, fold_word};
 use super::unicode::UnicodeWords;
+use super::word_delimiter::{MAX_COMPOUND_BYTES, WordDelimiter, camel_case_parts, has_upper_case_inside};
 use super::{Form, Mode, Token};
 
-/// A longer word is cut to so many bytes, and its digest put behind them.
+/// A longer word is truncated to this many bytes, followed by its digest.
 const KEPT_BYTES: usize = 200;
-/// What separates the two; no word has it.
+/// Separates the prefix from the digest. No word contains it.
 const DIGEST_SIGN: char = '#';
 
-/// Gives the words of one text to `each`.
+/// Passes the words of one text to `each`.
 pub(super) struct Emit<'a, P, E> {
     pub(super) words: &'a UnicodeWords,
     pub(super) mode: Mode,
-    /// What was given.
+    /// The original text.
     pub(super) given: &'a str,
-    /// What is cut.
+    /// The text being tokenized.
     pub(super) text: &'a str,
-    /// Says where a range of `text` stands in `given`.
+    /// Maps a range of `text` to a range of `given`.
     pub(super) place: P,
     pub(super) position: u32,
     pub(super) buffers: &'a mut Buffers,
@@ -29,13 +29,13 @@ pub(super) struct Emit<'a, P, E> {
     has_extras: bool,
 }
 
-/// Buffers for a word.
+/// Buffers for one word.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     folded: String,
     lower: String,
     plain: String,
-    pub(super) extras: Extras,
+    pub(super) delimiter: WordDelimiter,
 }
 
 impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<'a, P, E> {
@@ -48,12 +48,11 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         each: E,
     ) -> Self {
         let has_extras = words.has_extras() && mode == Mode::Index;
-        buffers.extras.begin();
+        buffers.delimiter.begin();
         Self { words, mode, given, text, place, position, buffers, each, previous: 0..0, has_extras }
     }
 
-    /// Takes letters and digits that stand between others; `is_folded` if they are ASCII in lower
-    /// case.
+    /// Emits a run of letters and digits. `is_folded` is true for lower-case ASCII.
     #[inline]
     pub(super) fn word(&mut self, start: usize, end: usize, is_folded: bool) {
         let bytes = self.text.as_bytes();
@@ -67,14 +66,15 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
             self.whole(start, end);
         }
         if self.has_extras {
-            self.extras(start, end);
+            self.delimiter(start, end);
         }
         self.previous = start..end;
         self.position += 1;
     }
 
-    /// Returns where a word is two, and where the second starts: a version, a time behind a date, a
-    /// time and its zone. The ending of an English word is none.
+    /// Returns where to split a run that is two words (a version, a time after a date, or a time
+    /// and its zone): the end of the first and the start of the second. An empty range at 0 drops
+    /// the run, which is an English possessive `s`.
     #[inline]
     fn special_cut(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let word = &self.text.as_bytes()[start..end];
@@ -100,7 +100,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         }
     }
 
-    /// Gives a word, or what is none but is looked for as one, at the current position.
+    /// Emits a word, or a symbol that is searched for like one, at the current position.
     #[inline(never)]
     pub(super) fn other(&mut self, start: usize, end: usize) {
         self.token(start, end, false);
@@ -132,10 +132,11 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         buffers.reduce(words, *mode, word, |form, word| each(form, Token { word, position, start, end }));
     }
 
-    /// Gives what else a word is found by: the parts of one in camel case, and what hyphens join.
+    /// Emits the additional forms of a word: its camel-case parts and the concatenation of
+    /// hyphenated words.
     #[cold]
     #[inline(never)]
-    fn extras(&mut self, start: usize, end: usize) {
+    fn delimiter(&mut self, start: usize, end: usize) {
         let (from, to) = (self.place)(start, end);
         let position = self.position;
         let is_next = start > 0 && self.text.as_bytes()[start - 1] == b'-';
@@ -145,12 +146,12 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
             return;
         }
         let Self { words, mode, buffers, each, .. } = self;
-        let mut extras = std::mem::take(&mut buffers.extras);
-        extras.start_word();
-        buffers.reduce(words, *mode, &self.text[start..end], |form, word| _ = extras.add(form, word));
+        let mut delimiter = std::mem::take(&mut buffers.delimiter);
+        delimiter.start_word();
+        buffers.reduce(words, *mode, &self.text[start..end], |form, word| _ = delimiter.add(form, word));
         let mut give = |buffers: &mut Buffers, word: &str, start: usize, end: usize| {
             buffers.reduce(words, *mode, word, |form, word| {
-                if extras.add(form, word) {
+                if delimiter.add(form, word) {
                     each(form, Token { word, position, start, end });
                 }
             });
@@ -163,22 +164,22 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         }
         if words.spec().joined {
             let is_next = is_next && self.previous.end == start - 1;
-            let joined = extras.chain(is_next, &self.text[start..end], from);
+            let joined = delimiter.chain(is_next, &self.text[start..end], from);
             let goes_on =
                 self.text[end..].strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
             if let Some((joined, from)) = joined.filter(|_| !goes_on) {
                 buffers.reduce(words, *mode, &joined, |form, word| {
-                    if extras.add(form, word) {
+                    if delimiter.add(form, word) {
                         each(form, Token { word, position, start: from, end: to });
                     }
                 });
             }
         }
-        buffers.extras = extras;
+        buffers.delimiter = delimiter;
     }
 
-    /// Gives the form of its own that ends with a word, if it has one: `.net`, `node.js` (two
-    /// words, each with a letter first), `c++`, `c#`.
+    /// Emits the compound form that ends with a word, if there is one: `.net`, `node.js` (two words
+    /// that both start with a letter), `c++`, `c#`.
     #[cold]
     #[inline(never)]
     fn whole(&mut self, start: usize, end: usize) {
@@ -208,16 +209,16 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
                 from = start - 1;
             }
         }
-        if (from, to) == (start, end) || to - from > MAX_WHOLE_BYTES {
+        if (from, to) == (start, end) || to - from > MAX_COMPOUND_BYTES {
             return;
         }
         let folded = &mut self.buffers.folded;
         put_folded(&text[from..to], folded);
         let (start, end) = (self.place)(from, to);
-        (self.each)(Form::Whole, Token { word: folded, position, start, end });
+        (self.each)(Form::Compound, Token { word: folded, position, start, end });
     }
 
-    /// Whether an `s` is the ending of an English word, which its stem does not have.
+    /// Returns whether an `s` is an English possessive, which stemming removes.
     fn is_possessive(&self, start: usize) -> bool {
         let before = self.text[..start].strip_suffix('\'');
         self.words.drops_possessives() && before.is_some_and(|word| word.ends_with(char::is_alphanumeric))
@@ -225,7 +226,7 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
 }
 
 impl Buffers {
-    /// Calls `each` for the forms in which a word is indexed.
+    /// Calls `each` with the forms under which a word is indexed.
     #[inline]
     fn reduce(&mut self, words: &UnicodeWords, mode: Mode, word: &str, mut each: impl FnMut(Form, &str)) {
         let Self { folded, lower, plain, .. } = self;
@@ -254,21 +255,21 @@ impl Buffers {
             }
         }
         each(Form::Word, folded);
-        // Who types no accents asks for the stem of the word without them.
+        // A query typed without accents asks for the stem of the unaccented word.
         if !plain.is_empty() && plain != folded {
             each(Form::Word, plain);
         }
     }
 }
 
-/// Whether letters and digits are a `v` and a number, which is a word of its own: `6.2.8` is in
-/// `v6.2.8`.
+/// Returns whether a run is `v` followed by a number, which also counts as a separate word, so that
+/// `6.2.8` matches `v6.2.8`.
 fn is_version(word: &[u8]) -> bool {
     word.len() > 1 && word[1..].iter().all(u8::is_ascii_digit)
 }
 
-/// Returns what parts a date and a time (`29T10`, `20240229T103015`), or a time and its zone
-/// (`15Z`) behind a sign of times.
+/// Returns the separator between a date and a time (`29T10`, `20240229T103015`), or between a time
+/// and its zone (`15Z`) after a time separator.
 fn time_cut(word: &[u8], is_behind_sign: bool) -> Option<Range<usize>> {
     let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (letter, rest) = word[digits..].split_first()?;
@@ -283,7 +284,7 @@ fn time_cut(word: &[u8], is_behind_sign: bool) -> Option<Range<usize>> {
     }
 }
 
-/// Writes a word as it is indexed.
+/// Writes a word in its indexed form.
 fn put_folded(word: &str, out: &mut String) {
     fold_word(word, out);
     out.make_ascii_lowercase();
@@ -298,7 +299,7 @@ fn put_folded(word: &str, out: &mut String) {
     }
 }
 
-/// Returns what a word that is indexed starts with, without a digest.
+/// Returns the prefix of an indexed word, without the digest.
 pub(super) fn beginning(word: &str) -> &str {
     word.split_once(DIGEST_SIGN).map_or(word, |(kept, _)| kept)
 }

@@ -1,20 +1,20 @@
-//! Folding: one form for what is written with different code points.
+//! Folding: one form for texts that differ only in code points, case or accents.
 //!
-//! Two steps, so that stemmers see accents: [`Folded`] holds compatibility-composed lower case
-//! (NFKC) without characters that are not seen, [`fold_word`] takes the accents off. Texts, tags
-//! and content types go through both.
+//! It takes two steps, so that stemmers see accents. [`Folded`] holds lower-case text in NFKC
+//! without invisible characters; [`fold_word`] then removes the accents. Texts, tags and content
+//! types go through both.
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
-/// A text after the first step, and where its parts come from.
+/// A text after the first step, with the origin of each of its parts.
 #[derive(Debug, Default)]
 pub(super) struct Folded {
     pub(super) text: String,
-    /// Where each part starts in `text` and where it stands in the text that was folded; a part is
-    /// what cannot be told apart: a character with its marks.
+    /// The start of each part in `text` and in the original text. A part is the smallest unit that
+    /// maps back to the original: a character with its marks.
     parts: Vec<Part>,
 }
 
@@ -26,13 +26,13 @@ struct Part {
 }
 
 impl Folded {
-    /// Returns where a range of the folded text stands in the text that was folded.
+    /// Maps a range of the folded text to the original text.
     pub(super) fn origin(&self, start: usize, end: usize) -> (usize, usize) {
         let part_of = |at: usize| self.parts[self.parts.partition_point(|part| part.at <= at).saturating_sub(1)];
         (part_of(start).start, part_of(end.saturating_sub(1)).end)
     }
 
-    /// Folds a text that stands at `offset`.
+    /// Folds a text that starts at `offset` of the original.
     pub(super) fn fold(&mut self, text: &str, offset: usize) {
         self.text.clear();
         self.parts.clear();
@@ -63,10 +63,10 @@ impl Folded {
     }
 }
 
-/// Joins emoji to one; elsewhere it only says how letters are drawn.
+/// Joins several emoji into one. Elsewhere it only affects rendering.
 pub(super) const ZWJ: char = '\u{200d}';
 
-/// Folds a character with the characters that belong to it.
+/// Folds a character together with its combining characters.
 fn fold_cluster(cluster: &str, out: &mut String) {
     let mut chars = cluster.chars();
     if let (Some(only), None) = (chars.next(), chars.next())
@@ -82,7 +82,7 @@ fn fold_cluster(cluster: &str, out: &mut String) {
     let lower = seen.nfkc().flat_map(char::to_lowercase).nfkc();
     let mut last_base = '\0';
     for c in lower.filter(|c| !is_pointing(*c) && !is_ignorable(*c)).map(straight).map(one_letter) {
-        // Stress marks; those that make another letter have been composed with theirs.
+        // Stress marks. Marks that form a different letter have already been composed.
         let is_stress = ('\u{300}'..='\u{36f}').contains(&c) && matches!(last_base, '\u{400}'..='\u{52f}');
         if !is_stress {
             out.push(c);
@@ -93,7 +93,7 @@ fn fold_cluster(cluster: &str, out: &mut String) {
     }
 }
 
-/// Takes the accents off a word, or any text, that went through the first step.
+/// Removes the accents from a text that went through the first step.
 pub(super) fn fold_word(word: &str, out: &mut String) {
     out.clear();
     if word.is_ascii() {
@@ -106,7 +106,7 @@ pub(super) fn fold_word(word: &str, out: &mut String) {
             put_letter(c, out);
             continue;
         }
-        // Marks of other scripts tell words apart.
+        // In other scripts, marks distinguish words.
         for part in std::iter::once(c).nfd() {
             if is_accent(part) && is_latin_or_greek(base) {
                 continue;
@@ -119,7 +119,7 @@ pub(super) fn fold_word(word: &str, out: &mut String) {
     }
 }
 
-/// Returns a tag or content type as it is compared.
+/// Returns the folded form under which a tag or content type is compared.
 pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
     if keyword.is_ascii() {
         return match keyword.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -133,8 +133,8 @@ pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Letters that are another letter with a stroke, ligatures, and letters that a lower case of
-/// Unicode leaves apart.
+/// Writes the base letter of a letter with a stroke, the letters of a ligature, and the lower case
+/// of letters that Unicode does not map.
 fn put_letter(c: char, out: &mut String) {
     let plain = match c {
         'ß' => "ss",
@@ -154,7 +154,7 @@ fn put_letter(c: char, out: &mut String) {
         'ɨ' => "i",
         'ς' => "σ",
         'ё' => "е",
-        // Gershayim and geresh are typed as quotes.
+        // Gershayim and geresh are usually typed as quotes.
         '\u{5f4}' => "\"",
         '\u{5f3}' => "'",
         _ => return out.push(c),
@@ -162,7 +162,7 @@ fn put_letter(c: char, out: &mut String) {
     out.push_str(plain);
 }
 
-/// Whether a character, which stands alone, is its own NFKC form but for its case.
+/// Returns whether a single character is its own NFKC form, apart from case.
 fn is_stable(c: char) -> bool {
     matches!(
         c,
@@ -173,7 +173,7 @@ fn is_stable(c: char) -> bool {
     )
 }
 
-/// Whether a character belongs to the one before it.
+/// Returns whether a character combines with the preceding one.
 fn continues(c: char) -> bool {
     !c.is_ascii()
         && (is_ignorable(c)
@@ -183,8 +183,8 @@ fn continues(c: char) -> bool {
             || canonical_combining_class(c) != 0)
 }
 
-/// What is not seen (`Default_Ignorable_Code_Point`, without the fillers of Hangul). U+200B is not
-/// among them: it parts words.
+/// Returns whether a character is invisible (`Default_Ignorable_Code_Point`, except the Hangul
+/// fillers). U+200B is not included, because it separates words.
 fn is_ignorable(c: char) -> bool {
     matches!(
         c,
@@ -194,13 +194,13 @@ fn is_ignorable(c: char) -> bool {
     )
 }
 
-/// Signs whose compatibility form would become part of the word before them, and half rings of
-/// transcriptions.
+/// Returns whether a character is dropped: symbols whose compatibility form would join the
+/// preceding word, and the half rings of transliterations.
 fn is_dropped_sign(c: char) -> bool {
     matches!(c, '™' | '℠' | '\u{2be}' | '\u{2bf}' | '\u{20e3}')
 }
 
-/// The vowel points and lengthening of Arabic, the points and accents of Hebrew.
+/// Returns whether a character is an Arabic vowel point or tatweel, or a Hebrew point or accent.
 fn is_pointing(c: char) -> bool {
     matches!(
         c,
@@ -210,7 +210,7 @@ fn is_pointing(c: char) -> bool {
     )
 }
 
-/// One apostrophe and one hyphen for all.
+/// Maps every apostrophe and every hyphen to the ASCII one.
 fn straight(c: char) -> char {
     match c {
         '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bb}' | '\u{2bc}' | '\u{2bd}' | '\u{ff07}' | '\u{55a}'
@@ -220,8 +220,8 @@ fn straight(c: char) -> char {
     }
 }
 
-/// One form for letters of Arabic and Persian that are written for each other, and for the digits
-/// of every script.
+/// Maps Arabic and Persian letters that are used interchangeably to one form, and the digits of
+/// every script to ASCII.
 fn one_letter(c: char) -> char {
     match c {
         'أ' | 'إ' | 'آ' | 'ٱ' => 'ا',
@@ -250,7 +250,8 @@ fn one_letter(c: char) -> char {
     }
 }
 
-/// The digit of ASCII for one whose ten start at `zero` of a row of sixteen.
+/// Returns the ASCII digit for a digit of a script whose digits start at `zero` within a row of
+/// sixteen.
 fn digit(c: char, zero: u8) -> char {
     char::from(b'0' + (c as u32 as u8 & 0xf) - zero)
 }
@@ -263,7 +264,7 @@ fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
 }
 
-/// Whether a letter may be composed of a Latin or Greek letter and accents.
+/// Returns whether a letter may decompose into a Latin or Greek letter and accents.
 fn has_accent(c: char) -> bool {
     matches!(c, '\u{c0}'..='\u{24f}' | '\u{370}'..='\u{3ff}' | '\u{1e00}'..='\u{1fff}')
 }
@@ -273,8 +274,8 @@ fn is_latin_or_greek(c: char) -> bool {
         || matches!(c, '\u{c0}'..='\u{2af}' | '\u{370}'..='\u{3ff}' | '\u{1d00}'..='\u{1dbf}' | '\u{1e00}'..='\u{1fff}' | '\u{2c60}'..='\u{2c7f}' | '\u{a720}'..='\u{a7ff}')
 }
 
-/// Whether a character is a picture or a sign of mathematics that is looked for as a word is;
-/// bullets, arrows and what looks like a sign of ASCII are not.
+/// Returns whether a character is a pictograph or mathematical symbol that is searched for like a
+/// word. Bullets, arrows and lookalikes of ASCII punctuation are not.
 pub(super) fn is_emoji(c: char) -> bool {
     matches!(
         c,

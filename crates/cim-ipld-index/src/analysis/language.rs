@@ -1,12 +1,20 @@
-//! What is particular to a language: stems and frequent words.
+//! Language-specific data: stemmers and stop words.
 
 use std::fmt;
 
 use frostem::Algorithm;
 
-/// A language whose words can be stemmed and whose most frequent words are known.
+/// A language with a stemmer and a stop word list.
 ///
-/// Turkish is not among them: its lower case is not that of Unicode.
+/// Turkish is not supported, because its lower case differs from Unicode's default mapping.
+///
+/// ```
+/// use cim_ipld_index::{Analyzer, Language, UnicodeWords};
+///
+/// let french = Analyzer::from(UnicodeWords::default().stem(Language::French));
+/// assert_eq!(french.words("baleines"), french.words("baleine"));
+/// assert_eq!(Language::from_code("fr").map(Language::code), Some("fr"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Language {
@@ -42,12 +50,12 @@ pub enum Language {
     Swedish,
 }
 
-/// The date of the Snowball algorithms that the dependency holds: with others, words have other
-/// stems, and segments are those of another analyzer. The dependency is pinned to the release that
-/// a test knows by its stems.
+/// The date of the Snowball algorithms in the pinned dependency. It is part of the analyzer's
+/// identity, because other versions produce other stems. A test compares the stems with this
+/// release.
 const SNOWBALL: &str = "20261016";
 
-/// Reduces words to their stems, by the Snowball algorithms.
+/// Reduces words to their stems with the Snowball algorithms.
 #[derive(Clone)]
 pub(super) struct Stemmer {
     language: Language,
@@ -55,7 +63,7 @@ pub(super) struct Stemmer {
 }
 
 impl Language {
-    /// Every language.
+    /// All supported languages.
     pub const ALL: [Self; 15] = [
         Self::Danish,
         Self::Dutch,
@@ -95,12 +103,12 @@ impl Language {
         }
     }
 
-    /// Returns the language of an ISO 639-1 code in lower case.
+    /// Returns the language with this lower-case ISO 639-1 code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.code() == code)
     }
 
-    /// Returns the language of an ISO 639-1 code or English name, in any case.
+    /// Returns the language with this ISO 639-1 code or English name, ignoring case.
     ///
     /// ```
     /// use cim_ipld_index::Language;
@@ -138,8 +146,7 @@ impl Language {
         }
     }
 
-    /// Articles, prepositions, conjunctions and pronouns that say little about what a text is
-    /// about.
+    /// Returns the stop words: articles, prepositions, conjunctions and pronouns.
     pub(super) fn frequent_words(self) -> &'static str {
         match self {
             Self::Danish => {
@@ -198,7 +205,7 @@ impl Stemmer {
         format!("stem-{}/{SNOWBALL}", self.language.algorithm().name())
     }
 
-    /// Puts the stem in place of a word in lower case.
+    /// Replaces a lower-case word by its stem.
     pub(super) fn stem(&self, word: &mut String) {
         let stem = self.stemmer.stem(word);
         if stem != *word {

@@ -1,36 +1,36 @@
-//! Analysis: from text to the words that are indexed.
+//! Analysis: turns text into the words that are indexed.
 
 mod bigrams;
-mod cut;
 mod emit;
-mod extras;
 mod fold;
 mod language;
 mod query;
 mod spec;
+mod tokenize;
 mod unicode;
+mod word_delimiter;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use cut::Scratch;
 pub(crate) use fold::fold_keyword;
 pub use language::Language;
-pub use query::{QueryBeginning, QueryWord, QueryWords};
+pub use query::{QueryPrefix, QueryWord, QueryWords};
 pub use spec::{AnalyzerSpec, Cjk, WordsSpec};
+pub(crate) use tokenize::Scratch;
 pub use unicode::UnicodeWords;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The longest word that is indexed, in bytes after folding. Of a longer one the beginning is
-/// indexed, with a digest of the whole, so that it is found by both.
+/// The longest indexed word, in bytes after folding. Of a longer word, a prefix and a digest of the
+/// whole word are indexed, so that it is found by prefix and by exact match.
 pub const MAX_WORD_BYTES: usize = 255;
 
-/// Cuts text into words, for indexing and for searching alike.
+/// Splits text into words, for both indexing and searching.
 ///
-/// The default is [`UnicodeWords`] without stemming; any [`Analyze`] will do. All parts of an index
-/// must have the same: each segment records its [`identity`](Self::identity), and parts of
-/// different ones refuse each other.
+/// The default is [`UnicodeWords`] without stemming; any [`Analyze`] implementation can be used.
+/// All parts of an index must share one analyzer: each segment records the analyzer's
+/// [`identity`](Self::identity), and parts with different identities cannot be combined.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, Language, UnicodeWords};
@@ -48,12 +48,12 @@ pub struct Analyzer {
 
 #[derive(Clone)]
 enum Kind {
-    /// Known here, so that a word costs no call through a table.
+    /// A known type, so that tokens are produced without dynamic dispatch.
     Unicode(Arc<UnicodeWords>),
     Other(Arc<dyn Analyze>),
 }
 
-/// A way to cut text into words.
+/// An algorithm that splits text into words.
 ///
 /// ```
 /// use cim_ipld_index::{Analyze, Analyzer, MemoryIndex, Token};
@@ -82,71 +82,81 @@ enum Kind {
 /// let index = MemoryIndex::with_analyzer(analyzer);
 /// ```
 pub trait Analyze: fmt::Debug + Send + Sync {
-    /// Returns the name under which segments record the analyzer; equal names mean equal words, so
-    /// whatever changes words changes the name.
+    /// Returns the name under which segments record the analyzer. Equal names must mean equal
+    /// words, so any change to the words must change the name.
     fn identity(&self) -> &str;
 
-    /// Calls `each` for every word, in the order of their positions, and returns the number of
-    /// positions the text takes.
+    /// Calls `each` with every word, in order of position, and returns the number of positions that
+    /// the text takes.
     ///
-    /// A word that is left out may take a position, so that no phrase closes over it. A word of no
-    /// bytes, one of more than [`MAX_WORD_BYTES`] and one out of order are not indexed.
+    /// A word that is left out may still take a position, so that no phrase matches across it.
+    /// Empty words, words longer than [`MAX_WORD_BYTES`] and words out of order are not indexed.
     fn analyze(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32;
 
-    /// Cuts a piece of a query; as [`analyze`](Self::analyze) unless the index holds more words
-    /// than a query should ask for, such as synonyms or parts of words. Words at one position must
-    /// then all be at one position of a document.
+    /// Splits a piece of query text. Override it if the index contains more words than a query
+    /// should require, such as synonyms or word parts. Words at one position must then all occur at
+    /// one position of a document. The default calls [`analyze`](Self::analyze).
     fn analyze_query(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32 {
         self.analyze(text, each)
     }
 }
 
-/// What a token is to an index.
+/// The form of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Form {
-    /// A word: it counts for the length of its field, phrases and scores are made of it.
+    /// A word. It counts towards the length of its field, and phrases and scores are based on it.
     Word,
-    /// A form of its own of several words or of a word with signs (`node.js`, `C++`), at the first
-    /// one's position.
-    Whole,
-    /// A word before it is reduced to its stem, for what looks at the letters of words. All words
-    /// have it, or none has.
+    /// A compound form of several words, or of a word with punctuation (`node.js`, `C++`), at the
+    /// position of its first word.
+    Compound,
+    /// A word before stemming, for queries that match by letters. Either all words have this form
+    /// or none do.
     Unstemmed,
 }
 
 impl Form {
-    pub(crate) const ALL: [Self; 3] = [Self::Word, Self::Whole, Self::Unstemmed];
+    pub(crate) const ALL: [Self; 3] = [Self::Word, Self::Compound, Self::Unstemmed];
 }
 
-/// What a text is cut for.
+/// The purpose of an analysis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// For an index: whatever can find the text.
+    /// Indexing: all words by which the text can be found.
     Index,
-    /// For a query: what finds it in the fewest words.
+    /// Searching: the fewest words that find the text.
     Query,
 }
 
 /// One word of a text.
+///
+/// ```
+/// use cim_ipld_index::{Analyze, Token, UnicodeWords};
+///
+/// let mut spans = Vec::new();
+/// UnicodeWords::default().analyze("Call me", &mut |Token { word, position, start, end }| {
+///     spans.push((word.to_owned(), position, start..end));
+/// });
+/// assert_eq!(spans, [("call".to_owned(), 0, 0..4), ("me".to_owned(), 1, 5..7)]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token<'a> {
-    /// The word as it is indexed.
+    /// The word in its indexed form.
     pub word: &'a str,
-    /// The number of positions before it; words at one position stand for each other.
+    /// The number of positions before the word. Words at the same position are alternatives.
     pub position: u32,
-    /// Where it starts in the text, in bytes.
+    /// The start of the word in the text, in bytes.
     pub start: usize,
-    /// Where it ends in the text, in bytes.
+    /// The end of the word in the text, in bytes.
     pub end: usize,
 }
 
 impl Analyzer {
-    /// Makes an analyzer of your own.
+    /// Creates an analyzer from a custom [`Analyze`] implementation.
     pub fn new(analyze: impl Analyze + 'static) -> Self {
         Self { kind: Kind::Other(Arc::new(analyze)) }
     }
 
-    /// Returns the name under which segments record this analyzer; equal names mean equal words.
+    /// Returns the name under which segments record this analyzer. Equal names mean equal words.
     pub fn identity(&self) -> &str {
         match &self.kind {
             Kind::Unicode(words) => words.identity(),
@@ -154,7 +164,7 @@ impl Analyzer {
         }
     }
 
-    /// Returns the words of `text` as they are indexed.
+    /// Returns the words of `text` in their indexed form.
     pub fn words(&self, text: &str) -> Vec<String> {
         let mut words = Vec::new();
         self.analyze(text, &mut Scratch::default(), |form, token| {
@@ -165,23 +175,23 @@ impl Analyzer {
         words
     }
 
-    /// Makes the analyzer of a description.
+    /// Creates the analyzer that a specification describes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if it is one of an
-    /// application: only the application has it.
+    /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) for an
+    /// [`AnalyzerSpec::Custom`], which only the application can create.
     pub fn from_spec(spec: &AnalyzerSpec) -> Result<Self> {
         match spec {
             AnalyzerSpec::Words(words) => Ok(UnicodeWords::of_spec(words.clone()).into()),
             AnalyzerSpec::Custom(identity) => Err(Error::new(
                 ErrorKind::AnalyzerMismatch,
-                format!("the index has the analyzer `{identity}` of an application, which must be given to open it"),
+                format!("the index uses the custom analyzer `{identity}`, which must be provided to open it"),
             )),
         }
     }
 
-    /// Returns the description of the analyzer.
+    /// Returns the specification of the analyzer.
     ///
     /// ```
     /// use cim_ipld_index::{Analyzer, AnalyzerSpec};
@@ -195,7 +205,7 @@ impl Analyzer {
         }
     }
 
-    /// Calls `each` for every token that is indexed and returns the number of positions the text
+    /// Calls `each` with every indexed token and returns the number of positions that the text
     /// takes.
     #[inline]
     pub(crate) fn analyze(&self, text: &str, scratch: &mut Scratch, each: impl FnMut(Form, Token<'_>)) -> u32 {
@@ -216,39 +226,37 @@ impl Analyzer {
         }
     }
 
-    /// The form of the words whose letters are looked at: by prefixes, wildcards and fuzzy words.
-    pub(crate) fn form_of_letters(&self) -> Form {
+    /// Returns the form that prefix, wildcard and fuzzy queries match against.
+    pub(crate) fn unstemmed_form(&self) -> Form {
         match &self.kind {
             Kind::Unicode(words) if words.has_stems() => Form::Unstemmed,
             Kind::Unicode(_) | Kind::Other(_) => Form::Word,
         }
     }
 
-    /// Returns a word as its beginning is looked for, where [`analyze`](Self::analyze) leaves it
-    /// out.
+    /// Returns the folded form of a word prefix that [`analyze`](Self::analyze) drops.
     pub(crate) fn fold(&self, word: &str) -> Option<String> {
         match &self.kind {
-            Kind::Unicode(_) => cut::fold_one(word),
+            Kind::Unicode(_) => tokenize::fold_one(word),
             Kind::Other(_) => None,
         }
     }
 }
 
-/// Takes from an analyzer that is not ours only what an index can hold.
+/// Passes on only those tokens of a custom analyzer that an index can store.
 fn checked(analyze: &dyn Analyze, mode: Mode, text: &str, mut each: impl FnMut(Token<'_>)) -> u32 {
     let mut next = 0;
     let mut words_there: Vec<String> = Vec::new();
     let mut take = |token: Token<'_>| {
         let is_place = token.start <= token.end && text.get(token.start..token.end).is_some();
-        // No more positions than bytes, as with words that do not overlap, and a few for words made
-        // up.
+        // A text has at most as many positions as bytes, plus a few for synthetic words.
         let is_position = token.position >= next && token.position as usize <= text.len();
         if is_place && is_position && (1..=MAX_WORD_BYTES).contains(&token.word.len()) {
             if token.position > next {
                 words_there.clear();
             }
             next = token.position;
-            // An index holds a word once at a position.
+            // An index stores a word once per position.
             if words_there.iter().all(|known| known != token.word) {
                 words_there.push(token.word.to_owned());
                 each(token);

@@ -1,5 +1,5 @@
-//! The description of an analyzer: small, comparable, and stored with the index that was built with
-//! it.
+//! The specification of an analyzer: small, comparable, and stored with the index that was built
+//! with it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,15 +12,16 @@ use crate::wire::{Reader, put_bytes, put_varint};
 const VERSION: u8 = 1;
 const WORDS: u8 = 0;
 const CUSTOM: u8 = 1;
-/// The most words that a description leaves out by name.
+/// The maximum number of additional stop words in a specification.
 const MAX_LEFT_OUT: usize = 10_000;
 const MAX_NAME_BYTES: usize = 1024;
 
-/// Describes an analyzer: what an index stores so that every process cuts text in the same way.
+/// Specifies an analyzer. An index stores the specification, so that every process splits text the
+/// same way.
 ///
-/// [`Analyzer::from_spec`](crate::Analyzer::from_spec) builds the analyzer,
-/// [`Analyzer::spec`](crate::Analyzer::spec) returns its description. A list of languages is a
-/// description too: `en,de` stems English and German.
+/// [`Analyzer::from_spec`](crate::Analyzer::from_spec) creates the analyzer, and
+/// [`Analyzer::spec`](crate::Analyzer::spec) returns its specification. A list of languages also
+/// parses as a specification: `en,de` stems English and German.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, AnalyzerSpec};
@@ -34,13 +35,13 @@ const MAX_NAME_BYTES: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AnalyzerSpec {
-    /// [`UnicodeWords`](crate::UnicodeWords) with these choices.
+    /// [`UnicodeWords`](crate::UnicodeWords) with these options.
     Words(WordsSpec),
-    /// An [`Analyze`](crate::Analyze) of an application, by its identity.
+    /// A custom [`Analyze`](crate::Analyze) implementation, by its identity.
     Custom(String),
 }
 
-/// Describes a [`UnicodeWords`](crate::UnicodeWords).
+/// Specifies a [`UnicodeWords`](crate::UnicodeWords) analyzer.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, AnalyzerSpec, Language, WordsSpec};
@@ -52,34 +53,43 @@ pub enum AnalyzerSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct WordsSpec {
-    /// The languages whose stemmers reduce words, applied one after the other in this order.
+    /// The languages whose stemmers are applied, in this order.
     pub stems: Vec<Language>,
-    /// The languages whose most frequent words are left out.
+    /// The languages whose stop words are left out.
     pub stop_words: BTreeSet<Language>,
-    /// More words that are left out, in lower case.
+    /// Additional stop words, in lower case.
     pub left_out: BTreeSet<String>,
-    /// How Chinese, Japanese and Korean are cut.
+    /// How Chinese, Japanese and Korean text is split.
     pub cjk: Cjk,
-    /// Whether the parts of words in camel case are indexed too: `getUserName` is found by `user`.
+    /// Whether the parts of camel-case words are also indexed, so that `user` finds `getUserName`.
     pub camel_case: bool,
-    /// Whether words that hyphens join are one word too: `wi-fi` and `wifi` find each other.
+    /// Whether hyphenated words are also indexed as one word, so that `wi-fi` and `wifi` find each
+    /// other.
     pub joined: bool,
 }
 
-/// How Chinese, Japanese and Korean are cut into words.
+/// How Chinese, Japanese and Korean text is split into words.
+///
+/// ```
+/// use cim_ipld_index::{Analyzer, AnalyzerSpec, Cjk, WordsSpec};
+///
+/// let bigrams = AnalyzerSpec::Words(WordsSpec::default().with_cjk(Cjk::Bigrams));
+/// assert_eq!(Analyzer::from_spec(&bigrams)?.words("東京都"), ["東京", "京都"]);
+/// # Ok::<(), cim_ipld_index::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Cjk {
-    /// Pairs of neighbouring characters, and each character by itself: any part of a text is found.
+    /// Pairs of neighbouring characters, and each single character, so that any substring is found.
     #[default]
     BigramsAndUnigrams,
-    /// Pairs of neighbouring characters alone: a smaller index, in which a character is found where
-    /// it stands alone.
+    /// Pairs of neighbouring characters only. The index is smaller, but a single character is found
+    /// only where it stands alone.
     Bigrams,
 }
 
 impl WordsSpec {
-    /// Stems these languages.
+    /// Returns a specification that stems these languages.
     pub fn of_languages(languages: impl IntoIterator<Item = Language>) -> Self {
         let mut spec = Self::default();
         for language in languages {
@@ -90,14 +100,14 @@ impl WordsSpec {
         spec
     }
 
-    /// Leaves out the most frequent words of the languages that are stemmed.
+    /// Leaves out the stop words of the languages that are stemmed.
     #[must_use]
     pub fn without_stop_words(mut self) -> Self {
         self.stop_words.extend(&self.stems);
         self
     }
 
-    /// Sets how Chinese, Japanese and Korean are cut.
+    /// Sets how Chinese, Japanese and Korean text is split.
     #[must_use]
     pub fn with_cjk(mut self, cjk: Cjk) -> Self {
         self.cjk = cjk;
@@ -121,11 +131,11 @@ impl WordsSpec {
         let stop_words = read_languages(reader)?;
         let count = reader.count()?;
         if count > MAX_LEFT_OUT {
-            return Err(Error::damaged("an analyzer's description leaves out too many words"));
+            return Err(Error::damaged("an analyzer's specification has too many stop words"));
         }
         let left_out: Vec<String> = (0..count).map(|_| Ok(reader.str()?.to_owned())).collect::<Result<_>>()?;
         if !left_out.is_sorted_by(|a, b| a < b) || !stop_words.is_sorted_by(|a, b| a < b) {
-            return Err(Error::damaged("the words of an analyzer's description are not in order"));
+            return Err(Error::damaged("the stop words of an analyzer's specification are out of order"));
         }
         let cjk = match reader.u8()? {
             0 => Cjk::BigramsAndUnigrams,
@@ -145,14 +155,14 @@ impl WordsSpec {
             ..Self::of_languages(stems.iter().copied())
         };
         if spec.stems != stems {
-            return Err(Error::damaged("an analyzer's description names a language twice"));
+            return Err(Error::damaged("an analyzer's specification contains a language twice"));
         }
         Ok(spec)
     }
 }
 
 impl AnalyzerSpec {
-    /// Returns the description as bytes; equal descriptions give equal bytes.
+    /// Returns the specification as bytes. Equal specifications give equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         match self {
@@ -168,12 +178,12 @@ impl AnalyzerSpec {
         out
     }
 
-    /// Returns the description that [`to_bytes`](Self::to_bytes) wrote.
+    /// Returns the specification that [`to_bytes`](Self::to_bytes) wrote.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnsupportedVersion`] if a newer build wrote it, [`ErrorKind::Damaged`] for
-    /// anything else.
+    /// [`ErrorKind::UnsupportedVersion`] if a newer version wrote it, [`ErrorKind::Damaged`] if it
+    /// cannot be decoded.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         if reader.u8()? != VERSION {
@@ -192,7 +202,7 @@ impl AnalyzerSpec {
         };
         match reader.is_empty() {
             true => Ok(spec),
-            false => Err(Error::damaged("bytes follow an analyzer's description")),
+            false => Err(Error::damaged("trailing bytes follow an analyzer's specification")),
         }
     }
 }
@@ -203,7 +213,7 @@ impl Default for AnalyzerSpec {
     }
 }
 
-/// Writes the languages, and what else distinguishes the description.
+/// Writes the languages and any other options that distinguish the specification.
 impl fmt::Display for AnalyzerSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {
@@ -226,8 +236,10 @@ impl fmt::Display for AnalyzerSpec {
     }
 }
 
-/// Reads a list of languages by their ISO 639-1 codes or English names, separated by commas;
-/// nothing is any language.
+/// Parses a comma-separated list of languages, each an ISO 639-1 code or an English name. An empty
+/// list stands for any language.
+///
+/// Returns [`ErrorKind::UnknownLanguage`] for a language without a stemmer.
 impl FromStr for AnalyzerSpec {
     type Err = Error;
 
@@ -237,7 +249,7 @@ impl FromStr for AnalyzerSpec {
             Language::from_name(name).ok_or_else(|| {
                 let known: Vec<String> =
                     Language::ALL.iter().map(|language| format!("{} ({language:?})", language.code())).collect();
-                let message = format!("`{name}` is none of the languages: {}", known.join(", "));
+                let message = format!("unknown language `{name}`; the languages are {}", known.join(", "));
                 Error::new(ErrorKind::UnknownLanguage, message)
             })
         });
@@ -261,7 +273,7 @@ fn read_languages(reader: &mut Reader<'_>) -> Result<Vec<Language>> {
 }
 
 fn unknown() -> Error {
-    Error::new(ErrorKind::UnsupportedVersion, "an analyzer's description was written by a newer format")
+    Error::new(ErrorKind::UnsupportedVersion, "an analyzer's specification has a newer format")
 }
 
 #[cfg(test)]

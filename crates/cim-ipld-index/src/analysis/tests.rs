@@ -1,4 +1,4 @@
-//! Words of the analyzers that are known here, and what an index takes from others.
+//! Tests of the built-in analyzers, and of what an index accepts from custom ones.
 
 use super::*;
 use proptest::prelude::*;
@@ -32,7 +32,7 @@ fn a_word_that_is_too_long_is_its_beginning_and_a_digest() {
         assert!(word.starts_with(&"e".repeat(200)) && word.len() <= MAX_WORD_BYTES, "{word}");
     }
     assert_ne!(words[1], words[2]);
-    let typed = Analyzer::default().query_beginning(&"é".repeat(250)).unwrap();
+    let typed = Analyzer::default().query_prefix(&"é".repeat(250)).unwrap();
     assert!(words[1].starts_with(&typed.last.text));
 }
 
@@ -48,7 +48,7 @@ fn forms_of_their_own_stand_where_their_first_word_does() {
     for (text, expected) in cases {
         let mut seen = Vec::new();
         Analyzer::default().analyze(text, &mut Scratch::default(), |form, token| {
-            if form == Form::Whole {
+            if form == Form::Compound {
                 seen.push((token.word.to_owned(), token.position));
             }
         });
@@ -92,7 +92,7 @@ fn east_asian_text_is_cut_into_pairs() {
 
 #[test]
 fn stems_and_frequent_words_are_those_of_the_language() {
-    // The stems are part of the identity: a release of the dependency that gives others is another
+    // The stems are part of the identity: a dependency that produces other stems is another
     // analyzer.
     let cases: &[(Language, &str, &[&str])] = &[
         (
@@ -139,7 +139,7 @@ fn words_left_out_keep_their_positions() {
     assert_eq!((seen, positions), (vec![("cat".to_owned(), 1), ("dog".to_owned(), 4)], 6));
 }
 
-/// Breaks every rule.
+/// An analyzer that violates every rule of the trait.
 #[derive(Debug)]
 struct Unruly;
 
@@ -172,7 +172,7 @@ fn an_analyzer_of_another_gives_only_what_an_index_can_hold() {
 proptest! {
     #[test]
     fn the_ascii_path_cuts_as_the_unicode_path_does(text in "[\\x00-\\x7f]{0,60}") {
-        // Another letter makes it the other path for the chunk that it is in.
+        // An invisible non-ASCII character sends each chunk down the Unicode path.
         let other: String = text.split(' ').map(|chunk| format!("{chunk} ")).collect();
         let marked: String = text.split(' ').map(|chunk| format!("{chunk}\u{200e} ")).collect();
         let tokens = |text: &str| {

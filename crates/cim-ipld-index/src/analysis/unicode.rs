@@ -1,23 +1,24 @@
-//! Words by the rules of Unicode: what is chosen of them.
+//! Words by the rules of Unicode, with options.
 
 use super::language::{Language, Stemmer};
 use super::spec::{Cjk, WordsSpec};
 
-/// Folds text, then cuts it into words by the rules of Unicode (UAX #29) and at every sign inside
-/// them.
+/// Folds text, then splits it into words by the rules of Unicode (UAX #29) and at punctuation
+/// inside them.
 ///
-/// * Folding: compatibility forms (NFKC), case, what is not seen (soft hyphens, joiners, marks of
-///   direction), apostrophes, the vowel points of Arabic and Hebrew, accents of Latin and Greek
-///   letters: `Café` is `cafe`, `Straße` is `strasse`, `Łódź` is `lodz`. `й` is not `и`.
-/// * Words are letters and digits: `big_bad_wolf.txt` is four words, `l'avion` two, `v6.2.8` four.
-///   A query with such signs is cut in the same way and finds the words as a phrase. `C++`, `C#`,
-///   `.NET` and `node.js` are forms of their own besides, which a query prefers.
-/// * Hebrew acronyms keep their gershayim, and an emoji with all that belongs to it is one word.
-/// * Chinese, Japanese and Korean: two neighbouring characters each (bigrams), and each by itself:
-///   `東京都` is found by `東京`, `京都` and `都`.
-/// * A word longer than 200 bytes is indexed by its beginning and a digest.
-/// * By choice, words are reduced to their stems and frequent ones left out, by the rules of one or
-///   several languages.
+/// * Folding removes differences of compatibility forms (NFKC), case, invisible characters (soft
+///   hyphens, joiners, direction marks), apostrophes, Arabic and Hebrew vowel points, and accents
+///   of Latin and Greek letters: `Café` becomes `cafe`, `Straße` `strasse`, `Łódź` `lodz`. `й` and
+///   `и` stay distinct.
+/// * Words consist of letters and digits: `big_bad_wolf.txt` is four words, `l'avion` two, `v6.2.8`
+///   four. A query with punctuation is split in the same way and matches the words as a phrase.
+///   `C++`, `C#`, `.NET` and `node.js` are additionally indexed as compound forms, which rank
+///   higher.
+/// * Hebrew acronyms keep their gershayim, and an emoji with its modifiers is one word.
+/// * Chinese, Japanese and Korean text is indexed as bigrams of neighbouring characters and as
+///   single characters: `東京`, `京都` and `都` all find `東京都`.
+/// * A word longer than 200 bytes is indexed as a prefix and a digest.
+/// * Optionally, words are stemmed and stop words left out, for one or several languages.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, Language, UnicodeWords};
@@ -40,7 +41,7 @@ impl Default for UnicodeWords {
 }
 
 impl UnicodeWords {
-    /// Makes the words of a description.
+    /// Creates the analyzer that a specification describes.
     pub fn of_spec(spec: WordsSpec) -> Self {
         let stemmers: Vec<Stemmer> = spec.stems.iter().map(|language| Stemmer::new(*language)).collect();
         let frequent = spec.stop_words.iter().flat_map(|language| language.frequent_words().split_whitespace());
@@ -55,7 +56,7 @@ impl UnicodeWords {
             identity.push_str(&format!(" {}", stemmer.identity()));
         }
         if !left_out.is_empty() {
-            // FNV-1a over the words and a zero behind each.
+            // FNV-1a over the words, each followed by a zero byte.
             let bytes = left_out.iter().flat_map(|word| word.bytes().chain([0]));
             let hash = bytes
                 .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -64,37 +65,36 @@ impl UnicodeWords {
         Self { spec, stemmers, left_out, identity }
     }
 
-    /// Reduces words to their stems by the rules of a language, before accents are folded. Several
-    /// languages follow each other in the order in which they are given.
+    /// Stems words by the rules of a language, before accents are removed. Several languages are
+    /// applied in the order in which they are added.
     #[must_use]
     pub fn stem(self, language: Language) -> Self {
         let languages: Vec<Language> = self.spec.stems.iter().copied().chain([language]).collect();
         Self::of_spec(WordsSpec { stems: WordsSpec::of_languages(languages).stems, ..self.spec })
     }
 
-    /// Leaves out the most frequent words of a language; they keep their positions.
+    /// Leaves out the stop words of a language. They keep their positions.
     #[must_use]
     pub fn leave_out(mut self, language: Language) -> Self {
         self.spec.stop_words.insert(language);
         Self::of_spec(self.spec)
     }
 
-    /// Leaves out these words, compared in lower case with their accents; they keep their
-    /// positions.
+    /// Leaves out these words, compared in lower case with accents. They keep their positions.
     #[must_use]
     pub fn leave_out_words<W: AsRef<str>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.spec.left_out.extend(words.into_iter().map(|word| word.as_ref().to_lowercase()));
         Self::of_spec(self.spec)
     }
 
-    /// Indexes the parts of words in camel case too: `getUserName` is found by `user`.
+    /// Also indexes the parts of camel-case words, so that `user` finds `getUserName`.
     #[must_use]
     pub fn camel_case(mut self) -> Self {
         self.spec.camel_case = true;
         Self::of_spec(self.spec)
     }
 
-    /// Takes words that hyphens join for one word too: `wi-fi` and `wifi` find each other.
+    /// Also indexes hyphenated words as one word, so that `wi-fi` and `wifi` find each other.
     #[must_use]
     pub fn joined(mut self) -> Self {
         self.spec.joined = true;
@@ -105,7 +105,7 @@ impl UnicodeWords {
         &self.spec
     }
 
-    /// Whether words are only folded.
+    /// Returns whether words are only folded.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         self.stemmers.is_empty() && self.left_out.is_empty()
@@ -128,7 +128,7 @@ impl UnicodeWords {
         self.spec.stems.contains(&Language::English)
     }
 
-    /// Reduces a word in lower case to its stem.
+    /// Reduces a lower-case word to its stem.
     pub(super) fn stem_word(&self, word: &mut String) {
         self.stemmers.iter().for_each(|stemmer| stemmer.stem(word));
     }

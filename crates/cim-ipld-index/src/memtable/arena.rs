@@ -1,9 +1,9 @@
-//! Append-only storage that one writer grows while any number of readers read.
+//! Append-only storage with one writer and any number of concurrent readers.
 //!
-//! Elements live in chunks that never move: the first ones double in size, so that a small memtable
-//! stays small, the later ones are of one size, so that a large one never holds much more than it
-//! uses. A chunk is put in place once ([`OnceLock`]); what happens inside an element is up to its
-//! type (an atomic, a cell that is set once).
+//! Elements live in chunks that never move. The first chunks double in size, so that a small
+//! memtable stays small; later ones have a fixed size, so that a large memtable never allocates
+//! much more than it uses. A chunk is installed once ([`OnceLock`]); synchronization within an
+//! element is up to its type (an atomic, or a cell that is set once).
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ pub(super) struct Arena<T, const MAX_LOG: u32> {
 }
 
 impl<T: Default, const MAX_LOG: u32> Arena<T, MAX_LOG> {
-    /// Makes an empty arena for at least `capacity` elements.
+    /// Creates an empty arena for at least `capacity` elements.
     pub(super) fn new(capacity: u32) -> Self {
         let chunks = place::<MAX_LOG>(capacity).0 + 1;
         Self { chunks: (0..chunks).map(|_| OnceLock::new()).collect(), bytes: AtomicUsize::new(0) }
     }
 
-    /// Makes sure that elements `from..=to` exist. Only the writer calls this.
+    /// Allocates the chunks of elements `from..=to`. Only the writer calls this.
     pub(super) fn reserve(&self, from: u32, to: u32) -> Option<()> {
         for chunk in place::<MAX_LOG>(from).0..=place::<MAX_LOG>(to).0 {
             let cell = self.chunks.get(chunk)?;
@@ -37,13 +37,13 @@ impl<T: Default, const MAX_LOG: u32> Arena<T, MAX_LOG> {
         Some(())
     }
 
-    /// Returns element `index`, which has been reserved.
+    /// Returns element `index`, which must have been reserved.
     #[inline]
     pub(super) fn at(&self, index: u32) -> &T {
         &self.slice(index)[0]
     }
 
-    /// Returns element `index` and those that follow it in its chunk.
+    /// Returns element `index` and the rest of its chunk.
     #[inline]
     pub(super) fn slice(&self, index: u32) -> &[T] {
         let (chunk, offset) = place::<MAX_LOG>(index);
@@ -53,14 +53,15 @@ impl<T: Default, const MAX_LOG: u32> Arena<T, MAX_LOG> {
         }
     }
 
-    /// Returns the first index from `index` on where `len` elements follow each other in one chunk.
+    /// Returns the first index at or after `index` where `len` elements are contiguous in one
+    /// chunk.
     pub(super) fn contiguous(index: u32, len: u32) -> u32 {
         let (chunk, offset) = place::<MAX_LOG>(index);
         let left = chunk_len::<MAX_LOG>(chunk) - offset;
         if (len as usize) <= left { index } else { index + left as u32 }
     }
 
-    /// Returns the bytes of all chunks and of the table that holds them.
+    /// Returns the size of all chunks and of the chunk table, in bytes.
     pub(super) fn bytes(&self) -> usize {
         std::mem::size_of_val(&self.chunks[..]) + self.bytes.load(Ordering::Relaxed)
     }
@@ -70,7 +71,7 @@ fn chunk_len<const MAX_LOG: u32>(chunk: usize) -> usize {
     1 << (FIRST_LOG + chunk.min((MAX_LOG - FIRST_LOG) as usize) as u32)
 }
 
-/// The chunk of an element and its offset there.
+/// Returns the chunk of an element and its offset in the chunk.
 #[inline]
 fn place<const MAX_LOG: u32>(index: u32) -> (usize, usize) {
     let shifted = u64::from(index) + (1 << FIRST_LOG);

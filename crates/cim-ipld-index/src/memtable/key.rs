@@ -1,29 +1,29 @@
-//! Keys as words of eight bytes, so that most of them are hashed and compared at once.
+//! Keys as 8-byte words, so that most of them are hashed and compared in one step.
 
 use std::hash::{BuildHasher, Hasher};
 
-/// The bytes of a key's head.
+/// The length of a key's head, in bytes.
 pub(super) const HEAD: usize = 8;
 
-/// A key that is looked for.
+/// A key to look up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key<'a> {
-    /// The first eight bytes, the first one lowest; zeros where a key is shorter.
+    /// The first eight bytes, little-endian, padded with zeros.
     pub(super) head: u64,
-    /// What follows them.
+    /// The bytes after the head.
     pub(super) rest: &'a [u8],
-    /// The bytes of the whole key.
+    /// The length of the whole key, in bytes.
     pub(super) len: u32,
 }
 
 impl<'a> Key<'a> {
-    /// Makes a key of its bytes.
+    /// Creates a key from its bytes.
     #[inline]
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { head: word(bytes), rest: bytes.get(HEAD..).unwrap_or_default(), len: bytes.len() as u32 }
     }
 
-    /// Makes the key of a name: a byte that says what is named, then the name.
+    /// Creates a key from a namespace byte and a name.
     #[inline]
     pub(super) fn of_name(namespace: u8, name: &'a [u8]) -> Self {
         let head = word(name) << 8 | u64::from(namespace);
@@ -34,7 +34,7 @@ impl<'a> Key<'a> {
     pub(super) fn hash(&self, state: &impl BuildHasher) -> u64 {
         let mut hasher = state.build_hasher();
         hasher.write_u64(self.head);
-        // The length tells apart what differs in zeros at the end only.
+        // The length distinguishes keys that differ only in trailing zeros.
         hasher.write_u32(self.len);
         if !self.rest.is_empty() {
             hasher.write(self.rest);
@@ -43,14 +43,14 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Returns the first eight bytes, the first one lowest; zeros where there are fewer.
+/// Returns the first eight bytes, little-endian, padded with zeros.
 #[inline]
 pub(super) fn word(bytes: &[u8]) -> u64 {
     if let Some(all) = bytes.first_chunk::<8>() {
         return u64::from_le_bytes(*all);
     }
     let len = bytes.len();
-    // Both parts agree where they overlap.
+    // The two parts agree where they overlap.
     match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         (Some(first), Some(last)) => {
             u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))

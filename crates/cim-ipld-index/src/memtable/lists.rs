@@ -1,14 +1,14 @@
 //! Posting lists of a memtable.
 //!
-//! A list is a directory of full blocks and a tail. A block is a contiguous region of one shared
-//! arena: up to 128 postings of three words, so that a new one touches one cache line: document id,
-//! (frequency, length), position. The tail's region doubles until it holds a full block; the block
-//! then enters the directory and a new tail begins. What is outgrown is not used again, so a reader
-//! that still looks at it sees what it saw before.
+//! A list is a directory of full blocks and a tail. A block is a contiguous region of a shared
+//! arena that holds up to 128 postings of three words each: document id, (frequency, length),
+//! position. A new posting thus touches one cache line. The tail's region doubles until it holds a
+//! full block; the block then moves to the directory and a new tail begins. Outgrown regions are
+//! not reused, so a reader that still refers to one sees unchanged data.
 //!
-//! The writer stores a posting first and publishes the tail's new length after it; it publishes the
-//! document only when all its postings are in. A reader ignores postings of documents that its view
-//! does not show.
+//! The writer stores a posting before it publishes the tail's new length, and it publishes a
+//! document only after all its postings are stored. A reader ignores postings of documents that are
+//! not yet visible to its view.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -17,59 +17,60 @@ use crate::score::{Bound, BoundBuilder};
 
 pub(crate) const BLOCK: usize = 128;
 
-/// A directory entry: last document, place of the block, bound.
+/// The size of a directory entry, in words: last document, location of the block, bound.
 const ENTRY: u32 = 3;
-/// The words of a posting.
+/// The size of a posting, in words.
 const POSTING: u32 = 3;
 const FIRST_DIRECTORY: u32 = 2;
 const FIRST_TAIL: u32 = 2;
-/// A frequency shares a word with the length byte; a larger one counts as this.
+/// The maximum frequency, which shares a word with the length code. A larger one is clamped to this
+/// value.
 ///
-/// Small in unit tests, so that a test can go beyond it.
+/// It is small in unit tests, so that a test can exceed it.
 pub(crate) const MAX_FREQUENCY: u32 = if cfg!(test) { 1000 } else { (1 << 24) - 1 };
 
-/// The words of all lists and positions: 1 GiB at most.
+/// The storage of all lists and positions: 1 GiB at most.
 pub(super) type Words = Arena<AtomicU32, 18>;
 pub(super) const WORD_CAPACITY: u32 = 1 << 28;
 
-/// Where a list's parts are; the arena is the memtable's.
+/// The locations of a list's parts in the memtable's arena.
 #[derive(Debug, Default)]
 pub(super) struct List {
-    /// Place (upper 32 bits), capacity and length (16 bits each).
+    /// Location (upper 32 bits), capacity and length (16 bits each).
     tail: AtomicU64,
-    /// Place (upper 32 bits) and number of entries.
+    /// Location (upper 32 bits) and number of entries.
     directory: AtomicU64,
 }
 
-/// The arena of lists, and how much of it is used.
+/// The arena of lists, and how much of it is in use.
 #[derive(Debug)]
 pub(super) struct ListStore {
     words: Words,
     used: AtomicU32,
 }
 
-/// One posting as it is stored.
+/// One posting in its stored form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Posting {
     pub(super) document: u32,
     pub(super) frequency: u32,
     pub(super) norm: u8,
-    /// The position if the frequency is 1, else where the positions start.
+    /// The position if the frequency is 1, otherwise the location of the positions.
     pub(super) positions: u32,
 }
 
-/// All postings of a list, part by part.
+/// All postings of a list, as parallel arrays.
 #[derive(Debug, Default)]
 pub(crate) struct Postings {
     pub(crate) documents: Vec<u32>,
     /// Frequency (upper 24 bits) and length code.
     pub(crate) weights: Vec<u32>,
-    /// The position if the frequency is 1, else where in `many` the positions start.
+    /// The position if the frequency is 1, otherwise the start of the positions in `many`.
     pub(crate) positions: Vec<u32>,
     pub(crate) many: Vec<u32>,
 }
 
-/// One block of a list as a reader sees it.
+/// A reader's view of one block of a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BlockRef {
     pub(crate) last: u32,
@@ -94,8 +95,8 @@ impl ListStore {
         self.words.bytes()
     }
 
-    /// Adds a posting of a document that comes after all others in the list. Only the writer calls
-    /// this.
+    /// Appends a posting, whose document must be greater than all others in the list. Only the
+    /// writer calls this.
     pub(super) fn push(&self, list: &List, posting: Posting) -> Option<()> {
         let mut tail = Tail::unpack(list.tail.load(Ordering::Relaxed));
         if tail.len == tail.capacity {
@@ -111,13 +112,12 @@ impl ListStore {
         Some(())
     }
 
-    /// Reserves words that follow each other and returns where they start. Only the writer calls
-    /// this.
+    /// Reserves contiguous words and returns their start. Only the writer calls this.
     pub(super) fn allocate(&self, len: u32) -> Option<u32> {
         self.take(self.used.load(Ordering::Relaxed), len)
     }
 
-    /// Stores a word that has been reserved. Only the writer calls this.
+    /// Stores a word that was reserved. Only the writer calls this.
     #[inline]
     pub(super) fn set(&self, index: u32, value: u32) {
         self.words.at(index).store(value, Ordering::Relaxed);
@@ -128,9 +128,10 @@ impl ListStore {
         self.words.at(index).load(Ordering::Relaxed)
     }
 
-    /// Returns the blocks that hold documents below `visible`; the last one is cut to those.
+    /// Returns the blocks with documents below `visible`. The last block is truncated to those.
     pub(super) fn blocks(&self, list: &List, visible: u32) -> Vec<BlockRef> {
-        // The tail first: what has left it by the time the directory is read is in the directory.
+        // The tail must be read first: a block that leaves it meanwhile is then found in the
+        // directory.
         let tail = Tail::unpack(list.tail.load(Ordering::Acquire));
         let (entries, count) = unpack(list.directory.load(Ordering::Acquire));
         let mut blocks = Vec::with_capacity(count as usize + 1);
@@ -164,7 +165,7 @@ impl ListStore {
     pub(super) fn put_postings(&self, list: &List, visible: u32, out: &mut Postings) {
         out.truncate(0);
         out.many.clear();
-        // The tail first, as in `blocks`.
+        // The tail must be read first, as in `blocks`.
         let tail = Tail::unpack(list.tail.load(Ordering::Acquire));
         let (entries, count) = unpack(list.directory.load(Ordering::Acquire));
         for index in 0..count {
@@ -180,8 +181,8 @@ impl ListStore {
         if out.documents.last().is_some_and(|last| *last >= visible) {
             out.truncate(out.documents.partition_point(|document| *document < visible));
         }
-        // In the order in which they were stored: each stands in a place of its own, but the places
-        // follow each other.
+        // Copies in storage order: each posting's positions have a location of their own, but the
+        // locations are consecutive.
         for (weight, place) in out.weights.iter().zip(&mut out.positions).filter(|(weight, _)| **weight >> 8 > 1) {
             let start = std::mem::replace(place, out.many.len() as u32);
             self.put_positions(weight >> 8, start, &mut out.many);
@@ -196,7 +197,7 @@ impl ListStore {
         out.positions.extend(part(2));
     }
 
-    /// Appends the positions of a posting, given its frequency and position word.
+    /// Appends the positions of a posting, given its frequency and its position word.
     #[inline]
     pub(super) fn put_positions(&self, frequency: u32, word: u32, out: &mut Vec<u32>) {
         if frequency == 1 {
@@ -212,10 +213,10 @@ impl ListStore {
         }
     }
 
-    /// Visits the postings of documents below `visible`, those of one block at once.
+    /// Visits the postings of documents below `visible`, block by block.
     #[inline]
     pub(super) fn visit(&self, list: &List, visible: u32, mut each: impl FnMut(&[[AtomicU32; POSTING as usize]])) {
-        // The tail first, as in `blocks`.
+        // The tail must be read first, as in `blocks`.
         let tail = Tail::unpack(list.tail.load(Ordering::Acquire));
         let (entries, count) = unpack(list.directory.load(Ordering::Acquire));
         let mut visit = |block: Tail, last: u32| {
@@ -237,7 +238,7 @@ impl ListStore {
                 return;
             }
         }
-        // Documents below have gone into the directory meanwhile.
+        // The documents before it have moved to the directory meanwhile.
         if tail.len > 0 && self.last(tail) >= after {
             visit(tail, self.last(tail));
         }
@@ -300,7 +301,7 @@ impl ListStore {
         Some(Tail { place, capacity, len: old.len })
     }
 
-    /// Puts a full tail into the directory.
+    /// Moves a full tail to the directory.
     fn enter(&self, list: &List, full: Tail) -> Option<()> {
         let (mut entries, count) = unpack(list.directory.load(Ordering::Relaxed));
         if count == 0 || (count >= FIRST_DIRECTORY && count.is_power_of_two()) {
@@ -321,7 +322,7 @@ impl ListStore {
         Some(())
     }
 
-    /// Reserves words in one piece.
+    /// Reserves contiguous words.
     fn allocate_block(&self, len: u32) -> Option<u32> {
         self.take(Words::contiguous(self.used.load(Ordering::Relaxed), len), len)
     }

@@ -1,14 +1,14 @@
-//! The memtable: an inverted index that is searchable as it grows.
+//! The memtable: an inverted index that is searchable while it grows.
 //!
-//! One writer, any number of readers that never lock: everything is appended to arenas whose
-//! elements never move, and a document becomes visible by one atomic store of the document count
-//! after all of it is in place. A view is that count.
+//! There is one writer and any number of readers, which never lock. Everything is appended to
+//! arenas whose elements never move, and a document becomes visible by one atomic store of the
+//! document count once all of it is in place. A view is such a count.
 
 mod arena;
+mod hash_table;
 mod key;
 mod lists;
 mod occurrences;
-mod slots;
 mod sorted;
 mod terms;
 mod view;
@@ -20,10 +20,10 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use arena::Arena;
+use hash_table::{HashTable, Lookup};
 use key::Key;
 use lists::{ListStore, Posting};
 use occurrences::Occurrences;
-use slots::{Lookup, Slots};
 use sorted::Sorted;
 use terms::Terms;
 
@@ -41,12 +41,12 @@ use crate::keys::{self, COUNTED, ColumnKind, FIELDS};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
 use crate::score::norm_of_length;
 
-/// A larger buffer is given back once its document is in.
+/// A buffer larger than this is freed after each document.
 const MAX_KEPT_BYTES: usize = 1 << 20;
 
-/// Takes documents one by one; every one is searchable at once.
+/// A growing in-memory index. Each document is searchable as soon as it is inserted.
 ///
-/// One writer (this value), any number of readers ([`MemtableView`]) that never lock.
+/// It has one writer (this value) and any number of readers ([`MemtableView`]), which never lock.
 ///
 /// ```
 /// use cim_ipld_index::{Analyzer, Document, Memtable};
@@ -62,8 +62,8 @@ pub struct Memtable {
     inner: Arc<Inner>,
     occurrences: Box<Occurrences>,
     encoded: Vec<u8>,
-    /// Set when an insert ran out of room half-way: what it left is invisible as long as nothing
-    /// follows it.
+    /// Set if an insert ran out of space halfway. Its remains stay invisible as long as nothing is
+    /// inserted after them.
     is_full: bool,
 }
 
@@ -72,21 +72,21 @@ struct Inner {
     analyzer: Analyzer,
     documents: Arena<OnceLock<Stored>, 12>,
     document_count: AtomicU32,
-    cids: Slots,
+    cids: HashTable,
     cid_hasher: foldhash::quality::RandomState,
     terms: Terms,
     sorted: Sorted,
     lists: ListStore,
-    /// Terms of words, tags and types.
+    /// The number of distinct words, tags and content types.
     distinct: [AtomicU32; COUNTED],
-    /// What the documents themselves hold on the heap.
+    /// The heap memory of the stored documents, in bytes.
     stored_bytes: AtomicUsize,
-    /// The words of the documents that were deleted when a search last asked, so that the next one
-    /// adds up the difference.
+    /// The word counts of the documents that were deleted as of the last search, so that the next
+    /// search only adds the difference.
     deleted: ArcSwap<DeletedWords>,
 }
 
-/// The words of each field in deleted documents.
+/// The number of words of each field in deleted documents.
 #[derive(Debug, Default)]
 struct DeletedWords {
     deletes: Deletes,
@@ -97,23 +97,23 @@ struct DeletedWords {
 #[derive(Debug)]
 struct Stored {
     encoded: Box<[u8]>,
-    /// Where in the encoded document its CID stands, and how long it is.
+    /// The offset and length of the CID in the encoded document.
     cid: (u8, u8),
     norms: [u8; FIELDS],
-    /// Words of this document and all before it.
+    /// The number of words in this and all earlier documents.
     cumulative_words: [u64; FIELDS],
-    /// The document of the same CID before this one.
+    /// The previous document with the same CID.
     older: Option<u32>,
 }
 
 impl Memtable {
-    /// Makes an empty memtable.
+    /// Creates an empty memtable.
     pub fn new(analyzer: Analyzer) -> Self {
         let inner = Inner {
             analyzer,
             documents: Arena::new(MAX_SEGMENT_DOCUMENTS),
             document_count: AtomicU32::new(0),
-            cids: Slots::new(),
+            cids: HashTable::new(),
             cid_hasher: foldhash::quality::RandomState::default(),
             terms: Terms::new(),
             sorted: Sorted::default(),
@@ -125,10 +125,10 @@ impl Memtable {
         Self { inner: Arc::new(inner), occurrences: Box::default(), encoded: Vec::new(), is_full: false }
     }
 
-    /// Puts a document in; views taken from now on show it.
+    /// Inserts a document, which is visible to views taken from now on.
     ///
-    /// A document whose CID is already there is put in beside the older one: mark the older one,
-    /// which [`MemtableView::locate`] finds before the insert, in the memtable's
+    /// If the memtable already has a document with this CID, both are kept. The caller marks the
+    /// older one, found with [`MemtableView::locate`] before the insert, in the memtable's
     /// [`Deletes`](crate::Deletes).
     ///
     /// # Errors
@@ -165,14 +165,15 @@ impl Memtable {
         self.inner.document_count.load(Ordering::Acquire)
     }
 
-    /// Returns the bytes of memory held: everything allocated for the memtable.
+    /// Returns all memory that is allocated for the memtable, in bytes.
     pub fn bytes_used(&self) -> usize {
         self.inner.bytes() + size_of::<Occurrences>() + self.occurrences.bytes() + self.encoded.capacity()
     }
 }
 
 impl Inner {
-    /// Puts a document in and publishes it. `None` if there is no room; nothing is then visible.
+    /// Inserts a document and publishes it. Returns `None`, with nothing visible, if there is no
+    /// space.
     fn insert(
         &self,
         id: u32,
@@ -200,7 +201,7 @@ impl Inner {
         .ok()
     }
 
-    /// Puts a number in: a posting whose two positions are its halves, the lower one first.
+    /// Inserts a number as a posting with two positions: its lower and its upper half.
     fn insert_number(&self, id: u32, key: &[u8], number: u64) -> Option<()> {
         let list = self.terms.list(self.term(&Key::new(key))?);
         let positions = self.lists.allocate(2)?;
@@ -218,7 +219,7 @@ impl Inner {
         };
         let stored = Stored {
             encoded: encoded.into(),
-            // The CID follows two short numbers and is at most 128 bytes long.
+            // The CID follows two short varints and is at most 128 bytes long.
             cid: (cid.start as u8, cid.len() as u8),
             norms: lengths.map(norm_of_length),
             cumulative_words: std::array::from_fn(|field| before[field] + u64::from(lengths[field])),
@@ -247,7 +248,7 @@ impl Inner {
         }
     }
 
-    /// Returns the words of each field in deleted documents.
+    /// Returns the number of words of each field in deleted documents.
     fn deleted_words(&self, deletes: &Deletes) -> [u64; FIELDS] {
         let known = self.deleted.load();
         let (mut words, mut has_changed) = (known.words, false);
@@ -264,8 +265,8 @@ impl Inner {
                 words[field] = if is_deleted { sum + own } else { sum.saturating_sub(own) };
             }
         });
-        // Deletes of documents that are not there are not kept: they may be there when they are
-        // next asked for.
+        // Deletes of documents that do not exist yet are not cached, because these may exist at the
+        // next search.
         if has_changed && deletes.last().is_none_or(|last| last.0 < documents) {
             self.deleted.store(Arc::new(DeletedWords { deletes: deletes.clone(), words }));
         }
@@ -297,7 +298,7 @@ impl Stored {
 }
 
 fn full() -> Error {
-    Error::new(ErrorKind::Full, "the memtable holds as much as it can address; seal it and start another")
+    Error::new(ErrorKind::Full, "the memtable is full; seal it and start another")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The words of the document that is being inserted, those of one term counted together.
+//! The occurrences in the document that is being inserted, grouped by term.
 
 use super::key::Key;
 use super::lists::{ListStore, MAX_FREQUENCY, Posting};
@@ -8,40 +8,41 @@ use crate::document::Document;
 use crate::fields;
 use crate::keys::{self, FIELDS};
 
-/// The length codes of the fields, and 0 for names.
+/// The length codes of the fields, followed by 0 for names.
 type Norms = [u8; FIELDS + 1];
 const NAME: u8 = FIELDS as u8;
 
-/// What one document adds to the lists, and the buffers for it.
+/// The postings of one document, with reusable buffers.
 #[derive(Debug, Default)]
 pub(super) struct Occurrences {
     analysis: Scratch,
     key: Vec<u8>,
     groups: Vec<Group>,
-    /// The group (upper 32 bits) and position of every word that has been in the document before.
+    /// The group (upper 32 bits) and position of every repeated occurrence of a term.
     repeats: Vec<u64>,
-    /// Where in `groups` a term is, if the group there agrees: nothing has to be cleared between
-    /// documents (Briggs and Torczon, "An Efficient Representation for Sparse Sets", 1993).
+    /// The index in `groups` of each term, valid only if that group refers back to the term, so
+    /// that nothing has to be cleared between documents (Briggs and Torczon, "An Efficient
+    /// Representation for Sparse Sets", 1993).
     marks: Vec<u32>,
     is_full: bool,
 }
 
-/// One term of the document.
+/// The occurrences of one term.
 #[derive(Debug)]
 struct Group {
     term: u32,
     frequency: u32,
-    /// The first position; once there are several and they are stored, where they start.
+    /// The first position; if there are several and they are stored, their location.
     positions: u32,
-    /// Where the next position is stored.
+    /// The location of the next position.
     next: u32,
-    /// Which of the norms it has.
+    /// The index of the term's length code in the norms.
     field: u8,
 }
 
 impl Occurrences {
-    /// Cuts the document into words and names, finds their terms and puts them into their lists;
-    /// returns the number of words of each field.
+    /// Splits the document into words and names and adds a posting for each term. Returns the
+    /// number of words of each field.
     pub(super) fn insert(&mut self, inner: &Inner, id: u32, document: &Document) -> Option<[u32; FIELDS]> {
         self.begin();
         let mut analysis = std::mem::take(&mut self.analysis);
@@ -59,8 +60,8 @@ impl Occurrences {
         Some(lengths)
     }
 
-    /// Cuts a text of an attribute into words and puts them into their lists; returns the number of
-    /// words.
+    /// Splits the text of an attribute into words and adds a posting for each term. Returns the
+    /// number of words.
     pub(super) fn insert_attribute(&mut self, inner: &Inner, id: u32, name: &str, text: &str) -> Option<u32> {
         self.begin();
         let (mut analysis, mut key) = (std::mem::take(&mut self.analysis), std::mem::take(&mut self.key));
@@ -83,12 +84,12 @@ impl Occurrences {
         Some(length)
     }
 
-    /// Returns the bytes that the buffers hold.
+    /// Returns the size of the buffers, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.document_bytes() + self.marks.capacity() * size_of::<u32>()
     }
 
-    /// Gives back what an unusually large document needed.
+    /// Frees the buffers of an unusually large document.
     pub(super) fn trim(&mut self) {
         if self.document_bytes() > MAX_KEPT_BYTES {
             *self = Self { marks: std::mem::take(&mut self.marks), ..Self::default() };
@@ -105,7 +106,7 @@ impl Occurrences {
         self.is_full = false;
     }
 
-    /// Adds a word; those of one term come in the order of their positions.
+    /// Adds an occurrence. Those of one term come in increasing order of position.
     #[inline]
     fn add(&mut self, inner: &Inner, key: &Key<'_>, field: u8, position: u32) {
         let Some(term) = inner.term(key) else {
@@ -121,7 +122,7 @@ impl Occurrences {
         }
     }
 
-    /// Adds a name, once.
+    /// Adds a name, unless it was added before.
     fn add_name(&mut self, inner: &Inner, key: &Key<'_>) {
         match inner.term(key) {
             None => self.is_full = true,
@@ -145,7 +146,8 @@ impl Occurrences {
         self.groups.push(Group { term, frequency: 1, positions: position, next: 0, field });
     }
 
-    /// Puts a posting of every term into its list. `None` if a term or a posting has found no room.
+    /// Appends a posting for every term to its list. Returns `None` if there was no space for a
+    /// term or a posting.
     fn push(&mut self, inner: &Inner, id: u32, norms: &Norms) -> Option<()> {
         if self.is_full {
             return None;
@@ -161,7 +163,7 @@ impl Occurrences {
         Some(())
     }
 
-    /// Stores the positions of every term that has several, those of one term together.
+    /// Stores the positions of every term with several occurrences, contiguously per term.
     fn store_positions(&mut self, lists: &ListStore) -> Option<()> {
         let many = |group: &&mut Group| group.frequency > 1;
         let words = self.groups.iter_mut().filter(many).map(|group| group.kept()).sum();
@@ -183,7 +185,7 @@ impl Occurrences {
 }
 
 impl Group {
-    /// The positions that a list keeps.
+    /// Returns the number of positions that a list stores.
     fn kept(&self) -> u32 {
         self.frequency.min(MAX_FREQUENCY)
     }

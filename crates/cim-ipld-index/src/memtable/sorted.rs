@@ -1,8 +1,8 @@
-//! The terms of a memtable in the order of their keys, for whoever looks for a prefix or for words
-//! that are alike.
+//! The terms of a memtable, sorted by key, for prefix, wildcard and fuzzy queries.
 //!
-//! The order is made by the first reader who needs it and shared by the others. Terms that came
-//! later are looked through one by one, until they are so many that they are merged into it.
+//! The sorted order is built by the first reader that needs it and shared with the others. Terms
+//! that are added later are scanned one by one until there are enough of them to merge into the
+//! order.
 
 use std::sync::Arc;
 
@@ -10,22 +10,23 @@ use arc_swap::ArcSwapOption;
 
 use super::key::Key;
 use super::terms::Terms;
-use crate::guide::{Guide, Onward};
+use crate::automaton::{AcceptStatus, Automaton};
 
-/// So many terms that are not in order are looked through; beside that a 64th as many as are.
+/// The number of unsorted terms that are scanned; alternatively, 1/64 of the sorted ones if that is
+/// more.
 const MAX_UNSORTED: usize = 512;
 
-/// The order of the terms, once somebody has needed it.
+/// The sorted terms, built on first use.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
-    order: ArcSwapOption<Order>,
+    order: ArcSwapOption<TermOrder>,
 }
 
-/// Terms in the order of their keys.
+/// Terms in increasing order of their keys.
 #[derive(Debug, Default)]
-struct Order {
+struct TermOrder {
     terms: Vec<u32>,
-    /// The [first bytes](Terms::first_bytes) of the key of each.
+    /// The [first bytes](Terms::first_bytes) of each key.
     first_bytes: Vec<u64>,
 }
 
@@ -34,7 +35,7 @@ impl Sorted {
         self.order.load().as_ref().map_or(0, |order| order.bytes())
     }
 
-    /// Visits the terms whose keys start with `prefix`: key and term.
+    /// Visits the keys that start with `prefix`, with their terms.
     pub(super) fn visit(&self, terms: &Terms, prefix: &[u8], mut each: impl FnMut(&[u8], u32)) {
         let len = terms.len();
         let order = self.order(terms, len);
@@ -54,7 +55,7 @@ impl Sorted {
         }
     }
 
-    /// Returns all terms in the order of their keys.
+    /// Returns all terms in increasing order of their keys.
     pub(super) fn all(&self, terms: &Terms) -> Vec<u32> {
         let len = terms.len();
         let known = self.order(terms, len);
@@ -64,30 +65,30 @@ impl Sorted {
         }
     }
 
-    /// Visits the terms that a guide wants.
-    pub(super) fn walk(&self, terms: &Terms, guide: &mut impl Guide, mut each: impl FnMut(u32)) {
+    /// Visits the terms that an automaton accepts.
+    pub(super) fn walk(&self, terms: &Terms, automaton: &mut impl Automaton, mut each: impl FnMut(u32)) {
         let len = terms.len();
         let order = self.order(terms, len);
         let mut key = Vec::new();
         let mut at = 0;
         while let Some((term, first_bytes)) = order.terms.get(at).zip(order.first_bytes.get(at)) {
             at += 1;
-            match look(guide, terms, (*term, *first_bytes), &mut key) {
-                Onward::Match => each(*term),
-                Onward::Next => {}
-                Onward::Seek => at = order.seek(terms, at, guide.target()),
-                Onward::End => break,
+            match look(automaton, terms, (*term, *first_bytes), &mut key) {
+                AcceptStatus::Accept => each(*term),
+                AcceptStatus::Reject => {}
+                AcceptStatus::Seek => at = order.seek(terms, at, automaton.target()),
+                AcceptStatus::End => break,
             }
         }
         for term in order.terms.len() as u32..len {
-            if look(guide, terms, (term, terms.first_bytes(term)), &mut key) == Onward::Match {
+            if look(automaton, terms, (term, terms.first_bytes(term)), &mut key) == AcceptStatus::Accept {
                 each(term);
             }
         }
     }
 
-    /// Returns the first terms in the order of their keys: all of `len` but a few.
-    fn order(&self, terms: &Terms, len: u32) -> Arc<Order> {
+    /// Returns the sorted order of all but a bounded number of the first `len` terms.
+    fn order(&self, terms: &Terms, len: u32) -> Arc<TermOrder> {
         let known = self.order.load_full().unwrap_or_default();
         if (len as usize).saturating_sub(known.terms.len()) <= MAX_UNSORTED.max(known.terms.len() / 64) {
             return known;
@@ -98,22 +99,28 @@ impl Sorted {
     }
 }
 
-/// Looks at a term, given the first bytes of its key; only if they do not tell, the key is read.
-fn look(guide: &mut impl Guide, terms: &Terms, (term, first_bytes): (u32, u64), key: &mut Vec<u8>) -> Onward {
-    // Zeros may be of the key, or fill it up: it starts with what is before them in any case.
+/// Runs the automaton on a term, given the first bytes of its key. The key itself is read only if
+/// they do not decide.
+fn look(
+    automaton: &mut impl Automaton,
+    terms: &Terms,
+    (term, first_bytes): (u32, u64),
+    key: &mut Vec<u8>,
+) -> AcceptStatus {
+    // Trailing zeros may be padding; the bytes before them are a prefix of the key in any case.
     let len = 8 - first_bytes.trailing_zeros() as usize / 8;
-    guide.look_at_beginning(&first_bytes.to_be_bytes()[..len]).unwrap_or_else(|| {
+    automaton.accept_prefix(&first_bytes.to_be_bytes()[..len]).unwrap_or_else(|| {
         terms.put_key(term, key);
-        guide.look(key)
+        automaton.accept(key)
     })
 }
 
-impl Order {
+impl TermOrder {
     fn bytes(&self) -> usize {
         self.terms.capacity() * size_of::<u32>() + self.first_bytes.capacity() * size_of::<u64>()
     }
 
-    /// Returns the first place from `from` on whose key is at least `target`.
+    /// Returns the first index from `from` on whose key is at least `target`.
     fn seek(&self, terms: &Terms, from: usize, target: &[u8]) -> usize {
         let wanted = Key::new(target).head.swap_bytes();
         let start = from + gallop(&self.first_bytes[from..], |bytes| bytes < wanted);
@@ -126,7 +133,7 @@ impl Order {
         start + below
     }
 
-    /// Returns the order of the first `len` terms, given that of fewer.
+    /// Returns the sorted order of the first `len` terms, extending this one.
     fn merged(&self, terms: &Terms, len: u32) -> Self {
         let compare = |a: (u64, u32), b: (u64, u32)| a.0.cmp(&b.0).then_with(|| terms.compare_rests(a.1, b.1));
         let mut late: Vec<(u64, u32)> =
@@ -150,8 +157,7 @@ impl Order {
     }
 }
 
-/// Returns how many elements from the first on pass, given that none passes behind one that does
-/// not.
+/// Returns the length of the prefix that satisfies a predicate which is false from some element on.
 fn gallop(elements: &[u64], passes: impl Fn(u64) -> bool) -> usize {
     let (mut low, mut high, mut step) = (0, 0, 1);
     while high < elements.len() && passes(elements[high]) {
@@ -168,34 +174,33 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::guide::PrefixGuide;
+    use crate::automaton::PrefixAutomaton;
     use proptest::prelude::*;
 
-    /// Looks for some keys, and tells of each key where the next of them is.
+    /// Accepts the keys of a list, and seeks from one to the next.
     struct Listed<'a> {
         wanted: &'a BTreeSet<&'a [u8]>,
         target: Vec<u8>,
-        /// Whether it tells by the beginning of a key and where to go on, or lets every key be
-        /// looked at.
+        /// Whether it decides by prefixes and seeks, or examines every key.
         is_helpful: bool,
     }
 
-    impl Guide for Listed<'_> {
-        fn look(&mut self, key: &[u8]) -> Onward {
+    impl Automaton for Listed<'_> {
+        fn accept(&mut self, key: &[u8]) -> AcceptStatus {
             match self.wanted.range(key..).next() {
-                Some(next) if *next == key => Onward::Match,
-                _ if !self.is_helpful => Onward::Next,
-                None => Onward::End,
+                Some(next) if *next == key => AcceptStatus::Accept,
+                _ if !self.is_helpful => AcceptStatus::Reject,
+                None => AcceptStatus::End,
                 Some(next) => {
                     self.target = next.to_vec();
-                    Onward::Seek
+                    AcceptStatus::Seek
                 }
             }
         }
 
-        fn look_at_beginning(&mut self, beginning: &[u8]) -> Option<Onward> {
+        fn accept_prefix(&mut self, beginning: &[u8]) -> Option<AcceptStatus> {
             let is_start = self.wanted.range(beginning..).next().is_some_and(|next| next.starts_with(beginning));
-            (self.is_helpful && !is_start).then(|| self.look(beginning))
+            (self.is_helpful && !is_start).then(|| self.accept(beginning))
         }
 
         fn target(&self) -> &[u8] {
@@ -206,7 +211,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn a_guide_is_led_to_all_that_it_wants(
+        fn an_automaton_finds_every_key_it_accepts(
             keys in proptest::collection::vec("[ab][abcé\\u{0}]{0,10}", 1..3000),
             others in proptest::collection::vec("[ab][abcé\\u{0}]{0,10}", 0..20),
             prefix in "[ab][abc]{0,9}",
@@ -222,10 +227,10 @@ mod tests {
                 }
                 if count % 1000 == 500 || count + 1 == keys.len() {
                     let some = keys.iter().step_by(17).chain(&others).map(String::as_bytes).collect();
-                    let mut guide = Listed { wanted: &some, target: Vec::new(), is_helpful };
-                    prop_assert_eq!(found(&terms, &sorted, &mut guide), places(&known, |key| some.contains(key)));
+                    let mut automaton = Listed { wanted: &some, target: Vec::new(), is_helpful };
+                    prop_assert_eq!(found(&terms, &sorted, &mut automaton), places(&known, |key| some.contains(key)));
                     let started = places(&known, |key| key.starts_with(prefix.as_bytes()));
-                    prop_assert_eq!(found(&terms, &sorted, &mut PrefixGuide(prefix.as_bytes())), started, "{}*", prefix);
+                    prop_assert_eq!(found(&terms, &sorted, &mut PrefixAutomaton(prefix.as_bytes())), started, "{}*", prefix);
                 }
             }
         }
@@ -235,9 +240,9 @@ mod tests {
         (0..).zip(known).filter(|(_, key)| is_wanted(key)).map(|(term, _)| term).collect()
     }
 
-    fn found(terms: &Terms, sorted: &Sorted, guide: &mut impl Guide) -> Vec<u32> {
+    fn found(terms: &Terms, sorted: &Sorted, automaton: &mut impl Automaton) -> Vec<u32> {
         let mut found = Vec::new();
-        sorted.walk(terms, guide, |term| found.push(term));
+        sorted.walk(terms, automaton, |term| found.push(term));
         found.sort_unstable();
         found
     }

@@ -1,36 +1,35 @@
-//! The terms of a memtable: keys in the order of their first appearance, found by hash.
+//! The terms of a memtable: keys numbered in order of first appearance and found by hash.
 
 use std::cmp::Ordering as Order;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::arena::Arena;
+use super::hash_table::{HashTable, Lookup};
 use super::key::{HEAD, Key, word};
 use super::lists::List;
-use super::slots::{Lookup, Slots};
 
 const MAX_TERMS: u32 = 1 << 26;
 const MAX_KEY_WORDS: u32 = 1 << 27;
 
-/// What follows the heads of keys, eight bytes to a word, the last one filled up with zeros; each
-/// in one piece.
+/// The bytes after the heads of keys, eight per word, zero-padded; contiguous for each key.
 type Rests = Arena<AtomicU64, 17>;
 
 #[derive(Debug)]
 pub(super) struct Terms {
     hasher: foldhash::quality::RandomState,
-    slots: Slots,
+    slots: HashTable,
     records: Arena<Record, 16>,
     rests: Rests,
     len: AtomicU32,
-    /// Words of `rests` in use; only the writer looks at it.
+    /// The number of words of `rests` in use. Only the writer reads it.
     rest_words: AtomicU32,
 }
 
-/// A term: half a cache line, which is all that is read of most of them.
+/// A term. It takes half a cache line, which is usually all that is read of it.
 #[derive(Debug, Default)]
 #[repr(align(32))]
 struct Record {
-    /// The first bytes of the key; see [`Key`].
+    /// The first bytes of the key. See [`Key`].
     head: AtomicU64,
     rest_place: AtomicU32,
     key_len: AtomicU32,
@@ -43,7 +42,7 @@ impl Terms {
     pub(super) fn new() -> Self {
         Self {
             hasher: foldhash::quality::RandomState::default(),
-            slots: Slots::new(),
+            slots: HashTable::new(),
             records: Arena::new(MAX_TERMS),
             rests: Arena::new(MAX_KEY_WORDS),
             len: AtomicU32::new(0),
@@ -66,7 +65,7 @@ impl Terms {
         }
     }
 
-    /// Finds the term or makes it; says whether it was made. Only the writer calls this.
+    /// Finds or creates the term, and returns whether it was created. Only the writer calls this.
     #[inline]
     pub(super) fn find_or_insert(&self, key: &Key<'_>) -> Option<(u32, bool)> {
         let hash = key.hash(&self.hasher);
@@ -125,17 +124,17 @@ impl Terms {
         out.truncate(record.key_len.load(Ordering::Relaxed) as usize);
     }
 
-    /// Returns the first eight bytes of a key as a number that compares as they do, zeros after a
-    /// shorter key.
+    /// Returns the first eight bytes of a key as a big-endian number, padded with zeros, so that
+    /// numbers compare like keys.
     pub(super) fn first_bytes(&self, id: u32) -> u64 {
         self.records.at(id).head.load(Ordering::Relaxed).swap_bytes()
     }
 
-    /// Compares the bytes behind the first eight of two keys that have those in common.
+    /// Compares two keys whose first eight bytes are equal by their remaining bytes.
     pub(super) fn compare_rests(&self, a: u32, b: u32) -> Order {
         let (a, b) = (self.records.at(a), self.records.at(b));
         let bytes = |word: &AtomicU64| word.load(Ordering::Relaxed).swap_bytes();
-        // Of two keys that differ only in the zeros behind them the shorter one comes first.
+        // Of two keys that differ only in trailing zeros, the shorter one comes first.
         let len = |record: &Record| record.key_len.load(Ordering::Relaxed);
         self.rest(a).iter().map(bytes).cmp(self.rest(b).iter().map(bytes)).then_with(|| len(a).cmp(&len(b)))
     }

@@ -1,4 +1,4 @@
-//! What a reader sees of a memtable.
+//! A reader's view of a memtable.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,34 +6,44 @@ use std::sync::atomic::Ordering;
 
 use cid::Cid;
 
+use super::hash_table::Lookup;
 use super::key::Key;
 use super::lists::{BLOCK, BlockRef, Postings};
-use super::slots::Lookup;
 use super::{Inner, Stored};
 use crate::analysis::Analyzer;
+use crate::automaton::Automaton;
 use crate::codec;
 use crate::deletes::Deletes;
 use crate::document::{Document, MAX_CID_BYTES};
-use crate::guide::Guide;
 use crate::keys::FIELDS;
 use crate::page::DocId;
 
-/// Shows a memtable as it was at one moment. Cloning copies a pointer; later inserts do not change
-/// the view.
+/// A memtable at one moment. Cloning copies a pointer; later inserts do not change the view.
+///
+/// ```
+/// use cim_ipld_index::{Analyzer, Document, Memtable};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let mut memtable = Memtable::new(Analyzer::default());
+/// let before = memtable.view();
+/// memtable.insert(&Document::new(cid))?;
+/// assert_eq!((before.document_count(), memtable.view().document_count()), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct MemtableView {
     inner: Arc<Inner>,
     documents: u32,
 }
 
-/// One list of a view: its blocks, and how to read them.
+/// One posting list of a view: its blocks, and the means to read them.
 #[derive(Debug, Clone)]
 pub(crate) struct MemtableList<'a> {
     inner: &'a Inner,
     pub(crate) blocks: Vec<BlockRef>,
 }
 
-/// Where the positions of one posting are.
+/// The location of the positions of one posting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Position {
     frequency: u32,
@@ -45,7 +55,7 @@ impl MemtableView {
         Self { inner, documents }
     }
 
-    /// Returns the number of documents the view shows.
+    /// Returns the number of documents that the view contains.
     pub fn document_count(&self) -> u32 {
         self.documents
     }
@@ -66,12 +76,12 @@ impl MemtableView {
         std::iter::successors(Some(id), |id| self.inner.stored(*id).older).find(|id| *id < self.documents).map(DocId)
     }
 
-    /// Returns a document as it was inserted.
+    /// Returns a document in the form in which it was inserted.
     pub fn document(&self, id: DocId) -> Option<Document> {
         codec::decode(self.encoded(id)?).ok()
     }
 
-    /// Returns a document as [`codec::encode`](crate::codec::encode) wrote it.
+    /// Returns a document in the encoding of [`codec::encode`](crate::codec::encode).
     pub fn encoded(&self, id: DocId) -> Option<&[u8]> {
         Some(&self.stored(id)?.encoded)
     }
@@ -84,7 +94,7 @@ impl MemtableView {
         Some(self.stored(id)?.norms)
     }
 
-    /// The words of each field in the documents of the view that are not deleted.
+    /// Returns the number of words of each field in the live documents of the view.
     pub(crate) fn live_words(&self, deletes: &Deletes) -> [u64; FIELDS] {
         let all = self.documents.checked_sub(1).map_or([0; FIELDS], |last| self.inner.stored(last).cumulative_words);
         if deletes.is_empty() {
@@ -94,23 +104,24 @@ impl MemtableView {
         std::array::from_fn(|field| all[field].saturating_sub(deleted[field]))
     }
 
-    /// Words, tags and content types, those of documents that came after the view included.
+    /// Returns the number of distinct words, tags and content types, including those of documents
+    /// added after the view was taken.
     pub(crate) fn distinct(&self) -> [u64; 3] {
         std::array::from_fn(|index| u64::from(self.inner.distinct[index].load(Ordering::Relaxed)))
     }
 
-    /// Returns the list of a key, unless no document of the view is in it.
+    /// Returns the posting list of a key, or `None` if no document of the view is in it.
     pub(crate) fn list(&self, key: &[u8]) -> Option<MemtableList<'_>> {
         self.list_of(self.inner.terms.find(&Key::new(key))?)
     }
 
-    /// Visits the keys that start with `prefix`, in no promised order.
+    /// Visits the keys that start with `prefix`, in no particular order.
     pub(crate) fn keys(&self, prefix: &[u8], each: impl FnMut(&[u8], u32)) {
         self.inner.sorted.visit(&self.inner.terms, prefix, each);
     }
 
-    /// Returns all terms in the order of their keys, those of documents that came after the view
-    /// included.
+    /// Returns all terms in increasing order of their keys, including those of documents added
+    /// after the view was taken.
     pub(crate) fn terms(&self) -> Vec<u32> {
         self.inner.sorted.all(&self.inner.terms)
     }
@@ -120,24 +131,25 @@ impl MemtableView {
         self.inner.terms.put_key(term, out);
     }
 
-    /// Writes the postings of a term to `out`: none if no document of the view is in its list.
+    /// Writes the postings of a term to `out`. There are none if no document of the view is in its
+    /// list.
     pub(crate) fn put_postings(&self, term: u32, out: &mut Postings) {
         self.inner.lists.put_postings(self.inner.terms.list(term), self.documents, out);
     }
 
-    /// Visits the terms that a guide wants, in no promised order.
-    pub(crate) fn walk(&self, guide: &mut impl Guide, each: impl FnMut(u32)) {
-        self.inner.sorted.walk(&self.inner.terms, guide, each);
+    /// Visits the terms that an automaton accepts, in no particular order.
+    pub(crate) fn walk(&self, automaton: &mut impl Automaton, each: impl FnMut(u32)) {
+        self.inner.sorted.walk(&self.inner.terms, automaton, each);
     }
 
-    /// Returns the list of a term that [`keys`](Self::keys) or [`walk`](Self::walk) named, unless
-    /// no document of the view is in it.
+    /// Returns the posting list of a term that [`keys`](Self::keys) or [`walk`](Self::walk)
+    /// visited, or `None` if no document of the view is in it.
     pub(crate) fn list_of(&self, term: u32) -> Option<MemtableList<'_>> {
         let blocks = self.inner.lists.blocks(self.inner.terms.list(term), self.documents);
         (!blocks.is_empty()).then_some(MemtableList { inner: &self.inner, blocks })
     }
 
-    /// Counts the documents of the view that a term is in.
+    /// Returns the number of documents of the view that contain a term.
     pub(crate) fn document_frequency(&self, term: u32) -> u32 {
         let mut count = 0;
         let list = self.inner.terms.list(term);
@@ -145,7 +157,7 @@ impl MemtableView {
         count
     }
 
-    /// Visits the documents of the view that a term is in: document, frequency, length code.
+    /// Visits the documents of the view that contain a term: document, frequency, length code.
     #[inline]
     pub(crate) fn postings(&self, term: u32, mut each: impl FnMut(u32, u32, u8)) {
         let list = self.inner.terms.list(term);
@@ -167,9 +179,9 @@ impl MemtableList<'_> {
         self.blocks.iter().map(|block| block.len).sum()
     }
 
-    /// Counts the documents of the list that are deleted.
+    /// Returns the number of documents of the list that are deleted.
     pub(crate) fn count_deleted(&self, deletes: &Deletes) -> u32 {
-        /// What it costs to find one document, in documents that are passed by.
+        /// The cost of a binary search for one document, relative to scanning one document.
         const SEARCH: u32 = 32;
         let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
         let mut count = 0;
@@ -194,8 +206,7 @@ impl MemtableList<'_> {
         count
     }
 
-    /// Copies the documents of a block and their (frequency, length) words; returns how many there
-    /// are.
+    /// Copies the documents of a block and their (frequency, length) words. Returns their number.
     #[inline]
     pub(crate) fn load(&self, block: usize, documents: &mut [u32; BLOCK], weights: &mut [u32; BLOCK]) -> usize {
         let block = &self.blocks[block];
@@ -203,7 +214,7 @@ impl MemtableList<'_> {
         block.len as usize
     }
 
-    /// Visits the documents of a column with their numbers.
+    /// Iterates over the documents of a column with their numbers.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.blocks.iter().flat_map(move |block| {
             let (mut documents, mut weights) = ([0; BLOCK], [0; BLOCK]);
@@ -216,7 +227,7 @@ impl MemtableList<'_> {
         })
     }
 
-    /// Returns where the positions of posting `index` of a block are.
+    /// Returns the location of the positions of posting `index` of a block.
     pub(crate) fn position(&self, block: usize, index: usize) -> Position {
         let (frequency, word) = self.inner.lists.posting(&self.blocks[block], index);
         Position { frequency, word }

@@ -1,11 +1,11 @@
-//! Why a query text cannot be understood.
+//! The error of a query text that cannot be parsed.
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::error::{Error, ErrorKind};
 
-/// Why a query text, or a part of it, cannot be understood.
+/// The error for a query text, or a part of one, that cannot be parsed.
 ///
 /// ```
 /// use cim_ipld_index::{Query, QueryErrorKind};
@@ -17,23 +17,31 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct QueryError {
-    /// What is wrong with it.
+    /// The kind of the error.
     pub kind: QueryErrorKind,
-    /// The bytes of the query text that cannot be understood; empty at its end.
+    /// The byte range of the query text that cannot be parsed; empty at the end of the text.
     pub range: Range<usize>,
-    /// What would have been understood there.
+    /// What the parser expected there.
     pub expected: String,
 }
 
-/// What is wrong with a query text.
+/// Classifies a [`QueryError`].
+///
+/// ```
+/// use cim_ipld_index::{Query, QueryErrorKind};
+///
+/// assert_eq!(Query::parse("(whale").unwrap_err().kind, QueryErrorKind::Syntax);
+/// assert_eq!(Query::parse("size:big").unwrap_err().kind, QueryErrorKind::Value);
+/// assert_eq!(Query::parse(&"(".repeat(100)).unwrap_err().kind, QueryErrorKind::Limit);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QueryErrorKind {
-    /// A sign stands where it means nothing, or its counterpart is missing. The lenient parser
-    /// takes it for punctuation.
+    /// An operator is misplaced, or a quote or parenthesis is unbalanced. The lenient parser treats
+    /// it as punctuation.
     Syntax,
-    /// A field cannot hold this value: `created:yesterday`. The lenient parser takes it for words,
-    /// which is hardly what was meant.
+    /// The value does not fit the field: `created:yesterday`. The lenient parser treats it as
+    /// words, which is rarely what was meant.
     Value,
     /// The query is nested too deeply.
     Limit,

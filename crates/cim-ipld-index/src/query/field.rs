@@ -1,23 +1,24 @@
-//! The names of fields in a query text.
+//! Field names in a query text.
 
 use std::sync::Arc;
 
 use super::{Field, NumberField};
 
-/// What a word of a query text is about.
+/// The field to which a word of a query text applies.
 #[derive(Debug, Clone)]
 pub(super) enum Scope {
     /// No field: title, author and text together.
     Bare,
     Text(Field),
-    /// A name that is no field's. The field that it resembles, unless a backslash stands in it.
+    /// The name of an attribute. The second value is the built-in field that the name resembles,
+    /// unless the name is escaped with a backslash.
     Attribute(Arc<str>, Option<&'static str>),
     Tag,
     Type,
     Number(NumberField),
 }
 
-/// The names of fields, other spellings last. They are also those of a JSON line.
+/// The field names, then their aliases. The same names are used in JSON lines.
 const NAMES: [&str; 12] = [
     "title",
     "author",
@@ -33,11 +34,11 @@ const NAMES: [&str; 12] = [
     "modified_at",
 ];
 
-/// The fields as an error lists them.
+/// The list of fields in error messages.
 pub(crate) const FIELDS: &str = "title, author, text, tag, type, size, created, modified";
 
 impl Scope {
-    /// Returns the field of a name, whatever its case.
+    /// Returns the built-in field with this name, ignoring case.
     pub(super) fn known(name: &str) -> Option<Self> {
         Some(match &*name.to_ascii_lowercase() {
             "title" => Self::Text(Field::Title),
@@ -61,8 +62,8 @@ impl Scope {
     }
 }
 
-/// Returns the field whose name was probably meant: one slip away, and for short names, of which
-/// many are words of their own, two letters swapped.
+/// Returns the field that was probably meant: its name differs by one typo. Short names, which
+/// resemble many other words, only match with two letters swapped.
 pub(super) fn resembling(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     NAMES.into_iter().find(|known| {
@@ -71,8 +72,8 @@ pub(super) fn resembling(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Says whether one byte inserted, left out or replaced, or two neighbours swapped, makes `a` of
-/// `b`.
+/// Returns whether `a` and `b` differ by one byte inserted, removed or replaced, or by two swapped
+/// neighbours.
 fn is_one_slip_apart(a: &[u8], b: &[u8]) -> bool {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[start..], &b[start..]);
@@ -94,11 +95,12 @@ fn is_swapped(a: &str, b: &str) -> bool {
     }
 }
 
-/// Says whether the value of an attribute may start like this; else `http://` would be one.
+/// Returns whether the value of an attribute can start with this character. `/` cannot, so that
+/// `http://` is not an attribute.
 pub(super) fn starts_value(c: char) -> bool {
     c.is_alphanumeric()
         || matches!(c, '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '?' | '_' | '-' | '+')
-        || super::words::is_quote(c)
+        || super::lexer::is_quote(c)
 }
 
 #[cfg(test)]

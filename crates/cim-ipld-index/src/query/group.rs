@@ -1,20 +1,20 @@
-//! Groups: clauses beside each other, sorted by what they do to what is found.
+//! Groups of adjacent clauses, sorted by their effect on the result.
 
 use super::node::{Clause, Sign};
 use super::{Depth, Field, Filter, Node, Query};
 
-/// Clauses beside each other.
+/// Adjacent clauses.
 pub(super) struct Group(Vec<Clause>);
 
-/// Clauses, sorted by what they do.
+/// Clauses, sorted by their effect.
 #[derive(Default)]
 struct Sorted {
     must: Vec<Node>,
     should: Vec<Node>,
     must_not: Vec<Node>,
-    /// Wanted whatever words there are, and scoring.
+    /// Required regardless of the words in the group, and scored.
     wanted: Vec<Node>,
-    /// Wanted whatever words there are.
+    /// Required regardless of the words in the group, and not scored.
     filters: Vec<Node>,
 }
 
@@ -34,38 +34,38 @@ impl Group {
         Self(clauses)
     }
 
-    /// The group as one node.
+    /// Converts the group to a single node.
     pub(super) fn into_node(mut self) -> Option<Node> {
         if let [Clause { sign: Sign::Optional, is_alternative: false, .. }] = &self.0[..] {
-            // As it is: parentheses around it cost no look at what it holds.
+            // Parentheses around a single clause are dropped without inspecting it.
             return self.0.pop().map(|clause| clause.node);
         }
-        match self.is_unsettled() {
-            true => Some(Node::Unsettled(self.0)),
+        match self.is_unresolved() {
+            true => Some(Node::Unresolved(self.0)),
             false => Sorted::new(self.0).into_node(),
         }
     }
 
-    /// The group as a query, whose filters need not be nodes.
+    /// Converts the group to a query, which keeps filters apart from nodes.
     pub(super) fn into_query(self, depth: usize) -> Query {
-        let query = match self.is_unsettled() {
-            true => Query { root: Some(Node::Unsettled(self.0)), ..Query::default() },
+        let query = match self.is_unresolved() {
+            true => Query { root: Some(Node::Unresolved(self.0)), ..Query::default() },
             false => Sorted::new(self.0).into_query(),
         };
         Query { depth: Depth(depth), ..query }
     }
 
-    /// Says whether a clause depends on which attributes there are. A group with one that does is
-    /// unsettled itself, so that nothing deeper has to be looked at.
-    fn is_unsettled(&self) -> bool {
-        fn is_unsettled(node: &Node) -> bool {
+    /// Returns whether the meaning of a clause depends on which attributes exist. A group with such
+    /// a clause is itself unresolved, so that only one level has to be checked.
+    fn is_unresolved(&self) -> bool {
+        fn is_unresolved(node: &Node) -> bool {
             match node {
-                Node::Named { .. } | Node::Unsettled(_) => true,
-                Node::Boost(node, _) => is_unsettled(node),
+                Node::Named { .. } | Node::Unresolved(_) => true,
+                Node::Boost(node, _) => is_unresolved(node),
                 _ => false,
             }
         }
-        self.0.iter().any(|clause| is_unsettled(&clause.node))
+        self.0.iter().any(|clause| is_unresolved(&clause.node))
     }
 }
 
@@ -90,9 +90,10 @@ impl Sorted {
         group
     }
 
-    /// The group as one node; a part that only excludes takes from everything.
+    /// Converts the clauses to a single node. If all clauses exclude, they are subtracted from all
+    /// documents.
     fn into_node(mut self) -> Option<Node> {
-        // Of several types a document can have one: they are alternatives.
+        // A document has at most one type, so several types are alternatives.
         let is_type = |node: &Node| matches!(node, Node::Type(_) | Node::TypeLike(_));
         let (types, mut wanted): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
         wanted.extend(any(types));
@@ -105,7 +106,7 @@ impl Sorted {
         join(must, Vec::new(), self.must_not)
     }
 
-    /// The group as a query, whose filters need not be nodes.
+    /// Converts the clauses to a query, which keeps filters apart from nodes.
     fn into_query(mut self) -> Query {
         let mut filter = Filter::default();
         if self.filters.iter().any(|node| matches!(node, Node::TypeLike(_))) {
@@ -131,7 +132,7 @@ impl Sorted {
 }
 
 impl Node {
-    /// Says whether it selects without a score.
+    /// Returns whether the node selects without scoring.
     fn is_filter(&self) -> bool {
         match self {
             Self::Tag(_)
@@ -152,7 +153,7 @@ impl Node {
         }
     }
 
-    /// Says whether it is wanted beside words.
+    /// Returns whether the node is required when it stands next to words.
     fn is_wanted(&self) -> bool {
         match self {
             Self::Attribute { .. } | Self::AttributePrefix { .. } | Self::AttributeLike { .. } => true,
@@ -177,7 +178,7 @@ fn any(mut nodes: Vec<Node>) -> Option<Node> {
     Some(Node::Bool { must: Vec::new(), should: nodes, must_not: Vec::new() })
 }
 
-/// One node of what was found; a part that only excludes takes from everything.
+/// Combines clauses into a node. If all clauses exclude, they are subtracted from all documents.
 fn join(mut must: Vec<Node>, mut should: Vec<Node>, must_not: Vec<Node>) -> Option<Node> {
     if must_not.is_empty() {
         match (must.len(), should.len()) {

@@ -1,10 +1,10 @@
-//! What words, phrases and wildcards of a query text are as parts of a query.
+//! Builds query nodes from the words, phrases and wildcards of a query text.
 
 use super::field::Scope;
 use super::{Field, Has, Node, Pattern};
 
 impl Node {
-    /// What stands where a field is searched, as the words that are in it.
+    /// Builds a node that searches for the text as words.
     pub(super) fn plain(scope: &Scope, text: String) -> Self {
         let field = match scope {
             Scope::Text(field) => field.clone(),
@@ -61,7 +61,7 @@ impl Node {
         Self::Fuzzy { field: scope.field(), text, distance }.named(scope)
     }
 
-    /// Of an attribute, what may turn out to be none.
+    /// Marks a node on an attribute as unresolved, since the attribute may not exist.
     fn named(self, scope: &Scope) -> Self {
         match scope {
             Scope::Attribute(name, resembled) => {

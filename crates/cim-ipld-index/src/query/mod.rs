@@ -1,17 +1,17 @@
-//! Queries: what to look for, as a value.
+//! Queries as values.
 
-mod between;
 mod error;
 mod field;
 mod group;
 mod leaf;
+mod lexer;
 mod node;
 mod parse;
+mod parse_range;
 mod pattern;
 mod range;
-mod settle;
+mod resolve;
 mod value;
-mod words;
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -25,12 +25,12 @@ pub use range::{Number, NumberField, NumberRange};
 use crate::document::DocumentKind;
 use crate::text_field::Field;
 
-/// The deepest that queries may stand in queries.
+/// The maximum nesting depth of queries.
 pub(crate) const MAX_DEPTH: usize = 250;
 
-/// What to look for: a text part that selects and scores, and filters that only select.
+/// A search query: a scored part, and filters, which only select.
 ///
-/// A query without a text part finds all documents that pass the filters, with score 0.
+/// A query without a scored part matches all documents that pass the filters, with score 0.
 ///
 /// ```
 /// use cim_ipld_index::Query;
@@ -47,46 +47,47 @@ pub struct Query {
     depth: Depth,
 }
 
-/// How deep queries stand in a query. What goes beyond the limit is dropped at once and refused
-/// when it is searched, so that nothing that walks a query runs out of stack.
+/// The nesting depth of a query. Anything deeper than the limit is dropped at once and the query is
+/// refused when it runs, so that no recursion over a query overflows the stack.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Depth(pub(crate) usize);
 
 impl PartialEq for Depth {
-    /// Queries that ask for the same are equal however they were made.
+    /// The depth does not take part in comparing queries.
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
 impl Query {
-    /// Reads a query in the query language, strictly: for texts that programs make.
+    /// Parses a query strictly, for texts written by programs.
     ///
-    /// Words are alternatives: `a b` finds what has either and ranks what has both higher.
-    /// `a AND b` wants both, `NOT a` and `-a` exclude, `+a` requires, parentheses group, `"a b"` is
-    /// a phrase (`"a b"~2` lets two words stand between, the last of `"a b*"` may go on), `a*`,
-    /// `*a` and `a?c` have wildcards, `a~1` allows one edit, `title:a` looks in one field, `tag:a`
-    /// and `type:a` filter, `a^2` counts double. AND binds tighter than OR. An empty text finds
-    /// every document. What is cut into several words, such as `wolf.txt`, is a phrase of them.
+    /// Words are alternatives: `a b` matches documents with either word and ranks those with both
+    /// higher. `a AND b` requires both, `NOT a` and `-a` exclude, `+a` requires, parentheses group,
+    /// `"a b"` is a phrase (`"a b"~2` allows two words in between, and the last word of `"a b*"` is
+    /// a prefix), `a*`, `*a` and `a?c` have wildcards, `a~1` allows one edit, `title:a` searches
+    /// one field, `tag:a` and `type:a` filter, and `a^2` doubles the score. AND binds tighter than
+    /// OR. An empty text matches every document. A word that analysis splits, such as `wolf.txt`,
+    /// is a phrase.
     ///
-    /// `size:[100 TO 200}` takes numbers from 100 up to less than 200, `size:>=100` and
-    /// `created:<2024-02` leave one side open, as does `*` in a range. `title:*` finds what has a
-    /// title, and so with every field. Dates are those of RFC 3339, in UTC unless they name a zone,
-    /// and may be cut short: `2024-02` is that month (a year alone is a number to an attribute).
+    /// `size:[100 TO 200}` matches numbers from 100 up to, but not including, 200; `size:>=100` and
+    /// `created:<2024-02` leave one side open, as does `*` in a range. `title:*` matches documents
+    /// with a title, and likewise for every field. Dates follow RFC 3339, are in UTC unless they
+    /// name a zone, and may be truncated: `2024-02` is that month. (For an attribute, a year alone
+    /// is a number.)
     ///
     /// The fields are `title`, `author`, `text` (all three together), `tag`, `type`, `size`,
-    /// `created`, `modified`, in any case, or as a JSON line has them (`tags`, `created_at`).
-    /// `name:value` with another name finds what has that value in the attribute of that name, be
-    /// it a word of a text, the whole of a keyword, a number or a date. If no document has such an
-    /// attribute, it is plain text: `localhost:8080`; but if the name resembles that of a field,
-    /// the search is refused.
+    /// `created` and `modified`, in any case, or in their JSON spelling (`tags`, `created_at`).
+    /// With any other name, `name:value` matches documents with this value in the attribute of that
+    /// name, whether it is a word of a text, a whole keyword, a number or a date. If no document
+    /// has such an attribute, it is plain text, as in `localhost:8080`, but the search is refused
+    /// if the name resembles that of a field.
     ///
-    /// What names a tag, a type, a size, a time or an attribute is wanted beside any words; only
-    /// `OR` makes an alternative of it. Parentheses may follow a name: `tag:(red OR blue)`. A
-    /// backslash takes the meaning from what follows it: `C\+\+`, `"the \"best\""`,
-    /// `my\ name:value`.
+    /// Tags, types, sizes, times and attributes are required when they stand next to words; only
+    /// `OR` makes them alternatives. A field name applies to a whole group in `tag:(red OR blue)`.
+    /// A backslash escapes the next character: `C\+\+`, `"the \"best\""`, `my\ name:value`.
     ///
-    /// `docs/search.md` of the repository has the whole language with examples.
+    /// `docs/search.md` in the repository describes the whole language with examples.
     ///
     /// ```
     /// use cim_ipld_index::{NumberField, Query};
@@ -102,16 +103,16 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// [`QueryError`] has the place that cannot be understood and what was expected there.
+    /// [`QueryError`] with the position and what was expected there.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         parse::strict(text)
     }
 
-    /// Reads a query as people type it: any text is one. A text that [`parse`](Self::parse) takes
-    /// means the same here.
+    /// Parses a query leniently, for texts that people type. Every text is a query, and a text that
+    /// [`parse`](Self::parse) accepts has the same meaning.
     ///
-    /// What that one refuses is taken for what it looks like: a sign without a word is punctuation,
-    /// everything else words. It is returned too.
+    /// What [`parse`](Self::parse) would refuse is returned as errors and taken literally: a
+    /// misplaced operator is punctuation, everything else is words.
     ///
     /// ```
     /// use cim_ipld_index::{Query, QueryErrorKind};
@@ -124,9 +125,9 @@ impl Query {
         parse::lenient(text)
     }
 
-    /// Reads a query as [`parse_lenient`](Self::parse_lenient) does, but refuses what cannot be
-    /// meant as words: the value of a field that cannot hold it, and parentheses without end. This
-    /// is for search boxes.
+    /// Parses a query as [`parse_lenient`](Self::parse_lenient) does, but refuses what cannot be
+    /// meant as words: a value that does not fit its field, and excessive nesting. Use it for
+    /// search boxes.
     ///
     /// ```
     /// use cim_ipld_index::Query;
@@ -137,39 +138,41 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// The first [`QueryError`] that is not a [`QueryErrorKind::Syntax`].
+    /// The first [`QueryError`] whose kind is not [`QueryErrorKind::Syntax`].
     pub fn parse_typed(text: &str) -> Result<Self, QueryError> {
         parse::typed(text)
     }
 
-    /// Finds every document.
+    /// Matches every document.
     pub fn everything() -> Self {
         Self::default()
     }
 
-    /// Finds a word in title, author or text. A text of several words is a phrase.
+    /// Matches a word in title, author or text. A text of several words is a phrase.
     pub fn term(word: impl Into<String>) -> Self {
         Self::term_in(Field::Any, word)
     }
 
-    /// Finds a word in one field. A text of several words is a phrase.
+    /// Matches a word in one field. A text of several words is a phrase.
     pub fn term_in(field: Field, word: impl Into<String>) -> Self {
         Self::from_node(Node::Words { field, text: word.into(), slop: 0 })
     }
 
-    /// Finds the words in this order with at most `slop` other words between them.
+    /// Matches the words in this order with at most `slop` other words in between.
     pub fn phrase(field: Field, words: impl Into<String>, slop: u32) -> Self {
         Self::from_node(Node::Words { field, text: words.into(), slop })
     }
 
-    /// Finds words that start with `prefix`. In a text of several words the last is not whole.
+    /// Matches words that start with `prefix`. If the text has several words, the last one is the
+    /// prefix.
     pub fn prefix(field: Field, prefix: impl Into<String>) -> Self {
         Self::from_node(Node::Prefix { field, text: prefix.into(), slop: 0 })
     }
 
-    /// Finds words with wildcards in them: `*` stands for any characters or none, `?` for one.
+    /// Matches words against a pattern: `*` stands for any sequence of characters, `?` for a single
+    /// one.
     ///
-    /// A wildcard at the start looks at every word of the field.
+    /// A pattern with a leading wildcard scans every word of the field.
     ///
     /// ```
     /// use cim_ipld_index::{Field, Query};
@@ -181,45 +184,48 @@ impl Query {
         Self::from_node(Node::Like { field, pattern: Pattern::of(pattern), slop: 0 })
     }
 
-    /// Finds words at most `distance` (1 or 2) edits away from `word`.
+    /// Matches words at an edit distance of at most `distance` (1 or 2) from `word`.
     pub fn fuzzy(field: Field, word: impl Into<String>, distance: u8) -> Self {
         Self::from_node(Node::Fuzzy { field, text: word.into(), distance: distance.clamp(1, 2) })
     }
 
-    /// Finds what carries the tag, with score 0. Beside words [`tag`](Self::tag) is what filters.
+    /// Matches documents with the tag, with score 0. To filter other results, use
+    /// [`tag`](Self::tag).
     pub fn tagged(tag: impl Into<String>) -> Self {
         Self::from_node(Node::Tag(tag.into()))
     }
 
-    /// Finds what carries a tag with wildcards in it, as in [`like`](Self::like), with score 0.
+    /// Matches documents with a tag that matches a pattern as in [`like`](Self::like), with score
+    /// 0.
     pub fn tagged_like(pattern: &str) -> Self {
         Self::from_node(Node::TagLike(Pattern::of(pattern)))
     }
 
-    /// Finds what is of the content type, with score 0. Beside words
-    /// [`content_type`](Self::content_type) is what filters.
+    /// Matches documents of the content type, with score 0. To filter other results, use
+    /// [`content_type`](Self::content_type).
     ///
-    /// Case does not count, nor do parameters unless they are given: `text/html` is
-    /// `text/html; charset=utf-8` too. `image/*` is any image.
+    /// Case is ignored, and so are parameters unless they are given: `text/html` also matches
+    /// `text/html; charset=utf-8`. `image/*` matches any image.
     pub fn typed(content_type: impl Into<String>) -> Self {
         Self::from_node(Node::Type(content_type.into()))
     }
 
-    /// Finds what has this value in an attribute: a word (or several that follow each other) of a
-    /// text, the whole of a keyword, a number or a date as [`parse`](Self::parse) reads them. Only
-    /// words score.
+    /// Matches documents with this value in an attribute: a word of a text (or several adjacent
+    /// words), a whole keyword, or a number or date in the format of [`parse`](Self::parse). Only
+    /// words are scored.
     pub fn attribute(name: impl Into<Arc<str>>, value: impl Into<String>) -> Self {
         Self::from_node(Node::Attribute { name: name.into(), text: value.into() })
     }
 
-    /// Finds what has a word that starts like this in an attribute that is a text, or such a
-    /// keyword.
+    /// Matches documents with an attribute that is a text with a word that starts with `prefix`, or
+    /// a keyword that does.
     pub fn attribute_prefix(name: impl Into<Arc<str>>, prefix: impl Into<String>) -> Self {
         Self::from_node(Node::AttributePrefix { name: name.into(), text: prefix.into() })
     }
 
-    /// Finds what `name:value` in a query text finds: what has this value in an attribute, if a
-    /// document has one of this name, and else what has the words `name:value`.
+    /// Matches what `name:value` in a query text matches: documents with this value in the
+    /// attribute, if any document has an attribute of this name, and otherwise documents with the
+    /// words `name:value`.
     ///
     /// ```
     /// use cim_ipld_index::Query;
@@ -231,16 +237,16 @@ impl Query {
         let name = name.into();
         let node = Box::new(Node::Attribute { name: name.clone(), text: value.into() });
         let resembled = field::resembling(&name);
-        Self::from_node(Node::Unsettled(vec![Clause::of(Node::Named { name, resembled, node })]))
+        Self::from_node(Node::Unresolved(vec![Clause::of(Node::Named { name, resembled, node })]))
     }
 
-    /// Finds what has an attribute of this name, with score 0. A text without words and a number
-    /// that is none do not count.
+    /// Matches documents with an attribute of this name, with score 0. A text without words and NaN
+    /// do not count.
     pub fn exists(name: impl Into<Arc<str>>) -> Self {
         Self::from_node(Node::Exists(name.into()))
     }
 
-    /// Finds what has a number or time between the bounds, with score 0.
+    /// Matches documents with a number or time within the bounds, with score 0.
     ///
     /// ```
     /// use cim_ipld_index::{NumberField, Query, Timestamp};
@@ -254,12 +260,12 @@ impl Query {
         Self::in_range(NumberRange::new(field, bounds))
     }
 
-    /// Finds what has a number or time in the range, with score 0.
+    /// Matches documents with a number or time in the range, with score 0.
     pub fn in_range(range: NumberRange) -> Self {
         Self::from_node(Node::Range(range))
     }
 
-    /// Finds what at least one of the queries finds; scores add up.
+    /// Matches documents that at least one of the queries matches. Scores add up.
     pub fn any(queries: impl IntoIterator<Item = Query>) -> Self {
         let (mut should, mut depth) = (Vec::new(), 0);
         for query in queries {
@@ -273,7 +279,7 @@ impl Query {
         Self { root, ..Self::default() }.at_depth(depth)
     }
 
-    /// Finds what all of the queries find; scores add up.
+    /// Matches documents that all of the queries match. Scores add up.
     pub fn all(queries: impl IntoIterator<Item = Query>) -> Self {
         let (mut must, mut filter, mut depth) = (Vec::new(), Filter::default(), 0);
         for query in queries {
@@ -288,7 +294,7 @@ impl Query {
         Self { root, filter, ..Self::default() }.at_depth(depth)
     }
 
-    /// Finds what this query finds and `other` does not.
+    /// Excludes the documents that `other` matches.
     #[must_use]
     pub fn and_not(mut self, other: Query) -> Self {
         let depth = self.depth.0.max(other.depth.0) + 1;
@@ -298,7 +304,7 @@ impl Query {
         self.at_depth(depth)
     }
 
-    /// Multiplies the scores.
+    /// Multiplies the scores by a factor.
     #[must_use]
     pub fn boost(mut self, factor: f32) -> Self {
         let depth = self.depth.0 + 1;
@@ -306,7 +312,7 @@ impl Query {
         self.at_depth(depth)
     }
 
-    /// Wants what `other` finds too, without a change of the scores.
+    /// Restricts the results to documents that `other` matches, without changing scores.
     #[must_use]
     pub fn filter(mut self, other: Query) -> Self {
         let depth = self.depth.0.max(other.depth.0 + 1);
@@ -315,35 +321,36 @@ impl Query {
         self.at_depth(depth)
     }
 
-    /// Wants this tag too: every tag given this way must be there.
+    /// Restricts the results to documents with this tag. Several calls require all of the tags.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.filter.all_tags.push(tag.into());
         self
     }
 
-    /// Wants at least one of these tags.
+    /// Restricts the results to documents with at least one of these tags.
     #[must_use]
     pub fn any_tag<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.filter.any_tags.extend(tags.into_iter().map(Into::into));
         self
     }
 
-    /// Wants none of these tags.
+    /// Excludes documents with any of these tags.
     #[must_use]
     pub fn no_tag<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.filter.no_tags.extend(tags.into_iter().map(Into::into));
         self
     }
 
-    /// Wants this content type, or one of the others given this way.
+    /// Restricts the results to documents of this content type. Several calls allow any of the
+    /// types.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.filter.content_types.push(content_type.into());
         self
     }
 
-    /// Wants this kind, or one of the others given this way.
+    /// Restricts the results to documents of this kind. Several calls allow any of the kinds.
     #[must_use]
     pub fn kind(mut self, kind: DocumentKind) -> Self {
         self.filter.kinds.push(kind);
@@ -361,7 +368,7 @@ impl Query {
         }
     }
 
-    /// The query as a part of another one, filters and all.
+    /// Converts the query, including its filters, to a node of another query.
     fn into_node(self) -> Node {
         let root = self.root.unwrap_or(Node::All);
         if self.filter.is_empty() {

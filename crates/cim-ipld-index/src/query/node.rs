@@ -1,11 +1,11 @@
-//! What a query consists of.
+//! The syntax tree of a query.
 
 use std::sync::Arc;
 
 use super::{Field, NumberRange, Pattern};
 use crate::document::DocumentKind;
 
-/// What documents must be like, besides their words.
+/// The filters of a query.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Filter {
     pub(crate) all_tags: Vec<String>,
@@ -13,96 +13,96 @@ pub(crate) struct Filter {
     pub(crate) no_tags: Vec<String>,
     pub(crate) content_types: Vec<String>,
     pub(crate) kinds: Vec<DocumentKind>,
-    /// All of these must hold; none of them scores.
+    /// Conditions that must all hold. None is scored.
     pub(crate) others: Vec<Node>,
 }
 
-/// What selects documents and, where words do, scores them.
+/// A condition that selects documents and, if it has words, scores them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
     /// Every document.
     All,
-    /// Words of one place in the query: one word, or several that must follow each other.
+    /// The words of one query element: a single word, or several adjacent ones.
     Words {
         field: Field,
         text: String,
         slop: u32,
     },
-    /// Words that start with the text's last word, right behind the words before it.
+    /// Words that start with the last word of the text, directly after the other words.
     Prefix {
         field: Field,
         text: String,
         slop: u32,
     },
-    /// Words with wildcards anywhere; several must follow each other.
+    /// Words with wildcards; several words must be adjacent.
     Like {
         field: Field,
         pattern: Pattern,
         slop: u32,
     },
-    /// Words at most `distance` edits away from the text's last word, right behind the words before
-    /// it.
+    /// Words at most `distance` edits from the last word of the text, directly after the other
+    /// words.
     Fuzzy {
         field: Field,
         text: String,
         distance: u8,
     },
-    /// A document that carries the tag.
+    /// Documents with the tag.
     Tag(String),
-    /// A document that carries such a tag.
+    /// Documents with a matching tag.
     TagLike(Pattern),
-    /// A document of the content type, whose parameters do not count unless they are given.
-    /// `image/*` is any image.
+    /// Documents of the content type, ignoring parameters unless they are given. `image/*` matches
+    /// any image.
     Type(String),
-    /// A document of such a content type.
+    /// Documents of a matching content type.
     TypeLike(Pattern),
     Kind(DocumentKind),
-    /// A document that has words in a field, a tag or a type.
+    /// Documents with words in a field, with a tag, or with a type.
     Has(Has),
-    /// A document whose attribute is this, whatever its type: a text with these words in this
-    /// order, a keyword as it is written, a number, a date.
+    /// Documents with this value in an attribute of any type: a text with these adjacent words, an
+    /// equal keyword, a number, a date.
     Attribute {
         name: Arc<str>,
         text: String,
     },
-    /// A document whose attribute is a keyword or has a word that starts like this.
+    /// Documents with an attribute that is a keyword or has a word with this prefix.
     AttributePrefix {
         name: Arc<str>,
         text: String,
     },
-    /// A document whose attribute is such a keyword or has such a word.
+    /// Documents with an attribute that is a matching keyword or has a matching word.
     AttributeLike {
         name: Arc<str>,
         pattern: Pattern,
     },
-    /// A document that has the attribute.
+    /// Documents with the attribute.
     Exists(Arc<str>),
-    /// A document whose number or time is in the range.
+    /// Documents with a number or time in the range.
     Range(NumberRange),
-    /// What is about an attribute if a document has one of this name, and else the words that it is
-    /// written with. If the name resembles that of a field, it is an error instead.
+    /// A condition on an attribute if any document has an attribute of this name, otherwise the
+    /// literal text. If the name resembles that of a field, it is an error instead.
     Named {
         name: Arc<str>,
         resembled: Option<&'static str>,
         node: Box<Node>,
     },
-    /// Clauses of which one is [`Named`](Self::Named): what they do to each other depends on what
-    /// it turns out to be.
-    Unsettled(Vec<Clause>),
-    /// All of `must`, none of `must_not`, and if `must` is empty at least one of `should`; `should`
-    /// adds to the score.
+    /// Clauses of which at least one is [`Named`](Self::Named). Their combination depends on how it
+    /// is resolved.
+    Unresolved(Vec<Clause>),
+    /// All of `must`, none of `must_not` and, if `must` is empty, at least one of `should`. Matches
+    /// of `should` add to the score.
     Bool {
         must: Vec<Node>,
         should: Vec<Node>,
         must_not: Vec<Node>,
     },
-    /// The node with its score multiplied.
+    /// The node with a factor for its score.
     Boost(Box<Node>, f32),
-    /// What stood too deep in queries.
+    /// A part that exceeded the maximum nesting depth.
     TooDeep,
 }
 
-/// What a clause does to what is found.
+/// The effect of a clause on the result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Sign {
     Optional,
@@ -110,12 +110,12 @@ pub(crate) enum Sign {
     Excluded,
 }
 
-/// A part of a query as it stands beside others.
+/// A clause of a group.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Clause {
     pub(super) sign: Sign,
     pub(super) node: Node,
-    /// Whether OR stands before it.
+    /// Whether OR precedes the clause.
     pub(super) is_alternative: bool,
 }
 
@@ -125,7 +125,7 @@ impl Clause {
     }
 }
 
-/// What a document may have.
+/// A property whose presence can be queried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Has {
     Words(Field),
@@ -138,7 +138,7 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Returns nodes that must match, and nodes that must not.
+    /// Returns the nodes that must match and those that must not.
     pub(crate) fn into_nodes(self) -> (Vec<Node>, Vec<Node>) {
         let any = |should: Vec<Node>| match should.len() {
             0 => None,

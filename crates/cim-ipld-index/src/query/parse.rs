@@ -1,29 +1,29 @@
-//! The query language.
+//! The parser of the query language.
 //!
 //! ```text
-//! query  = clause ("OR"? clause)*        a clause beside another is an alternative, unless it filters
+//! query  = clause ("OR"? clause)*        adjacent clauses are alternatives, except filters
 //! clause = part ("AND" part)*            AND binds tighter than OR
 //! part   = ("+" | "-" | "NOT")* unit ("^" number)?
 //! unit   = "(" query ")" | field ":" unit | '"' words '*'? '"' ("~" number)? | word ("~" number?)?
 //!        | (">=" | ">" | "<=" | "<") value | ("[" | "{") value "TO" value ("]" | "}")
 //! ```
 //!
-//! What names a tag, a type, a number or a time filters: it is wanted, whatever words stand beside
-//! it, unless OR stands beside it. So is what names an attribute, whose words score.
+//! Tags, types, numbers and times are filters: they are required whatever words are next to them,
+//! unless OR joins them. So are conditions on attributes, whose words are also scored.
 //!
-//! One parser reads it in two ways. Strictly, what is not in the grammar is an error. Leniently, it
-//! is noted and taken for what it looks like: a sign without a word is punctuation, everything else
-//! words.
+//! One parser reads a text in two ways. In strict mode, a deviation from the grammar is an error.
+//! In lenient mode, it is recorded and taken literally: a misplaced operator is punctuation,
+//! everything else is words.
 
 use super::field::{Scope, resembling, starts_value};
 use super::group::Group;
+use super::lexer::{Lexer, is_quote};
 use super::node::{Clause, Sign};
-use super::words::{Text, is_quote};
 use super::{Has, Node, Query, QueryError, QueryErrorKind};
 
-/// The deepest nesting of parentheses, which [`NOT_SO_DEEP`] names.
+/// The maximum nesting depth of parentheses. [`NOT_SO_DEEP`] repeats it.
 const MAX_DEPTH: usize = 64;
-/// The most errors that a lenient parse notes.
+/// The maximum number of errors that a lenient parse records.
 const MAX_ERRORS: usize = 100;
 
 const A_UNIT: &str = "a word, a phrase or `(`";
@@ -31,46 +31,46 @@ const NOT_SO_DEEP: &str = "at most 64 nested parentheses";
 const A_VALUE: &str = "a value right after the `:`";
 const A_BOOST: &str = "a boost such as 2 or 0.5";
 
-/// Reads a text that is in the grammar.
+/// Parses a text that must follow the grammar.
 pub(super) fn strict(text: &str) -> Result<Query, QueryError> {
     Parser::new(text, Reading::Strict).query()
 }
 
-/// Reads any text, unless what is not in the grammar cannot be meant as words.
+/// Parses any text, unless a deviation from the grammar cannot be meant as words.
 pub(super) fn typed(text: &str) -> Result<Query, QueryError> {
     Parser::new(text, Reading::Typed).query()
 }
 
-/// Reads any text; returns what is not in the grammar too.
+/// Parses any text, and returns the deviations from the grammar as errors.
 pub(super) fn lenient(text: &str) -> (Query, Vec<QueryError>) {
     let mut parser = Parser::new(text, Reading::Lenient);
     match parser.query() {
         Ok(query) => (query, parser.errors),
-        Err(error) => unreachable!("a lenient parse notes errors: {error}"),
+        Err(error) => unreachable!("a lenient parse records errors: {error}"),
     }
 }
 
 pub(super) struct Parser<'a> {
-    pub(super) text: Text<'a>,
+    pub(super) text: Lexer<'a>,
     reading: Reading,
     errors: Vec<QueryError>,
     deepest: usize,
 }
 
-/// What becomes of what is not in the grammar.
+/// The treatment of deviations from the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// It is an error.
+    /// They are errors.
     Strict,
-    /// It is taken for punctuation and words, or is an error at once if it cannot be meant so.
+    /// They are taken literally, or are an error if they cannot be meant that way.
     Typed,
-    /// It is taken for punctuation and words.
+    /// They are taken literally.
     Lenient,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str, reading: Reading) -> Self {
-        Self { text: Text::new(text), reading, errors: Vec::new(), deepest: 0 }
+        Self { text: Lexer::new(text), reading, errors: Vec::new(), deepest: 0 }
     }
 
     fn query(&mut self) -> Result<Query, QueryError> {
@@ -81,13 +81,13 @@ impl<'a> Parser<'a> {
         let query = group.into_query(self.deepest);
         let text = self.text.whole_text();
         if query == Query::default() && text.contains(char::is_alphanumeric) {
-            // Nothing but operators: the words they are written with.
+            // The text consists of operators only: search for them as words.
             return Ok(Query::term(text.trim()));
         }
         Ok(query)
     }
 
-    /// Refuses the text, or notes why and goes on.
+    /// Returns the error, or records it and continues.
     fn fail(&mut self, error: QueryError) -> Result<(), QueryError> {
         let is_refused = match self.reading {
             Reading::Strict => true,
@@ -136,7 +136,7 @@ impl<'a> Parser<'a> {
             let parts = self.conjunction(scope, depth)?;
             let is_all = clauses.is_empty() && !is_alternative && parts.len() > 1;
             if is_all && self.is_group_over(depth) {
-                // Nothing but a conjunction: its parts are the group's.
+                // The group is a single conjunction: its parts are the group's clauses.
                 return Ok(Group::new(parts));
             }
             if parts.len() > 1 {
@@ -156,7 +156,7 @@ impl<'a> Parser<'a> {
         rest.is_empty() || rest.starts_with(')') && (depth > 0 || self.reading == Reading::Strict)
     }
 
-    /// One part, or several joined by AND, which are then all required or excluded.
+    /// Parses one part, or several joined by AND, which are then all required or excluded.
     fn conjunction(&mut self, scope: &Scope, depth: usize) -> Result<Vec<Clause>, QueryError> {
         let mut parts = vec![self.part(scope, depth)?];
         loop {
@@ -240,7 +240,7 @@ impl<'a> Parser<'a> {
         }
         match self.text.rest().starts_with('(') {
             true => self.parentheses(&inner, depth),
-            // What follows is the field's, colons included.
+            // The rest is the field's value, including any colons.
             false => self.leaf(&inner).map(Some),
         }
     }
@@ -259,7 +259,7 @@ impl<'a> Parser<'a> {
         Ok(group.into_node())
     }
 
-    /// Takes the name of a field, where one may stand.
+    /// Consumes a field name, if one is allowed here.
     fn field(&mut self, scope: &Scope) -> Option<Scope> {
         if matches!(scope, Scope::Tag | Scope::Type) {
             return None;
@@ -285,7 +285,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A word or a phrase of a text or an attribute.
+    /// Parses a word or phrase of a text or attribute.
     fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         if self.text.first().is_some_and(is_quote) {
             let phrase = self.text.phrase()?;
@@ -314,7 +314,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A tag or a type.
+    /// Parses a tag or type.
     fn name(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         let is_quoted = self.text.first().is_some_and(is_quote);
         let start = self.text.at();
@@ -332,7 +332,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Says whether something follows that an operator can be about.
+    /// Returns whether an operand follows an operator.
     fn has_operand(&mut self, after: &str) -> Result<bool, QueryError> {
         self.text.skip_space();
         let rest = self.text.rest();

@@ -1,24 +1,23 @@
-//! Words and names with wildcards.
+//! Patterns: words and names with wildcards.
 
-/// A text with wildcards in it. Texts and wildcards alternate as the query has them; no text is
-/// empty.
+/// A sequence of literals and wildcards, in which literals are neither empty nor adjacent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Pattern {
     pieces: Vec<Piece>,
 }
 
-/// A part of a [`Pattern`].
+/// An element of a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Piece {
     Text(String),
-    /// `*`: any characters, or none.
+    /// `*`: any sequence of characters.
     Any,
-    /// `?`: one character.
+    /// `?`: a single character.
     One,
 }
 
 impl Pattern {
-    /// Reads `*` and `?` as wildcards, and everything else as it is.
+    /// Parses a pattern: `*` and `?` are wildcards, everything else is literal.
     pub(crate) fn of(text: &str) -> Self {
         let mut pattern = Self::default();
         text.chars().for_each(|c| match c {
@@ -60,7 +59,7 @@ impl Pattern {
         }
     }
 
-    /// Returns the pattern with what `text` returns in place of its texts.
+    /// Returns the pattern with `text` applied to each literal.
     pub(crate) fn map_texts(&self, text: impl Fn(&str) -> String) -> Self {
         let mut mapped = Self::default();
         for piece in &self.pieces {
@@ -72,7 +71,7 @@ impl Pattern {
         mapped
     }
 
-    /// Returns the pattern with `text` in front.
+    /// Returns the pattern with `text` prepended.
     pub(crate) fn behind(self, text: &str) -> Self {
         let mut behind = Self::default();
         behind.push_text(text);
@@ -80,8 +79,7 @@ impl Pattern {
         behind
     }
 
-    /// Returns the pattern with each single-character wildcard as the character that it is written
-    /// with.
+    /// Returns the pattern with each `?` as a literal question mark.
     pub(crate) fn without_ones(self) -> Self {
         let mut without = Self::default();
         for piece in self.pieces {
@@ -90,7 +88,7 @@ impl Pattern {
         without
     }
 
-    /// Returns the text, if there is no wildcard.
+    /// Returns the literal, if the pattern has no wildcard.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.pieces[..] {
             [] => Some(""),
@@ -99,7 +97,7 @@ impl Pattern {
         }
     }
 
-    /// Returns the text before a `*` that is the only wildcard and stands last.
+    /// Returns the text before the final `*`, if that is the only wildcard.
     pub(crate) fn as_prefix(&self) -> Option<&str> {
         match &self.pieces[..] {
             [Piece::Any] => Some(""),
@@ -108,7 +106,7 @@ impl Pattern {
         }
     }
 
-    /// Returns the text before the first wildcard.
+    /// Returns the literal before the first wildcard.
     pub(crate) fn literal_prefix(&self) -> &str {
         match self.pieces.first() {
             Some(Piece::Text(text)) => text,
@@ -116,10 +114,11 @@ impl Pattern {
         }
     }
 
-    /// Says whether the pattern is all of `text`.
+    /// Returns whether the pattern matches the whole of `text`.
     pub(crate) fn accepts(&self, text: &str) -> bool {
         let (mut at, mut rest) = (0, text);
-        // Behind the last `*`: the piece, and what of the text it has not been tried on yet.
+        // The backtracking point after the last `*`: the next piece, and the rest of the text to
+        // try.
         let mut retry: Option<(usize, &str)> = None;
         loop {
             let next = match self.pieces.get(at) {

@@ -1,4 +1,4 @@
-//! Ranges of numbers and times, and which columns they look in.
+//! Ranges of numbers and times, and the columns that they apply to.
 
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::sync::Arc;
@@ -9,36 +9,52 @@ use crate::date::{self, Timestamp};
 use crate::keys::ColumnKind;
 use crate::numbers;
 
-/// A field of numbers or times that a range or an order can name.
+/// A numeric or time field, for ranges and sorting.
+///
+/// ```
+/// use cim_ipld_index::{NumberField, Query};
+///
+/// let built = Query::term("whale").filter(Query::range(NumberField::Size, 100..));
+/// assert_eq!(Query::parse("whale size:>=100")?, built);
+/// # Ok::<(), cim_ipld_index::QueryError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NumberField {
-    /// When the content was made.
+    /// When the content was created.
     CreatedAt,
     /// When the content was last changed.
     ModifiedAt,
     /// The size of the content in bytes.
     Size,
-    /// The attribute of this name, where it is a number or a date.
+    /// The attribute of this name, if it is a number or a date.
     Attribute(Arc<str>),
 }
 
-/// A bound of a range.
+/// A bound of a numeric range.
+///
+/// ```
+/// use cim_ipld_index::{Number, Timestamp};
+///
+/// assert_eq!(Number::from(3u64), Number::Integer(3));
+/// assert_eq!(Number::from(0.5), Number::Float(0.5));
+/// assert_eq!(Number::from(Timestamp(0)), Number::Date(Timestamp(0)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Number {
-    /// A whole number. It is compared with whole numbers and others alike, and with the
+    /// An integer. It is compared with integers and floating-point numbers, and with the
     /// milliseconds of [`NumberField::CreatedAt`] and [`NumberField::ModifiedAt`].
     Integer(i128),
-    /// A number. What is not a number bounds nothing: such a range finds nothing.
+    /// A floating-point number. A range with NaN as a bound is empty.
     Float(f64),
-    /// A point in time, which is compared with times.
+    /// A point in time, compared with times only.
     Date(Timestamp),
 }
 
-/// Numbers or times of a field, between two bounds.
+/// A range of a numeric or time field.
 ///
 /// ```
 /// use cim_ipld_index::{NumberField, NumberRange, Query};
@@ -54,7 +70,7 @@ pub struct NumberRange {
 }
 
 impl NumberField {
-    /// Returns the kinds of columns that the field may have, and the name under which.
+    /// Returns the kinds of columns in which the field may be stored, and the attribute's name.
     pub(crate) fn columns(&self) -> (&'static [ColumnKind], &str) {
         match self {
             Self::CreatedAt => (&[ColumnKind::Created], ""),
@@ -66,7 +82,7 @@ impl NumberField {
 }
 
 impl Number {
-    /// Reads a number: whole, or with a point or an exponent.
+    /// Parses an integer, or a number with a decimal point or an exponent.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Ok(whole) = text.parse::<i64>() {
             return Some(Self::from(whole));
@@ -80,13 +96,13 @@ impl Number {
 }
 
 impl NumberRange {
-    /// Returns the numbers of a field between the bounds.
+    /// Returns the range of a field within the bounds.
     pub fn new<T: Into<Number> + Clone>(field: NumberField, bounds: impl RangeBounds<T>) -> Self {
         let bound = |bound: Bound<&T>| bound.cloned().map(Into::into);
         Self { field, low: bound(bounds.start_bound()), high: bound(bounds.end_bound()) }
     }
 
-    /// Returns the ranges of an attribute that a value stands for, as a number and as a date.
+    /// Returns the ranges of an attribute that a text stands for, as a number and as a date.
     pub(crate) fn of_text(name: &Arc<str>, text: &str) -> impl Iterator<Item = Self> {
         let number = Number::parse(text).map(|number| (Bound::Included(number), Bound::Included(number)));
         let date = date::parse(text)
@@ -95,7 +111,7 @@ impl NumberRange {
         [number, date].into_iter().flatten().map(move |(low, high)| Self { field: field.clone(), low, high })
     }
 
-    /// Returns the codes that lie in the range in a column of this kind, if any can.
+    /// Returns the range of codes in a column of this kind, or `None` if none can match.
     pub(crate) fn codes(&self, kind: ColumnKind) -> Option<RangeInclusive<u64>> {
         let bounds = [self.low, self.high];
         let is_date = |bound: &Bound<Number>| {
@@ -125,7 +141,7 @@ impl NumberRange {
     }
 }
 
-/// The least whole number that a lower bound lets in.
+/// Returns the smallest integer within a lower bound.
 fn low_integer(bound: Bound<Number>) -> Option<i128> {
     Some(match bound {
         Bound::Unbounded => i128::MIN,
@@ -140,7 +156,7 @@ fn low_integer(bound: Bound<Number>) -> Option<i128> {
     })
 }
 
-/// The largest whole number that an upper bound lets in.
+/// Returns the largest integer within an upper bound.
 fn high_integer(bound: Bound<Number>) -> Option<i128> {
     Some(match bound {
         Bound::Unbounded => i128::MAX,
@@ -155,7 +171,7 @@ fn high_integer(bound: Bound<Number>) -> Option<i128> {
     })
 }
 
-/// The code of the least number that a lower bound lets in.
+/// Returns the code of the smallest float within a lower bound.
 fn low_float(bound: Bound<Number>) -> Option<u64> {
     match bound {
         Bound::Unbounded => numbers::of_float(f64::NEG_INFINITY),
@@ -167,7 +183,7 @@ fn low_float(bound: Bound<Number>) -> Option<u64> {
     .filter(|code| Some(*code) <= numbers::of_float(f64::INFINITY))
 }
 
-/// The code of the largest number that an upper bound lets in.
+/// Returns the code of the largest float within an upper bound.
 fn high_float(bound: Bound<Number>) -> Option<u64> {
     match bound {
         Bound::Unbounded => numbers::of_float(f64::INFINITY),
@@ -179,13 +195,13 @@ fn high_float(bound: Bound<Number>) -> Option<u64> {
     .filter(|code| Some(*code) >= numbers::of_float(f64::NEG_INFINITY))
 }
 
-/// The code of the float nearest to a number, whether it is below the number, and whether it is the
-/// number.
+/// Returns the code of the float nearest to a number, whether that float is below the number, and
+/// whether it equals it.
 fn nearest(number: Number) -> Option<(u64, bool, bool)> {
     match number {
         Number::Float(number) => Some((numbers::of_float(number)?, false, true)),
         Number::Integer(number) => {
-            // A float of this size is whole, so the way back is exact.
+            // A float of this magnitude is an integer, so the conversion back is exact.
             let float = number as f64;
             Some((numbers::of_float(float)?, (float as i128) < number, float as i128 == number))
         }

@@ -5,11 +5,11 @@ use std::ops::Bound;
 use super::{Number, NumberField};
 use crate::date;
 
-/// A number, a date, or what may be either.
+/// A value that is a number, a date, or possibly either.
 #[derive(Clone, Copy)]
 pub(super) struct Value {
     number: Option<Number>,
-    /// The start of the span that a date names, and of what follows.
+    /// The start of the date's span, and the start of the following span.
     date: Option<(Number, Number)>,
 }
 
@@ -34,8 +34,8 @@ impl Value {
         self.number.is_some() && other.number.is_some() || self.date.is_some() && other.date.is_some()
     }
 
-    /// Takes it as a number if both can be one.
-    pub(super) fn settled(self, other: &Self) -> Self {
+    /// Returns the value as a number if both values can be numbers, otherwise as a date.
+    pub(super) fn resolved(self, other: &Self) -> Self {
         let is_number = self.number.is_some() && other.number.is_some();
         if is_number { Self { date: None, ..self } } else { Self { number: None, ..self } }
     }

@@ -1,13 +1,17 @@
-//! Visiting every match of a query over one source.
+//! Visits every match of a query over one source.
 
 use super::cursor::END;
-use super::eval::Eval;
+use super::evaluator::Evaluator;
 use super::window::{WINDOW, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 
-/// Calls `each` with the first document and the matches of every window that has one.
-pub(super) fn visit(eval: &mut Eval<'_>, allowed: Option<&BitSet>, mut each: impl FnMut(u32, &Window)) -> Result<()> {
+/// Calls `each` with the first document and the matches of every window that has any.
+pub(super) fn visit(
+    eval: &mut Evaluator<'_>,
+    allowed: Option<&BitSet>,
+    mut each: impl FnMut(u32, &Window),
+) -> Result<()> {
     let mut window = Window::new();
     let mut from = 0;
     loop {

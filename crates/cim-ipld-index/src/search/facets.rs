@@ -1,4 +1,4 @@
-//! Facets: how many matches have each tag, type or keyword.
+//! Facets: the number of matches with each tag, content type or keyword.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,20 @@ use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::keys;
 use crate::page::PageClass;
-use crate::search_options::{Facet, FacetCounts, FacetOf};
+use crate::search_options::{Facet, FacetCounts, FacetField};
 
 impl Facet {
-    /// Returns the table that the names are in, and what their keys start with.
+    /// Returns the table of the facet's names and the prefix of their keys.
     pub(super) fn names(&self) -> (PageClass, Vec<u8>) {
         match &self.of {
-            FacetOf::Tags => (PageClass::Tags, keys::tag("")),
-            FacetOf::ContentTypes => (PageClass::Types, keys::content_type("")),
-            FacetOf::Attribute(name) => (PageClass::Tags, keys::keyword(name, "")),
+            FacetField::Tags => (PageClass::Tags, keys::tag("")),
+            FacetField::ContentTypes => (PageClass::Types, keys::content_type("")),
+            FacetField::Attribute(name) => (PageClass::Tags, keys::keyword(name, "")),
         }
     }
 }
 
-/// Counts the names of a facet in the matches of every source. All pages are at hand.
+/// Counts the names of a facet in the matches of every source. All pages must be available.
 pub(super) fn count(
     facet: &Facet,
     sources: &[Source<'_>],

@@ -1,47 +1,47 @@
-//! Searching a snapshot.
+//! Searches a read view.
 //!
-//! A search runs in stages, each of which first asks for all pages it can name: the dictionary and
-//! tables; the lists, lengths and sets; the stored documents of the hits. With all pages at hand it
-//! runs through in one call.
+//! A search runs in stages, each of which first requests all pages that it can determine: the
+//! dictionary and tables; the lists, lengths and sets; the stored documents of the hits. If all
+//! pages are available, one call completes it.
 
-mod collect;
+mod bulk_scorer;
 mod cursor;
-mod eval;
+mod document_sets;
+mod evaluator;
+mod evaluator_builder;
 mod exhaustive;
 mod facets;
-mod fuzzy;
-mod lent;
-mod name_test;
-mod names;
-mod open;
+mod levenshtein;
+mod multi_phrase;
+mod name_filter;
+mod name_resolution;
 mod phrase;
 mod plan;
+mod pool;
 mod rank;
-mod sets;
 mod snippet;
 mod sort;
 mod source;
 mod statistics;
-mod top;
+mod top_k;
 mod union;
-mod wide_phrase;
 mod window;
 
 pub(crate) use cursor::{Cursor, END};
 pub use plan::MAX_QUERY_WORDS;
-pub(crate) use plan::{Leaf, Want};
+pub(crate) use plan::{Leaf, TermSelector};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
 
-use collect::TopK;
-use eval::Eval;
-use names::Knows;
-use open::Opener;
-use plan::{Planned, SetWant};
-use snippet::Cutter;
+use bulk_scorer::Collector;
+use evaluator::Evaluator;
+use evaluator_builder::EvaluatorBuilder;
+use name_resolution::Resolution;
+use plan::{Planned, SetSelector};
+use snippet::SnippetGenerator;
 use sort::Sorter;
 use statistics::CollectionStatistics;
-use top::Run;
+use top_k::TopK;
 use window::Window;
 
 use crate::analysis::Analyzer;
@@ -54,15 +54,15 @@ use crate::query::Query;
 use crate::score::Scale;
 use crate::search_cursor::SearchCursor;
 use crate::search_options::{Facet, FacetCounts, SearchOptions, Total};
-use crate::search_order::{Order, Sort, SortBy};
+use crate::search_order::{Sort, SortBy, SortOrder};
 use crate::search_results::SearchResults;
 use crate::segment;
 
-/// The most hits that limit and offset may reach.
-pub const MAX_REACH: usize = 100_000;
+/// The maximum sum of limit and offset of a search.
+pub const MAX_RESULT_WINDOW: usize = 100_000;
 
-/// The best documents of a search, in order, and how many match.
-pub(crate) struct Found<'a> {
+/// The top documents of a search, in order, and the total number of matches.
+pub(crate) struct TopDocs<'a> {
     pub(crate) total: u64,
     pub(crate) best: Vec<Candidate>,
     pub(crate) sources: Vec<Source<'a>>,
@@ -80,44 +80,44 @@ pub(crate) fn search(
 ) -> Result<Progress<SearchResults>> {
     let fetcher = Fetcher::new(pages);
     let Some(found) = find(sources, analyzer, query, options, &fetcher)? else { return Ok(fetcher.need()) };
-    let cutter = options.snippet.as_ref().map(|how| Cutter::new(how, &found.planned, analyzer));
-    let hits = rank::hits(&found.sources, &found.best, cutter.as_ref(), &fetcher)?;
+    let generator = options.snippet.as_ref().map(|how| SnippetGenerator::new(how, &found.planned, analyzer));
+    let hits = rank::hits(&found.sources, &found.best, generator.as_ref(), &fetcher)?;
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
-    // Only scores depend on it.
+    // Only a sort by score depends on the statistics.
     let collection = if options.sort.by == SortBy::Score { found.collection } else { Collection::default() };
     let last = found.best.last().zip(hits.last()).filter(|_| hits.len() == options.limit);
     let next = last.map(|(candidate, hit)| SearchCursor::new(&options.sort, candidate.rank, hit.cid, collection));
     Ok(Progress::Ready(SearchResults { total: found.total, hits, next, facets: found.facets }))
 }
 
-/// Finds the best documents without reading them; `None` if pages are missing, which the fetcher
-/// knows.
+/// Finds the top documents without reading them. Returns `None` if pages are missing, which the
+/// fetcher records.
 ///
-/// Where only the order of equals of several sources is not known yet, the best are given in any
-/// order and the fetcher knows the pages that tell it: those of these documents.
+/// If only the order of ties between sources is undetermined, the top documents are returned in any
+/// order and the fetcher records the pages that break the ties: the pages of these documents.
 pub(crate) fn find<'a>(
     sources: Vec<Source<'a>>,
     analyzer: &Analyzer,
     query: &Query,
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
-) -> Result<Option<Found<'a>>> {
+) -> Result<Option<TopDocs<'a>>> {
     let reach = options.offset.saturating_add(options.limit);
-    if reach > MAX_REACH {
-        let detail = format!("limit and offset reach hit {reach}; at most {MAX_REACH} can be reached");
+    if reach > MAX_RESULT_WINDOW {
+        let detail = format!("limit plus offset is {reach}; the maximum is {MAX_RESULT_WINDOW}");
         return Err(Error::new(ErrorKind::InvalidQuery, detail));
     }
-    let (settled, knows_names) = names::settle(query, &sources, fetcher)?;
-    let planned = plan::plan(&settled, analyzer)?;
+    let (resolved, resolution) = name_resolution::resolve(query, &sources, fetcher)?;
+    let planned = plan::plan(&resolved, analyzer)?;
     let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
-    if knows_names == Knows::Nothing {
-        names::ask_for_plain(query, analyzer, &sources, fetcher)?;
+    if resolution == Resolution::Unknown {
+        name_resolution::ask_for_plain(query, analyzer, &sources, fetcher)?;
     }
-    // Where only sets of names are missing, what follows from a guess is asked for in the same
+    // If only sets of names are missing, the pages of the presumed query are requested in the same
     // round.
-    if fetcher.has_missing() && knows_names != Knows::AllButSets {
+    if fetcher.has_missing() && resolution != Resolution::TablesOnly {
         return Ok(None);
     }
     let is_by_score = options.sort.by == SortBy::Score;
@@ -125,14 +125,14 @@ pub(crate) fn find<'a>(
         &sources,
         &planned.leaves,
         &lists,
-        // A guess about names may be a query of other words.
+        // Until all names are resolved, the query may have other words.
         options.after.as_ref().filter(|_| is_by_score && !fetcher.has_missing()).map(SearchCursor::collection),
         fetcher,
     )?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
     let mut parts = Vec::with_capacity(sources.len());
     for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
-        let mut opener = Opener {
+        let mut builder = EvaluatorBuilder {
             source,
             lists,
             leaves: &planned.leaves,
@@ -143,7 +143,7 @@ pub(crate) fn find<'a>(
             fetcher,
             norms: NormCache::default(),
         };
-        let (eval, allowed) = (opener.open(&planned.plan)?, opener.allowed(&planned)?);
+        let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(&planned)?);
         let sorter = options.needs_every_match().then(|| Sorter::open(source, options, fetcher)).transpose()?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
             source.ask_for_names(fetcher, class, &prefix)?;
@@ -165,13 +165,13 @@ pub(crate) fn find<'a>(
     let facets = options.facets.iter().map(|facet| facets::count(facet, &sources, &matches, fetcher));
     let facets = facets.collect::<Result<_>>()?;
     let best = rank::order(&sources, candidates, options, fetcher)?;
-    Ok(Some(Found { total, best, sources, facets, planned, collection: statistics.collection }))
+    Ok(Some(TopDocs { total, best, sources, facets, planned, collection: statistics.collection }))
 }
 
-/// The lists of each source's leaves, and the table's entries of its names.
-type LookedUp<'a> = (Vec<Vec<Vec<Handle<'a>>>>, Vec<Vec<Option<segment::Found>>>);
+/// The lists of each source's leaves, and the table entries of its names.
+type LookedUp<'a> = (Vec<Vec<Vec<Handle<'a>>>>, Vec<Vec<Option<segment::TableEntry>>>);
 
-/// Looks up what a plan names, and asks for the tables that the options need.
+/// Looks up the leaves and names of a plan, and requests the tables that the options need.
 fn look_up<'a>(
     sources: &[Source<'a>],
     planned: &Planned,
@@ -184,47 +184,49 @@ fn look_up<'a>(
         entries.push(planned.sets.iter().map(|want| source.ask_for_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
         sort::ask_for_order(source, options, fetcher)?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
-            source.ask_for_set(fetcher, &SetWant::NamesFrom(class, prefix))?;
+            source.ask_for_set(fetcher, &SetSelector::NamesFrom(class, prefix))?;
         }
     }
     Ok((lists, entries))
 }
 
 impl SearchOptions {
-    /// Says whether every match must be looked at, and not only those that may be among the best.
+    /// Returns whether every match must be visited, rather than only those that may be among the
+    /// best.
     fn needs_every_match(&self) -> bool {
         self.sort != Sort::default() || self.after.is_some() || !self.facets.is_empty()
     }
 }
 
-/// What a search does in one source.
+/// The evaluation of a search over one source.
 struct Part<'a> {
-    eval: Eval<'a>,
-    /// The live documents that pass the filters; all if there is none.
+    eval: Evaluator<'a>,
+    /// The live documents that pass the filters, or `None` for all.
     allowed: Option<BitSet>,
     sorter: Option<Sorter<'a>>,
 }
 
 impl<'a> Part<'a> {
-    /// Returns how many documents match, as far as they are counted, and the best of them.
+    /// Returns the number of matches, as far as they are counted, and the best of them.
     fn best(mut self, source: &Source<'a>, scale: Scale, reach: usize, total: Total) -> Result<(u64, Vec<Candidate>)> {
         let top = match source {
-            // In a segment documents are numbered in the order of their CIDs.
+            // In a segment, documents are numbered in CID order.
             Source::Segment(..) => TopK::of_segment(reach),
             Source::Memtable(view, _) => TopK::of_memtable(reach, view),
         };
-        let mut run = Run { allowed: self.allowed.as_ref(), top, is_counting: total == Total::Exact, total: 0 };
-        run.evaluate(&mut self.eval)?;
+        let mut collector =
+            Collector { allowed: self.allowed.as_ref(), top, is_counting: total == Total::Exact, total: 0 };
+        collector.evaluate(&mut self.eval)?;
         let candidate = |(points, document)| {
             let score = scale.score(points);
-            let rank = sort::rank_of_score(score, Order::Descending);
+            let rank = sort::rank_of_score(score, SortOrder::Descending);
             Candidate { score, rank, source: 0, document: DocId(document) }
         };
-        Ok((run.total, run.top.finish().into_iter().map(candidate).collect()))
+        Ok((collector.total, collector.top.finish().into_iter().map(candidate).collect()))
     }
 
-    /// Returns how many documents match, and the first of them in the order that is asked for; adds
-    /// the set of all.
+    /// Returns the number of matches and the first of them in the requested order, and appends the
+    /// set of all matches.
     fn sorted(mut self, source: &Source<'a>, scale: Scale, matches: &mut Vec<BitSet>) -> Result<(u64, Vec<Candidate>)> {
         let mut own = BitSet::empty(source.document_count());
         exhaustive::visit(&mut self.eval, self.allowed.as_ref(), |start, window| {

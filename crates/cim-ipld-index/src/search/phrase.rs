@@ -1,4 +1,4 @@
-//! Phrases: words at fixed distances from each other, or with a few others in between.
+//! Phrases: words at fixed distances, or with a limited number of other words in between.
 
 use super::cursor::{Cursor, END, greatest};
 use super::window::{WINDOW, Window};
@@ -6,14 +6,14 @@ use crate::error::Result;
 use crate::score::{Points, TermScorer};
 
 pub(crate) struct Phrase<'a> {
-    /// Each with the place of its word in the phrase; two at least.
+    /// The cursors, each with the position of its word in the phrase; at least two.
     cursors: Vec<(Cursor<'a>, u32)>,
     slop: u32,
     scorer: TermScorer,
     positions: Vec<Vec<u32>>,
-    /// The cursors' indexes, rarest first.
+    /// The indexes of the cursors, rarest first.
     order: Vec<usize>,
-    /// The exact match's progress through the positions of each cursor.
+    /// The progress of exact matching through the positions of each cursor.
     reached: Vec<usize>,
 }
 
@@ -26,18 +26,18 @@ impl<'a> Phrase<'a> {
         Self { cursors, slop, scorer, positions, order, reached }
     }
 
-    /// Finds the bounds of the blocks of one word.
+    /// Computes the bounds of the blocks of one word.
     pub(super) fn bound(&mut self, index: usize) {
         self.cursors[index].0.bound_each(&self.scorer);
     }
 
-    /// Says whether the words must stand at their exact distances, so that none can serve in two
-    /// places.
+    /// Returns whether the words must be at their exact distances, so that no occurrence can be
+    /// used twice.
     pub(super) fn is_exact(&self) -> bool {
         self.slop == 0
     }
 
-    /// Returns which two words are the rarest.
+    /// Returns the indexes of the two rarest words.
     pub(super) fn rarest(&self) -> [usize; 2] {
         [self.order[0], self.order[1]]
     }
@@ -56,7 +56,7 @@ impl<'a> Phrase<'a> {
         if a < b { (&low[a].0, &mut high[0].0) } else { (&high[0].0, &mut low[b].0) }
     }
 
-    /// Returns the first document from `from` on that may match.
+    /// Returns the first document at or after `from` that may match.
     pub(crate) fn next(&mut self, from: u32) -> Result<u32> {
         greatest(self.cursors.iter_mut().map(|(cursor, _)| cursor.seek(from)))
     }
@@ -74,9 +74,9 @@ impl<'a> Phrase<'a> {
         Ok(())
     }
 
-    /// Returns a document and its points, if it matches. The two rarest words' postings are at
-    /// these places ahead of their cursors. `None` also if it has less than `floor` for certain,
-    /// which is known before a position is decoded.
+    /// Returns a document and its points if it matches, given the places of the two rarest words'
+    /// postings after their cursors. Returns `None`, before decoding positions, if its points are
+    /// certainly below `floor`.
     pub(super) fn points_at(&mut self, places: [usize; 2], floor: Points) -> Result<Option<(u32, Points)>> {
         let [lead, second] = self.rarest();
         let document = self.cursors[lead].0.documents()[places[0]];
@@ -116,11 +116,11 @@ impl<'a> Phrase<'a> {
         Ok((frequency > 0).then(|| (document, self.scorer.points(frequency, norm))))
     }
 
-    /// Counts how often the two rarest words have the distance that they have in the phrase; `None`
-    /// if both stand there often.
+    /// Counts how often the two rarest words are at their distance in the phrase. Returns `None` if
+    /// both have many positions.
     ///
-    /// A few positions of the one are compared with every one of the other at once, without a jump
-    /// for each.
+    /// The few positions of one word are compared with every position of the other at once, without
+    /// branches.
     fn count_pair(&mut self, places: [usize; 2], counts: [u32; 2]) -> Result<Option<u32>> {
         const FEW: usize = 8;
         let [first, second] = [0, 1].map(|index| (self.order[index], places[index], counts[index]));
@@ -129,7 +129,7 @@ impl<'a> Phrase<'a> {
             return Ok(None);
         }
         let distance = self.cursors[many.0].1.wrapping_sub(self.cursors[few.0].1);
-        // No word stands that far behind the start of a document.
+        // No position is this large.
         let mut wanted = [u32::MAX; FEW];
         let mut next = 0;
         self.cursors[few.0].0.visit_positions(few.1, |position| {
@@ -143,7 +143,7 @@ impl<'a> Phrase<'a> {
         Ok(Some(count))
     }
 
-    /// Moves all cursors to the first document from `from` on that all have.
+    /// Moves all cursors to the first common document at or after `from`.
     fn next_common(&mut self, from: u32) -> Result<u32> {
         let mut target = from;
         'again: loop {
@@ -170,7 +170,7 @@ impl<'a> Phrase<'a> {
         let mut count = 0;
         'starts: for position in &self.positions[lead] {
             for index in self.order.iter().skip(1) {
-                // Damaged lists have positions up to the largest number.
+                // Damaged lists may have positions up to the maximum.
                 let wanted = position.checked_add(self.cursors[*index].1).and_then(|end| end.checked_sub(lead_place));
                 let Some(wanted) = wanted else { continue 'starts };
                 let (others, reached) = (&self.positions[*index], &mut self.reached[*index]);
@@ -191,10 +191,10 @@ impl<'a> Phrase<'a> {
     }
 }
 
-/// Counts how often words stand in order with at most `slop` others between them: for each first
-/// word the nearest others.
+/// Counts how often the words occur in order with at most `slop` other words in between, taking for
+/// each first word the nearest others.
 ///
-/// `place` returns the place of each word in the phrase.
+/// `place` returns the position of each word in the phrase.
 pub(super) fn count_in_order(positions: &[Vec<u32>], place: impl Fn(usize) -> u32, slop: u32) -> u32 {
     let mut count = 0;
     for first in &positions[0] {

@@ -1,4 +1,4 @@
-//! From a query to what must be looked up: words folded, phrases cut, boosts multiplied out.
+//! Turns a query into a plan: words are folded, phrases split, boosts multiplied out.
 
 mod words;
 
@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::fuzzy::{Fuzzy, Matcher};
-use super::name_test::NameTest;
+use super::levenshtein::{LevenshteinAutomaton, Matcher};
+use super::name_filter::NameFilter;
 use crate::analysis::{Analyzer, Form, fold_keyword};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
@@ -15,27 +15,28 @@ use crate::page::PageClass;
 use crate::query::{self, Has, Node, NumberField, NumberRange, Pattern, Query};
 use crate::text_field::Field;
 
-/// The most words and names that a query may look for, those that it repeats counted again.
+/// The maximum number of words and names in a query, counting repetitions.
 pub const MAX_QUERY_WORDS: usize = 4096;
-/// How much more a form of its own counts than it would as a word, so that it comes before what has
-/// its words alone.
-const WHOLE_BOOST: f32 = 2.0;
-/// From how many leaves on they are found by their hash.
+/// The boost of a compound form over a plain word, so that documents with the compound form rank
+/// above those with only its words.
+const COMPOUND_BOOST: f32 = 2.0;
+/// The number of leaves from which they are found by hash.
 const MANY_LEAVES: usize = 32;
 
-/// What to look up for a query, and how to put it together.
+/// What to look up for a query, and how to combine it.
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
-    /// Documents must match all of these, which do not score.
+    /// Conditions that documents must match, without score.
     pub(crate) wanted: Vec<Plan>,
-    /// Documents must match none of these.
+    /// Conditions that documents must not match.
     pub(crate) unwanted: Vec<Plan>,
     pub(crate) leaves: Vec<Leaf>,
-    pub(crate) sets: Vec<SetWant>,
+    pub(crate) sets: Vec<SetSelector>,
 }
 
-/// What to evaluate, naming words and sets by their places in the lists of leaves and sets.
+/// The operations to evaluate. Words and sets are referenced by their indexes in the lists of
+/// leaves and sets.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Plan {
     #[default]
@@ -45,13 +46,13 @@ pub(crate) enum Plan {
         leaf: usize,
         boost: f32,
     },
-    /// Leaves with the places of their words in the phrase.
+    /// Leaves with the positions of their words in the phrase.
     Phrase {
         leaves: Vec<(usize, u32)>,
         slop: u32,
         boost: f32,
     },
-    /// A set, with no score.
+    /// A set, with score 0.
     Set(usize),
     Bool {
         must: Vec<Plan>,
@@ -60,43 +61,43 @@ pub(crate) enum Plan {
     },
 }
 
-/// One or more words of one field that score as one.
+/// One or more words of one field that are scored as one term.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Leaf {
     pub(crate) field: Field,
     pub(crate) form: Form,
-    pub(crate) want: Want,
+    pub(crate) want: TermSelector,
     pub(crate) needs_positions: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Want {
+pub(crate) enum TermSelector {
     Word(String),
     Prefix(String),
     Like(Pattern),
-    Fuzzy(Fuzzy),
+    Fuzzy(LevenshteinAutomaton),
 }
 
-/// A set of documents.
+/// Selects a set of documents.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum SetWant {
-    /// Those that carry a name, by its key.
+pub(crate) enum SetSelector {
+    /// The documents with a name, given by its key.
     Name(PageClass, Vec<u8>),
-    /// Those that carry a name whose key starts like this.
+    /// The documents with a name whose key has this prefix.
     NamesFrom(PageClass, Vec<u8>),
-    /// Those of them that carry one that passes a test.
-    NamesLike(PageClass, Vec<u8>, NameTest),
-    /// Those that have words in a field, by its place.
+    /// The documents with a name whose key has this prefix and that passes a filter.
+    NamesLike(PageClass, Vec<u8>, NameFilter),
+    /// The documents with words in a field, given by its index.
     Words(usize),
-    /// Those with a number in a range of codes.
+    /// The documents with a number in a range of codes.
     Numbers(ColumnKind, Arc<str>, RangeInclusive<u64>),
 }
 
-/// Makes the plan of a query. Parts that have no words in them, such as `--`, do not count.
+/// Plans a query. Parts without words, such as `--`, are ignored.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidQuery`] if queries stand too deep in queries, or there are too many words.
+/// [`ErrorKind::InvalidQuery`] if the query is nested too deeply or has too many words.
 pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
     let mut planner = Planner { analyzer, planned: Planned::default(), by_leaf: HashMap::new(), words: 0 };
     planner.planned.plan = match &query.root {
@@ -114,9 +115,9 @@ pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
 struct Planner<'a> {
     analyzer: &'a Analyzer,
     planned: Planned,
-    /// The places of the leaves, once they are many.
+    /// The indexes of the leaves by hash, once there are many.
     by_leaf: HashMap<Leaf, usize>,
-    /// How many words and names there are so far.
+    /// The number of words and names so far.
     words: usize,
 }
 
@@ -127,9 +128,9 @@ impl Planner<'_> {
             Node::Words { field, text, slop } => self.words(field, text, *slop, boost)?,
             Node::Prefix { field, text, slop } => self.prefix(field, text, *slop, boost)?,
             Node::Like { field, pattern, slop } => self.like(field, pattern, (*slop, boost))?,
-            Node::Fuzzy { field, text, distance } => {
-                self.beginning(field, text, (0, boost), |word| Want::Fuzzy(Fuzzy::new(&word, *distance)))?
-            }
+            Node::Fuzzy { field, text, distance } => self.beginning(field, text, (0, boost), |word| {
+                TermSelector::Fuzzy(LevenshteinAutomaton::new(&word, *distance))
+            })?,
             Node::Boost(node, factor) => self.node(node, product(boost, *factor))?,
             Node::Bool { must, should, must_not } => {
                 let must = self.nodes(must, boost)?;
@@ -141,38 +142,38 @@ impl Planner<'_> {
                 }
             }
             Node::TooDeep => {
-                let detail = format!("queries stand more than {} deep in queries", query::MAX_DEPTH);
+                let detail = format!("queries are nested more than {} deep", query::MAX_DEPTH);
                 return Err(Error::new(ErrorKind::InvalidQuery, detail));
             }
             Node::Attribute { .. } | Node::AttributePrefix { .. } | Node::AttributeLike { .. } => {
                 Some(self.attribute(node, boost)?)
             }
-            // A query is settled before it is planned.
+            // A query is resolved before it is planned.
             Node::Named { node, .. } => self.node(node, boost)?,
-            Node::Unsettled(_) => None,
+            Node::Unresolved(_) => None,
             filter => Some(self.filter(filter)?),
         })
     }
 
-    /// Plans what selects without a score.
+    /// Plans a condition that selects without scoring.
     fn filter(&mut self, node: &Node) -> Result<Plan> {
         let want = match node {
-            Node::Tag(tag) => SetWant::Name(PageClass::Tags, keys::tag(&fold_keyword(tag))),
+            Node::Tag(tag) => SetSelector::Name(PageClass::Tags, keys::tag(&fold_keyword(tag))),
             Node::TagLike(pattern) => {
                 let pattern = pattern.map_texts(|text| fold_keyword(text).into_owned());
                 names_like(PageClass::Tags, keys::tag(""), pattern)
             }
-            Node::Type(name) => SetWant::of_type(&fold_keyword(name)),
+            Node::Type(name) => SetSelector::of_type(&fold_keyword(name)),
             Node::TypeLike(pattern) => {
                 let pattern = pattern.map_texts(|text| fold_keyword(text).into_owned());
                 names_like(PageClass::Types, keys::content_type(""), pattern)
             }
-            Node::Kind(kind) => SetWant::Name(PageClass::Types, keys::kind(kind.code())),
-            Node::Has(Has::Tag) => SetWant::NamesFrom(PageClass::Tags, keys::tag("")),
-            Node::Has(Has::Type) => SetWant::NamesFrom(PageClass::Types, keys::content_type("")),
+            Node::Kind(kind) => SetSelector::Name(PageClass::Types, keys::kind(kind.code())),
+            Node::Has(Has::Tag) => SetSelector::NamesFrom(PageClass::Tags, keys::tag("")),
+            Node::Has(Has::Type) => SetSelector::NamesFrom(PageClass::Types, keys::content_type("")),
             Node::Has(Has::Words(field)) => match (field, field.index()) {
                 (Field::Attribute(name), _) => return self.exists(name),
-                (_, index) => SetWant::Words(index.unwrap_or(0)),
+                (_, index) => SetSelector::Words(index.unwrap_or(0)),
             },
             Node::Exists(name) => return self.exists(name),
             Node::Range(range) => return Ok(any(self.range(range)?)),
@@ -185,19 +186,19 @@ impl Planner<'_> {
         nodes.iter().filter_map(|node| self.node(node, boost).transpose()).collect()
     }
 
-    /// Plans what an attribute may be: a keyword, words, a number or a date.
+    /// Plans all possible types of an attribute: a keyword, words, a number or a date.
     fn attribute(&mut self, node: &Node, boost: f32) -> Result<Plan> {
         let mut parts = Vec::new();
         match node {
             Node::Attribute { name, text } => {
-                parts.push(self.set(SetWant::Name(PageClass::Tags, keys::keyword(name, text)))?);
+                parts.push(self.set(SetSelector::Name(PageClass::Tags, keys::keyword(name, text)))?);
                 parts.extend(self.words(&Field::Attribute(name.clone()), text, 0, boost)?);
                 for range in NumberRange::of_text(name, text) {
                     parts.extend(self.range(&range)?);
                 }
             }
             Node::AttributePrefix { name, text } => {
-                parts.push(self.set(SetWant::NamesFrom(PageClass::Tags, keys::keyword(name, text)))?);
+                parts.push(self.set(SetSelector::NamesFrom(PageClass::Tags, keys::keyword(name, text)))?);
                 parts.extend(self.prefix(&Field::Attribute(name.clone()), text, 0, boost)?);
             }
             Node::AttributeLike { name, pattern } => {
@@ -211,21 +212,21 @@ impl Planner<'_> {
 
     fn range(&mut self, range: &NumberRange) -> Result<Vec<Plan>> {
         let (kinds, name) = range.field.columns();
-        let codes = kinds.iter().filter_map(|kind| Some(SetWant::Numbers(*kind, name.into(), range.codes(*kind)?)));
+        let codes = kinds.iter().filter_map(|kind| Some(SetSelector::Numbers(*kind, name.into(), range.codes(*kind)?)));
         codes.map(|want| self.set(want)).collect()
     }
 
     fn exists(&mut self, name: &Arc<str>) -> Result<Plan> {
-        Ok(any(SetWant::of_attribute(name).map(|want| self.set(want)).collect::<Result<_>>()?))
+        Ok(any(SetSelector::of_attribute(name).map(|want| self.set(want)).collect::<Result<_>>()?))
     }
 
-    fn set(&mut self, want: SetWant) -> Result<Plan> {
+    fn set(&mut self, want: SetSelector) -> Result<Plan> {
         self.count()?;
         self.planned.sets.push(want);
         Ok(Plan::Set(self.planned.sets.len() - 1))
     }
 
-    fn leaf(&mut self, field: &Field, (form, want): (Form, Want), needs_positions: bool) -> Result<usize> {
+    fn leaf(&mut self, field: &Field, (form, want): (Form, TermSelector), needs_positions: bool) -> Result<usize> {
         self.count()?;
         let leaf = Leaf { field: field.clone(), form, want, needs_positions };
         let leaves = &mut self.planned.leaves;
@@ -247,15 +248,15 @@ impl Planner<'_> {
     fn count(&mut self) -> Result<()> {
         self.words += 1;
         if self.words > MAX_QUERY_WORDS {
-            let detail = format!("the query looks for more than {MAX_QUERY_WORDS} words and names");
+            let detail = format!("the query has more than {MAX_QUERY_WORDS} words and names");
             return Err(Error::new(ErrorKind::InvalidQuery, detail));
         }
         Ok(())
     }
 }
 
-impl SetWant {
-    /// What is of a content type, which has been folded.
+impl SetSelector {
+    /// Selects the documents of a folded content type.
     fn of_type(name: &str) -> Self {
         let start = keys::content_type("").len();
         match name.strip_suffix('*').filter(|range| range.ends_with('/')) {
@@ -263,13 +264,13 @@ impl SetWant {
             Some(range) => Self::NamesFrom(PageClass::Types, keys::content_type(range)),
             None => {
                 let essence = name.split(';').next().unwrap_or_default().trim();
-                let test = NameTest::of_type(start, name);
+                let test = NameFilter::of_type(start, name);
                 Self::NamesLike(PageClass::Types, keys::content_type(essence), test)
             }
         }
     }
 
-    /// What has an attribute.
+    /// Selects the documents with an attribute.
     pub(super) fn of_attribute(name: &Arc<str>) -> impl Iterator<Item = Self> {
         let (kinds, _) = NumberField::Attribute(name.clone()).columns();
         let kinds = kinds.iter().copied().chain([ColumnKind::Length]);
@@ -279,36 +280,36 @@ impl SetWant {
     }
 }
 
-/// Names of a table that a pattern accepts; `key` is what all their keys start with.
-fn names_like(class: PageClass, mut key: Vec<u8>, pattern: Pattern) -> SetWant {
-    let test = NameTest::of_pattern(key.len(), pattern.clone());
+/// Selects the names in a table that match a pattern. `key` is the prefix of their keys.
+fn names_like(class: PageClass, mut key: Vec<u8>, pattern: Pattern) -> SetSelector {
+    let test = NameFilter::of_pattern(key.len(), pattern.clone());
     key.extend_from_slice(pattern.literal_prefix().as_bytes());
     match pattern.as_prefix() {
-        Some(_) => SetWant::NamesFrom(class, key),
-        None => SetWant::NamesLike(class, key, test),
+        Some(_) => SetSelector::NamesFrom(class, key),
+        None => SetSelector::NamesLike(class, key, test),
     }
 }
 
-/// Says of one word after another whether it is what is wanted.
-pub(crate) enum WantMatcher<'a> {
+/// Tests one word after another against a selector.
+pub(crate) enum TermMatcher<'a> {
     Word(&'a str),
     Prefix(&'a str),
     Like(&'a Pattern),
     Fuzzy(Matcher<'a>),
 }
 
-impl Want {
-    pub(crate) fn matcher(&self) -> WantMatcher<'_> {
+impl TermSelector {
+    pub(crate) fn matcher(&self) -> TermMatcher<'_> {
         match self {
-            Self::Word(word) => WantMatcher::Word(word),
-            Self::Prefix(prefix) => WantMatcher::Prefix(prefix),
-            Self::Like(pattern) => WantMatcher::Like(pattern),
-            Self::Fuzzy(fuzzy) => WantMatcher::Fuzzy(fuzzy.matcher()),
+            Self::Word(word) => TermMatcher::Word(word),
+            Self::Prefix(prefix) => TermMatcher::Prefix(prefix),
+            Self::Like(pattern) => TermMatcher::Like(pattern),
+            Self::Fuzzy(fuzzy) => TermMatcher::Fuzzy(fuzzy.matcher()),
         }
     }
 }
 
-impl WantMatcher<'_> {
+impl TermMatcher<'_> {
     pub(crate) fn accepts(&mut self, word: &str) -> bool {
         match self {
             Self::Word(wanted) => *wanted == word,
@@ -319,7 +320,7 @@ impl WantMatcher<'_> {
     }
 }
 
-/// A boost may be any number that a caller finds: scores stay numbers.
+/// Multiplies boosts. Callers may pass any number; scores must stay finite.
 fn product(boost: f32, factor: f32) -> f32 {
     let product = boost * factor;
     if product.is_nan() { 0.0 } else { product.clamp(0.0, f32::MAX) }

@@ -1,8 +1,8 @@
-//! From the best of each source to the hits: order by score, equal scores by CID.
+//! Merges the best of each source into the hits, ordered by score and then by CID.
 
 use cid::Cid;
 
-use super::snippet::Cutter;
+use super::snippet::SnippetGenerator;
 use super::source::Source;
 use crate::codec;
 use crate::error::Result;
@@ -11,20 +11,20 @@ use crate::page::DocId;
 use crate::search_options::SearchOptions;
 use crate::search_results::Hit;
 
-/// A document that may be among the hits.
+/// A document that may be a hit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
     pub(crate) score: f32,
-    /// Smaller for what comes first.
+    /// The sort rank; smaller ranks come first.
     pub(crate) rank: u128,
     pub(crate) source: usize,
     pub(crate) document: DocId,
 }
 
-/// Orders the candidates and returns those that the options ask for.
+/// Sorts the candidates and returns those that the options select.
 ///
-/// The candidates of one source come in their final order. Only where equals of several sources
-/// meet are CIDs compared.
+/// The candidates of one source are already in final order. CIDs are compared only to break ties
+/// between sources.
 pub(super) fn order(
     sources: &[Source<'_>],
     mut candidates: Vec<Candidate>,
@@ -37,7 +37,7 @@ pub(super) fn order(
         candidates.drain(..options.offset.min(candidates.len()));
         return Ok(candidates);
     }
-    // A stable sort: within a source equals stay in order.
+    // The sort is stable, so ties within a source keep their order.
     candidates.sort_by_key(|candidate| candidate.rank);
     let mut ordered: Vec<Candidate> = Vec::with_capacity(reach.min(candidates.len()));
     for group in candidates.chunk_by(|a, b| a.rank == b.rank) {
@@ -55,11 +55,12 @@ pub(super) fn order(
     Ok(ordered)
 }
 
-/// Reads the documents of the hits; what is not at hand is noted by the fetcher and left out.
+/// Reads the documents of the hits. Missing pages are recorded by the fetcher and their hits
+/// skipped.
 pub(super) fn hits(
     sources: &[Source<'_>],
     best: &[Candidate],
-    snippets: Option<&Cutter<'_>>,
+    snippets: Option<&SnippetGenerator<'_>>,
     fetcher: &Fetcher<'_>,
 ) -> Result<Vec<Hit>> {
     let mut hits = Vec::with_capacity(best.len());
@@ -75,7 +76,7 @@ fn by_cid(sources: &[Source<'_>], group: &[Candidate], fetcher: &Fetcher<'_>) ->
     let mut keyed: Vec<(Vec<u8>, Candidate)> = Vec::with_capacity(group.len());
     for candidate in group {
         let encoded = sources[candidate.source].encoded(fetcher, candidate.document)?;
-        // Without its page a candidate stands anywhere: the search is called again.
+        // Without its page, a candidate's order does not matter: the search will be repeated.
         let cid = encoded.map(|encoded| codec::decode_cid(&encoded)).transpose()?;
         keyed.push((cid.as_ref().map(Cid::to_bytes).unwrap_or_default(), *candidate));
     }
@@ -83,10 +84,10 @@ fn by_cid(sources: &[Source<'_>], group: &[Candidate], fetcher: &Fetcher<'_>) ->
     Ok(keyed.into_iter().map(|(_, candidate)| candidate).collect())
 }
 
-fn hit(encoded: &[u8], score: f32, snippets: Option<&Cutter<'_>>) -> Result<Hit> {
+fn hit(encoded: &[u8], score: f32, snippets: Option<&SnippetGenerator<'_>>) -> Result<Hit> {
     let (document, mut tail) = codec::decode_head(encoded)?;
     let snippet = match snippets {
-        Some(cutter) => tail.text()?.and_then(|text| cutter.cut(text)),
+        Some(generator) => tail.text()?.and_then(|text| generator.cut(text)),
         None => None,
     };
     Ok(Hit {

@@ -1,29 +1,28 @@
-//! Snippets: the passages of a text with the most different words of the query.
+//! Snippets: the passages of a text with the most distinct words of the query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::plan::{Leaf, Plan, Planned, WantMatcher};
+use super::plan::{Leaf, Plan, Planned, TermMatcher};
 use crate::analysis::{Analyzer, Form, Scratch};
 use crate::search_options::SnippetOptions;
 use crate::search_results::Snippet;
 use crate::text_field::Field;
 
-/// How much of a text is looked at before what it has found is good enough, in bytes.
+/// How much of a text is scanned after which any match is good enough, in bytes.
 const STRETCH_BYTES: usize = 256 * 1024;
-/// What stands between two passages.
+/// The separator of passages.
 const ELLIPSIS: &str = " … ";
 
-/// Cuts the snippets of one search.
-pub(super) struct Cutter<'q> {
+/// Generates the snippets of one search.
+pub(super) struct SnippetGenerator<'q> {
     options: &'q SnippetOptions,
     highlights: Highlights,
     leaves: &'q [Leaf],
     analyzer: &'q Analyzer,
 }
 
-/// What of a query is marked in a text: words, and words that are marked where they stand as their
-/// phrase has them.
+/// What to highlight: single words, and words that are highlighted only as part of their phrase.
 #[derive(Debug, Default)]
 struct Highlights {
     words: BTreeSet<usize>,
@@ -32,12 +31,12 @@ struct Highlights {
 
 #[derive(Debug)]
 struct Phrase {
-    /// Leaves with the places of their words in the phrase.
+    /// Leaves with the positions of their words in the phrase.
     leaves: Vec<(usize, u32)>,
     slop: u32,
 }
 
-/// A word of the query in the text.
+/// An occurrence of a query word in the text.
 #[derive(Debug, Clone, PartialEq)]
 struct Match {
     place: Range<usize>,
@@ -46,7 +45,7 @@ struct Match {
 }
 
 impl Highlights {
-    /// Gathers what a plan looks for in texts; what it excludes is not marked.
+    /// Collects the words and phrases of a plan, except excluded ones.
     fn of(plan: &Plan, leaves: &[Leaf]) -> Self {
         let mut highlights = Self::default();
         highlights.add(plan, leaves);
@@ -54,9 +53,9 @@ impl Highlights {
     }
 
     fn add(&mut self, plan: &Plan, leaves: &[Leaf]) {
-        // The words of a form of its own are marked.
+        // The words of a compound form are highlighted on their own.
         let is_text =
-            |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_)) && leaves[*leaf].form != Form::Whole;
+            |leaf: &usize| !matches!(leaves[*leaf].field, Field::Attribute(_)) && leaves[*leaf].form != Form::Compound;
         match plan {
             Plan::Leaf { leaf, .. } if is_text(leaf) => drop(self.words.insert(*leaf)),
             Plan::Phrase { leaves: words, slop, .. } if words.iter().all(|(leaf, _)| is_text(leaf)) => {
@@ -67,16 +66,18 @@ impl Highlights {
         }
     }
 
-    /// Returns the words of the query in the first stretch of a text that has some, in their order.
+    /// Returns the occurrences of query words in the first section of a text that has any, in
+    /// order.
     fn matches(&self, text: &str, leaves: &[Leaf], analyzer: &Analyzer) -> Vec<Match> {
         let of_phrases = self.phrases.iter().flat_map(|phrase| phrase.leaves.iter().map(|(leaf, _)| *leaf));
         let wanted: BTreeSet<usize> = self.words.iter().copied().chain(of_phrases).collect();
-        let mut matchers: Vec<(usize, WantMatcher<'_>)> =
+        let mut matchers: Vec<(usize, TermMatcher<'_>)> =
             wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
         let (mut start, mut positions, mut scratch) = (0, 0, Scratch::default());
-        // A phrase that is not in the text is in the title: its words are better than nothing.
+        // A phrase that is not in the text matched the title: its single words are better than
+        // nothing.
         let mut words_alone = Vec::new();
-        // Those of the stretch before, since a phrase may span both.
+        // Occurrences in the previous section, since a phrase may span both.
         let mut matches: Vec<Match> = Vec::new();
         while start < text.len() && !matchers.is_empty() {
             let end = end_of_stretch(text, start);
@@ -105,7 +106,7 @@ impl Highlights {
         words_alone
     }
 
-    /// Returns the leaves and positions that are part of a phrase.
+    /// Returns the (leaf, position) pairs that are part of a phrase.
     fn in_phrases(&self, matches: &[Match]) -> BTreeSet<(usize, u32)> {
         let mut places: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         if !self.phrases.is_empty() {
@@ -125,8 +126,8 @@ impl Highlights {
 }
 
 impl Phrase {
-    /// Returns the words of the phrase that starts at a position, if it does: for each word the
-    /// nearest place.
+    /// Returns the words of the phrase that starts at a position, each at the nearest occurrence,
+    /// if the phrase is there.
     fn at(&self, start: u32, places: &BTreeMap<usize, Vec<u32>>) -> Option<Vec<(usize, u32)>> {
         let (mut at, mut spare) = (start, self.slop);
         let mut words = vec![(self.leaves[0].0, start)];
@@ -142,13 +143,13 @@ impl Phrase {
     }
 }
 
-impl<'q> Cutter<'q> {
+impl<'q> SnippetGenerator<'q> {
     pub(super) fn new(options: &'q SnippetOptions, planned: &'q Planned, analyzer: &'q Analyzer) -> Self {
         let highlights = Highlights::of(&planned.plan, &planned.leaves);
         Self { options, highlights, leaves: &planned.leaves, analyzer }
     }
 
-    /// Cuts the best passages; `None` if the text is blank.
+    /// Returns the best passages, or `None` if the text is blank.
     pub(super) fn cut(&self, text: &str) -> Option<Snippet> {
         let matches = self.highlights.matches(text, self.leaves, self.analyzer);
         let mut snippet = Snippet { text: String::new(), highlights: Vec::new() };
@@ -168,11 +169,11 @@ impl<'q> Cutter<'q> {
     }
 }
 
-/// Chooses the best passages, in the order of the text and apart from each other.
+/// Selects the best passages, in text order and without overlap.
 fn passages(text: &str, options: &SnippetOptions, matches: &[Match]) -> Vec<Range<usize>> {
     let most = options.passages.max(1);
     let between = ELLIPSIS.chars().count();
-    // Passages too short to read are not worth their number.
+    // Passages too short to read are not worth having.
     let most = most.min(options.max_chars / (4 * between)).max(1);
     let max_chars = (options.max_chars - between * (most - 1)) / most;
     let mut chosen: Vec<Range<usize>> = Vec::new();
@@ -205,8 +206,8 @@ fn passages(text: &str, options: &SnippetOptions, matches: &[Match]) -> Vec<Rang
     chosen
 }
 
-/// Where the stretch of `len` bytes with the most different words starts, and if equal the most
-/// words.
+/// Returns the start of the range of `len` bytes with the most distinct words and, among equals,
+/// the most words.
 fn best_start(matches: &[Match], len: usize) -> usize {
     let score = |first: &usize| {
         let within = matches[*first..].iter().take_while(|word| word.place.end <= matches[*first].place.start + len);
@@ -220,8 +221,8 @@ fn best_start(matches: &[Match], len: usize) -> usize {
     (0..matches.len()).max_by_key(score).map_or(0, |first| matches[first].place.start)
 }
 
-/// The passage of at most `max_chars` characters around `start`: from a word's beginning to a
-/// word's end.
+/// Returns the passage of at most `max_chars` characters around `start`, extended or cut to word
+/// boundaries.
 fn passage(text: &str, max_chars: usize, start: usize) -> Range<usize> {
     let lead = max_chars / 4;
     let earliest = text[..start].char_indices().rev().take(lead).last().map_or(start, |(at, _)| at);
@@ -237,7 +238,7 @@ fn passage(text: &str, max_chars: usize, start: usize) -> Range<usize> {
     from..text[from..to].rfind(char::is_whitespace).map_or(to, |at| from + at)
 }
 
-/// Puts a passage on one line and says where the matches then stand.
+/// Collapses a passage to one line, and returns the new ranges of the matches.
 fn on_one_line(text: &str, passage: Range<usize>, matches: &[Match]) -> (String, Vec<Range<usize>>) {
     let mut line = String::with_capacity(passage.len());
     let mut highlights: Vec<Range<usize>> = Vec::new();
@@ -264,8 +265,8 @@ fn on_one_line(text: &str, passage: Range<usize>, matches: &[Match]) -> (String,
     (line, highlights)
 }
 
-/// Returns where the stretch that starts at `start` ends: not within a word, unless it is a very
-/// long one.
+/// Returns the end of the section that starts at `start`. It does not split a word, unless the word
+/// is very long.
 fn end_of_stretch(text: &str, start: usize) -> usize {
     let end = text.floor_char_boundary(start + STRETCH_BYTES);
     if end == text.len() {
@@ -284,8 +285,8 @@ mod tests {
 
     fn snippet_of(text: &str, query: &str, options: &SnippetOptions, analyzer: &Analyzer) -> Option<Snippet> {
         let query = Query::parse(query).unwrap();
-        let planned = plan(&query.settled(&|name| name == "note").unwrap(), analyzer).unwrap();
-        Cutter::new(options, &planned, analyzer).cut(text)
+        let planned = plan(&query.resolved(&|name| name == "note").unwrap(), analyzer).unwrap();
+        SnippetGenerator::new(options, &planned, analyzer).cut(text)
     }
 
     fn snippet(text: &str, words: &[&str], max_chars: usize) -> Option<Snippet> {
@@ -342,7 +343,7 @@ mod tests {
         let space = STRETCH_BYTES - 12;
         let texts = [
             format!("{filler} The white whale at last. {filler}"),
-            // Around the end of a stretch.
+            // At a section boundary.
             format!("{}the white whale at last", "x ".repeat(space / 2)),
             format!("{}the white whale at last", "東".repeat(STRETCH_BYTES)),
         ];

@@ -1,7 +1,7 @@
-//! Orders of hits: by any key, from any place on.
+//! Sorts hits by any key, starting after any position.
 //!
-//! A key becomes a rank, a number that is smaller for what comes first; the largest of all ranks is
-//! that of documents without a key, in either order.
+//! A sort key becomes a rank, a number that is smaller for what comes first. Documents without the
+//! key have the largest rank in either direction.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -14,38 +14,39 @@ use crate::memtable::MemtableView;
 use crate::numbers;
 use crate::page::{DocId, PageClass};
 use crate::search_options::SearchOptions;
-use crate::search_order::{Order, Sort, SortBy};
+use crate::search_order::{Sort, SortBy, SortOrder};
 use crate::segment::Column;
 
 const NO_KEY: u128 = u128::MAX;
 
 /// Returns the rank of a score.
-pub(super) fn rank_of_score(score: f32, order: Order) -> u128 {
-    // Scores are not negative, so their bits are in their order.
+pub(super) fn rank_of_score(score: f32, order: SortOrder) -> u128 {
+    // Scores are not negative, so their bits sort like the scores.
     directed(u128::from(score.to_bits()), order)
 }
 
-fn directed(key: u128, order: Order) -> u128 {
+fn directed(key: u128, order: SortOrder) -> u128 {
     match order {
-        Order::Ascending => key,
-        Order::Descending => NO_KEY - 1 - key,
+        SortOrder::Ascending => key,
+        SortOrder::Descending => NO_KEY - 1 - key,
     }
 }
 
-/// Keeps the first documents of one source, in the order that is asked for.
+/// Keeps the first documents of one source in the requested order.
 pub(super) struct Sorter<'a> {
-    order: Order,
-    /// What is compared, unless it is the score.
+    order: SortOrder,
+    /// The columns to sort by, or `None` for the score.
     numbers: Option<Vec<(ColumnKind, Numbers)>>,
-    /// Knows the CIDs; without it the documents are numbered in the order of their CIDs.
+    /// The memtable, whose CIDs break ties. For a segment it is `None`, because its documents are
+    /// numbered in CID order.
     view: Option<&'a MemtableView>,
     after: Option<After>,
     limit: usize,
-    /// The last of the first is on top.
+    /// A heap with the last of the kept documents on top.
     heap: BinaryHeap<Entry<'a>>,
 }
 
-/// A document that is kept.
+/// A kept document.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Entry<'a> {
     pub(super) rank: u128,
@@ -54,28 +55,28 @@ pub(super) struct Entry<'a> {
     pub(super) score: f32,
 }
 
-/// What tells documents of equal rank apart.
+/// The tie-breaker for documents of equal rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Tie<'a> {
     Document(u32),
     Cid(&'a [u8]),
 }
 
-/// A place in the order.
+/// The position after which hits start.
 struct After {
     rank: u128,
     cid: Vec<u8>,
-    /// In a segment, the first document whose CID is larger.
+    /// In a segment, the first document with a larger CID.
     first: u32,
 }
 
-/// The numbers of one field, looked at in the order of the documents.
+/// The numbers of one field, read in document order.
 enum Numbers {
     Segment(Column),
     Memtable(std::iter::Peekable<std::vec::IntoIter<(u32, u64)>>),
 }
 
-/// Asks for the pages of tables that an order needs; what follows from them is not asked for yet.
+/// Requests the table pages that a sort needs, but not yet the pages they refer to.
 pub(super) fn ask_for_order(source: &Source<'_>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<()> {
     let Source::Segment(segment, _) = source else { return Ok(()) };
     if let SortBy::Number(field) = &options.sort.by {
@@ -90,7 +91,7 @@ pub(super) fn ask_for_order(source: &Source<'_>, options: &SearchOptions, fetche
 }
 
 impl<'a> Sorter<'a> {
-    /// Opens what an order needs; what is not at hand is noted by the fetcher and left out.
+    /// Opens the columns that a sort needs. Missing pages are recorded by the fetcher and skipped.
     pub(super) fn open(source: &Source<'a>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<Self> {
         let Sort { by, order } = &options.sort;
         let numbers = match by {
@@ -118,7 +119,8 @@ impl<'a> Sorter<'a> {
         Ok(Self { order: *order, numbers, view, after: after.transpose()?, limit, heap: BinaryHeap::new() })
     }
 
-    /// Takes a match, if it is among the first so far. Documents come in increasing order.
+    /// Offers a match, which is kept if it is among the first so far. Documents come in increasing
+    /// order.
     pub(super) fn offer(&mut self, document: u32, score: f32) {
         let rank = match &mut self.numbers {
             None => rank_of_score(score, self.order),
@@ -147,7 +149,7 @@ impl<'a> Sorter<'a> {
         }
     }
 
-    /// Returns the first documents, in order.
+    /// Returns the kept documents, in order.
     pub(super) fn finish(self) -> Vec<Entry<'a>> {
         self.heap.into_sorted_vec()
     }
@@ -188,9 +190,9 @@ impl Numbers {
     }
 }
 
-/// Returns a key such that those of one field are in the order of their numbers, whole or not.
+/// Returns a sort key for a number, so that integers and floats in one field compare by value.
 ///
-/// A number is the largest float that is not above it, and how much it is above that.
+/// The key consists of the largest float that does not exceed the number, and the remainder.
 fn key_of(kind: ColumnKind, code: u64) -> u128 {
     let (float, above) = match kind {
         ColumnKind::Created | ColumnKind::Modified | ColumnKind::Size | ColumnKind::Length => return u128::from(code),
@@ -202,7 +204,7 @@ fn key_of(kind: ColumnKind, code: u64) -> u128 {
             (float, whole - float as i128)
         }
     };
-    // A float is never further from a 64-bit number than 2^11.
+    // A 64-bit integer is at most 2^11 above that float.
     u128::from(numbers::of_float(float).unwrap_or_default()) << 16 | above as u128
 }
 
@@ -241,7 +243,7 @@ mod tests {
             x in prop_oneof![-1e19..1e19f64, -9.0..9.0f64, any::<i64>().prop_map(|number| number as f64)],
         ) {
             prop_assert_eq!(key_of_integer(a).cmp(&key_of_integer(b)), a.cmp(&b));
-            // Exactly: the whole part decides, and then whether there is a fraction.
+            // Compares exactly: by the integer part, then by whether there is a fraction.
             let whole = x.floor() as i128;
             let expected = i128::from(a).cmp(&whole).then(if x.fract() == 0.0 { Ordering::Equal } else { Ordering::Less });
             prop_assert_eq!(key_of_integer(a).cmp(&key_of_float(x)), expected, "{} {}", a, x);
@@ -249,7 +251,7 @@ mod tests {
 
         #[test]
         fn ranks_turn_keys_around_and_leave_the_keyless_last(a in any::<u64>(), b in any::<u64>()) {
-            let [up, down] = [Order::Ascending, Order::Descending].map(|order| {
+            let [up, down] = [SortOrder::Ascending, SortOrder::Descending].map(|order| {
                 let rank = |key: u64| directed(u128::from(key) << 16, order);
                 assert!(rank(a) < NO_KEY);
                 rank(a).cmp(&rank(b))

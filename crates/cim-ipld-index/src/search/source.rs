@@ -1,4 +1,4 @@
-//! A source: one segment or one memtable of a snapshot, as a search sees it.
+//! A source of a search: one segment or one memtable of a read view.
 
 mod expand;
 mod value;
@@ -9,12 +9,12 @@ pub(super) use expand::visit_prefix;
 use value::Value;
 
 use super::cursor::{Cursor, List};
-use super::plan::{Leaf, Want};
+use super::plan::{Leaf, TermSelector};
+use crate::automaton::{FilteredAutomaton, PrefixAutomaton};
 use crate::deletes::Deletes;
 use crate::docset::BitSet;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
-use crate::guide::{FilteredGuide, PrefixGuide};
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
 use crate::page::{DocId, PageClass};
@@ -27,15 +27,15 @@ pub(crate) enum Source<'a> {
     Memtable(&'a MemtableView, &'a Deletes),
 }
 
-/// A list that is there, before it is opened.
+/// An existing posting list that has not been opened.
 pub(crate) enum Handle<'a> {
-    /// The dictionary value.
+    /// A list in a segment, by its dictionary value.
     Segment {
         value: Value,
         document_frequency: u32,
     },
     Memtable(MemtableList<'a>),
-    /// A term of a memtable whose list has not been looked at yet.
+    /// A list in a memtable, by its term.
     Term {
         term: u32,
         document_frequency: u32,
@@ -46,12 +46,12 @@ pub(crate) enum Handle<'a> {
 #[derive(Default)]
 pub(crate) struct NormCache {
     fields: [Option<Rc<Norms>>; keys::FIELDS],
-    /// Those of the last attribute, since they are made anew for each.
+    /// The length codes of the last attribute, which are expensive to build.
     attribute: Option<(Field, Rc<Norms>)>,
 }
 
 impl Handle<'_> {
-    /// Reads a dictionary value.
+    /// Decodes a dictionary value.
     pub(crate) fn of_value(value: &[u8], segment: &Segment) -> Result<Self> {
         let document_frequency = ListPlace::decode(value, segment.document_count())?.document_frequency;
         Ok(Self::Segment { value: Value::new(value), document_frequency })
@@ -79,7 +79,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the number of documents that count for scores.
+    /// Returns the number of documents on which scores are based.
     pub(crate) fn counted_documents(&self) -> u32 {
         match self {
             Self::Segment(segment, _) => segment.document_count(),
@@ -87,7 +87,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns how many of the documents that count for scores are in a list.
+    /// Returns the number of those documents that are in a list.
     pub(crate) fn counted_frequency(&self, handle: &Handle<'_>) -> u32 {
         let all = handle.document_frequency();
         let deleted = match (self, handle) {
@@ -101,8 +101,8 @@ impl<'a> Source<'a> {
         all - deleted
     }
 
-    /// Returns the number of words of a field in the documents that count for scores; an
-    /// attribute's is known once its page of the fields table is at hand.
+    /// Returns the number of words of a field in the documents on which scores are based. For an
+    /// attribute, it requires the attribute's page of the fields table.
     pub(crate) fn counted_words(&self, fetcher: &Fetcher<'_>, field: &Field) -> Result<u64> {
         match (self, field.index(), field) {
             (Self::Segment(segment, _), Some(field), _) => Ok(segment.header().total_words[field]),
@@ -120,7 +120,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Words, tags and content types.
+    /// Returns the number of distinct words, tags and content types.
     pub(crate) fn distinct(&self) -> [u64; 3] {
         match self {
             Self::Segment(segment, _) => segment.header().distinct,
@@ -128,44 +128,44 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Finds the lists of a leaf; what is not at hand is noted by the fetcher and left out.
+    /// Finds the lists of a leaf. Missing pages are recorded by the fetcher and skipped.
     pub(crate) fn lists(&self, fetcher: &Fetcher<'_>, leaf: &Leaf) -> Result<Vec<Handle<'a>>> {
         let mut handles = Vec::new();
         if let (Self::Segment(segment, _), Field::Attribute(name)) = (self, &leaf.field) {
-            // The lengths will be needed with the lists: their place is asked for now.
+            // The lengths are needed together with the lists, so their table page is requested now.
             segment.find_column(fetcher, ColumnKind::Length, name)?;
         }
         match (self, &leaf.want) {
-            (Self::Memtable(view, _), Want::Word(word)) => {
+            (Self::Memtable(view, _), TermSelector::Word(word)) => {
                 handles.extend(view.list(&keys::word(leaf.form, &leaf.field, word)).map(Handle::Memtable));
             }
-            (Self::Segment(segment, _), Want::Word(word)) => {
+            (Self::Segment(segment, _), TermSelector::Word(word)) => {
                 let key = keys::word(leaf.form, &leaf.field, word);
                 if let Some(Some(found)) = segment.find(fetcher, PageClass::Dictionary, &key)? {
                     handles.push(Handle::of_value(found.value(), segment)?);
                 }
             }
-            (_, Want::Prefix(prefix)) => {
+            (_, TermSelector::Prefix(prefix)) => {
                 let prefix = keys::word(leaf.form, &leaf.field, prefix);
-                self.expand(fetcher, &mut PrefixGuide(&prefix), &mut handles)?;
+                self.expand(fetcher, &mut PrefixAutomaton(&prefix), &mut handles)?;
             }
-            (_, Want::Like(pattern)) => {
+            (_, TermSelector::Like(pattern)) => {
                 let field = keys::word(leaf.form, &leaf.field, "");
                 let prefix = keys::word(leaf.form, &leaf.field, pattern.literal_prefix());
                 let accepts = |key: &[u8]| {
                     let word = std::str::from_utf8(key.get(field.len()..).unwrap_or_default());
                     word.is_ok_and(|word| pattern.accepts(word))
                 };
-                self.expand(fetcher, &mut FilteredGuide(PrefixGuide(&prefix), accepts), &mut handles)?;
+                self.expand(fetcher, &mut FilteredAutomaton(PrefixAutomaton(&prefix), accepts), &mut handles)?;
             }
-            (_, Want::Fuzzy(fuzzy)) => {
-                self.expand(fetcher, &mut fuzzy.guide(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
+            (_, TermSelector::Fuzzy(fuzzy)) => {
+                self.expand(fetcher, &mut fuzzy.automaton(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
             }
         }
         Ok(handles)
     }
 
-    /// Opens a list; `None` if a page is not at hand.
+    /// Opens a list. Returns `None` if a page is missing.
     pub(crate) fn open(
         &self,
         fetcher: &Fetcher<'_>,
@@ -213,7 +213,7 @@ impl<'a> Source<'a> {
         list.map(|list| Cursor::new(list, df)).transpose()
     }
 
-    /// Returns the documents that have at least one of the names, deleted ones included.
+    /// Returns the documents with at least one of the names, including deleted ones.
     pub(crate) fn names(
         &self,
         fetcher: &Fetcher<'_>,
@@ -234,7 +234,7 @@ impl<'a> Source<'a> {
         Ok(set)
     }
 
-    /// Returns an encoded document; `None` if a page is not at hand.
+    /// Returns an encoded document, or `None` if a page is missing.
     pub(crate) fn encoded(&self, fetcher: &Fetcher<'_>, id: DocId) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Segment(segment, _) => segment.stored(fetcher, id),

@@ -1,9 +1,10 @@
-//! How many documents, words and occurrences there are: what scores are made of, over all sources.
+//! Collection statistics over all sources: the number of documents, words and occurrences that
+//! scores are based on.
 //!
-//! Documents of a memtable count as long as they live, since a fold leaves out those that do not;
-//! documents of a segment count until a merge leaves them out. A cursor carries the statistics of
-//! the search that it is from, so that the pages of one search have one order whatever is folded,
-//! merged, inserted or deleted between them.
+//! The live documents of a memtable count, since a fold drops the deleted ones; deleted documents
+//! of a segment count until a merge drops them. A cursor carries the statistics of its search, so
+//! that the pages of one search have a consistent order whatever is folded, merged, inserted or
+//! deleted in the meantime.
 
 use super::plan::{Leaf, Plan};
 use super::source::{Handle, Source};
@@ -15,11 +16,11 @@ use crate::score::{Saturation, term_weight};
 /// Document frequencies and lengths over all sources.
 pub(super) struct CollectionStatistics {
     pub(super) collection: Collection,
-    /// Of the field of each leaf.
+    /// The saturation constants of the field of each leaf.
     saturations: Vec<Saturation>,
 }
 
-/// Counts over all sources.
+/// Counts the statistics over all sources.
 fn count(
     sources: &[Source<'_>],
     leaves: &[Leaf],
@@ -49,7 +50,7 @@ fn count(
 }
 
 impl CollectionStatistics {
-    /// Counts over all sources, unless the search goes on from a cursor that has counted.
+    /// Takes the statistics from a cursor if there is one, and counts them otherwise.
     pub(super) fn new(
         sources: &[Source<'_>],
         leaves: &[Leaf],
@@ -60,7 +61,7 @@ impl CollectionStatistics {
         let collection = match after {
             Some(known) if known.average_lengths.len() == leaves.len() => known.clone(),
             Some(_) => {
-                return Err(Error::new(ErrorKind::InvalidQuery, "the cursor is of a search for other words"));
+                return Err(Error::new(ErrorKind::InvalidQuery, "the cursor belongs to a search for other words"));
             }
             None => count(sources, leaves, lists, fetcher)?,
         };
@@ -83,12 +84,12 @@ impl CollectionStatistics {
         term_weight(self.collection.document_frequencies[leaf], self.collection.documents, boost)
     }
 
-    /// Returns the weight of a phrase: rare is what all of its words are together.
+    /// Returns the weight of a phrase, the sum of the weights of its words.
     pub(super) fn phrase_weight(&self, leaves: &[(usize, u32)], boost: f32) -> f32 {
         leaves.iter().map(|(leaf, _)| self.weight(*leaf, boost)).sum()
     }
 
-    /// Returns the most that a document can score.
+    /// Returns an upper bound of a document's score.
     pub(super) fn ceiling(&self, plan: &Plan) -> f32 {
         let sum = |parts: &[Plan]| parts.iter().map(|part| self.ceiling(part)).sum::<f32>();
         match plan {

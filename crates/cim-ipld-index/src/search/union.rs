@@ -1,7 +1,7 @@
-//! Unions: many lists, such as those of all words with one prefix, as if they were one.
+//! Unions of many lists, such as those of all words with a prefix, treated as one list.
 //!
-//! Most of the lists are short, so they are not read side by side but one after the other into one
-//! place per document.
+//! Most of the lists are short, so they are read one after the other into an array indexed by
+//! document, rather than merged.
 
 use std::rc::Rc;
 
@@ -11,27 +11,27 @@ use crate::memtable::MemtableView;
 use crate::score::{Points, TermScorer};
 use crate::segment::Norms;
 
-/// What many lists come to: which documents are in any of them, and how often the words stand there
-/// together.
+/// The union of many lists: the documents that are in any of them, and the sum of their
+/// frequencies.
 pub(crate) struct Union {
     words: Vec<u64>,
     frequencies: Vec<u16>,
-    /// The length codes of a segment's field.
+    /// The length codes of a field in a segment.
     norms: Option<Rc<Norms>>,
-    /// The length codes of a memtable's postings.
+    /// The length codes of postings in a memtable.
     own_norms: Vec<u8>,
     scorer: TermScorer,
 }
 
 impl Union {
-    /// Makes an empty union over so many documents.
+    /// Creates an empty union over this many documents.
     pub(crate) fn new(documents: u32, scorer: TermScorer) -> Self {
         let documents = (documents as usize).next_multiple_of(WINDOW as usize);
         let (words, frequencies) = (vec![0; documents / 64], vec![0; documents]);
         Self { words, frequencies, norms: None, own_norms: Vec::new(), scorer }
     }
 
-    /// Tells the length codes of a segment's documents.
+    /// Sets the length codes of a segment.
     pub(crate) fn learn(&mut self, norms: &Rc<Norms>) {
         self.norms = Some(norms.clone());
     }
@@ -54,7 +54,7 @@ impl Union {
         });
     }
 
-    /// Returns the first document from `from` on.
+    /// Returns the first document at or after `from`.
     pub(crate) fn next(&self, from: u32) -> u32 {
         let (first, bit) = ((from / 64) as usize, from % 64);
         let Some(words) = self.words.get(first..) else { return END };
@@ -77,13 +77,13 @@ impl Union {
         }
     }
 
-    /// Returns which documents of a window are in the union.
+    /// Returns the bits of the documents of a window that are in the union.
     pub(crate) fn window(&self, start: u32) -> &[u64] {
         let start = (start / 64) as usize;
         self.words.get(start..start + WINDOW_WORDS).unwrap_or_default()
     }
 
-    /// Returns all documents, as bits.
+    /// Returns the bits of all documents in the union.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words
     }
@@ -98,10 +98,9 @@ impl Union {
         self.scorer.points(frequency, norm)
     }
 
-    /// Returns, for the documents of a window, how often the words stand there, and their length
-    /// codes.
+    /// Returns the frequencies and length codes of the documents of a window.
     ///
-    /// What a document has that is not in the union means nothing.
+    /// Values for documents outside the union are unspecified.
     #[inline]
     pub(crate) fn weights(&self, start: u32) -> (&[u16], &[u8]) {
         let range = |len: usize| (start as usize).min(len)..((start + WINDOW) as usize).min(len);
@@ -112,7 +111,7 @@ impl Union {
         (&self.frequencies[range(self.frequencies.len())], norms)
     }
 
-    /// Returns how often the words stand in a document of the union, and its length code.
+    /// Returns the frequency and the length code of a document of the union.
     #[inline]
     fn weight(&self, document: u32) -> (u32, u8) {
         let place = document as usize;

@@ -1,9 +1,9 @@
-//! A window of 4,096 documents: which of them match, and their points.
+//! A window of 4,096 documents: the matches and their points.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use super::lent::{Lend, Lent, Spare};
+use super::pool::{Pool, Pooled, Recycle};
 use crate::score::Points;
 
 pub(crate) const WINDOW: u32 = 4096;
@@ -17,8 +17,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new() -> Lent<Self> {
-        Lent::new()
+    pub(crate) fn new() -> Pooled<Self> {
+        Pooled::new()
     }
 
     #[inline]
@@ -50,7 +50,7 @@ impl Window {
         *mask = [0; WINDOW_WORDS];
     }
 
-    /// Keeps what `mask` has.
+    /// Keeps only the matches that are set in a mask. `keep` returns the mask's word at an index.
     pub(super) fn retain(&mut self, keep: impl Fn(usize) -> u64) {
         for index in 0..WINDOW_WORDS {
             let mut gone = self.mask[index] & !keep(index);
@@ -62,7 +62,8 @@ impl Window {
         }
     }
 
-    /// Adds the points of `other` where this window has matches, and with `more` the matches too.
+    /// Adds the points of `other` to this window's matches and, if `more` is set, also its other
+    /// matches.
     pub(super) fn absorb(&mut self, other: &Self, more: bool) {
         for index in 0..WINDOW_WORDS {
             let mut word = if more { other.mask[index] } else { other.mask[index] & self.mask[index] };
@@ -77,21 +78,21 @@ impl Window {
 }
 
 thread_local! {
-    static SPARE: Spare<Window> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<Window> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lend for Window {
+impl Recycle for Window {
     fn make() -> Self {
         Self { mask: [0; WINDOW_WORDS], points: [0; WINDOW as usize] }
     }
 
     fn reset(&mut self) -> bool {
-        // A search that failed may have left something.
+        // A failed search may have left data behind.
         self.clear();
         true
     }
 
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
+    fn pool() -> &'static LocalKey<Pool<Self>> {
+        &POOL
     }
 }

@@ -1,4 +1,4 @@
-//! Building a segment from a memtable.
+//! Builds a segment from a memtable.
 
 use super::SegmentSummary;
 use super::writer::SegmentWriter;
@@ -10,16 +10,16 @@ use crate::page::{DocId, PageSink};
 
 /// Writes the live documents of a memtable as a segment.
 ///
-/// The pages depend on nothing but the live documents: equal documents give equal pages, in
-/// whatever order they came.
+/// The pages depend only on the live documents: equal documents give equal pages, in whatever order
+/// they were inserted.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the sink refuses a page.
+/// [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the sink returns an error.
 pub fn build_segment(view: &MemtableView, deletes: &Deletes, sink: &mut dyn PageSink) -> Result<SegmentSummary> {
     let mut writer = SegmentWriter::new(view.analyzer().identity(), sink);
     let map = write_documents(view, deletes, &mut writer)?;
-    let mut lists = Lists { view, map: &map, postings: Postings::default(), order: Order::new(map.len()) };
+    let mut lists = Lists { view, map: &map, postings: Postings::default(), order: DocumentOrder::new(map.len()) };
     let mut key = Vec::new();
     for term in view.terms() {
         view.put_key(term, &mut key);
@@ -28,7 +28,7 @@ pub fn build_segment(view: &MemtableView, deletes: &Deletes, sink: &mut dyn Page
     writer.finish(vec![map])
 }
 
-/// Writes the documents in the order of their CIDs; returns the new id of each that lives.
+/// Writes the documents in CID order. Returns the new id of each live document.
 fn write_documents(
     view: &MemtableView,
     deletes: &Deletes,
@@ -53,7 +53,7 @@ fn write_documents(
     Ok(map)
 }
 
-/// The first bytes of a CID as a number that compares as they do.
+/// Returns the first bytes of a CID as a big-endian number, so that numbers compare like CIDs.
 fn first_bytes(cid: &[u8]) -> u128 {
     let mut first = [0; 16];
     let len = cid.len().min(16);
@@ -66,7 +66,7 @@ struct Lists<'a> {
     view: &'a MemtableView,
     map: &'a [Option<DocId>],
     postings: Postings,
-    order: Order,
+    order: DocumentOrder,
 }
 
 impl Lists<'_> {
@@ -91,7 +91,7 @@ impl Lists<'_> {
         writer.end_list(key)
     }
 
-    /// The numbers of a column: two positions each, the lower half first.
+    /// Returns the numbers of a column. Each is stored as two positions, the lower half first.
     fn numbers(&self) -> Vec<(u32, u64)> {
         let halves = |place| match self.postings.positions(place) {
             [low, high] => u64::from(*high) << 32 | u64::from(*low),
@@ -101,18 +101,19 @@ impl Lists<'_> {
     }
 }
 
-/// The live postings of one list in the order of their new ids.
-struct Order {
-    /// New id (upper half) and place of each.
+/// The live postings of one list, sorted by their new ids.
+struct DocumentOrder {
+    /// The new id (upper half) and the place of each posting.
     sorted: Vec<u64>,
-    /// A bit and a place for each new id, and a bit for each word of bits, while a list is sorted.
+    /// Working memory for sorting: a bit and a place for each new id, and a summary bit for each
+    /// word of bits.
     bits: Vec<u64>,
     summary: Vec<u64>,
     places: Vec<u32>,
 }
 
-impl Order {
-    /// Makes room for so many documents.
+impl DocumentOrder {
+    /// Allocates working memory for this many documents.
     fn new(documents: usize) -> Self {
         let words = documents.div_ceil(64);
         Self {
@@ -123,10 +124,10 @@ impl Order {
         }
     }
 
-    /// Takes the documents of a list, of which those that the map knows live.
+    /// Sorts the documents of a list. Those without an entry in `map` are deleted.
     fn sort(&mut self, documents: &[u32], map: &[Option<DocId>]) {
-        /// A list of so many postings for each word of the summary, and some more, is sorted by
-        /// putting each in its place.
+        /// A list with more postings per word of the summary than this is sorted by writing each
+        /// posting to its place.
         const DENSE: usize = 2;
         let new_ids = documents.iter().enumerate().filter_map(|(place, id)| Some((map[*id as usize]?.0, place)));
         self.sorted.clear();
@@ -168,7 +169,7 @@ fn place_of(posting: u64) -> usize {
     posting as u32 as usize
 }
 
-/// The places of the bits that are set, the lowest first.
+/// Iterates over the set bits, lowest first.
 fn ones(mut word: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let lowest = (word != 0).then(|| word.trailing_zeros() as usize);

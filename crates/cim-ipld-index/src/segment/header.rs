@@ -1,6 +1,6 @@
-//! The header: everything about a segment that an open one keeps in memory.
+//! The header: the part of a segment that is resident while it is open.
 
-use super::filter;
+use super::bloom;
 use super::stored::StoredTop;
 use super::stream::{Emitter, new_page, page_count};
 use super::table::TableTop;
@@ -9,13 +9,13 @@ use crate::keys::FIELDS;
 use crate::page::{MAX_SEGMENT_DOCUMENTS, PAGE_BYTES, Page, PageClass, PageId, SegmentId};
 use crate::wire::{Reader, put_bytes, put_varint};
 
-/// The payload of one header page.
+/// The payload size of a header page.
 const PART_BYTES: usize = 256 * 1024;
 
-/// Tables, in the order of the header.
+/// The tables, in header order.
 pub(super) const TABLES: [PageClass; 5] =
     [PageClass::Dictionary, PageClass::Cids, PageClass::Tags, PageClass::Types, PageClass::Fields];
-/// Streams, in the order of the header.
+/// The streams, in header order.
 pub(super) const STREAMS: [PageClass; 6] = [
     PageClass::Postings,
     PageClass::Positions,
@@ -25,13 +25,13 @@ pub(super) const STREAMS: [PageClass; 6] = [
     PageClass::Columns,
 ];
 
-/// Counts, statistics and top indexes of a segment.
+/// The counts, statistics and top indexes of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) analyzer: String,
     pub(crate) document_count: u32,
     pub(crate) total_words: [u64; FIELDS],
-    /// Words, tags and content types.
+    /// The number of distinct words, tags and content types.
     pub(crate) distinct: [u64; 3],
     pub(crate) kinds: [u32; 4],
     pub(crate) streams: [u64; STREAMS.len()],
@@ -51,7 +51,8 @@ impl Header {
         STREAMS.iter().position(|stream| *stream == class).map_or(0, |index| self.streams[index])
     }
 
-    /// Returns how many pages of a class there are; of headers, how many the encoded header takes.
+    /// Returns the number of pages of a class; for headers, the number that the encoded header
+    /// takes.
     pub(crate) fn page_count(&self, class: PageClass) -> u32 {
         match class {
             PageClass::Header => self.encode().len().div_ceil(PART_BYTES) as u32,
@@ -107,7 +108,7 @@ impl Header {
         let analyzer = reader.str()?.to_owned();
         let document_count = reader.varint_u32()?;
         if document_count > MAX_SEGMENT_DOCUMENTS {
-            return Err(Error::damaged("a segment says it has more documents than can be"));
+            return Err(Error::damaged("a segment's number of documents exceeds the maximum"));
         }
         let mut numbers = [0u64; FIELDS + 3 + 4 + STREAMS.len()];
         for number in &mut numbers {
@@ -117,7 +118,7 @@ impl Header {
         let (distinct, rest) = rest.split_at(3);
         let (kinds, streams) = rest.split_at(4);
         if kinds.iter().fold(0u64, |sum, kind| sum.saturating_add(*kind)) != u64::from(document_count) {
-            return Err(Error::damaged("a segment's documents and their kinds do not add up"));
+            return Err(Error::damaged("a segment's document kinds do not add up to its documents"));
         }
         let mut tables = TABLES.map(TableTop::new);
         for (table, class) in tables.iter_mut().zip(TABLES) {
@@ -134,24 +135,24 @@ impl Header {
             stored: StoredTop::decode(&mut reader, document_count)?,
         };
         header.check()?;
-        if reader.is_empty() { Ok(header) } else { Err(Error::damaged("bytes follow a header")) }
+        if reader.is_empty() { Ok(header) } else { Err(Error::damaged("trailing bytes follow a header")) }
     }
 
     fn check(&self) -> Result<()> {
         if self.table(PageClass::Cids).entry_count() != self.document_count {
-            return Err(Error::damaged("a segment has not as many CIDs as documents"));
+            return Err(Error::damaged("a segment has a different number of CIDs than documents"));
         }
-        if self.stream_len(PageClass::CidFilter) != filter::stream_len(self.document_count) {
-            return Err(Error::damaged("a segment's CID filter is not of the right size"));
+        if self.stream_len(PageClass::CidFilter) != bloom::stream_len(self.document_count) {
+            return Err(Error::damaged("a segment's CID filter has the wrong size"));
         }
         if self.streams.iter().any(|len| page_count(*len) > u64::from(u32::MAX)) {
-            return Err(Error::damaged("a stream is longer than can be"));
+            return Err(Error::damaged("a stream exceeds the maximum length"));
         }
         Ok(())
     }
 }
 
-/// Returns how many pages the lengths of one field take.
+/// Returns the number of pages for the lengths of one field.
 pub(crate) fn norm_pages(document_count: u32) -> u32 {
     document_count.div_ceil(PAGE_BYTES as u32)
 }

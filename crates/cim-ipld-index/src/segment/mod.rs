@@ -1,8 +1,8 @@
-//! Segments: immutable, sorted, in pages.
+//! Segments: immutable, sorted and divided into pages.
 
+mod bloom;
 mod build;
 mod column;
-mod filter;
 mod header;
 mod list;
 mod stored;
@@ -15,7 +15,7 @@ pub(crate) use column::{Column, ColumnPlace, Number, encode as encode_column};
 pub(crate) use list::{BLOCK, Directory, InlineList, ListPlace, PlaceKind, visit_positions};
 pub(crate) use stored::stored_page;
 pub(crate) use stream::PagedBytes;
-pub(crate) use table::{Entries, Found, TableCursor};
+pub(crate) use table::{Entries, TableCursor, TableEntry};
 pub(crate) use writer::{SegmentWriter, SetPlace, decode_set_value};
 
 use column::ColumnFetch;
@@ -29,29 +29,55 @@ use crate::page::{DocId, PAGE_BYTES, PAGE_PREFIX, Page, PageClass, PageId, Segme
 use crate::score::norm_of_length;
 use crate::wire::Reader;
 
-/// The resident part of a segment: counts, statistics, top indexes. Small; everything else is in
-/// pages.
+/// An open segment. Only its counts, statistics and top indexes are resident, which are small;
+/// everything else is in pages.
+///
+/// ```
+/// use cim_ipld_index::{Analyzer, Deletes, Document, Memtable, PageMap, Segment, SegmentId, build_segment};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let mut memtable = Memtable::new(Analyzer::default());
+/// memtable.insert(&Document::new(cid))?;
+/// let (id, mut pages) = (SegmentId([1; 16]), PageMap::new());
+/// build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(id))?;
+///
+/// let segment = Segment::open(id, &pages.header(id))?;
+/// assert_eq!(segment.document_count(), 1);
+/// assert_eq!(segment.page_ids().count(), pages.iter().count());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Segment {
     id: SegmentId,
     header: Header,
 }
 
-/// Tells what a build wrote.
+/// The result of building or merging a segment.
+///
+/// ```
+/// use cim_ipld_index::{Analyzer, Deletes, DocId, Document, Memtable, PageMap, SegmentId, build_segment};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let mut memtable = Memtable::new(Analyzer::default());
+/// memtable.insert(&Document::new(cid))?;
+/// let summary = build_segment(&memtable.view(), &Deletes::new(), &mut PageMap::new().sink(SegmentId([1; 16])))?;
+/// assert_eq!((summary.document_count, summary.document_maps), (1, vec![vec![Some(DocId(0))]]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentSummary {
-    /// How many pages each class has; classes without pages are not listed.
+    /// The number of pages of each class. Classes without pages are omitted.
     pub pages: Vec<(PageClass, u32)>,
-    /// The bytes of all pages.
+    /// The total size of all pages, in bytes.
     pub bytes: u64,
     /// The number of documents.
     pub document_count: u32,
-    /// For each input, where each of its documents went; `None` for those that were deleted.
+    /// For each input, the new id of each of its documents, or `None` if it was deleted.
     pub document_maps: Vec<Vec<Option<DocId>>>,
 }
 
-/// The length codes of one field, whose pages are all at hand.
+/// The length codes of one field, whose pages are all available.
 #[derive(Debug, Clone)]
 pub(crate) struct Norms {
     pages: Vec<Page>,
@@ -63,12 +89,12 @@ impl Segment {
     /// # Errors
     ///
     /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for a newer format,
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) for bytes that break this one.
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) for malformed bytes.
     pub fn open(id: SegmentId, header: &[Page]) -> Result<Self> {
         Ok(Self { id, header: Header::open(id, header)? })
     }
 
-    /// Returns the name the segment was opened under.
+    /// Returns the id of the segment.
     pub fn id(&self) -> SegmentId {
         self.id
     }
@@ -78,17 +104,17 @@ impl Segment {
         &self.header.analyzer
     }
 
-    /// Returns the number of documents, deleted ones included.
+    /// Returns the number of documents, including deleted ones.
     pub fn document_count(&self) -> u32 {
         self.header.document_count
     }
 
-    /// Returns the bytes of memory that the open segment holds.
+    /// Returns the memory that the open segment occupies, in bytes.
     pub fn resident_bytes(&self) -> usize {
         size_of::<Self>() - size_of::<Header>() + self.header.resident_bytes()
     }
 
-    /// Visits every page of the segment, header included.
+    /// Iterates over the ids of all pages, including the header.
     pub fn page_ids(&self) -> impl Iterator<Item = PageId> + '_ {
         PageClass::ALL
             .into_iter()
@@ -99,22 +125,28 @@ impl Segment {
         &self.header
     }
 
-    /// Finds a key in a table; the outer option is empty if a page is not at hand.
-    pub(crate) fn find(&self, fetcher: &Fetcher<'_>, class: PageClass, key: &[u8]) -> Result<Option<Option<Found>>> {
+    /// Finds a key in a table. The outer option is `None` if a page is missing.
+    pub(crate) fn find(
+        &self,
+        fetcher: &Fetcher<'_>,
+        class: PageClass,
+        key: &[u8],
+    ) -> Result<Option<Option<TableEntry>>> {
         self.header.table(class).find(fetcher, self.id, key)
     }
 
-    /// Returns how many keys of a table are not above `key`; `None` if a page is not at hand.
+    /// Returns the number of keys in a table that are at most `key`, or `None` if a page is
+    /// missing.
     pub(crate) fn rank_above(&self, fetcher: &Fetcher<'_>, class: PageClass, key: &[u8]) -> Result<Option<u32>> {
         self.header.table(class).rank_above(fetcher, self.id, key)
     }
 
-    /// Reads all entries of a table in order.
+    /// Iterates over all entries of a table in order.
     pub(crate) fn entries<'a>(&'a self, fetcher: &'a Fetcher<'a>, class: PageClass) -> TableCursor<'a> {
         TableCursor::new(self.header.table(class), self.id, fetcher)
     }
 
-    /// Gathers a range of a stream; `None` if a page is not at hand.
+    /// Returns a range of a stream, or `None` if a page is missing.
     pub(crate) fn stream(
         &self,
         fetcher: &Fetcher<'_>,
@@ -122,12 +154,12 @@ impl Segment {
         (offset, len): (u64, u64),
     ) -> Result<Option<PagedBytes>> {
         let Some(end) = offset.checked_add(len) else {
-            return Err(Error::damaged("a range lies outside its stream"));
+            return Err(Error::damaged("a range is outside its stream"));
         };
         PagedBytes::fetch(fetcher, self.id, class, offset..end, self.header.stream_len(class))
     }
 
-    /// Gathers the length codes of a field; `None` if a page is not at hand.
+    /// Returns the length codes of a field, or `None` if a page is missing.
     pub(crate) fn norms(&self, fetcher: &Fetcher<'_>, field: usize) -> Result<Option<Norms>> {
         let per_field = norm_pages(self.document_count());
         let mut pages = Vec::with_capacity(per_field as usize);
@@ -143,33 +175,33 @@ impl Segment {
         Ok((pages.len() == per_field as usize).then_some(Norms { pages }))
     }
 
-    /// Finds a column; the outer option is empty if a page is not at hand.
+    /// Finds a column. The outer option is `None` if a page is missing.
     pub(crate) fn find_column(
         &self,
         fetcher: &Fetcher<'_>,
         kind: ColumnKind,
         name: &str,
-    ) -> Result<Option<Option<Found>>> {
+    ) -> Result<Option<Option<TableEntry>>> {
         self.find(fetcher, PageClass::Fields, &keys::column(kind, name))
     }
 
-    /// Reads the table entry of a column.
+    /// Decodes the table entry of a column.
     pub(crate) fn column_place<'a>(&self, kind: ColumnKind, value: &'a [u8]) -> Result<ColumnPlace<'a>> {
         ColumnPlace::decode(kind, value, self.document_count())
     }
 
-    /// Returns what it takes to read columns.
+    /// Returns the access that reading a column needs.
     pub(crate) fn column_fetch<'a>(&self, fetcher: &'a Fetcher<'a>) -> ColumnFetch<'a> {
         ColumnFetch { fetcher, segment: self.id, stream_len: self.header.stream_len(PageClass::Columns) }
     }
 
-    /// Opens a column; `None` if a page is not at hand.
+    /// Opens a column. Returns `None` if a page is missing.
     pub(crate) fn open_column(&self, fetcher: &Fetcher<'_>, kind: ColumnKind, value: &[u8]) -> Result<Option<Column>> {
         self.column_place(kind, value)?.open(&self.column_fetch(fetcher), self.document_count())
     }
 
-    /// Makes the length codes of an attribute from the table entry of its lengths; `None` if a page
-    /// is not at hand.
+    /// Builds the length codes of an attribute from the table entry of its lengths. Returns `None`
+    /// if a page is missing.
     pub(crate) fn attribute_norms(&self, fetcher: &Fetcher<'_>, lengths: &[u8]) -> Result<Option<Norms>> {
         let Some(column) = self.open_column(fetcher, ColumnKind::Length, lengths)? else { return Ok(None) };
         let mut codes = vec![0; self.document_count() as usize];
@@ -180,22 +212,22 @@ impl Segment {
         Ok(Some(Norms { pages: pages.collect() }))
     }
 
-    /// Says whether the segment may hold a CID, or `None` if the filter's page is not at hand.
+    /// Returns whether the segment may contain a CID, or `None` if the filter's page is missing.
     pub(crate) fn may_contain(&self, fetcher: &Fetcher<'_>, cid: &[u8]) -> Result<Option<bool>> {
         if self.document_count() == 0 {
             return Ok(Some(false));
         }
         let len = self.header.stream_len(PageClass::CidFilter);
-        let block = PagedBytes::fetch(fetcher, self.id, PageClass::CidFilter, filter::range_of(cid, len), len)?;
-        block.map(|block| filter::may_contain(&block, cid)).transpose()
+        let block = PagedBytes::fetch(fetcher, self.id, PageClass::CidFilter, bloom::range_of(cid, len), len)?;
+        block.map(|block| bloom::may_contain(&block, cid)).transpose()
     }
 
-    /// Returns an encoded document; `None` if a page is not at hand.
+    /// Returns an encoded document, or `None` if a page is missing.
     pub(crate) fn stored(&self, fetcher: &Fetcher<'_>, id: DocId) -> Result<Option<Vec<u8>>> {
         self.header.stored.document(fetcher, self.id, id.0)
     }
 
-    /// Asks for what a set needs besides its table.
+    /// Requests the pages that a set needs besides its table.
     pub(crate) fn ask_for_set(&self, fetcher: &Fetcher<'_>, class: PageClass, value: &[u8]) -> Result<()> {
         if let SetPlace::Stream { offset, len } = decode_set_value(value)?.1 {
             self.stream(fetcher, stream_of(class), (offset, len))?;
@@ -203,7 +235,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Visits the documents of a tag, keyword or type, as far as the pages are at hand.
+    /// Visits the documents of a tag, keyword or type, as far as pages are available.
     pub(crate) fn visit_set(
         &self,
         fetcher: &Fetcher<'_>,
@@ -220,8 +252,8 @@ impl Segment {
         }
     }
 
-    /// Adds the documents of a tag, keyword or type to `set`; says whether that was possible with
-    /// the pages at hand.
+    /// Adds the documents of a tag, keyword or type to `set`. Returns whether all pages were
+    /// available.
     pub(crate) fn insert_set(
         &self,
         fetcher: &Fetcher<'_>,
@@ -240,13 +272,13 @@ impl Segment {
     }
 }
 
-/// The stream for the long sets of a table.
+/// Returns the stream for the large sets of a table.
 fn stream_of(class: PageClass) -> PageClass {
     if class == PageClass::Tags { PageClass::TagSets } else { PageClass::TypeSets }
 }
 
 impl Norms {
-    /// Writes what `table` says of the codes of documents in increasing order.
+    /// Maps the codes of documents, given in increasing order, through `table`.
     #[inline]
     pub(crate) fn look_up(&self, documents: &[u32], table: &[f32; 256], out: &mut [f32]) {
         let (Some(first), Some(last)) = (documents.first(), documents.last()) else { return };
@@ -264,15 +296,15 @@ impl Norms {
         }
     }
 
-    /// Returns the code of a document that is in the segment.
+    /// Returns the code of a document, which must be in the segment.
     #[inline]
     pub(crate) fn at(&self, document: u32) -> u8 {
         let page = &self.pages[document as usize / PAGE_BYTES];
         page[PAGE_PREFIX + document as usize % PAGE_BYTES]
     }
 
-    /// Returns the codes of `len` documents from `start` on, fewer at the end; none of them is in
-    /// another page.
+    /// Returns the codes of `len` documents from `start` on, fewer at the end. They must all be in
+    /// one page.
     #[inline]
     pub(crate) fn window(&self, start: u32, len: u32) -> &[u8] {
         let Some(page) = self.pages.get(start as usize / PAGE_BYTES) else { return &[] };
@@ -284,7 +316,7 @@ impl Norms {
 
 const _: () = assert!(FIELDS < 0x10);
 
-/// Returns the CID filter that a segment of these CIDs must have.
+/// Returns the expected CID filter of a segment with these CIDs.
 pub(crate) fn build_filter(cids: &[Box<[u8]>]) -> Vec<u8> {
-    filter::build(cids.iter().map(|cid| &cid[..]))
+    bloom::build(cids.iter().map(|cid| &cid[..]))
 }

@@ -1,7 +1,7 @@
-//! Stored documents: pages of whole documents, and documents that take several pages.
+//! Stored documents: pages of several whole documents, and large documents that take several pages.
 //!
-//! A page's payload starts with its kind. A packed page then has the number of documents, their
-//! lengths (varints) and their bytes; a part holds the next bytes of one large document.
+//! A page's payload starts with its kind. A packed page then contains the number of documents,
+//! their lengths (varints) and their bytes; a part contains the next bytes of one large document.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::wire::{Reader, put_varint};
 const PACKED: u8 = 0;
 const PART: u8 = 1;
 const PART_BYTES: usize = 256 * 1024;
-/// The most bytes that stand before the lengths of a packed page.
+/// The maximum number of bytes before the lengths in a packed page.
 const HEAD_BYTES: usize = 6;
 
 /// Writes documents in the order of their ids.
@@ -27,8 +27,8 @@ pub(super) struct StoredWriter {
     first_documents: Vec<u32>,
 }
 
-/// The resident part: the first document of every page; the pages of one large document all name
-/// it.
+/// The resident part: the first document of every page. All pages of a large document have the same
+/// entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct StoredTop {
     first_documents: Vec<u32>,
@@ -105,16 +105,16 @@ impl StoredTop {
             last = last
                 .checked_add(reader.varint_u32()?)
                 .filter(|first| *first < document_count && (page > 0 || *first == 0))
-                .ok_or_else(|| Error::damaged("a page of documents starts with one that is not there"))?;
+                .ok_or_else(|| Error::damaged("a page starts with a document that does not exist"))?;
             first_documents.push(last);
         }
         if first_documents.is_empty() != (document_count == 0) {
-            return Err(Error::damaged("there are documents without pages or pages without documents"));
+            return Err(Error::damaged("documents without pages or pages without documents"));
         }
         Ok(Self { first_documents })
     }
 
-    /// Returns the pages that hold a document.
+    /// Returns the pages that contain a document.
     pub(crate) fn pages_of(&self, document: u32) -> Range<u32> {
         let end = self.first_documents.partition_point(|first| *first <= document);
         let start = match end.checked_sub(1) {
@@ -124,7 +124,7 @@ impl StoredTop {
         start as u32..end as u32
     }
 
-    /// Returns the pages that belong together from `page` on, and the documents they hold.
+    /// Returns the pages that form a unit with `page`, and the documents in them.
     pub(crate) fn unit_of(&self, page: u32, document_count: u32) -> (Range<u32>, Range<u32>) {
         let first = self.first_documents[page as usize];
         let rest = &self.first_documents[page as usize..];
@@ -133,8 +133,7 @@ impl StoredTop {
         (page..end, first..next)
     }
 
-    /// Returns the bytes of a document; `None` if a page is not at hand, which the fetcher then
-    /// knows.
+    /// Returns the bytes of a document, or `None` if a page is missing, which the fetcher records.
     pub(crate) fn document(&self, fetcher: &Fetcher<'_>, segment: SegmentId, document: u32) -> Result<Option<Vec<u8>>> {
         let pages = self.pages_of(document);
         let found: Vec<_> = pages.clone().map(|ordinal| fetcher.page(segment, stored_page(ordinal))).collect();
@@ -148,8 +147,8 @@ impl StoredTop {
         Ok(Some(bytes))
     }
 
-    /// Calls `each` for every whole document of a page's payload, or once for a part, with the
-    /// first document's id.
+    /// Calls `each` with every whole document of a page's payload, or once with a part, and the
+    /// document's id, counting from the first one's.
     pub(crate) fn visit_page(
         &self,
         payload: &[u8],
@@ -168,11 +167,15 @@ impl StoredTop {
         for (index, length) in lengths.into_iter().enumerate() {
             each(first + index as u32, reader.take(length)?)?;
         }
-        if reader.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow the last document of a page")) }
+        if reader.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::damaged("trailing bytes follow the last document of a page"))
+        }
     }
 }
 
-/// Adds what a page holds of its document number `index`.
+/// Appends the bytes that a page contains of its document number `index`.
 fn read_page(payload: Result<&[u8]>, index: u32, out: &mut Vec<u8>) -> Result<()> {
     let mut reader = Reader::new(payload?);
     match reader.u8()? {
@@ -188,11 +191,11 @@ fn read_page(payload: Result<&[u8]>, index: u32, out: &mut Vec<u8>) -> Result<()
                     length = Some(this);
                 }
             }
-            let length = length.ok_or_else(|| Error::damaged("a page has fewer documents than it should"))?;
+            let length = length.ok_or_else(|| Error::damaged("a page has fewer documents than recorded"))?;
             reader.take(offset)?;
             out.extend_from_slice(reader.take(length)?);
         }
-        _ => return Err(Error::damaged("a page of documents is of an unknown kind")),
+        _ => return Err(Error::damaged("a page of documents has an unknown kind")),
     }
     Ok(())
 }

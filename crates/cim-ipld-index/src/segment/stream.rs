@@ -1,4 +1,4 @@
-//! Byte streams in pages of one fixed size: whoever knows an offset knows the page.
+//! Byte streams in pages of a fixed size, so that an offset determines the page.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::page::{FORMAT_VERSION, PAGE_BYTES, PAGE_PREFIX, Page, PageClass, PageId, PageSink, SegmentId};
 
-/// Hands finished pages to the sink and counts them.
+/// Passes finished pages to the sink and counts them.
 pub(super) struct Emitter<'a> {
     sink: &'a mut dyn PageSink,
     counts: [u32; PageClass::ALL.len()],
@@ -21,11 +21,11 @@ pub(super) struct StreamWriter {
     len: u64,
 }
 
-/// A range of a stream whose pages are all at hand.
+/// A range of a stream whose pages are all available.
 #[derive(Debug, Clone)]
 pub(crate) struct PagedBytes {
     pages: Vec<(PageId, Page)>,
-    /// Where the range starts in the first page's payload.
+    /// The start of the range in the first page's payload.
     start: usize,
     len: usize,
 }
@@ -35,14 +35,15 @@ impl<'a> Emitter<'a> {
         Self { sink, counts: Default::default(), bytes: 0 }
     }
 
-    /// Hands over a page that [`new_page`] began and returns its number.
+    /// Emits a page that [`new_page`] created, and returns its number.
     pub(super) fn emit(&mut self, class: PageClass, page: Vec<u8>) -> Result<u32> {
         let count = &mut self.counts[usize::from(class.code()) - 1];
         let ordinal = *count;
         *count = ordinal.checked_add(1).ok_or_else(too_large)?;
         self.bytes += page.len() as u64;
         self.sink.page(PageId::new(class, ordinal), page).map_err(|source| {
-            Error::new(ErrorKind::Sink, format!("page {} was refused", PageId::new(class, ordinal))).caused_by(source)
+            Error::new(ErrorKind::Sink, format!("the sink refused page {}", PageId::new(class, ordinal)))
+                .caused_by(source)
         })?;
         Ok(ordinal)
     }
@@ -56,13 +57,13 @@ impl<'a> Emitter<'a> {
     }
 }
 
-/// Begins a page with its prefix.
+/// Creates a page with its prefix.
 pub(super) fn new_page(class: PageClass) -> Vec<u8> {
     vec![FORMAT_VERSION, class.code()]
 }
 
 pub(super) fn too_large() -> Error {
-    Error::new(ErrorKind::Full, "the segment holds as much as its format can address; build smaller segments")
+    Error::new(ErrorKind::Full, "the segment exceeds the capacity of its format; build smaller segments")
 }
 
 impl StreamWriter {
@@ -82,7 +83,7 @@ impl StreamWriter {
             self.page.extend_from_slice(now);
             bytes = later;
             if now.len() == room {
-                // A stream that fills a page will soon fill the next.
+                // A stream that filled one page will probably fill the next.
                 let mut next = Vec::with_capacity(PAGE_PREFIX + PAGE_BYTES);
                 next.append(&mut new_page(self.class));
                 out.emit(self.class, std::mem::replace(&mut self.page, next))?;
@@ -91,7 +92,7 @@ impl StreamWriter {
         Ok(())
     }
 
-    /// Emits what is left and returns the stream's length.
+    /// Emits the last page and returns the stream's length.
     pub(super) fn finish(self, out: &mut Emitter<'_>) -> Result<u64> {
         let mut page = self.page;
         if page.len() > PAGE_PREFIX {
@@ -102,14 +103,14 @@ impl StreamWriter {
     }
 }
 
-/// Returns how many pages a stream of `len` bytes takes.
+/// Returns the number of pages of a stream of `len` bytes.
 pub(super) fn page_count(len: u64) -> u64 {
     len.div_ceil(PAGE_BYTES as u64)
 }
 
 impl PagedBytes {
-    /// Gathers the pages of a range of a stream; `None` if some are not at hand, which the fetcher
-    /// then knows.
+    /// Returns the pages of a range of a stream, or `None` if some are missing, which the fetcher
+    /// records.
     pub(crate) fn fetch(
         fetcher: &Fetcher<'_>,
         segment: SegmentId,
@@ -118,7 +119,7 @@ impl PagedBytes {
         stream_len: u64,
     ) -> Result<Option<Self>> {
         if range.start > range.end || range.end > stream_len {
-            return Err(Error::damaged("a range lies outside its stream"));
+            return Err(Error::damaged("a range is outside its stream"));
         }
         let len = usize::try_from(range.end - range.start).map_err(|_| Error::damaged("a range is too long"))?;
         let first = range.start / PAGE_BYTES as u64;
@@ -147,11 +148,11 @@ impl PagedBytes {
         self.len
     }
 
-    /// Returns a part of the range, without a copy where it lies in one page.
+    /// Returns a part of the range, without copying if it lies within one page.
     #[inline]
     pub(crate) fn slice(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>> {
         if range.start > range.end || range.end > self.len {
-            return Err(Error::damaged("a part of a list lies outside it"));
+            return Err(Error::damaged("a part of a list is outside the list"));
         }
         let (start, len) = (self.start + range.start, range.end - range.start);
         let offset = start % PAGE_BYTES;
@@ -173,7 +174,7 @@ impl PagedBytes {
         Ok(Cow::Owned(copy))
     }
 
-    /// Returns eight bytes as a little-endian number; what lies beyond the range's last page is 0.
+    /// Returns eight bytes as a little-endian number. Bytes beyond the range's last page read as 0.
     #[inline]
     pub(crate) fn u64_at(&self, at: usize) -> u64 {
         let at = self.start + at;
@@ -214,7 +215,7 @@ mod tests {
             let len = page_count * PAGE_BYTES as u64;
             let found = PagedBytes::fetch(&fetcher, segment, PageClass::Postings, 0..len, len).unwrap();
             assert!(found.is_none());
-            let Progress::Need(missing) = fetcher.need::<()>() else { panic!("no page is at hand") };
+            let Progress::Need(missing) = fetcher.need::<()>() else { panic!("no page is available") };
             assert_eq!(missing.len(), expected, "{page_count}");
         }
     }

@@ -1,9 +1,8 @@
-//! Writing a segment: documents in the order of their CIDs first, then lists and sets in the order
-//! of their keys.
+//! Writes a segment: first documents in CID order, then lists and sets in key order.
 
 use super::SegmentSummary;
+use super::bloom;
 use super::column::{self, Number};
-use super::filter;
 use super::header::{Header, STREAMS, TABLES};
 use super::list::{ListStreams, ListWriter};
 use super::stored::{StoredTop, StoredWriter};
@@ -15,7 +14,7 @@ use crate::keys::{self, ColumnKind, FIELDS, Namespace};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS, PAGE_BYTES, PageClass, PageSink};
 use crate::wire::{Reader, put_varint};
 
-/// A set of at most this many bytes stands in its table.
+/// A set of at most this many bytes is stored inline in its table.
 const MAX_INLINE_SET: usize = 512;
 const IN_TABLE: u8 = 0;
 const IN_STREAM: u8 = 1;
@@ -41,7 +40,7 @@ pub(crate) struct SegmentWriter<'a> {
     columns: StreamWriter,
 }
 
-/// A table of sets and the stream for its long ones.
+/// A table of sets, and the stream for its large sets.
 struct SetWriter {
     table: TableWriter,
     stream: StreamWriter,
@@ -78,7 +77,7 @@ impl<'a> SegmentWriter<'a> {
         self.cid_bytes.len() as u32
     }
 
-    /// Adds the next document; CIDs come in increasing order of their bytes.
+    /// Adds the next document. CIDs come in increasing byte order.
     pub(crate) fn document(&mut self, cid: &[u8], encoded: &[u8], norms: [u8; FIELDS]) -> Result<DocId> {
         if self.document_count() == MAX_SEGMENT_DOCUMENTS {
             return Err(too_large());
@@ -91,7 +90,7 @@ impl<'a> SegmentWriter<'a> {
         Ok(id)
     }
 
-    /// Ends the documents.
+    /// Completes the documents.
     pub(crate) fn end_documents(&mut self) -> Result<()> {
         self.stored_top = std::mem::take(&mut self.stored).finish(&mut self.out)?;
         let cids = std::mem::replace(&mut self.cids, TableWriter::new(PageClass::Cids));
@@ -106,7 +105,7 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
-    /// Adds a posting to the list that [`end_list`](Self::end_list) will name: the field, unless it
+    /// Adds a posting to the list that [`end_list`](Self::end_list) completes: the field, unless it
     /// is an attribute, and the document's length code there. Documents come in increasing order.
     #[inline]
     pub(crate) fn posting(&mut self, field: Option<usize>, document: DocId, norm: u8, positions: &[u32]) -> Result<()> {
@@ -116,7 +115,7 @@ impl<'a> SegmentWriter<'a> {
         self.list.push(document.0, norm, positions, &mut self.streams, &mut self.out)
     }
 
-    /// Ends the list of a word. Keys come in increasing order.
+    /// Completes the list of a word. Keys come in increasing order.
     pub(crate) fn end_list(&mut self, key: &[u8]) -> Result<()> {
         let value = self.list.finish(&mut self.streams, &mut self.out)?;
         self.distinct[0] += 1;
@@ -150,7 +149,7 @@ impl<'a> SegmentWriter<'a> {
 
     pub(crate) fn finish(mut self, document_maps: Vec<Vec<Option<DocId>>>) -> Result<SegmentSummary> {
         let out = &mut self.out;
-        let filter = filter::build(self.cid_bytes.iter().map(|cid| &cid[..]));
+        let filter = bloom::build(self.cid_bytes.iter().map(|cid| &cid[..]));
         let mut filter_stream = StreamWriter::new(PageClass::CidFilter);
         filter_stream.write(&filter, out)?;
         let document_count = self.cid_bytes.len() as u32;
@@ -191,8 +190,8 @@ impl SetWriter {
         Self { table: TableWriter::new(table), stream: StreamWriter::new(stream) }
     }
 
-    /// The value is the set's size, where it is (a byte), and the set or its offset and length in
-    /// the stream.
+    /// Adds a set. The value consists of its size, its location (one byte), and either the set
+    /// itself or its offset and length in the stream.
     fn push(&mut self, key: &[u8], ids: &[u32], out: &mut Emitter<'_>) -> Result<()> {
         let mut set = Vec::new();
         docset::encode(ids.iter().copied(), &mut set);
@@ -211,21 +210,21 @@ impl SetWriter {
     }
 }
 
-/// Where a set is.
+/// The location of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SetPlace<'a> {
     Table(&'a [u8]),
     Stream { offset: u64, len: u64 },
 }
 
-/// Reads the value of a set's table entry: its size and its place.
+/// Decodes the value of a set's table entry: its size and its location.
 pub(crate) fn decode_set_value(value: &[u8]) -> Result<(u32, SetPlace<'_>)> {
     let mut reader = Reader::new(value);
     let count = reader.varint_u32()?;
     let place = match reader.u8()? {
         IN_TABLE => SetPlace::Table(reader.take(reader.remaining())?),
         IN_STREAM => SetPlace::Stream { offset: reader.varint()?, len: reader.varint()? },
-        _ => return Err(Error::damaged("a set is in an unknown place")),
+        _ => return Err(Error::damaged("a set has an unknown location")),
     };
     Ok((count, place))
 }

@@ -1,9 +1,9 @@
-//! Checking the documents, and adding up what their words, names and numbers give.
+//! Checks the documents, and sums the hashes of their words, names and numbers.
 
 use std::collections::{HashMap, HashSet};
 
 use super::entries::{hash, number_hash};
-use super::{READ_AHEAD_PAGES, Sums, Verification};
+use super::{HashSums, READ_AHEAD_PAGES, Verification};
 use crate::analysis::{Form, Scratch};
 use crate::codec;
 use crate::document::Document;
@@ -17,8 +17,7 @@ use crate::score::norm_of_length;
 use crate::segment::{Entries, Segment, stored_page};
 
 impl Verification {
-    /// Checks one stored page, or all pages of one large document: documents, their CIDs and
-    /// lengths.
+    /// Checks one stored page, or all pages of one large document: documents, CIDs and lengths.
     pub(super) fn documents(&mut self, segment: &Segment, fetcher: &Fetcher<'_>) -> Result<bool> {
         let top = &segment.header().stored;
         if self.page == top.page_count() {
@@ -63,7 +62,7 @@ impl Verification {
             if next == documents.end {
                 Ok(())
             } else {
-                Err(Error::damaged("a page has not as many documents as it should"))
+                Err(Error::damaged("a page does not have its recorded number of documents"))
             }
         };
         check(self).map_err(|error| error.at(segment.id(), place))?;
@@ -75,15 +74,15 @@ impl Verification {
     fn document(&mut self, id: u32, bytes: &[u8], cid: Option<&[u8]>, norms: impl Iterator<Item = u8>) -> Result<()> {
         let document = codec::decode(bytes)?;
         if cid.is_none_or(|cid| cid != document.cid.to_bytes()) {
-            return Err(Error::damaged("a stored document is not the one its CID's place says"));
+            return Err(Error::damaged("a stored document does not match the CID with its number"));
         }
         if self.last_key.as_slice() >= &*document.cid.to_bytes() {
-            return Err(Error::damaged("CIDs are not in order"));
+            return Err(Error::damaged("CIDs are out of order"));
         }
         self.last_key = document.cid.to_bytes();
         let lengths = self.add_expected(id, &document);
         if !norms.eq(lengths.map(norm_of_length)) {
-            return Err(Error::damaged("a document's length is not what its words add up to"));
+            return Err(Error::damaged("a document's length does not match its words"));
         }
         Ok(())
     }
@@ -100,7 +99,7 @@ impl Verification {
                     self.expected_words[field] += u64::from(form == Form::Word);
                 }
             });
-        let Sums { words, names, numbers } = &mut self.expected;
+        let HashSums { words, names, numbers } = &mut self.expected;
         for (name, text) in fields::texts(document) {
             let mut length = 0;
             self.analyzer.analyze(&text, &mut Scratch::default(), |form, token| {
@@ -143,7 +142,7 @@ impl Verification {
                 }
                 while let Some(value) = entries.next()? {
                     if rank == top.entries_before(ordinal as usize) && entries.key != top.first_key(ordinal as usize) {
-                        return Err(Error::damaged("a page does not start with the CID that the top index says"));
+                        return Err(Error::damaged("the first CID of a page contradicts the top index"));
                     }
                     if ranks.contains(&rank) {
                         cids.push(entries.key.as_slice().into());
@@ -156,14 +155,15 @@ impl Verification {
                 Ok(rank)
             };
             if read().map_err(|error| error.at(segment.id(), id))? != top.entries_before(ordinal as usize + 1) {
-                return Err(Error::damaged("a page has not as many CIDs as it should").at(segment.id(), id));
+                return Err(Error::damaged("a page does not have its recorded number of CIDs").at(segment.id(), id));
             }
         }
         Ok(cids)
     }
 }
 
-/// Counts the occurrences of each word in a document so large that a list may not keep all of them.
+/// Counts the occurrences of each word in a document that is large enough for a list to drop some
+/// of them.
 struct Occurrences(Option<HashMap<Vec<u8>, u32>>);
 
 impl Occurrences {
@@ -171,11 +171,11 @@ impl Occurrences {
         let attributes = fields::texts(document).map(|(_, text)| text.len()).sum::<usize>();
         let parts = [&document.text, &document.title, &document.author];
         let bytes = attributes + parts.into_iter().flatten().map(String::len).sum::<usize>();
-        // A word and what parts it from the next take two bytes at least.
+        // A word and its separator take at least two bytes.
         Self((bytes / 2 >= MAX_FREQUENCY as usize).then(HashMap::new))
     }
 
-    /// Says whether a list keeps the next occurrence of a word.
+    /// Returns whether a list stores the next occurrence of a word.
     fn is_kept(&mut self, key: &[u8]) -> bool {
         let Some(counts) = &mut self.0 else { return true };
         let count = counts.entry(key.to_vec()).or_default();

@@ -1,4 +1,4 @@
-//! Checking the entries of the tables: lists, sets and columns.
+//! Checks the table entries: lists, sets and columns.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::segment::{
 use crate::text_field::Field;
 
 impl Verification {
-    /// Checks one list; says whether it was at hand.
+    /// Checks one list. Returns whether its pages were available.
     pub(super) fn list(
         &mut self,
         segment: &Segment,
@@ -63,7 +63,7 @@ impl Verification {
                 directory.load_frequencies(&postings, block, &mut frequencies)?;
             }
             if ids[..len].iter().any(|id| *id >= documents) || ids[0] < next || !ids[..len].is_sorted_by(|a, b| a < b) {
-                return Err(Error::damaged("a list's documents are not in order"));
+                return Err(Error::damaged("a list's documents are out of order"));
             }
             next = ids[len - 1] + 1;
             let bound = directory.bound(block);
@@ -75,7 +75,7 @@ impl Verification {
         Ok(true)
     }
 
-    /// Returns the length codes of the field that a key looks in.
+    /// Returns the length codes of the field of a key.
     fn norms(&mut self, segment: &Segment, fetcher: &Fetcher<'_>, key: &[u8]) -> Result<Option<Norms>> {
         let Some(field) = keys::field_of(key) else { return Ok(None) };
         if let Some(index) = field.index() {
@@ -110,7 +110,7 @@ impl Verification {
         let end = start_bit as u64 / 8 + (total * u64::from(width)).div_ceil(8);
         let stated = directory.positions_end(block).map_or(positions.len() as u64, u64::from);
         if end != stated || end > positions.len() as u64 {
-            return Err(Error::damaged("a block's positions do not end where they should"));
+            return Err(Error::damaged("a block's positions do not end at their recorded end"));
         }
         let (mut skip, mut place, mut exact) = (0, Vec::new(), BoundBuilder::default());
         for (id, frequency) in ids.iter().zip(frequencies) {
@@ -121,14 +121,14 @@ impl Verification {
             self.posting(key, *id, &place)?;
         }
         if exact.finish() != bound {
-            return Err(Error::damaged("a block's bound is not that of its postings"));
+            return Err(Error::damaged("a block's bound does not match its postings"));
         }
         Ok(())
     }
 
     fn posting(&mut self, key: &[u8], id: u32, positions: &[u32]) -> Result<()> {
         if positions.is_empty() || !positions.is_sorted_by(|a, b| a < b) {
-            return Err(Error::damaged("positions are not in order"));
+            return Err(Error::damaged("positions are out of order"));
         }
         for position in positions {
             self.found.words = self.found.words.wrapping_add(hash(key, id, *position));
@@ -142,7 +142,7 @@ impl Verification {
         self.distinct[0] += 1;
     }
 
-    /// Checks one set; says whether it was at hand.
+    /// Checks one set. Returns whether its pages were available.
     pub(super) fn set(
         &mut self,
         segment: &Segment,
@@ -161,7 +161,7 @@ impl Verification {
             self.follow(if class == PageClass::Tags { 2 } else { 3 }, (offset, len))?;
         }
         if count == 0 || set.count() != u64::from(count) {
-            return Err(Error::damaged("a set is not of the size it says"));
+            return Err(Error::damaged("a set does not have its recorded size"));
         }
         set.iter().for_each(|id| self.found.names = self.found.names.wrapping_add(hash(key, id, 0)));
         self.report.names += 1;
@@ -173,7 +173,7 @@ impl Verification {
         Ok(true)
     }
 
-    /// Checks one column, byte by byte; says whether it was at hand.
+    /// Checks one column, byte by byte. Returns whether its pages were available.
     pub(super) fn column(
         &mut self,
         segment: &Segment,
@@ -192,7 +192,7 @@ impl Verification {
         let (exact_value, exact_rest) = encode_column(kind, &numbers, segment.document_count(), offset);
         let rest = rest.flatten().map(|rest| rest.slice(0..rest.len()).map(Cow::into_owned)).transpose()?;
         if exact_value != value || exact_rest != rest {
-            return Err(Error::damaged("a column is not written as its numbers are"));
+            return Err(Error::damaged("a column does not match the encoding of its numbers"));
         }
         if exact_rest.is_some() {
             self.follow(4, (offset, len))?;
@@ -204,18 +204,18 @@ impl Verification {
         Ok(true)
     }
 
-    /// Checks that a stream's parts follow each other without gap.
+    /// Checks that the parts of a stream are contiguous.
     fn follow(&mut self, stream: usize, (offset, len): (u64, u64)) -> Result<()> {
         if self.ends[stream] != offset {
-            return Err(Error::damaged("a list does not start where the one before it ends"));
+            return Err(Error::damaged("a list does not start at the end of the previous one"));
         }
         self.ends[stream] = offset + len;
         Ok(())
     }
 }
 
-/// MurmurHash3's finalizer over the parts: no protection against forgery, which is the envelope's
-/// task.
+/// MurmurHash3's finalizer over the parts. It does not protect against forgery, which is the task
+/// of the envelope.
 pub(super) fn hash(key: &[u8], id: u32, position: u32) -> u64 {
     let mut hash = key
         .iter()
@@ -227,7 +227,7 @@ pub(super) fn hash(key: &[u8], id: u32, position: u32) -> u64 {
     hash
 }
 
-/// The hash of a number of a document.
+/// Returns the hash of a number of a document.
 pub(super) fn number_hash(key: &[u8], id: u32, number: u64) -> u64 {
     hash(key, id, number as u32) ^ hash(key, id, (number >> 32) as u32).rotate_left(17)
 }

@@ -1,9 +1,9 @@
-//! Verifying a segment: every invariant, a few pages at a time.
+//! Verifies every invariant of a segment, a few pages at a time.
 //!
-//! The stored documents are the truth. They are analysed again, and each (word, document,
-//! position), each (name, document) and each (field, document, number) that they give is added to a
-//! sum of hashes; the lists, sets and columns of the tables must give the same sums. Beside that
-//! every structure is checked for itself: order, counts, bounds, ranges.
+//! The stored documents are the reference. They are analyzed again, and each (word, document,
+//! position), (name, document) and (field, document, number) in them is added to a sum of hashes;
+//! the lists, sets and columns of the tables must give the same sums. In addition, every structure
+//! is checked by itself: order, counts, bounds, ranges.
 
 mod documents;
 mod entries;
@@ -20,31 +20,45 @@ use crate::keys::{self, FIELDS, Namespace};
 use crate::page::{PAGE_BYTES, PageClass, PageId, PageSource, Progress};
 use crate::segment::{Entries, Norms, Segment, build_filter};
 
-/// So many missing pages are asked for at once, as far as they are known.
+/// The maximum number of known missing pages to request at once.
 const READ_AHEAD_PAGES: usize = 64;
 
-/// Tells what a verification has checked.
+/// The result of verifying a segment: the number of items checked.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cim_ipld_index::{
+///     Analyzer, Deletes, Memtable, PageMap, Progress, Segment, SegmentId, SegmentReport, Verification, build_segment,
+/// };
+///
+/// let (id, mut pages) = (SegmentId([0; 16]), PageMap::new());
+/// build_segment(&Memtable::new(Analyzer::default()).view(), &Deletes::new(), &mut pages.sink(id))?;
+/// let segment = Arc::new(Segment::open(id, &pages.header(id))?);
+/// let report = Verification::new(segment, Deletes::new(), Analyzer::default())?.advance(&pages)?;
+/// assert_eq!(report, Progress::Ready(SegmentReport::default()));
+/// # Ok::<(), cim_ipld_index::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct VerifyReport {
-    /// Documents, deleted ones included.
+pub struct SegmentReport {
+    /// The number of documents, including deleted ones.
     pub documents: u64,
-    /// Documents that are live.
+    /// The number of live documents.
     pub live_documents: u64,
-    /// Words of all fields.
+    /// The number of words of all fields.
     pub terms: u64,
-    /// Postings of all words.
+    /// The number of postings of all words.
     pub postings: u64,
-    /// Tags, keywords, content types and kinds.
+    /// The number of tags, keywords, content types and kinds.
     pub names: u64,
-    /// Numbers in columns, lengths of attributes included.
+    /// The number of values in columns, including the lengths of attributes.
     pub numbers: u64,
 }
 
-/// Checks every invariant of a segment, a few pages at a time.
+/// A running verification of a segment, which checks every invariant a few pages at a time.
 ///
-/// Call [`advance`](Self::advance) with the pages it needs until it is ready. Memory holds one
-/// list, column or page at a time and a few bytes per document.
+/// Call [`advance`](Self::advance) with the pages it requests until it is ready. It holds in memory
+/// one list, column or page at a time and a few bytes per document.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -60,7 +74,7 @@ pub struct VerifyReport {
 ///
 /// let segment = Arc::new(Segment::open(id, &pages.header(id))?);
 /// let mut verification = Verification::new(segment, Deletes::new(), Analyzer::default())?;
-/// let Progress::Ready(report) = verification.advance(&pages)? else { unreachable!("all pages are at hand") };
+/// let Progress::Ready(report) = verification.advance(&pages)? else { unreachable!("all pages are available") };
 /// assert_eq!((report.documents, report.terms), (1, 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -70,24 +84,24 @@ pub struct Verification {
     deletes: Deletes,
     analyzer: Analyzer,
     stage: Stage,
-    /// The next page of the stage, and the entries of it that are done.
+    /// The next page of the stage, and the number of its entries that are done.
     page: u32,
     entry: u32,
     last_key: Vec<u8>,
     cids: Vec<Box<[u8]>>,
     filter: Vec<u8>,
-    /// What the documents give, and what the tables give.
-    expected: Sums,
-    found: Sums,
+    /// The sums over the documents, and the sums over the tables.
+    expected: HashSums,
+    found: HashSums,
     expected_words: [u64; FIELDS],
     distinct: [u64; 3],
     kinds: Vec<(u32, BitSet)>,
-    /// The ends of the streams as far as they are read: postings, positions, tag sets, type sets,
+    /// The ends of the parts of each stream read so far: postings, positions, tag sets, type sets,
     /// columns.
     ends: [u64; 5],
-    /// The length codes of the attribute whose words are checked, with its name.
+    /// The length codes and the name of the attribute whose words are being checked.
     attribute_norms: Option<(Arc<str>, Norms)>,
-    report: VerifyReport,
+    report: SegmentReport,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,27 +112,27 @@ enum Stage {
     Done,
 }
 
-/// Sums of hashes, so that the order of what is added does not matter.
+/// Sums of hashes, which do not depend on the order of addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Sums {
+struct HashSums {
     words: u64,
     names: u64,
     numbers: u64,
 }
 
 impl Verification {
-    /// Starts the check of a segment.
+    /// Starts the verification of a segment.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::AnalyzerMismatch`] if the segment was built with another analyzer,
-    /// [`ErrorKind::Damaged`] if the deletes name documents that are not there.
+    /// [`ErrorKind::Damaged`] if the deletes contain documents that the segment does not have.
     pub fn new(segment: Arc<Segment>, deletes: Deletes, analyzer: Analyzer) -> Result<Self> {
         if segment.analyzer() != analyzer.identity() {
             return Err(Error::new(ErrorKind::AnalyzerMismatch, "the segment was built with another analyzer"));
         }
         if deletes.iter().last().is_some_and(|last| last.0 >= segment.document_count()) {
-            return Err(Error::damaged("deletes name a document that is not there"));
+            return Err(Error::damaged("the deletes contain a document that does not exist"));
         }
         let documents = u64::from(segment.document_count());
         let live_documents = documents - u64::from(deletes.len());
@@ -132,29 +146,30 @@ impl Verification {
             last_key: Vec::new(),
             cids: Vec::new(),
             filter: Vec::new(),
-            expected: Sums::default(),
-            found: Sums::default(),
+            expected: HashSums::default(),
+            found: HashSums::default(),
             expected_words: [0; FIELDS],
             distinct: [0; 3],
             kinds: Vec::new(),
             ends: [0; 5],
             attribute_norms: None,
-            report: VerifyReport { documents, live_documents, ..VerifyReport::default() },
+            report: SegmentReport { documents, live_documents, ..SegmentReport::default() },
         })
     }
 
-    /// Returns the deletes that the check was started with.
+    /// Returns the deletes with which the verification was started.
     pub fn deletes(&self) -> &Deletes {
         &self.deletes
     }
 
-    /// Goes on as far as the pages at hand allow; pages that it has passed are not needed again.
+    /// Continues as far as the available pages allow. Pages that it has passed are not needed
+    /// again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Damaged`] names the page, where it is one page's fault, and the invariant that
-    /// does not hold.
-    pub fn advance(&mut self, pages: &dyn PageSource) -> Result<Progress<VerifyReport>> {
+    /// [`ErrorKind::Damaged`], naming the violated invariant and, if it is specific to one page,
+    /// that page.
+    pub fn advance(&mut self, pages: &dyn PageSource) -> Result<Progress<SegmentReport>> {
         let fetcher = Fetcher::new(pages);
         let segment = Arc::clone(&self.segment);
         loop {
@@ -177,7 +192,7 @@ impl Verification {
         self.stage = match self.stage {
             Stage::Documents => {
                 if self.cids.len() != self.segment.document_count() as usize {
-                    return Err(Error::damaged("a segment has not as many stored documents as it says"));
+                    return Err(Error::damaged("a segment does not have its recorded number of stored documents"));
                 }
                 self.filter = build_filter(&std::mem::take(&mut self.cids));
                 Stage::Filter
@@ -210,13 +225,13 @@ impl Verification {
         };
         if *bytes.slice(0..bytes.len())? != self.filter[start as usize..end as usize] {
             let id = PageId::new(PageClass::CidFilter, self.page);
-            return Err(Error::damaged("the CID filter is not that of the CIDs").at(segment.id(), id));
+            return Err(Error::damaged("the CID filter does not match the CIDs").at(segment.id(), id));
         }
         self.page += 1;
         Ok(false)
     }
 
-    /// Checks the entries of one page of a table, as far as their lists are at hand.
+    /// Checks the entries of one page of a table, as far as their lists are available.
     fn table(&mut self, segment: &Segment, class: PageClass, fetcher: &Fetcher<'_>) -> Result<bool> {
         let top = segment.header().table(class);
         if self.page == top.page_count() {
@@ -233,14 +248,14 @@ impl Verification {
                 if index <= self.entry {
                     continue;
                 }
-                // After the first list that is not at hand the others are only asked for.
+                // After the first missing list, the remaining lists are only requested.
                 let is_checking = !fetcher.has_missing();
                 if fetcher.missing_count() >= READ_AHEAD_PAGES {
                     return Ok(());
                 }
                 let is_first = index == 1 && entries.key != top.first_key(self.page as usize);
                 if is_checking && (is_first || !self.last_key.is_empty() && self.last_key >= entries.key) {
-                    return Err(Error::damaged("keys are not in order, or not those of the top index"));
+                    return Err(Error::damaged("keys are out of order or contradict the top index"));
                 }
                 let is_done = match (class, keys::namespace(&entries.key)) {
                     (PageClass::Dictionary, Some(Namespace::Word(_) | Namespace::OtherWord)) => {
@@ -253,7 +268,7 @@ impl Verification {
                     (PageClass::Fields, Some(Namespace::Column(kind))) => {
                         self.column(segment, fetcher, kind, &entries.key, value, is_checking)?
                     }
-                    _ => return Err(Error::damaged("a table holds a key of an unknown kind")),
+                    _ => return Err(Error::damaged("a table contains a key of an unknown kind")),
                 };
                 if is_checking && is_done {
                     self.entry = index;
@@ -264,7 +279,7 @@ impl Verification {
                 return Ok(());
             }
             if index != top.entries_before(self.page as usize + 1) - top.entries_before(self.page as usize) {
-                return Err(Error::damaged("a page has not as many entries as it should"));
+                return Err(Error::damaged("a page does not have its recorded number of entries"));
             }
             (self.page, self.entry) = (self.page + 1, 0);
             Ok(())
@@ -280,11 +295,11 @@ impl Verification {
         let kind_of = |code: usize| self.kinds.iter().find(|(kind, _)| *kind as usize == code);
         let kinds = std::array::from_fn(|code| kind_of(code).map_or(0, |(_, set)| set.count() as u32));
         let checks = [
-            (self.found == self.expected, "words, names and numbers are not those of the documents"),
+            (self.found == self.expected, "words, names and numbers do not match the documents"),
             (self.expected_words == header.total_words, "the header's number of words is wrong"),
             (self.distinct == header.distinct, "the header's number of terms, tags or types is wrong"),
             (kinds == header.kinds && self.kinds.len() <= DocumentKind::ALL.len(), "the header's kinds are wrong"),
-            (streams.map(|class| header.stream_len(class)) == self.ends, "a stream is longer than its lists"),
+            (streams.map(|class| header.stream_len(class)) == self.ends, "a stream does not end with its last list"),
         ];
         match checks.into_iter().find(|(holds, _)| !holds) {
             Some((_, what)) => Err(Error::damaged(what).at(self.segment.id(), PageId::new(PageClass::Header, 0))),

@@ -1,4 +1,4 @@
-//! Documents survive their byte form; hostile bytes are errors.
+//! Documents survive a round trip through bytes, and hostile bytes give errors.
 
 use cid::Cid;
 use cim_ipld_index::{Document, DocumentKind, ErrorKind, Timestamp, Value, codec};

@@ -1,10 +1,10 @@
-//! The index answers as a naive scan does, whatever was done to it and in whatever order pages
-//! come.
+//! The index returns what a naive scan returns, after any sequence of operations and whatever the
+//! order in which pages arrive.
 
 use std::collections::BTreeSet;
 
 use cim_ipld_index::{
-    Document, Facet, NumberField, Order, Query, SearchCursor, SearchOptions, Sort, Timestamp, Total, Value,
+    Document, Facet, NumberField, Query, SearchCursor, SearchOptions, Sort, SortOrder, Timestamp, Total, Value,
 };
 use proptest::prelude::*;
 
@@ -21,8 +21,7 @@ enum Step {
     Merge,
 }
 
-/// What of a document is not text: times, size, and attributes that are now of this type, now of
-/// that.
+/// The non-text fields of a document: times, size, and attributes whose type varies.
 #[derive(Debug, Clone)]
 struct Numbers {
     created: Option<i64>,
@@ -170,7 +169,7 @@ proptest! {
     ) {
         let (index, model) = apply(&steps);
         for (want, field, is_ascending) in wants {
-            let order = if is_ascending { Order::Ascending } else { Order::Descending };
+            let order = if is_ascending { SortOrder::Ascending } else { SortOrder::Descending };
             let sort = if is_ascending { Sort::ascending(field.clone()) } else { Sort::descending(field.clone()) };
             let facets = [Facet::tags(), Facet::content_types(), Facet::attribute("lang").limit(2)];
             let options = facets.into_iter().fold(SearchOptions::default().limit(limit).sort(sort), SearchOptions::facet);
@@ -212,7 +211,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..80),
         want in want(),
         limit in 1usize..9,
-        order in prop_oneof![Just(Order::Ascending), Just(Order::Descending)],
+        order in prop_oneof![Just(SortOrder::Ascending), Just(SortOrder::Descending)],
     ) {
         let (index, _) = apply(&steps);
         let query = want.query();
@@ -224,7 +223,7 @@ proptest! {
             page = index.search(&query, &options.clone().after(next));
             hits.extend(page.hits);
         }
-        if order == Order::Ascending {
+        if order == SortOrder::Ascending {
             prop_assert!(hits.is_sorted_by(|a, b| a.score < b.score || a.score == b.score && a.cid.to_bytes() < b.cid.to_bytes()));
             hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         }
@@ -270,7 +269,7 @@ proptest! {
         for (cid, document) in cids.iter().zip(documents) {
             prop_assert_eq!(document.as_ref(), model.documents.get(&cid.to_bytes()));
         }
-        let (statistics, _) = Cold::new(&index.pages).run(|pages| snapshot.statistics(pages).unwrap());
+        let (statistics, _) = Cold::new(&index.pages).run(|pages| snapshot.counts(pages).unwrap());
         prop_assert_eq!(statistics.documents, model.documents.len() as u64);
         prop_assert_eq!(statistics.by_kind, [statistics.documents, 0, 0, 0]);
     }

@@ -1,4 +1,5 @@
-//! Prefixes and fuzzy words over a dictionary of many pages, and over a memtable of as many words.
+//! Prefix and fuzzy queries over a dictionary of many pages, and over a memtable with as many
+//! words.
 
 use cim_ipld_index::{Document, Field, PageClass, Query, SearchOptions};
 
@@ -7,13 +8,13 @@ use crate::model::{Index, cid};
 const DOCUMENTS: u64 = 1_500;
 const WORDS: u64 = 20;
 
-/// A word that no other document has, among neighbours that are spread over all pages.
+/// Returns a word that is unique to a document, among neighbours that are spread over all pages.
 fn word(n: u64) -> String {
     let mixed = n.wrapping_mul(40_503) % 65_536;
     format!("{}{mixed:04x}{}", ["a", "be", "ж", "zu"][(n % 4) as usize], "xyz".repeat((n % 3) as usize))
 }
 
-/// Wagner and Fischer, row by row.
+/// The algorithm of Wagner and Fischer, row by row.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,16 +1,15 @@
-//! Segments that earlier builds wrote are opened, verified and searched by this one.
+//! This version opens, verifies and searches the segments that earlier versions wrote.
 //!
-//! A fixture is named after the version that wrote it.
-//! `cargo run -p cim-ipld-index --example write_fixture` writes the one of this version; one that
-//! is there is never written again, whatever changes.
+//! A fixture is named after the version that wrote it. The fixture of this version is written by
+//! `cargo run -p cim-ipld-index --example write_fixture`; an existing fixture is never rewritten.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use cim_ipld_index::{
-    Analyzer, Deletes, Field, PageClass, PageId, PageMap, PageSink, Progress, Query, SearchOptions, Segment, SegmentId,
-    Snapshot, Verification, codec,
+    Analyzer, Deletes, Field, PageClass, PageId, PageMap, PageSink, Progress, Query, ReadView, SearchOptions, Segment,
+    SegmentId, Verification, codec,
 };
 
 #[path = "../../examples/write_fixture/documents.rs"]
@@ -20,7 +19,7 @@ use documents::{DOCUMENTS, document};
 
 const ID: SegmentId = SegmentId([7; 16]);
 
-/// Reads what `write_fixture` wrote: per page its class, ordinal and length, then its bytes.
+/// Reads the output of `write_fixture`: per page its class, ordinal and length, then its bytes.
 fn read(path: &Path) -> PageMap {
     let bytes = fs::read(path).unwrap();
     let mut pages = PageMap::new();
@@ -61,7 +60,7 @@ fn check(path: &Path, segment: Arc<Segment>, pages: &PageMap) {
     };
     assert_eq!(report.documents, DOCUMENTS, "{name}");
 
-    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], vec![]).unwrap();
+    let snapshot = ReadView::new(Analyzer::default(), vec![(segment, Deletes::new())], vec![]).unwrap();
     let all: Vec<_> = (0..DOCUMENTS).map(document).collect();
     let cids: Vec<_> = all.iter().map(|document| document.cid).collect();
     let stored = snapshot.documents(&cids, pages).unwrap().ready().unwrap();

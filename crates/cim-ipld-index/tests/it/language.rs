@@ -1,4 +1,4 @@
-//! What people type and what programs send: the query language in tables.
+//! The query language in tables: queries typed by people and queries made by programs.
 
 use cim_ipld_index::{
     Document, ErrorKind, MemoryIndex, NumberField, Query, QueryErrorKind, SearchOptions, Timestamp, Value,
@@ -6,7 +6,7 @@ use cim_ipld_index::{
 
 use crate::model::cid;
 
-/// Documents by the letters that the tables name them with.
+/// Documents, by the letters that name them in the tables.
 const TEXTS: [(char, &str); 16] = [
     ('a', "connect to localhost:8080 now"),
     ('b', "fixed TODO:cleanup in Re:Zero"),
@@ -26,7 +26,7 @@ const TEXTS: [(char, &str); 16] = [
     ('p', "NASA's wi-fi, AT&T and R&D"),
 ];
 
-/// Queries and the documents that they find.
+/// Queries and the documents that they match.
 const FOUND: &[(&str, &str)] = &[
     // Colons in text.
     ("localhost:8080", "a"),
@@ -60,7 +60,7 @@ const FOUND: &[(&str, &str)] = &[
     (":", ""),
     ("::", ""),
     ("a:", "i"),
-    // Signs without a word.
+    // Operators without a word.
     ("AC/DC - Thunderstruck", "f"),
     ("AC/DC – Thunderstruck", "f"),
     ("thunderstruck -", "f"),
@@ -125,7 +125,7 @@ const FOUND: &[(&str, &str)] = &[
     ("כ\"ץ", "n"),
     ("כ״ץ", "n"),
     ("rock'n'roll", "m"),
-    // Words glued by signs are phrases of their parts.
+    // Words joined by punctuation are phrases of their parts.
     ("wolf", "ij"),
     ("wolf.txt", "i"),
     ("big_bad_wolf.txt", "i"),

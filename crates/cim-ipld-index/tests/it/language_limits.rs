@@ -1,4 +1,4 @@
-//! Queries that are too much, results as JSON, and any text at all.
+//! Queries beyond the limits, results as JSON, and arbitrary text.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ fn a_query_of_many_words_is_refused_at_once() {
             let error = index.search(&query, &SearchOptions::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidQuery, "{}", &text[..20]);
         }
-        // Two searches by a build without optimization, perhaps beside others: what is quadratic
+        // This covers two searches in an unoptimized build on a busy machine; anything quadratic
         // takes minutes.
         assert!(started.elapsed() < Duration::from_secs(20), "{:?} for {}", started.elapsed(), &text[..20]);
     }
@@ -50,7 +50,7 @@ fn a_query_a_million_levels_deep_is_refused() {
         if text.contains('(') {
             let started = Instant::now();
             assert_eq!(Query::parse_typed(&text).unwrap_err().kind, QueryErrorKind::Limit);
-            // It ends where it is refused, however much follows.
+            // Parsing stops at the error, however much text follows.
             assert!(started.elapsed() < Duration::from_secs(5), "{:?} for {text:.9}", started.elapsed());
         }
         drop(query);
@@ -84,7 +84,7 @@ fn results_and_options_survive_json() {
     assert_eq!(serde_json::from_str::<cim_ipld_index::SearchResults>(&json).unwrap(), results);
 }
 
-/// Text with much of the language in it.
+/// Text with many features of the language.
 fn typed() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\PC{0,40}",

@@ -1,5 +1,4 @@
-//! The index in memory: visible at once, sealed and merged behind the caller's back, read while it
-//! is written.
+//! The in-memory index: visible at once, sealed and merged automatically, read while it is written.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +8,7 @@ use crate::model::cid;
 
 #[test]
 fn sealing_and_merging_change_no_answer() {
-    // So small a budget that the index seals every few documents and merges many times.
+    // With this budget, the index seals every few documents and merges many times.
     let (small, large) = (MemoryIndex::with_memtable_budget(1), MemoryIndex::new());
     for n in 0..200u64 {
         let text = format!("common word{} {}", n % 10, "filler ".repeat((n % 4) as usize));
@@ -24,7 +23,7 @@ fn sealing_and_merging_change_no_answer() {
     }
     let live = |index: &MemoryIndex| (0..150).map(|n| index.document(&cid(n)).unwrap()).collect::<Vec<_>>();
     assert_eq!(live(&small), live(&large));
-    assert_eq!(small.statistics().unwrap().documents, large.statistics().unwrap().documents);
+    assert_eq!(small.counts().unwrap().documents, large.counts().unwrap().documents);
     large.compact().unwrap();
     small.compact().unwrap();
     for text in ["common", "word3 OR word4", "common AND word5", "tag:t1 word1"] {

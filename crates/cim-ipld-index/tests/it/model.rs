@@ -1,4 +1,5 @@
-//! A naive scan over documents, and an index driven the way a persistence engine drives it.
+//! A naive scan over documents as the model, and an index that is driven like a persistence engine
+//! does.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,26 +8,26 @@ use std::sync::Arc;
 
 use cid::Cid;
 use cim_ipld_index::{
-    Analyzer, Deletes, Document, Field, Location, Memtable, NumberField, Order, Page, PageClass, PageId, PageMap,
-    PageSource, Progress, Query, SearchOptions, SearchResults, Segment, SegmentId, Snapshot, Value, build_segment,
+    Analyzer, Deletes, Document, Field, Location, Memtable, NumberField, Page, PageClass, PageId, PageMap, PageSource,
+    Progress, Query, ReadView, SearchOptions, SearchResults, Segment, SegmentId, SortOrder, Value, build_segment,
     merge_segments,
 };
 use multihash::Multihash;
 
 pub(crate) fn cid(n: u64) -> Cid {
-    // Spread, so that the order of CIDs is not the order of insertion.
+    // The digests are spread, so that CID order differs from insertion order.
     let mut digest = [0u8; 32];
     digest[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     Cid::new_v1(0x55, Multihash::wrap(0x1e, &digest).unwrap())
 }
 
-/// What the index must answer, by scanning.
+/// The expected results, found by scanning.
 #[derive(Default, Clone)]
 pub(crate) struct Model {
     pub(crate) documents: BTreeMap<Vec<u8>, Document>,
 }
 
-/// A query in the form that the scan understands.
+/// A query in a form that the scan supports.
 #[derive(Debug, Clone)]
 pub(crate) enum Want {
     Word(&'static str),
@@ -37,10 +38,10 @@ pub(crate) enum Want {
     Prefix(&'static str),
     Fuzzy(&'static str, usize),
     Tag(&'static str),
-    /// The value of an attribute, whatever its type.
+    /// The value of an attribute of any type.
     Attribute(&'static str, &'static str),
     Exists(&'static str),
-    /// Numbers in halves, both bounds included.
+    /// A range of numbers in steps of one half, with inclusive bounds.
     Range(NumberField, Option<i32>, Option<i32>),
 }
 
@@ -98,7 +99,7 @@ impl Want {
     }
 }
 
-/// The number of a field, small enough to be exact.
+/// Returns the number of a field, which is small enough to be exact.
 pub(crate) fn number(document: &Document, field: &NumberField) -> Option<f64> {
     match field {
         NumberField::CreatedAt => document.created_at.map(|time| time.0 as f64),
@@ -113,7 +114,7 @@ pub(crate) fn number(document: &Document, field: &NumberField) -> Option<f64> {
     }
 }
 
-/// The edits between two words, by definition.
+/// Returns the edit distance of two words by its definition.
 fn distance(a: &[u8], b: &[u8]) -> usize {
     match (a, b) {
         ([], rest) | (rest, []) => rest.len(),
@@ -124,7 +125,7 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     }
 }
 
-/// The words of the parts of the combined field.
+/// Returns the words of the parts of the combined field.
 pub(crate) fn parts(document: &Document) -> Vec<Vec<String>> {
     let analyzer = Analyzer::default();
     [&document.text, &document.title, &document.author].into_iter().flatten().map(|text| analyzer.words(text)).collect()
@@ -138,18 +139,18 @@ impl Model {
         self.documents.iter().filter(|(_, document)| passes(document)).map(|(cid, _)| cid.clone()).collect()
     }
 
-    /// The CIDs of what matches, in the order of a number.
-    pub(crate) fn sorted(&self, want: &Want, field: &NumberField, order: Order) -> Vec<Vec<u8>> {
+    /// Returns the CIDs of the matches, sorted by a number.
+    pub(crate) fn sorted(&self, want: &Want, field: &NumberField, order: SortOrder) -> Vec<Vec<u8>> {
         let mut found: Vec<_> = self.documents.iter().filter(|(_, document)| want.matches(document)).collect();
         found.sort_by(|(_, a), (_, b)| match (number(a, field), number(b, field)) {
-            (Some(a), Some(b)) if order == Order::Ascending => a.total_cmp(&b),
+            (Some(a), Some(b)) if order == SortOrder::Ascending => a.total_cmp(&b),
             (Some(a), Some(b)) => b.total_cmp(&a),
             (a, b) => a.is_none().cmp(&b.is_none()),
         });
         found.into_iter().map(|(cid, _)| cid.clone()).collect()
     }
 
-    /// How many of what matches have each name, most frequent first.
+    /// Returns the number of matches with each name, most frequent first.
     pub(crate) fn counts(&self, want: &Want, names: impl Fn(&Document) -> BTreeSet<String>) -> Vec<(String, u64)> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for document in self.documents.values().filter(|document| want.matches(document)) {
@@ -160,7 +161,8 @@ impl Model {
         counts
     }
 
-    /// BM25 in f64 of one word in one document, by definition; statistics over the live documents.
+    /// Returns the BM25 score, in f64 and by definition, of one word in one document, with
+    /// statistics over the live documents.
     pub(crate) fn score(&self, word: &str, cid: &[u8]) -> f64 {
         let lengths: Vec<f64> = self
             .documents
@@ -172,7 +174,7 @@ impl Model {
         let average = lengths.iter().sum::<f64>() / n;
         let own = parts(&self.documents[cid]);
         let tf = own.iter().flatten().filter(|own| *own == word).count() as f64;
-        // Lengths up to 40 are exact in their byte.
+        // Lengths up to 40 are encoded exactly.
         let length = own.iter().map(Vec::len).sum::<usize>() as f64;
         assert!(length <= 40.0);
         if tf == 0.0 {
@@ -182,7 +184,7 @@ impl Model {
     }
 }
 
-/// An index of segments and memtables, as an engine keeps one.
+/// An index of segments and memtables, as an engine maintains one.
 pub(crate) struct Index {
     pub(crate) memtable: Memtable,
     pub(crate) deletes: Deletes,
@@ -202,9 +204,9 @@ impl Index {
         }
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> ReadView {
         let memtables = vec![(self.memtable.view(), self.deletes.clone())];
-        Snapshot::new(Analyzer::default(), self.segments.clone(), memtables).unwrap()
+        ReadView::new(Analyzer::default(), self.segments.clone(), memtables).unwrap()
     }
 
     pub(crate) fn insert(&mut self, document: &Document) {
@@ -270,7 +272,7 @@ impl Index {
     }
 }
 
-/// Gives only the pages that were asked for before, and counts the rounds.
+/// A source that returns only pages that were requested before, and counts the rounds.
 pub(crate) struct Cold<'a> {
     pub(crate) all: &'a PageMap,
     pub(crate) held: RefCell<BTreeSet<(SegmentId, PageId)>>,
@@ -281,7 +283,8 @@ impl<'a> Cold<'a> {
         Self { all, held: RefCell::default() }
     }
 
-    /// Runs `step` until it is ready; returns the answer, the rounds and the classes of each round.
+    /// Runs `step` until it is ready. Returns the result, the number of rounds and the classes
+    /// requested in each round.
     pub(crate) fn run<T>(&self, mut step: impl FnMut(&Self) -> Progress<T>) -> (T, Vec<BTreeSet<PageClass>>) {
         let mut rounds = Vec::new();
         loop {

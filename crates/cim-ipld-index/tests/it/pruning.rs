@@ -1,5 +1,5 @@
-//! Passing over blocks and documents changes nothing: the best are those of an evaluation that
-//! looks at everything.
+//! Skipping blocks and documents does not change the results: they equal those of an exhaustive
+//! evaluation.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use crate::model::{Index, cid};
 const DOCUMENTS: u64 = 10_000;
 const WORDS: u64 = 400;
 
-/// A sequence that looks random and is the same in every run.
+/// A deterministic pseudorandom sequence.
 fn mix(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -27,15 +27,15 @@ fn document(n: u64) -> Document {
         ((WORDS as f64).powf(uniform)) as u64
     };
     let text: Vec<String> = (0..len).map(|place| format!("w{}", word(place))).collect();
-    // A field with lengths of its own.
+    // A field whose lengths are independent of the text.
     let title: Vec<String> = (0..1 + mix(n ^ 7) % 9).map(|place| format!("w{}", word(1000 + place))).collect();
     let document = Document::new(cid(n)).with_text(text.join(" ")).with_title(title.join(" "));
     let document = document.with_tag(format!("t{}", mix(n) % 5));
     if n.is_multiple_of(97) { document.with_tag("rare") } else { document }
 }
 
-/// The same documents in three places, some of them deleted: in a segment that still counts those,
-/// and a memtable; in a segment without them, and a memtable; in a memtable.
+/// The same documents, some of them deleted, in three indexes: in a segment that still contains the
+/// deleted ones and a memtable; in a segment without them and a memtable; in a memtable.
 fn indexes() -> &'static [Index; 3] {
     static INDEXES: OnceLock<[Index; 3]> = OnceLock::new();
     INDEXES.get_or_init(|| {
@@ -96,10 +96,9 @@ proptest! {
             prop_assert_eq!(&pruned.hits, &exact.hits);
             prop_assert!(pruned.total <= exact.total && pruned.total >= pruned.hits.len() as u64);
 
-            // A part that excludes nothing sends a query of any form through the evaluation that
-            // looks at everything.
+            // A part that excludes nothing forces the exhaustive evaluation.
             let all = index.search(&query.clone().and_not(Query::term("absent")), &options);
-            // The cursors differ: theirs are statistics of other words.
+            // The cursors differ, because they carry statistics of different words.
             prop_assert_eq!((&all.hits, all.total), (&exact.hits, exact.total));
             answers.push(exact);
         }

@@ -1,4 +1,4 @@
-//! The query language: what texts mean, and where they cannot be understood.
+//! The query language: the meaning of texts, and the positions of errors.
 
 use std::ops::Bound;
 

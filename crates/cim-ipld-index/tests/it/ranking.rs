@@ -1,5 +1,5 @@
-//! Order does not depend on where documents are: deletes, folds and merges change none, and pages
-//! follow each other.
+//! The order of hits does not depend on where documents are stored: deletes, folds and merges do
+//! not change it, and pages are contiguous.
 
 use cim_ipld_index::{Document, ErrorKind, MemoryIndex, Query, SearchCursor, SearchOptions, Value};
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn deletes_and_a_fold_change_no_score() {
             .insert(&Document::new(cid(n)).with_text(text).with_title("alpha one").with_attribute("note", note(n)))
             .unwrap();
     }
-    // Few and many, so that lists are searched and read through.
+    // Few and many, so that lists are both searched and scanned.
     for (from, to) in [(0, 1), (1, 3), (3, 290)] {
         for n in from..to {
             assert!(index.delete(&cid(n)).unwrap());
@@ -54,7 +54,7 @@ fn a_cursor_is_of_one_search() {
     assert_eq!(error.kind(), ErrorKind::InvalidQuery);
 }
 
-/// What happens between two pages.
+/// What happens between two pages of hits.
 #[derive(Debug, Clone)]
 enum Event {
     Insert(u64, String),
@@ -87,7 +87,7 @@ proptest! {
         let mut options = SearchOptions::default().limit(limit);
         let mut touched = std::collections::BTreeSet::new();
         let mut seen = Vec::new();
-        // The last pages follow without anything between them.
+        // Nothing happens between the last pages.
         for events in events.into_iter().chain(std::iter::repeat(Vec::new())) {
             let page = index.search(&query, &options).unwrap();
             seen.extend(page.hits.iter().map(|hit| hit.cid));

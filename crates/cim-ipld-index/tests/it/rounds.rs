@@ -1,5 +1,4 @@
-//! No search of a cold index needs more than three rounds, whatever it asks for, and none fetches
-//! what it can do without.
+//! No search of a cold index needs more than three rounds, and none fetches unnecessary pages.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -10,7 +9,7 @@ use cim_ipld_index::{
 
 use crate::model::{Cold, Index, cid};
 
-/// Enough for long lists, sets and columns in pages of their own, in two segments; and some in the
+/// Enough documents for large lists, sets and columns with their own pages, in two segments and a
 /// memtable.
 fn large() -> &'static Index {
     static LARGE: OnceLock<Index> = OnceLock::new();

@@ -8,7 +8,7 @@ use crate::model::cid;
 
 const PAGE: &str = include_str!("../../../../docs/search.md");
 
-/// The rows of the tables with this heading, cell by cell.
+/// Returns the rows of the tables under this heading, cell by cell.
 fn rows<'p>(heading: &str) -> Vec<Vec<&'p str>> {
     let cells = |line: &'p str| -> Vec<&'p str> {
         line.trim().trim_start_matches('|').trim_end_matches('|').split('|').map(str::trim).collect()
@@ -29,7 +29,7 @@ fn names(cell: &str) -> Vec<String> {
     cell.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
-/// An attribute as a JSON line's becomes one.
+/// Converts a text to an attribute value like a JSON line does.
 fn value(text: &str) -> Value {
     match (text.parse::<i64>(), text.parse::<f64>(), text) {
         (_, _, "true" | "false") => Value::Keyword(text.to_owned()),

@@ -1,11 +1,11 @@
-//! Inputs of the kinds that reports about search engines are full of: what is typed, and what it
+//! Inputs of the kinds that users of search engines report problems with: queries and what they
 //! must find. The documents are named by letters.
 
 use cim_ipld_index::{Analyzer, Document, MemoryIndex, Query, SearchOptions};
 
 use crate::model::cid;
 
-/// What is indexed, and what finds which of it.
+/// Documents, and queries with the documents that match.
 type Trial = (&'static [(char, &'static str)], &'static [(&'static str, &'static str)]);
 
 const TRIALS: &[Trial] = &[

@@ -15,7 +15,7 @@ use cid::Cid;
 use cim_ipld_backend::ErrorKind as StoreErrorKind;
 use cim_ipld_envelope::{EncryptionAlgorithm, Keyset};
 use cim_ipld_index::{
-    Analyzer, AnalyzerSpec, Document, PageSource, Query, SearchOptions, SearchResults, Statistics, codec, content_id,
+    Analyzer, AnalyzerSpec, Document, IndexCounts, PageSource, Query, SearchOptions, SearchResults, codec, content_id,
 };
 use futures::stream::{self, StreamExt};
 use tokio::sync::OnceCell;
@@ -99,7 +99,7 @@ pub struct LoadReport {
 #[non_exhaustive]
 pub struct Stats {
     /// What the index core counts: documents, terms, tags, types.
-    pub index: Statistics,
+    pub index: IndexCounts,
     /// Segments of the manifest.
     pub segments: usize,
     /// Bytes of their pages, before sealing.
@@ -211,7 +211,7 @@ impl Engine {
     /// # Errors
     /// As for [`search`](Engine::search).
     pub async fn stats(&self) -> Result<Stats> {
-        let index = self.read(|view, pages| view.snapshot.statistics(pages)).await?;
+        let index = self.read(|view, pages| view.snapshot.counts(pages)).await?;
         let (view, progress) = (self.shared.view(), self.shared.progress.get());
         let segments = &view.manifest.manifest.segments;
         Ok(Stats {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cid::Cid;
 use cim_ipld_backend::Revision;
-use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView, Segment, SegmentId, Snapshot};
+use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView, ReadView, Segment, SegmentId};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::announced::Announced;
@@ -25,7 +25,7 @@ use crate::{Error, ErrorKind, Result};
 /// What readers see: immutable, published whole.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: ReadView,
     pub(crate) segments: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     pub(crate) manifest: Arc<ManifestVersion>,
     /// Everything up to this position of the order is in the snapshot.
@@ -40,7 +40,7 @@ impl View {
     /// What readers see before anything has been read: nothing.
     pub(crate) fn empty(manifest: ManifestVersion, analyzer: Analyzer) -> Result<Self> {
         Ok(Self {
-            snapshot: Snapshot::new(analyzer, Vec::new(), Vec::new())?,
+            snapshot: ReadView::new(analyzer, Vec::new(), Vec::new())?,
             segments: Arc::default(),
             manifest: Arc::new(manifest),
             position: 0,
@@ -210,11 +210,11 @@ impl State {
         })
     }
 
-    fn snapshot(&self) -> Result<Snapshot> {
+    fn snapshot(&self) -> Result<ReadView> {
         let segments = self.segments.iter().map(|open| (Arc::clone(&open.segment), open.deletes.clone())).collect();
         let frozen = self.frozen.iter().map(|frozen| (frozen.input.memtable.clone(), frozen.deletes.clone()));
         let active = (self.active.memtable.view(), self.active.deletes.clone());
-        Ok(Snapshot::new(self.analyzer.clone(), segments, frozen.chain([active]).collect())?)
+        Ok(ReadView::new(self.analyzer.clone(), segments, frozen.chain([active]).collect())?)
     }
 
     pub(crate) fn memtable_bytes(&self) -> usize {

@@ -1,16 +1,15 @@
-//! The most points that the postings of a block have, by what its list states.
+//! Upper bounds on the points of the postings in a block.
 
 use super::{Cursor, List};
 use crate::score::{Points, TermScorer};
 
-/// Stands for a bound that was not asked for yet.
+/// A bound that has not been computed yet.
 const UNKNOWN: Points = Points::MAX;
-/// The bounds of more blocks than these are not worth their time.
+/// For a range of more blocks than this, the list's bound is used instead of the blocks' bounds.
 const MANY_BLOCKS: usize = 8;
 
 impl Cursor<'_> {
-    /// Finds the most points of the postings of every block, which [`uppers`](Self::uppers) then
-    /// tells.
+    /// Computes the bound of every block, which [`uppers`](Self::uppers) then returns.
     pub(crate) fn bound(&mut self, scorer: &TermScorer) {
         self.uppers.clear();
         match &self.list {
@@ -20,15 +19,15 @@ impl Cursor<'_> {
         }
     }
 
-    /// As [`bound`](Self::bound), but each block's only when [`upper`](Self::upper) is asked for
-    /// it.
+    /// Like [`bound`](Self::bound), but computes the bound of a block when [`upper`](Self::upper)
+    /// first needs it.
     pub(crate) fn bound_each(&mut self, scorer: &TermScorer) {
         self.uppers.clear();
         self.uppers.resize(self.last.len(), UNKNOWN);
         self.scorer = Some(scorer.clone());
     }
 
-    /// Returns the most points of the postings of a block.
+    /// Returns the bound of a block.
     #[inline]
     pub(crate) fn upper(&mut self, block: usize) -> Points {
         let known = self.uppers[block];
@@ -42,8 +41,8 @@ impl Cursor<'_> {
         upper
     }
 
-    /// As [`upper_within`](Self::upper_within), for a range that may be long: of many blocks no
-    /// bound is asked for.
+    /// Like [`upper_within`](Self::upper_within), but for a range of many blocks it returns the
+    /// list's bound without computing those of the blocks.
     #[inline]
     pub(crate) fn upper_about(&mut self, first: u32, last: u32) -> Option<Points> {
         if !self.seek_block(first) {
@@ -62,15 +61,14 @@ impl Cursor<'_> {
         Some(upper)
     }
 
-    /// Returns the most points of the postings of every block, once they are
-    /// [bounded](Self::bound).
+    /// Returns the bounds of all blocks, after [`bound`](Self::bound).
     #[inline]
     pub(crate) fn uppers(&self) -> &[Points] {
         &self.uppers
     }
 
-    /// Moves to the first block that may hold a document from `first` on, and returns the most
-    /// points of any document in `first..=last`; `None` after the list's last document.
+    /// Moves to the first block that may contain a document at or after `first`, and returns a
+    /// bound for the documents in `first..=last`, or `None` after the end of the list.
     #[inline]
     pub(crate) fn upper_within(&mut self, first: u32, last: u32) -> Option<Points> {
         if !self.seek_block(first) {

@@ -1,43 +1,43 @@
-//! What a cursor works on.
+//! The working memory of a cursor.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use super::super::lent::{Lend, Spare};
+use super::super::pool::{Pool, Recycle};
 use crate::score::Points;
 use crate::segment::{BLOCK, Directory};
 
-/// A list of more blocks than this has its own memory, which goes when it is done.
+/// A buffer for more blocks than this is freed after use instead of being pooled.
 const MOST_KEPT_BLOCKS: usize = 1 << 12;
 
-/// One decoded block, and what is known of all blocks.
+/// One decoded block, and the directory of all blocks.
 ///
-/// Whatever a flag does not vouch for is left from another list.
+/// Fields without a valid flag contain data of an earlier list.
 #[derive(Debug)]
 pub(super) struct Buffer {
     pub(super) documents: [u32; BLOCK],
     pub(super) frequencies: [u32; BLOCK],
-    /// Of a memtable's postings.
+    /// Length codes, used for memtables.
     pub(super) norms: [u8; BLOCK],
     pub(super) saturations: [f32; BLOCK],
     pub(super) points: [Points; BLOCK],
     pub(super) has_frequencies: bool,
     pub(super) has_points: bool,
     pub(super) before: Before,
-    /// Of a list in streams.
+    /// The directory, used for lists in streams.
     pub(super) directory: Directory,
     /// The last document of every block.
     pub(super) last: Vec<u32>,
-    /// The most points of every block, once they were needed.
+    /// The bound of every block, once computed.
     pub(super) uppers: Vec<Points>,
 }
 
-/// Where the positions of a block's postings start.
+/// The starts of the positions of each posting in a block.
 #[derive(Debug)]
 pub(super) struct Before {
-    /// The start of the block's, in bits, and their width, once they were needed.
+    /// The start of the block's positions, in bits, and their width, once loaded.
     pub(super) start: Option<(usize, u32)>,
-    /// The sums of the frequencies before each posting, likewise.
+    /// The sum of the frequencies before each posting, once loaded.
     pub(super) sums: [u32; BLOCK],
 }
 
@@ -47,7 +47,8 @@ impl Before {
         let mut sum = 0u32;
         for (before, frequency) in self.sums.iter_mut().zip(frequencies) {
             *before = sum;
-            // A sum that is too large comes from damage, and leads outside the list.
+            // An overflow can only come from damaged data, and leads to a position outside the
+            // list.
             sum = sum.wrapping_add(*frequency);
         }
         self.start = Some(start);
@@ -55,10 +56,10 @@ impl Before {
 }
 
 thread_local! {
-    static SPARE: Spare<Buffer> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<Buffer> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lend for Buffer {
+impl Recycle for Buffer {
     fn make() -> Self {
         Self::new()
     }
@@ -69,8 +70,8 @@ impl Lend for Buffer {
         self.last.capacity() <= MOST_KEPT_BLOCKS
     }
 
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
+    fn pool() -> &'static LocalKey<Pool<Self>> {
+        &POOL
     }
 }
 

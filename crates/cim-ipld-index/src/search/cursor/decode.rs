@@ -1,5 +1,4 @@
-//! Decoding what a cursor stands at: documents, frequencies, lengths and positions, each when it is
-//! asked for.
+//! Decodes a cursor's documents, frequencies, lengths and positions on demand.
 
 use super::buffer::Buffer;
 use super::{Cursor, List};
@@ -73,7 +72,8 @@ impl Cursor<'_> {
                 }
             }
         }
-        // In whole steps, whose number a full block fixes: what is beyond `len` means nothing.
+        // Iterations have a fixed count for a full block, so the loop vectorizes; values beyond
+        // `len` are unspecified.
         match len {
             BLOCK => scorer.put_points(&frequencies[..], &saturations[..], &mut points[..]),
             _ => {
@@ -85,18 +85,19 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// Writes the positions of the posting the cursor stands at.
+    /// Appends the positions of the current posting.
     pub(crate) fn put_positions(&mut self, out: &mut Vec<u32>) -> Result<()> {
         self.put_positions_ahead(0, out)
     }
 
-    /// Writes the positions of the posting `ahead` of the cursor's place.
+    /// Appends the positions of the posting `ahead` places after the current one.
     pub(crate) fn put_positions_ahead(&mut self, ahead: usize, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         self.visit_positions(ahead, |position| out.push(position))
     }
 
-    /// Visits the positions of the posting `ahead` of the cursor's place, in increasing order.
+    /// Visits the positions of the posting `ahead` places after the current one, in increasing
+    /// order.
     #[inline]
     pub(crate) fn visit_positions(&mut self, ahead: usize, each: impl FnMut(u32)) -> Result<()> {
         let at = self.at + ahead;

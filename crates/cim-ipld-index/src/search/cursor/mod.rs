@@ -1,7 +1,7 @@
-//! Cursors: one posting list of one source, block by block.
+//! Cursors over posting lists, which advance block by block.
 //!
-//! A block is decoded when a document of it is wanted: its documents first, its frequencies and
-//! lengths only when they are asked for.
+//! A block is decoded lazily: its documents when one of them is needed, its frequencies and lengths
+//! only when they are read.
 
 mod bounds;
 mod buffer;
@@ -14,54 +14,54 @@ use crate::memtable::MemtableList;
 use crate::score::{Points, TermScorer};
 use crate::segment::{InlineList, Norms, PagedBytes};
 
-use super::lent::Lent;
+use super::pool::Pooled;
 use buffer::Buffer;
 
-/// Stands for "no document".
+/// The document number after the end of a list.
 pub(crate) const END: u32 = u32::MAX;
 
-/// The first of the documents.
+/// Returns the smallest document.
 pub(crate) fn least(documents: impl Iterator<Item = Result<u32>>) -> Result<u32> {
     documents.into_iter().try_fold(END, |least, document| Ok(least.min(document?)))
 }
 
-/// The last of the documents.
+/// Returns the largest document.
 pub(crate) fn greatest(documents: impl Iterator<Item = Result<u32>>) -> Result<u32> {
     documents.into_iter().try_fold(0, |greatest, document| Ok(greatest.max(document?)))
 }
 
-/// A posting list and a place in it.
+/// A cursor over a posting list.
 pub(crate) struct Cursor<'a> {
     list: List<'a>,
-    /// The last document of every block, and the most points of every block once they were asked
-    /// for: the buffer's.
+    /// The last document of every block, and the bound of every block once computed. Both vectors
+    /// are borrowed from the buffer.
     last: Vec<u32>,
     uppers: Vec<Points>,
-    /// Finds the bounds that are asked for one by one.
+    /// Computes bounds on demand.
     scorer: Option<TermScorer>,
     document_frequency: u32,
     block: usize,
-    /// The postings of the block that are decoded: 0 while it is not loaded.
+    /// The number of decoded postings in the block, or 0 if it is not loaded.
     len: usize,
     at: usize,
-    buffer: Lent<Buffer>,
+    buffer: Pooled<Buffer>,
 }
 
-/// The postings, wherever they are.
+/// The postings, by where they are stored.
 pub(crate) enum List<'a> {
     Inline { list: InlineList, norms: Rc<Norms> },
     Segment { postings: PagedBytes, positions: Option<PagedBytes>, norms: Rc<Norms>, documents: u32 },
     Memtable(MemtableList<'a>),
 }
 
-/// The length codes of a block's postings, where only some of them are needed.
+/// The length codes of a block's postings, read on demand.
 pub(crate) enum LengthCodes<'c> {
     ByDocument(&'c Norms),
     ByPlace(&'c [u8]),
 }
 
 impl LengthCodes<'_> {
-    /// Returns the code of a document and its place in the block.
+    /// Returns the length code of a document, given also its place in the block.
     #[inline]
     pub(crate) fn of(&self, place: usize, document: u32) -> u8 {
         match self {
@@ -72,9 +72,9 @@ impl LengthCodes<'_> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Stands before the first posting: [`seek`](Self::seek) moves it there.
+    /// Creates a cursor before the first posting; [`seek`](Self::seek) moves it there.
     pub(crate) fn new(list: List<'a>, document_frequency: u32) -> Result<Self> {
-        let mut buffer = Lent::new();
+        let mut buffer = Pooled::new();
         let Buffer { directory, last, uppers, .. } = &mut *buffer;
         match &list {
             List::Inline { list, .. } => last.extend(list.documents().last()),
@@ -91,15 +91,15 @@ impl<'a> Cursor<'a> {
         self.document_frequency
     }
 
-    /// Returns the document the cursor stands at, [`END`] after the last and before a block is
+    /// Returns the current document. It is [`END`] after the last document and before a block is
     /// loaded.
     #[inline]
     pub(crate) fn document(&self) -> u32 {
         if self.at < self.len { self.buffer.documents[self.at] } else { END }
     }
 
-    /// Returns a document that is not above the next one, without decoding anything; [`END`] after
-    /// the last.
+    /// Returns a lower bound of the next document without decoding anything. It is [`END`] after
+    /// the last document.
     #[inline]
     pub(crate) fn next_possible(&self) -> u32 {
         match (self.at < self.len, self.block < self.last.len()) {
@@ -109,7 +109,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves to the first document that is at least `target` and returns it.
+    /// Moves to the first document that is at least `target`, and returns it.
     #[inline]
     pub(crate) fn seek(&mut self, target: u32) -> Result<u32> {
         loop {
@@ -121,13 +121,14 @@ impl<'a> Cursor<'a> {
             if self.at < self.len {
                 return Ok(self.buffer.documents[self.at]);
             }
-            // Only a tail, whose last document is not known before it is decoded, ends below its
-            // stated last.
+            // Only the tail can end below its recorded last document, which is unknown until it is
+            // decoded.
             self.leave_block();
         }
     }
 
-    /// Moves to the first block that may hold a document of at least `target`, without decoding it.
+    /// Moves, without decoding, to the first block that may contain a document of at least
+    /// `target`.
     #[inline]
     pub(crate) fn seek_block(&mut self, target: u32) -> bool {
         let blocks = self.last.len();
@@ -148,7 +149,7 @@ impl<'a> Cursor<'a> {
         self.block < blocks
     }
 
-    /// Returns the block the cursor is in.
+    /// Returns the current block.
     #[inline]
     pub(crate) fn block(&self) -> usize {
         self.block
@@ -158,19 +159,19 @@ impl<'a> Cursor<'a> {
         self.last.len()
     }
 
-    /// Returns the last document of a block; of a tail, a document that is not below its last.
+    /// Returns the last document of a block, or an upper bound of it for the tail.
     #[inline]
     pub(crate) fn last_of(&self, block: usize) -> u32 {
         self.last[block]
     }
 
-    /// Returns a document that is not above the first of a block.
+    /// Returns a lower bound of the first document of a block.
     #[inline]
     pub(crate) fn first_possible(&self, block: usize) -> u32 {
         block.checked_sub(1).map_or(0, |before| self.last[before] + 1)
     }
 
-    /// Goes to a block, forwards or back, and decodes its documents.
+    /// Moves to a block, in either direction, and decodes its documents.
     pub(crate) fn enter_block(&mut self, block: usize) -> Result<()> {
         if self.block != block || self.len == 0 {
             self.block = block;
@@ -181,7 +182,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Returns the length codes of the list's field, if they are kept by document.
+    /// Returns the length codes of the list's field, if they are stored by document.
     pub(crate) fn norms(&self) -> Option<&Rc<Norms>> {
         match &self.list {
             List::Inline { norms, .. } | List::Segment { norms, .. } => Some(norms),
@@ -189,19 +190,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Goes back before the first posting.
+    /// Moves back before the first posting.
     pub(crate) fn rewind(&mut self) {
         self.block = 0;
         self.unload();
     }
 
-    /// Returns the documents of the loaded block from the cursor's place on.
+    /// Returns the documents of the loaded block from the current posting on.
     #[inline]
     pub(crate) fn documents(&self) -> &[u32] {
         &self.buffer.documents[self.at..self.len]
     }
 
-    /// Moves on by so many postings of the loaded block.
+    /// Advances by this many postings in the loaded block.
     #[inline]
     pub(crate) fn skip(&mut self, postings: usize) {
         self.at = (self.at + postings).min(self.len);
@@ -210,13 +211,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Returns the frequency and the length code of the posting the cursor stands at.
+    /// Returns the frequency and length code of the current posting.
     #[inline]
     pub(crate) fn frequency_and_norm(&mut self) -> Result<(u32, u8)> {
         self.weight(0)
     }
 
-    /// Returns the frequency and the length code of the posting `ahead` of the cursor's place.
+    /// Returns the frequency and length code of the posting `ahead` places after the current one.
     #[inline]
     pub(crate) fn weight(&mut self, ahead: usize) -> Result<(u32, u8)> {
         self.fill_frequencies()?;
@@ -228,8 +229,8 @@ impl<'a> Cursor<'a> {
         Ok((self.buffer.frequencies[at], norm))
     }
 
-    /// Returns documents and points of the loaded block from the cursor's place on. A cursor has
-    /// one scorer.
+    /// Returns the documents and points of the loaded block from the current posting on. All calls
+    /// on a cursor must pass the same scorer.
     #[inline]
     pub(crate) fn points(&mut self, scorer: &TermScorer) -> Result<(&[u32], &[Points])> {
         self.fill_points(scorer)?;
@@ -238,8 +239,8 @@ impl<'a> Cursor<'a> {
         Ok((&documents[range.clone()], &points[range]))
     }
 
-    /// Goes through the postings with documents in `from..to`, as many at once as stand in one
-    /// block: `each` is told how many, from the cursor's place on.
+    /// Visits the postings with documents in `from..to`, one block at a time. `each` receives the
+    /// number of postings, counted from the current one.
     #[inline]
     pub(crate) fn visit(
         &mut self,
@@ -261,15 +262,15 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Returns the frequency of the posting `ahead` of the cursor's place.
+    /// Returns the frequency of the posting `ahead` places after the current one.
     #[inline]
     pub(crate) fn frequency(&mut self, ahead: usize) -> Result<u32> {
         self.fill_frequencies()?;
         Ok(self.buffer.frequencies[self.at + ahead])
     }
 
-    /// Returns documents and frequencies of the loaded block from the cursor's place on, and how to
-    /// learn the length codes.
+    /// Returns the documents and frequencies of the loaded block from the current posting on, and
+    /// access to their length codes.
     #[inline]
     pub(crate) fn weights(&mut self) -> Result<(&[u32], &[u32], LengthCodes<'_>)> {
         self.fill_frequencies()?;
@@ -298,10 +299,10 @@ impl Drop for Cursor<'_> {
     }
 }
 
-/// Counts the documents below `target` in a sorted slice.
+/// Returns the number of documents below `target` in a sorted slice.
 #[inline]
 pub(super) fn before(documents: &[u32], target: u32) -> usize {
-    // Most moves are short.
+    // Most seeks are short.
     let near = documents.len().min(4);
     for (index, document) in documents[..near].iter().enumerate() {
         if *document >= target {

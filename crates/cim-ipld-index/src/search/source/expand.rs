@@ -1,28 +1,28 @@
-//! From what many words have in common to their lists.
+//! Expands prefixes, patterns and fuzzy words to the lists of all matching words.
 
 use super::super::cursor::Cursor;
 use super::super::plan::Leaf;
 use super::super::union::Union;
 use super::{Handle, NormCache, Source};
+use crate::automaton::{AcceptStatus, Automaton, PrefixAutomaton};
 use crate::error::Result;
 use crate::fetch::Fetcher;
-use crate::guide::{Guide, Onward, PrefixGuide};
 use crate::page::{PageClass, PageId};
 use crate::score::TermScorer;
 use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
 
 impl<'a> Source<'a> {
-    /// Adds the lists of all words that a guide wants; what is not at hand is noted by the fetcher
-    /// and left out.
+    /// Adds the lists of all words that an automaton accepts. Missing pages are recorded by the
+    /// fetcher and skipped.
     pub(super) fn expand(
         &self,
         fetcher: &Fetcher<'_>,
-        guide: &mut impl Guide,
+        automaton: &mut impl Automaton,
         handles: &mut Vec<Handle<'a>>,
     ) -> Result<()> {
         match self {
             Self::Memtable(view, _) => {
-                view.walk(guide, |term| {
+                view.walk(automaton, |term| {
                     let document_frequency = view.document_frequency(term);
                     if document_frequency > 0 {
                         handles.push(Handle::Term { term, document_frequency });
@@ -30,15 +30,15 @@ impl<'a> Source<'a> {
                 });
                 Ok(())
             }
-            Self::Segment(segment, _) => walk(segment, fetcher, PageClass::Dictionary, guide, |_, value| {
+            Self::Segment(segment, _) => walk(segment, fetcher, PageClass::Dictionary, automaton, |_, value| {
                 handles.push(Handle::of_value(value, segment)?);
                 Ok(())
             }),
         }
     }
 
-    /// Puts the postings of many lists together; `None` if a page is not at hand, which the fetcher
-    /// knows.
+    /// Merges the postings of many lists. Returns `None` if a page is missing, which the fetcher
+    /// records.
     pub(in crate::search) fn unite(
         &self,
         fetcher: &Fetcher<'_>,
@@ -56,7 +56,7 @@ impl<'a> Source<'a> {
                 (Self::Segment(..), Handle::Segment { value, document_frequency }) => {
                     match ListPlace::decode(value.bytes(), documents)?.kind {
                         PlaceKind::Inline(bytes) => {
-                            // The common case, without a cursor.
+                            // The common case needs no cursor.
                             let add = |document, frequency, _| union.add(document, frequency);
                             InlineList::visit(bytes, *document_frequency, documents, add)?;
                         }
@@ -91,8 +91,8 @@ fn add_list(mut cursor: Cursor<'_>, union: &mut Union) -> Result<()> {
     Ok(())
 }
 
-/// Visits the entries of a table whose keys start with `prefix`; pages that are not at hand are
-/// noted and left out.
+/// Visits the entries of a table whose keys start with `prefix`. Missing pages are recorded and
+/// skipped.
 pub(in crate::search) fn visit_prefix(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
@@ -100,28 +100,28 @@ pub(in crate::search) fn visit_prefix(
     prefix: &[u8],
     each: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
-    walk(segment, fetcher, class, &mut PrefixGuide(prefix), each)
+    walk(segment, fetcher, class, &mut PrefixAutomaton(prefix), each)
 }
 
-/// Visits the entries of a table that a guide wants. Only pages that can hold one are asked for;
-/// those that are not at hand are noted and left out.
+/// Visits the entries of a table that an automaton accepts. Only pages that can contain one are
+/// requested; missing ones are recorded and skipped.
 fn walk(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
     class: PageClass,
-    guide: &mut impl Guide,
+    automaton: &mut impl Automaton,
     mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
     let top = segment.header().table(class);
     let mut ordinal = 0;
     while ordinal < top.page_count() {
-        let mut onward = guide.look(top.first_key(ordinal as usize));
-        match onward {
-            Onward::End => break,
-            // The last page whose first key is at most the target: those before it end below the
-            // target.
-            Onward::Seek => ordinal = top.page_of(guide.target()).unwrap_or(0).max(ordinal),
-            Onward::Match | Onward::Next => {}
+        let mut status = automaton.accept(top.first_key(ordinal as usize));
+        match status {
+            AcceptStatus::End => break,
+            // Continues at the last page whose first key is at most the target: earlier pages end
+            // below the target.
+            AcceptStatus::Seek => ordinal = top.page_of(automaton.target()).unwrap_or(0).max(ordinal),
+            AcceptStatus::Accept | AcceptStatus::Reject => {}
         }
         let id = PageId::new(class, ordinal);
         ordinal += 1;
@@ -129,14 +129,14 @@ fn walk(
         let mut visit = || -> Result<()> {
             let mut entries = Entries::new(page.payload(id)?)?;
             loop {
-                let value = match onward {
-                    Onward::End => return Ok(()),
-                    Onward::Seek => entries.next_from(guide.target())?,
-                    Onward::Match | Onward::Next => entries.next()?,
+                let value = match status {
+                    AcceptStatus::End => return Ok(()),
+                    AcceptStatus::Seek => entries.next_from(automaton.target())?,
+                    AcceptStatus::Accept | AcceptStatus::Reject => entries.next()?,
                 };
                 let Some(value) = value else { return Ok(()) };
-                onward = guide.look(&entries.key);
-                if onward == Onward::Match {
+                status = automaton.accept(&entries.key);
+                if status == AcceptStatus::Accept {
                     each(&entries.key, value)?;
                 }
             }

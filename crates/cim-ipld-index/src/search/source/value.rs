@@ -1,9 +1,9 @@
-//! Values of a dictionary, copied.
+//! Copied dictionary values.
 
-/// The bytes of most values: a list in the dictionary, or the place of one.
+/// The length up to which a value is stored inline, which covers most lists and locations.
 const SHORT: usize = 22;
 
-/// A value of a dictionary: most are so short that they need no memory of their own.
+/// A dictionary value. Most are short enough to need no allocation.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Short { bytes: [u8; SHORT], len: u8 },

@@ -1,14 +1,15 @@
 //! Columns: the numbers of one field, so that ranges and sorts need not read documents.
 //!
-//! A column is an entry of the fields table. Its value is the number of values (varint); for
-//! lengths their sum (varint); the length of the presence set, 0 if every document has a value
-//! (varint); per block of 4,096 values the smallest, as the difference to the block before it
-//! (zigzag varint of the wrapping difference), and how far the largest is above it (varint); then
-//! where the rest is (u8): here, or at an offset (varint) of the column stream.
+//! A column is an entry of the fields table. Its value consists of the number of values (varint);
+//! for lengths, their sum (varint); the length of the presence set, or 0 if every document has a
+//! value (varint); per block of 4,096 values the minimum, as the difference to the previous block
+//! (zigzag varint of the wrapping difference), and the difference between maximum and minimum
+//! (varint); then the location of the rest (u8): inline, or at an offset (varint) of the column
+//! stream.
 //!
-//! The rest is the presence set and the blocks: each value less the smallest of its block, in as
-//! many bits as the largest takes, least significant bits first. Values stand in the order of their
-//! documents.
+//! The rest is the presence set and the blocks: each value minus the minimum of its block,
+//! bit-packed in the width of the block's largest difference, least significant bits first. Values
+//! are in document order.
 
 mod read;
 
@@ -20,22 +21,22 @@ use crate::error::{Error, Result};
 use crate::keys::ColumnKind;
 use crate::wire::{Reader, put_varint, unzigzag, zigzag};
 
-/// Values of a full block.
+/// The number of values in a full block.
 const BLOCK: usize = 4096;
-/// A column of at most this many bytes stands in its table.
+/// A column of at most this many bytes is stored inline in its table.
 const MAX_INLINE: usize = 512;
 const IN_TABLE: u8 = 0;
 const IN_STREAM: u8 = 1;
 
-/// A value and the document that has it.
+/// A document and its value.
 pub(crate) type Number = (u32, u64);
 
-/// The table entry of a column, read.
+/// The decoded table entry of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ColumnPlace<'a> {
-    /// How many documents have a value.
+    /// The number of documents with a value.
     pub(crate) count: u32,
-    /// The sum of the values of a column of lengths, else 0.
+    /// The sum of the values of a length column, otherwise 0.
     pub(crate) sum: u64,
     presence_len: u64,
     blocks: Vec<Block>,
@@ -46,7 +47,7 @@ pub(crate) struct ColumnPlace<'a> {
 struct Block {
     min: u64,
     max: u64,
-    /// Where its values start behind the presence set, in bytes.
+    /// The start of its values after the presence set, in bytes.
     start: u64,
 }
 
@@ -56,8 +57,8 @@ enum Rest<'a> {
     Stream(u64),
 }
 
-/// Returns the table entry's value for the numbers, which come in the order of their documents;
-/// what does not stand in it goes to the stream.
+/// Writes the numbers, given in document order. Returns the value of the table entry; the part that
+/// is not inline goes to the stream.
 pub(super) fn write(
     kind: ColumnKind,
     numbers: &[Number],
@@ -72,8 +73,8 @@ pub(super) fn write(
     Ok(value)
 }
 
-/// Encodes a column: the table entry's value, and what goes to the stream at `offset`, if anything
-/// does.
+/// Encodes a column. Returns the value of the table entry and the part for the stream at `offset`,
+/// if any.
 pub(crate) fn encode(
     kind: ColumnKind,
     numbers: &[Number],
@@ -108,7 +109,7 @@ pub(crate) fn encode(
     (value, Some(rest))
 }
 
-/// The bits of a value in a block.
+/// Returns the bit width of a block's values.
 fn width(min: u64, max: u64) -> u32 {
     64 - (max - min).leading_zeros()
 }
@@ -140,11 +141,11 @@ impl<'a> ColumnPlace<'a> {
         let sum = if kind == ColumnKind::Length { reader.varint()? } else { 0 };
         let presence_len = reader.varint()?;
         if count == 0 || count > document_count || (presence_len == 0) != (count == document_count) {
-            return Err(Error::damaged("a column has values of documents that are not there, or none"));
+            return Err(Error::damaged("a column has no values, or values of documents that do not exist"));
         }
         let len = (count as usize).div_ceil(BLOCK);
         if len * 2 > reader.remaining() {
-            return Err(Error::damaged("a column has fewer blocks than its values take"));
+            return Err(Error::damaged("a column has too few blocks for its values"));
         }
         let mut blocks = Vec::with_capacity(len);
         let (mut before, mut start) = (0u64, 0u64);
@@ -158,19 +159,21 @@ impl<'a> ColumnPlace<'a> {
         let rest = match reader.u8()? {
             IN_TABLE => Rest::Table(reader.take(reader.remaining())?),
             IN_STREAM => Rest::Stream(reader.varint()?),
-            _ => return Err(Error::damaged("a column is in an unknown place")),
+            _ => return Err(Error::damaged("a column has an unknown location")),
         };
         let place = Self { count, sum, presence_len, blocks, rest };
         match rest {
             Rest::Table(bytes) if Some(bytes.len() as u64) != presence_len.checked_add(start) => {
-                Err(Error::damaged("a column in the table is not as long as it should be"))
+                Err(Error::damaged("an inline column has the wrong length"))
             }
-            Rest::Stream(_) if !reader.is_empty() => Err(Error::damaged("bytes follow the place of a column")),
+            Rest::Stream(_) if !reader.is_empty() => {
+                Err(Error::damaged("trailing bytes follow the location of a column"))
+            }
             _ => Ok(place),
         }
     }
 
-    /// Returns where the column is in its stream, if it is there: offset and length.
+    /// Returns the offset and length of the column in the stream, if it is there.
     pub(crate) fn stream_range(&self) -> Option<(u64, u64)> {
         match self.rest {
             Rest::Table(_) => None,
@@ -198,7 +201,7 @@ mod tests {
 
     const SEGMENT: SegmentId = SegmentId([1; 16]);
 
-    /// Writes a column behind a few other bytes and hands its value and pages to `check`.
+    /// Writes a column after a few other bytes, and passes its value and pages to `check`.
     fn with_column(numbers: &[Number], document_count: u32, check: impl FnOnce(&[u8], &ColumnFetch<'_>)) {
         let mut pages = PageMap::new();
         let (value, stream_len) = {

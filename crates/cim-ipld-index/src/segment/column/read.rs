@@ -1,4 +1,4 @@
-//! Reading columns: ranges, single documents, all of it.
+//! Reads columns: ranges, single documents, or all values.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -11,18 +11,18 @@ use crate::page::{PageClass, SegmentId};
 use crate::segment::PagedBytes;
 use crate::wire::Reader;
 
-/// A column whose pages are all at hand.
+/// A column whose pages are all available.
 pub(crate) struct Column {
-    /// Which documents have a number, unless all have.
+    /// The documents with a number, or `None` if all have one.
     presence: Option<BitSet>,
     count: u32,
     blocks: Vec<Values>,
-    /// The words of the presence set that [`seek`](Self::seek) has passed, and the documents in
-    /// them.
+    /// The number of words of the presence set that [`seek`](Self::seek) has passed, and of the
+    /// documents in them.
     passed: (usize, usize),
 }
 
-/// What reading a column takes from its segment.
+/// The access to a segment that reading a column needs.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnFetch<'a> {
     pub(in crate::segment) fetcher: &'a Fetcher<'a>,
@@ -30,7 +30,7 @@ pub(crate) struct ColumnFetch<'a> {
     pub(in crate::segment) stream_len: u64,
 }
 
-/// One block.
+/// The values of one block.
 struct Values {
     part: Part,
     min: u64,
@@ -43,17 +43,17 @@ enum Part {
 }
 
 impl ColumnPlace<'_> {
-    /// Gathers a part of what follows the table entry; `None` if a page is not at hand.
+    /// Reads a part of the data after the table entry. Returns `None` if a page is missing.
     fn part(&self, fetch: &ColumnFetch<'_>, start: u64, len: u64) -> Result<Option<Part>> {
         match self.rest {
             Rest::Table(bytes) => {
                 let part = usize::try_from(start).ok().zip(usize::try_from(start + len).ok());
                 let part = part.and_then(|(start, end)| bytes.get(start..end));
-                part.map(|part| Some(Part::Table(part.into()))).ok_or_else(|| Error::damaged("a column is cut short"))
+                part.map(|part| Some(Part::Table(part.into()))).ok_or_else(|| Error::damaged("a column is truncated"))
             }
             Rest::Stream(offset) => {
                 let start = offset.checked_add(start).filter(|start| start.checked_add(len).is_some());
-                let start = start.ok_or_else(|| Error::damaged("a range lies outside its stream"))?;
+                let start = start.ok_or_else(|| Error::damaged("a range is outside its stream"))?;
                 let ColumnFetch { fetcher, segment, stream_len } = *fetch;
                 let range = start..start + len;
                 Ok(PagedBytes::fetch(fetcher, segment, PageClass::Columns, range, stream_len)?.map(Part::Stream))
@@ -61,7 +61,8 @@ impl ColumnPlace<'_> {
         }
     }
 
-    /// Reads which documents have a value; the inner option is empty if all have.
+    /// Reads the documents with a value. The outer option is `None` if a page is missing, the inner
+    /// one if all documents have a value.
     fn presence(&self, fetch: &ColumnFetch<'_>, document_count: u32) -> Result<Option<Option<BitSet>>> {
         if self.presence_len == 0 {
             return Ok(Some(None));
@@ -70,15 +71,15 @@ impl ColumnPlace<'_> {
         let mut set = BitSet::empty(document_count);
         set.insert_encoded(&mut Reader::new(&part.bytes()?))?;
         if set.count() != u64::from(self.count) {
-            return Err(Error::damaged("a column has not as many values as documents"));
+            return Err(Error::damaged("a column has a different number of values than documents"));
         }
         Ok(Some(Some(set)))
     }
 
-    /// Adds the documents whose value is in the range; says whether that was possible with the
-    /// pages at hand.
+    /// Adds the documents whose value is in the range. Returns whether all required pages were
+    /// available.
     ///
-    /// Only the blocks that hold values on both sides of a bound are read.
+    /// Only blocks that straddle a bound are read.
     pub(crate) fn insert_range(
         &self,
         fetch: &ColumnFetch<'_>,
@@ -116,7 +117,7 @@ impl ColumnPlace<'_> {
         Ok(true)
     }
 
-    /// Opens the whole column; `None` if a page is not at hand.
+    /// Opens the whole column. Returns `None` if a page is missing.
     pub(crate) fn open(&self, fetch: &ColumnFetch<'_>, document_count: u32) -> Result<Option<Column>> {
         let presence = self.presence(fetch, document_count)?;
         let blocks: Vec<_> = (0..self.blocks.len()).map(|index| self.block(fetch, index)).collect::<Result<_>>()?;
@@ -139,7 +140,7 @@ impl ColumnPlace<'_> {
 }
 
 impl Column {
-    /// Returns the number of a document, if it has one. Documents are asked for in increasing
+    /// Returns the number of a document, if it has one. Documents must be given in increasing
     /// order.
     pub(crate) fn seek(&mut self, document: u32) -> Option<u64> {
         let rank = match &self.presence {
@@ -159,7 +160,7 @@ impl Column {
         Some(self.at(rank))
     }
 
-    /// Visits the documents that have a number, with it.
+    /// Iterates over the documents with their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Number> + '_ {
         let all = if self.presence.is_none() { 0..self.count } else { 0..0 };
         let documents = self.presence.iter().flat_map(BitSet::iter).chain(all);
@@ -194,7 +195,7 @@ impl Part {
         }
     }
 
-    /// Returns eight bytes as a number; what lies beyond the part reads as anything.
+    /// Returns eight bytes as a number. Bytes beyond the part are unspecified.
     #[inline]
     fn u64_at(&self, at: usize) -> u64 {
         match self {

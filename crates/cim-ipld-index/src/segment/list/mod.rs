@@ -1,15 +1,15 @@
 //! Posting lists of a segment.
 //!
 //! A dictionary value starts with `document frequency << 1 | inline`. An inline list (at most four
-//! postings) follows at once: per posting the document's distance from the one before (varint), the
-//! frequency (varint), the positions (varint differences). Any other value gives the places of the
-//! list in the postings stream and of its positions in theirs: two offsets and two lengths
-//! (varints).
+//! postings) follows directly: per posting, the document's distance from the previous one (varint),
+//! the frequency (varint) and the positions (varint differences). Any other value contains the
+//! locations of the list in the postings stream and of its positions in the positions stream: two
+//! offsets and two lengths (varints).
 //!
-//! A list in the postings stream is its full blocks of 128 postings, its tail, and what a reader
-//! needs first:
+//! A list in the postings stream consists of its full blocks of 128 postings, its tail, and a
+//! directory, which a reader needs first:
 //!
-//! * block: documents (strictly sorted, bit-packed differences), then frequencies less one
+//! * block: documents (strictly increasing, bit-packed differences), then frequencies minus one
 //!   (bit-packed);
 //! * tail: per posting `distance << 1 | frequency is 1` and, if it is not 1, the frequency
 //!   (varints);
@@ -18,8 +18,9 @@
 //!   length code of its first pair, then of its second (u8 each);
 //! * if there is a tail: width of its positions, and the bound (u8 each).
 //!
-//! Positions of a block are its postings' positions in order, in the width of the largest, least
-//! significant bits first; the first of a posting stands as it is, the others as differences.
+//! The positions of a block are the positions of its postings in order, bit-packed in the width of
+//! the largest, least significant bits first. The first position of a posting is stored as such,
+//! the others as differences.
 
 mod read;
 mod write;
@@ -29,14 +30,14 @@ pub(super) use write::{ListStreams, ListWriter};
 
 use bitpacking::{BitPacker, BitPacker4x};
 
-/// Postings of a full block.
+/// The number of postings in a full block.
 pub(crate) const BLOCK: usize = BitPacker4x::BLOCK_LEN;
-/// The longest list that stands in the dictionary itself.
+/// The maximum length of an inline list.
 const MAX_INLINE: usize = 4;
-/// The most positions of a list that stands in the dictionary itself.
+/// The maximum number of positions in an inline list.
 const MAX_INLINE_POSITIONS: usize = 32;
-/// The bytes of a block in the arrays that follow the tail.
+/// The size of a block's entry in the directory, in bytes.
 const BLOCK_META: usize = 15;
 const TAIL_META: usize = 5;
-/// The widest document difference: sums of 128 of them stay below 2^32.
+/// The maximum bit width of a document difference, so that sums of 128 stay below 2^32.
 const MAX_DOCUMENT_WIDTH: u8 = 24;

@@ -1,4 +1,4 @@
-//! Reading lists.
+//! Reads posting lists.
 
 use bitpacking::{BitPacker, BitPacker4x};
 
@@ -9,7 +9,7 @@ use crate::page::MAX_SEGMENT_DOCUMENTS;
 use crate::score::Bound;
 use crate::wire::Reader;
 
-/// A dictionary value.
+/// A decoded dictionary value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListPlace<'a> {
     pub(crate) document_frequency: u32,
@@ -22,25 +22,25 @@ pub(crate) enum PlaceKind<'a> {
     Streams { postings: (u64, u64), positions: (u64, u64) },
 }
 
-/// The directory of a list: everything but the postings themselves.
+/// The directory of a list: everything except the postings themselves.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Directory {
-    /// The start of every full block, and of the tail, in the list.
+    /// The start of every full block and of the tail within the list.
     starts: Vec<u32>,
-    /// The ends of positions, the widths and the bounds, as they are stored.
+    /// The ends of positions, the widths and the bounds, in stored form.
     columns: Vec<u8>,
     tail_len: usize,
     tail_end: usize,
 }
 
-/// A list that stands in the dictionary.
+/// An inline list.
 #[derive(Debug, Clone)]
 pub(crate) struct InlineList {
     bytes: Box<[u8]>,
     count: usize,
     documents: [u32; MAX_INLINE],
     frequencies: [u32; MAX_INLINE],
-    /// Where in the bytes the positions of each posting start.
+    /// The start of each posting's positions in the bytes.
     positions_at: [usize; MAX_INLINE],
 }
 
@@ -50,11 +50,11 @@ impl<'a> ListPlace<'a> {
         let head = reader.varint()?;
         let document_frequency = u32::try_from(head >> 1).ok().filter(|df| (1..=document_count).contains(df));
         let Some(document_frequency) = document_frequency else {
-            return Err(Error::damaged("a word is in more documents than there are, or in none"));
+            return Err(Error::damaged("a word has a document frequency of zero or above the number of documents"));
         };
         if head & 1 == 1 {
             if document_frequency as usize > MAX_INLINE {
-                return Err(Error::damaged("a list in the dictionary is too long"));
+                return Err(Error::damaged("an inline list is too long"));
             }
             let rest = reader.take(reader.remaining())?;
             return Ok(Self { document_frequency, kind: PlaceKind::Inline(rest) });
@@ -66,7 +66,7 @@ impl<'a> ListPlace<'a> {
 }
 
 impl InlineList {
-    /// Reads and checks a list of `document_frequency` postings.
+    /// Decodes and checks a list of `document_frequency` postings.
     pub(crate) fn decode(bytes: &[u8], document_frequency: u32, document_count: u32) -> Result<Self> {
         let mut list = Self {
             bytes: bytes.into(),
@@ -85,8 +85,8 @@ impl InlineList {
         Ok(list)
     }
 
-    /// Reads and checks a list of `document_frequency` postings, at most as many as stand in a
-    /// dictionary: document, frequency, where in the bytes the positions start.
+    /// Decodes and checks an inline list of `document_frequency` postings, and calls `each` with
+    /// every document, its frequency, and the start of its positions.
     #[inline]
     pub(crate) fn visit(
         bytes: &[u8],
@@ -98,10 +98,10 @@ impl InlineList {
         let mut next = 0u32;
         for _ in 0..document_frequency.min(MAX_INLINE as u32) {
             let document = next.checked_add(reader.varint_u32()?).filter(|document| *document < document_count);
-            let document = document.ok_or_else(|| Error::damaged("a list names a document that is not there"))?;
+            let document = document.ok_or_else(|| Error::damaged("a list contains a document that does not exist"))?;
             let frequency = reader.varint_u32()?;
             if frequency == 0 || frequency as usize > MAX_INLINE_POSITIONS {
-                return Err(Error::damaged("a list in the dictionary has an impossible frequency"));
+                return Err(Error::damaged("an inline list has an impossible frequency"));
             }
             each(document, frequency, bytes.len() - reader.remaining());
             let mut last = 0u32;
@@ -111,7 +111,7 @@ impl InlineList {
             }
             next = document + 1;
         }
-        if reader.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow a list in the dictionary")) }
+        if reader.is_empty() { Ok(()) } else { Err(Error::damaged("trailing bytes follow an inline list")) }
     }
 
     pub(crate) fn documents(&self) -> &[u32] {
@@ -135,8 +135,8 @@ impl InlineList {
 }
 
 impl Directory {
-    /// Reads the arrays behind the tail and checks that they can be true; the last document of
-    /// every block, a tail included, goes to `last`.
+    /// Reads the directory and checks its plausibility. The last document of every block, including
+    /// the tail, goes to `last`.
     pub(crate) fn read(&mut self, list: &PagedBytes, df: u32, document_count: u32, last: &mut Vec<u32>) -> Result<()> {
         let blocks = df as usize / BLOCK;
         let tail_len = df as usize % BLOCK;
@@ -153,10 +153,10 @@ impl Directory {
         let mut start = 0u32;
         let widths = &columns[4 * blocks..7 * blocks];
         let (document_widths, other_widths) = widths.split_at(blocks);
-        // These loops have no way out in their middle, so that they are made of wide steps.
+        // No early exit, so the loops vectorize.
         let widest = |widths: &[u8]| widths.iter().fold(0, |widest, width| widest.max(*width));
         if widest(document_widths) > MAX_DOCUMENT_WIDTH || widest(other_widths) > 32 {
-            return Err(Error::damaged("a block is packed wider than can be"));
+            return Err(Error::damaged("a block exceeds the maximum bit width"));
         }
         self.starts.extend(document_widths.iter().zip(other_widths).map(|(documents, frequencies)| {
             start += 16 * u32::from(documents + frequencies);
@@ -164,17 +164,16 @@ impl Directory {
         }));
         let is_sorted = !last.windows(2).fold(false, |is_bad, pair| is_bad | (pair[0] >= pair[1]));
         if !is_sorted || last.last().is_some_and(|last| *last >= document_count) || start as usize > tail_end {
-            return Err(Error::damaged("the blocks of a list cannot be where they say"));
+            return Err(Error::damaged("the blocks of a list have impossible locations"));
         }
         if tail_len > 0 {
             if columns[columns.len() - TAIL_META] > 32 {
-                return Err(Error::damaged("a block is packed wider than can be"));
+                return Err(Error::damaged("a block exceeds the maximum bit width"));
             }
-            // The tail's last document is known once it is decoded; until then no document is
-            // beyond it.
+            // The tail's last document is unknown until it is decoded; this is its upper bound.
             last.push(document_count - 1);
         } else if start as usize != tail_end {
-            return Err(Error::damaged("bytes follow the last block of a list"));
+            return Err(Error::damaged("trailing bytes follow the last block of a list"));
         }
         self.columns.clear();
         self.columns.extend_from_slice(columns);
@@ -182,7 +181,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Returns the bound of a block's postings.
+    /// Returns the bound of a block.
     #[inline]
     pub(crate) fn bound(&self, block: usize) -> Bound {
         let blocks = self.full_blocks();
@@ -205,10 +204,10 @@ impl Directory {
         full.chain((self.tail_len > 0).then(|| self.bound(blocks)))
     }
 
-    /// Decodes the documents of a block; returns how many there are, and whether their frequencies
-    /// came with them.
+    /// Decodes the documents of a block. Returns their number, and whether their frequencies were
+    /// decoded too.
     ///
-    /// The place is the block's number, the last document of the block before it, and its own last
+    /// The block is given by its number, the last document of the previous block, and its own last
     /// document.
     #[inline]
     pub(crate) fn load_documents(
@@ -229,10 +228,10 @@ impl Directory {
         let width = self.width(0, block);
         let bytes = list.slice(start..start + 16 * usize::from(width))?;
         BitPacker4x::new().decompress_strictly_sorted(before, &bytes, &mut documents[..], width);
-        // Differences are at least 1 and at most 2^24, so the documents increase; the last one
+        // Differences are at least 1 and at most 2^24, so documents increase and the last one
         // bounds them all.
         if documents[BLOCK - 1] != last {
-            return Err(Error::damaged("a block does not end where its list says"));
+            return Err(Error::damaged("a block does not end with its recorded last document"));
         }
         Ok((BLOCK, false))
     }
@@ -259,7 +258,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Returns where the positions of a block start, in bits, and their width.
+    /// Returns the start of a block's positions, in bits, and their width.
     pub(crate) fn positions_of(&self, block: usize) -> (usize, u32) {
         let start = block.checked_sub(1).and_then(|before| self.positions_end(before)).unwrap_or(0);
         let width = match block < self.full_blocks() {
@@ -269,7 +268,7 @@ impl Directory {
         (start as usize * 8, u32::from(width))
     }
 
-    /// Returns the end of a block's positions, in bytes; `None` for a tail, whose positions end
+    /// Returns the end of a block's positions, in bytes, or `None` for a tail, whose positions end
     /// with the list's.
     pub(crate) fn positions_end(&self, block: usize) -> Option<u32> {
         (block < self.full_blocks()).then(|| word(&self.columns[4 * block..4 * block + 4]))
@@ -279,7 +278,7 @@ impl Directory {
         self.starts.len() - 1
     }
 
-    /// The width of documents, frequencies or positions of a full block.
+    /// Returns the bit width of documents, frequencies or positions of a full block.
     #[inline]
     fn width(&self, part: usize, block: usize) -> u8 {
         let blocks = self.full_blocks();
@@ -308,18 +307,18 @@ fn decode_tail(
         };
         *document = next + (head >> 1);
         if *document >= document_count.min(MAX_SEGMENT_DOCUMENTS) {
-            return Err(Error::damaged("a list names a document that is not there"));
+            return Err(Error::damaged("a list contains a document that does not exist"));
         }
         if *frequency == 0 {
             return Err(Error::damaged("a list has a posting without occurrences"));
         }
         next = *document + 1;
     }
-    if rest.is_empty() { Ok(()) } else { Err(Error::damaged("bytes follow the last posting of a list")) }
+    if rest.is_empty() { Ok(()) } else { Err(Error::damaged("trailing bytes follow the last posting of a list")) }
 }
 
-/// Reads a posting of at most three bytes in front of others: head, frequency, and what follows.
-/// Whether the head has one byte or two, and whether a frequency follows, decides no jump.
+/// Decodes a posting of at most three bytes that is followed by others: head, frequency and
+/// remaining bytes. It does not branch on the length of the head or the presence of a frequency.
 #[inline]
 fn short_posting(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
     let [a, b, c, _, ..] = *bytes else { return None };
@@ -328,7 +327,7 @@ fn short_posting(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
     let is_one = head as u8 & 1;
     let after = if has_two == 1 { c } else { b };
     let frequency = if is_one == 1 { 1 } else { after };
-    // A head of three bytes or a frequency of two is rare.
+    // A three-byte head or a two-byte frequency is rare.
     if has_two & (b >> 7) | frequency >> 7 == 1 {
         return None;
     }
@@ -342,9 +341,10 @@ fn long_posting(bytes: &[u8]) -> Result<(u32, u32, &[u8])> {
     Ok((head, frequency, &bytes[bytes.len() - reader.remaining()..]))
 }
 
-/// Visits `count` positions of one posting, `skip` positions after the start of their block.
+/// Visits `count` positions of one posting, which start `skip` positions after the start of their
+/// block.
 ///
-/// What lies beyond the bytes reads as 0; a verification finds it.
+/// Positions beyond the bytes read as 0; verification detects that.
 #[inline]
 pub(crate) fn visit_positions(
     positions: &PagedBytes,
@@ -356,10 +356,10 @@ pub(crate) fn visit_positions(
     let mut bit = start_bit + skip * width as usize;
     let end = bit + count * width as usize;
     if end.div_ceil(8) > positions.len() {
-        return Err(Error::damaged("positions lie outside their list"));
+        return Err(Error::damaged("positions are outside their list"));
     }
     if width == 0 && count > 1 {
-        return Err(Error::damaged("a word stands several times in one place"));
+        return Err(Error::damaged("a word has a repeated position"));
     }
     let mask = (1u64 << width) - 1;
     let mut last = 0u32;

@@ -1,4 +1,4 @@
-//! Writing lists.
+//! Writes posting lists.
 
 use bitpacking::{BitPacker, BitPacker4x};
 
@@ -23,7 +23,7 @@ pub(in crate::segment) struct ListWriter {
     value: Vec<u8>,
 }
 
-/// The streams that lists go to.
+/// The streams to which lists are written.
 pub(in crate::segment) struct ListStreams {
     pub(in crate::segment) postings: StreamWriter,
     pub(in crate::segment) positions: StreamWriter,
@@ -53,7 +53,7 @@ impl ListWriter {
         }
     }
 
-    /// Adds a posting: documents and positions come in increasing order.
+    /// Adds a posting. Documents and positions come in increasing order.
     #[inline]
     pub(in crate::segment) fn push(
         &mut self,
@@ -82,7 +82,7 @@ impl ListWriter {
         Ok(())
     }
 
-    /// Ends the list and returns its dictionary value.
+    /// Completes the list and returns its dictionary value.
     pub(in crate::segment) fn finish(&mut self, streams: &mut ListStreams, out: &mut Emitter<'_>) -> Result<&[u8]> {
         let mut value = std::mem::take(&mut self.value);
         value.clear();

@@ -1,4 +1,4 @@
-//! Reading a whole table.
+//! Iterates over a whole table.
 
 use std::ops::Range;
 
@@ -7,24 +7,24 @@ use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::page::{Page, PageId, SegmentId};
 
-/// Reads all entries of a table in order; every page must be at hand.
+/// Iterates over all entries of a table in order. Every page must be available.
 pub(crate) struct TableCursor<'a> {
     top: &'a TableTop,
     fetcher: &'a Fetcher<'a>,
     segment: SegmentId,
     page: Option<Page>,
     next_page: u32,
-    /// Where the next entry starts in the page.
+    /// The start of the next entry in the page.
     offset: usize,
     key: Vec<u8>,
     value: Range<usize>,
-    /// Entries read, the current one included.
+    /// The number of entries read, including the current one.
     read: u32,
     is_at_entry: bool,
 }
 
 impl<'a> TableCursor<'a> {
-    /// Stands before the first entry.
+    /// Creates a cursor before the first entry.
     pub(in crate::segment) fn new(top: &'a TableTop, segment: SegmentId, fetcher: &'a Fetcher<'a>) -> Self {
         Self {
             top,
@@ -40,7 +40,7 @@ impl<'a> TableCursor<'a> {
         }
     }
 
-    /// Returns the key of the entry, unless all have been read.
+    /// Returns the key of the current entry, or `None` at the end.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         self.is_at_entry.then_some(&self.key)
     }
@@ -54,11 +54,11 @@ impl<'a> TableCursor<'a> {
         self.read - 1
     }
 
-    /// Goes to the next entry; says whether there is one.
+    /// Advances to the next entry. Returns whether there is one.
     pub(crate) fn advance(&mut self) -> Result<bool> {
         while self.page.as_ref().is_none_or(|page| self.offset == page.len()) {
             if self.read != self.top.entries_before(self.next_page as usize) {
-                return Err(Error::damaged("a page of a table has not as many entries as it should"));
+                return Err(Error::damaged("a page of a table does not have its recorded number of entries"));
             }
             if self.next_page == self.top.page_count() {
                 self.is_at_entry = false;
@@ -77,7 +77,7 @@ impl<'a> TableCursor<'a> {
         self.read += 1;
         self.is_at_entry = true;
         if before.is_some_and(|before| before >= self.key) || self.read > self.top.entry_count() {
-            return Err(Error::damaged("the entries of a table are not in order"));
+            return Err(Error::damaged("the entries of a table are out of order"));
         }
         Ok(true)
     }
@@ -85,7 +85,7 @@ impl<'a> TableCursor<'a> {
     fn open_page(&mut self) -> Result<()> {
         let id = PageId::new(self.top.class, self.next_page);
         let Some(page) = self.fetcher.page(self.segment, id) else {
-            return Err(Error::damaged("a page of a table is not at hand").at(self.segment, id));
+            return Err(Error::damaged("a page of a table is missing").at(self.segment, id));
         };
         let entries = Entries::new(page.payload(id).map_err(|error| error.at(self.segment, id))?)?;
         self.offset = page.len() - entries.entries.len();

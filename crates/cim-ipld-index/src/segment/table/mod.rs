@@ -1,9 +1,9 @@
-//! Sorted tables: keys in order, each with a value, in pages whose first keys are resident.
+//! Sorted tables: sorted keys with values, in pages whose first keys are resident.
 //!
-//! A page's payload is the number of restarts (u16), their offsets (u16 each, from the end of this
-//! list), and the entries. An entry is the length it shares with the key before it, the length of
-//! the rest, the rest, the length of the value, the value; lengths are varints. Every sixteenth
-//! entry is a restart, which shares nothing.
+//! A page's payload consists of the number of restarts (u16), their offsets (u16 each, from the end
+//! of this list), and the entries. An entry is the length of the prefix it shares with the previous
+//! key, the length of the rest, the rest, the length of the value, the value; lengths are varints.
+//! Every sixteenth entry is a restart, which shares no prefix.
 
 mod cursor;
 mod skip;
@@ -21,14 +21,15 @@ use crate::page::{Page, PageClass, PageId, SegmentId};
 use crate::wire::{Reader, put_bytes, put_varint};
 
 const RESTART_INTERVAL: u32 = 16;
-/// Entries of one page, in bytes; with the longest entry and the restarts a page stays near 64 KiB.
+/// The size of a page's entries, in bytes. With the longest entry and the restarts, a page stays
+/// near 64 KiB.
 const ENTRIES_BYTES: usize = 60 * 1024;
 const MAX_KEY_BYTES: usize = 4096;
-/// The most entries of a page: each takes at least three bytes. So a header cannot claim documents
-/// without end.
+/// The maximum number of entries in a page, since each takes at least three bytes. It keeps a
+/// header from claiming an unlimited number of documents.
 const MAX_PAGE_ENTRIES: u32 = ENTRIES_BYTES as u32 / 3 + 1;
 
-/// Writes a table whose entries come in increasing order of their keys.
+/// Writes a table. Entries come in increasing order of their keys.
 pub(super) struct TableWriter {
     class: PageClass,
     entries: Vec<u8>,
@@ -44,20 +45,21 @@ pub(super) struct TableWriter {
 pub(crate) struct TableTop {
     class: PageClass,
     keys: Vec<u8>,
-    /// Per page: the end of its first key in `keys`, and the entries before and in it.
+    /// For each page: the end of its first key in `keys`, and the number of entries before it and
+    /// in it.
     pages: Vec<(u32, u32)>,
 }
 
-/// An entry that was found.
+/// An entry of a table.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct TableEntry {
     page: Page,
     value: Range<usize>,
     /// The number of entries before it in the table.
     pub(crate) rank: u32,
 }
 
-/// Reads the entries of one page in order.
+/// Iterates over the entries of one page in order.
 pub(crate) struct Entries<'a> {
     reader: Reader<'a>,
     restarts: &'a [u8],
@@ -159,10 +161,10 @@ impl TableTop {
                 || !(1..=MAX_PAGE_ENTRIES).contains(&count)
                 || top.entry_count().checked_add(count).is_none()
             {
-                return Err(Error::damaged("a table's top index has a page that cannot be"));
+                return Err(Error::damaged("a table's top index has an impossible page"));
             }
             if page > 0 && top.first_key(page - 1) >= key {
-                return Err(Error::damaged("a table's top index is not in order"));
+                return Err(Error::damaged("a table's top index is out of order"));
             }
             top.push(key, count);
         }
@@ -179,7 +181,7 @@ impl TableTop {
         page.checked_sub(1).and_then(|before| self.pages.get(before)).map_or(0, |before| before.1)
     }
 
-    /// Returns the page that would hold `key`, if one could.
+    /// Returns the page that would contain `key`, or `None` if `key` is before the first page.
     pub(crate) fn page_of(&self, key: &[u8]) -> Option<u32> {
         let (mut low, mut high) = (0, self.pages.len());
         while low < high {
@@ -189,24 +191,29 @@ impl TableTop {
         low.checked_sub(1).map(|page| page as u32)
     }
 
-    /// Returns the pages that hold the entries with these ranks.
+    /// Returns the pages that contain the entries with these ranks.
     pub(crate) fn pages_of_ranks(&self, ranks: Range<u32>) -> Range<u32> {
         let start = self.pages.partition_point(|page| page.1 <= ranks.start);
         let end = start + self.pages[start..].iter().take_while(|page| page.1 < ranks.end).count() + 1;
         start as u32..end.min(self.pages.len()) as u32
     }
 
-    /// Finds a key. The outer option is empty if the page is not at hand.
-    pub(crate) fn find(&self, fetcher: &Fetcher<'_>, segment: SegmentId, key: &[u8]) -> Result<Option<Option<Found>>> {
+    /// Finds a key. The outer option is `None` if the page is missing.
+    pub(crate) fn find(
+        &self,
+        fetcher: &Fetcher<'_>,
+        segment: SegmentId,
+        key: &[u8],
+    ) -> Result<Option<Option<TableEntry>>> {
         let Some(ordinal) = self.page_of(key) else { return Ok(Some(None)) };
         let id = PageId::new(self.class, ordinal);
         let Some(page) = fetcher.page(segment, id) else { return Ok(None) };
         let found = self.find_in(&page, id, key).map_err(|error| error.at(segment, id))?;
-        Ok(Some(found.map(|(rank, value)| Found { page, value, rank })))
+        Ok(Some(found.map(|(rank, value)| TableEntry { page, value, rank })))
     }
 
-    /// Returns how many entries have keys up to and equal to `key`; `None` if the page is not at
-    /// hand.
+    /// Returns the number of entries whose keys are at most `key`, or `None` if the page is
+    /// missing.
     pub(crate) fn rank_above(&self, fetcher: &Fetcher<'_>, segment: SegmentId, key: &[u8]) -> Result<Option<u32>> {
         let Some(ordinal) = self.page_of(key) else { return Ok(Some(0)) };
         let id = PageId::new(self.class, ordinal);
@@ -223,12 +230,13 @@ impl TableTop {
         count().and_then(|count| self.count_up_to(ordinal, count)).map(Some).map_err(|error| error.at(segment, id))
     }
 
-    /// Returns how many entries there are up to the first `count` of a page.
+    /// Returns the number of entries up to and including the first `count` of a page.
     fn count_up_to(&self, ordinal: u32, count: u32) -> Result<u32> {
-        // A hostile page may have more entries than the top counts, and more restarts than entries.
+        // A forged page may have more entries than the top index states, and more restarts than
+        // entries.
         let (before, end) = (self.entries_before(ordinal as usize), self.entries_before(ordinal as usize + 1));
         let sum = before.checked_add(count).filter(|sum| *sum <= end);
-        sum.ok_or_else(|| Error::damaged("a page of a table has more entries than it should"))
+        sum.ok_or_else(|| Error::damaged("a page of a table has more entries than recorded"))
     }
 
     fn find_in(&self, page: &Page, id: PageId, key: &[u8]) -> Result<Option<(u32, Range<usize>)>> {
@@ -248,7 +256,7 @@ impl TableTop {
     }
 }
 
-impl Found {
+impl TableEntry {
     pub(crate) fn value(&self) -> &[u8] {
         &self.page[self.value.clone()]
     }
@@ -264,12 +272,12 @@ impl<'a> Entries<'a> {
         Ok(Self { reader: Reader::new(entries), restarts, entries, index: 0, key: Vec::new() })
     }
 
-    /// Goes on in the middle of a page, after the entry with this key.
+    /// Continues in the middle of a page, after the entry with this key.
     fn resume(entries: &'a [u8], key: Vec<u8>) -> Self {
         Self { reader: Reader::new(entries), restarts: &[], entries, index: 0, key }
     }
 
-    /// Reads the next entry: its key is then in `key`.
+    /// Reads the next entry, and stores its key in `key`.
     pub(crate) fn next(&mut self) -> Result<Option<&'a [u8]>> {
         if self.reader.is_empty() {
             return Ok(None);
@@ -277,7 +285,7 @@ impl<'a> Entries<'a> {
         let shared = self.reader.varint()? as usize;
         let rest = self.reader.bytes()?;
         if shared > self.key.len() || shared + rest.len() > MAX_KEY_BYTES {
-            return Err(Error::damaged("a key of a table is longer than can be"));
+            return Err(Error::damaged("a key of a table exceeds the maximum length"));
         }
         self.key.truncate(shared);
         self.key.extend_from_slice(rest);
@@ -285,11 +293,13 @@ impl<'a> Entries<'a> {
         Ok(Some(self.reader.bytes()?))
     }
 
-    /// Reads on from a restart to the entry with this key, if there is one before the next restart.
+    /// Scans from a restart to the entry with this key, if it comes before the next restart.
     ///
-    /// No key is put together: what an entry shares with the one before it says how it compares.
+    /// Keys are not reconstructed: the length of the shared prefix determines how an entry
+    /// compares.
     fn find(&mut self, key: &[u8]) -> Result<Option<&'a [u8]>> {
-        // The bytes that the entry before has in common with `key`; it is less than `key`.
+        // The length of the prefix that the previous entry, which is less than `key`, shares with
+        // it.
         let mut common = 0;
         for _ in 0..RESTART_INTERVAL {
             if self.reader.is_empty() {
@@ -300,11 +310,12 @@ impl<'a> Entries<'a> {
             let value = self.reader.bytes()?;
             self.index += 1;
             if shared > common {
-                // It differs from `key` where the one before does.
+                // It differs from `key` at the same byte as the previous entry.
                 continue;
             }
             if shared < common {
-                // It is greater than the one before in a byte that `key` shares with that one.
+                // It exceeds the previous entry at a byte where that entry equals `key`, so it
+                // exceeds `key`.
                 return Ok(None);
             }
             let wanted = &key[common..];
@@ -319,7 +330,7 @@ impl<'a> Entries<'a> {
         Ok(None)
     }
 
-    /// Goes to the last restart whose key is at most `key`, or to the first.
+    /// Moves to the last restart whose key is at most `key`, or to the first one.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
         let (mut low, mut high) = (0, self.restarts.len() / 2);
         while low < high {
@@ -339,7 +350,7 @@ impl<'a> Entries<'a> {
     fn restart_key(&self, restart: usize) -> Result<&'a [u8]> {
         let mut reader = self.at_restart(restart)?;
         if reader.varint()? != 0 {
-            return Err(Error::damaged("a restart of a table shares bytes with the key before it"));
+            return Err(Error::damaged("a restart of a table shares bytes with the previous key"));
         }
         reader.bytes()
     }
@@ -351,11 +362,11 @@ impl<'a> Entries<'a> {
         let offset = usize::from(u16::from_le_bytes([offset[0], offset[1]]));
         match self.entries.get(offset..) {
             Some(rest) => Ok(Reader::new(rest)),
-            None => Err(Error::damaged("a restart lies outside its page")),
+            None => Err(Error::damaged("a restart is outside its page")),
         }
     }
 
-    /// Checks what [`next`](Self::next) does not need: that every restart stands where it should.
+    /// Checks that every restart is at its proper place, which [`next`](Self::next) does not need.
     pub(crate) fn check_restarts(&self) -> Result<()> {
         let mut entries = Self { reader: Reader::new(self.entries), key: Vec::new(), index: 0, ..*self };
         let mut restarts = self.restarts.chunks_exact(2).map(|offset| u16::from_le_bytes([offset[0], offset[1]]));
@@ -363,10 +374,10 @@ impl<'a> Entries<'a> {
             let offset = self.entries.len() - entries.reader.remaining();
             let is_restart = entries.index.is_multiple_of(RESTART_INTERVAL) && !entries.reader.is_empty();
             if is_restart && restarts.next().map(usize::from) != Some(offset) {
-                return Err(Error::damaged("a restart of a table is not where it should be"));
+                return Err(Error::damaged("a restart of a table is at the wrong offset"));
             }
             if is_restart && entries.reader.clone().varint()? != 0 {
-                return Err(Error::damaged("a restart of a table shares bytes with the key before it"));
+                return Err(Error::damaged("a restart of a table shares bytes with the previous key"));
             }
             if entries.next()?.is_none() {
                 break;

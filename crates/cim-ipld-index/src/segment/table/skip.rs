@@ -1,13 +1,13 @@
-//! Passing over entries: by restarts, and within a block by what the front coding says.
+//! Skips entries: by restarts, and within a block by the lengths of shared prefixes.
 
 use super::{Entries, MAX_KEY_BYTES, RESTART_INTERVAL};
 use crate::error::{Error, Result};
 
 impl<'a> Entries<'a> {
-    /// Goes on to the next entry whose key is at least `target`, and reads it.
+    /// Advances to the next entry whose key is at least `target`, and reads it.
     ///
-    /// The key of an entry that is passed over is not put together: an entry that shares more with
-    /// the one before it than that one shares with the target is below the target too.
+    /// The keys of skipped entries are not reconstructed: an entry that shares more with its
+    /// predecessor than the predecessor shares with the target is also below the target.
     pub(crate) fn next_from(&mut self, target: &[u8]) -> Result<Option<&'a [u8]>> {
         let mut matched = match self.skip_to_restart(target)? {
             true => 0,
@@ -18,7 +18,7 @@ impl<'a> Entries<'a> {
             let shared = self.reader.varint()? as usize;
             let rest = self.reader.bytes()?;
             if shared > key_len || shared + rest.len() > MAX_KEY_BYTES {
-                return Err(Error::damaged("a key of a table is longer than can be"));
+                return Err(Error::damaged("a key of a table exceeds the maximum length"));
             }
             key_len = shared + rest.len();
             self.index += 1;
@@ -42,11 +42,11 @@ impl<'a> Entries<'a> {
         Ok(None)
     }
 
-    /// Goes to the last restart whose key is at most `target`, if that is before the next entry or
-    /// there.
+    /// Moves to the last restart whose key is at most `target`, unless that is before the next
+    /// entry.
     fn skip_to_restart(&mut self, target: &[u8]) -> Result<bool> {
         let count = self.restarts.len() / 2;
-        // Everything below `low` is at most the target, or lies behind.
+        // Every restart below `low` is at most the target or already passed.
         let (start, mut step) = (self.index.div_ceil(RESTART_INTERVAL) as usize, 1);
         let (mut low, mut high) = (start, start);
         while high < count && self.restart_key(high)? <= target {
@@ -65,8 +65,8 @@ impl<'a> Entries<'a> {
         let left = self.reader.remaining();
         self.go_to_restart(low - 1)?;
         if self.reader.remaining() > left {
-            // Else hostile restarts could have a page read again and again.
-            return Err(Error::damaged("the restarts of a table are not in order"));
+            // Otherwise forged restarts could cause a page to be read repeatedly.
+            return Err(Error::damaged("the restarts of a table are out of order"));
         }
         self.key.clear();
         Ok(true)
@@ -84,7 +84,7 @@ mod tests {
     const SEGMENT: SegmentId = SegmentId([1; 16]);
     const ID: PageId = PageId { class: PageClass::Dictionary, ordinal: 0 };
 
-    /// Writes keys as a page; the value of each is its place.
+    /// Writes keys as a page. The value of each is its index.
     fn page<'k>(keys: impl IntoIterator<Item = &'k [u8]>) -> Page {
         let mut pages = PageMap::new();
         {
@@ -136,7 +136,7 @@ mod tests {
         let keys: Vec<[u8; 2]> = (0..200).map(|key| [b'a', key]).collect();
         let payload = page(keys.iter().map(<[u8; 2]>::as_slice)).payload(ID).unwrap().to_vec();
         let mut hostile = payload.clone();
-        // The restart of entry 160 leads to the first one.
+        // The restart of entry 160 points to the first entry.
         hostile[2 + 2 * 10..2 + 2 * 11].copy_from_slice(&[0, 0]);
         for (payload, is_refused) in [(payload, false), (hostile, true)] {
             let mut entries = Entries::new(&payload).unwrap();

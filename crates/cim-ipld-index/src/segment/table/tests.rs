@@ -1,4 +1,4 @@
-//! Pages that do not hold what the top index says.
+//! Tests of pages that contradict the top index.
 
 use super::*;
 use crate::page::{PageMap, PageSource};
@@ -18,7 +18,7 @@ fn entries_that_the_top_does_not_count_are_damage() {
     let fetcher = Fetcher::new(&pages);
     for (before, count) in [(1, 40), (1, 20), (u32::MAX - 20, 20)] {
         let mut top = TableTop::new(class);
-        // The second page has 40 entries, whatever the top says.
+        // The second page has 40 entries, whatever the top index states.
         top.keys = vec![0];
         top.pages = vec![(0, before), (1, before + count)];
         for key in 0..40 {

@@ -1,4 +1,4 @@
-//! What people type finds what they mean: inputs, queries and the documents they find, in a
+//! Queries that people type find what they mean: texts, queries and the documents that match, in a
 //! memtable and in a segment.
 
 mod options;
@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use crate::model::cid;
 
-/// A query and the places of the documents that it finds. `*` at the end makes it a beginning, `~`
-/// a fuzzy word.
+/// A query and the indexes of the documents that match. A trailing `*` makes it a prefix, a
+/// trailing `~` a fuzzy word.
 type Row = (&'static str, &'static [usize]);
 
 fn index(analyzer: &Analyzer, texts: &[&str]) -> MemoryIndex {
@@ -37,7 +37,7 @@ fn found(index: &MemoryIndex, query: &Query) -> Vec<usize> {
     results.hits.iter().map(place).collect()
 }
 
-/// Checks which documents are found.
+/// Checks which documents match.
 fn check(analyzer: &Analyzer, texts: &[&str], rows: &[Row]) {
     let index = index(analyzer, texts);
     for place in ["memtable", "segment"] {
@@ -50,7 +50,7 @@ fn check(analyzer: &Analyzer, texts: &[&str], rows: &[Row]) {
     }
 }
 
-/// Checks which document is found first.
+/// Checks which document ranks first.
 fn check_first(texts: &[&str], rows: &[(&str, usize)]) {
     let index = index(&Analyzer::default(), texts);
     for place in ["memtable", "segment"] {

@@ -1,4 +1,4 @@
-//! Parts of camel case and joined hyphens, by choice.
+//! The options for camel-case parts and joined hyphens.
 
 use cim_ipld_index::{Analyzer, Language, UnicodeWords};
 
@@ -56,7 +56,7 @@ fn words_that_hyphens_join() {
 
 #[test]
 fn a_word_stands_once_at_its_place_whatever_makes_it() {
-    // Of an index that held it twice the verification would say so, and the compaction refuse it.
+    // If an index stored a word twice, verification would report it and compaction would refuse it.
     let texts = ["cat-s cats", "FooFoo fooFoos", "e-ee", "Foo-Foo fooBar-fooBar", "run-RunRunning"];
     let words = UnicodeWords::default().joined().camel_case().stem(Language::English);
     check(&words.into(), &texts, &[("cat", &[0]), ("foo", &[1, 3]), ("foobar-foobar", &[3]), ("running", &[4])]);

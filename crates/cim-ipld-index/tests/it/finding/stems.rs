@@ -1,4 +1,4 @@
-//! Stems, in one language and in several, and what looks at the letters of words instead.
+//! Stemming, in one language and in several, and queries that match unstemmed words.
 
 use cim_ipld_index::{Analyzer, Language, Query, UnicodeWords};
 

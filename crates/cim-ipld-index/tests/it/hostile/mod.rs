@@ -1,5 +1,4 @@
-//! Damage is found by verification, and no damage makes any operation panic, loop or take much
-//! memory.
+//! Verification finds damage, and no damage makes an operation panic, loop or use much memory.
 
 mod seeds;
 mod targets;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 
 use cim_ipld_index::{
     Analyzer, Deletes, DocId, Document, ErrorKind, Memtable, Page, PageClass, PageId, PageMap, PageSource, Progress,
-    Query, SearchOptions, Segment, Snapshot, Verification, build_segment,
+    Query, ReadView, SearchOptions, Segment, Verification, build_segment,
 };
 use proptest::prelude::*;
 
@@ -43,7 +42,8 @@ fn a_changed_byte_is_found_and_makes_nothing_panic() {
             let page = pages.get_mut(id).unwrap();
             page[at] ^= 1 << (at % 8);
             let map = page_map(&pages);
-            // A stored text may change where no word does: whoever seals pages authenticates them.
+            // A stored text may change without changing a word; the pages are authenticated by the
+            // envelope.
             let is_found = verify(&map, Deletes::new()).is_err();
             assert!(is_found || id.class == PageClass::Stored, "{id} byte {at} of {}", bytes.len());
             let _ = use_everything(&map);
@@ -96,17 +96,16 @@ fn positions_up_to_the_largest_number_end_no_phrase_in_a_panic() {
     build_segment(&index.view(), &Deletes::new(), &mut pages.sink(ID)).unwrap();
     let dictionary = PageId::new(PageClass::Dictionary, 0);
     let mut bytes = pages.page(ID, dictionary).unwrap().to_vec();
-    // The last value is that of "beta": one posting in the dictionary, document 0, once, at
-    // position 1.
+    // The last value is that of "beta": one inline posting, document 0, once, at position 1.
     assert!(bytes.ends_with(&[4, 3, 0, 1, 1]));
     bytes.truncate(bytes.len() - 5);
     bytes.extend([8, 3, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f]);
     pages.insert(ID, dictionary, Page::from(bytes));
     let segment = Arc::new(Segment::open(ID, &pages.header(ID)).unwrap());
-    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new()).unwrap();
+    let snapshot = ReadView::new(Analyzer::default(), vec![(segment, Deletes::new())], Vec::new()).unwrap();
     for phrase in ["\"beta alpha beta\"", "\"beta alpha\"~3", "\"alpha beta alpha\"", "\"alpha beta alpha\"~3"] {
         let answer = snapshot.search(&Query::parse(phrase).unwrap(), &SearchOptions::default(), &pages).unwrap();
-        let Progress::Ready(results) = answer else { panic!("all pages are at hand") };
+        let Progress::Ready(results) = answer else { panic!("all pages are available") };
         assert_eq!(results.total, 0, "{phrase}");
     }
 }

@@ -1,4 +1,4 @@
-//! The fuzz targets on their seeds and on mutations of them, and what they allocate.
+//! Runs the fuzz targets on their seeds and on mutations of them, and measures their allocations.
 
 use std::fs;
 use std::path::Path;
@@ -43,8 +43,8 @@ fn descriptions_of_analyzers_take_hostile_bytes() {
     run("index_analyzer", targets::analyzer, 400, 1 << 20);
 }
 
-/// Runs a target on each seed and on mutations of it. What it holds at once is at most
-/// `fixed_bytes` and 64 bytes for each byte of input.
+/// Runs a target on each seed and on mutations of it. It may have at most `fixed_bytes` plus 64
+/// bytes per byte of input allocated at once.
 fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u32, fixed_bytes: u64) {
     let mut paths: Vec<_> = fs::read_dir(Path::new(SEEDS).join(name))
         .expect("the seeds' folder")
@@ -61,7 +61,7 @@ fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u32, fixed_bytes: u64) 
     };
     let (mut accepted, mut refused) = (0, 0);
     let seeds: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a seed")).collect();
-    // What a target makes once and keeps is not counted.
+    // Allocations that a target makes once and keeps do not count.
     for seed in &seeds {
         target(seed);
     }
@@ -78,7 +78,7 @@ fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u32, fixed_bytes: u64) 
     assert!(accepted >= 1 && refused >= 1, "of the seeds of {name}, {accepted} are accepted and {refused} refused");
 }
 
-/// One to four changes: a bit, a byte, a cut, a copy.
+/// Makes one to four changes: a flipped bit, a changed byte, a cut, a copy.
 fn mutated(seed: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let change = (0u8..5, any::<prop::sample::Index>(), any::<u8>());
     proptest::collection::vec(change, 1..5).prop_map(move |changes| {

@@ -1,8 +1,7 @@
-//! What hostile bytes meet: one function per decoder, shared by the tests here and by the fuzz
-//! targets in `fuzz/`.
+//! The fuzz targets: one function per decoder, shared by the tests here and by `fuzz/`.
 //!
-//! Each function takes any bytes, tells whether they were accepted, and panics when a promise is
-//! broken.
+//! Each function takes arbitrary bytes, returns whether they were accepted, and panics if an
+//! invariant is violated.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -10,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 use cid::Cid;
 use cim_ipld_index::{
     Analyzer, AnalyzerSpec, Deletes, Document, DocumentKind, ErrorKind, Facet, Field, MemoryIndex, Memtable,
-    NumberField, Page, PageId, PageMap, Progress, Query, QueryError, Result, SearchCursor, SearchOptions, Segment,
-    SegmentId, Snapshot, SnippetOptions, Sort, Timestamp, Value, Verification, VerifyReport, build_segment, codec,
+    NumberField, Page, PageId, PageMap, Progress, Query, QueryError, ReadView, Result, SearchCursor, SearchOptions,
+    Segment, SegmentId, SegmentReport, SnippetOptions, Sort, Timestamp, Value, Verification, build_segment, codec,
     merge_segments,
 };
 use multihash::Multihash;
@@ -24,7 +23,7 @@ pub(crate) fn cid(n: u64) -> Cid {
     Cid::new_v1(0x55, Multihash::wrap(0x1e, &digest).expect("a digest of 32 bytes"))
 }
 
-/// A document with a field of every kind, some of them in every document, some in few.
+/// Returns a document with a field of every kind, some of them in every document, some in few.
 fn document(n: u64) -> Document {
     let mut document = Document::new(cid(n))
         .with_text(format!("every word{} of {} and {}", n % 7, n % 3, "again ".repeat((n % 5) as usize)))
@@ -48,14 +47,14 @@ fn document(n: u64) -> Document {
     document
 }
 
-/// The pages of a segment with every kind of structure: inline lists, tails, full blocks, long sets
-/// and columns, a document with pages of its own.
+/// Returns the pages of a segment with every kind of structure: inline lists, tails, full blocks,
+/// large sets and columns, and a document with its own pages.
 pub(crate) fn sample(documents: u64) -> BTreeMap<PageId, Vec<u8>> {
     sealed((0..documents).map(document).chain([large(documents)]))
 }
 
-/// A document with words that stand in it often. It is large by what has no words, so that a search
-/// is quick.
+/// Returns a document with frequent words. Its size comes from data without words, so that searches
+/// stay fast.
 fn large(n: u64) -> Document {
     let blank = Value::Text(" ".repeat(66_000));
     Document::new(cid(n)).with_text("large text ".repeat(400)).with_attribute("blank", blank)
@@ -77,19 +76,19 @@ pub(crate) fn page_map(pages: &BTreeMap<PageId, Vec<u8>>) -> PageMap {
     map
 }
 
-pub(crate) fn verify(pages: &PageMap, deletes: Deletes) -> Result<VerifyReport> {
+pub(crate) fn verify(pages: &PageMap, deletes: Deletes) -> Result<SegmentReport> {
     let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
     let mut verification = Verification::new(segment, deletes, Analyzer::default())?;
     match verification.advance(pages)? {
         Progress::Ready(report) => Ok(report),
-        Progress::Need(missing) => panic!("{missing:?} are not at hand"),
+        Progress::Need(missing) => panic!("{missing:?} are missing"),
     }
 }
 
-/// Does everything that reads pages; errors are as good as answers.
+/// Runs every operation that reads pages. Both results and errors are acceptable.
 pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     let segment = Arc::new(Segment::open(ID, &pages.header(ID))?);
-    let snapshot = Snapshot::new(Analyzer::default(), vec![(segment.clone(), Deletes::new())], Vec::new())?;
+    let snapshot = ReadView::new(Analyzer::default(), vec![(segment.clone(), Deletes::new())], Vec::new())?;
     let options = SearchOptions::default().limit(20);
     let cut = options.clone().snippet(SnippetOptions::default().passages(3));
     let mut queries: Vec<Query> = [
@@ -124,29 +123,29 @@ pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     }
     let cids: Vec<_> = (0..50).map(cid).collect();
     first = first.and(snapshot.documents(&cids, pages).map(drop));
-    first = first.and(snapshot.statistics(pages).map(drop));
+    first = first.and(snapshot.counts(pages).map(drop));
     let mut out = PageMap::new();
     first =
         first.and(merge_segments(&[(&segment, &Deletes::new())], pages, &mut out.sink(SegmentId([2; 16]))).map(drop));
     first.and(verify(pages, Deletes::new()).map(drop))
 }
 
-/// Few documents with every kind of field, and as many with one word as a full block takes.
+/// A few documents with every kind of field, and as many with one word as fit into a full block.
 static SAMPLE: LazyLock<BTreeMap<PageId, Vec<u8>>> = LazyLock::new(|| {
     let short = (1000..1100).map(|n| Document::new(cid(n)).with_text("every"));
     sealed((0..40).map(document).chain([large(40)]).chain(short))
 });
 
-/// Pages changed by a script of five bytes each (which page; what to do; where, two bytes; a byte):
-/// flip bits, cut, or put all that follows in place of the page. Whatever is done with them ends,
-/// with an answer or an error.
+/// Modifies pages by a script of five bytes per step (page; operation; two bytes of offset; a
+/// byte): flips bits, truncates, or replaces the page by the rest of the input. Every operation on
+/// the result must end, with a value or an error.
 pub(crate) fn pages(data: &[u8]) -> bool {
     let mut pages = SAMPLE.clone();
     let mut rest = data;
     while let Some((&[page, action, low, high, byte], behind)) = rest.split_first_chunk::<5>() {
         rest = behind;
         let Some(bytes) = pages.values_mut().nth(usize::from(page) % SAMPLE.len()) else { break };
-        // The first two bytes say what the page is: with others nothing behind is read.
+        // The first two bytes identify the page; with others, nothing after them is read.
         let at = 2 + usize::from(u16::from_le_bytes([low, high])) % bytes.len().saturating_sub(2).max(1);
         match action % 4 {
             0 | 1 => bytes.get_mut(at).into_iter().for_each(|own| *own ^= byte),
@@ -172,7 +171,8 @@ static FEW: LazyLock<MemoryIndex> = LazyLock::new(|| {
     index
 });
 
-/// A text is a query, or an error inside it; what is a query means the same to the lenient parser.
+/// Any text is a query or an error inside the text, and a query means the same to the lenient
+/// parser.
 pub(crate) fn query(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     match Query::parse(text) {
@@ -189,7 +189,7 @@ pub(crate) fn query(data: &[u8]) -> bool {
     }
 }
 
-/// Any text is a query to the lenient parser, which says what it did not understand.
+/// Any text is a query to the lenient parser, which returns what it did not understand.
 pub(crate) fn lenient_query(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
     let (query, errors) = Query::parse_lenient(text);
@@ -202,7 +202,7 @@ fn assert_error(text: &str, error: &QueryError) {
     assert!(text.get(error.range.clone()).is_some() && !error.expected.is_empty(), "{text:?} {error:?}");
 }
 
-/// A query is answered, unless it looks for too much or names a field that does not exist.
+/// Runs a query, which succeeds unless it is too large or names an unknown field.
 fn answer(query: &Query) {
     let options = SearchOptions::default().snippet(SnippetOptions::default()).facet(Facet::tags());
     match FEW.search(query, &options) {
@@ -211,25 +211,25 @@ fn answer(query: &Query) {
     }
 }
 
-/// A document that decodes is the one that its encoding says.
+/// A document that decodes re-encodes to an equal one.
 pub(crate) fn encoded_document(data: &[u8]) -> bool {
     let Ok(document) = codec::decode(data) else { return false };
     if let Ok(bytes) = codec::encode(&document) {
-        // Not a number is not equal to itself, so documents are compared by their bytes.
+        // NaN is not equal to itself, so documents are compared by their bytes.
         let again = codec::decode(&bytes).expect("what was encoded decodes");
         assert_eq!(codec::encode(&again).ok().as_deref(), Some(&bytes[..]));
     }
     true
 }
 
-/// Deletes that decode are the ones that their encoding says.
+/// Delete sets that decode re-encode to the same bytes.
 pub(crate) fn deletes(data: &[u8]) -> bool {
     let Ok(deletes) = Deletes::from_bytes(data) else { return false };
     assert_eq!(Deletes::from_bytes(&deletes.to_bytes()).ok(), Some(deletes));
     true
 }
 
-/// A cursor has one form in bytes and one in text, and a search takes it or refuses it.
+/// A cursor has one binary and one text form, and a search accepts or refuses it.
 pub(crate) fn cursor(data: &[u8]) -> bool {
     let Ok(cursor) = SearchCursor::from_bytes(data) else { return false };
     assert_eq!(cursor.to_bytes(), data);
@@ -241,8 +241,8 @@ pub(crate) fn cursor(data: &[u8]) -> bool {
     true
 }
 
-/// A description of an analyzer has one form in bytes, and makes an analyzer that has it and cuts
-/// any text.
+/// An analyzer specification has one binary form, and creates an analyzer that has this
+/// specification and accepts any text.
 pub(crate) fn analyzer(data: &[u8]) -> bool {
     let Ok(spec) = AnalyzerSpec::from_bytes(data) else { return false };
     assert_eq!(spec.to_bytes(), data);
@@ -253,7 +253,7 @@ pub(crate) fn analyzer(data: &[u8]) -> bool {
         }
         Err(error) => assert_eq!(error.kind(), ErrorKind::AnalyzerMismatch, "{error}"),
     }
-    // Nothing else is to be known of its name than that it is one.
+    // Only that its name is not empty.
     assert!(!spec.to_string().is_empty() || matches!(spec, AnalyzerSpec::Custom(_)));
     true
 }

@@ -1,48 +1,48 @@
-//! Two lists side by side: the documents that both have, block by block, without the blocks that
-//! cannot matter.
+//! Intersects two posting lists block by block, skipping blocks that are not competitive.
 //!
-//! Two lists of like length are not walked in step, where every step is a guess for the processor:
-//! the places of a block of the one are written into a map by document, in which the documents of
-//! the other are looked up.
+//! Two lists of similar length are not merged step by step, where every step risks a branch
+//! misprediction. Instead, the places of the documents in a block of one list are written to a map
+//! indexed by document, in which the documents of the other list are looked up.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use super::super::cursor::{Cursor, before};
-use super::super::lent::{Lend, Lent, Spare};
+use super::super::pool::{Pool, Pooled, Recycle};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// A block is searched for each document of the leading list if that has so many times fewer
-/// in the block's range.
+/// A block is binary-searched for each document of the leading list if the lead has this many times
+/// fewer documents in the block's range.
 const MUCH_LONGER: usize = 8;
-/// A block whose documents lie further apart is searched too.
+/// A block whose documents span more than this is also binary-searched.
 const MAX_SPAN: usize = 1 << 14;
 const NO_BLOCK: usize = usize::MAX;
 
-/// The pairs of postings of one document in two blocks: their places in them.
+/// The postings of common documents in two blocks, as pairs of places.
 pub(super) struct Pairs {
     pub(super) count: usize,
     pub(super) leads: [u8; BLOCK],
     pub(super) seconds: [u8; BLOCK],
 }
 
-/// Which block of a list stands in the map.
+/// A map from the documents of one block to their places.
 pub(super) struct PlaceMap {
     block: usize,
     base: u32,
-    /// One more than the place of each document of the block, by its distance from the base.
+    /// The place of each document plus one, indexed by the document's distance from the base; 0 if
+    /// absent.
     places: Vec<u8>,
-    /// So many of the places may be taken.
+    /// The number of entries in use.
     span: usize,
 }
 
-/// What a pairing looks for.
+/// The documents to intersect.
 pub(super) struct Wanted<'r> {
     pub(super) allowed: Option<&'r BitSet>,
-    /// Blocks whose documents cannot reach it are passed over.
+    /// Blocks whose documents cannot reach these points are skipped.
     pub(super) floor: Points,
 }
 
@@ -53,16 +53,15 @@ impl Pairs {
 }
 
 impl PlaceMap {
-    pub(super) fn new() -> Lent<Self> {
-        Lent::new()
+    pub(super) fn new() -> Pooled<Self> {
+        Pooled::new()
     }
 
-    /// Finds the pairs between the lead's loaded block and one block of the second list, which
-    /// `second` then stands in; starts at place `at` of the lead's block, and returns the place to
-    /// go on from.
+    /// Finds the pairs between the lead's loaded block and the next block of the second list that
+    /// has any, to which `second` moves. Starts at place `at` of the lead's block and returns the
+    /// place at which to continue.
     ///
-    /// `upper` tells the most that a document can have if it is in a block of the second list with
-    /// that bound.
+    /// `upper` returns the bound of a document, given the bound of its block in the second list.
     pub(super) fn next(
         &mut self,
         lead: &Cursor<'_>,
@@ -97,7 +96,7 @@ impl PlaceMap {
     fn pair(&mut self, documents: &[u32], first: usize, second: &Cursor<'_>, pairs: &mut Pairs) {
         let own = second.documents();
         let (Some(base), Some(last)) = (own.first(), own.last()) else { return };
-        // The last document of a tail is not known before it is decoded.
+        // The last document of a tail is unknown until it is decoded.
         let documents = &documents[..before(documents, last + 1)];
         let skipped = before(documents, *base);
         let mut count = 0;
@@ -147,10 +146,10 @@ impl PlaceMap {
 }
 
 thread_local! {
-    static SPARE: Spare<PlaceMap> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<PlaceMap> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lend for PlaceMap {
+impl Recycle for PlaceMap {
     fn make() -> Self {
         Self { block: NO_BLOCK, base: 0, places: Vec::new(), span: 0 }
     }
@@ -160,8 +159,8 @@ impl Lend for PlaceMap {
         true
     }
 
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
+    fn pool() -> &'static LocalKey<Pool<Self>> {
+        &POOL
     }
 }
 

@@ -1,42 +1,42 @@
-//! What the documents of one window come to, and which of them are worth a closer look.
+//! Accumulates the points of the documents of one window and selects the competitive ones.
 //!
-//! How many postings a word of bits stands for, and whether a sum is enough, cannot be foretold:
-//! where that decides, these loops count without jumps.
+//! The number of postings per word of bits and the outcome of comparisons are unpredictable, so
+//! these loops have no branches that depend on them.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use super::super::lent::{Lend, Lent, Spare};
+use super::super::pool::{Pool, Pooled, Recycle};
 use super::super::window::{WINDOW, WINDOW_WORDS};
 use crate::docset::BitSet;
 use crate::score::Points;
 
 const PLACES: usize = WINDOW as usize;
 
-/// Sums of points by the place of their document in the window.
-pub(super) struct Sums {
+/// Sums of points by the document's place in the window.
+pub(super) struct Accumulator {
     points: [Points; PLACES],
     mask: [u64; WINDOW_WORDS],
-    /// The places that are set in the mask, as they came.
+    /// The places that are set in the mask, in order of insertion.
     touched: [u16; PLACES],
     count: usize,
-    /// Places with their sums: those of the last selection.
+    /// The places and sums of the last selection.
     found: [(u16, Points); PLACES],
 }
 
-/// Which sums are looked for.
-pub(super) struct Enough<'r> {
+/// The condition of a selection.
+pub(super) struct Threshold<'r> {
     pub(super) points: Points,
     pub(super) allowed: Option<&'r BitSet>,
 }
 
-impl Sums {
-    pub(super) fn new() -> Lent<Self> {
-        Lent::new()
+impl Accumulator {
+    pub(super) fn new() -> Pooled<Self> {
+        Pooled::new()
     }
 
-    /// Adds the postings of documents from `start` on that have `need` points at least; returns how
-    /// many have.
+    /// Adds the postings of documents from `start` on that have at least `need` points. Returns
+    /// their number.
     #[inline]
     pub(super) fn add_all(&mut self, start: u32, documents: &[u32], points: &[Points], need: Points) -> u64 {
         let mut added = 0;
@@ -56,7 +56,7 @@ impl Sums {
         added
     }
 
-    /// Adds points to a place that is set already; to others nothing.
+    /// Adds points to a document only if it has been added before.
     #[inline]
     pub(super) fn add_to_set(&mut self, start: u32, document: u32, points: impl FnOnce() -> Points) {
         let place = document.wrapping_sub(start) as usize % PLACES;
@@ -65,19 +65,19 @@ impl Sums {
         }
     }
 
-    /// Takes all sums out and returns how many there were, and those that are enough: in the order
-    /// of their documents if `in_order` asks for that.
-    pub(super) fn select(&mut self, start: u32, enough: &Enough<'_>, in_order: bool) -> (u64, &[(u16, Points)]) {
+    /// Removes all sums. Returns the number of those that pass the filter, and those that also
+    /// reach the threshold, in document order if `in_order` is set.
+    pub(super) fn select(&mut self, start: u32, threshold: &Threshold<'_>, in_order: bool) -> (u64, &[(u16, Points)]) {
         let (mut found, mut passed) = (0, self.count as u64);
         let Self { points, mask, touched, count, found: places } = self;
-        match enough.allowed {
+        match threshold.allowed {
             None => {
                 for place in &touched[..*count] {
                     let at = usize::from(*place) % PLACES;
                     let sum = std::mem::take(&mut points[at]);
                     mask[at / 64] = 0;
                     places[found % PLACES] = (*place, sum);
-                    found += usize::from(sum >= enough.points);
+                    found += usize::from(sum >= threshold.points);
                 }
             }
             Some(allowed) => {
@@ -89,7 +89,7 @@ impl Sums {
                     let is_allowed = usize::from(allowed.contains(start + u32::from(*place)));
                     passed += is_allowed as u64;
                     places[found % PLACES] = (*place, sum);
-                    found += usize::from(sum >= enough.points) & is_allowed;
+                    found += usize::from(sum >= threshold.points) & is_allowed;
                 }
             }
         }
@@ -102,22 +102,22 @@ impl Sums {
 }
 
 thread_local! {
-    static SPARE: Spare<Sums> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<Accumulator> = const { RefCell::new(Vec::new()) };
 }
 
-impl Lend for Sums {
+impl Recycle for Accumulator {
     fn make() -> Self {
         Self { points: [0; PLACES], mask: [0; WINDOW_WORDS], touched: [0; PLACES], count: 0, found: [(0, 0); PLACES] }
     }
 
     fn reset(&mut self) -> bool {
-        // A search that failed may have left something.
-        self.select(0, &Enough { points: 0, allowed: None }, false);
+        // A failed search may have left data behind.
+        self.select(0, &Threshold { points: 0, allowed: None }, false);
         true
     }
 
-    fn spare() -> &'static LocalKey<Spare<Self>> {
-        &SPARE
+    fn pool() -> &'static LocalKey<Pool<Self>> {
+        &POOL
     }
 }
 
@@ -130,20 +130,20 @@ mod tests {
         #[test]
         fn sums_are_those_of_a_map(
             lists in proptest::collection::vec(proptest::collection::btree_map(0u32..300, 0u32..9, 0..80), 0..5),
-            (need, enough) in (0u32..4, 0u32..12),
+            (need, threshold) in (0u32..4, 0u32..12),
             allowed in proptest::option::of(proptest::collection::btree_set(0u32..300, 0..200)),
         ) {
             const START: u32 = 8192;
             let mut expected = std::collections::BTreeMap::new();
-            let mut sums = Sums::new();
+            let mut accumulator = Accumulator::new();
             for list in &lists {
                 let (documents, points): (Vec<u32>, Vec<Points>) = list.iter().map(|(id, p)| (START + id, *p)).unzip();
-                let added = sums.add_all(START, &documents, &points, need);
+                let added = accumulator.add_all(START, &documents, &points, need);
                 prop_assert_eq!(added, points.iter().filter(|points| **points >= need).count() as u64);
                 list.iter().filter(|(_, p)| **p >= need).for_each(|(id, p)| *expected.entry(*id).or_insert(0) += p);
             }
             for id in [0, 7, 299] {
-                sums.add_to_set(START, START + id, || 1);
+                accumulator.add_to_set(START, START + id, || 1);
                 expected.entry(id).and_modify(|sum| *sum += 1);
             }
             let set = allowed.as_ref().map(|ids| {
@@ -152,14 +152,14 @@ mod tests {
                 set
             });
             expected.retain(|id, _| allowed.as_ref().is_none_or(|ids| ids.contains(id)));
-            let wanted = Enough { points: enough, allowed: set.as_ref() };
-            let (passed, found) = sums.select(START, &wanted, true);
+            let wanted = Threshold { points: threshold, allowed: set.as_ref() };
+            let (passed, found) = accumulator.select(START, &wanted, true);
             prop_assert_eq!(passed, expected.len() as u64);
-            let expected: Vec<_> = expected.iter().filter(|(_, sum)| **sum >= enough).collect();
+            let expected: Vec<_> = expected.iter().filter(|(_, sum)| **sum >= threshold).collect();
             prop_assert_eq!(found.iter().map(|(id, _)| u32::from(*id)).collect::<Vec<_>>(), expected.iter().map(|e| *e.0).collect::<Vec<_>>());
             prop_assert_eq!(found.iter().map(|f| f.1).collect::<Vec<_>>(), expected.iter().map(|e| *e.1).collect::<Vec<_>>());
             // Nothing is left for the next window.
-            prop_assert_eq!(sums.select(0, &Enough { points: 0, allowed: None }, false), (0, &[][..]));
+            prop_assert_eq!(accumulator.select(0, &Threshold { points: 0, allowed: None }, false), (0, &[][..]));
         }
     }
 }

@@ -1,73 +1,72 @@
-//! Keys one after the other: whether each is near enough, and where the next one that is can stand.
+//! Runs the automaton over sorted keys, and finds the next key to seek to.
 
-use super::{Fuzzy, State, put_char};
-use crate::guide::{Guide, Onward};
+use super::{LevenshteinAutomaton, State, put_char};
+use crate::automaton::{AcceptStatus, Automaton};
 
-/// Looks at one key after another; the more they share with the one before, the less there is to
-/// do.
+/// Matches one key after another. The state for the prefix shared with the previous key is reused.
 pub(crate) struct Matcher<'a> {
-    fuzzy: &'a Fuzzy,
-    /// What the keys of all words start with.
+    fuzzy: &'a LevenshteinAutomaton,
+    /// The common prefix of the keys of all words.
     field: Vec<u8>,
-    /// The beginning of the word last looked at, as far as it is alive.
+    /// The prefix of the last word for which the automaton is alive.
     path: Vec<u8>,
-    /// What is known behind none of the path's characters, and behind each.
+    /// The states before and after each character of the path.
     steps: Vec<Step>,
     target: Vec<u8>,
 }
 
-/// A place in the path.
+/// A state along the path.
 #[derive(Clone, Copy)]
 struct Step {
     state: State,
-    /// The character before it.
+    /// The character that led to the state.
     c: char,
-    /// The bytes of the path up to here.
+    /// The length of the path up to the state, in bytes.
     end: usize,
 }
 
-impl Fuzzy {
-    /// Looks at words.
+impl LevenshteinAutomaton {
+    /// Returns a matcher of words.
     pub(crate) fn matcher(&self) -> Matcher<'_> {
-        self.guide(Vec::new())
+        self.automaton(Vec::new())
     }
 
-    /// Looks at keys: words behind `field`.
-    pub(crate) fn guide(&self, field: Vec<u8>) -> Matcher<'_> {
+    /// Returns an automaton over keys: words with the prefix `field`.
+    pub(crate) fn automaton(&self, field: Vec<u8>) -> Matcher<'_> {
         let start = Step { state: self.start(), c: '\0', end: 0 };
         Matcher { fuzzy: self, field, path: Vec::new(), steps: vec![start], target: Vec::new() }
     }
 }
 
-impl Guide for Matcher<'_> {
-    fn look(&mut self, key: &[u8]) -> Onward {
+impl Automaton for Matcher<'_> {
+    fn accept(&mut self, key: &[u8]) -> AcceptStatus {
         let Some(word) = key.strip_prefix(&self.field[..]) else {
             if key > &self.field[..] {
-                return Onward::End;
+                return AcceptStatus::End;
             }
             self.aim(0);
             self.fuzzy.complete(self.steps[0].state, &mut self.target);
-            return Onward::Seek;
+            return AcceptStatus::Seek;
         };
         match self.follow(word) {
             Stop::Dead(c) => self.seek_behind(c),
-            Stop::NoText => Onward::Next,
+            Stop::NoText => AcceptStatus::Reject,
             Stop::End => {
                 let Step { state, end, .. } = self.last();
                 if self.fuzzy.is_match(state) {
-                    return Onward::Match;
+                    return AcceptStatus::Accept;
                 }
                 if self.fuzzy.is_free(state) {
-                    return Onward::Next;
+                    return AcceptStatus::Reject;
                 }
                 self.aim(end);
                 self.fuzzy.complete(state, &mut self.target);
-                Onward::Seek
+                AcceptStatus::Seek
             }
         }
     }
 
-    fn look_at_beginning(&mut self, beginning: &[u8]) -> Option<Onward> {
+    fn accept_prefix(&mut self, beginning: &[u8]) -> Option<AcceptStatus> {
         match self.follow(beginning.strip_prefix(&self.field[..])?) {
             Stop::Dead(c) => Some(self.seek_behind(c)),
             Stop::NoText | Stop::End => None,
@@ -80,12 +79,12 @@ impl Guide for Matcher<'_> {
 }
 
 impl Matcher<'_> {
-    /// Says whether a word is near enough.
+    /// Returns whether a word is within the edit distance.
     pub(crate) fn accepts(&mut self, word: &str) -> bool {
         self.follow(word.as_bytes()) == Stop::End && self.fuzzy.is_match(self.last().state)
     }
 
-    /// Follows a word as far as it is alive.
+    /// Runs the automaton on a word until it is dead.
     fn follow(&mut self, word: &[u8]) -> Stop {
         let shared = self.path.iter().zip(word).take_while(|(a, b)| a == b).count();
         while self.last().end > shared {
@@ -107,22 +106,23 @@ impl Matcher<'_> {
         Stop::End
     }
 
-    /// Finds the least near word above all that start with the path and a character.
-    fn seek_behind(&mut self, mut c: char) -> Onward {
+    /// Sets the target to the smallest matching word above all words that start with the path
+    /// followed by `c`.
+    fn seek_behind(&mut self, mut c: char) -> AcceptStatus {
         for index in (0..self.steps.len()).rev() {
             let Step { state, end, c: before } = self.steps[index];
             if let Some(next) = self.fuzzy.next_char(state, Some(c)) {
                 self.aim(end);
                 put_char(&mut self.target, next);
                 self.fuzzy.complete(self.fuzzy.step(state, next), &mut self.target);
-                return Onward::Seek;
+                return AcceptStatus::Seek;
             }
             c = before;
         }
-        Onward::End
+        AcceptStatus::End
     }
 
-    /// Lets the target be a beginning of the path.
+    /// Sets the target to a prefix of the path.
     fn aim(&mut self, end: usize) {
         self.target.clear();
         self.target.extend_from_slice(&self.field);
@@ -135,13 +135,13 @@ impl Matcher<'_> {
     }
 }
 
-/// Why a word was not followed any further.
+/// Why the automaton stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     End,
-    /// No word with this character behind the path is near enough.
+    /// No word that continues the path with this character matches.
     Dead(char),
-    /// What follows is no text.
+    /// The rest is not valid UTF-8.
     NoText,
 }
 

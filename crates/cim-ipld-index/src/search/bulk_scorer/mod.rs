@@ -1,31 +1,31 @@
-//! From the parts of a query to the best documents of one source.
+//! Collects the top documents of one source.
 //!
-//! A query of any form is evaluated window by window. A single word, many words as one, a choice of
-//! words, words that must all be there and a phrase have ways of their own, which pass over blocks
-//! and documents whose bounds say that they cannot be among the best. They find the same documents
-//! with the same points.
+//! A query of any form is evaluated window by window. A single term, a union, a disjunction of
+//! terms, a conjunction of terms and a phrase have specialized implementations, which skip blocks
+//! and documents whose bounds are not competitive: below the points needed to be among the best.
+//! All find the same documents with the same points.
 
-mod all;
-mod any;
-mod filtered;
-mod pairing;
+mod accumulator;
+mod conjunction;
+mod filtered_disjunction;
+mod intersection;
+mod maxscore;
 mod phrase;
-mod sums;
 mod term;
 mod union;
 
-use super::collect::TopK;
 use super::cursor::END;
-use super::eval::{Eval, Term};
+use super::evaluator::{Evaluator, Term};
+use super::top_k::TopK;
 use super::window::{WINDOW, WINDOW_WORDS, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// One evaluation: what may match, the best so far, how many matched.
-pub(super) struct Run<'r, 'a> {
-    /// The documents that pass the filters and live; all if there is none.
+/// Collects the top documents and the number of matches.
+pub(super) struct Collector<'r, 'a> {
+    /// The live documents that pass the filters, or `None` for all.
     pub(super) allowed: Option<&'r BitSet>,
     pub(super) top: TopK<'a>,
     /// Whether every match must be counted.
@@ -33,25 +33,27 @@ pub(super) struct Run<'r, 'a> {
     pub(super) total: u64,
 }
 
-impl Run<'_, '_> {
+impl Collector<'_, '_> {
     /// Evaluates a query over the source.
-    pub(super) fn evaluate(&mut self, eval: &mut Eval<'_>) -> Result<()> {
+    pub(super) fn evaluate(&mut self, eval: &mut Evaluator<'_>) -> Result<()> {
         match eval {
-            Eval::Nothing => Ok(()),
-            Eval::Term(term) => term::run(term, self),
-            Eval::Any(parts) if parts.iter().all(Eval::is_term) => any::run(&mut terms(parts), self),
-            Eval::Bool(parts) if parts.has_only_terms_to_match() => all::run(&mut terms(&mut parts.must), self),
-            Eval::Phrase(phrase) => phrase::run(phrase, self),
-            Eval::Union(union) => {
-                union::run(union, self);
+            Evaluator::Nothing => Ok(()),
+            Evaluator::Term(term) => term::collect(term, self),
+            Evaluator::Any(parts) if parts.iter().all(Evaluator::is_term) => maxscore::collect(&mut terms(parts), self),
+            Evaluator::Bool(parts) if parts.has_only_terms_to_match() => {
+                conjunction::collect(&mut terms(&mut parts.must), self)
+            }
+            Evaluator::Phrase(phrase) => phrase::collect(phrase, self),
+            Evaluator::Union(union) => {
+                union::collect(union, self);
                 Ok(())
             }
             other => self.windows(other),
         }
     }
 
-    /// Returns the points that a document needs which comes after those that were offered; 0 while
-    /// all are counted.
+    /// Returns the minimum competitive points of a document after those that were offered, or 0
+    /// while every match is counted.
     #[inline]
     fn floor(&self) -> Points {
         if self.is_counting { 0 } else { self.top.floor_in_order() }
@@ -62,7 +64,7 @@ impl Run<'_, '_> {
         self.allowed.is_none_or(|allowed| allowed.contains(document))
     }
 
-    /// Returns which documents of a window are allowed.
+    /// Returns the bits of the documents of a window that pass the filters.
     #[inline]
     fn allowed_in(&self, start: u32) -> Option<&[u64]> {
         let words = self.allowed?.words();
@@ -70,7 +72,7 @@ impl Run<'_, '_> {
         Some(&words[start.min(words.len())..(start + WINDOW_WORDS).min(words.len())])
     }
 
-    /// Takes away from a window what is not allowed.
+    /// Removes from a window the documents that do not pass the filters.
     #[inline]
     fn restrict(&self, start: u32, mask: &mut [u64; WINDOW_WORDS]) {
         if let Some(allowed) = self.allowed_in(start) {
@@ -80,7 +82,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn windows(&mut self, eval: &mut Eval<'_>) -> Result<()> {
+    fn windows(&mut self, eval: &mut Evaluator<'_>) -> Result<()> {
         let mut window = Window::new();
         let mut from = 0;
         loop {
@@ -105,15 +107,15 @@ impl Run<'_, '_> {
     }
 }
 
-fn terms<'t, 'a>(parts: &'t mut [Eval<'a>]) -> Vec<&'t mut Term<'a>> {
-    let term = |part: &'t mut Eval<'a>| match part {
-        Eval::Term(term) => Some(&mut **term),
+fn terms<'t, 'a>(parts: &'t mut [Evaluator<'a>]) -> Vec<&'t mut Term<'a>> {
+    let term = |part: &'t mut Evaluator<'a>| match part {
+        Evaluator::Term(term) => Some(&mut **term),
         _ => None,
     };
     parts.iter_mut().filter_map(term).collect()
 }
 
-/// Writes the places of those that are wanted; returns how many they are.
+/// Writes the indexes of the wanted elements, without branches. Returns their number.
 #[inline]
 fn select<T>(all: &[T], is_wanted: impl Fn(&T) -> bool, places: &mut [u8; BLOCK]) -> usize {
     let mut count = 0;

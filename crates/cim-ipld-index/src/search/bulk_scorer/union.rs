@@ -1,34 +1,33 @@
-//! Many words as one: a document is told by its frequency and its length code whether it can be
-//! among the best.
+//! Unions scored as one term. Frequency and length code show whether a document is competitive.
 
 use super::super::union::Union;
 use super::super::window::{WINDOW, WINDOW_WORDS};
-use super::Run;
+use super::Collector;
 
-/// Frequencies that are told apart; the last stands for all larger ones.
+/// The number of frequency classes; the last one stands for all larger frequencies.
 const CLASSES: usize = 16;
-/// Above every length code.
+/// A limit above every length code.
 const NO_LIMIT: u16 = 256;
-/// Places that are written at once.
+/// The number of places written per iteration.
 const STEP: usize = 4;
 
-/// The places of a window, and room for a step that is not full.
+/// The places of a window, with room for a partial step.
 type Places = [u16; WINDOW as usize + STEP];
 
-pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
+pub(super) fn collect(union: &Union, collector: &mut Collector<'_, '_>) {
     let mut places = [0; WINDOW as usize + STEP];
-    let mut floor = run.top.floor_in_order();
-    // Points fall with the length and the floor never does: a length that was too long once is too
-    // long from then on.
+    let mut floor = collector.top.floor_in_order();
+    // Points decrease with length and the floor never decreases, so a length that was once too long
+    // stays too long.
     let mut too_long = [NO_LIMIT; CLASSES];
     for (window, words) in union.words().chunks(WINDOW_WORDS).enumerate() {
         let start = window as u32 * WINDOW;
         let mut mask = [0; WINDOW_WORDS];
         mask[..words.len()].copy_from_slice(words);
-        run.restrict(start, &mut mask);
+        collector.restrict(start, &mut mask);
         let len = put_places(&mask, &mut places);
-        if run.is_counting {
-            run.total += len as u64;
+        if collector.is_counting {
+            collector.total += len as u64;
         }
         let (frequencies, norms) = union.weights(start);
         for place in &places[..len] {
@@ -40,9 +39,9 @@ pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
             }
             let points = union.scorer().points(u32::from(*frequency), *norm);
             if points >= floor {
-                run.top.offer(points, start + place as u32);
-                run.total += u64::from(!run.is_counting);
-                floor = run.top.floor_in_order();
+                collector.top.offer(points, start + place as u32);
+                collector.total += u64::from(!collector.is_counting);
+                floor = collector.top.floor_in_order();
             } else if class < CLASSES - 1 {
                 too_long[class] = u16::from(*norm);
             }
@@ -50,14 +49,14 @@ pub(super) fn run(union: &Union, run: &mut Run<'_, '_>) {
     }
 }
 
-/// Writes the places that are set; returns how many they are.
+/// Writes the places that are set. Returns their number.
 fn put_places(mask: &[u64; WINDOW_WORDS], places: &mut Places) -> usize {
     let mut len = 0;
     for (index, word) in mask.iter().enumerate() {
         let mut word = *word;
         let next = len + word.count_ones() as usize;
-        // Most words have a few bits: they are written without a look at each whether it is the
-        // last.
+        // Most words have few bits, so several places are written without checking for the last
+        // one.
         while word != 0 {
             for place in &mut places[len..len + STEP] {
                 *place = (index as u32 * 64 + word.trailing_zeros()) as u16;

@@ -1,32 +1,31 @@
-//! Evaluation in windows of 4,096 documents: every part of a query marks what it matches and adds
-//! its points.
+//! Evaluates a query in windows of 4,096 documents: each part of the query marks its matches and
+//! adds their points.
 //!
-//! This is the way for a query of any form; those of the usual forms have faster ways of their own
-//! (`top`).
+//! It handles queries of any form. The common forms have faster implementations in `bulk_scorer`.
 
 use super::cursor::{Cursor, END, greatest, least};
-use super::lent::Lent;
+use super::multi_phrase::MultiPhrase;
 use super::phrase::Phrase;
+use super::pool::Pooled;
 use super::union::Union;
-use super::wide_phrase::WidePhrase;
 use super::window::{WINDOW, Window};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::TermScorer;
 
-/// A part of a query over one source.
-pub(crate) enum Eval<'a> {
+/// The evaluator of a part of a query over one source.
+pub(crate) enum Evaluator<'a> {
     Nothing,
-    /// Every document below the number, with no points.
+    /// Every document below this number, with score 0.
     All(u32),
     /// The documents of a set, with score 0.
     Set(BitSet),
     Term(Box<Term<'a>>),
-    /// Several lists as if they were one: frequencies add up.
+    /// The union of several lists, whose frequencies add up.
     Union(Box<Union>),
     Phrase(Box<Phrase<'a>>),
-    WidePhrase(Box<WidePhrase<'a>>),
-    Any(Vec<Eval<'a>>),
+    MultiPhrase(Box<MultiPhrase<'a>>),
+    Any(Vec<Evaluator<'a>>),
     Bool(Box<Bool<'a>>),
 }
 
@@ -36,19 +35,19 @@ pub(crate) struct Term<'a> {
 }
 
 pub(crate) struct Bool<'a> {
-    pub(crate) must: Vec<Eval<'a>>,
-    pub(crate) should: Vec<Eval<'a>>,
-    pub(crate) must_not: Vec<Eval<'a>>,
-    /// Made when they are first needed.
-    windows: Option<(Lent<Window>, Lent<Window>)>,
+    pub(crate) must: Vec<Evaluator<'a>>,
+    pub(crate) should: Vec<Evaluator<'a>>,
+    pub(crate) must_not: Vec<Evaluator<'a>>,
+    /// Working memory, created on first use.
+    windows: Option<(Pooled<Window>, Pooled<Window>)>,
 }
 
-impl Eval<'_> {
+impl Evaluator<'_> {
     pub(super) fn is_term(&self) -> bool {
         matches!(self, Self::Term(_))
     }
 
-    /// Returns the first document from `from` on that may match.
+    /// Returns the first document at or after `from` that may match.
     pub(crate) fn next(&mut self, from: u32) -> Result<u32> {
         Ok(match self {
             Self::Nothing => END,
@@ -63,15 +62,15 @@ impl Eval<'_> {
             Self::Term(term) => term.cursor.seek(from)?,
             Self::Union(union) => union.next(from),
             Self::Phrase(phrase) => phrase.next(from)?,
-            Self::WidePhrase(phrase) => phrase.next(from)?,
+            Self::MultiPhrase(phrase) => phrase.next(from)?,
             Self::Any(parts) => least(parts.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) if parts.must.is_empty() => least(parts.should.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) => greatest(parts.must.iter_mut().map(|part| part.next(from)))?,
         })
     }
 
-    /// Adds matches and points of the documents from `start` on to the window. Starts never go
-    /// back.
+    /// Adds the matches and points of the documents from `start` on to the window. `start` must not
+    /// decrease between calls.
     pub(crate) fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
         match self {
             Self::Nothing => Ok(()),
@@ -102,7 +101,7 @@ impl Eval<'_> {
                 Ok(())
             }
             Self::Phrase(phrase) => phrase.eval(start, out),
-            Self::WidePhrase(phrase) => phrase.eval(start, out),
+            Self::MultiPhrase(phrase) => phrase.eval(start, out),
             Self::Any(parts) => parts.iter_mut().try_for_each(|part| part.eval(start, out)),
             Self::Bool(parts) => parts.eval(start, out),
         }
@@ -110,12 +109,12 @@ impl Eval<'_> {
 }
 
 impl<'a> Bool<'a> {
-    /// Says whether all of it is words that must be there.
+    /// Returns whether it consists only of required terms.
     pub(super) fn has_only_terms_to_match(&self) -> bool {
-        self.should.is_empty() && self.must_not.is_empty() && self.must.iter().all(Eval::is_term)
+        self.should.is_empty() && self.must_not.is_empty() && self.must.iter().all(Evaluator::is_term)
     }
 
-    pub(crate) fn new(must: Vec<Eval<'a>>, should: Vec<Eval<'a>>, must_not: Vec<Eval<'a>>) -> Self {
+    pub(crate) fn new(must: Vec<Evaluator<'a>>, should: Vec<Evaluator<'a>>, must_not: Vec<Evaluator<'a>>) -> Self {
         Self { must, should, must_not, windows: None }
     }
 

@@ -1,5 +1,5 @@
-//! Names that a query text has and no field: attributes, if a document has one of the name, and
-//! else plain text.
+//! Resolves the names in a query that are not built-in fields: each is an attribute if a document
+//! has one of this name, and plain text otherwise.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,46 +12,45 @@ use super::{Field, Node, Query};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Query {
-    /// Returns the names that may be those of attributes.
-    pub(crate) fn unsettled_names(&self) -> BTreeSet<Arc<str>> {
+    /// Returns the names that may be attributes.
+    pub(crate) fn unresolved_names(&self) -> BTreeSet<Arc<str>> {
         let mut names = BTreeSet::new();
         let nodes = self.root.iter().chain(&self.filter.others);
-        nodes.filter(|node| node.is_unsettled()).for_each(|node| node.add_names(&mut names));
+        nodes.filter(|node| node.is_unresolved()).for_each(|node| node.add_names(&mut names));
         names
     }
 
-    /// Returns the query with every name settled.
+    /// Returns the query with every name resolved.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`] if a name is not that of an attribute, but resembles one of a
-    /// field.
-    pub(crate) fn settled(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Cow<'_, Self>> {
-        if !self.root.iter().chain(&self.filter.others).any(Node::is_unsettled) {
+    /// [`ErrorKind::InvalidQuery`] if a name is not an attribute but resembles the name of a field.
+    pub(crate) fn resolved(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Cow<'_, Self>> {
+        if !self.root.iter().chain(&self.filter.others).any(Node::is_unresolved) {
             return Ok(Cow::Borrowed(self));
         }
-        let mut settled = match &self.root {
-            Some(Node::Unsettled(clauses)) => Group::new(settle_clauses(clauses, is_attribute)?).into_query(0),
-            Some(node) => Self { root: node.settled(is_attribute)?, ..Self::default() },
+        let mut resolved = match &self.root {
+            Some(Node::Unresolved(clauses)) => Group::new(resolve_clauses(clauses, is_attribute)?).into_query(0),
+            Some(node) => Self { root: node.resolved(is_attribute)?, ..Self::default() },
             None => Self::default(),
         };
         let mut filter = self.filter.clone();
         filter.others.clear();
         for node in &self.filter.others {
-            filter.others.extend(node.settled(is_attribute)?);
+            filter.others.extend(node.resolved(is_attribute)?);
         }
-        settled.filter.extend(filter);
-        Ok(Cow::Owned(settled))
+        resolved.filter.extend(filter);
+        Ok(Cow::Owned(resolved))
     }
 }
 
 impl Node {
-    /// Says whether it depends on which attributes there are.
-    pub(super) fn is_unsettled(&self) -> bool {
+    /// Returns whether the node's meaning depends on which attributes exist.
+    pub(super) fn is_unresolved(&self) -> bool {
         match self {
-            Self::Named { .. } | Self::Unsettled(_) => true,
-            Self::Boost(node, _) => node.is_unsettled(),
-            Self::Bool { must, should, must_not } => must.iter().chain(should).chain(must_not).any(Self::is_unsettled),
+            Self::Named { .. } | Self::Unresolved(_) => true,
+            Self::Boost(node, _) => node.is_unresolved(),
+            Self::Bool { must, should, must_not } => must.iter().chain(should).chain(must_not).any(Self::is_unresolved),
             _ => false,
         }
     }
@@ -59,7 +58,7 @@ impl Node {
     fn add_names(&self, names: &mut BTreeSet<Arc<str>>) {
         match self {
             Self::Named { name, .. } => drop(names.insert(name.clone())),
-            Self::Unsettled(clauses) => clauses.iter().for_each(|clause| clause.node.add_names(names)),
+            Self::Unresolved(clauses) => clauses.iter().for_each(|clause| clause.node.add_names(names)),
             Self::Boost(node, _) => node.add_names(names),
             Self::Bool { must, should, must_not } => {
                 must.iter().chain(should).chain(must_not).for_each(|node| node.add_names(names))
@@ -68,31 +67,31 @@ impl Node {
         }
     }
 
-    fn settled(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Option<Self>> {
+    fn resolved(&self, is_attribute: &dyn Fn(&str) -> bool) -> Result<Option<Self>> {
         Ok(match self {
             Self::Named { name, resembled, node } => match (is_attribute(name), resembled) {
                 (true, _) => Some((**node).clone()),
                 (false, None) => Some(node.as_plain(name)),
                 (false, Some(field)) => {
                     let detail = format!(
-                        "the query names a field that does not exist; `{field}` does. The fields are {FIELDS}; a \
-                         backslash before the name makes it one of an attribute, quotes make it text"
+                        "the query names an unknown field; did you mean `{field}`? The fields are {FIELDS}; put a \
+                         backslash before the name for an attribute, or quotes around the text"
                     );
                     return Err(Error::new(ErrorKind::InvalidQuery, detail));
                 }
             },
-            Self::Unsettled(clauses) => Group::new(settle_clauses(clauses, is_attribute)?).into_node(),
-            Self::Boost(node, factor) => node.settled(is_attribute)?.map(|node| Self::Boost(Box::new(node), *factor)),
+            Self::Unresolved(clauses) => Group::new(resolve_clauses(clauses, is_attribute)?).into_node(),
+            Self::Boost(node, factor) => node.resolved(is_attribute)?.map(|node| Self::Boost(Box::new(node), *factor)),
             Self::Bool { must, should, must_not } => {
-                let settle = |node: &Self| node.settled(is_attribute).transpose();
-                let all = |nodes: &[Self]| nodes.iter().filter_map(settle).collect::<Result<Vec<_>>>();
+                let resolve = |node: &Self| node.resolved(is_attribute).transpose();
+                let all = |nodes: &[Self]| nodes.iter().filter_map(resolve).collect::<Result<Vec<_>>>();
                 Some(Self::Bool { must: all(must)?, should: all(should)?, must_not: all(must_not)? })
             }
             other => Some(other.clone()),
         })
     }
 
-    /// The words that a condition on an attribute is written with.
+    /// Returns a condition on an attribute as the words in which it is written.
     fn as_plain(&self, name: &str) -> Self {
         let with_name = |text: &str| format!("{name}:{text}");
         let field = Field::Any;
@@ -113,7 +112,8 @@ impl Node {
     }
 }
 
-fn settle_clauses(clauses: &[Clause], is_attribute: &dyn Fn(&str) -> bool) -> Result<Vec<Clause>> {
-    let settle = |clause: &Clause| Ok(clause.node.settled(is_attribute)?.map(|node| Clause { node, ..clause.clone() }));
-    clauses.iter().filter_map(|clause| settle(clause).transpose()).collect()
+fn resolve_clauses(clauses: &[Clause], is_attribute: &dyn Fn(&str) -> bool) -> Result<Vec<Clause>> {
+    let resolve =
+        |clause: &Clause| Ok(clause.node.resolved(is_attribute)?.map(|node| Clause { node, ..clause.clone() }));
+    clauses.iter().filter_map(|clause| resolve(clause).transpose()).collect()
 }

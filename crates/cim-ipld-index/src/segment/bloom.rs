@@ -1,8 +1,8 @@
 //! A split-block Bloom filter over CIDs.
 //!
-//! Each key sets one bit in each of the eight words of one 32-byte block (Putze, Sanders and
-//! Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007; the layout of Apache Parquet's
-//! filters). Twelve bits a key leave about one wrong answer in two hundred.
+//! Each key sets one bit in each of the eight words of a 32-byte block (Putze, Sanders and Singler,
+//! "Cache-, Hash- and Space-Efficient Bloom Filters", 2007; the layout of Apache Parquet's
+//! filters). With twelve bits per key, about one lookup in two hundred is a false positive.
 
 use super::stream::PagedBytes;
 use crate::error::Result;
@@ -10,11 +10,11 @@ use crate::error::Result;
 const BLOCK_BYTES: u64 = 32;
 const BITS_PER_KEY: u64 = 12;
 
-/// Odd constants that spread the key over the words of a block.
+/// Odd constants that distribute the key over the words of a block.
 const SALTS: [u32; 8] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
-/// Returns the filter of `keys` as the bytes of its stream.
+/// Returns the filter of `keys`, as the bytes of its stream.
 pub(super) fn build<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
     let len = stream_len(keys.len() as u32);
     let blocks = len / BLOCK_BYTES;
@@ -29,19 +29,19 @@ pub(super) fn build<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8
     bytes
 }
 
-/// Returns the length of the stream for so many keys.
+/// Returns the length of the stream for this many keys.
 pub(super) fn stream_len(keys: u32) -> u64 {
     (u64::from(keys) * BITS_PER_KEY).div_ceil(BLOCK_BYTES * 8) * BLOCK_BYTES
 }
 
-/// Returns where in the stream the block of a key lies.
+/// Returns the range of the key's block in the stream.
 pub(super) fn range_of(key: &[u8], stream_len: u64) -> std::ops::Range<u64> {
     let blocks = stream_len / BLOCK_BYTES;
     let start = block_of(hash(key), blocks) * BLOCK_BYTES;
     start..start + BLOCK_BYTES
 }
 
-/// Says whether the key may be there, from the block that [`range_of`] named.
+/// Returns whether the key may be present, given the block at [`range_of`].
 pub(super) fn may_contain(block: &PagedBytes, key: &[u8]) -> Result<bool> {
     let block = block.slice(0..BLOCK_BYTES as usize)?;
     Ok(bits(hash(key))
@@ -54,12 +54,12 @@ fn block_of(hash: u64, blocks: u64) -> u64 {
     ((hash >> 32) * blocks) >> 32
 }
 
-/// The bit (0 to 31) of each word of the block.
+/// Returns the bit (0 to 31) in each word of the block.
 fn bits(hash: u64) -> [u8; 8] {
     SALTS.map(|salt| ((hash as u32).wrapping_mul(salt) >> 27) as u8)
 }
 
-/// FNV-1a with MurmurHash3's finalizer: part of the format, so it never changes.
+/// FNV-1a with MurmurHash3's finalizer. It is part of the format and never changes.
 fn hash(key: &[u8]) -> u64 {
     let mut hash = key
         .iter()

@@ -1,14 +1,14 @@
-//! Numbers, dates and ranges of them in a query text.
+//! Parses numbers, dates and ranges in a query text.
 
 use std::ops::Bound;
 
+use super::lexer::is_quote;
 use super::parse::Parser;
 use super::value::Value;
-use super::words::is_quote;
 use super::{Node, Number, NumberField, NumberRange, QueryError};
 
 impl Parser<'_> {
-    /// A number or the span of a date, to be met exactly; `*` is any.
+    /// Parses a number or date that must match exactly; `*` matches any value.
     pub(super) fn equal(&mut self, field: NumberField) -> Result<Node, QueryError> {
         let (low, high) = match self.value_or_any(&field)? {
             None => (Bound::Unbounded, Bound::Unbounded),
@@ -17,7 +17,7 @@ impl Parser<'_> {
         Ok(Node::Range(NumberRange { field, low, high }))
     }
 
-    /// `>=1` and its like, or two bounds in brackets.
+    /// Parses a comparison such as `>=1`, or two bounds in brackets.
     pub(super) fn range(&mut self, field: NumberField) -> Result<Node, QueryError> {
         let (low, high) = match self.text.first() {
             Some('[' | '{') => self.between(&field)?,
@@ -44,7 +44,7 @@ impl Parser<'_> {
         }
         let value = text.as_text().and_then(|text| Value::of(field, text));
         let value = value.ok_or_else(|| self.text.value_error(start..self.text.at(), Value::expected(field)))?;
-        Ok(Some(value.settled(&value)))
+        Ok(Some(value.resolved(&value)))
     }
 
     fn between(&mut self, field: &NumberField) -> Result<(Bound<Number>, Bound<Number>), QueryError> {
@@ -64,16 +64,16 @@ impl Parser<'_> {
             return Err(self.text.expected("`]` or `}`"));
         }
         let (low, high) = match (low, high) {
-            (Some(low), Some(high)) if low.meets(&high) => (Some(low.settled(&high)), Some(high.settled(&low))),
+            (Some(low), Some(high)) if low.meets(&high) => (Some(low.resolved(&high)), Some(high.resolved(&low))),
             (Some(_), Some(_)) => return Err(self.text.value_error(start..end, "two numbers or two dates")),
-            (low, high) => (low.map(|low| low.settled(&low)), high.map(|high| high.settled(&high))),
+            (low, high) => (low.map(|low| low.resolved(&low)), high.map(|high| high.resolved(&high))),
         };
         let low = low.map_or(Bound::Unbounded, |low| low.low(includes_low));
         let high = high.map_or(Bound::Unbounded, |high| high.high(includes_high));
         Ok((low, high))
     }
 
-    /// One end of a range; `None` for `*`.
+    /// Parses one end of a range. Returns `None` for `*`.
     fn end(&mut self, field: &NumberField) -> Result<Option<Value>, QueryError> {
         self.text.skip_space();
         let (start, text) = (self.text.at(), self.text.end_of_range()?);

@@ -1,33 +1,33 @@
-//! The pieces of a query text: words, quoted texts, names of fields, numbers; with a backslash, any
-//! sign is itself.
+//! The lexer of query texts: words, quoted texts, field names, numbers. A backslash escapes any
+//! special character.
 
 use std::ops::Range;
 
 use super::pattern::{Pattern, Piece};
 use super::{QueryError, QueryErrorKind};
 
-/// A place in a query text.
-pub(super) struct Text<'a> {
+/// A position in a query text.
+pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    /// Whether errors only have a place, because nobody will read them.
+    /// Whether errors omit what was expected, because they are discarded.
     pub(super) is_quiet: bool,
-    /// Whether parentheses mean no more than spaces, because they stand too deep.
+    /// Whether parentheses are treated as spaces, because the nesting is too deep.
     pub(super) is_flat: bool,
 }
 
-/// The name of a field as it is written.
+/// A field name as written.
 pub(super) struct Name {
     pub(super) text: String,
     pub(super) has_backslash: bool,
 }
 
-/// Says whether a character is a quote; apostrophes are none.
+/// Returns whether a character is a quotation mark. Apostrophes are not.
 pub(super) fn is_quote(c: char) -> bool {
     closing(c).is_some()
 }
 
-/// Returns what closes a quoted text that this character opens.
+/// Returns the marks that can close a quoted text opened by this character.
 fn closing(open: char) -> Option<&'static [char]> {
     match open {
         '"' => Some(&['"']),
@@ -38,7 +38,7 @@ fn closing(open: char) -> Option<&'static [char]> {
     }
 }
 
-impl<'a> Text<'a> {
+impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, at: 0, is_quiet: false, is_flat: false }
     }
@@ -63,7 +63,7 @@ impl<'a> Text<'a> {
         self.rest().chars().next()
     }
 
-    /// Says whether the text, a word or a group ends here.
+    /// Returns whether the text, a word or a group ends here.
     pub(super) fn is_at_end(&self) -> bool {
         self.first().is_none_or(is_end)
     }
@@ -72,7 +72,7 @@ impl<'a> Text<'a> {
         self.expected_at(self.at, expected)
     }
 
-    /// An error about what stands at `start`, up to the next space, if that is near.
+    /// Returns an error for the text at `start`, up to the next space if that is near.
     pub(super) fn expected_at(&self, start: usize, expected: impl Into<String>) -> QueryError {
         const NEAR: usize = 64;
         if self.is_quiet {
@@ -120,8 +120,8 @@ impl<'a> Text<'a> {
         found
     }
 
-    /// Says what follows a sign: `None` if it is a part of what follows, such as `--` and `->`, and
-    /// else whether there is something right after it.
+    /// Classifies an operator character. Returns `None` if it is part of a longer token, such as
+    /// `--` or `->`; otherwise, whether an operand follows directly.
     pub(super) fn sign(&self, sign: char) -> Option<bool> {
         let rest = self.rest().strip_prefix(sign)?;
         match rest.chars().next() {
@@ -130,8 +130,8 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Takes the name of a field and its colon, if `is_field` says of the name and what follows
-    /// that it is one.
+    /// Consumes a field name and its colon, if `is_field` returns true for the name and the text
+    /// after it.
     pub(super) fn field(&mut self, is_field: impl FnOnce(&str, &str) -> bool) -> Option<Name> {
         let (mut name, mut has_backslash) = (String::new(), false);
         let mut chars = self.rest().char_indices();
@@ -158,7 +158,7 @@ impl<'a> Text<'a> {
         None
     }
 
-    /// Takes a word: up to a space or a sign that means something.
+    /// Consumes a word, up to a space or a special character.
     pub(super) fn word(&mut self) -> Result<Pattern, QueryError> {
         let start = self.at;
         self.take(|text| match text.first() {
@@ -169,12 +169,12 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// Takes a value: up to a space, a closing parenthesis or a boost.
+    /// Consumes a value, up to a space, a closing parenthesis or a boost.
     pub(super) fn value(&mut self) -> Result<Pattern, QueryError> {
         self.take(|text| text.is_at_end() || text.boost().is_some())
     }
 
-    /// Takes one end of a range: quoted, or up to a space or a closing bracket.
+    /// Consumes one end of a range: a quoted text, or up to a space or closing bracket.
     pub(super) fn end_of_range(&mut self) -> Result<Pattern, QueryError> {
         if self.first().is_some_and(is_quote) {
             return self.quoted();
@@ -182,8 +182,8 @@ impl<'a> Text<'a> {
         self.take(|text| text.first().is_none_or(|c| is_end(c) || matches!(c, ']' | '}')))
     }
 
-    /// Takes a quoted text of words. A `*` beside a letter or digit is a wildcard, as is a `?`
-    /// between two.
+    /// Consumes a quoted text of words. A `*` next to a letter or digit is a wildcard, as is a `?`
+    /// between two of them.
     pub(super) fn phrase(&mut self) -> Result<Pattern, QueryError> {
         let phrase = self.quoted_with(|before, c, behind| {
             let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -196,14 +196,14 @@ impl<'a> Text<'a> {
         Ok(without_ones_of_addresses(phrase))
     }
 
-    /// Takes a quoted name. A `*` right before the closing quote is a wildcard, if there is
-    /// something right before it.
+    /// Consumes a quoted name. A `*` directly before the closing quote is a wildcard, if the text
+    /// before it is not empty.
     pub(super) fn quoted(&mut self) -> Result<Pattern, QueryError> {
         self.quoted_with(|_, _, _| None)
     }
 
-    /// Takes a quoted text, in which `wildcard` says of a character, and of those beside it,
-    /// whether it is one.
+    /// Consumes a quoted text. `wildcard` decides, from a character and its neighbours, whether it
+    /// is a wildcard.
     fn quoted_with(
         &mut self,
         wildcard: impl Fn(Option<char>, char, Option<char>) -> Option<Piece>,
@@ -212,7 +212,8 @@ impl<'a> Text<'a> {
         let own = closing(open).unwrap_or_default();
         self.at += open.len_utf8();
         let start = self.at;
-        // Quotes of different kinds may belong together: keyboards know only some.
+        // Opening and closing quotes may be of different kinds, because many keyboards only have
+        // some.
         let is_close = |c: char| own.contains(&c);
         let is_closed = self.rest().contains(is_close);
         let mut text = Pattern::default();
@@ -243,8 +244,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Takes whatever stands here up to the next space or parenthesis, one character at least, as
-    /// it is.
+    /// Consumes literal text up to the next space or parenthesis, at least one character.
     pub(super) fn plain(&mut self) -> &'a str {
         let rest = self.rest();
         let first = rest.chars().next().map_or(0, char::len_utf8);
@@ -258,7 +258,7 @@ impl<'a> Text<'a> {
         &rest[..len]
     }
 
-    /// Takes digits as a number.
+    /// Consumes an integer.
     pub(super) fn whole<T: std::str::FromStr>(&mut self, expected: &str) -> Result<T, QueryError> {
         let len = self.rest().find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest().len());
         let number = self.rest()[..len].parse().map_err(|_| self.expected(expected))?;
@@ -266,8 +266,8 @@ impl<'a> Text<'a> {
         Ok(number)
     }
 
-    /// Returns the boost that stands here, `^` included, and its length, if a word or value ends
-    /// with it.
+    /// Returns the boost at this position and its length, including `^`, if it ends a word or
+    /// value.
     pub(super) fn boost(&self) -> Option<(f32, usize)> {
         let number = self.rest().strip_prefix('^')?;
         let digits = |from: usize| number[from..].bytes().take_while(u8::is_ascii_digit).count();
@@ -288,13 +288,14 @@ impl<'a> Text<'a> {
         self.at += bytes;
     }
 
-    /// Says whether a `~` here ends a word: a distance or nothing follows.
+    /// Returns whether a `~` at this position ends a word: it is followed by a distance or by
+    /// nothing.
     fn ends_with_distance(&self) -> bool {
         let behind = self.rest()[1..].trim_start_matches(|c: char| c.is_ascii_digit());
         behind.chars().next().is_none_or(|c| is_end(c) || c == '^')
     }
 
-    /// Says whether Hebrew letters stand on both sides: gershayim are typed as a quote.
+    /// Returns whether both neighbours are Hebrew letters, because gershayim are typed as a quote.
     fn is_inside_hebrew(&self) -> bool {
         let is_letter = |c: Option<char>| c.is_some_and(|c| matches!(c, '\u{591}'..='\u{5f4}'));
         let quote = self.first().map_or(0, char::len_utf8);
@@ -318,7 +319,7 @@ impl<'a> Text<'a> {
                     continue;
                 }
                 '*' => word.push(Piece::Any),
-                // A question mark ends a question; within a word it is a wildcard.
+                // A trailing question mark is punctuation; within a word it is a wildcard.
                 '?' if self.is_before_a_word() => word.push(Piece::One),
                 _ => word.push_char(c),
             }
@@ -327,15 +328,15 @@ impl<'a> Text<'a> {
         Ok(without_ones_of_addresses(word))
     }
 
-    /// Says whether a word goes on behind one or more question marks.
+    /// Returns whether the word continues after one or more question marks.
     fn is_before_a_word(&self) -> bool {
         const MOST: usize = 64;
         let behind = self.rest().chars().take(MOST).find(|c| *c != '?');
         behind.is_some_and(|c| c.is_alphanumeric() || c == '*')
     }
 
-    /// Takes a backslash and what it stands before. Within a word, before a letter, it is one of a
-    /// path.
+    /// Consumes a backslash and the character it escapes. Within a word, before a letter, it is a
+    /// literal path separator.
     fn take_escaped(&mut self, word: &mut Pattern) {
         self.at += 1;
         let Some(meant) = self.first() else { return };
@@ -347,13 +348,13 @@ impl<'a> Text<'a> {
     }
 }
 
-/// In what looks like an address a question mark is no wildcard.
+/// Makes question marks literal in text that looks like a URL or path.
 fn without_ones_of_addresses(pattern: Pattern) -> Pattern {
     let is_address = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(['/', ':', '=', '&', '@']));
     if pattern.pieces().iter().any(is_address) { pattern.without_ones() } else { pattern }
 }
 
-/// Says whether a word ends before this character.
+/// Returns whether a word ends before this character.
 fn is_end(c: char) -> bool {
     c.is_whitespace() || c == ')'
 }

@@ -1,4 +1,4 @@
-//! The cutting of a text into words, by the rules of Unicode.
+//! Splits a text into words by the rules of Unicode.
 
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
@@ -10,7 +10,7 @@ use super::spec::Cjk;
 use super::unicode::UnicodeWords;
 use super::{Analyze, Form, Mode, Token};
 
-/// Buffers that an analysis reuses.
+/// Buffers reused between analyses.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     source: Folded,
@@ -87,10 +87,10 @@ impl Analyze for UnicodeWords {
 }
 
 const WORD: u8 = 1;
-/// What is written otherwise once it is folded.
+/// A byte that case folding changes.
 const UPPER: u8 = 2;
 
-/// What each byte of an ASCII text is to a word.
+/// The class of every ASCII byte.
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut byte = 0;
@@ -106,7 +106,7 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-/// Cuts a text that is ASCII.
+/// Tokenizes an ASCII text.
 #[inline]
 fn ascii_words<P, E>(emit: &mut Emit<'_, P, E>)
 where
@@ -134,7 +134,7 @@ where
     }
 }
 
-/// Cuts a text that has been folded.
+/// Tokenizes a folded text.
 fn unicode_words<P, E>(emit: &mut Emit<'_, P, E>, run: &mut Vec<Unit>)
 where
     P: Fn(usize, usize) -> (usize, usize),
@@ -160,7 +160,7 @@ where
     cjk_words(emit, run);
 }
 
-/// Calls `each` for the parts of a segment between signs.
+/// Calls `each` with the parts of a segment between punctuation.
 fn parts(segment: &str, mut each: impl FnMut(usize, usize)) {
     let (mut start, mut end, mut has_word) = (0, 0, false);
     let mut chars = segment.char_indices().peekable();
@@ -186,13 +186,14 @@ fn parts(segment: &str, mut each: impl FnMut(usize, usize)) {
     }
 }
 
-/// Whether a sign makes an acronym or a foreign letter of the Hebrew letters around it.
+/// Returns whether a mark between Hebrew letters is part of the word, as in an acronym or a foreign
+/// letter.
 fn is_hebrew_mark(c: char, before: char, next: Option<char>) -> bool {
     let is_hebrew = |c: char| matches!(c, '\u{5d0}'..='\u{5ea}');
     matches!(c, '"' | '\u{5f4}' | '\'' | '\u{5f3}') && is_hebrew(before) && next.is_some_and(is_hebrew)
 }
 
-/// Gives the words of a run of Chinese, Japanese or Korean characters, and empties it.
+/// Emits the bigrams of a run of Chinese, Japanese or Korean characters and clears the run.
 fn cjk_words<P, E>(emit: &mut Emit<'_, P, E>, run: &mut Vec<Unit>)
 where
     P: Fn(usize, usize) -> (usize, usize),
@@ -213,7 +214,7 @@ where
     run.clear();
 }
 
-/// Returns a text without case and accents, if it has a character of a word.
+/// Returns a text without case and accents, or `None` if it has no word character.
 pub(super) fn fold_one(text: &str) -> Option<String> {
     let folded = fold_keyword(text).into_owned();
     let folded = folded.trim_matches(|c: char| !c.is_alphanumeric());

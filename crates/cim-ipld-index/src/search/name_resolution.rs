@@ -1,10 +1,10 @@
-//! Names: which of them a query asks for, and which are those of attributes.
+//! Resolves the names in a query: each is an attribute, or plain text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plan::{self, SetWant};
+use super::plan::{self, SetSelector};
 use super::source::{Source, visit_prefix};
 use crate::analysis::Analyzer;
 use crate::docset::BitSet;
@@ -12,38 +12,37 @@ use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::query::Query;
 
-/// What is known of the names that may be those of attributes.
+/// How far the names of a query are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Knows {
-    All,
-    /// Which tables have them, but not whether a live document does.
-    AllButSets,
-    Nothing,
+pub(super) enum Resolution {
+    Complete,
+    /// It is known which tables contain the names, but not whether a live document does.
+    TablesOnly,
+    Unknown,
 }
 
-/// Returns the query with each name settled: an attribute, if a live document has one of the name,
-/// and else plain text.
+/// Returns the query with each name resolved: an attribute if a live document has one of this name,
+/// plain text otherwise.
 ///
-/// Where pages are missing, which the fetcher then knows, all names are taken for those of
-/// attributes.
-pub(super) fn settle<'q>(
+/// If pages are missing, which the fetcher records, all names are treated as attributes.
+pub(super) fn resolve<'q>(
     query: &'q Query,
     sources: &[Source<'_>],
     fetcher: &Fetcher<'_>,
-) -> Result<(Cow<'q, Query>, Knows)> {
-    let names = query.unsettled_names();
+) -> Result<(Cow<'q, Query>, Resolution)> {
+    let names = query.unresolved_names();
     if names.is_empty() {
-        return Ok((query.settled(&|_| true)?, Knows::All));
+        return Ok((query.resolved(&|_| true)?, Resolution::Complete));
     }
-    let wants: Vec<(&Arc<str>, Vec<SetWant>)> =
-        names.iter().map(|name| (name, SetWant::of_attribute(name).collect())).collect();
+    let wants: Vec<(&Arc<str>, Vec<SetSelector>)> =
+        names.iter().map(|name| (name, SetSelector::of_attribute(name).collect())).collect();
     for source in sources {
         for want in wants.iter().flat_map(|(_, wants)| wants) {
             source.ask_for_set(fetcher, want)?;
         }
     }
     if fetcher.has_missing() {
-        return Ok((query.settled(&|_| true)?, Knows::Nothing));
+        return Ok((query.resolved(&|_| true)?, Resolution::Unknown));
     }
     let mut found: BTreeMap<&str, bool> = BTreeMap::new();
     for (name, wants) in &wants {
@@ -56,20 +55,20 @@ pub(super) fn settle<'q>(
         found.insert(name, is_attribute);
     }
     if fetcher.has_missing() {
-        return Ok((query.settled(&|_| true)?, Knows::AllButSets));
+        return Ok((query.resolved(&|_| true)?, Resolution::TablesOnly));
     }
-    Ok((query.settled(&|name| found.get(name).copied().unwrap_or(true))?, Knows::All))
+    Ok((query.resolved(&|name| found.get(name).copied().unwrap_or(true))?, Resolution::Complete))
 }
 
-/// Asks for what a query needs if none of its names is that of an attribute.
+/// Requests the pages that a query needs if none of its names is an attribute.
 pub(super) fn ask_for_plain(
     query: &Query,
     analyzer: &Analyzer,
     sources: &[Source<'_>],
     fetcher: &Fetcher<'_>,
 ) -> Result<()> {
-    // Names that resemble those of fields are refused once it is known that they are no attributes.
-    let Ok(plain) = query.settled(&|_| false) else { return Ok(()) };
+    // Names that resemble fields are refused once it is known that they are not attributes.
+    let Ok(plain) = query.resolved(&|_| false) else { return Ok(()) };
     for leaf in &plan::plan(&plain, analyzer)?.leaves {
         sources.iter().try_for_each(|source| source.lists(fetcher, leaf).map(drop))?;
     }
@@ -77,9 +76,9 @@ pub(super) fn ask_for_plain(
 }
 
 impl Source<'_> {
-    /// Says whether a live document is in a set, whose tables are at hand; without its pages, which
-    /// the fetcher then knows, the answer means nothing.
-    fn has_live(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<bool> {
+    /// Returns whether a live document is in a set whose tables are available. If other pages are
+    /// missing, which the fetcher records, the result is unspecified.
+    fn has_live(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<bool> {
         if !self.has_entry(fetcher, want)? {
             return Ok(false);
         }
@@ -91,10 +90,10 @@ impl Source<'_> {
         Ok(set.next(0).is_some())
     }
 
-    /// Says whether the tables have a set of what an attribute may be.
-    fn has_entry(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<bool> {
+    /// Returns whether the tables have an entry for a possible type of an attribute.
+    fn has_entry(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<bool> {
         match (self, want) {
-            (Self::Segment(segment, _), SetWant::NamesFrom(class, prefix)) => {
+            (Self::Segment(segment, _), SetSelector::NamesFrom(class, prefix)) => {
                 let mut has_entry = false;
                 visit_prefix(segment, fetcher, *class, prefix, |_, _| {
                     has_entry = true;
@@ -102,7 +101,7 @@ impl Source<'_> {
                 })?;
                 Ok(has_entry)
             }
-            (Self::Segment(segment, _), SetWant::Numbers(kind, name, _)) => {
+            (Self::Segment(segment, _), SetSelector::Numbers(kind, name, _)) => {
                 Ok(segment.find_column(fetcher, *kind, name)?.flatten().is_some())
             }
             _ => Ok(self.set(fetcher, want, None)?.next(0).is_some()),

@@ -1,22 +1,22 @@
-//! A choice of words behind a filter that few documents pass: what passes is gathered list by list,
-//! then added up.
+//! Disjunctions of terms behind a selective filter. The matching postings are gathered list by
+//! list, then summed.
 
-use super::super::eval::Term;
-use super::{Run, select};
+use super::super::evaluator::Term;
+use super::{Collector, select};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// The most postings that are gathered, so that memory stays bounded.
+/// The maximum number of postings to gather, which bounds memory.
 const MOST: u64 = 1 << 16;
 
-/// Says whether lists are short enough to be gathered.
+/// Returns whether the lists are short enough to be gathered.
 pub(super) fn is_for(terms: &[&mut Term<'_>]) -> bool {
     terms.iter().map(|term| u64::from(term.cursor.document_frequency())).sum::<u64>() <= MOST
 }
 
-pub(super) fn run(terms: &mut [&mut Term<'_>], allowed: &BitSet, run: &mut Run<'_, '_>) -> Result<()> {
+pub(super) fn collect(terms: &mut [&mut Term<'_>], allowed: &BitSet, collector: &mut Collector<'_, '_>) -> Result<()> {
     let mut found: Vec<(u32, Points)> = Vec::new();
     let mut places = [0; BLOCK];
     for Term { cursor, scorer } in terms.iter_mut().map(|term| &mut **term) {
@@ -32,8 +32,8 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], allowed: &BitSet, run: &mut Run<'
     }
     found.sort_unstable_by_key(|(document, _)| *document);
     for parts in found.chunk_by(|a, b| a.0 == b.0) {
-        run.total += 1;
-        run.top.offer(parts.iter().map(|(_, points)| points).sum(), parts[0].0);
+        collector.total += 1;
+        collector.top.offer(parts.iter().map(|(_, points)| points).sum(), parts[0].0);
     }
     Ok(())
 }

@@ -1,44 +1,44 @@
-//! Words a few edits away from another.
+//! Words within a small edit distance of a given word.
 //!
-//! The automaton of Schulz and Mihov, "Fast string correction with Levenshtein automata" (2002), by
-//! its bits: behind `n` characters only the places `n - limit` to `n + limit` of the word can be
-//! reached with at most `limit` edits, so that a state is a few bits for each number of edits,
-//! whatever the length of the word.
+//! This is the automaton of Schulz and Mihov, "Fast string correction with Levenshtein automata"
+//! (2002), with bit-parallel states. After `n` characters, only the positions `n - limit` to
+//! `n + limit` of the word are reachable with at most `limit` edits, so that a state is a few bits
+//! for each number of edits, whatever the length of the word.
 
 mod matcher;
 
 pub(crate) use matcher::Matcher;
 
-/// The most edits.
+/// The maximum number of edits.
 const MAX_LIMIT: u8 = 2;
-/// Stands before and behind the word: no character.
+/// Padding before and after the word. It equals no character.
 const NONE: u32 = u32::MAX;
 
-/// What is looked for.
+/// The automaton for one word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Fuzzy {
-    /// The characters of the word, `limit` times [`NONE`] before them, and as often as a window
-    /// needs behind them.
+pub(crate) struct LevenshteinAutomaton {
+    /// The characters of the word, padded with `limit` times [`NONE`] in front and with as many as
+    /// a window needs at the end.
     padded: Vec<u32>,
     len: usize,
     limit: usize,
 }
 
-/// What is known behind some characters.
+/// The state after some characters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct State {
-    /// The number of characters.
+    /// The number of characters read.
     depth: usize,
-    /// For each number of edits the places of the word that it is enough for: bit `b` is place
-    /// `depth + b - limit`.
+    /// For each number of edits, the positions of the word that can be reached with it: bit `b` is
+    /// position `depth + b - limit`.
     ///
-    /// A place behind the end comes only together with the end, with as many edits, and nothing
-    /// leads on from it.
+    /// A position after the end is only set together with the end, for the same number of edits,
+    /// and has no successors.
     places: [u8; MAX_LIMIT as usize + 1],
 }
 
-impl Fuzzy {
-    /// Looks for words at most `limit` edits away, two at most.
+impl LevenshteinAutomaton {
+    /// Creates the automaton of words within `limit` edits, at most two.
     pub(crate) fn new(word: &str, limit: u8) -> Self {
         let limit = usize::from(limit.min(MAX_LIMIT));
         let mut padded = vec![NONE; limit];
@@ -48,7 +48,7 @@ impl Fuzzy {
         Self { padded, len, limit }
     }
 
-    /// Returns what is known before the first character.
+    /// Returns the initial state.
     fn start(&self) -> State {
         let mut places = [0; MAX_LIMIT as usize + 1];
         for (edits, places) in places.iter_mut().enumerate().take(self.limit + 1) {
@@ -57,37 +57,36 @@ impl Fuzzy {
         State { depth: 0, places }
     }
 
-    /// Returns what is known behind one more character, if the state is alive.
+    /// Returns the state after one more character, if it is alive.
     #[inline]
     fn step(&self, state: State, c: char) -> State {
         let equal = self.window(state).iter().enumerate().fold(0, |equal, (bit, own)| {
-            // Bits, so that nothing is decided character by character.
+            // Collects bits instead of branching on each character.
             equal | u8::from(*own == u32::from(c)) << bit
         });
         let mut places = [state.places[0] & equal; MAX_LIMIT as usize + 1];
         for edits in 1..=self.limit {
             let before = state.places[edits - 1];
-            // The same character, another one, one that the word does not have, one that only the
-            // word has.
+            // In this order: a match, a substitution, an insertion, a deletion.
             let kept = state.places[edits] & equal;
             places[edits] = kept | before | before >> 1 | places[edits - 1] << 1;
         }
         State { depth: state.depth + 1, places }
     }
 
-    /// Returns the characters at the places of a state that is alive.
+    /// Returns the characters of the word at the positions of a live state.
     #[inline]
     fn window(&self, state: State) -> &[u32] {
         &self.padded[state.depth..state.depth + 2 * self.limit + 1]
     }
 
-    /// Says whether more characters can make it a match.
+    /// Returns whether more characters can lead to a match.
     #[inline]
     fn is_alive(&self, state: State) -> bool {
         state.places[self.limit] != 0
     }
 
-    /// Says whether the state stays alive whatever character comes next.
+    /// Returns whether the state stays alive after any character.
     #[inline]
     fn is_free(&self, state: State) -> bool {
         self.limit > 0 && state.places[self.limit - 1] != 0
@@ -99,7 +98,7 @@ impl Fuzzy {
         end <= 2 * self.limit && state.places[self.limit] >> end & 1 == 1
     }
 
-    /// Returns the least character above `above` behind which a state that is alive stays alive.
+    /// Returns the smallest character above `above` after which a live state stays alive.
     fn next_char(&self, state: State, above: Option<char>) -> Option<char> {
         if self.is_free(state) {
             return match above {
@@ -113,12 +112,12 @@ impl Fuzzy {
         own.filter(|own| above.is_none_or(|above| *own > above)).min()
     }
 
-    /// Adds the least characters that make a state that is alive a match.
+    /// Appends the smallest string that completes a live state to a match.
     fn complete(&self, mut state: State, out: &mut Vec<u8>) {
         while !self.is_match(state) {
             let reached = state.places[self.limit];
             if reached.is_power_of_two() && !self.is_free(state) {
-                // Only the rest of the word is left.
+                // Only the rest of the word remains.
                 let place = state.depth + reached.trailing_zeros() as usize;
                 let rest = &self.padded[place..self.limit + self.len];
                 rest.iter().filter_map(|own| char::from_u32(*own)).for_each(|c| put_char(out, c));
@@ -144,10 +143,10 @@ mod tests {
     use std::ops::Bound::{Excluded, Unbounded};
 
     use super::*;
-    use crate::guide::{Guide, Onward};
+    use crate::automaton::{AcceptStatus, Automaton};
     use proptest::prelude::*;
 
-    /// By definition.
+    /// The edit distance by its definition.
     fn distance(a: &[char], b: &[char]) -> usize {
         match (a, b) {
             ([], rest) | (rest, []) => rest.len(),
@@ -181,7 +180,7 @@ mod tests {
         ];
         for (a, b, limit, expected) in cases {
             for (a, b) in [(a, b), (b, a)] {
-                assert_eq!(Fuzzy::new(a, limit).matcher().accepts(b), expected, "{a} {b}");
+                assert_eq!(LevenshteinAutomaton::new(a, limit).matcher().accepts(b), expected, "{a} {b}");
             }
         }
     }
@@ -189,7 +188,7 @@ mod tests {
     #[test]
     fn a_long_word_is_no_different() {
         let word = "é".repeat(300);
-        let fuzzy = Fuzzy::new(&word, 2);
+        let fuzzy = LevenshteinAutomaton::new(&word, 2);
         for (other, expected) in [("é".repeat(298), true), ("é".repeat(297), false), ("é".repeat(302), true)] {
             assert_eq!(fuzzy.matcher().accepts(&other), expected, "{}", other.chars().count());
         }
@@ -197,29 +196,29 @@ mod tests {
 
     #[test]
     fn keys_tell_the_next_one_that_can_be_near() {
-        let fuzzy = Fuzzy::new("whale", 1);
-        let mut matcher = fuzzy.guide(b"\x05".to_vec());
-        let cases: [(&[u8], Onward, &[u8]); 12] = [
-            (b"", Onward::Seek, b"\x05\0hale"),
-            (b"\x04zz", Onward::Seek, b"\x05\0hale"),
-            (b"\x05ab", Onward::Seek, b"\x05ahale"),
-            (b"\x05ahz", Onward::Seek, b"\x05awhale"),
-            (b"\x05b", Onward::Seek, b"\x05bhale"),
-            (b"\x05hale", Onward::Match, b""),
-            (b"\x05whal", Onward::Match, b""),
-            (b"\x05wha", Onward::Next, b""),
-            (b"\x05whalebb\xff", Onward::Seek, b"\x05whalec"),
-            (b"\x05wh\xff", Onward::Next, b""),
-            (b"\x05\xf4\x8f\xbf\xbfz", Onward::End, b""),
-            (b"\x06", Onward::End, b""),
+        let fuzzy = LevenshteinAutomaton::new("whale", 1);
+        let mut matcher = fuzzy.automaton(b"\x05".to_vec());
+        let cases: [(&[u8], AcceptStatus, &[u8]); 12] = [
+            (b"", AcceptStatus::Seek, b"\x05\0hale"),
+            (b"\x04zz", AcceptStatus::Seek, b"\x05\0hale"),
+            (b"\x05ab", AcceptStatus::Seek, b"\x05ahale"),
+            (b"\x05ahz", AcceptStatus::Seek, b"\x05awhale"),
+            (b"\x05b", AcceptStatus::Seek, b"\x05bhale"),
+            (b"\x05hale", AcceptStatus::Accept, b""),
+            (b"\x05whal", AcceptStatus::Accept, b""),
+            (b"\x05wha", AcceptStatus::Reject, b""),
+            (b"\x05whalebb\xff", AcceptStatus::Seek, b"\x05whalec"),
+            (b"\x05wh\xff", AcceptStatus::Reject, b""),
+            (b"\x05\xf4\x8f\xbf\xbfz", AcceptStatus::End, b""),
+            (b"\x06", AcceptStatus::End, b""),
         ];
-        for (key, onward, target) in cases {
-            assert_eq!(matcher.look(key), onward, "{key:?}");
-            assert!(onward != Onward::Seek || matcher.target() == target, "{key:?} to {:?}", matcher.target());
+        for (key, status, target) in cases {
+            assert_eq!(matcher.accept(key), status, "{key:?}");
+            assert!(status != AcceptStatus::Seek || matcher.target() == target, "{key:?} to {:?}", matcher.target());
         }
     }
 
-    /// Words with much in common, whose characters take one to four bytes.
+    /// Similar words, with characters of one to four bytes.
     const WORD: &str = "[abé漢😀]{0,6}";
     const OTHER: &str = "[abcéè漢😀]{0,7}";
 
@@ -234,13 +233,13 @@ mod tests {
             if is_sorted {
                 others.sort();
             }
-            let fuzzy = Fuzzy::new(&word, limit);
-            let (mut matcher, mut guide) = (fuzzy.matcher(), fuzzy.guide(b"field".to_vec()));
+            let fuzzy = LevenshteinAutomaton::new(&word, limit);
+            let (mut matcher, mut automaton) = (fuzzy.matcher(), fuzzy.automaton(b"field".to_vec()));
             for other in &others {
                 let expected = is_near(&word, other, limit);
                 prop_assert_eq!(matcher.accepts(other), expected, "{} {}", word, other);
-                let onward = guide.look(format!("field{other}").as_bytes());
-                prop_assert_eq!(onward == Onward::Match, expected, "{} {}", word, other);
+                let status = automaton.accept(format!("field{other}").as_bytes());
+                prop_assert_eq!(status == AcceptStatus::Accept, expected, "{} {}", word, other);
             }
         }
 
@@ -251,14 +250,14 @@ mod tests {
             others in proptest::collection::btree_set(OTHER, 1..200),
             limit in 0u8..3,
         ) {
-            let fuzzy = Fuzzy::new(&word, limit);
+            let fuzzy = LevenshteinAutomaton::new(&word, limit);
             let mut matcher = fuzzy.matcher();
-            let onward = matcher.look(key.as_bytes());
+            let status = matcher.accept(key.as_bytes());
             let target = std::str::from_utf8(matcher.target()).unwrap();
-            let passed = match onward {
-                Onward::Match | Onward::Next => (Excluded(&key), Excluded(&key)),
-                Onward::End => (Excluded(&key), Unbounded),
-                Onward::Seek => {
+            let passed = match status {
+                AcceptStatus::Accept | AcceptStatus::Reject => (Excluded(&key), Excluded(&key)),
+                AcceptStatus::End => (Excluded(&key), Unbounded),
+                AcceptStatus::Seek => {
                     prop_assert!(target > key.as_str() && is_near(&word, target, limit), "{} {} {}", word, key, target);
                     (Excluded(&key), Excluded(&target.to_owned()))
                 }
@@ -275,13 +274,13 @@ mod tests {
             keys in proptest::collection::vec((OTHER, 0usize..12), 1..20),
             limit in 0u8..3,
         ) {
-            let fuzzy = Fuzzy::new(&word, limit);
-            let (mut by_key, mut by_beginning) = (fuzzy.guide(vec![7]), fuzzy.guide(vec![7]));
+            let fuzzy = LevenshteinAutomaton::new(&word, limit);
+            let (mut by_key, mut by_beginning) = (fuzzy.automaton(vec![7]), fuzzy.automaton(vec![7]));
             for (other, cut) in keys {
                 let key = [&[7], other.as_bytes()].concat();
-                let told = by_beginning.look_at_beginning(&key[..cut.min(key.len())]);
+                let told = by_beginning.accept_prefix(&key[..cut.min(key.len())]);
                 if let Some(told) = told {
-                    prop_assert_eq!(told, by_key.look(&key), "{} {}", word, other);
+                    prop_assert_eq!(told, by_key.accept(&key), "{} {}", word, other);
                     prop_assert_eq!(by_beginning.target(), by_key.target(), "{} {}", word, other);
                 }
             }

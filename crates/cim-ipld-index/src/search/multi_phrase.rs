@@ -1,4 +1,5 @@
-//! Phrases in which a word may be any of several: one that starts like this, say.
+//! Phrases with alternatives at some positions, such as all words with a prefix (Lucene's
+//! `MultiPhraseQuery`).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,31 +10,30 @@ use super::window::{WINDOW, Window};
 use crate::error::Result;
 use crate::score::TermScorer;
 
-pub(crate) struct WidePhrase<'a> {
-    /// Two at least, in the order of the phrase.
+pub(crate) struct MultiPhrase<'a> {
+    /// The slots, in phrase order; at least two.
     slots: Vec<Slot<'a>>,
     slop: u32,
     scorer: TermScorer,
     positions: Vec<Vec<u32>>,
 }
 
-/// The words that may stand at one place of the phrase.
+/// The alternatives at one position of the phrase.
 struct Slot<'a> {
     place: u32,
     cursors: Vec<Cursor<'a>>,
-    /// The document that each cursor stands at, the least first; cursors at their ends are left
-    /// out.
+    /// The current document of each cursor, as a min-heap without exhausted cursors.
     documents: BinaryHeap<Reverse<(u32, usize)>>,
 }
 
-impl<'a> WidePhrase<'a> {
+impl<'a> MultiPhrase<'a> {
     pub(super) fn new(slots: Vec<(Vec<Cursor<'a>>, u32)>, slop: u32, scorer: TermScorer) -> Result<Self> {
         let positions = vec![Vec::new(); slots.len()];
         let slots = slots.into_iter().map(|(cursors, place)| Slot::new(cursors, place)).collect::<Result<_>>()?;
         Ok(Self { slots, slop, scorer, positions })
     }
 
-    /// Returns the first document from `from` on that has a word at every place.
+    /// Returns the first document at or after `from` that has a word for every slot.
     pub(super) fn next(&mut self, from: u32) -> Result<u32> {
         let mut target = from;
         'again: loop {
@@ -82,7 +82,7 @@ impl<'a> Slot<'a> {
         Ok(Self { place, cursors, documents })
     }
 
-    /// Returns the first document from `target` on that has one of the words.
+    /// Returns the first document at or after `target` that has one of the words.
     fn seek(&mut self, target: u32) -> Result<u32> {
         while let Some(Reverse((document, index))) = self.documents.peek().copied() {
             if document >= target {
@@ -97,8 +97,8 @@ impl<'a> Slot<'a> {
         Ok(END)
     }
 
-    /// Writes where the words stand in the document that [`seek`](Self::seek) returned; returns its
-    /// length code.
+    /// Writes the positions of the words in the document that [`seek`](Self::seek) returned.
+    /// Returns its length code.
     fn put_positions(&mut self, document: u32, positions: &mut Vec<u32>) -> Result<u8> {
         positions.clear();
         let (mut norm, mut own, mut here) = (0, Vec::new(), Vec::new());

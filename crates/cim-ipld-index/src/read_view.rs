@@ -1,4 +1,4 @@
-//! Snapshots: one moment of an index, searchable.
+//! Read views: one state of an index, searchable.
 
 use std::sync::Arc;
 
@@ -21,38 +21,67 @@ use crate::search_options::SearchOptions;
 use crate::search_results::{Matches, SearchResults};
 use crate::segment::Segment;
 
-/// One moment of an index: its segments and memtables with their deletes, oldest first.
+/// A consistent state of an index: its segments and memtables with their deletes, oldest first.
 ///
-/// Immutable and cheap to make; whoever maintains the index publishes a new one after each change
-/// and keeps exactly one live document per CID, by marking the older places that
-/// [`locate`](Self::locate) finds as deleted.
+/// A read view is immutable and cheap to create. The owner of the index publishes a new one after
+/// each change, and keeps exactly one live document per CID by deleting the older versions that
+/// [`locate`](Self::locate) finds.
+///
+/// ```
+/// use cim_ipld_index::{
+///     Analyzer, Deletes, Document, Memtable, PageMap, Progress, Query, ReadView, SearchOptions,
+/// };
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let mut memtable = Memtable::new(Analyzer::default());
+/// memtable.insert(&Document::new(cid).with_text("there she breaches"))?;
+/// let view = ReadView::new(Analyzer::default(), vec![], vec![(memtable.view(), Deletes::new())])?;
+/// let found = view.search(&Query::term("breaches"), &SearchOptions::default(), &PageMap::new())?;
+/// assert!(matches!(found, Progress::Ready(results) if results.hits[0].cid == cid));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct ReadView {
     analyzer: Analyzer,
     segments: Vec<(Arc<Segment>, Deletes)>,
     memtables: Vec<(MemtableView, Deletes)>,
 }
 
-pub(crate) type SnapshotParts = (Vec<(Arc<Segment>, Deletes)>, Vec<(MemtableView, Deletes)>);
+pub(crate) type ReadViewParts = (Vec<(Arc<Segment>, Deletes)>, Vec<(MemtableView, Deletes)>);
 
-/// Counts of a snapshot.
+/// Counts of the documents, words and names in a read view.
+///
+/// ```
+/// use cim_ipld_index::{Document, DocumentKind, MemoryIndex};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let index = MemoryIndex::new();
+/// index.insert(&Document::new(cid).with_kind(DocumentKind::Audio).with_tag("sea"))?;
+/// let counts = index.counts()?;
+/// assert_eq!((counts.documents, counts.tags), (1, 1));
+/// assert_eq!(counts.by_kind[usize::from(DocumentKind::Audio.code())], 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Statistics {
-    /// Live documents, exactly.
+pub struct IndexCounts {
+    /// The exact number of live documents.
     pub documents: u64,
-    /// Live documents of each kind, exactly, by [`DocumentKind::code`].
+    /// The exact number of live documents of each kind, indexed by [`DocumentKind::code`].
     pub by_kind: [u64; 4],
-    /// Distinct words: the sum over segments and memtables, so at least the true number.
+    /// The sum of the distinct words of all segments and memtables, an upper bound of the true
+    /// number.
     pub terms: u64,
-    /// Distinct tags: the sum over segments and memtables, so at least the true number.
+    /// The sum of the distinct tags of all segments and memtables, an upper bound of the true
+    /// number.
     pub tags: u64,
-    /// Distinct content types: the sum over segments and memtables, so at least the true number.
+    /// The sum of the distinct content types of all segments and memtables, an upper bound of the
+    /// true number.
     pub content_types: u64,
 }
 
-impl Snapshot {
-    /// Makes a snapshot of segments and memtables, each oldest first.
+impl ReadView {
+    /// Creates a read view of segments and memtables, each oldest first.
     ///
     /// # Errors
     ///
@@ -68,7 +97,10 @@ impl Snapshot {
         if let Some(other) = segment_analyzers.chain(memtable_analyzers).find(|other| *other != analyzer.identity()) {
             return Err(Error::new(
                 ErrorKind::AnalyzerMismatch,
-                format!("a part was built with `{other}`; the snapshot's analyzer is `{}`", analyzer.identity()),
+                format!(
+                    "a part was built with the analyzer `{other}`; the read view's analyzer is `{}`",
+                    analyzer.identity()
+                ),
             ));
         }
         Ok(Self { analyzer, segments, memtables })
@@ -95,14 +127,15 @@ impl Snapshot {
         self.sources().iter().map(live).sum()
     }
 
-    /// Finds documents and returns the best of them.
+    /// Returns the best matches of a query.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if the options reach too deep,
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit and offset exceed
+    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query exceeds a limit, or a cursor
+    /// belongs to another search. [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
     /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for pages that
-    /// cannot be read.
+    /// cannot be decoded.
     pub fn search(
         &self,
         query: &Query,
@@ -112,8 +145,8 @@ impl Snapshot {
         search::search(self.sources(), &self.analyzer, query, options, pages)
     }
 
-    /// Finds the same documents in the same order as [`search`](Self::search), and says where they
-    /// are: for whoever reads them later, or not at all.
+    /// Returns the locations of the hits that [`search`](Self::search) would return, in the same
+    /// order, for callers that read the documents later or not at all.
     ///
     /// # Errors
     ///
@@ -137,23 +170,23 @@ impl Snapshot {
         Ok(Progress::Ready(Matches { total: found.total, best }))
     }
 
-    /// Finds where the live document of each CID is. CIDs that are not there cost no page once the
-    /// filters are at hand.
+    /// Returns the location of the live document of each CID. Once the filters are available, CIDs
+    /// that are not in the index rarely need another page.
     ///
     /// # Errors
     ///
-    /// As [`search`](Self::search) for pages that cannot be read.
+    /// As [`search`](Self::search) for pages that cannot be decoded.
     pub fn locate(&self, cids: &[Cid], pages: &dyn PageSource) -> Result<Progress<Vec<Option<Location>>>> {
         let fetcher = Fetcher::new(pages);
         let locations = self.locate_with(cids, &fetcher)?;
         Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(locations) })
     }
 
-    /// Returns the live document of each CID, as it was indexed.
+    /// Returns the live document of each CID, in the form in which it was inserted.
     ///
     /// # Errors
     ///
-    /// As [`search`](Self::search) for pages that cannot be read.
+    /// As [`search`](Self::search) for pages that cannot be decoded.
     pub fn documents(&self, cids: &[Cid], pages: &dyn PageSource) -> Result<Progress<Vec<Option<Document>>>> {
         let fetcher = Fetcher::new(pages);
         let locations = self.locate_with(cids, &fetcher)?;
@@ -174,14 +207,14 @@ impl Snapshot {
         Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(documents) })
     }
 
-    /// Counts what the snapshot holds.
+    /// Counts the documents, words and names in the view.
     ///
     /// # Errors
     ///
-    /// As [`search`](Self::search) for pages that cannot be read.
-    pub fn statistics(&self, pages: &dyn PageSource) -> Result<Progress<Statistics>> {
+    /// As [`search`](Self::search) for pages that cannot be decoded.
+    pub fn counts(&self, pages: &dyn PageSource) -> Result<Progress<IndexCounts>> {
         let fetcher = Fetcher::new(pages);
-        let mut statistics = Statistics { documents: self.document_count(), ..Statistics::default() };
+        let mut statistics = IndexCounts { documents: self.document_count(), ..IndexCounts::default() };
         for source in self.sources() {
             for (kind, live) in DocumentKind::ALL.into_iter().zip(&mut statistics.by_kind) {
                 let mut set = source.names(&fetcher, PageClass::Types, [keys::kind(kind.code())])?;
@@ -200,7 +233,7 @@ impl Snapshot {
         Self { analyzer: view.analyzer().clone(), segments: Vec::new(), memtables: vec![(view, Deletes::new())] }
     }
 
-    /// Puts a newer view in place of the newest memtable's.
+    /// Replaces the view of the newest memtable.
     pub(crate) fn set_memtable(&mut self, view: MemtableView) {
         if let Some((last, _)) = self.memtables.last_mut() {
             *last = view;
@@ -217,11 +250,11 @@ impl Snapshot {
         self.memtables[index].1.insert(document);
     }
 
-    pub(crate) fn parts(&self) -> SnapshotParts {
+    pub(crate) fn parts(&self) -> ReadViewParts {
         (self.segments.clone(), self.memtables.clone())
     }
 
-    /// The segments, then the memtables.
+    /// Returns the segments, then the memtables.
     pub(crate) fn sources(&self) -> Vec<Source<'_>> {
         let segments = self.segments.iter().map(|(segment, deletes)| Source::Segment(segment, deletes));
         let memtables = self.memtables.iter().map(|(view, deletes)| Source::Memtable(view, deletes));
@@ -232,7 +265,7 @@ impl Snapshot {
         self.segments.iter().map(|(segment, _)| &**segment).find(|segment| segment.id() == id)
     }
 
-    /// Finds live documents, newest places first; what is not at hand is noted by the fetcher.
+    /// Finds live documents, newest parts first. Missing pages are recorded by the fetcher.
     fn locate_with(&self, cids: &[Cid], fetcher: &Fetcher<'_>) -> Result<Vec<Option<Location>>> {
         cids.iter().map(|cid| self.locate_one(cid, fetcher)).collect()
     }
@@ -247,8 +280,7 @@ impl Snapshot {
             return Ok(None);
         }
         let bytes = content_id::canonical(*cid).to_bytes();
-        // All filters are asked before any table, so that one round fetches every filter that is
-        // missing.
+        // All filters are checked before any table, so that one round requests all missing filters.
         let mut maybe = Vec::new();
         let mut is_known = true;
         for (segment, deletes) in self.segments.iter().rev() {

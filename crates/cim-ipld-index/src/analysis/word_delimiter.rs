@@ -1,25 +1,25 @@
-//! What a word is found by besides itself, by choice: the parts of one in camel case, and what
-//! hyphens join.
+//! Optional additional forms of a word: the parts of a camel-case word and the concatenation of
+//! hyphenated words.
 
 use std::ops::Range;
 
 use super::Form;
 
-/// The longest form of its own.
-pub(super) const MAX_WHOLE_BYTES: usize = 40;
+/// The longest compound form, in bytes.
+pub(super) const MAX_COMPOUND_BYTES: usize = 40;
 
-/// The forms that a word has already, and the words that hyphens have joined so far.
+/// The forms emitted for the current word, and the hyphenated words concatenated so far.
 #[derive(Debug, Default)]
-pub(super) struct Extras {
+pub(super) struct WordDelimiter {
     forms: Vec<(Form, String)>,
     joined: String,
-    /// Where the first of the joined words stands.
+    /// The start of the first hyphenated word.
     start: usize,
     words: usize,
 }
 
-impl Extras {
-    /// Begins a text.
+impl WordDelimiter {
+    /// Resets the state for a new text.
     #[inline]
     pub(super) fn begin(&mut self) {
         self.words = 0;
@@ -29,7 +29,7 @@ impl Extras {
         self.forms.clear();
     }
 
-    /// Returns whether the word is new at its position, which an index wants to see once.
+    /// Returns whether the word is new at its position. An index stores a word once per position.
     pub(super) fn add(&mut self, form: Form, word: &str) -> bool {
         let is_new = self.forms.iter().all(|(known_form, known)| (*known_form, known.as_str()) != (form, word));
         if is_new {
@@ -38,27 +38,27 @@ impl Extras {
         is_new
     }
 
-    /// Takes a word that stands at `start`, right behind a hyphen and the word before if it is the
-    /// next one. Returns the words as one, and where they start, if there are several.
+    /// Adds a word that starts at `start`; `is_next` is true if it directly follows a hyphen and
+    /// the previous word. Returns the concatenation and its start once there are several words.
     pub(super) fn chain(&mut self, is_next: bool, word: &str, start: usize) -> Option<(String, usize)> {
         if !is_next || self.words == 0 {
             self.joined.clear();
             (self.start, self.words) = (start, 0);
         }
         self.words += 1;
-        if self.joined.len() <= MAX_WHOLE_BYTES {
+        if self.joined.len() <= MAX_COMPOUND_BYTES {
             self.joined.push_str(word);
         }
-        (self.words > 1 && self.joined.len() <= MAX_WHOLE_BYTES).then(|| (self.joined.clone(), self.start))
+        (self.words > 1 && self.joined.len() <= MAX_COMPOUND_BYTES).then(|| (self.joined.clone(), self.start))
     }
 }
 
-/// Whether a word may be in camel case.
+/// Returns whether a word may be in camel case.
 pub(super) fn has_upper_case_inside(word: &str) -> bool {
     word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
 }
 
-/// Returns the parts of a word in camel case, of two letters or more: `getUserName`, `HTMLParser`.
+/// Returns the parts, of at least two letters, of a camel-case word: `getUserName`, `HTMLParser`.
 pub(super) fn camel_case_parts(word: &str) -> Vec<Range<usize>> {
     let chars: Vec<(usize, char)> = word.char_indices().collect();
     let is_upper = |index: usize| chars.get(index).is_some_and(|(_, c)| c.is_uppercase());
@@ -73,12 +73,13 @@ pub(super) fn camel_case_parts(word: &str) -> Vec<Range<usize>> {
     parts.filter(|part| word[part.clone()].chars().nth(1).is_some()).collect()
 }
 
-/// Returns a text of words that hyphens join as one word.
+/// Returns a hyphenated text as one word, without the hyphens.
 pub(super) fn without_hyphens(text: &str) -> Option<String> {
     let is_hyphen = |c: char| matches!(c, '-' | '\u{2010}' | '\u{2011}');
     let is_word = |word: &str| !word.is_empty() && word.chars().all(char::is_alphanumeric);
     let joined = text.replace(is_hyphen, "");
-    let is_chain = joined.len() < text.len() && joined.len() <= MAX_WHOLE_BYTES && text.split(is_hyphen).all(is_word);
+    let is_chain =
+        joined.len() < text.len() && joined.len() <= MAX_COMPOUND_BYTES && text.split(is_hyphen).all(is_word);
     is_chain.then_some(joined)
 }
 

@@ -1,4 +1,4 @@
-//! The best candidates of one source.
+//! The top-k candidates of one source.
 
 use std::cmp::Ordering;
 
@@ -6,23 +6,24 @@ use crate::memtable::MemtableView;
 use crate::page::DocId;
 use crate::score::Points;
 
-/// Keeps the `limit` best documents: points from high to low, equal points by CID from low to high.
+/// Keeps the `limit` best documents: by decreasing points, then by increasing CID.
 pub(crate) struct TopK<'a> {
     limit: usize,
-    /// A binary heap with the worst of the best at its root.
+    /// A binary heap with the worst kept document at its root.
     heap: Vec<(Points, u32)>,
-    /// Knows the CIDs; without it the documents are numbered in the order of their CIDs.
+    /// The memtable, whose CIDs break ties. For a segment it is `None`, because its documents are
+    /// numbered in CID order.
     view: Option<&'a MemtableView>,
     floor: Points,
 }
 
 impl<'a> TopK<'a> {
-    /// Keeps documents of a segment.
+    /// Creates a heap for documents of a segment.
     pub(crate) fn of_segment(limit: usize) -> Self {
         Self::new(limit, None)
     }
 
-    /// Keeps documents of a memtable.
+    /// Creates a heap for documents of a memtable.
     pub(crate) fn of_memtable(limit: usize, view: &'a MemtableView) -> Self {
         Self::new(limit, Some(view))
     }
@@ -32,22 +33,23 @@ impl<'a> TopK<'a> {
         Self { limit, heap: Vec::with_capacity(limit.min(1024)), view, floor }
     }
 
-    /// Returns how many documents are kept.
+    /// Returns the maximum number of documents to keep.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Returns the points that a document needs at least to be kept, whatever its place.
+    /// Returns the minimum points with which a document may be kept, in whatever order documents
+    /// are offered.
     #[inline]
     pub(crate) fn floor(&self) -> Points {
         self.floor
     }
 
-    /// Returns the points that a document needs at least if it comes after all that were offered,
-    /// in their order.
+    /// Returns the minimum points with which a document is kept if its number is above all that
+    /// were offered.
     #[inline]
     pub(crate) fn floor_in_order(&self) -> Points {
-        // The numbers of a segment's documents follow their CIDs: a later one loses a tie.
+        // In a segment, document numbers follow the CIDs, so a later document loses a tie.
         self.floor.saturating_add(Points::from(self.view.is_none() && self.heap.len() == self.limit))
     }
 
@@ -72,14 +74,14 @@ impl<'a> TopK<'a> {
         }
     }
 
-    /// Returns (points, document), best first.
+    /// Returns the kept (points, document) pairs, best first.
     pub(crate) fn finish(mut self) -> Vec<(Points, u32)> {
         let mut heap = std::mem::take(&mut self.heap);
         heap.sort_unstable_by(|a, b| self.order(*a, *b));
         heap
     }
 
-    /// Better is less.
+    /// Orders better documents first.
     fn order(&self, a: (Points, u32), b: (Points, u32)) -> Ordering {
         b.0.cmp(&a.0).then_with(|| match self.view {
             None => a.1.cmp(&b.1),

@@ -1,34 +1,36 @@
-//! Opening a plan over one source: lists, sets and lengths, with the weights of the whole snapshot.
+//! Builds the evaluator of a plan over one source, with the collection statistics of the whole read
+//! view.
 
-use super::eval::{Bool, Eval, Term};
+use super::evaluator::{Bool, Evaluator, Term};
 use super::exhaustive;
+use super::multi_phrase::MultiPhrase;
 use super::phrase::Phrase;
-use super::plan::{Leaf, Plan, Planned, SetWant};
+use super::plan::{Leaf, Plan, Planned, SetSelector};
 use super::source::{Handle, NormCache, Source};
 use super::statistics::CollectionStatistics;
-use super::wide_phrase::WidePhrase;
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::score::{Scale, TermScorer};
-use crate::segment::Found;
+use crate::segment::TableEntry;
 
-/// Opens the cursors of a plan over one source.
-pub(super) struct Opener<'s, 'a> {
+/// Builds the evaluators and opens the cursors of a plan over one source.
+pub(super) struct EvaluatorBuilder<'s, 'a> {
     pub(super) source: &'s Source<'a>,
     pub(super) lists: &'s [Vec<Handle<'a>>],
     pub(super) leaves: &'s [Leaf],
-    pub(super) sets: &'s [SetWant],
-    /// The source's table entries of the sets that are names.
-    pub(super) entries: &'s [Option<Found>],
+    pub(super) sets: &'s [SetSelector],
+    /// The source's table entries for sets that are single names.
+    pub(super) entries: &'s [Option<TableEntry>],
     pub(super) statistics: &'s CollectionStatistics,
     pub(super) scale: Scale,
     pub(super) fetcher: &'s Fetcher<'s>,
     pub(super) norms: NormCache,
 }
 
-impl<'a> Opener<'_, 'a> {
-    /// Says whether the source has the words it would take, so that no list is fetched in vain.
+impl<'a> EvaluatorBuilder<'_, 'a> {
+    /// Returns whether the source has the words that a match requires, so that no list is fetched
+    /// in vain.
     fn can_match(&self, plan: &Plan) -> bool {
         match plan {
             Plan::Nothing => false,
@@ -40,44 +42,44 @@ impl<'a> Opener<'_, 'a> {
         }
     }
 
-    pub(super) fn open(&mut self, plan: &Plan) -> Result<Eval<'a>> {
+    pub(super) fn open(&mut self, plan: &Plan) -> Result<Evaluator<'a>> {
         if !self.can_match(plan) {
-            return Ok(Eval::Nothing);
+            return Ok(Evaluator::Nothing);
         }
         Ok(match plan {
-            Plan::Nothing => Eval::Nothing,
-            Plan::All => Eval::All(self.source.document_count()),
+            Plan::Nothing => Evaluator::Nothing,
+            Plan::All => Evaluator::All(self.source.document_count()),
             Plan::Leaf { leaf, boost } => self.leaf(*leaf, *boost)?,
             Plan::Set(set) => {
-                Eval::Set(self.source.set(self.fetcher, &self.sets[*set], self.entries[*set].as_ref())?)
+                Evaluator::Set(self.source.set(self.fetcher, &self.sets[*set], self.entries[*set].as_ref())?)
             }
             Plan::Phrase { leaves, slop, boost } => self.phrase(leaves, *slop, *boost)?,
             Plan::Bool { must, should, must_not } => {
                 let mut open = |parts: &[Plan]| parts.iter().map(|part| self.open(part)).collect::<Result<Vec<_>>>();
                 let (must, should, must_not) = (open(must)?, open(should)?, open(must_not)?);
                 if must.is_empty() && must_not.is_empty() {
-                    Eval::Any(should)
+                    Evaluator::Any(should)
                 } else {
-                    Eval::Bool(Box::new(Bool::new(must, should, must_not)))
+                    Evaluator::Bool(Box::new(Bool::new(must, should, must_not)))
                 }
             }
         })
     }
 
-    fn leaf(&mut self, leaf: usize, boost: f32) -> Result<Eval<'a>> {
+    fn leaf(&mut self, leaf: usize, boost: f32) -> Result<Evaluator<'a>> {
         let scorer = self.scorer(leaf, self.statistics.weight(leaf, boost));
         let handles = &self.lists[leaf];
         if let [handle] = &handles[..] {
             let cursor = self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?;
-            return Ok(cursor.map_or(Eval::Nothing, |cursor| Eval::Term(Box::new(Term { cursor, scorer }))));
+            return Ok(cursor.map_or(Evaluator::Nothing, |cursor| Evaluator::Term(Box::new(Term { cursor, scorer }))));
         }
         let union = self.source.unite(self.fetcher, handles, &self.leaves[leaf], &mut self.norms, scorer)?;
-        Ok(union.map_or(Eval::Nothing, |union| Eval::Union(Box::new(union))))
+        Ok(union.map_or(Evaluator::Nothing, |union| Evaluator::Union(Box::new(union))))
     }
 
-    /// Returns the live documents that pass the filter; `None` for all documents.
+    /// Returns the live documents that pass the filters, or `None` for all documents.
     ///
-    /// What is not at hand is noted by the fetcher; the answer then means nothing.
+    /// If pages are missing, which the fetcher records, the result is unspecified.
     pub(super) fn allowed(&mut self, planned: &Planned) -> Result<Option<BitSet>> {
         let deletes = self.source.deletes();
         if planned.wanted.is_empty() && planned.unwanted.is_empty() && deletes.is_empty() {
@@ -100,10 +102,10 @@ impl<'a> Opener<'_, 'a> {
         Ok(Some(allowed))
     }
 
-    /// Returns all documents that a plan matches, deleted ones included.
+    /// Returns all documents that a plan matches, including deleted ones.
     fn matches(&mut self, plan: &Plan) -> Result<BitSet> {
         let mut eval = match self.open(plan)? {
-            Eval::Set(set) => return Ok(set),
+            Evaluator::Set(set) => return Ok(set),
             eval => eval,
         };
         let mut matches = BitSet::empty(self.source.document_count());
@@ -113,7 +115,7 @@ impl<'a> Opener<'_, 'a> {
         Ok(matches)
     }
 
-    fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Eval<'a>> {
+    fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Evaluator<'a>> {
         let mut slots = Vec::with_capacity(leaves.len());
         let mut is_complete = true;
         for (leaf, place) in leaves {
@@ -126,15 +128,15 @@ impl<'a> Opener<'_, 'a> {
             slots.push((cursors, *place));
         }
         if !is_complete {
-            // A page is not at hand; the fetcher knows.
-            return Ok(Eval::Nothing);
+            // A page is missing and has been recorded.
+            return Ok(Evaluator::Nothing);
         }
         let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
         if slots.iter().any(|(cursors, _)| cursors.len() > 1) {
-            return Ok(Eval::WidePhrase(Box::new(WidePhrase::new(slots, slop, scorer)?)));
+            return Ok(Evaluator::MultiPhrase(Box::new(MultiPhrase::new(slots, slop, scorer)?)));
         }
         let cursors = slots.into_iter().filter_map(|(mut cursors, place)| Some((cursors.pop()?, place)));
-        Ok(Eval::Phrase(Box::new(Phrase::new(cursors.collect(), slop, scorer))))
+        Ok(Evaluator::Phrase(Box::new(Phrase::new(cursors.collect(), slop, scorer))))
     }
 
     fn scorer(&self, leaf: usize, weight: f32) -> TermScorer {

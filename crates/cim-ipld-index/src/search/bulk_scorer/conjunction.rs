@@ -1,27 +1,27 @@
-//! Words that must all be there: the rarest leads, block by block, and blocks whose bounds do not
-//! reach the best together are passed over.
+//! Conjunctions of terms. The rarest term leads block by block, and blocks whose combined bounds
+//! are not competitive are skipped.
 
-use super::super::eval::Term;
-use super::pairing::{Pairs, PlaceMap, Wanted};
-use super::{Run, select, term};
+use super::super::evaluator::Term;
+use super::intersection::{Pairs, PlaceMap, Wanted};
+use super::{Collector, select, term};
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// So many documents of a block are not looked up one by one.
+/// A block with more candidates than this is intersected instead of looked up one by one.
 const MANY: usize = 24;
 
-/// A word that follows the leading one.
+/// A term after the leading two.
 struct Follower<'t, 'a> {
     term: &'t mut Term<'a>,
-    /// The most that this one and those after it can add in the current block of the lead.
+    /// The bound of this term and the following ones within the current block of the lead.
     rest: Points,
 }
 
-pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<()> {
+pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_, '_>) -> Result<()> {
     terms.sort_by_key(|term| term.cursor.document_frequency());
     let [lead, second, others @ ..] = terms else {
-        return terms.first_mut().map_or(Ok(()), |only| term::run(only, run));
+        return terms.first_mut().map_or(Ok(()), |only| term::collect(only, collector));
     };
     lead.cursor.bound_each(&lead.scorer);
     second.cursor.bound_each(&second.scorer);
@@ -40,42 +40,42 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         }
         let Some(upper) = second.cursor.upper_about(first, last) else { return Ok(()) };
         let elsewhere = lead.cursor.upper(block) + rest;
-        if elsewhere + upper < run.floor() {
+        if elsewhere + upper < collector.floor() {
             continue;
         }
         lead.cursor.enter_block(block)?;
-        if look_up_few(lead, second, &mut others, upper + rest, run)? {
+        if look_up_few(lead, second, &mut others, upper + rest, collector)? {
             continue;
         }
         let mut at = 0;
         loop {
-            let wanted = Wanted { allowed: run.allowed, floor: run.floor() };
+            let wanted = Wanted { allowed: collector.allowed, floor: collector.floor() };
             let upper = |second| elsewhere + second;
             let next = map.next(&lead.cursor, &mut second.cursor, at, &wanted, upper, &mut pairs)?;
             let Some(next) = next else { break };
             at = next;
-            score(lead, second, &mut others, &pairs, run)?;
+            score(lead, second, &mut others, &pairs, collector)?;
         }
     }
     Ok(())
 }
 
-/// Looks up those documents of the lead's block that pass the filter, or that can be among the best
-/// with `elsewhere` added, if they are few.
+/// Looks up the documents of the lead's block that pass the filter, or that can be competitive with
+/// `elsewhere` more points, if they are few. Returns whether it did.
 fn look_up_few(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,
     others: &mut [Follower<'_, '_>],
     elsewhere: Points,
-    run: &mut Run<'_, '_>,
+    collector: &mut Collector<'_, '_>,
 ) -> Result<bool> {
     let mut places = [0u8; BLOCK];
     let mut count = BLOCK;
-    if let Some(allowed) = run.allowed {
+    if let Some(allowed) = collector.allowed {
         count = select(lead.cursor.documents(), |document| allowed.contains(*document), &mut places);
     }
-    if count > MANY && run.floor() > 0 {
-        let need = run.floor().saturating_sub(elsewhere);
+    if count > MANY && collector.floor() > 0 {
+        let need = collector.floor().saturating_sub(elsewhere);
         let (_, points) = lead.cursor.points(&lead.scorer)?;
         count = select(points, |points| *points >= need, &mut places);
     }
@@ -85,26 +85,26 @@ fn look_up_few(
     for place in &places[..count] {
         let place = usize::from(*place);
         let document = lead.cursor.documents()[place];
-        if !run.is_allowed(document) {
+        if !collector.is_allowed(document) {
             continue;
         }
         let (frequency, norm) = lead.cursor.weight(place)?;
         let points = lead.scorer.points(frequency, norm);
-        if points + elsewhere >= run.floor() && second.cursor.seek(document)? == document {
+        if points + elsewhere >= collector.floor() && second.cursor.seek(document)? == document {
             let (frequency, norm) = second.cursor.frequency_and_norm()?;
-            complete(others, document, points + second.scorer.points(frequency, norm), run)?;
+            complete(others, document, points + second.scorer.points(frequency, norm), collector)?;
         }
     }
     Ok(true)
 }
 
-/// Offers the documents of the pairs that the other lists have too.
+/// Offers the paired documents that are also in the other lists.
 fn score(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,
     others: &mut [Follower<'_, '_>],
     pairs: &Pairs,
-    run: &mut Run<'_, '_>,
+    collector: &mut Collector<'_, '_>,
 ) -> Result<()> {
     let (_, lead_points) = lead.cursor.points(&lead.scorer)?;
     let (documents, frequencies, norms) = second.cursor.weights()?;
@@ -112,25 +112,30 @@ fn score(
         let at = usize::from(*second_place);
         let norm = norms.of(at, documents[at]);
         let points = lead_points[usize::from(*place)] + second.scorer.points(frequencies[at], norm);
-        complete(others, documents[at], points, run)?;
+        complete(others, documents[at], points, collector)?;
     }
     Ok(())
 }
 
-/// Offers a document that the first two lists have, if the others have it too.
+/// Offers a document of the first two lists if it is also in the others.
 #[inline]
-fn complete(others: &mut [Follower<'_, '_>], document: u32, mut points: Points, run: &mut Run<'_, '_>) -> Result<()> {
+fn complete(
+    others: &mut [Follower<'_, '_>],
+    document: u32,
+    mut points: Points,
+    collector: &mut Collector<'_, '_>,
+) -> Result<()> {
     let rest = others.first().map_or(0, |other| other.rest);
-    if points + rest < run.floor() {
+    if points + rest < collector.floor() {
         return Ok(());
     }
     for other in others {
-        if !other.add(document, run.floor(), &mut points)? {
+        if !other.add(document, collector.floor(), &mut points)? {
             return Ok(());
         }
     }
-    run.total += 1;
-    run.top.offer(points, document);
+    collector.total += 1;
+    collector.top.offer(points, document);
     Ok(())
 }
 
@@ -140,8 +145,8 @@ impl<'t, 'a> Follower<'t, 'a> {
         Self { term, rest: 0 }
     }
 
-    /// Adds the points of a document; says whether it is in the list and can still be among the
-    /// best.
+    /// Adds the points of a document. Returns whether it is in the list and can still be
+    /// competitive.
     fn add(&mut self, document: u32, floor: Points, points: &mut Points) -> Result<bool> {
         if *points + self.rest < floor || self.term.cursor.seek(document)? != document {
             return Ok(false);

@@ -1,54 +1,55 @@
-//! Sets of documents that tags, types, keywords and numbers name.
+//! The sets of documents with a tag, type, keyword or number.
 
-use super::plan::SetWant;
+use super::plan::SetSelector;
 use super::source::{Source, insert_list, visit_list, visit_prefix};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::fetch::Fetcher;
 use crate::keys;
 use crate::page::{DocId, PageClass};
-use crate::segment::Found;
+use crate::segment::TableEntry;
 
 impl Source<'_> {
-    /// Asks for the pages of tables that a set needs; what follows from them is not asked for yet.
-    /// Returns the table's entry of a name.
-    pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetWant) -> Result<Option<Found>> {
+    /// Requests the table pages that a set needs, but not yet the pages they refer to. Returns the
+    /// table entry of a single name.
+    pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<Option<TableEntry>> {
         let Self::Segment(segment, _) = self else { return Ok(None) };
         match want {
-            SetWant::Name(class, key) => return Ok(segment.find(fetcher, *class, key)?.flatten()),
-            SetWant::NamesFrom(class, prefix) | SetWant::NamesLike(class, prefix, _) => {
+            SetSelector::Name(class, key) => return Ok(segment.find(fetcher, *class, key)?.flatten()),
+            SetSelector::NamesFrom(class, prefix) | SetSelector::NamesLike(class, prefix, _) => {
                 visit_prefix(segment, fetcher, *class, prefix, |_, _| Ok(()))?
             }
-            SetWant::Words(_) => {}
-            SetWant::Numbers(kind, name, _) => segment.find_column(fetcher, *kind, name).map(drop)?,
+            SetSelector::Words(_) => {}
+            SetSelector::Numbers(kind, name, _) => segment.find_column(fetcher, *kind, name).map(drop)?,
         }
         Ok(None)
     }
 
-    /// Returns a set, deleted documents included; what is not at hand is noted by the fetcher and
-    /// left out.
+    /// Returns a set, including deleted documents. Missing pages are recorded by the fetcher and
+    /// skipped.
     ///
-    /// All tables are at hand, and `entry` is what [`ask_for_set`](Self::ask_for_set) returned.
-    pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetWant, entry: Option<&Found>) -> Result<BitSet> {
+    /// All tables must be available, and `entry` must be the result of
+    /// [`ask_for_set`](Self::ask_for_set).
+    pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetSelector, entry: Option<&TableEntry>) -> Result<BitSet> {
         let mut set = BitSet::empty(self.document_count());
         match (self, want) {
-            (Self::Segment(segment, _), SetWant::Name(class, _)) => {
+            (Self::Segment(segment, _), SetSelector::Name(class, _)) => {
                 if let Some(found) = entry {
                     segment.insert_set(fetcher, *class, found.value(), &mut set)?;
                 }
             }
-            (Self::Segment(segment, _), SetWant::NamesFrom(class, prefix)) => {
+            (Self::Segment(segment, _), SetSelector::NamesFrom(class, prefix)) => {
                 visit_prefix(segment, fetcher, *class, prefix, |_, value| {
                     segment.insert_set(fetcher, *class, value, &mut set).map(drop)
                 })?;
             }
-            (Self::Segment(segment, _), SetWant::NamesLike(class, prefix, test)) => {
+            (Self::Segment(segment, _), SetSelector::NamesLike(class, prefix, test)) => {
                 visit_prefix(segment, fetcher, *class, prefix, |key, value| match test.accepts(key) {
                     true => segment.insert_set(fetcher, *class, value, &mut set).map(drop),
                     false => Ok(()),
                 })?;
             }
-            (Self::Segment(segment, _), SetWant::Words(field)) => {
+            (Self::Segment(segment, _), SetSelector::Words(field)) => {
                 let norms = segment.norms(fetcher, *field)?;
                 let documents = 0..segment.document_count();
                 norms.into_iter().for_each(|norms| {
@@ -58,28 +59,28 @@ impl Source<'_> {
                         .for_each(|document| set.insert(document));
                 });
             }
-            (Self::Segment(segment, _), SetWant::Numbers(kind, name, codes)) => {
+            (Self::Segment(segment, _), SetSelector::Numbers(kind, name, codes)) => {
                 if let Some(Some(found)) = segment.find_column(fetcher, *kind, name)? {
                     let place = segment.column_place(*kind, found.value())?;
                     place.insert_range(&segment.column_fetch(fetcher), codes, &mut set)?;
                 }
             }
-            (Self::Memtable(view, _), SetWant::Name(_, key)) => insert_list(view, key, &mut set),
-            (Self::Memtable(view, _), SetWant::NamesFrom(_, prefix)) => {
+            (Self::Memtable(view, _), SetSelector::Name(_, key)) => insert_list(view, key, &mut set),
+            (Self::Memtable(view, _), SetSelector::NamesFrom(_, prefix)) => {
                 view.keys(prefix, |key, _| insert_list(view, key, &mut set));
             }
-            (Self::Memtable(view, _), SetWant::NamesLike(_, prefix, test)) => {
+            (Self::Memtable(view, _), SetSelector::NamesLike(_, prefix, test)) => {
                 view.keys(prefix, |key, _| {
                     if test.accepts(key) {
                         insert_list(view, key, &mut set);
                     }
                 });
             }
-            (Self::Memtable(view, _), SetWant::Words(field)) => {
+            (Self::Memtable(view, _), SetSelector::Words(field)) => {
                 let has_words = |id: &u32| view.norms(DocId(*id)).is_some_and(|norms| norms[*field] > 0);
                 (0..view.document_count()).filter(has_words).for_each(|document| set.insert(document));
             }
-            (Self::Memtable(view, _), SetWant::Numbers(kind, name, codes)) => {
+            (Self::Memtable(view, _), SetSelector::Numbers(kind, name, codes)) => {
                 if let Some(list) = view.list(&keys::column(*kind, name)) {
                     let numbers = list.numbers().filter(|(_, number)| codes.contains(number));
                     numbers.for_each(|(document, _)| set.insert(document));
@@ -89,15 +90,15 @@ impl Source<'_> {
         Ok(set)
     }
 
-    /// Asks for the sets of all names whose keys start with `prefix`, where their tables are at
-    /// hand.
+    /// Requests the sets of all names whose keys start with `prefix`, as far as their tables are
+    /// available.
     pub(super) fn ask_for_names(&self, fetcher: &Fetcher<'_>, class: PageClass, prefix: &[u8]) -> Result<()> {
         let Self::Segment(segment, _) = self else { return Ok(()) };
         visit_prefix(segment, fetcher, class, prefix, |_, value| segment.ask_for_set(fetcher, class, value))
     }
 
-    /// Visits the names whose keys start with `prefix`, each with how many of `matches` have it.
-    /// All pages are at hand.
+    /// Visits the names whose keys start with `prefix`, each with the number of `matches` that have
+    /// it. All pages must be available.
     pub(super) fn count_names(
         &self,
         fetcher: &Fetcher<'_>,

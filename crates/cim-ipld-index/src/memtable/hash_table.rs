@@ -1,9 +1,9 @@
-//! A hash table from keys to dense ids that one writer fills while readers look up.
+//! A hash table from keys to dense ids, filled by one writer while readers look up.
 //!
 //! A slot holds the upper half of a key's hash and its id plus one in a single atomic word. The
-//! same half says where a key belongs, so that no key is needed to fill a larger table. When half
-//! of the slots are taken the writer fills a table of twice the size and then publishes it; older
-//! tables stay for readers that are in them.
+//! upper half also determines the slot, so that the table grows without access to the keys. When
+//! half of the slots are taken, the writer fills a table of twice the size and then publishes it;
+//! older tables are kept for readers that still use them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,25 +12,25 @@ const FIRST_SLOTS: usize = 256;
 const GENERATIONS: usize = 24;
 
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct HashTable {
     generations: [OnceLock<Box<[AtomicU64]>>; GENERATIONS],
     current: AtomicUsize,
 }
 
-/// The outcome of a lookup: the id, or the slot where it belongs.
+/// The outcome of a lookup: the id, or the slot at which to insert it.
 pub(super) enum Lookup {
     Found { id: u32, slot: usize },
     Vacant { slot: usize },
 }
 
-impl Slots {
+impl HashTable {
     pub(super) fn new() -> Self {
         let slots = Self { generations: std::array::from_fn(|_| OnceLock::new()), current: AtomicUsize::new(0) };
         let _ = slots.generations[0].set(table(FIRST_SLOTS));
         slots
     }
 
-    /// Finds the id under `hash` for which `is_same` holds.
+    /// Finds the id with this hash for which `is_same` returns true.
     #[inline]
     pub(super) fn find(&self, hash: u64, mut is_same: impl FnMut(u32) -> bool) -> Lookup {
         let table = self.table();
@@ -49,12 +49,12 @@ impl Slots {
         }
     }
 
-    /// Puts `id` into the slot that [`find`](Self::find) named. Only the writer calls this.
+    /// Stores `id` in the slot that [`find`](Self::find) returned. Only the writer calls this.
     pub(super) fn set(&self, slot: usize, hash: u64, id: u32) {
         self.table()[slot].store(entry(hash, id), Ordering::Release);
     }
 
-    /// Doubles the table if `len` ids are too many for it. Only the writer calls this.
+    /// Doubles the table if it is too small for `len` ids. Only the writer calls this.
     pub(super) fn grow(&self, len: usize) -> Option<()> {
         let old = self.table();
         if len * 2 < old.len() {

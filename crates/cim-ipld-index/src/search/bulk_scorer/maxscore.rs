@@ -1,49 +1,50 @@
-//! A choice of words: MaxScore, decided anew in each window of documents.
+//! Disjunctions of terms: MaxScore, with the partition recomputed in each window of documents.
 //!
-//! The words whose bounds in a window do not reach the best documents together bring no candidates;
-//! they only add to those that the other words bring (Turtle and Flood, "Query Evaluation:
-//! Strategies and Optimizations", 1995). A word with few postings in the window is read for that,
-//! one with many is looked up for the candidates that are close. And a posting brings no candidate
-//! if it could not reach the best with the most of all other words added.
+//! Terms whose bounds in a window together are not competitive are non-essential: they contribute
+//! no candidates and only add to those of the essential terms (Turtle and Flood, "Query Evaluation:
+//! Strategies and Optimizations", 1995). A non-essential term is scanned if it has few postings in
+//! the window, and otherwise looked up for the candidates that may become competitive. A posting of
+//! an essential term becomes a candidate only if it could be competitive together with the bounds
+//! of all other terms.
 
-use super::super::collect::TopK;
 use super::super::cursor::END;
-use super::super::eval::Term;
+use super::super::evaluator::Term;
+use super::super::top_k::TopK;
 use super::super::window::WINDOW;
-use super::sums::{Enough, Sums};
+use super::accumulator::{Accumulator, Threshold};
 use super::term::best_first;
-use super::{Run, filtered, select};
+use super::{Collector, filtered_disjunction, select};
 use crate::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
-/// A word with so many postings in a window per candidate is looked up instead of read.
+/// A term with more postings in a window per candidate than this is looked up instead of scanned.
 const LOOKUP_COST: u64 = 8;
-/// A list of so many blocks is worth a look at its best before anything else.
+/// The number of blocks from which a list's best blocks are read first.
 const LONG_LIST: usize = 8;
 const FIRST_BLOCKS: usize = 6;
 
-/// One word of the choice.
+/// One term of the disjunction.
 struct Part<'t, 'a> {
     term: &'t mut Term<'a>,
     /// The bound in the current window.
     upper: Points,
-    /// Its postings in a window, on average.
+    /// The average number of postings in a window.
     per_window: u64,
 }
 
-pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<()> {
-    let sparse = run.allowed.filter(|allowed| allowed.is_sparse());
+pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_, '_>) -> Result<()> {
+    let sparse = collector.allowed.filter(|allowed| allowed.is_sparse());
     if let Some(allowed) = sparse
-        && filtered::is_for(terms)
+        && filtered_disjunction::is_for(terms)
     {
-        return filtered::run(terms, allowed, run);
+        return filtered_disjunction::collect(terms, allowed, collector);
     }
     let mut parts: Vec<Part<'_, '_>> = terms.iter_mut().map(|term| Part::new(term)).collect();
     let mut order: Vec<usize> = (0..parts.len()).collect();
-    let mut sums = Sums::new();
-    let least = if run.is_counting { 0 } else { least_of_the_best(&mut parts, run)? };
+    let mut accumulator = Accumulator::new();
+    let least = if collector.is_counting { 0 } else { least_of_the_best(&mut parts, collector)? };
     let mut from = 0;
     loop {
         for part in &mut parts {
@@ -55,10 +56,10 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         }
         let start = next.max(from) / WINDOW * WINDOW;
         from = start + WINDOW;
-        if run.allowed_in(start).is_some_and(|allowed| allowed.iter().all(|word| *word == 0)) {
+        if collector.allowed_in(start).is_some_and(|allowed| allowed.iter().all(|word| *word == 0)) {
             continue;
         }
-        let floor = run.floor().max(least);
+        let floor = collector.floor().max(least);
         let optional = order_by_bound(&mut parts, &mut order, start, floor);
         if optional == parts.len() {
             continue;
@@ -68,8 +69,8 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         for index in &order[optional..] {
             let need = parts[*index].need(floor, all);
             candidates += match sparse {
-                Some(allowed) => parts[*index].read_allowed(start, allowed, need, &mut sums)?,
-                None => parts[*index].read(start, need, &mut sums)?,
+                Some(allowed) => parts[*index].read_allowed(start, allowed, need, &mut accumulator)?,
+                None => parts[*index].read(start, need, &mut accumulator)?,
             };
         }
         if candidates == 0 {
@@ -78,23 +79,22 @@ pub(super) fn run(terms: &mut [&mut Term<'_>], run: &mut Run<'_, '_>) -> Result<
         let mut looked_up = optional;
         while looked_up > 0 && parts[order[looked_up - 1]].per_window <= LOOKUP_COST * candidates {
             looked_up -= 1;
-            parts[order[looked_up]].add(start, &mut sums)?;
+            parts[order[looked_up]].add(start, &mut accumulator)?;
         }
-        offer(&mut parts, &order[..looked_up], (start, least), &mut sums, run)?;
+        offer(&mut parts, &order[..looked_up], (start, least), &mut accumulator, collector)?;
     }
 }
 
-/// Returns points that the last of the best documents has at least, by a look at the best postings
-/// of one word.
-fn least_of_the_best(parts: &mut [Part<'_, '_>], run: &Run<'_, '_>) -> Result<Points> {
+/// Returns a lower bound of the points of the last hit, from the best blocks of one term.
+fn least_of_the_best(parts: &mut [Part<'_, '_>], collector: &Collector<'_, '_>) -> Result<Points> {
     let best = parts.iter_mut().max_by_key(|part| part.term.cursor.uppers().iter().max().copied());
     let Some(part) = best.filter(|part| part.term.cursor.block_count() >= LONG_LIST) else { return Ok(0) };
-    let mut top = TopK::of_segment(run.top.limit());
+    let mut top = TopK::of_segment(collector.top.limit());
     for (_, block) in best_first(part.term.cursor.uppers(), FIRST_BLOCKS).into_iter().take(FIRST_BLOCKS) {
         part.term.cursor.enter_block(block as usize)?;
         let (documents, points) = part.term.cursor.points(&part.term.scorer)?;
         for (document, points) in documents.iter().zip(points) {
-            if *points >= top.floor() && run.is_allowed(*document) {
+            if *points >= top.floor() && collector.is_allowed(*document) {
                 top.offer(*points, *document);
             }
         }
@@ -103,8 +103,8 @@ fn least_of_the_best(parts: &mut [Part<'_, '_>], run: &Run<'_, '_>) -> Result<Po
     Ok(top.floor())
 }
 
-/// Orders the parts by their bounds in the window; returns how many of the first cannot reach
-/// `floor` together.
+/// Sorts the terms by their bounds in the window. Returns the number of non-essential terms, which
+/// together cannot reach `floor`.
 fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, floor: Points) -> usize {
     if floor == 0 {
         return 0;
@@ -122,35 +122,36 @@ fn order_by_bound(parts: &mut [Part<'_, '_>], order: &mut [usize], start: u32, f
     optional
 }
 
-/// Offers the candidates of a window, completed by the parts that are looked up where that can
+/// Offers the candidates of a window, after adding the points of the looked-up terms where they
 /// matter.
 fn offer(
     parts: &mut [Part<'_, '_>],
     looked_up: &[usize],
     (start, least): (u32, Points),
-    sums: &mut Sums,
-    run: &mut Run<'_, '_>,
+    accumulator: &mut Accumulator,
+    collector: &mut Collector<'_, '_>,
 ) -> Result<()> {
     let rest: Points = looked_up.iter().map(|index| parts[*index].upper).sum();
-    // Candidates do not come in order, but all of them after those of other windows.
-    let before = run.top.floor_in_order().max(least);
-    let enough = Enough { points: before.saturating_sub(rest), allowed: run.allowed };
-    let (passed, found) = sums.select(start, &enough, !looked_up.is_empty());
-    run.total += if run.is_counting { passed } else { 0 };
+    // Candidates within a window are unordered, but all of them come after those of earlier
+    // windows.
+    let before = collector.top.floor_in_order().max(least);
+    let threshold = Threshold { points: before.saturating_sub(rest), allowed: collector.allowed };
+    let (passed, found) = accumulator.select(start, &threshold, !looked_up.is_empty());
+    collector.total += if collector.is_counting { passed } else { 0 };
     for (place, points) in found {
-        let floor = run.top.floor().max(before);
+        let floor = collector.top.floor().max(before);
         if *points + rest >= floor {
             let document = start + u32::from(*place);
             let points = complete(parts, looked_up, document, *points, rest, floor)?;
-            run.top.offer(points, document);
-            run.total += u64::from(!run.is_counting);
+            collector.top.offer(points, document);
+            collector.total += u64::from(!collector.is_counting);
         }
     }
     Ok(())
 }
 
-/// Adds the points of the parts that are looked up, the strongest first, as long as the document
-/// can be among the best.
+/// Adds the points of the looked-up terms, strongest first, as long as the document can be
+/// competitive.
 fn complete(
     parts: &mut [Part<'_, '_>],
     looked_up: &[usize],
@@ -182,33 +183,38 @@ impl<'t, 'a> Part<'t, 'a> {
         Self { term, upper: 0, per_window }
     }
 
-    /// Finds the bound of the postings with documents in `start..end`.
+    /// Computes the bound of the postings with documents in `start..end`.
     fn bound(&mut self, start: u32, end: u32) {
         self.upper = self.term.cursor.upper_within(start, end - 1).unwrap_or(0);
     }
 
     /// Returns the points that a posting needs for its document to reach `floor`, where `all` is
-    /// the most of all parts.
+    /// the sum of all terms' bounds.
     fn need(&self, floor: Points, all: Points) -> Points {
         floor.saturating_sub(all - self.upper.min(all))
     }
 
-    /// Adds the postings of a window as candidates if they have `need`; returns how many were
-    /// added.
-    fn read(&mut self, start: u32, need: Points, sums: &mut Sums) -> Result<u64> {
+    /// Adds the postings of a window with at least `need` points as candidates. Returns their
+    /// number.
+    fn read(&mut self, start: u32, need: Points, accumulator: &mut Accumulator) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
         cursor.visit(start, start + WINDOW, |cursor, end| {
             let (documents, points) = cursor.points(scorer)?;
-            added += sums.add_all(start, &documents[..end], &points[..end], need);
+            added += accumulator.add_all(start, &documents[..end], &points[..end], need);
             Ok(())
         })?;
         Ok(added)
     }
 
-    /// As [`read`](Self::read), for a filter that few documents pass: only what passes it is
-    /// scored.
-    fn read_allowed(&mut self, start: u32, allowed: &BitSet, need: Points, sums: &mut Sums) -> Result<u64> {
+    /// Like [`read`](Self::read), for a selective filter: only documents that pass it are scored.
+    fn read_allowed(
+        &mut self,
+        start: u32,
+        allowed: &BitSet,
+        need: Points,
+        accumulator: &mut Accumulator,
+    ) -> Result<u64> {
         let mut added = 0;
         let Term { cursor, scorer } = &mut *self.term;
         let mut places = [0u8; BLOCK];
@@ -218,20 +224,20 @@ impl<'t, 'a> Part<'t, 'a> {
                 let place = usize::from(*place);
                 let (frequency, norm) = cursor.weight(place)?;
                 let points = scorer.points(frequency, norm);
-                added += sums.add_all(start, &cursor.documents()[place..=place], &[points], need);
+                added += accumulator.add_all(start, &cursor.documents()[place..=place], &[points], need);
             }
             Ok(())
         })?;
         Ok(added)
     }
 
-    /// Adds the points of the postings of a window to the candidates that are there.
-    fn add(&mut self, start: u32, sums: &mut Sums) -> Result<()> {
+    /// Adds the points of the postings of a window to existing candidates.
+    fn add(&mut self, start: u32, accumulator: &mut Accumulator) -> Result<()> {
         let Term { cursor, scorer } = &mut *self.term;
         cursor.visit(start, start + WINDOW, |cursor, end| {
             let (documents, frequencies, norms) = cursor.weights()?;
             for (place, (document, frequency)) in documents[..end].iter().zip(frequencies).enumerate() {
-                sums.add_to_set(start, *document, || scorer.points(*frequency, norms.of(place, *document)));
+                accumulator.add_to_set(start, *document, || scorer.points(*frequency, norms.of(place, *document)));
             }
             Ok(())
         })
