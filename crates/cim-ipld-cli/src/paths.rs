@@ -65,9 +65,14 @@ pub(crate) fn merge(paths: &mut Vec<FilePath>, more: Vec<FilePath>) {
 pub(crate) async fn fit(engine: &Engine, documents: &mut Vec<Document>) -> Result<Vec<Cid>> {
     let mut by_cid: HashMap<Cid, Vec<FilePath>> = HashMap::new();
     for document in documents.iter() {
-        merge(by_cid.entry(document.cid).or_default(), of(document));
+        let paths = of(document);
+        if !paths.is_empty() {
+            merge(by_cid.entry(document.cid).or_default(), paths);
+        }
     }
-    by_cid.retain(|_, paths| !paths.is_empty());
+    if by_cid.is_empty() {
+        return Ok(Vec::new());
+    }
     let cids: Vec<Cid> = by_cid.keys().copied().collect();
     for document in engine.documents(&cids).await?.iter().flatten() {
         let paths = by_cid.get_mut(&document.cid).expect("it was asked for");

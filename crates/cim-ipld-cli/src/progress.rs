@@ -1,7 +1,7 @@
 //! What `cim index` shows while it runs: a bar on a terminal, lines for programs otherwise.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::io::IsTerminal;
 use std::time::Instant;
 
@@ -24,8 +24,8 @@ pub(crate) struct Progress {
     documents: u64,
     /// The documents that came of it, by hashes of their CIDs: a CID that comes again is the same
     /// one.
-    stored: HashSet<u64>,
-    hasher: RandomState,
+    stored: HashSet<u64, foldhash::fast::RandomState>,
+    hasher: foldhash::quality::RandomState,
     bytes: u64,
     started: Instant,
     bar: Option<ProgressBar>,
@@ -38,8 +38,8 @@ impl Progress {
         let bar = (on_terminal && !json).then(|| bar(total_bytes));
         Self {
             documents: 0,
-            stored: HashSet::new(),
-            hasher: RandomState::new(),
+            stored: HashSet::default(),
+            hasher: foldhash::quality::RandomState::default(),
             bytes: 0,
             started: Instant::now(),
             bar,

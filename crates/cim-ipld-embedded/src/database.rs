@@ -21,7 +21,7 @@ const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// The number of tables that a keyspace may have regardless of their size, and the minimum average
 /// size of a table beyond that number.
-const TOLERATED_TABLES: u64 = 32;
+const TOLERATED_TABLES: u64 = 8;
 const TABLE_BYTES: u64 = 1 << 20;
 
 pub(crate) struct OpenDatabase {

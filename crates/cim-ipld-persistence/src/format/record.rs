@@ -11,9 +11,9 @@ const VERSION: u8 = 2;
 pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
 
 /// One record of the journal: what a writer adds to the order by one put. Its key holds the writer
-/// and the sequence number, its sealing tells the epoch.
+/// and the sequence number, its sealing tells the epoch. A writer's has its operations borrowed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Record {
+pub(crate) struct Record<O = Vec<Operation>> {
     /// How many records its writer had applied.
     pub(crate) seen: u64,
     /// Generation of the newest manifest that its writer knew.
@@ -24,13 +24,13 @@ pub(crate) struct Record {
     pub(crate) closes: Vec<u64>,
     /// The root that is about to replace the present one.
     pub(crate) announces: Option<Announcement>,
-    pub(crate) body: Body,
+    pub(crate) body: Body<O>,
 }
 
 /// The operations of a record, or where they are when they do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) enum Body {
-    Inline(Vec<Operation>),
+pub(crate) enum Body<O = Vec<Operation>> {
+    Inline(O),
     /// Encoded operations, cut into `chunks` objects of the metadata bucket named by `secret`.
     Spilled {
         secret: [u8; 32],
@@ -58,11 +58,13 @@ impl Operation {
     }
 }
 
-impl Record {
+impl<O: Encode> Record<O> {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         encode(VERSION, self)
     }
+}
 
+impl Record {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let record: Self = decode("a journal record", VERSION, bytes)?;
         if record.closes.len() > MAX_CLOSED_WRITERS {

@@ -1,7 +1,5 @@
 //! What a record changes.
 
-use std::collections::HashMap;
-
 use cid::Cid;
 use cim_ipld_index::{Document, Location, codec, content_id};
 
@@ -35,7 +33,42 @@ impl Change {
 /// The changes of one record, decoded, and where the documents are that they replace.
 pub(crate) struct Changes {
     pub(crate) changes: Vec<Change>,
-    pub(crate) places: HashMap<Cid, Location>,
+    pub(crate) places: Places,
+}
+
+/// Where the document of each change is. A record may change a document more than once.
+pub(crate) struct Places {
+    /// For each change, the number of its document.
+    documents: Vec<usize>,
+    places: Vec<Option<Location>>,
+}
+
+impl Places {
+    /// Returns the CIDs of all changes, each once and in order, and for each change the number of
+    /// its own.
+    pub(crate) fn cids(changes: &[Change]) -> (Vec<Cid>, Vec<usize>) {
+        let all: Vec<Cid> = changes.iter().map(Change::cid).collect();
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_unstable_by(|a, b| all[*a].cmp(&all[*b]));
+        let (mut cids, mut documents) = (Vec::with_capacity(all.len()), vec![0; all.len()]);
+        for change in order {
+            if cids.last() != Some(&all[change]) {
+                cids.push(all[change]);
+            }
+            documents[change] = cids.len() - 1;
+        }
+        (cids, documents)
+    }
+
+    /// Takes for each change the number of its document, and for each document its place.
+    pub(crate) fn new(documents: Vec<usize>, places: Vec<Option<Location>>) -> Self {
+        Self { documents, places }
+    }
+
+    /// Notes the place that the document of a change has now, and returns the one it had.
+    pub(crate) fn replace(&mut self, change: usize, place: Option<Location>) -> Option<Location> {
+        std::mem::replace(&mut self.places[self.documents[change]], place)
+    }
 }
 
 #[cfg(feature = "simulation")]
@@ -46,5 +79,27 @@ impl Changes {
             Change::Delete(cid) => (*cid, None),
         };
         self.changes.iter().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_that_is_changed_twice_has_one_place() {
+        let cid = |number: u8| crate::content_cid(&[number]);
+        let changes = [2, 1, 2, 3, 1].map(|number| Change::Delete(cid(number)));
+        let (cids, documents) = Places::cids(&changes);
+        assert!(cids.is_sorted() && cids.len() == 3, "{cids:?}");
+        for (change, document) in changes.iter().zip(&documents) {
+            assert_eq!(change.cid(), cids[*document]);
+        }
+        let place = |document| Location::Memtable { index: 0, document: cim_ipld_index::DocId(document) };
+        let mut places = Places::new(documents, vec![None; 3]);
+        assert_eq!(places.replace(0, Some(place(7))), None);
+        assert_eq!(places.replace(1, None), None);
+        assert_eq!(places.replace(2, Some(place(8))), Some(place(7)));
+        assert_eq!(places.replace(4, None), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cim_ipld_backend::Key;
+use cim_ipld_backend::{Key, Revision};
 
 use super::order::Order;
 use crate::objects::chunked::Chunked;
@@ -11,9 +11,17 @@ use crate::objects::chunked::Chunked;
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     entries: BTreeMap<Key, Entry>,
-    /// The order as of the manifest that this process opened: what was in the journal before that
-    /// has to be looked for.
-    unseen: Option<Order>,
+    /// What was in the journal before this process began to watch it has to be looked for.
+    unseen: Option<Unseen>,
+}
+
+/// The part of the journal that a process did not watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Unseen {
+    /// The order as of the manifest that the process opened.
+    pub(crate) opened_at: Order,
+    /// Where it began to watch.
+    pub(crate) through: Revision,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +37,13 @@ pub(crate) struct Dead {
     pub(crate) keys: Vec<Key>,
     pub(crate) spilled: Vec<Chunked>,
     /// Set once, when what earlier processes left has to be looked for.
-    pub(crate) unseen: Option<Order>,
+    pub(crate) unseen: Option<Unseen>,
 }
 
 impl Journal {
-    /// Begins at the manifest that this process opens.
-    pub(crate) fn begin(&mut self, opened_at: Order) {
-        self.unseen = Some(opened_at);
+    /// Begins at the manifest that this process opens, and at the revision after which it watches.
+    pub(crate) fn begin(&mut self, opened_at: Order, through: Revision) {
+        self.unseen = Some(Unseen { opened_at, through });
     }
 
     /// Notes a record that was accepted.
@@ -62,7 +70,7 @@ impl Journal {
     }
 
     /// Lets what earlier processes left be looked for once more.
-    pub(crate) fn look_again(&mut self, unseen: Order) {
+    pub(crate) fn look_again(&mut self, unseen: Unseen) {
         self.unseen = Some(unseen);
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn seal(
     objects: &Objects,
     key: &Key,
     sequence: u64,
-    record: &Record,
+    record: &Record<&[Operation]>,
     options: &SealOptions,
 ) -> Result<Bytes> {
     objects.seal(&address(&objects.layout, key, sequence), &record.to_bytes(), options)
@@ -38,9 +38,14 @@ pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
 /// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it
 /// in a newer format, anything else when it is no record.
 pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord> {
+    open_as(objects, entry, sealed_digest(&entry.entry.value))
+}
+
+/// Opens an entry of the journal whose digest is known.
+pub(crate) fn open_as(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest) -> Result<OpenedRecord> {
     let not_one = || Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key));
     let (writer, sequence) = Layout::record_place(&entry.key).ok_or_else(not_one)?;
-    let (digest, root) = (sealed_digest(&entry.entry.value), objects.root());
+    let root = objects.root();
     let context = address(&objects.layout, &entry.key, sequence);
     // Whatever the header claims of its version, nobody vouches for it before it is opened.
     let opened = root.envelope.open(&context.context(), &entry.entry.value).map_err(|error| {
@@ -84,7 +89,11 @@ fn readable(decoded: Result<Vec<Change>>) -> Result<Option<Vec<Change>>> {
 }
 
 /// Stores operations that are too large for one record as chunks that the record then names.
-pub(crate) async fn spill(objects: &Objects, operations: &[Operation], options: &SealOptions) -> Result<Body> {
+pub(crate) async fn spill<'a>(
+    objects: &Objects,
+    operations: &'a [Operation],
+    options: &SealOptions,
+) -> Result<Body<&'a [Operation]>> {
     let bytes = record::operations_to_bytes(operations);
     let Chunked { secret, chunks, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
     Ok(Body::Spilled { secret, chunks, digest: record::operations_digest(&bytes) })

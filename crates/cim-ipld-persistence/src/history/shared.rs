@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use cim_ipld_envelope::{Compression, SealOptions};
 use cim_ipld_index::Analyzer;
 use tokio::sync::{Notify, oneshot};
@@ -14,6 +15,7 @@ use super::journal::Journal;
 use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
 use super::order::{Ignored, Order};
 use super::progress::{Progress, SETTLING, Watched};
+use super::records;
 use super::state::{Replacement, View};
 use super::turn::Turn;
 use crate::format::digest::{Digest, ShortDigest};
@@ -83,6 +85,7 @@ struct InFlight {
     writer: u64,
     sequence: u64,
     digest: ShortDigest,
+    sealed: Bytes,
     verdict: oneshot::Sender<OwnVerdict>,
 }
 
@@ -175,12 +178,25 @@ impl Shared {
 
     /// Announces the record that this process is about to put; the receiver learns what became of
     /// it.
-    pub(crate) fn send(&self, writer: u64, sequence: u64, digest: ShortDigest) -> oneshot::Receiver<OwnVerdict> {
+    pub(crate) fn send(
+        &self,
+        writer: u64,
+        sequence: u64,
+        digest: ShortDigest,
+        sealed: Bytes,
+    ) -> oneshot::Receiver<OwnVerdict> {
         let (verdict, receiver) = oneshot::channel();
         let mut in_flight = lock(&self.in_flight);
         in_flight.retain(|own| !own.verdict.is_closed());
-        in_flight.push(InFlight { writer, sequence, digest, verdict });
+        in_flight.push(InFlight { writer, sequence, digest, sealed, verdict });
         receiver
+    }
+
+    /// Returns the digest of a sealed record: the one that was computed when it was sent, if these
+    /// are the same bytes.
+    pub(crate) fn digest_of(&self, sealed: &Bytes) -> ShortDigest {
+        let known = lock(&self.in_flight).iter().find(|own| own.sealed == sealed).map(|own| own.digest);
+        known.unwrap_or_else(|| records::sealed_digest(sealed))
     }
 
     /// Tells whether `writer` is the one whose record this process has in flight.

@@ -1,7 +1,7 @@
 //! The state of an index as of a position of its order: what a manifest names, and what the journal
 //! added since.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cid::Cid;
@@ -10,7 +10,7 @@ use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView,
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::announced::Announced;
-use super::change::{Change, Changes};
+use super::change::{Change, Changes, Places};
 use super::manifest::ManifestVersion;
 use super::order::{OpenedRecord, Order};
 use crate::format::digest::Digest;
@@ -228,25 +228,24 @@ impl State {
     /// Finds what the changes of a record replace. Nothing is changed yet, so that a page that is
     /// gone stops nothing.
     pub(crate) async fn locate(&self, objects: &Objects, cache: &PageCache, changes: Vec<Change>) -> Result<Changes> {
-        let cids: BTreeSet<Cid> = changes.iter().map(Change::cid).collect();
-        let cids: Vec<Cid> = cids.into_iter().collect();
+        let (cids, documents) = Places::cids(&changes);
         let snapshot = self.snapshot()?;
         let found = cache.resolve(objects, &self.handles, |pages| snapshot.locate(&cids, pages)).await?;
-        let places = cids.into_iter().zip(found).filter_map(|(cid, place)| Some((cid, place?))).collect();
-        Ok(Changes { changes, places })
+        Ok(Changes { changes, places: Places::new(documents, found) })
     }
 
     /// Takes an accepted record in.
     pub(crate) fn apply(&mut self, opened: &OpenedRecord, changes: Changes) -> Result<()> {
         let Changes { changes, mut places } = changes;
         self.order.accept(opened);
-        for change in changes {
-            if let Some(place) = places.remove(&change.cid()) {
+        for (number, change) in changes.into_iter().enumerate() {
+            if let Some(place) = places.replace(number, None) {
                 self.mark_deleted(place)?;
             }
             if let Change::Put(document) = change {
-                let id = self.active.memtable.insert(&document)?;
-                places.insert(document.cid, Location::Memtable { index: self.memtables_before_active(), document: id });
+                let document = self.active.memtable.insert(&document)?;
+                let place = Location::Memtable { index: self.memtables_before_active(), document };
+                places.replace(number, Some(place));
             }
         }
         self.active.records += 1;

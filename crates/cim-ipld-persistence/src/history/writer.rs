@@ -30,8 +30,8 @@ const RECORD_OVERHEAD_BYTES: usize = 2048;
 const MAX_TAKEN_KEYS: usize = 16;
 
 /// What a record is to hold, and until when it may be written.
-struct Draft {
-    body: Body,
+struct Draft<'a> {
+    body: Body<&'a [Operation]>,
     announces: Option<Announcement>,
     closes: Vec<u64>,
     deadline: Instant,
@@ -170,7 +170,7 @@ impl Writer {
             let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let draft = if is_closing {
-                Draft { body: Body::Inline(Vec::new()), announces: None, closes: closes.clone(), deadline }
+                Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
             } else {
                 // Stored anew each time: what is trimmed with a record that was not accepted is
                 // that record's own.
@@ -209,15 +209,15 @@ impl Writer {
 
     /// Returns the operations as a record holds them, stored beside it where they are too large for
     /// it.
-    async fn body(&self, operations: &[Operation]) -> Result<Body> {
+    async fn body<'a>(&self, operations: &'a [Operation]) -> Result<Body<&'a [Operation]>> {
         if bytes(operations) > self.inline_limit_bytes() {
             return records::spill(&self.shared.objects, operations, &self.shared.text_options()).await;
         }
-        Ok(Body::Inline(operations.to_vec()))
+        Ok(Body::Inline(operations))
     }
 
     /// Puts the next record; one that is not accepted leaves this writer ready for another.
-    async fn write_next(&mut self, draft: Draft) -> Result<Sent> {
+    async fn write_next(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let closes = draft.closes.len();
         let sent = self.write_once(draft).await;
         // Whatever becomes of that record: the next accepted one makes sure that it is never part
@@ -243,7 +243,7 @@ impl Writer {
     }
 
     /// Puts one record and waits for what becomes of it.
-    async fn write_once(&mut self, draft: Draft) -> Result<Sent> {
+    async fn write_once(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let Draft { body, announces, closes, deadline } = draft;
         let shared = Arc::clone(&self.shared);
         let seen = shared.progress.read(|progress| progress.seen);
@@ -266,7 +266,7 @@ impl Writer {
             generation: seen.generation,
             manifest: seen.manifest.0,
         });
-        let mut verdict = shared.send(self.id, self.sequence, digest);
+        let mut verdict = shared.send(self.id, self.sequence, digest, sealed.clone());
         let mut put = Put { shared: &shared, key, sealed, maybe_landed: false };
         let judged = async {
             tokio::select! {

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use cim_ipld_backend::{Key, Revision};
 use futures::StreamExt;
 
-use crate::history::journal::Dead;
-use crate::history::order::{Order, Verdict};
+use crate::history::journal::{Dead, Unseen};
+use crate::history::order::Verdict;
 use crate::history::records;
 use crate::history::shared::Shared;
 use crate::objects::chunked::Chunked;
@@ -22,10 +22,10 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
     let manifest = &shared.view().manifest.manifest;
     let dead_up_to = if objects.rules.hold(Rule::TrimDead) { manifest.previous_position } else { u64::MAX };
     let Dead { mut keys, mut spilled, unseen } = shared.journal().take_dead(dead_up_to);
-    if let Some(opened_at) = unseen {
-        let found = find_dead(shared, &opened_at, &mut keys, &mut spilled).await;
+    if let Some(unseen) = unseen {
+        let found = find_dead(shared, &unseen, &mut keys, &mut spilled).await;
         if found.is_err() {
-            shared.journal().look_again(opened_at);
+            shared.journal().look_again(unseen);
         }
         found?;
     }
@@ -38,13 +38,18 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
 
 /// Finds what earlier processes left in the journal: everything that the order as of this process's
 /// opening does not accept any more.
-async fn find_dead(shared: &Shared, opened_at: &Order, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
+async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
+    let Unseen { opened_at, through } = unseen;
     let objects = &shared.objects;
     let layout = &objects.layout;
     let mut known: HashSet<Key> = keys.iter().cloned().collect();
     let mut journal = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);
     while let Some(entry) = journal.next().await {
         let entry = entry?;
+        if entry.entry.revision > *through {
+            // From here on this process noted what it saw.
+            break;
+        }
         if shared.journal().position(&entry.key).is_some() {
             // Accepted since, and not dead yet.
             continue;

@@ -103,7 +103,8 @@ impl Follower {
 
     /// Opens a record; `None` when it is none, which is noted.
     pub(super) async fn open_record(&mut self, entry: &KeyedEntry) -> Result<Option<OpenedRecord>> {
-        let error = match records::open(&self.shared.objects, entry) {
+        let digest = self.shared.digest_of(&entry.entry.value);
+        let error = match records::open_as(&self.shared.objects, entry, digest) {
             Ok(opened) => return Ok(Some(opened)),
             Err(error) => error,
         };
@@ -111,7 +112,7 @@ impl Follower {
             // Nobody vouches for the key that an entry names. A newer root may hold it.
             ErrorKind::KeyRotated => {
                 if root::read_newer(&self.shared, self.order()).await?
-                    && let Ok(opened) = records::open(&self.shared.objects, entry)
+                    && let Ok(opened) = records::open_as(&self.shared.objects, entry, digest)
                 {
                     return Ok(Some(opened));
                 }

@@ -84,7 +84,7 @@ impl Follower {
         pinned: Option<(u64, ShortDigest)>,
     ) -> Result<Self> {
         let (live, after) = open_newest(shared, manifest, None).await?;
-        shared.journal().begin(live.order.clone());
+        shared.journal().begin(live.order.clone(), after);
         let mut follower = Self {
             shared: Arc::clone(shared),
             commands,
