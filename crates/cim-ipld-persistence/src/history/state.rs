@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cid::Cid;
 use cim_ipld_backend::Revision;
 use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView, ReadView, Segment, SegmentId};
 use futures::stream::{self, StreamExt, TryStreamExt};
