@@ -179,8 +179,8 @@ impl Backend for Counting {
         self.inner.create(bucket).await
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
-        self.inner.look_for(bucket).await
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
+        self.inner.check_bucket(bucket).await
     }
 
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {

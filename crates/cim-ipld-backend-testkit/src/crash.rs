@@ -250,8 +250,8 @@ impl Backend for Crashing {
         self.change(Change::Create(bucket.clone()), |live| now(live.create(bucket)))
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
-        self.live.look_for(bucket).await
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
+        self.live.check_bucket(bucket).await
     }
 
     async fn get(&self, bucket: &Bucket, key: &Key) -> Result<Option<Entry>> {

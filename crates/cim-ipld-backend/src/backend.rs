@@ -66,10 +66,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), cim_ipld_backend::Error> {
     /// # let (backend, bucket, _key) = (MemoryBackend::new(), Bucket::log("catalog_v1")?, Key::new("manifest")?);
-    /// let missing = backend.look_for(&bucket).await.err().map(|error| error.kind());
+    /// let missing = backend.check_bucket(&bucket).await.err().map(|error| error.kind());
     /// assert!(matches!(missing, None | Some(ErrorKind::BucketMissing)));
     /// backend.create(&bucket).await?;
-    /// backend.look_for(&bucket).await?;
+    /// backend.check_bucket(&bucket).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -78,7 +78,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BucketMissing`](crate::ErrorKind::BucketMissing),
     /// [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied),
     /// [`Incompatible`](crate::ErrorKind::Incompatible).
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
         let _ = bucket;
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Backend for EmbeddedBackend {
         self.writer.create(bucket.clone()).await
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
         self.store.bucket(bucket).map(drop)
     }
 

@@ -231,7 +231,7 @@ impl Backend for NatsBackend {
         self.buckets.create(bucket).await
     }
 
-    async fn look_for(&self, bucket: &Bucket) -> Result<()> {
+    async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
         self.buckets.open(bucket).await.map(drop)
     }
 

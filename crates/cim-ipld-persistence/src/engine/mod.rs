@@ -164,7 +164,7 @@ impl Engine {
     async fn find_buckets(&self) -> Result<()> {
         let objects = &self.shared.objects;
         let looks = objects.layout.buckets().map(|bucket| async move {
-            objects.backend.look_for(bucket).await.map_err(|error| match error.kind() {
+            objects.backend.check_bucket(bucket).await.map_err(|error| match error.kind() {
                 StoreErrorKind::BucketMissing => {
                     let message =
                         format!("bucket {bucket} of the index is gone from the store, and nothing is written");
