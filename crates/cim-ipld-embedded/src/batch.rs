@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cim_ipld_backend::{Key, Result, Revision};
 use tokio::sync::oneshot;
 
-use crate::bucket::HeldBucket;
+use crate::bucket::BucketHandle;
 use crate::error::copy;
 use crate::record::KeyRecord;
 
@@ -23,12 +23,12 @@ type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
 #[derive(Default)]
 pub(crate) struct Batch {
     buckets: HashMap<String, BucketChanges>,
-    promises: Vec<Promise>,
+    waiters: Vec<Waiter>,
     bytes: usize,
 }
 
 pub(crate) struct BucketChanges {
-    pub(crate) held: Arc<HeldBucket>,
+    pub(crate) held: Arc<BucketHandle>,
     pub(crate) keys: Changes,
     pub(crate) values: Changes,
     /// The last revision assigned in this batch; zero if it only contains removals.
@@ -36,14 +36,14 @@ pub(crate) struct BucketChanges {
 }
 
 /// A caller that waits for the batch to be committed.
-pub(crate) enum Promise {
+pub(crate) enum Waiter {
     Put(oneshot::Sender<Result<Revision>>, Revision),
     Delete(oneshot::Sender<Result<()>>),
 }
 
 impl Batch {
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES || self.promises.len() >= BATCH_WRITES
+        self.bytes >= BATCH_BYTES || self.waiters.len() >= BATCH_WRITES
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -56,13 +56,13 @@ impl Batch {
 
     /// The record of `key` as of the commit of this batch, or `None` if the batch does not change
     /// it.
-    pub(crate) fn pending(&self, bucket: &HeldBucket, key: &Key) -> Option<Result<Option<KeyRecord>>> {
+    pub(crate) fn pending(&self, bucket: &BucketHandle, key: &Key) -> Option<Result<Option<KeyRecord>>> {
         let pending = self.buckets.get(&bucket.name)?.keys.get(key.as_str().as_bytes())?;
         Some(pending.as_deref().map(KeyRecord::decode).transpose())
     }
 
     /// Returns the changes to a bucket, for adding to them.
-    pub(crate) fn of(&mut self, bucket: &Arc<HeldBucket>) -> &mut BucketChanges {
+    pub(crate) fn of(&mut self, bucket: &Arc<BucketHandle>) -> &mut BucketChanges {
         if !self.buckets.contains_key(&bucket.name) {
             let (held, last) = (Arc::clone(bucket), Revision::ZERO);
             let changes = BucketChanges { held, keys: Changes::new(), values: Changes::new(), last };
@@ -75,18 +75,18 @@ impl Batch {
         self.bytes += bytes;
     }
 
-    pub(crate) fn promise(&mut self, promise: Promise) {
-        self.promises.push(promise);
+    pub(crate) fn add_waiter(&mut self, waiter: Waiter) {
+        self.waiters.push(waiter);
     }
 
-    pub(crate) fn answer(self, committed: &Result<()>) {
-        for promise in self.promises {
+    pub(crate) fn complete(self, committed: &Result<()>) {
+        for waiter in self.waiters {
             // The receiver is closed if the caller dropped its future.
-            match promise {
-                Promise::Put(done, revision) => {
+            match waiter {
+                Waiter::Put(done, revision) => {
                     drop(done.send(committed.as_ref().map_err(copy).map(|()| revision)));
                 }
-                Promise::Delete(done) => drop(done.send(committed.as_ref().map_err(copy).copied())),
+                Waiter::Delete(done) => drop(done.send(committed.as_ref().map_err(copy).copied())),
             }
         }
     }

@@ -10,7 +10,7 @@ use cim_ipld_backend::{Entry, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Resu
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::batch::{Batch, Records};
-use crate::error::of_store;
+use crate::error::from_fjall;
 use crate::record::{self, BucketRecord, KeyRecord};
 
 const META: &str = "meta";
@@ -24,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const TOLERATED_TABLES: u64 = 32;
 const TABLE_BYTES: u64 = 1 << 20;
 
-pub(crate) struct Opened {
+pub(crate) struct OpenDatabase {
     database: Database,
     meta: Keyspace,
     buckets: RwLock<HashMap<String, Keyspaces>>,
@@ -48,9 +48,9 @@ pub(crate) struct Chunk {
     pub(crate) more: bool,
 }
 
-impl Opened {
+impl OpenDatabase {
     pub(crate) fn open(data: &Path, cache_bytes: u64) -> Result<Self> {
-        let failed = |failure| of_store("opening the store", failure);
+        let failed = |failure| from_fjall("opening the store", failure);
         let database = Database::builder(data)
             .cache_size(cache_bytes)
             .max_journaling_size(MAX_JOURNAL_BYTES)
@@ -62,7 +62,7 @@ impl Opened {
             .map_err(failed)?;
         let opened = Self { database, meta, buckets: RwLock::default() };
         for (name, record) in opened.records()? {
-            let keyspaces = opened.hold(&name)?;
+            let keyspaces = opened.register(&name)?;
             check_last(&name, &keyspaces.values, record.last)?;
         }
         Ok(opened)
@@ -71,7 +71,7 @@ impl Opened {
     /// Returns the `meta` record of each bucket.
     pub(crate) fn records(&self) -> Result<HashMap<String, BucketRecord>> {
         let record = |found: fjall::Guard| {
-            let (name, record) = found.into_inner().map_err(|failure| of_store("reading the buckets", failure))?;
+            let (name, record) = found.into_inner().map_err(|failure| from_fjall("reading the buckets", failure))?;
             let name = std::str::from_utf8(&name)
                 .map_err(|_| Error::new(ErrorKind::Corrupt, "the name of a bucket in the store is damaged"))?;
             Ok((name.to_owned(), BucketRecord::decode(&record)?))
@@ -81,18 +81,18 @@ impl Opened {
 
     /// Creates a bucket. Its keyspaces are created first, so that a bucket in `meta` is complete.
     pub(crate) fn create(&self, name: &str, record: BucketRecord, mode: PersistMode) -> Result<()> {
-        self.hold(name)?;
+        self.register(name)?;
         let mut write = self.database.batch().durability(Some(mode));
         write.insert(&self.meta, name, record.encode());
-        write.commit().map_err(|failure| of_store("creating a bucket", failure))
+        write.commit().map_err(|failure| from_fjall("creating a bucket", failure))
     }
 
     /// Opens the keyspaces of a bucket and registers them.
-    fn hold(&self, name: &str) -> Result<Keyspaces> {
+    fn register(&self, name: &str) -> Result<Keyspaces> {
         let keyspace = |part: &str, memtable_bytes: u64| {
             let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
             let opened = self.database.keyspace(&format!("{part}.{name}"), options);
-            opened.map_err(|failure| of_store("opening a bucket", failure))
+            opened.map_err(|failure| from_fjall("opening a bucket", failure))
         };
         let keyspaces = Keyspaces {
             keys: keyspace("keys", KEYS_MEMTABLE_BYTES)?,
@@ -110,7 +110,7 @@ impl Opened {
     }
 
     pub(crate) fn get(&self, bucket: &str, key: &Key) -> Result<Option<Entry>> {
-        let failed = |failure| of_store("reading a value", failure);
+        let failed = |failure| from_fjall("reading a value", failure);
         let bucket = self.bucket(bucket)?;
         // Both reads use one snapshot, so that a concurrent overwrite is not mistaken for damage.
         let view = self.database.snapshot();
@@ -127,7 +127,7 @@ impl Opened {
 
     pub(crate) fn key(&self, bucket: &str, key: &Key) -> Result<Option<KeyRecord>> {
         let found = self.bucket(bucket)?.keys.get(key.as_str());
-        let found = found.map_err(|failure| of_store("reading a key", failure))?;
+        let found = found.map_err(|failure| from_fjall("reading a key", failure))?;
         found.as_deref().map(KeyRecord::decode).transpose()
     }
 
@@ -142,7 +142,7 @@ impl Opened {
         max_bytes: usize,
     ) -> Result<Chunk> {
         const MAX_ENTRIES: usize = 1024;
-        let failed = |failure| of_store("reading values in order", failure);
+        let failed = |failure| from_fjall("reading values in order", failure);
         let mut chunk = Chunk { entries: Vec::new(), through, more: false };
         if after >= through {
             return Ok(chunk);
@@ -171,7 +171,7 @@ impl Opened {
     /// Writes and syncs the batch and the `meta` records of its buckets atomically.
     pub(crate) fn commit(&self, batch: &Batch, records: &Records, mode: PersistMode) -> Result<()> {
         let changes = self.changes(batch, records)?;
-        let failed = |failure| of_store("writing", failure);
+        let failed = |failure| from_fjall("writing", failure);
         self.wait_for_flushes(changes.iter().map(|(keyspace, ..)| keyspace)).map_err(failed)?;
         let mut write = self.database.batch().durability(Some(mode));
         for (keyspace, key, value) in &changes {
@@ -186,7 +186,7 @@ impl Opened {
     /// Returns whether the database contains the batch, to resolve a commit that failed.
     pub(crate) fn holds(&self, batch: &Batch, records: &Records) -> Result<bool> {
         for (keyspace, key, value) in self.changes(batch, records)? {
-            let found = keyspace.get(key).map_err(|failure| of_store("reading what was written", failure))?;
+            let found = keyspace.get(key).map_err(|failure| from_fjall("reading what was written", failure))?;
             if found.as_deref() != value {
                 return Ok(false);
             }
@@ -228,7 +228,7 @@ impl Opened {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner).clone();
         let keyspaces = buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]);
         for keyspace in keyspaces.chain([&self.meta]) {
-            self.flush_keyspace(keyspace).map_err(|failure| of_store("flushing the store", failure))?;
+            self.flush_keyspace(keyspace).map_err(|failure| from_fjall("flushing the store", failure))?;
         }
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Opened {
         for keyspace in buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]) {
             let tables = keyspace.table_count() as u64;
             if tables > TOLERATED_TABLES.max(keyspace.disk_space() / TABLE_BYTES) {
-                keyspace.major_compact().map_err(|failure| of_store("merging small tables", failure))?;
+                keyspace.major_compact().map_err(|failure| from_fjall("merging small tables", failure))?;
             }
         }
         Ok(())
@@ -267,7 +267,7 @@ impl Opened {
     pub(crate) fn compact(&self, bucket: &str) -> Result<()> {
         let values = self.bucket(bucket)?.values;
         let compacted = self.flush_keyspace(&values).and_then(|()| values.major_compact());
-        compacted.map_err(|failure| of_store("compacting a bucket", failure))
+        compacted.map_err(|failure| from_fjall("compacting a bucket", failure))
     }
 }
 
@@ -276,7 +276,7 @@ impl Opened {
 /// revisions would be reused.
 fn check_last(bucket: &str, values: &Keyspace, last: Revision) -> Result<()> {
     let Some(newest) = values.last_key_value() else { return Ok(()) };
-    let newest = newest.key().map_err(|failure| of_store("opening a bucket", failure))?;
+    let newest = newest.key().map_err(|failure| from_fjall("opening a bucket", failure))?;
     let newest = record::decode_revision(&newest)?;
     if newest > last {
         let message = format!("bucket {bucket} contains revision {newest}, but its record ends at {last}");

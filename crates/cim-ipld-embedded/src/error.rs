@@ -4,9 +4,9 @@ use cim_ipld_backend::{Error, ErrorKind};
 use futures::stream::{self, BoxStream, StreamExt};
 
 /// Converts an error of fjall; `doing` describes what was attempted.
-pub(crate) fn of_store(doing: &str, failure: fjall::Error) -> Error {
+pub(crate) fn from_fjall(doing: &str, failure: fjall::Error) -> Error {
     let kind = match failure {
-        fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => return of_file(doing, cause),
+        fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => return from_io(doing, cause),
         fjall::Error::Locked => ErrorKind::Locked,
         fjall::Error::InvalidVersion(_) => ErrorKind::Incompatible,
         fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => ErrorKind::Unavailable,
@@ -17,8 +17,8 @@ pub(crate) fn of_store(doing: &str, failure: fjall::Error) -> Error {
 
 /// Converts an I/O error and keeps the operating system's message; `doing` describes what was
 /// attempted.
-pub(crate) fn of_file(doing: &str, failure: io::Error) -> Error {
-    let kind = of_kind(failure.kind());
+pub(crate) fn from_io(doing: &str, failure: io::Error) -> Error {
+    let kind = io_kind(failure.kind());
     hinted(Error::new(kind, format!("{doing}: {}: {failure}", what(kind)))).with_source(failure)
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Resu
     stream::iter([Err(error)]).boxed()
 }
 
-fn of_kind(kind: io::ErrorKind) -> ErrorKind {
+fn io_kind(kind: io::ErrorKind) -> ErrorKind {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         io::ErrorKind::InvalidFilename => ErrorKind::InvalidName,
@@ -92,7 +92,7 @@ mod tests {
             (fjall::Error::InvalidVersion(None), ErrorKind::Incompatible),
         ] {
             let shown = format!("{failure:?}");
-            assert_eq!(of_store("reading", failure).kind(), kind, "{shown}");
+            assert_eq!(from_fjall("reading", failure).kind(), kind, "{shown}");
         }
         for (number, kind, said) in [
             (36, ErrorKind::InvalidName, "too long"),
@@ -102,7 +102,7 @@ mod tests {
         ] {
             // The errno values of Linux.
             if cfg!(target_os = "linux") {
-                let error = of_file("opening", io::Error::from_raw_os_error(number));
+                let error = from_io("opening", io::Error::from_raw_os_error(number));
                 assert_eq!(error.kind(), kind, "{error}");
                 assert!(error.to_string().contains(said) && !error.hint().contains("reachable"), "{error}");
             }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use cim_ipld_backend::{Error, ErrorKind, Result};
 
-use crate::copy::Copy;
-use crate::error::of_file;
+use crate::error::from_io;
+use crate::read_only_copy::ReadOnlyCopy;
 
 /// The format version that this release writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -42,7 +42,7 @@ pub(crate) struct Folder {
     data: PathBuf,
     found: Found,
     // Declared before the lock, so that the copy is removed while the lock is held.
-    copy: Option<Copy>,
+    copy: Option<ReadOnlyCopy>,
     _lock: Option<File>,
 }
 
@@ -59,7 +59,7 @@ impl Folder {
             return Err(Error::new(ErrorKind::BucketMissing, format!("there is no store in {}", path.display())));
         }
         if found == Found::Nothing {
-            make_private(path).map_err(|failure| of_file("creating the folder of the store", failure))?;
+            make_private(path).map_err(|failure| from_io("creating the folder of the store", failure))?;
         }
         let data = path.join(DATA_FOLDER);
         let lock = match lock(path, patience) {
@@ -67,11 +67,12 @@ impl Folder {
                 if found == Found::Store && failure.kind() == io::ErrorKind::ReadOnlyFilesystem =>
             {
                 let lock = lock_to_read(path, patience)?;
-                let copy = Copy::of(&data).map_err(|failure| of_file("copying the store for reading", failure))?;
+                let copy =
+                    ReadOnlyCopy::of(&data).map_err(|failure| from_io("copying the store for reading", failure))?;
                 let data = copy.path().to_owned();
                 return Ok(Self { path: path.to_owned(), data, found, copy: Some(copy), _lock: lock });
             }
-            Err(LockFailure::File(failure)) => return Err(of_file("locking the store", failure)),
+            Err(LockFailure::File(failure)) => return Err(from_io("locking the store", failure)),
             Err(LockFailure::Held) => return Err(held(path)),
             Ok(lock) => Some(lock),
         };
@@ -79,9 +80,9 @@ impl Folder {
         // acquired.
         let found = find(path)?;
         if found != Found::Store {
-            begin(path).map_err(|failure| of_file("creating the store", failure))?;
+            begin(path).map_err(|failure| from_io("creating the store", failure))?;
         }
-        make_private(&data).map_err(|failure| of_file("restricting the folder of the store to its owner", failure))?;
+        make_private(&data).map_err(|failure| from_io("restricting the folder of the store to its owner", failure))?;
         Ok(Self { path: path.to_owned(), data, found, copy: None, _lock: lock })
     }
 
@@ -100,7 +101,7 @@ impl Folder {
         if self.found != Found::Store {
             let finished = fs::rename(self.path.join(temporary_name(FORMAT_FILE)), self.path.join(FORMAT_FILE))
                 .and_then(|()| File::open(&self.path)?.sync_all());
-            finished.map_err(|failure| of_file("creating the store", failure))?;
+            finished.map_err(|failure| from_io("creating the store", failure))?;
             self.found = Found::Store;
         }
         Ok(())
@@ -118,7 +119,7 @@ fn find(path: &Path) -> Result<Found> {
             return no_store(path);
         }
         Err(failure) if failure.kind() == io::ErrorKind::InvalidData => text.clear(),
-        Err(failure) => return Err(of_file("reading the format of the store", failure)),
+        Err(failure) => return Err(from_io("reading the format of the store", failure)),
     }
     let version = text.trim_end().strip_prefix(FORMAT_NAME).and_then(|rest| rest.trim().parse::<u32>().ok());
     match version {
@@ -147,11 +148,11 @@ fn no_store(path: &Path) -> Result<Found> {
             let message = format!("{} is a file, but a store is a folder", path.display());
             return Err(Error::new(ErrorKind::Incompatible, message).with_source(failure));
         }
-        Err(failure) => return Err(of_file("reading the folder of the store", failure)),
+        Err(failure) => return Err(from_io("reading the folder of the store", failure)),
     };
     let begun = path.join(temporary_name(FORMAT_FILE)).is_file();
     for entry in entries {
-        let name = entry.map_err(|failure| of_file("reading the folder of the store", failure))?.file_name();
+        let name = entry.map_err(|failure| from_io("reading the folder of the store", failure))?.file_name();
         if name == DATA_FOLDER && !begun {
             return Err(Error::new(ErrorKind::Corrupt, "the store's FORMAT file is missing"));
         }
@@ -200,12 +201,12 @@ fn lock_to_read(path: &Path, patience: Duration) -> Result<Option<File>> {
     let file = match File::open(path.join(LOCK_FILE)) {
         Ok(file) => file,
         Err(failure) if failure.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(failure) => return Err(of_file("locking the store", failure)),
+        Err(failure) => return Err(from_io("locking the store", failure)),
     };
     match wait(patience, || file.try_lock_shared()) {
         Ok(()) => Ok(Some(file)),
         Err(LockFailure::Held) => Err(held(path)),
-        Err(LockFailure::File(failure)) => Err(of_file("locking the store", failure)),
+        Err(LockFailure::File(failure)) => Err(from_io("locking the store", failure)),
     }
 }
 

@@ -11,11 +11,11 @@ const WRITTEN_ONCE: [&str; 2] = ["tables", "blobs"];
 
 /// A copy in a temporary folder that only its owner can access. It is removed on drop.
 #[derive(Debug)]
-pub(crate) struct Copy {
+pub(crate) struct ReadOnlyCopy {
     folder: TempDir,
 }
 
-impl Copy {
+impl ReadOnlyCopy {
     pub(crate) fn of(data: &Path) -> io::Result<Self> {
         // The targets of symbolic links must be absolute.
         let data = data.canonicalize()?;

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPrefix, Result, Revision};
 use tokio::sync::watch;
 
-use crate::bucket::HeldBucket;
+use crate::bucket::BucketHandle;
+use crate::database::{Chunk, OpenDatabase};
 use crate::error::copy;
 use crate::folder::{Folder, Opening};
 use crate::journal;
-use crate::opened::{Chunk, Opened};
 use crate::record::BucketRecord;
 use crate::settings::EmbeddedSettings;
 
@@ -35,14 +35,14 @@ pub(crate) struct Store {
     is_flushed: AtomicBool,
     /// Serializes reopening.
     reopening: Mutex<()>,
-    buckets: RwLock<HashMap<String, Arc<HeldBucket>>>,
+    buckets: RwLock<HashMap<String, Arc<BucketHandle>>>,
     settings: EmbeddedSettings,
     // Declared last, so that the lock is released after the database is closed.
     folder: Folder,
 }
 
 enum State {
-    Open(Opened),
+    Open(OpenDatabase),
     /// Reopening failed: the error, and the time of the attempt.
     Closed(Error, Instant),
 }
@@ -50,7 +50,7 @@ enum State {
 impl Store {
     pub(crate) fn open(path: &Path, opening: Opening, settings: EmbeddedSettings) -> Result<Self> {
         let mut folder = Folder::open(path, opening, settings.lock_patience)?;
-        let opened = Opened::open(folder.data(), settings.cache_bytes)?;
+        let opened = OpenDatabase::open(folder.data(), settings.cache_bytes)?;
         folder.finish()?;
         let store = Self {
             buckets: RwLock::default(),
@@ -62,20 +62,20 @@ impl Store {
             settings,
             folder,
         };
-        for (name, record) in store.with(Opened::records)? {
-            store.hold(&name, record);
+        for (name, record) in store.with(OpenDatabase::records)? {
+            store.register(&name, record);
         }
         Ok(store)
     }
 
     /// Runs `work` on the open database; reopens it first if it is closed.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&Opened) -> Result<T>) -> Result<T> {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&OpenDatabase) -> Result<T>) -> Result<T> {
         let is_due = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Open(opened) => return work(opened),
             State::Closed(_, tried) => tried.elapsed() >= REOPENING_PAUSE,
         };
         if is_due {
-            let _turn = self.turn();
+            let _turn = self.lock_reopening();
             // Another thread may have reopened it in the meantime.
             if matches!(&*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Closed(..)) {
                 self.open_again()?;
@@ -89,11 +89,11 @@ impl Store {
 
     /// Closes the database, which refuses further writes, and reopens it.
     pub(crate) fn reopen(&self) -> Result<()> {
-        let _turn = self.turn();
+        let _turn = self.lock_reopening();
         self.open_again()
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
+    fn lock_reopening(&self) -> MutexGuard<'_, ()> {
         self.reopening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,8 +116,8 @@ impl Store {
         }
     }
 
-    fn try_open(&self) -> Result<Opened> {
-        let opened = Opened::open(self.folder.data(), self.settings.cache_bytes)?;
+    fn try_open(&self) -> Result<OpenDatabase> {
+        let opened = OpenDatabase::open(self.folder.data(), self.settings.cache_bytes)?;
         if self.in_doubt.load(Ordering::Acquire) {
             opened.flush()?;
             self.in_doubt.store(false, Ordering::Release);
@@ -132,16 +132,16 @@ impl Store {
             held.last.send_if_modified(|known| std::mem::replace(known, last) != last);
         }
         for (name, record) in records {
-            self.hold(&name, record);
+            self.register(&name, record);
         }
         Ok(opened)
     }
 
     /// Flushes a write that is in the journal although its sync failed into tables, which are
     /// synced separately. If this fails too, the store stays closed.
-    pub(crate) fn settle(&self) -> Result<()> {
+    pub(crate) fn flush_failed_sync(&self) -> Result<()> {
         self.in_doubt.store(true, Ordering::Release);
-        match self.with(Opened::flush) {
+        match self.with(OpenDatabase::flush) {
             Ok(()) => self.in_doubt.store(false, Ordering::Release),
             Err(_) => self.reopen()?,
         }
@@ -150,9 +150,9 @@ impl Store {
 
     /// Flushes everything into tables. Nothing may be written afterwards.
     pub(crate) fn finish(&self) -> Result<()> {
-        self.with(Opened::flush)?;
+        self.with(OpenDatabase::flush)?;
         self.is_flushed.store(true, Ordering::Release);
-        self.with(Opened::merge_small_tables)
+        self.with(OpenDatabase::merge_small_tables)
     }
 
     /// Refuses writes to a store on a read-only file system.
@@ -174,7 +174,7 @@ impl Store {
         self.settings.durability.max(Durability::Crash)
     }
 
-    pub(crate) fn bucket(&self, bucket: &Bucket) -> Result<Arc<HeldBucket>> {
+    pub(crate) fn bucket(&self, bucket: &Bucket) -> Result<Arc<BucketHandle>> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
         buckets
             .get(bucket.name())
@@ -182,32 +182,32 @@ impl Store {
             .ok_or_else(|| Error::new(ErrorKind::BucketMissing, format!("bucket {bucket} does not exist in the store")))
     }
 
-    fn all_buckets(&self) -> Vec<Arc<HeldBucket>> {
+    fn all_buckets(&self) -> Vec<Arc<BucketHandle>> {
         self.buckets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Registers a bucket.
-    pub(crate) fn hold(&self, name: &str, record: BucketRecord) {
-        let held = HeldBucket { name: name.to_owned(), last: watch::Sender::new(record.last) };
+    pub(crate) fn register(&self, name: &str, record: BucketRecord) {
+        let held = BucketHandle { name: name.to_owned(), last: watch::Sender::new(record.last) };
         let mut buckets = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
         buckets.entry(name.to_owned()).or_insert_with(|| Arc::new(held));
     }
 
-    pub(crate) fn get(&self, bucket: &HeldBucket, key: &Key) -> Result<Option<Entry>> {
-        self.with(|opened| opened.get(&bucket.name, key)).map_err(of_reading)
+    pub(crate) fn get(&self, bucket: &BucketHandle, key: &Key) -> Result<Option<Entry>> {
+        self.with(|opened| opened.get(&bucket.name, key)).map_err(for_reader)
     }
 
     /// Reads entries under `prefix` with revisions in `(after, through]`, up to about `max_bytes`
     /// of values.
     pub(crate) fn read(
         &self,
-        bucket: &HeldBucket,
+        bucket: &BucketHandle,
         prefix: &KeyPrefix,
         after: Revision,
         through: Revision,
         max_bytes: usize,
     ) -> Result<Chunk> {
-        self.with(|opened| opened.read(&bucket.name, prefix, after, through, max_bytes)).map_err(of_reading)
+        self.with(|opened| opened.read(&bucket.name, prefix, after, through, max_bytes)).map_err(for_reader)
     }
 }
 
@@ -225,7 +225,7 @@ impl Drop for Store {
 }
 
 /// Converts an error of a read: a full disk prevents reads only temporarily.
-fn of_reading(error: Error) -> Error {
+fn for_reader(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Full => Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error),
         _ => error,

@@ -4,15 +4,15 @@ use cim_ipld_backend::{EntryStream, KeyPrefix, Result, Revision, WatchEvent, Wat
 use futures::stream::{self, StreamExt};
 
 use crate::blocking::blocking;
-use crate::bucket::HeldBucket;
-use crate::opened::Chunk;
+use crate::bucket::BucketHandle;
+use crate::database::Chunk;
 use crate::store::Store;
 
 /// Large enough that switching to a blocking thread costs little compared with the read itself.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Streams the entries under `prefix` after `after`.
-pub(crate) fn scan(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefix, after: Revision) -> EntryStream {
+pub(crate) fn scan(store: Arc<Store>, bucket: Arc<BucketHandle>, prefix: KeyPrefix, after: Revision) -> EntryStream {
     let through = *bucket.last.borrow();
     let reader = Reader { store, bucket, prefix, after };
     let chunks = stream::unfold(Some(reader), move |reader| async move {
@@ -29,7 +29,7 @@ pub(crate) fn scan(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefix
 }
 
 /// Streams what [`scan`] would, then every later write.
-pub(crate) fn watch(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefix, after: Revision) -> WatchStream {
+pub(crate) fn watch(store: Arc<Store>, bucket: Arc<BucketHandle>, prefix: KeyPrefix, after: Revision) -> WatchStream {
     let mut news = bucket.last.subscribe();
     let tail = *news.borrow_and_update();
     let reader = Reader { store, bucket, prefix, after };
@@ -61,7 +61,7 @@ pub(crate) fn watch(store: Arc<Store>, bucket: Arc<HeldBucket>, prefix: KeyPrefi
 /// A position in a bucket.
 struct Reader {
     store: Arc<Store>,
-    bucket: Arc<HeldBucket>,
+    bucket: Arc<BucketHandle>,
     prefix: KeyPrefix,
     after: Revision,
 }

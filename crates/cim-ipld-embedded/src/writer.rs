@@ -7,10 +7,10 @@ use cim_ipld_backend::{Bucket, Durability, Error, ErrorKind, Key, Precondition, 
 use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch::{Batch, Promise, Records};
-use crate::bucket::HeldBucket;
-use crate::error::{copy, of_file};
-use crate::opened::Opened;
+use crate::batch::{Batch, Records, Waiter};
+use crate::bucket::BucketHandle;
+use crate::database::OpenDatabase;
+use crate::error::{copy, from_io};
 use crate::record::{self, BucketRecord, KeyRecord};
 use crate::store::Store;
 
@@ -31,7 +31,7 @@ pub(crate) struct Writer {
 enum Command {
     Create { bucket: Bucket, done: oneshot::Sender<Result<()>> },
     Put { write: Put, done: oneshot::Sender<Result<Revision>> },
-    Delete { bucket: Arc<HeldBucket>, keys: Vec<Key>, done: oneshot::Sender<Result<()>> },
+    Delete { bucket: Arc<BucketHandle>, keys: Vec<Key>, done: oneshot::Sender<Result<()>> },
 }
 
 impl Command {
@@ -45,7 +45,7 @@ impl Command {
 }
 
 struct Put {
-    bucket: Arc<HeldBucket>,
+    bucket: Arc<BucketHandle>,
     key: Key,
     value: Bytes,
     precondition: Precondition,
@@ -57,30 +57,30 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("cim-ipld-embedded".into())
             .spawn(move || WriteLoop::new(store).run(commands))
-            .map_err(|failure| of_file("starting the writer", failure))?;
+            .map_err(|failure| from_io("starting the writer", failure))?;
         Ok(Self { commands: Some(sender), thread: Some(thread) })
     }
 
     pub(crate) async fn create(&self, bucket: Bucket) -> Result<()> {
-        self.ask(|done| Command::Create { bucket, done }).await
+        self.send(|done| Command::Create { bucket, done }).await
     }
 
     pub(crate) async fn put(
         &self,
-        bucket: Arc<HeldBucket>,
+        bucket: Arc<BucketHandle>,
         key: Key,
         value: Bytes,
         precondition: Precondition,
     ) -> Result<Revision> {
         let write = Put { bucket, key, value, precondition };
-        self.ask(|done| Command::Put { write, done }).await
+        self.send(|done| Command::Put { write, done }).await
     }
 
-    pub(crate) async fn delete(&self, bucket: Arc<HeldBucket>, keys: Vec<Key>) -> Result<()> {
-        self.ask(|done| Command::Delete { bucket, keys, done }).await
+    pub(crate) async fn delete(&self, bucket: Arc<BucketHandle>, keys: Vec<Key>) -> Result<()> {
+        self.send(|done| Command::Delete { bucket, keys, done }).await
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+    async fn send<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
         let (done, answer) = oneshot::channel();
         let sender = self.commands.as_ref().ok_or_else(stopped)?;
         sender.send(command(done)).await.map_err(|_| stopped())?;
@@ -163,11 +163,11 @@ impl WriteLoop {
                 let _ = done.send(created);
             }
             Command::Put { write, done } => match self.put(batch, &write) {
-                Ok(revision) => batch.promise(Promise::Put(done, revision)),
+                Ok(revision) => batch.add_waiter(Waiter::Put(done, revision)),
                 Err(error) => drop(done.send(Err(error))),
             },
             Command::Delete { bucket, keys, done } => match self.delete(batch, &bucket, &keys) {
-                Ok(()) => batch.promise(Promise::Delete(done)),
+                Ok(()) => batch.add_waiter(Waiter::Delete(done)),
                 Err(error) => drop(done.send(Err(error))),
             },
         }
@@ -182,7 +182,7 @@ impl WriteLoop {
         let created = self.store.with(|opened| opened.create(name, record, self.mode()));
         self.refuses |= created.is_err();
         created?;
-        self.store.hold(name, record);
+        self.store.register(name, record);
         self.records.insert(name.to_owned(), record);
         self.dirty = true;
         Ok(())
@@ -230,7 +230,7 @@ impl WriteLoop {
         Ok(revision)
     }
 
-    fn delete(&mut self, batch: &mut Batch, bucket: &Arc<HeldBucket>, keys: &[Key]) -> Result<()> {
+    fn delete(&mut self, batch: &mut Batch, bucket: &Arc<BucketHandle>, keys: &[Key]) -> Result<()> {
         for key in keys {
             let Some(old) = self.current(batch, bucket, key)? else { continue };
             let bytes = u64::from(old.value_bytes);
@@ -245,7 +245,7 @@ impl WriteLoop {
     }
 
     /// Returns the record of `key` as of the commit of the batch.
-    fn current(&self, batch: &Batch, bucket: &HeldBucket, key: &Key) -> Result<Option<KeyRecord>> {
+    fn current(&self, batch: &Batch, bucket: &BucketHandle, key: &Key) -> Result<Option<KeyRecord>> {
         let stored = || self.store.with(|opened| opened.key(&bucket.name, key));
         batch.pending(bucket, key).unwrap_or_else(stored)
     }
@@ -260,7 +260,7 @@ impl WriteLoop {
             }
         }
         let touched: Vec<String> = batch.buckets().map(|(name, _)| name.to_owned()).collect();
-        batch.answer(&committed);
+        batch.complete(&committed);
         if std::mem::take(&mut self.refuses)
             && let Err(error) = self.store.reopen()
         {
@@ -281,12 +281,12 @@ impl WriteLoop {
         self.dirty = true;
         let mut tried_again = false;
         loop {
-            let commit = |opened: &Opened| opened.commit(batch, &records, self.mode());
+            let commit = |opened: &OpenDatabase| opened.commit(batch, &records, self.mode());
             let Err(failure) = self.store.with(commit) else { return Ok(()) };
             tracing::warn!(error = %failure, "a write failed; the store is being reopened");
             let landed = self.store.reopen().and_then(|()| self.store.with(|opened| opened.holds(batch, &records)));
             match landed {
-                Ok(true) => return self.store.settle().map_err(in_doubt),
+                Ok(true) => return self.store.flush_failed_sync().map_err(in_doubt),
                 // The batch was not written. A second attempt may succeed, unless the disk is full.
                 Ok(false) if failure.kind() != ErrorKind::Full && !tried_again => tried_again = true,
                 Ok(false) => return Err(failure),

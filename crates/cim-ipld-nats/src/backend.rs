@@ -20,7 +20,7 @@ use crate::connect;
 use crate::connection::NatsConnection;
 use crate::delivery::is_marker;
 use crate::denials::Denials;
-use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
+use crate::error::{bucket_missing, error_response, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
 use crate::leader::{self, Wanted};
 use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES, subject};
@@ -147,7 +147,7 @@ impl NatsBackend {
     /// * [`Incompatible`](ErrorKind::Incompatible) if buckets are to be stored in memory.
     pub async fn expect_server_encryption(&self) -> Result<()> {
         self.context.query_account().await.map_err(|error| match error.kind() {
-            AccountErrorKind::JetStream(answer) => answered("reading the account information", answer),
+            AccountErrorKind::JetStream(answer) => error_response("reading the account information", answer),
             AccountErrorKind::JetStreamUnavailable => {
                 let message = "reading the account information: JetStream is not enabled for this account";
                 Error::new(ErrorKind::Disabled, message).with_source(error)
@@ -187,8 +187,8 @@ impl NatsBackend {
         if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::BucketMissing) {
             self.buckets.forget(bucket);
         }
-        let take_apart = |message| leader::take_apart(message).ok_or_else(|| leader::unreadable(bucket, &subject));
-        read?.map(take_apart).transpose()
+        let parse = |message| leader::parse(message).ok_or_else(|| leader::unreadable(bucket, &subject));
+        read?.map(parse).transpose()
     }
 
     /// Removes every message of a subject. This is idempotent, so it is retried after a timeout.
@@ -246,7 +246,7 @@ impl Backend for NatsBackend {
             message = self.get_from_leader(bucket, &subject).await?;
         }
         if let Some(message) = &message {
-            self.buckets.note_seen(bucket, message.sequence);
+            self.buckets.record_seen(bucket, message.sequence);
         }
         let value = message.filter(|message| !is_marker(&message.headers));
         Ok(value.map(|message| Entry { value: message.payload, revision: Revision::new(message.sequence) }))

@@ -14,7 +14,7 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 use crate::NatsSettings;
 use crate::backoff::Backoff;
 use crate::denials::Denials;
-use crate::error::{JETSTREAM_OFF, answered, bucket_missing, jetstream_kind, unavailable};
+use crate::error::{JETSTREAM_OFF, bucket_missing, error_response, jetstream_kind, unavailable};
 
 /// The minimum duplicate window. A write that is retried within it is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -42,13 +42,13 @@ impl Buckets {
         let known = self.known().get(bucket.name()).cloned();
         match known {
             Some(stream) => Ok(stream),
-            None => self.look(bucket).await,
+            None => self.refresh(bucket).await,
         }
     }
 
     /// As [`open`](Self::open), but always asks the server, so that the stream information is
     /// current.
-    pub(crate) async fn look(&self, bucket: &Bucket) -> Result<Stream> {
+    pub(crate) async fn refresh(&self, bucket: &Bucket) -> Result<Stream> {
         let name = stream_name(bucket);
         let subject = format!("$JS.API.STREAM.INFO.{name}");
         let asked = async {
@@ -57,8 +57,8 @@ impl Buckets {
                     self.forget(bucket);
                     bucket_missing(bucket)
                 }
-                GetStreamErrorKind::JetStream(answer) => answered(&format!("opening bucket {bucket}"), answer),
-                _ => self.unanswered(&format!("opening bucket {bucket}"), error),
+                GetStreamErrorKind::JetStream(answer) => error_response(&format!("opening bucket {bucket}"), answer),
+                _ => self.no_response(&format!("opening bucket {bucket}"), error),
             })
         };
         let stream = self.denials.watch(&[&subject], asked).await?;
@@ -72,28 +72,28 @@ impl Buckets {
     pub(crate) async fn create(&self, bucket: &Bucket) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
         loop {
-            match self.look(bucket).await {
+            match self.refresh(bucket).await {
                 Err(error) if error.kind() == ErrorKind::BucketMissing => {}
                 found => return found.map(drop),
             }
-            match self.make(bucket).await {
+            match self.create_stream(bucket).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Unavailable && backoff.wait().await => {}
                 // Another process may have created the bucket first.
-                Err(error) => return self.look(bucket).await.map(drop).map_err(|_| error),
+                Err(error) => return self.refresh(bucket).await.map(drop).map_err(|_| error),
             }
         }
     }
 
-    async fn make(&self, bucket: &Bucket) -> Result<()> {
+    async fn create_stream(&self, bucket: &Bucket) -> Result<()> {
         let config = self.config(bucket);
         let subject = format!("$JS.API.STREAM.CREATE.{}", config.name);
         let asked = async {
             self.context.create_stream(config).await.map_err(|error| {
                 let making = format!("creating bucket {bucket}");
                 match error.kind() {
-                    CreateStreamErrorKind::JetStream(answer) => answered(&making, answer),
-                    _ => self.unanswered(&making, error),
+                    CreateStreamErrorKind::JetStream(answer) => error_response(&making, answer),
+                    _ => self.no_response(&making, error),
                 }
             })
         };
@@ -105,8 +105,8 @@ impl Buckets {
 
     /// Converts the failure of a request without a response. A server without JetStream reports no
     /// responders at once.
-    fn unanswered(&self, what: &str, error: impl StdError + Send + Sync + 'static) -> Error {
-        if is_unheard(&error) && !self.context.client().server_info().jetstream {
+    fn no_response(&self, what: &str, error: impl StdError + Send + Sync + 'static) -> Error {
+        if has_no_responders(&error) && !self.context.client().server_info().jetstream {
             let message = format!("{what}: JetStream is not enabled on the NATS server");
             return Error::new(ErrorKind::Disabled, message).with_hint(JETSTREAM_OFF).with_source(error);
         }
@@ -123,7 +123,7 @@ impl Buckets {
     }
 
     /// Records a revision received from the server.
-    pub(crate) fn note_seen(&self, bucket: &Bucket, sequence: u64) {
+    pub(crate) fn record_seen(&self, bucket: &Bucket, sequence: u64) {
         let mut seen = self.seen_by_bucket();
         match seen.get_mut(bucket.name()) {
             Some(last) => *last = sequence.max(*last),
@@ -219,7 +219,7 @@ fn placement(tags: &[String]) -> Option<Placement> {
 }
 
 /// Returns whether a request failed because it had no responders.
-fn is_unheard(error: &(dyn StdError + 'static)) -> bool {
+fn has_no_responders(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let request = error.downcast_ref::<jetstream::context::RequestError>();

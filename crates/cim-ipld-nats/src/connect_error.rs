@@ -20,7 +20,7 @@ const NOBODY: &str = "start a server at that address, or correct the address and
 const SILENCE: &str = "check the address and the network; if the server starts with the TLS handshake, set TLS first";
 const NAME: &str = "correct the host name, or check the name resolution of this machine";
 
-pub(crate) fn of_connect(error: ConnectError) -> Error {
+pub(crate) fn from_client(error: ConnectError) -> Error {
     let (kind, what, hint) = reason(&error);
     Error::new(kind, format!("connecting to the NATS server failed: {what}")).with_hint(hint).with_source(error)
 }

@@ -15,9 +15,9 @@ const API: &str = "$JS.API";
 /// Distributes denied subjects to the operations that are waiting for a response.
 #[derive(Clone, Debug)]
 pub(crate) struct Denials {
-    news: broadcast::Sender<String>,
+    denied_subjects: broadcast::Sender<String>,
     /// The inbox to which this account is not allowed to subscribe, if any: no response can arrive.
-    deaf: watch::Sender<Option<String>>,
+    denied_inbox: watch::Sender<Option<String>>,
     inbox: Arc<str>,
     api: Arc<str>,
 }
@@ -33,22 +33,22 @@ impl Denials {
     }
 
     fn under(inbox: &str, api: &str) -> Self {
-        let (news, deaf) = (broadcast::Sender::new(256), watch::Sender::new(None));
-        Self { news, deaf, inbox: format!("{inbox}.").into(), api: api.into() }
+        let (denied_subjects, denied_inbox) = (broadcast::Sender::new(256), watch::Sender::new(None));
+        Self { denied_subjects, denied_inbox, inbox: format!("{inbox}.").into(), api: api.into() }
     }
 
     /// Handles an event of the connection.
     pub(crate) fn note(&self, event: &Event) {
         match event {
             // A new connection may have other permissions.
-            Event::Connected => drop(self.deaf.send_replace(None)),
+            Event::Connected => drop(self.denied_inbox.send_replace(None)),
             Event::ServerError(ServerError::Other(text)) => {
                 let Some(subject) = denied_subject(text) else { return };
                 if subject.starts_with(&*self.inbox) && text.to_ascii_lowercase().contains("for subscription") {
-                    self.deaf.send_replace(Some(subject.to_owned()));
+                    self.denied_inbox.send_replace(Some(subject.to_owned()));
                 }
                 // There may be no operation waiting for it.
-                let _ = self.news.send(self.as_watched(subject));
+                let _ = self.denied_subjects.send(self.as_watched(subject));
             }
             _ => {}
         }
@@ -75,10 +75,10 @@ impl Denials {
     /// Runs `operation`, which sends to one of `subjects`, and aborts it if the server denies that
     /// subject or the inbox for the response.
     pub(crate) async fn watch<T>(&self, subjects: &[&str], operation: impl Future<Output = Result<T>>) -> Result<T> {
-        let (mut news, mut deaf) = (self.news.subscribe(), self.deaf.subscribe());
+        let (mut denied_subjects, mut denied_inbox) = (self.denied_subjects.subscribe(), self.denied_inbox.subscribe());
         let denied = async {
             loop {
-                match news.recv().await {
+                match denied_subjects.recv().await {
                     Ok(subject) if subjects.contains(&&*subject) => return subject,
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
@@ -86,7 +86,7 @@ impl Denials {
             }
         };
         let unheard = async {
-            let inbox = deaf.wait_for(Option::is_some).await.map(|inbox| inbox.clone().unwrap_or_default());
+            let inbox = denied_inbox.wait_for(Option::is_some).await.map(|inbox| inbox.clone().unwrap_or_default());
             match inbox {
                 Ok(inbox) => inbox,
                 Err(_) => std::future::pending().await,

@@ -10,7 +10,7 @@ pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'sta
 
 /// Converts an error response of JetStream and keeps the server's description; `what` is what was
 /// attempted.
-pub(crate) fn answered(what: &str, answer: jetstream::Error) -> Error {
+pub(crate) fn error_response(what: &str, answer: jetstream::Error) -> Error {
     let kind = jetstream_kind(&answer).unwrap_or(ErrorKind::Unavailable);
     let hint = hint(&answer);
     let error = Error::new(kind, format!("{what}: the NATS server returned: {answer}")).with_source(answer);

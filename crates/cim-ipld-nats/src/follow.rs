@@ -23,7 +23,7 @@ use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
 use crate::delivery::{self, Content, Delivery};
 use crate::denials::Denials;
-use crate::error::{answered, unavailable};
+use crate::error::{error_response, unavailable};
 use crate::leader::{self, Wanted};
 
 /// Entries buffered ahead of the reader. Bounds the memory used for a slow reader, together with
@@ -165,15 +165,15 @@ impl Follower {
 
     /// Follows with one consumer, until it fails or the reader is dropped.
     async fn follow(&mut self, events: &Events, broken_here: u32) -> Result<End> {
-        let stream = self.source.buckets.look(&self.source.bucket).await?;
+        let stream = self.source.buckets.refresh(&self.source.bucket).await?;
         if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
-            return Ok(if self.tell_caught_up(events).await { End::Broken } else { End::ReaderGone });
+            return Ok(if self.send_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         let stream = self.check_history(stream).await?;
         // Read from the leader after the watch began, so every earlier acknowledged write has this
         // sequence or a lower one.
         self.goal.get_or_insert(stream.cached_info().state.last_sequence);
-        if broken_here >= STUMBLES && !self.step_over(events).await? {
+        if broken_here >= STUMBLES && !self.read_from_leader(events).await? {
             return Ok(End::ReaderGone);
         }
         let client = self.source.context.client();
@@ -185,7 +185,7 @@ impl Follower {
         let made = made.cached_info();
         let mut consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
         let nothing_waits = made.num_pending == 0 && made.delivered.consumer_sequence == 0;
-        if nothing_waits && !self.consider_caught_up(&consumer, Evidence::NothingPending, events).await? {
+        if nothing_waits && !self.check_caught_up(&consumer, Evidence::NothingPending, events).await? {
             return Ok(End::ReaderGone);
         }
         loop {
@@ -206,9 +206,8 @@ impl Follower {
             Delivery::Stored { place, .. } if place.consumer != consumer.received + 1 => return Ok(Some(End::Broken)),
             Delivery::Stored { place, content } => {
                 consumer.received = place.consumer;
-                self.tell(content, message.payload, place.stream, events).await
-                    && (place.pending > 0
-                        || self.consider_caught_up(consumer, Evidence::NothingPending, events).await?)
+                self.deliver(content, message.payload, place.stream, events).await
+                    && (place.pending > 0 || self.check_caught_up(consumer, Evidence::NothingPending, events).await?)
             }
             Delivery::Heartbeat { delivered, answer_to, is_idle } => {
                 if let Some(subject) = answer_to {
@@ -218,7 +217,7 @@ impl Follower {
                 if delivered.is_some_and(|delivered| delivered != consumer.received) {
                     return Ok(Some(End::Broken));
                 }
-                !is_idle || self.consider_caught_up(consumer, Evidence::Idle, events).await?
+                !is_idle || self.check_caught_up(consumer, Evidence::Idle, events).await?
             }
             Delivery::Stray => {
                 self.source.buckets.count_foreign(&self.source.bucket);
@@ -231,16 +230,16 @@ impl Follower {
     /// Reads the message at which consumers fail from the leader and passes it on: malformed
     /// headers make the client close the connection on which they are delivered. Returns false if
     /// the reader was dropped.
-    async fn step_over(&mut self, events: &Events) -> Result<bool> {
+    async fn read_from_leader(&mut self, events: &Events) -> Result<bool> {
         let filter = self.filter();
         let Some(message) = self.ask_leader(Wanted::Next(&filter, self.last + 1)).await? else { return Ok(true) };
         let sequence = message.sequence;
-        Ok(match leader::take_apart(message) {
+        Ok(match leader::parse(message) {
             Some(message) => {
                 let content = delivery::content(&self.subjects(), &message.subject, Some(&message.headers));
-                self.tell(content, message.payload, sequence, events).await
+                self.deliver(content, message.payload, sequence, events).await
             }
-            None => self.tell(Content::Foreign, Bytes::new(), sequence, events).await,
+            None => self.deliver(Content::Foreign, Bytes::new(), sequence, events).await,
         })
     }
 
@@ -266,7 +265,7 @@ impl Follower {
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-            stream = self.source.buckets.look(&self.source.bucket).await?;
+            stream = self.source.buckets.refresh(&self.source.bucket).await?;
         }
         Ok(stream)
     }
@@ -293,7 +292,7 @@ impl Follower {
         let asked = format!("$JS.API.CONSUMER.CREATE.{}", stream_name(&self.source.bucket));
         let made = async {
             stream.create_consumer(config).await.map_err(|error| match error.kind() {
-                ConsumerErrorKind::JetStream(answer) => answered("following a bucket", answer),
+                ConsumerErrorKind::JetStream(answer) => error_response("following a bucket", answer),
                 _ => unavailable("following a bucket", error),
             })
         };
@@ -307,7 +306,7 @@ impl Follower {
     /// A delivery at or past the leader's last sequence is proof. So is the delivery of the last
     /// message that the leader now has under the prefix, because anything later was removed since
     /// the watch began.
-    async fn consider_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
+    async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);
         }
@@ -317,7 +316,7 @@ impl Follower {
             self.goal = self.goal.map(|goal| goal.min(last));
             passed(self)
         };
-        Ok(!certain || self.tell_caught_up(events).await)
+        Ok(!certain || self.send_caught_up(events).await)
     }
 
     /// Returns the sequence of the last message under the prefix, or zero.
@@ -327,12 +326,12 @@ impl Follower {
     }
 
     /// Passes a message on if it is a value. Returns false if the reader was dropped.
-    async fn tell(&mut self, content: Content, value: Bytes, sequence: u64, events: &Events) -> bool {
+    async fn deliver(&mut self, content: Content, value: Bytes, sequence: u64, events: &Events) -> bool {
         if sequence <= self.last {
             return true;
         }
         self.last = sequence;
-        self.source.buckets.note_seen(&self.source.bucket, sequence);
+        self.source.buckets.record_seen(&self.source.bucket, sequence);
         match content {
             Content::Value(key) => {
                 let entry = Entry { value, revision: Revision::new(sequence) };
@@ -344,7 +343,7 @@ impl Follower {
         true
     }
 
-    async fn tell_caught_up(&mut self, events: &Events) -> bool {
+    async fn send_caught_up(&mut self, events: &Events) -> bool {
         if self.caught_up {
             return true;
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::buckets::stream_name;
 use crate::denials::Denials;
-use crate::error::{answered, bucket_missing, jetstream_kind, unavailable};
+use crate::error::{bucket_missing, error_response, jetstream_kind, unavailable};
 
 /// Which message to read. Subjects may contain wildcards.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +45,14 @@ pub(crate) async fn read(
             Response::Err { error } if jetstream_kind(&error) == Some(ErrorKind::BucketMissing) => {
                 Err(bucket_missing(bucket))
             }
-            Response::Err { error } => Err(answered(&reading, error)),
+            Response::Err { error } => Err(error_response(&reading, error)),
         }
     };
     denials.watch(&[&format!("$JS.API.{api}")], read).await
 }
 
 /// Parses the headers of a message; returns `None` if they are malformed.
-pub(crate) fn take_apart(message: RawMessage) -> Option<StreamMessage> {
+pub(crate) fn parse(message: RawMessage) -> Option<StreamMessage> {
     StreamMessage::try_from(message).ok()
 }
 

@@ -76,6 +76,7 @@ mod backend;
 mod backoff;
 mod buckets;
 mod connect;
+mod connect_error;
 mod connection;
 mod delivery;
 mod denials;
@@ -84,7 +85,6 @@ mod error;
 mod follow;
 mod leader;
 mod publish;
-mod reasons;
 mod servers;
 mod settings;
 

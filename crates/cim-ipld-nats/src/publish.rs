@@ -85,7 +85,7 @@ impl Publisher {
             };
             // Either the stream does not exist, or its server has just restarted; its stream
             // information tells which.
-            match self.buckets.look(bucket).await {
+            match self.buckets.refresh(bucket).await {
                 Err(error) if error.kind() != ErrorKind::Unavailable => return Err(error),
                 _ if backoff.wait().await => {}
                 _ => return Err(error),
@@ -126,9 +126,9 @@ impl Publisher {
         }
         if acknowledgement.sequence <= seen {
             self.buckets.forget(bucket);
-            return Err(went_back(bucket, acknowledgement.sequence, seen).into());
+            return Err(rolled_back(bucket, acknowledgement.sequence, seen).into());
         }
-        self.buckets.note_seen(bucket, acknowledgement.sequence);
+        self.buckets.record_seen(bucket, acknowledgement.sequence);
         Ok(Revision::new(acknowledgement.sequence))
     }
 
@@ -202,7 +202,7 @@ fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: Publi
 
 /// Returns the error for a write that was acknowledged with a revision at or before one seen
 /// earlier: it went to another stream.
-fn went_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
+fn rolled_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
     let (acknowledged, seen) = (Revision::new(acknowledged), Revision::new(seen));
     let message = format!(
         "bucket {bucket} acknowledged a write as {acknowledged} after {seen}: it was recreated or restored from an older state"
