@@ -58,8 +58,8 @@
 //!
 //! # Retry a write whose outcome is unknown
 //!
-//! A write whose acknowledgement was lost fails with [`ErrorKind::OutcomeUnknown`]. The caller reads
-//! the key back to find out whether the write happened.
+//! A write whose acknowledgement was lost fails with [`ErrorKind::OutcomeUnknown`]. The caller
+//! reads the key back to find out whether the write happened.
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, Precondition, Result};

@@ -16,8 +16,8 @@ use crate::store::Store;
 
 /// The number of writes that may be queued while a batch is synced. Further callers wait.
 const QUEUED_WRITES: usize = 1024;
-/// Disk space that a bucket may waste, in addition to twice the size of its live values, before it
-/// is compacted.
+/// Disk space that a bucket may occupy beyond twice the size of its live values before it is
+/// compacted.
 const TOLERATED_WASTE_BYTES: u64 = 64 << 20;
 
 /// The single writer thread. It assigns revisions, checks preconditions, and syncs queued writes as

@@ -107,54 +107,25 @@ pub trait KeyProvider: Send + Sync {
     /// unencrypted.
     ///
     /// ```
-    /// # use async_trait::async_trait;
-    /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm, EncryptionKey, KeyProvider, ProviderError, Zeroizing};
-    /// # struct Local(EncryptionKey);
-    /// # #[async_trait]
-    /// # impl KeyProvider for Local {
-    /// #     fn name(&self) -> &str {
-    /// #         "local"
-    /// #     }
-    /// #     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError> {
-    /// #         let sealed = ContentEncryption::encrypt(&self.0, key, associated).map_err(ProviderError::refused)?;
-    /// #         Ok(sealed.to_bytes())
-    /// #     }
-    /// #     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
-    /// #         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
-    /// #         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
-    /// #         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
-    /// #     }
-    /// # }
-    /// let provider = Local(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// use cim_ipld_envelope::{KeyProvider, ProviderError};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/local_provider.rs"));
+    ///
+    /// # fn main() {
+    /// let provider = Local::generate(); // as above
     /// assert_eq!(provider.name(), "local");
+    /// # }
     /// ```
     fn name(&self) -> &str;
 
     /// Wraps `key` and authenticates `associated` with it. The result has at most 4096 bytes.
     ///
     /// ```
-    /// # use async_trait::async_trait;
-    /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm, EncryptionKey, KeyProvider, ProviderError, Zeroizing};
-    /// # struct Local(EncryptionKey);
-    /// # #[async_trait]
-    /// # impl KeyProvider for Local {
-    /// #     fn name(&self) -> &str {
-    /// #         "local"
-    /// #     }
-    /// #     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError> {
-    /// #         let sealed = ContentEncryption::encrypt(&self.0, key, associated).map_err(ProviderError::refused)?;
-    /// #         Ok(sealed.to_bytes())
-    /// #     }
-    /// #     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
-    /// #         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
-    /// #         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
-    /// #         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
-    /// #     }
-    /// # }
+    /// use cim_ipld_envelope::{KeyProvider, ProviderError};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/local_provider.rs"));
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), ProviderError> {
-    /// let provider = Local(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// let provider = Local::generate(); // as above
     /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
     /// assert!(wrapped.len() <= 4096);
     /// # Ok(())
@@ -170,28 +141,12 @@ pub trait KeyProvider: Send + Sync {
     /// Unwraps a key from [`wrap`](Self::wrap), given the same `associated` bytes.
     ///
     /// ```
-    /// # use async_trait::async_trait;
-    /// use cim_ipld_envelope::{ContentEncryption, EncryptedData, EncryptionAlgorithm, EncryptionKey, KeyProvider, ProviderError, Zeroizing};
-    /// # struct Local(EncryptionKey);
-    /// # #[async_trait]
-    /// # impl KeyProvider for Local {
-    /// #     fn name(&self) -> &str {
-    /// #         "local"
-    /// #     }
-    /// #     async fn wrap(&self, key: &[u8; 32], associated: &[u8]) -> Result<Vec<u8>, ProviderError> {
-    /// #         let sealed = ContentEncryption::encrypt(&self.0, key, associated).map_err(ProviderError::refused)?;
-    /// #         Ok(sealed.to_bytes())
-    /// #     }
-    /// #     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError> {
-    /// #         let sealed = EncryptedData::from_bytes(wrapped).map_err(ProviderError::refused)?;
-    /// #         let key = ContentEncryption::decrypt(&self.0, &sealed, associated).map_err(ProviderError::refused)?;
-    /// #         key.as_slice().try_into().map(Zeroizing::new).map_err(ProviderError::refused)
-    /// #     }
-    /// # }
+    /// use cim_ipld_envelope::{KeyProvider, ProviderError};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/local_provider.rs"));
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), ProviderError> {
-    /// let provider = Local(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// let provider = Local::generate(); // as above
     /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
     /// assert_eq!(*provider.unwrap(&wrapped, b"slot 1").await?, [7; 32]);
     /// let refused = provider.unwrap(&wrapped, b"slot 2").await.unwrap_err();
