@@ -113,7 +113,7 @@ pub(crate) fn find<'a>(
     let planned = plan::plan(&resolved, analyzer)?;
     let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
     if resolution == Resolution::Unknown {
-        name_resolution::ask_for_plain(query, analyzer, &sources, fetcher)?;
+        name_resolution::request_plain(query, analyzer, &sources, fetcher)?;
     }
     // If only sets of names are missing, the pages of the presumed query are requested in the same
     // round.
@@ -146,7 +146,7 @@ pub(crate) fn find<'a>(
         let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(&planned)?);
         let sorter = options.needs_every_match().then(|| Sorter::open(source, options, fetcher)).transpose()?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
-            source.ask_for_names(fetcher, class, &prefix)?;
+            source.request_names(fetcher, class, &prefix)?;
         }
         parts.push(Part { eval, allowed, sorter });
     }
@@ -181,10 +181,10 @@ fn look_up<'a>(
     let (mut lists, mut entries) = (Vec::with_capacity(sources.len()), Vec::with_capacity(sources.len()));
     for source in sources {
         lists.push(planned.leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
-        entries.push(planned.sets.iter().map(|want| source.ask_for_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
-        sort::ask_for_order(source, options, fetcher)?;
+        entries.push(planned.sets.iter().map(|want| source.request_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
+        sort::request_order(source, options, fetcher)?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
-            source.ask_for_set(fetcher, &SetSelector::NamesFrom(class, prefix))?;
+            source.request_set(fetcher, &SetSelector::NamesFrom(class, prefix))?;
         }
     }
     Ok((lists, entries))

@@ -77,7 +77,7 @@ enum Numbers {
 }
 
 /// Requests the table pages that a sort needs, but not yet the pages they refer to.
-pub(super) fn ask_for_order(source: &Source<'_>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<()> {
+pub(super) fn request_order(source: &Source<'_>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<()> {
     let Source::Segment(segment, _) = source else { return Ok(()) };
     if let SortBy::Number(field) = &options.sort.by {
         let (kinds, name) = field.columns();

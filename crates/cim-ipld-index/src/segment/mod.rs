@@ -228,7 +228,7 @@ impl Segment {
     }
 
     /// Requests the pages that a set needs besides its table.
-    pub(crate) fn ask_for_set(&self, fetcher: &Fetcher<'_>, class: PageClass, value: &[u8]) -> Result<()> {
+    pub(crate) fn request_set(&self, fetcher: &Fetcher<'_>, class: PageClass, value: &[u8]) -> Result<()> {
         if let SetPlace::Stream { offset, len } = decode_set_value(value)?.1 {
             self.stream(fetcher, stream_of(class), (offset, len))?;
         }

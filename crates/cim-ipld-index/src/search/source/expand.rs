@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
         }
         if let Self::Segment(segment, _) = self {
             match norms.fetch(segment, fetcher, &leaf.field)? {
-                Some(norms) => union.learn(&norms),
+                Some(norms) => union.set_norms(&norms),
                 None => is_complete = false,
             }
         }
@@ -86,7 +86,7 @@ fn add_list(mut cursor: Cursor<'_>, union: &mut Union) -> Result<()> {
         documents.iter().zip(frequencies).for_each(|(document, frequency)| union.add(*document, *frequency));
     }
     if let Some(norms) = cursor.norms() {
-        union.learn(norms);
+        union.set_norms(norms);
     }
     Ok(())
 }
