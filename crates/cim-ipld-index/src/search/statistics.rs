@@ -20,7 +20,7 @@ pub(super) struct CollectionStatistics {
     saturations: Vec<Saturation>,
 }
 
-/// Counts the statistics over all sources.
+/// Computes the statistics over all sources.
 fn count(
     sources: &[Source<'_>],
     leaves: &[Leaf],
