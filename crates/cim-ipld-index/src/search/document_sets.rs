@@ -2,10 +2,10 @@
 
 use super::plan::SetSelector;
 use super::source::{Source, insert_list, visit_list, visit_prefix};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
-use crate::fetch::Fetcher;
 use crate::keys;
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass};
 use crate::segment::TableEntry;
 

@@ -5,6 +5,7 @@
 //! pages are available, one call completes it.
 
 mod bulk_scorer;
+pub(crate) mod collection;
 mod cursor;
 mod document_sets;
 mod evaluator;
@@ -15,10 +16,14 @@ mod levenshtein;
 mod multi_phrase;
 mod name_filter;
 mod name_resolution;
+pub(crate) mod options;
+pub(crate) mod order;
+pub(crate) mod paging;
 mod phrase;
 mod plan;
 mod pool;
 mod rank;
+pub(crate) mod results;
 mod snippet;
 mod sort;
 mod source;
@@ -45,17 +50,17 @@ use top_k::TopK;
 use window::Window;
 
 use crate::analysis::Analyzer;
-use crate::collection::Collection;
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageSource, Progress};
 use crate::query::Query;
 use crate::score::Scale;
-use crate::search_cursor::SearchCursor;
-use crate::search_options::{Facet, FacetCounts, SearchOptions, Total};
-use crate::search_order::{Sort, SortBy, SortOrder};
-use crate::search_results::SearchResults;
+use crate::search::collection::Collection;
+use crate::search::options::{Facet, FacetCounts, SearchOptions, Total};
+use crate::search::order::{Sort, SortBy, SortOrder};
+use crate::search::paging::SearchCursor;
+use crate::search::results::SearchResults;
 use crate::segment;
 
 /// The maximum sum of limit and offset of a search.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::plan::{self, SetSelector};
 use super::source::{Source, visit_prefix};
 use crate::analysis::Analyzer;
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::query::Query;
 
 /// How far the names of a query are resolved.

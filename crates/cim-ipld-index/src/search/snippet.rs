@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::plan::{Leaf, Plan, Planned, TermMatcher};
 use crate::analysis::{Analyzer, Form, Scratch};
-use crate::search_options::SnippetOptions;
-use crate::search_results::Snippet;
-use crate::text_field::Field;
+use crate::document::text_field::Field;
+use crate::search::options::SnippetOptions;
+use crate::search::results::Snippet;
 
 /// How much of a text is scanned after which any match is good enough, in bytes.
 const SECTION_BYTES: usize = 256 * 1024;

@@ -7,14 +7,14 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::source::Source;
+use crate::encoding::numbers;
 use crate::error::Result;
-use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind};
 use crate::memtable::MemtableView;
-use crate::numbers;
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass};
-use crate::search_options::SearchOptions;
-use crate::search_order::{Sort, SortBy, SortOrder};
+use crate::search::options::SearchOptions;
+use crate::search::order::{Sort, SortBy, SortOrder};
 use crate::segment::Column;
 
 const NO_KEY: u128 = u128::MAX;

@@ -6,10 +6,10 @@
 use std::ops::Range;
 
 use super::stream::{Emitter, new_page};
+use crate::encoding::wire::{Reader, put_varint};
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{PAGE_BYTES, PAGE_PREFIX, PageClass, PageId, SegmentId};
-use crate::wire::{Reader, put_varint};
 
 const PACKED: u8 = 0;
 const PART: u8 = 1;

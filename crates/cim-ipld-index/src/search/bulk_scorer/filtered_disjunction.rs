@@ -3,7 +3,7 @@
 
 use super::super::evaluator::Term;
 use super::{Collector, select};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;

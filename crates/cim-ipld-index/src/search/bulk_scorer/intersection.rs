@@ -9,7 +9,7 @@ use std::thread::LocalKey;
 
 use super::super::cursor::{Cursor, before};
 use super::super::pool::{Pool, Pooled, Recycle};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;

@@ -14,7 +14,7 @@ use super::super::window::WINDOW;
 use super::accumulator::{Accumulator, Threshold};
 use super::term::best_first;
 use super::{Collector, filtered_disjunction, select};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;

@@ -6,7 +6,7 @@ use super::super::union::Union;
 use super::{Handle, NormCache, Source};
 use crate::automaton::{AcceptStatus, Automaton, PrefixAutomaton};
 use crate::error::Result;
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{PageClass, PageId};
 use crate::score::TermScorer;
 use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
