@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::docset::{self, BitSet, ChunkWords};
+use crate::encoding::docset::{self, BitSet, ChunkWords};
+use crate::encoding::wire::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
-use crate::wire::Reader;
 
 const VERSION: u8 = 1;
 const CHUNK_WORDS: usize = size_of::<ChunkWords>() / 8;

@@ -8,9 +8,9 @@
 //!   themselves. Documents are inserted into a memtable; a full memtable becomes the pages of a
 //!   segment; a read view searches segments and memtables as one index.
 //!
-//! The crate is sans I/O: it has no files, network, clock or threads. An operation that needs a page
-//! that is not available returns [`Progress::Need`]; the caller fetches the pages and calls again.
-//! A search takes at most three rounds.
+//! The crate is sans I/O: it has no files, network, clock or threads. An operation that needs a
+//! page that is not available returns [`Progress::Need`]; the caller fetches the pages and calls
+//! again. A search takes at most three rounds.
 //!
 //! External bytes (pages, documents, delete sets, queries) are untrusted: decoding them returns a
 //! value or an [`Error`] and never panics.
@@ -105,48 +105,36 @@
 
 mod analysis;
 mod automaton;
-pub mod cid_text;
-pub mod codec;
-mod collection;
-pub mod content_id;
-mod date;
 mod deletes;
-mod docset;
 mod document;
+mod encoding;
 mod error;
-mod fetch;
-mod fields;
 mod keys;
 mod location;
 mod memory_index;
 mod memtable;
 mod merge;
-mod numbers;
 mod page;
 mod page_id;
 mod query;
 mod read_view;
 mod score;
 mod search;
-mod search_cursor;
-mod search_options;
-mod search_order;
-mod search_results;
 mod segment;
-mod text_field;
 mod verify;
-mod wire;
 
 pub use analysis::{
     Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryPrefix, QueryWord, QueryWords, Token,
     UnicodeWords, WordsSpec,
 };
-pub use date::{ParseTimestampError, Timestamp};
 pub use deletes::Deletes;
+pub use document::date::{ParseTimestampError, Timestamp};
+pub use document::text_field::Field;
 pub use document::{
     Document, DocumentKind, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MAX_CID_BYTES, MAX_DOCUMENT_BYTES,
     MAX_KEYWORD_BYTES, MAX_LIST_VALUES, MAX_TAG_BYTES, MAX_TAGS, Value,
 };
+pub use document::{cid_text, codec, content_id};
 pub use error::{Error, ErrorKind, Result};
 pub use location::Location;
 pub use memory_index::MemoryIndex;
@@ -156,13 +144,12 @@ pub use page::{MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageMap, PageSink, P
 pub use page_id::{DocId, PageClass, PageId, SegmentId, SubIndex};
 pub use query::{Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
 pub use read_view::{IndexCounts, ReadView};
+pub use search::options::{Facet, FacetCounts, FacetField, SearchOptions, SnippetOptions, Total};
+pub use search::order::{Sort, SortBy, SortOrder};
+pub use search::paging::SearchCursor;
+pub use search::results::{Hit, Matches, SearchResults, Snippet};
 pub use search::{MAX_QUERY_WORDS, MAX_RESULT_WINDOW};
-pub use search_cursor::SearchCursor;
-pub use search_options::{Facet, FacetCounts, FacetField, SearchOptions, SnippetOptions, Total};
-pub use search_order::{Sort, SortBy, SortOrder};
-pub use search_results::{Hit, Matches, SearchResults, Snippet};
 pub use segment::{Segment, SegmentSummary, build_segment};
-pub use text_field::Field;
 pub use verify::{SegmentReport, Verification};
 
 #[cfg(doctest)]

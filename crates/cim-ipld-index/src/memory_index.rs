@@ -15,8 +15,8 @@ use crate::merge::merge_segments;
 use crate::page::{Page, PageId, PageMap, PageSource, Progress, SegmentId};
 use crate::query::Query;
 use crate::read_view::{IndexCounts, ReadView};
-use crate::search_options::SearchOptions;
-use crate::search_results::SearchResults;
+use crate::search::options::SearchOptions;
+use crate::search::results::SearchResults;
 use crate::segment::{Segment, build_segment};
 
 /// A memtable above this size is sealed.

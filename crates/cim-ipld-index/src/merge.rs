@@ -6,10 +6,10 @@
 
 use crate::analysis::Form;
 use crate::deletes::Deletes;
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind, FIELDS, Namespace, namespace};
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass, PageSink, PageSource};
 use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, TermSelector};
 use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor};

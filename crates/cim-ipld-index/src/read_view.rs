@@ -5,20 +5,20 @@ use std::sync::Arc;
 use cid::Cid;
 
 use crate::analysis::Analyzer;
-use crate::codec;
-use crate::content_id;
 use crate::deletes::Deletes;
+use crate::document::codec;
+use crate::document::content_id;
 use crate::document::{Document, DocumentKind};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
 use crate::keys;
 use crate::location::Location;
 use crate::memtable::MemtableView;
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass, PageSource, Progress, SegmentId};
 use crate::query::Query;
+use crate::search::options::SearchOptions;
+use crate::search::results::{Matches, SearchResults};
 use crate::search::{self, Source};
-use crate::search_options::SearchOptions;
-use crate::search_results::{Matches, SearchResults};
 use crate::segment::Segment;
 
 /// A consistent state of an index: its segments and memtables with their deletes, oldest first.

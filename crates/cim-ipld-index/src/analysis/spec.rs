@@ -6,8 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::language::Language;
+use crate::encoding::wire::{Reader, put_bytes, put_varint};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::{Reader, put_bytes, put_varint};
 
 const VERSION: u8 = 1;
 const WORDS: u8 = 0;

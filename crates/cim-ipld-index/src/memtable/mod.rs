@@ -32,11 +32,11 @@ pub(crate) use view::MemtableList;
 pub use view::MemtableView;
 
 use crate::analysis::Analyzer;
-use crate::codec;
 use crate::deletes::Deletes;
 use crate::document::Document;
+use crate::document::codec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fields;
+use crate::keys::fields;
 use crate::keys::{self, COUNTED, ColumnKind, FIELDS};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS};
 use crate::score::norm_of_length;

@@ -5,7 +5,7 @@ use super::lists::{ListStore, MAX_FREQUENCY, Posting};
 use super::{Inner, MAX_KEPT_BYTES};
 use crate::analysis::{Form, Scratch};
 use crate::document::Document;
-use crate::fields;
+use crate::keys::fields;
 use crate::keys::{self, FIELDS};
 
 /// The length codes of the fields, followed by 0 for names.

@@ -12,8 +12,8 @@ use super::lists::{BLOCK, BlockRef, Postings};
 use super::{Inner, Stored};
 use crate::analysis::Analyzer;
 use crate::automaton::Automaton;
-use crate::codec;
 use crate::deletes::Deletes;
+use crate::document::codec;
 use crate::document::{Document, MAX_CID_BYTES};
 use crate::keys::FIELDS;
 use crate::page::DocId;
@@ -81,7 +81,7 @@ impl MemtableView {
         codec::decode(self.encoded(id)?).ok()
     }
 
-    /// Returns a document in the encoding of [`codec::encode`](crate::codec::encode).
+    /// Returns a document in the encoding of [`codec::encode`](crate::document::codec::encode).
     pub fn encoded(&self, id: DocId) -> Option<&[u8]> {
         Some(&self.stored(id)?.encoded)
     }

@@ -68,13 +68,13 @@ pub(super) fn resembling(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     NAMES.into_iter().find(|known| {
         let shorter = known.len().min(name.len());
-        if shorter >= 5 { is_one_slip_apart(known.as_bytes(), name.as_bytes()) } else { is_swapped(known, &name) }
+        if shorter >= 5 { is_one_typo_apart(known.as_bytes(), name.as_bytes()) } else { is_swapped(known, &name) }
     })
 }
 
 /// Returns whether `a` and `b` differ by one byte inserted, removed or replaced, or by two swapped
 /// neighbours.
-fn is_one_slip_apart(a: &[u8], b: &[u8]) -> bool {
+fn is_one_typo_apart(a: &[u8], b: &[u8]) -> bool {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[start..], &b[start..]);
     match (a, b) {
@@ -91,7 +91,7 @@ fn is_swapped(a: &str, b: &str) -> bool {
         let (mut a_sorted, mut b_sorted) = (a.as_bytes().to_vec(), b.as_bytes().to_vec());
         a_sorted.sort_unstable();
         b_sorted.sort_unstable();
-        a_sorted == b_sorted && is_one_slip_apart(a.as_bytes(), b.as_bytes())
+        a_sorted == b_sorted && is_one_typo_apart(a.as_bytes(), b.as_bytes())
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use pattern::{Pattern, Piece};
 pub use range::{Number, NumberField, NumberRange};
 
 use crate::document::DocumentKind;
-use crate::text_field::Field;
+use crate::document::text_field::Field;
 
 /// The maximum nesting depth of queries.
 pub(crate) const MAX_DEPTH: usize = 250;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::date::{self, Timestamp};
+use crate::document::date::{self, Timestamp};
+use crate::encoding::numbers;
 use crate::keys::ColumnKind;
-use crate::numbers;
 
 /// A numeric or time field, for ranges and sorting.
 ///

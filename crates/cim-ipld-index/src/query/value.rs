@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::{Number, NumberField};
-use crate::date;
+use crate::document::date;
 
 /// A value that is a number, a date, or possibly either.
 #[derive(Clone, Copy)]

@@ -2,17 +2,17 @@
 
 use super::plan::SetSelector;
 use super::source::{Source, insert_list, visit_list, visit_prefix};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
-use crate::fetch::Fetcher;
 use crate::keys;
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass};
 use crate::segment::TableEntry;
 
 impl Source<'_> {
     /// Requests the table pages that a set needs, but not yet the pages they refer to. Returns the
     /// table entry of a single name.
-    pub(super) fn ask_for_set(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<Option<TableEntry>> {
+    pub(super) fn request_set(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<Option<TableEntry>> {
         let Self::Segment(segment, _) = self else { return Ok(None) };
         match want {
             SetSelector::Name(class, key) => return Ok(segment.find(fetcher, *class, key)?.flatten()),
@@ -29,7 +29,7 @@ impl Source<'_> {
     /// skipped.
     ///
     /// All tables must be available, and `entry` must be the result of
-    /// [`ask_for_set`](Self::ask_for_set).
+    /// [`request_set`](Self::request_set).
     pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetSelector, entry: Option<&TableEntry>) -> Result<BitSet> {
         let mut set = BitSet::empty(self.document_count());
         match (self, want) {
@@ -92,9 +92,9 @@ impl Source<'_> {
 
     /// Requests the sets of all names whose keys start with `prefix`, as far as their tables are
     /// available.
-    pub(super) fn ask_for_names(&self, fetcher: &Fetcher<'_>, class: PageClass, prefix: &[u8]) -> Result<()> {
+    pub(super) fn request_names(&self, fetcher: &Fetcher<'_>, class: PageClass, prefix: &[u8]) -> Result<()> {
         let Self::Segment(segment, _) = self else { return Ok(()) };
-        visit_prefix(segment, fetcher, class, prefix, |_, value| segment.ask_for_set(fetcher, class, value))
+        visit_prefix(segment, fetcher, class, prefix, |_, value| segment.request_set(fetcher, class, value))
     }
 
     /// Visits the names whose keys start with `prefix`, each with the number of `matches` that have

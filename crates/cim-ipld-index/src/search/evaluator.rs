@@ -9,7 +9,7 @@ use super::phrase::Phrase;
 use super::pool::Pooled;
 use super::union::Union;
 use super::window::{WINDOW, Window};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::TermScorer;
 

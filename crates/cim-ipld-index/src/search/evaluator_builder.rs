@@ -8,9 +8,9 @@ use super::phrase::Phrase;
 use super::plan::{Leaf, Plan, Planned, SetSelector};
 use super::source::{Handle, NormCache, Source};
 use super::statistics::CollectionStatistics;
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::score::{Scale, TermScorer};
 use crate::segment::TableEntry;
 

@@ -3,7 +3,7 @@
 use super::cursor::END;
 use super::evaluator::Evaluator;
 use super::window::{WINDOW, Window};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 
 /// Calls `each` with the first document and the matches of every window that has any.

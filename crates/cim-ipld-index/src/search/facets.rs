@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::source::Source;
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
 use crate::keys;
 use crate::page::PageClass;
-use crate::search_options::{Facet, FacetCounts, FacetField};
+use crate::page::fetch::Fetcher;
+use crate::search::options::{Facet, FacetCounts, FacetField};
 
 impl Facet {
     /// Returns the table of the facet's names and the prefix of their keys.

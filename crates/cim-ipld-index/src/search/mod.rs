@@ -5,6 +5,7 @@
 //! pages are available, one call completes it.
 
 mod bulk_scorer;
+pub(crate) mod collection;
 mod cursor;
 mod document_sets;
 mod evaluator;
@@ -15,10 +16,14 @@ mod levenshtein;
 mod multi_phrase;
 mod name_filter;
 mod name_resolution;
+pub(crate) mod options;
+pub(crate) mod order;
+pub(crate) mod paging;
 mod phrase;
 mod plan;
 mod pool;
 mod rank;
+pub(crate) mod results;
 mod snippet;
 mod sort;
 mod source;
@@ -45,17 +50,17 @@ use top_k::TopK;
 use window::Window;
 
 use crate::analysis::Analyzer;
-use crate::collection::Collection;
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageSource, Progress};
 use crate::query::Query;
 use crate::score::Scale;
-use crate::search_cursor::SearchCursor;
-use crate::search_options::{Facet, FacetCounts, SearchOptions, Total};
-use crate::search_order::{Sort, SortBy, SortOrder};
-use crate::search_results::SearchResults;
+use crate::search::collection::Collection;
+use crate::search::options::{Facet, FacetCounts, SearchOptions, Total};
+use crate::search::order::{Sort, SortBy, SortOrder};
+use crate::search::paging::SearchCursor;
+use crate::search::results::SearchResults;
 use crate::segment;
 
 /// The maximum sum of limit and offset of a search.
@@ -113,7 +118,7 @@ pub(crate) fn find<'a>(
     let planned = plan::plan(&resolved, analyzer)?;
     let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
     if resolution == Resolution::Unknown {
-        name_resolution::ask_for_plain(query, analyzer, &sources, fetcher)?;
+        name_resolution::request_plain(query, analyzer, &sources, fetcher)?;
     }
     // If only sets of names are missing, the pages of the presumed query are requested in the same
     // round.
@@ -146,7 +151,7 @@ pub(crate) fn find<'a>(
         let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(&planned)?);
         let sorter = options.needs_every_match().then(|| Sorter::open(source, options, fetcher)).transpose()?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
-            source.ask_for_names(fetcher, class, &prefix)?;
+            source.request_names(fetcher, class, &prefix)?;
         }
         parts.push(Part { eval, allowed, sorter });
     }
@@ -181,10 +186,10 @@ fn look_up<'a>(
     let (mut lists, mut entries) = (Vec::with_capacity(sources.len()), Vec::with_capacity(sources.len()));
     for source in sources {
         lists.push(planned.leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
-        entries.push(planned.sets.iter().map(|want| source.ask_for_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
-        sort::ask_for_order(source, options, fetcher)?;
+        entries.push(planned.sets.iter().map(|want| source.request_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
+        sort::request_order(source, options, fetcher)?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
-            source.ask_for_set(fetcher, &SetSelector::NamesFrom(class, prefix))?;
+            source.request_set(fetcher, &SetSelector::NamesFrom(class, prefix))?;
         }
     }
     Ok((lists, entries))

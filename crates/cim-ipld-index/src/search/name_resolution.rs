@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::plan::{self, SetSelector};
 use super::source::{Source, visit_prefix};
 use crate::analysis::Analyzer;
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::query::Query;
 
 /// How far the names of a query are resolved.
@@ -38,7 +38,7 @@ pub(super) fn resolve<'q>(
         names.iter().map(|name| (name, SetSelector::of_attribute(name).collect())).collect();
     for source in sources {
         for want in wants.iter().flat_map(|(_, wants)| wants) {
-            source.ask_for_set(fetcher, want)?;
+            source.request_set(fetcher, want)?;
         }
     }
     if fetcher.has_missing() {
@@ -61,7 +61,7 @@ pub(super) fn resolve<'q>(
 }
 
 /// Requests the pages that a query needs if none of its names is an attribute.
-pub(super) fn ask_for_plain(
+pub(super) fn request_plain(
     query: &Query,
     analyzer: &Analyzer,
     sources: &[Source<'_>],

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::levenshtein::{LevenshteinAutomaton, Matcher};
 use super::name_filter::NameFilter;
 use crate::analysis::{Analyzer, Form, fold_keyword};
+use crate::document::text_field::Field;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
 use crate::query::{self, Has, Node, NumberField, NumberRange, Pattern, Query};
-use crate::text_field::Field;
 
 /// The maximum number of words and names in a query, counting repetitions.
 pub const MAX_QUERY_WORDS: usize = 4096;

@@ -4,12 +4,12 @@ use cid::Cid;
 
 use super::snippet::SnippetGenerator;
 use super::source::Source;
-use crate::codec;
+use crate::document::codec;
 use crate::error::Result;
-use crate::fetch::Fetcher;
 use crate::page::DocId;
-use crate::search_options::SearchOptions;
-use crate::search_results::Hit;
+use crate::page::fetch::Fetcher;
+use crate::search::options::SearchOptions;
+use crate::search::results::Hit;
 
 /// A document that may be a hit.
 #[derive(Debug, Clone, Copy, PartialEq)]

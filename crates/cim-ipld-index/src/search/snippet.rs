@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use super::plan::{Leaf, Plan, Planned, TermMatcher};
 use crate::analysis::{Analyzer, Form, Scratch};
-use crate::search_options::SnippetOptions;
-use crate::search_results::Snippet;
-use crate::text_field::Field;
+use crate::document::text_field::Field;
+use crate::search::options::SnippetOptions;
+use crate::search::results::Snippet;
 
 /// How much of a text is scanned after which any match is good enough, in bytes.
-const STRETCH_BYTES: usize = 256 * 1024;
+const SECTION_BYTES: usize = 256 * 1024;
 /// The separator of passages.
 const ELLIPSIS: &str = " … ";
 
@@ -80,7 +80,7 @@ impl Highlights {
         // Occurrences in the previous section, since a phrase may span both.
         let mut matches: Vec<Match> = Vec::new();
         while start < text.len() && !matchers.is_empty() {
-            let end = end_of_stretch(text, start);
+            let end = end_of_section(text, start);
             let before = matches.len();
             let taken = analyzer.analyze(&text[start..end], &mut scratch, |form, token| {
                 for (leaf, matcher) in &mut matchers {
@@ -267,8 +267,8 @@ fn on_one_line(text: &str, passage: Range<usize>, matches: &[Match]) -> (String,
 
 /// Returns the end of the section that starts at `start`. It does not split a word, unless the word
 /// is very long.
-fn end_of_stretch(text: &str, start: usize) -> usize {
-    let end = text.floor_char_boundary(start + STRETCH_BYTES);
+fn end_of_section(text: &str, start: usize) -> usize {
+    let end = text.floor_char_boundary(start + SECTION_BYTES);
     if end == text.len() {
         return end;
     }
@@ -339,13 +339,13 @@ mod tests {
 
     #[test]
     fn a_match_is_found_wherever_it_is() {
-        let filler = "white noise and nothing else. ".repeat(STRETCH_BYTES / 20);
-        let space = STRETCH_BYTES - 12;
+        let filler = "white noise and nothing else. ".repeat(SECTION_BYTES / 20);
+        let space = SECTION_BYTES - 12;
         let texts = [
             format!("{filler} The white whale at last. {filler}"),
             // At a section boundary.
             format!("{}the white whale at last", "x ".repeat(space / 2)),
-            format!("{}the white whale at last", "東".repeat(STRETCH_BYTES)),
+            format!("{}the white whale at last", "東".repeat(SECTION_BYTES)),
         ];
         for text in texts {
             for query in ["whale", "\"white whale\"", "\"white whale at\" nowhere"] {

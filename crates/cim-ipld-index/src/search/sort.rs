@@ -7,14 +7,14 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::source::Source;
+use crate::encoding::numbers;
 use crate::error::Result;
-use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind};
 use crate::memtable::MemtableView;
-use crate::numbers;
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass};
-use crate::search_options::SearchOptions;
-use crate::search_order::{Sort, SortBy, SortOrder};
+use crate::search::options::SearchOptions;
+use crate::search::order::{Sort, SortBy, SortOrder};
 use crate::segment::Column;
 
 const NO_KEY: u128 = u128::MAX;
@@ -77,7 +77,7 @@ enum Numbers {
 }
 
 /// Requests the table pages that a sort needs, but not yet the pages they refer to.
-pub(super) fn ask_for_order(source: &Source<'_>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<()> {
+pub(super) fn request_order(source: &Source<'_>, options: &SearchOptions, fetcher: &Fetcher<'_>) -> Result<()> {
     let Source::Segment(segment, _) = source else { return Ok(()) };
     if let SortBy::Number(field) = &options.sort.by {
         let (kinds, name) = field.columns();

@@ -12,14 +12,14 @@ use super::cursor::{Cursor, List};
 use super::plan::{Leaf, TermSelector};
 use crate::automaton::{FilteredAutomaton, PrefixAutomaton};
 use crate::deletes::Deletes;
-use crate::docset::BitSet;
+use crate::document::text_field::Field;
+use crate::encoding::docset::BitSet;
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind};
 use crate::memtable::{BLOCK, MemtableList, MemtableView};
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass};
 use crate::segment::{InlineList, ListPlace, Norms, PlaceKind, Segment};
-use crate::text_field::Field;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {

@@ -8,10 +8,10 @@
 
 use super::plan::{Leaf, Plan};
 use super::source::{Handle, Source};
-use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::score::{Saturation, term_weight};
+use crate::search::collection::Collection;
 
 /// Document frequencies and lengths over all sources.
 pub(super) struct CollectionStatistics {
@@ -20,7 +20,7 @@ pub(super) struct CollectionStatistics {
     saturations: Vec<Saturation>,
 }
 
-/// Counts the statistics over all sources.
+/// Computes the statistics over all sources.
 fn count(
     sources: &[Source<'_>],
     leaves: &[Leaf],

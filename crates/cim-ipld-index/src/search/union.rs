@@ -32,7 +32,7 @@ impl Union {
     }
 
     /// Sets the length codes of a segment.
-    pub(crate) fn learn(&mut self, norms: &Rc<Norms>) {
+    pub(crate) fn set_norms(&mut self, norms: &Rc<Norms>) {
         self.norms = Some(norms.clone());
     }
 

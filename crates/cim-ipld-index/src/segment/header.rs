@@ -4,10 +4,10 @@ use super::bloom;
 use super::stored::StoredTop;
 use super::stream::{Emitter, new_page, page_count};
 use super::table::TableTop;
+use crate::encoding::wire::{Reader, put_bytes, put_varint};
 use crate::error::{Error, Result};
 use crate::keys::FIELDS;
 use crate::page::{MAX_SEGMENT_DOCUMENTS, PAGE_BYTES, Page, PageClass, PageId, SegmentId};
-use crate::wire::{Reader, put_bytes, put_varint};
 
 /// The payload size of a header page.
 const PART_BYTES: usize = 256 * 1024;

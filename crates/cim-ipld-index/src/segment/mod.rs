@@ -21,13 +21,13 @@ pub(crate) use writer::{SegmentWriter, SetPlace, decode_set_value};
 use column::ColumnFetch;
 use header::{Header, norm_pages};
 
-use crate::docset::{self, BitSet};
+use crate::encoding::docset::{self, BitSet};
+use crate::encoding::wire::Reader;
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind, FIELDS};
+use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PAGE_BYTES, PAGE_PREFIX, Page, PageClass, PageId, SegmentId};
 use crate::score::norm_of_length;
-use crate::wire::Reader;
 
 /// An open segment. Only its counts, statistics and top indexes are resident, which are small;
 /// everything else is in pages.
@@ -228,7 +228,7 @@ impl Segment {
     }
 
     /// Requests the pages that a set needs besides its table.
-    pub(crate) fn ask_for_set(&self, fetcher: &Fetcher<'_>, class: PageClass, value: &[u8]) -> Result<()> {
+    pub(crate) fn request_set(&self, fetcher: &Fetcher<'_>, class: PageClass, value: &[u8]) -> Result<()> {
         if let SetPlace::Stream { offset, len } = decode_set_value(value)?.1 {
             self.stream(fetcher, stream_of(class), (offset, len))?;
         }

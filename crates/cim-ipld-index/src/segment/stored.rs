@@ -6,10 +6,10 @@
 use std::ops::Range;
 
 use super::stream::{Emitter, new_page};
+use crate::encoding::wire::{Reader, put_varint};
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{PAGE_BYTES, PAGE_PREFIX, PageClass, PageId, SegmentId};
-use crate::wire::{Reader, put_varint};
 
 const PACKED: u8 = 0;
 const PART: u8 = 1;
@@ -124,7 +124,7 @@ impl StoredTop {
         start as u32..end as u32
     }
 
-    /// Returns the pages that form a unit with `page`, and the documents in them.
+    /// Returns the pages from `page` on that belong together, and the documents in them.
     pub(crate) fn unit_of(&self, page: u32, document_count: u32) -> (Range<u32>, Range<u32>) {
         let first = self.first_documents[page as usize];
         let rest = &self.first_documents[page as usize..];
@@ -147,8 +147,8 @@ impl StoredTop {
         Ok(Some(bytes))
     }
 
-    /// Calls `each` with every whole document of a page's payload, or once with a part, and the
-    /// document's id, counting from the first one's.
+    /// Calls `each` with the id and the bytes of every document in a packed page, or of the part in
+    /// a page of a large document.
     pub(crate) fn visit_page(
         &self,
         payload: &[u8],

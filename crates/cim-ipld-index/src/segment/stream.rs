@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{FORMAT_VERSION, PAGE_BYTES, PAGE_PREFIX, Page, PageClass, PageId, PageSink, SegmentId};
 
 /// Passes finished pages to the sink and counts them.

@@ -8,11 +8,11 @@ use super::list::{ListStreams, ListWriter};
 use super::stored::{StoredTop, StoredWriter};
 use super::stream::{Emitter, StreamWriter, new_page, too_large};
 use super::table::{TableTop, TableWriter};
-use crate::docset;
+use crate::encoding::docset;
+use crate::encoding::wire::{Reader, put_varint};
 use crate::error::{Error, Result};
 use crate::keys::{self, ColumnKind, FIELDS, Namespace};
 use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS, PAGE_BYTES, PageClass, PageSink};
-use crate::wire::{Reader, put_varint};
 
 /// A set of at most this many bytes is stored inline in its table.
 const MAX_INLINE_SET: usize = 512;

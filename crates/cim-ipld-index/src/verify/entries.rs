@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 
 use super::Verification;
-use crate::docset::BitSet;
+use crate::document::text_field::Field;
+use crate::encoding::docset::BitSet;
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
 use crate::keys::{self, ColumnKind, Namespace};
 use crate::page::PageClass;
+use crate::page::fetch::Fetcher;
 use crate::score::{Bound, BoundBuilder};
 use crate::segment::{
     BLOCK, Directory, InlineList, ListPlace, Norms, Number, PagedBytes, PlaceKind, Segment, SetPlace, decode_set_value,
     encode_column, visit_positions,
 };
-use crate::text_field::Field;
 
 impl Verification {
     /// Checks one list. Returns whether its pages were available.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use crate::analysis::Analyzer;
 use crate::deletes::Deletes;
-use crate::docset::BitSet;
 use crate::document::DocumentKind;
+use crate::encoding::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
 use crate::keys::{self, FIELDS, Namespace};
+use crate::page::fetch::Fetcher;
 use crate::page::{PAGE_BYTES, PageClass, PageId, PageSource, Progress};
 use crate::segment::{Entries, Norms, Segment, build_filter};
 

@@ -8,7 +8,7 @@ use std::thread::LocalKey;
 
 use super::super::pool::{Pool, Pooled, Recycle};
 use super::super::window::{WINDOW, WINDOW_WORDS};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::score::Points;
 
 const PLACES: usize = WINDOW as usize;

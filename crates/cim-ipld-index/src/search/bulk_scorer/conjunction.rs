@@ -9,7 +9,7 @@ use crate::score::Points;
 use crate::segment::BLOCK;
 
 /// A block with more candidates than this is intersected instead of looked up one by one.
-const MANY: usize = 24;
+const MAX_LOOKUPS: usize = 24;
 
 /// A term after the leading two.
 struct Follower<'t, 'a> {
@@ -74,12 +74,12 @@ fn look_up_few(
     if let Some(allowed) = collector.allowed {
         count = select(lead.cursor.documents(), |document| allowed.contains(*document), &mut places);
     }
-    if count > MANY && collector.floor() > 0 {
+    if count > MAX_LOOKUPS && collector.floor() > 0 {
         let need = collector.floor().saturating_sub(elsewhere);
         let (_, points) = lead.cursor.points(&lead.scorer)?;
         count = select(points, |points| *points >= need, &mut places);
     }
-    if count > MANY {
+    if count > MAX_LOOKUPS {
         return Ok(false);
     }
     for place in &places[..count] {

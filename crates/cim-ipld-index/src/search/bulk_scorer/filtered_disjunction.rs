@@ -3,17 +3,17 @@
 
 use super::super::evaluator::Term;
 use super::{Collector, select};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
 /// The maximum number of postings to gather, which bounds memory.
-const MOST: u64 = 1 << 16;
+const MAX_POSTINGS: u64 = 1 << 16;
 
 /// Returns whether the lists are short enough to be gathered.
-pub(super) fn is_for(terms: &[&mut Term<'_>]) -> bool {
-    terms.iter().map(|term| u64::from(term.cursor.document_frequency())).sum::<u64>() <= MOST
+pub(super) fn applies_to(terms: &[&mut Term<'_>]) -> bool {
+    terms.iter().map(|term| u64::from(term.cursor.document_frequency())).sum::<u64>() <= MAX_POSTINGS
 }
 
 pub(super) fn collect(terms: &mut [&mut Term<'_>], allowed: &BitSet, collector: &mut Collector<'_, '_>) -> Result<()> {

@@ -9,14 +9,14 @@ use std::thread::LocalKey;
 
 use super::super::cursor::{Cursor, before};
 use super::super::pool::{Pool, Pooled, Recycle};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
 
 /// A block is binary-searched for each document of the leading list if the lead has this many times
 /// fewer documents in the block's range.
-const MUCH_LONGER: usize = 8;
+const SEARCH_RATIO: usize = 8;
 /// A block whose documents span more than this is also binary-searched.
 const MAX_SPAN: usize = 1 << 14;
 const NO_BLOCK: usize = usize::MAX;
@@ -101,7 +101,7 @@ impl PlaceMap {
         let skipped = before(documents, *base);
         let mut count = 0;
         let is_in_map = self.block == second.block();
-        let is_searched = !is_in_map && (documents.len() - skipped) * MUCH_LONGER < own.len();
+        let is_searched = !is_in_map && (documents.len() - skipped) * SEARCH_RATIO < own.len();
         if is_searched || (last - base) as usize >= MAX_SPAN {
             for (place, document) in documents.iter().enumerate().skip(skipped) {
                 let found = own.partition_point(|own| own < document);

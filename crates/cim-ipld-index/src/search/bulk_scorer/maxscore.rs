@@ -14,7 +14,7 @@ use super::super::window::WINDOW;
 use super::accumulator::{Accumulator, Threshold};
 use super::term::best_first;
 use super::{Collector, filtered_disjunction, select};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;
@@ -37,14 +37,14 @@ struct Part<'t, 'a> {
 pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_, '_>) -> Result<()> {
     let sparse = collector.allowed.filter(|allowed| allowed.is_sparse());
     if let Some(allowed) = sparse
-        && filtered_disjunction::is_for(terms)
+        && filtered_disjunction::applies_to(terms)
     {
         return filtered_disjunction::collect(terms, allowed, collector);
     }
     let mut parts: Vec<Part<'_, '_>> = terms.iter_mut().map(|term| Part::new(term)).collect();
     let mut order: Vec<usize> = (0..parts.len()).collect();
     let mut accumulator = Accumulator::new();
-    let least = if collector.is_counting { 0 } else { least_of_the_best(&mut parts, collector)? };
+    let least = if collector.is_counting { 0 } else { lower_bound_of_last_hit(&mut parts, collector)? };
     let mut from = 0;
     loop {
         for part in &mut parts {
@@ -86,7 +86,7 @@ pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_,
 }
 
 /// Returns a lower bound of the points of the last hit, from the best blocks of one term.
-fn least_of_the_best(parts: &mut [Part<'_, '_>], collector: &Collector<'_, '_>) -> Result<Points> {
+fn lower_bound_of_last_hit(parts: &mut [Part<'_, '_>], collector: &Collector<'_, '_>) -> Result<Points> {
     let best = parts.iter_mut().max_by_key(|part| part.term.cursor.uppers().iter().max().copied());
     let Some(part) = best.filter(|part| part.term.cursor.block_count() >= LONG_LIST) else { return Ok(0) };
     let mut top = TopK::of_segment(collector.top.limit());

@@ -18,7 +18,7 @@ use super::cursor::END;
 use super::evaluator::{Evaluator, Term};
 use super::top_k::TopK;
 use super::window::{WINDOW, WINDOW_WORDS, Window};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
 use crate::segment::BLOCK;

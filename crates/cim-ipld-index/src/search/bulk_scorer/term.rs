@@ -9,7 +9,7 @@ use crate::score::Points;
 const FIRST_BLOCKS: usize = 8;
 
 pub(super) fn collect(term: &mut Term<'_>, collector: &mut Collector<'_, '_>) -> Result<()> {
-    // The length of a list is known; matches must be counted only behind a filter.
+    // Without a filter, the number of matches is the length of the list.
     let is_counted = collector.is_counting || collector.allowed.is_none();
     if is_counted {
         collector.total += count(term, collector)?;

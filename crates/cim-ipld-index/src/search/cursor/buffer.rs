@@ -8,7 +8,7 @@ use crate::score::Points;
 use crate::segment::{BLOCK, Directory};
 
 /// A buffer for more blocks than this is freed after use instead of being pooled.
-const MOST_KEPT_BLOCKS: usize = 1 << 12;
+const MAX_POOLED_BLOCKS: usize = 1 << 12;
 
 /// One decoded block, and the directory of all blocks.
 ///
@@ -67,7 +67,7 @@ impl Recycle for Buffer {
     fn reset(&mut self) -> bool {
         self.last.clear();
         self.uppers.clear();
-        self.last.capacity() <= MOST_KEPT_BLOCKS
+        self.last.capacity() <= MAX_POOLED_BLOCKS
     }
 
     fn pool() -> &'static LocalKey<Pool<Self>> {

@@ -6,7 +6,7 @@ use super::super::union::Union;
 use super::{Handle, NormCache, Source};
 use crate::automaton::{AcceptStatus, Automaton, PrefixAutomaton};
 use crate::error::Result;
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{PageClass, PageId};
 use crate::score::TermScorer;
 use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
         }
         if let Self::Segment(segment, _) = self {
             match norms.fetch(segment, fetcher, &leaf.field)? {
-                Some(norms) => union.learn(&norms),
+                Some(norms) => union.set_norms(&norms),
                 None => is_complete = false,
             }
         }
@@ -86,7 +86,7 @@ fn add_list(mut cursor: Cursor<'_>, union: &mut Union) -> Result<()> {
         documents.iter().zip(frequencies).for_each(|(document, frequency)| union.add(*document, *frequency));
     }
     if let Some(norms) = cursor.norms() {
-        union.learn(norms);
+        union.set_norms(norms);
     }
     Ok(())
 }

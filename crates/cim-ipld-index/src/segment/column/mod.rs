@@ -16,10 +16,10 @@ mod read;
 pub(crate) use read::{Column, ColumnFetch};
 
 use super::stream::{Emitter, StreamWriter};
-use crate::docset;
+use crate::encoding::docset;
+use crate::encoding::wire::{Reader, put_varint, unzigzag, zigzag};
 use crate::error::{Error, Result};
 use crate::keys::ColumnKind;
-use crate::wire::{Reader, put_varint, unzigzag, zigzag};
 
 /// The number of values in a full block.
 const BLOCK: usize = 4096;
@@ -194,8 +194,8 @@ fn block_len(count: u32, index: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docset::BitSet;
-    use crate::fetch::Fetcher;
+    use crate::encoding::docset::BitSet;
+    use crate::page::fetch::Fetcher;
     use crate::page::{PageClass, PageMap, SegmentId};
     use proptest::prelude::*;
 

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::{BLOCK, Block, ColumnPlace, Number, Rest, block_bytes, block_len, width};
-use crate::docset::BitSet;
+use crate::encoding::docset::BitSet;
+use crate::encoding::wire::Reader;
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{PageClass, SegmentId};
 use crate::segment::PagedBytes;
-use crate::wire::Reader;
 
 /// A column whose pages are all available.
 pub(crate) struct Column {

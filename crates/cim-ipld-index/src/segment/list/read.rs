@@ -4,10 +4,10 @@ use bitpacking::{BitPacker, BitPacker4x};
 
 use super::super::stream::PagedBytes;
 use super::{BLOCK, BLOCK_META, MAX_DOCUMENT_WIDTH, MAX_INLINE, MAX_INLINE_POSITIONS, TAIL_META};
+use crate::encoding::wire::Reader;
 use crate::error::{Error, Result};
 use crate::page::MAX_SEGMENT_DOCUMENTS;
 use crate::score::Bound;
-use crate::wire::Reader;
 
 /// A decoded dictionary value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use bitpacking::{BitPacker, BitPacker4x};
 
 use super::super::stream::{Emitter, StreamWriter, too_large};
 use super::{BLOCK, MAX_INLINE, MAX_INLINE_POSITIONS};
+use crate::encoding::wire::put_varint;
 use crate::error::Result;
 use crate::score::{Bound, BoundBuilder};
-use crate::wire::put_varint;
 
 /// Writes one list after another.
 pub(in crate::segment) struct ListWriter {

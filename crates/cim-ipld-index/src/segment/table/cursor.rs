@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Entries, TableTop};
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{Page, PageId, SegmentId};
 
 /// Iterates over all entries of a table in order. Every page must be available.

@@ -15,10 +15,10 @@ use std::ops::Range;
 pub(crate) use cursor::TableCursor;
 
 use super::stream::{Emitter, new_page};
+use crate::encoding::wire::{Reader, put_bytes, put_varint};
 use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
+use crate::page::fetch::Fetcher;
 use crate::page::{Page, PageClass, PageId, SegmentId};
-use crate::wire::{Reader, put_bytes, put_varint};
 
 const RESTART_INTERVAL: u32 = 16;
 /// The size of a page's entries, in bytes. With the longest entry and the restarts, a page stays

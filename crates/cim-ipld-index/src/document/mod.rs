@@ -1,11 +1,17 @@
 //! Documents and their limits.
 
+pub mod cid_text;
+pub mod codec;
+pub mod content_id;
+pub(crate) mod date;
+pub(crate) mod text_field;
+
 use std::collections::BTreeMap;
 
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
-use crate::date::Timestamp;
+use crate::document::date::Timestamp;
 use crate::error::{Error, Result};
 
 /// The maximum length of a CID, in bytes.

@@ -6,11 +6,11 @@ use std::ops::Range;
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
-use crate::date::Timestamp;
+use crate::document::date::Timestamp;
 use crate::document::{DocumentKind, Value};
 use crate::location::Location;
-use crate::search_cursor::SearchCursor;
-use crate::search_options::FacetCounts;
+use crate::search::options::FacetCounts;
+use crate::search::paging::SearchCursor;
 
 /// The results of a search.
 ///

@@ -1,7 +1,7 @@
 //! The collection statistics of one query, which a cursor carries to the next page.
 
+use crate::encoding::wire::{Reader, put_varint};
 use crate::error::{Error, Result};
-use crate::wire::{Reader, put_varint};
 
 /// The collection statistics on which the scores of one query depend.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use crate::analysis::{Analyzer, Form, Scratch, fold_keyword};
 use crate::document::{Document, Value};
+use crate::encoding::numbers;
 use crate::keys::{self, ColumnKind, FIELDS};
-use crate::numbers;
 
 /// The gap in positions between two parts of the combined field, so that no phrase matches across
 /// them.
 const FIELD_GAP: u32 = 32;
 
 /// Calls `each` with every word: its form, the index of its field (see
-/// [`Field::index`](crate::text_field::Field::index)), the word, and its position. Returns the
-/// number of words of each field, not counting other forms.
+/// [`Field::index`](crate::document::text_field::Field::index)), the word, and its position.
+/// Returns the number of words of each field, not counting other forms.
 ///
 /// The combined field contains text, title and author in this order, so that positions in the text,
 /// the longest part, are small. Every position is below 2^28, because every document is shorter

@@ -173,7 +173,7 @@ mod tests {
             (encoded(&[&bytes[..], b"more"].concat()), "bytes follow"),
             (encoded(&[&bytes[..], &bytes[..]].concat()), "bytes follow"),
             (encoded(&bytes[..bytes.len() - 1]), "malformed"),
-            (encoded(&long_version), "shortest form"),
+            (encoded(&long_version), "invalid CID"),
             (multibase::encode(Base::Base58Btc, &v0), "no multibase"),
             (encoded(&v0), "no multibase"),
             (format!("b{}", V1[1..].to_uppercase()), "multibase"),

@@ -20,7 +20,7 @@ use cid::Cid;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::content_id;
+use crate::document::content_id;
 
 /// Serializes a CID.
 ///

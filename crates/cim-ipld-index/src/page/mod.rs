@@ -1,5 +1,7 @@
 //! Pages: the units in which a segment is written, stored and read.
 
+pub(crate) mod fetch;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;

@@ -4,8 +4,8 @@
 //! (u16), kind (u8) and either the count minus one (u16) followed by that many sorted u16, or a
 //! bitmap of 8,192 bytes. All integers are little-endian.
 
+use crate::encoding::wire::{Reader, put_varint};
 use crate::error::{Error, Result};
-use crate::wire::{Reader, put_varint};
 
 const ARRAY: u8 = 0;
 const BITS: u8 = 1;

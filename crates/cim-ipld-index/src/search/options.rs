@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::search_cursor::SearchCursor;
-use crate::search_order::Sort;
+use crate::search::order::Sort;
+use crate::search::paging::SearchCursor;
 
 /// Options of a search: how many hits to return, in which order, and with which additional data.
 ///

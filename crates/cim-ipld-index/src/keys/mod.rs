@@ -2,9 +2,11 @@
 //!
 //! A field name that is followed by something is prefixed with its length (varint).
 
+pub(crate) mod fields;
+
 use crate::analysis::Form;
-use crate::text_field::Field;
-use crate::wire::{Reader, put_bytes};
+use crate::document::text_field::Field;
+use crate::encoding::wire::{Reader, put_bytes};
 
 /// The number of built-in text fields.
 pub(crate) const FIELDS: usize = 3;

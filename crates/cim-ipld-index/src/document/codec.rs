@@ -11,11 +11,11 @@ use std::ops::Range;
 
 use cid::Cid;
 
-use crate::content_id;
-use crate::date::Timestamp;
+use crate::document::content_id;
+use crate::document::date::Timestamp;
 use crate::document::{Document, DocumentKind, MAX_CID_BYTES, Value};
+use crate::encoding::wire::{Reader, put_bytes, put_varint, unzigzag, zigzag};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::{Reader, put_bytes, put_varint, unzigzag, zigzag};
 
 const VERSION: u8 = 1;
 

@@ -7,12 +7,12 @@ use cid::Cid;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::codec;
-use crate::collection::Collection;
+use crate::document::codec;
+use crate::encoding::wire::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::NumberField;
-use crate::search_order::{Sort, SortBy, SortOrder};
-use crate::wire::Reader;
+use crate::search::collection::Collection;
+use crate::search::order::{Sort, SortBy, SortOrder};
 
 const VERSION: u8 = 2;
 

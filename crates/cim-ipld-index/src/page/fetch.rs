@@ -7,7 +7,7 @@ use crate::page::{Page, PageId, PageSource, Progress, SegmentId};
 
 /// The maximum number of pages requested at once. This many pages hold gigabytes; only a forged
 /// header describes longer streams.
-const MOST_MISSING: usize = 1 << 16;
+const MAX_MISSING: usize = 1 << 16;
 
 pub(crate) struct Fetcher<'a> {
     source: &'a dyn PageSource,
@@ -31,7 +31,7 @@ impl<'a> Fetcher<'a> {
 
     /// Returns whether the limit of missing pages is reached.
     pub(crate) fn is_full(&self) -> bool {
-        self.missing_count() >= MOST_MISSING
+        self.missing_count() >= MAX_MISSING
     }
 
     pub(crate) fn has_missing(&self) -> bool {
