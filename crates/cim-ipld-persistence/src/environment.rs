@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cim_ipld_index::Timestamp;
+
 /// The wall clock, for the times that snapshots carry. Nothing else depends on it.
 pub trait Clock: Send + Sync {
-    /// Returns the time in Unix milliseconds.
-    fn unix_ms(&self) -> i64;
+    /// Returns the current time.
+    fn now(&self) -> Timestamp;
 }
 
 /// A source of randomness for ids, names and pauses. It must not be predictable to whoever holds
@@ -67,10 +69,10 @@ impl Environment {
         }
     }
 
-    /// Returns the time in Unix milliseconds.
+    /// Returns the current time.
     #[must_use]
-    pub fn unix_ms(&self) -> i64 {
-        self.clock.unix_ms()
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Returns `N` random bytes.
@@ -113,9 +115,9 @@ impl fmt::Debug for Environment {
 struct System;
 
 impl Clock for System {
-    fn unix_ms(&self) -> i64 {
+    fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
 

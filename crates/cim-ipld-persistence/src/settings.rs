@@ -1,25 +1,37 @@
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// The plain numbers an engine works with.
+/// The tuning parameters of an engine.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cim_ipld_persistence::Settings;
+///
+/// let mut settings = Settings::default();
+/// settings.memtable_budget_bytes = 8 << 20;
+/// settings.write_timeout = Duration::from_secs(5);
+/// assert_eq!(settings.cache_budget_bytes, 256 << 20);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Bytes of memtable at which it is folded into a segment. While a fold or merge is under way,
-    /// writes go on up to twice as much and one record.
+    /// The size in bytes at which the memtable is folded into a segment. While a fold or merge is
+    /// under way, writes continue until the memtable holds twice as much plus one record.
     pub memtable_budget_bytes: usize,
-    /// Bytes of opened pages kept in memory.
+    /// The maximum number of bytes of decrypted pages kept in memory.
     pub cache_budget_bytes: usize,
-    /// Whether this process folds by itself when the memtable passes its budget.
+    /// Whether this process folds automatically when the memtable exceeds its budget.
     pub background: bool,
-    /// zstd level of the objects that hold text; `None` stores them uncompressed. Off by default:
-    /// sizes of compressed text tell something of it to whoever can choose part of the text
-    /// (docs/decisions/0004).
+    /// The zstd level of the objects that hold text, or `None` to store them uncompressed. `None`
+    /// by default: the size of compressed text reveals something about it to an attacker who can
+    /// choose part of the text (docs/decisions/0004).
     pub compression_level: Option<i32>,
-    /// How long a write is pursued through an unreachable or silent store before it is reported, in
-    /// milliseconds.
-    pub write_timeout_ms: u64,
-    /// How many pages are fetched or stored at a time.
-    pub parallel_transfers: usize,
+    /// How long a write is retried against a store that is unreachable or does not answer, before
+    /// it fails.
+    pub write_timeout: Duration,
+    /// The maximum number of pages fetched or stored concurrently by one operation.
+    pub parallel_transfers: NonZeroUsize,
 }
 
 impl Default for Settings {
@@ -29,14 +41,8 @@ impl Default for Settings {
             cache_budget_bytes: 256 << 20,
             background: true,
             compression_level: None,
-            write_timeout_ms: 30_000,
-            parallel_transfers: 16,
+            write_timeout: Duration::from_secs(30),
+            parallel_transfers: const { NonZeroUsize::new(16).expect("16 is not zero") },
         }
-    }
-}
-
-impl Settings {
-    pub(crate) fn write_timeout(&self) -> Duration {
-        Duration::from_millis(self.write_timeout_ms)
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cim_ipld_index::Timestamp;
 use cim_ipld_persistence::{Clock, Environment, Event, Observer, PinStore, Randomness};
 
 use super::world::World;
@@ -23,8 +24,8 @@ impl Randomness for Seeded {
 struct Still;
 
 impl Clock for Still {
-    fn unix_ms(&self) -> i64 {
-        1_700_000_000_000
+    fn now(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One process: lives that begin with an opening and end in order, by a crash or by an error.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ fn settings() -> Settings {
     // A few documents.
     settings.memtable_budget_bytes = 3000;
     settings.cache_budget_bytes = 1 << 20;
-    settings.write_timeout_ms = 20_000;
-    settings.parallel_transfers = 4;
+    settings.write_timeout = Duration::from_secs(20);
+    settings.parallel_transfers = const { NonZeroUsize::new(4).expect("4 is not zero") };
     settings
 }
 

@@ -59,9 +59,9 @@ pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> R
         None => {}
     }
     let kept = kept.and_then(Result::ok).map(|kept| kept.name);
-    let SnapshotInfo { documents, bytes, created_at_ms, .. } = snapshot;
+    let SnapshotInfo { documents, bytes, created_at, .. } = snapshot;
     let object = json!({
-        "name": name, "created_at": time_text(Timestamp(created_at_ms)), "documents": documents, "bytes": bytes,
+        "name": name, "created_at": time_text(created_at), "documents": documents, "bytes": bytes,
         "documents_before": before.map(|(documents, _)| documents), "writes_left_behind": writes, "kept_as": kept,
     });
     context.say(line, &object)
@@ -107,7 +107,7 @@ impl From<SnapshotInfo> for SnapshotJson {
     fn from(snapshot: SnapshotInfo) -> Self {
         Self {
             name: snapshot.name,
-            created_at: time_text(Timestamp(snapshot.created_at_ms)),
+            created_at: time_text(snapshot.created_at),
             documents: snapshot.documents,
             bytes: snapshot.bytes,
         }

@@ -38,7 +38,7 @@ impl Put<'_> {
         let objects = &self.shared.objects;
         let bucket = &objects.layout.catalog;
         let mut backoff = Backoff::new();
-        let begun_ms = objects.environment.unix_ms();
+        let begun = objects.environment.now();
         loop {
             // A try that may have landed is looked for first: put again much later, the record
             // would come after those that followed it.
@@ -47,7 +47,7 @@ impl Put<'_> {
             {
                 return Ok(answer);
             }
-            if self.maybe_landed && objects.environment.unix_ms() - begun_ms > MAX_RETRIED_MS {
+            if self.maybe_landed && objects.environment.now().0 - begun.0 > MAX_RETRIED_MS {
                 let message = "the record was put, and this process was held up: it is not put again";
                 return Err(Error::new(ErrorKind::OutcomeUnknown, message));
             }

@@ -207,7 +207,7 @@ impl Shared {
     /// How long another process has to fold, if the fold before took `took`. It differs by process,
     /// so that the next one is one.
     pub(crate) fn patience(&self, took: Duration) -> Duration {
-        let least = self.settings.write_timeout() / 6;
+        let least = self.settings.write_timeout / 6;
         let patience = (took * 3).clamp(least, least * 3);
         patience + self.random_part(least)
     }
@@ -225,7 +225,7 @@ impl Shared {
     /// write is pursued.
     pub(crate) async fn wait_generation(&self, generation: u64) -> Result<()> {
         let reached = self.progress.wait_until(|progress| progress.seen.generation >= generation);
-        tokio::time::timeout(self.settings.write_timeout(), reached).await.unwrap_or_else(|_| {
+        tokio::time::timeout(self.settings.write_timeout, reached).await.unwrap_or_else(|_| {
             let message = "another process changed the manifest, but the store does not let it be read back";
             Err(Error::new(ErrorKind::Unavailable, message))
         })

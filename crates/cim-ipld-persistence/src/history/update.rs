@@ -93,7 +93,7 @@ async fn try_publish(
     replacement: Option<(Option<BuiltSegment>, Origin)>,
 ) -> Result<Outcome, Failed> {
     let objects = &shared.objects;
-    if !wait_settled(shared, current, Instant::now() + shared.settings.write_timeout()).await? {
+    if !wait_settled(shared, current, Instant::now() + shared.settings.write_timeout).await? {
         return Ok(Outcome::Superseded);
     }
     let next = succeed(objects, current, proposal).await?;
@@ -209,7 +209,7 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
     let objects = &shared.objects;
     let layout = &objects.layout;
     let mut revision = current.revision;
-    let deadline = Instant::now() + shared.settings.write_timeout();
+    let deadline = Instant::now() + shared.settings.write_timeout;
     let mut backoff = Backoff::new();
     loop {
         let precondition = match revision {
@@ -270,7 +270,7 @@ async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcom
     let reached = shared
         .progress
         .wait_until(|progress| progress.seen.generation >= generation || progress.refused == Some(digest));
-    tokio::time::timeout(shared.settings.write_timeout(), reached).await.unwrap_or_else(|_| {
+    tokio::time::timeout(shared.settings.write_timeout, reached).await.unwrap_or_else(|_| {
         let message = "the manifest was written, but the store does not let it be read back";
         Err(Error::new(ErrorKind::OutcomeUnknown, message))
     })?;

@@ -157,7 +157,7 @@ impl Writer {
         announces: Option<Announcement>,
         in_doubt: &mut Option<oneshot::Receiver<OwnVerdict>>,
     ) -> Result<u64> {
-        let deadline = Instant::now() + self.shared.settings.write_timeout();
+        let deadline = Instant::now() + self.shared.settings.write_timeout;
         let mut taken = 0;
         loop {
             self.shared.check()?;
@@ -333,7 +333,7 @@ impl Writer {
             self.shared.folds.notify_one();
         }
         let room = self.shared.progress.wait_until(has_room);
-        tokio::time::timeout(settings.write_timeout(), room).await.map_err(|_| {
+        tokio::time::timeout(settings.write_timeout, room).await.map_err(|_| {
             let message = "the memtable is full and the fold that would empty it does not come to its end";
             Error::new(ErrorKind::Unavailable, message)
         })?

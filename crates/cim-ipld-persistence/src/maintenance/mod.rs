@@ -191,7 +191,7 @@ impl Maintenance {
         let stopped = || self.shared.check().err().unwrap_or_else(closed);
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| stopped())?;
-        let answered = tokio::time::timeout(self.shared.settings.write_timeout(), answer).await;
+        let answered = tokio::time::timeout(self.shared.settings.write_timeout, answer).await;
         answered
             .map_err(|_| {
                 let waiting = || Error::new(ErrorKind::Unavailable, "the store does not let the journal be read");

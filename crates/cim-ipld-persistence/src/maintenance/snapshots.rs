@@ -4,6 +4,7 @@
 
 use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{ObjectNames, SealOptions};
+use cim_ipld_index::Timestamp;
 
 use super::Maintenance;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
@@ -26,8 +27,8 @@ const MAX_NAME_BYTES: usize = 256;
 pub struct SnapshotInfo {
     /// Its name.
     pub name: String,
-    /// When it was made, in Unix milliseconds of the clock of the process that made it.
-    pub created_at_ms: i64,
+    /// When it was created, by the clock of the process that created it.
+    pub created_at: Timestamp,
     /// Live documents in it.
     pub documents: u64,
     /// Bytes of the pages that it names.
@@ -40,7 +41,7 @@ impl From<&SnapshotRecord> for SnapshotInfo {
     fn from(record: &SnapshotRecord) -> Self {
         Self {
             name: record.name.clone(),
-            created_at_ms: record.created_at_ms,
+            created_at: Timestamp(record.created_at_ms),
             documents: record.documents,
             bytes: record.segments.iter().map(|segment| segment.bytes).sum(),
             position: Position::new(record.position),
@@ -61,7 +62,7 @@ impl Maintenance {
             }
             let record = SnapshotRecord {
                 name: name.to_owned(),
-                created_at_ms: self.shared.objects.environment.unix_ms(),
+                created_at_ms: self.shared.objects.environment.now().0,
                 documents: live_documents(&current.manifest),
                 position: current.position(),
                 segments: current.manifest.segments.clone(),

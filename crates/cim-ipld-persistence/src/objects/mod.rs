@@ -75,8 +75,8 @@ impl Objects {
         environment: Environment,
         rules: Rules,
     ) -> Self {
-        let write_timeout = settings.write_timeout();
-        let parallel_transfers = settings.parallel_transfers.max(1);
+        let write_timeout = settings.write_timeout;
+        let parallel_transfers = settings.parallel_transfers.get();
         Self {
             backend,
             layout,

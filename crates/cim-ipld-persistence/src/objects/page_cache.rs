@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use cim_ipld_index::{Page, PageId, PageSource, Progress, SegmentId};
@@ -34,7 +35,7 @@ impl Weighter<PageKey, Page> for ByBytes {
 }
 
 impl PageCache {
-    pub(crate) fn new(budget_bytes: usize, parallel: usize) -> Self {
+    pub(crate) fn new(budget_bytes: usize, parallel: NonZeroUsize) -> Self {
         const ABOUT_ONE_PAGE_BYTES: usize = 64 << 10;
         let options = OptionsBuilder::new()
             .estimated_items_capacity((budget_bytes / ABOUT_ONE_PAGE_BYTES).max(16))
@@ -42,7 +43,7 @@ impl PageCache {
             .build()
             .expect("both capacities are set");
         let cache = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { cache, parallel: parallel.max(1) }
+        Self { cache, parallel: parallel.get() }
     }
 
     pub(crate) fn resident_bytes(&self) -> u64 {

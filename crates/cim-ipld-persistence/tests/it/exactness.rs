@@ -308,7 +308,7 @@ async fn history_folds_by_the_writer_that_takes_the_tail_over_the_budget() {
     let mut settings = by_hand();
     (settings.background, settings.memtable_budget_bytes) = (true, BUDGET_BYTES);
     // It gives the writer a part of this to fold.
-    settings.write_timeout_ms = 30_000;
+    settings.write_timeout = Duration::from_secs(30);
     let writer = Engine::builder(shared).settings(settings.clone());
     let writer = writer.create(encrypted()).await.expect("created");
     let reader = Engine::builder(Arc::new(idle.clone())).settings(settings).open(Some(key(1))).await.expect("opened");

@@ -1,6 +1,7 @@
 //! Engines, documents and stores for the tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cid::Cid;
 use cim_ipld_backend::{Backend, MemoryBackend};
@@ -24,7 +25,7 @@ pub(crate) fn encrypted() -> Protection {
 pub(crate) fn by_hand() -> Settings {
     let mut settings = Settings::default();
     settings.background = false;
-    settings.write_timeout_ms = 2_000;
+    settings.write_timeout = Duration::from_secs(2);
     settings
 }
 

@@ -101,7 +101,7 @@ impl Follower {
             ignored: IgnoredEntries::default(),
         };
         let mut backoff = Backoff::new();
-        let deadline = Instant::now() + shared.settings.write_timeout();
+        let deadline = Instant::now() + shared.settings.write_timeout;
         while follower.rebuilding.is_some() || follower.catching_up {
             match follower.step().await {
                 Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < deadline => {
