@@ -3,6 +3,7 @@
 //!
 //! Each takes any bytes, returns whether they were accepted, and panics when a promise is broken.
 
+use bytes::Bytes;
 use cim_ipld_backend::Revision;
 
 use crate::format::ancestry::{Node, Path};
@@ -75,7 +76,8 @@ pub fn order_chunk(data: &[u8]) -> bool {
 
 /// Decodes a record, judges it, decodes what it changes.
 pub fn journal_record(data: &[u8]) -> bool {
-    accepted(data, Record::from_bytes, Record::to_bytes, |record| {
+    let decode = |bytes: &[u8]| Record::from_bytes(&Bytes::copy_from_slice(bytes));
+    accepted(data, decode, Record::to_bytes, |record| {
         records::chunked(&record.body);
         if let Body::Inline(operations) = &record.body {
             changes(operations);
@@ -95,7 +97,7 @@ pub fn journal_record(data: &[u8]) -> bool {
 pub fn operations(data: &[u8]) -> bool {
     accepted(
         data,
-        record::operations_from_bytes,
+        |bytes| record::operations_from_bytes(&Bytes::copy_from_slice(bytes)),
         |operations| record::operations_to_bytes(operations),
         |operations| changes(&operations),
     )
@@ -229,7 +231,7 @@ mod tests {
     fn sound_operations() -> Vec<Operation> {
         let document = Document::new(content_cid(b"a")).with_title("Title").with_text("some words").with_tag("tag");
         let encoded = codec::encode(&document).expect("within the limits");
-        vec![Operation::Put(encoded), Operation::Delete(content_cid(b"b").to_bytes())]
+        vec![Operation::Put(encoded.into()), Operation::Delete(content_cid(b"b").to_bytes().into())]
     }
 
     fn sound_record() -> Record {

@@ -137,8 +137,10 @@ impl Engine {
     /// `Forked` when it no longer has this index or shows another history of it, and what the store
     /// answers.
     pub async fn index(&self, documents: &[Document]) -> Result<Position> {
-        let operations =
-            documents.iter().map(|document| Ok(Operation::Put(codec::encode(document)?))).collect::<Result<_>>()?;
+        let operations = documents
+            .iter()
+            .map(|document| Ok(Operation::Put(codec::encode(document)?.into())))
+            .collect::<Result<_>>()?;
         self.write(operations).await
     }
 
@@ -147,7 +149,8 @@ impl Engine {
     /// # Errors
     /// As for [`index`](Engine::index).
     pub async fn delete(&self, cids: &[Cid]) -> Result<Position> {
-        self.write(cids.iter().map(|cid| Operation::Delete(content_id::canonical(*cid).to_bytes())).collect()).await
+        self.write(cids.iter().map(|cid| Operation::Delete(content_id::canonical(*cid).to_bytes().into())).collect())
+            .await
     }
 
     async fn write(&self, operations: Vec<Operation>) -> Result<Position> {

@@ -12,6 +12,7 @@ mod sizes;
 pub(crate) mod snapshot;
 pub(crate) mod window;
 
+use bincode::BorrowDecode;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::error::DecodeError;
 
@@ -42,7 +43,7 @@ fn encode<T: bincode::Encode>(version: u8, value: &T) -> Vec<u8> {
     bytes
 }
 
-fn decode<T: bincode::Decode<()>>(what: &str, version: u8, bytes: &[u8]) -> Result<T> {
+fn decode<'a, T: BorrowDecode<'a, ()>>(what: &str, version: u8, bytes: &'a [u8]) -> Result<T> {
     let (found, body) = bytes.split_first().ok_or_else(|| damaged(what, "it is empty"))?;
     if *found != version {
         let message = format!("{what} has format version {found}, this software reads version {version}");
@@ -58,16 +59,16 @@ fn decode<T: bincode::Decode<()>>(what: &str, version: u8, bytes: &[u8]) -> Resu
 /// Decodes within a limit that follows from the length of `body`: a length prefix allocates before
 /// its elements are read, and few bytes must not allocate what only many can justify. No element
 /// takes more than 32 times its encoding.
-fn decode_bounded<T: bincode::Decode<()>>(body: &[u8]) -> Result<(T, usize), DecodeError> {
+fn decode_bounded<'a, T: BorrowDecode<'a, ()>>(body: &'a [u8]) -> Result<(T, usize), DecodeError> {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
     let standard = bincode::config::standard();
     match body.len() / KIB {
-        0..2 => bincode::decode_from_slice(body, standard.with_limit::<{ 64 * KIB }>()),
-        2..16 => bincode::decode_from_slice(body, standard.with_limit::<{ 512 * KIB }>()),
-        16..128 => bincode::decode_from_slice(body, standard.with_limit::<{ 4 * MIB }>()),
-        128..1024 => bincode::decode_from_slice(body, standard.with_limit::<{ 32 * MIB }>()),
-        _ => bincode::decode_from_slice(body, CONFIG),
+        0..2 => bincode::borrow_decode_from_slice(body, standard.with_limit::<{ 64 * KIB }>()),
+        2..16 => bincode::borrow_decode_from_slice(body, standard.with_limit::<{ 512 * KIB }>()),
+        16..128 => bincode::borrow_decode_from_slice(body, standard.with_limit::<{ 4 * MIB }>()),
+        128..1024 => bincode::borrow_decode_from_slice(body, standard.with_limit::<{ 32 * MIB }>()),
+        _ => bincode::borrow_decode_from_slice(body, CONFIG),
     }
 }
 

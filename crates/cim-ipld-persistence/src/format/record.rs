@@ -1,4 +1,8 @@
-use bincode::{Decode, Encode};
+use bincode::de::{BorrowDecoder, Decode};
+use bincode::enc::Encoder;
+use bincode::error::{AllowedEnumVariants, DecodeError, EncodeError};
+use bincode::{BorrowDecode, Encode};
+use bytes::Bytes;
 
 use super::announcement::Announcement;
 use super::digest::{Digest, ShortDigest};
@@ -12,7 +16,7 @@ pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
 
 /// One record of the journal: what a writer adds to the order by one put. Its key holds the writer
 /// and the sequence number, its sealing tells the epoch. A writer's has its operations borrowed.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Record<O = Vec<Operation>> {
     /// How many records its writer had applied.
     pub(crate) seen: u64,
@@ -28,7 +32,7 @@ pub(crate) struct Record<O = Vec<Operation>> {
 }
 
 /// The operations of a record, or where they are when they do not fit.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) enum Body<O = Vec<Operation>> {
     Inline(O),
     /// Encoded operations, cut into `chunks` objects of the metadata bucket named by `secret`.
@@ -40,13 +44,13 @@ pub(crate) enum Body<O = Vec<Operation>> {
     },
 }
 
-/// One change of the index.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) enum Operation {
+/// One change of the index. A decoded one is a part of the record's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation<B = Bytes> {
     /// Adds the encoded document, or replaces the one of the same CID.
-    Put(Vec<u8>),
+    Put(B),
     /// Removes the document of this CID, in its binary form.
-    Delete(Vec<u8>),
+    Delete(B),
 }
 
 impl Operation {
@@ -58,6 +62,36 @@ impl Operation {
     }
 }
 
+const PUT: u32 = 0;
+const DELETE: u32 = 1;
+
+impl<B: AsRef<[u8]>> Encode for Operation<B> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> std::result::Result<(), EncodeError> {
+        let (variant, bytes) = match self {
+            Self::Put(bytes) => (PUT, bytes),
+            Self::Delete(bytes) => (DELETE, bytes),
+        };
+        variant.encode(encoder)?;
+        bytes.as_ref().encode(encoder)
+    }
+}
+
+impl<'a, C> BorrowDecode<'a, C> for Operation<&'a [u8]> {
+    fn borrow_decode<D: BorrowDecoder<'a, Context = C>>(decoder: &mut D) -> std::result::Result<Self, DecodeError> {
+        let variant = u32::decode(decoder)?;
+        let bytes = <&[u8]>::borrow_decode(decoder)?;
+        match variant {
+            PUT => Ok(Self::Put(bytes)),
+            DELETE => Ok(Self::Delete(bytes)),
+            found => Err(DecodeError::UnexpectedVariant {
+                type_name: "Operation",
+                allowed: &AllowedEnumVariants::Range { min: PUT, max: DELETE },
+                found,
+            }),
+        }
+    }
+}
+
 impl<O: Encode> Record<O> {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         encode(VERSION, self)
@@ -65,15 +99,20 @@ impl<O: Encode> Record<O> {
 }
 
 impl Record {
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let record: Self = decode("a journal record", VERSION, bytes)?;
+    pub(crate) fn from_bytes(bytes: &Bytes) -> Result<Self> {
+        let record: Record<Vec<Operation<&[u8]>>> = decode("a journal record", VERSION, bytes)?;
         if record.closes.len() > MAX_CLOSED_WRITERS {
             return Err(damaged("a journal record", "it closes too many writers"));
         }
         if matches!(record.body, Body::Spilled { chunks, .. } if chunks > MAX_CHUNKS) {
             return Err(damaged("a journal record", "its body has too many chunks"));
         }
-        Ok(record)
+        let Record { seen, generation, attest, closes, announces, body } = record;
+        let body = match body {
+            Body::Inline(operations) => Body::Inline(parts_of(bytes, operations)),
+            Body::Spilled { secret, chunks, digest } => Body::Spilled { secret, chunks, digest },
+        };
+        Ok(Self { seen, generation, attest, closes, announces, body })
     }
 }
 
@@ -87,8 +126,17 @@ pub(crate) fn operations_to_bytes(operations: &[Operation]) -> Vec<u8> {
     encode(VERSION, &operations)
 }
 
-pub(crate) fn operations_from_bytes(bytes: &[u8]) -> Result<Vec<Operation>> {
-    decode("the body of a journal record", VERSION, bytes)
+pub(crate) fn operations_from_bytes(bytes: &Bytes) -> Result<Vec<Operation>> {
+    Ok(parts_of(bytes, decode("the body of a journal record", VERSION, bytes)?))
+}
+
+/// Makes the operations share `bytes`, which they were decoded from.
+fn parts_of(bytes: &Bytes, operations: Vec<Operation<&[u8]>>) -> Vec<Operation> {
+    let share = |operation| match operation {
+        Operation::Put(part) => Operation::Put(bytes.slice_ref(part)),
+        Operation::Delete(part) => Operation::Delete(bytes.slice_ref(part)),
+    };
+    operations.into_iter().map(share).collect()
 }
 
 pub(crate) fn operations_digest(bytes: &[u8]) -> Digest {

@@ -21,7 +21,7 @@ fn record(closes: Vec<u64>, announces: Option<Announcement>, body: Body) -> usiz
 fn bytes_beside_the_operations() {
     let document = vec![0; 200];
     let operation = 1 + 1 + document.len();
-    let body = || Body::Inline(vec![Operation::Put(document.clone())]);
+    let body = || Body::Inline(vec![Operation::Put(document.clone().into())]);
     let plain = record(Vec::new(), None, body()) - operation;
     assert_eq!(plain, 29);
     let announcement = Announcement { root: Digest::default(), data_key: [0; 8] };

@@ -71,7 +71,7 @@ pub(crate) async fn changes(objects: &Objects, body: &Body) -> Result<Option<Vec
             if record::operations_digest(&bytes) != *digest {
                 return Err(Error::new(ErrorKind::Damaged, "the body of a journal record is not the one it names"));
             }
-            readable(record::operations_from_bytes(&bytes).and_then(|operations| decode(&operations)))
+            readable(record::operations_from_bytes(&Bytes::from(bytes)).and_then(|operations| decode(&operations)))
         }
     }
 }
