@@ -347,7 +347,7 @@ impl TryFrom<Wire> for EncryptedData {
             return Err(Error::unsupported(EncryptedData::NAME, wire.v, DATA_VERSION));
         }
         if wire.ciphertext.len() > MAX_OBJECT_BYTES + TAG_BYTES {
-            return Err(Error::damaged("an encrypted value of excessive size"));
+            return Err(Error::damaged("the oversized encrypted value"));
         }
         if wire.v != DATA_VERSION || wire.ciphertext.len() < TAG_BYTES {
             return Err(Error::damaged("the encrypted value"));

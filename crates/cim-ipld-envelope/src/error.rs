@@ -145,7 +145,7 @@ impl Error {
     }
 
     pub(crate) fn damaged(what: impl fmt::Display) -> Self {
-        Self::new(ErrorKind::Damaged, format!("{what} is not what was written at this place"))
+        Self::new(ErrorKind::Damaged, format!("{what} is damaged, or was not written at this place"))
     }
 
     pub(crate) fn unsupported(what: &str, found: u8, supported: u8) -> Self {

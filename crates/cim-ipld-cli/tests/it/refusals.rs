@@ -197,7 +197,7 @@ fn a_damaged_byte_is_noticed() {
             let said = format!("{} {}", String::from_utf8_lossy(&output.stdout), refusal.error);
             let place = format!("{}/{}", target.bucket, target.key);
             assert_eq!(refusal.status, 9, "{place}: {refusal:?}");
-            assert!(said.contains("not what was written") || said.contains("problem"), "{place}: {said}");
+            assert!(said.contains("is damaged") || said.contains("problem"), "{place}: {said}");
             assert_eq!(store.contents(), before, "{place}: verify changed the store");
             store.replace(&target, target.value.clone());
         }
