@@ -1,5 +1,5 @@
-//! A pin: what a process remembers, outside the store, of the newest state it saw. A store that
-//! went back is found by it.
+//! A pin records, outside the store, the newest state of an index that a process has seen. It
+//! detects a store that was rolled back.
 
 use std::fmt;
 use std::io;
@@ -17,30 +17,58 @@ use crate::objects::{Objects, Root};
 use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
 
-/// Keeps one pin, outside the store that it is about.
+/// Stores one pin, outside the store that it protects.
 ///
-/// The engine calls it seldom and from threads where it may block. What is stored is sealed: it
-/// need not be kept secret, but whoever can change it can make the engine refuse the store, and
-/// whoever can put an older pin back makes it blind to what happened since.
+/// The engine calls these methods rarely and on threads that may block. The pin is sealed, so it
+/// need not be secret. However, an attacker who can change it can make the engine refuse the store,
+/// and one who can replace it by an older pin hides every rollback to a state after that pin.
+///
+/// ```
+/// use std::io;
+/// use std::sync::Mutex;
+///
+/// use cim_ipld_persistence::PinStore;
+///
+/// #[derive(Debug, Default)]
+/// struct MemoryPin(Mutex<Option<Vec<u8>>>);
+///
+/// impl PinStore for MemoryPin {
+///     fn load(&self) -> io::Result<Option<Vec<u8>>> {
+///         Ok(self.0.lock().unwrap().clone())
+///     }
+///
+///     fn store(&self, pin: &[u8]) -> io::Result<()> {
+///         *self.0.lock().unwrap() = Some(pin.to_vec());
+///         Ok(())
+///     }
+/// }
+///
+/// let pin = MemoryPin::default();
+/// pin.store(b"sealed")?;
+/// pin.update(&mut |present| present.map(|pin| [pin.as_slice(), b"!"].concat()))?;
+/// assert_eq!(pin.load()?.as_deref(), Some(&b"sealed!"[..]));
+/// # Ok::<(), io::Error>(())
+/// ```
 pub trait PinStore: fmt::Debug + Send + Sync {
-    /// Returns the pin stored last, or `None` when there is none.
+    /// Returns the pin stored last, or `None` if there is none.
     ///
     /// # Errors
-    /// What keeps it from being read: the index is not opened then.
+    /// Any I/O error that prevents the pin from being read. The index is then not opened.
     fn load(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Replaces the pin, durably and at once: after a crash there is the old one or the new one.
+    /// Replaces the pin durably and atomically: after a crash, either the old or the new pin is
+    /// there.
     ///
     /// # Errors
-    /// What keeps it from being stored.
+    /// Any I/O error that prevents the pin from being stored.
     fn store(&self, pin: &[u8]) -> io::Result<()>;
 
-    /// Replaces the pin by what `change` makes of the present one, or leaves it when that is
-    /// nothing. Where several processes share the place, none of them stores another one in
-    /// between.
+    /// Replaces the pin by the result of `change` on the current one, or leaves it unchanged if the
+    /// result is `None`. If several processes share the pin, an implementation must prevent another
+    /// process from storing a pin in between. The default implementation does not.
     ///
     /// # Errors
-    /// As for [`load`](Self::load) and [`store`](Self::store).
+    /// The same as for [`load`](Self::load) and [`store`](Self::store).
     fn update(&self, change: &mut dyn FnMut(Option<Vec<u8>>) -> Option<Vec<u8>>) -> io::Result<()> {
         match change(self.load()?) {
             Some(pin) => self.store(&pin),
@@ -49,15 +77,36 @@ pub trait PinStore: fmt::Debug + Send + Sync {
     }
 }
 
-/// The state of an index that a pin remembers.
+/// The state of an index that a pin records, as returned by
+/// [`EngineBuilder::read_pin`](crate::EngineBuilder::read_pin).
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cim_ipld_backend::MemoryBackend;
+/// use cim_ipld_persistence::{Engine, FilePin, Protection};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let backend = Arc::new(MemoryBackend::new());
+/// let pin = Arc::new(FilePin::new(folder.path().join("photos.pin")));
+/// let builder = Engine::builder(backend.clone()).pin(pin.clone());
+/// builder.create(Protection::Plaintext).await?.close().await;
+///
+/// let recorded = Engine::builder(backend).pin(pin).read_pin(None).await?.expect("a pin");
+/// assert_eq!((recorded.generation, recorded.position.number()), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PinInfo {
-    /// Generation of the newest manifest that was seen.
+    /// The generation of the newest manifest seen.
     pub generation: u64,
-    /// The last position that was seen in the order of all writes.
+    /// The last position seen in the order of all writes.
     pub position: Position,
-    /// Generation of the newest keyset that was seen.
+    /// The generation of the newest keyset seen.
     pub keyset_generation: u64,
 }
 
