@@ -125,29 +125,29 @@ impl From<&PinRecord> for PinInfo {
 pub(crate) struct Pin {
     store: Arc<dyn PinStore>,
     state: Mutex<State>,
-    /// Held while the pin is stored: an earlier state never comes after a later one.
+    /// Held while the pin is stored, so that an earlier state never overwrites a later one.
     storing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Writers of this place whose ends are unknown.
+    /// Writers recorded in the pin that may not have ended cleanly.
     unclosed: Vec<u64>,
     own: Vec<u64>,
-    /// Writers that this process closed, or that ended in order, since the pin was stored.
+    /// Writers that this process has closed, or that have ended cleanly, since the pin was stored.
     ended: Vec<u64>,
     stored: Option<PinRecord>,
     mode: Mode,
 }
 
-/// What the pin that is there counts for.
+/// How an existing pin is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The later of it and of what this process saw is kept.
+    /// The later state is kept: that of the pin or that of this process.
     Keep,
-    /// The same, until the store has been accepted as it is; one that does not open is left alone.
+    /// The same until the store has been accepted. A pin that does not open is left unchanged.
     Accepting,
-    /// Nothing: it is replaced.
+    /// The pin is replaced.
     StartOver,
 }
 
@@ -157,16 +157,16 @@ fn seal(envelope: &Envelope, record: &PinRecord) -> Result<Bytes> {
     Ok(envelope.seal(&CONTEXT, &record.to_bytes(), &SealOptions::default())?)
 }
 
-/// Opens a pin, with the root of the index that it was made for.
+/// Opens a pin with the keys of its index.
 pub(crate) fn open(envelope: &Envelope, sealed: &[u8]) -> Result<PinRecord> {
     let opened = envelope.open(&CONTEXT, sealed).map_err(|error| {
-        let message = "the pin of this place was made for another index, or for a newer state of this one";
+        let message = "the pin belongs to another index, or to a newer state of this one";
         Error::new(ErrorKind::Rollback, message).with_source(error)
     })?;
     PinRecord::from_bytes(&opened)
 }
 
-/// Runs what may block where it may.
+/// Runs blocking I/O, on a blocking thread unless the environment is single-threaded.
 async fn blocking<T: Send + 'static>(
     environment: &Environment,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -174,7 +174,7 @@ async fn blocking<T: Send + 'static>(
     let done = if environment.is_single_threaded() {
         work()
     } else {
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(io::Error::other("the access was cut off")))
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(io::Error::other("the access was aborted")))
     };
     done.map_err(|error| {
         Error::new(ErrorKind::PinUnavailable, format!("the pin cannot be accessed: {error}")).with_source(error)
@@ -188,19 +188,19 @@ pub(crate) async fn read(store: &Arc<dyn PinStore>, environment: &Environment) -
 }
 
 impl Pin {
-    /// A pin over `store`, which held `record`.
+    /// Creates a pin in `store`, which held `record`.
     pub(crate) fn new(store: Arc<dyn PinStore>, record: Option<PinRecord>, mode: Mode) -> Self {
         let unclosed = record.map(|record| record.writers).unwrap_or_default();
         let state = State { unclosed, own: Vec::new(), ended: Vec::new(), stored: None, mode };
         Self { store, state: Mutex::new(state), storing: tokio::sync::Mutex::default() }
     }
 
-    /// Writers of this place that did not end in order.
+    /// Returns the recorded writers that may not have ended cleanly.
     pub(crate) fn unclosed(&self) -> Vec<u64> {
         self.lock().unclosed.clone()
     }
 
-    /// Remembers a writer before its first record.
+    /// Records a writer before its first record.
     pub(crate) async fn begin_writer(&self, shared: &Shared, writer: u64) -> Result<()> {
         {
             let mut state = self.lock();
@@ -211,7 +211,7 @@ impl Pin {
         self.save(shared).await
     }
 
-    /// Forgets writers that a record of this process has closed.
+    /// Removes writers that a record of this process has closed.
     pub(crate) fn closed(&self, writers: &[u64]) {
         let mut state = self.lock();
         state.unclosed.retain(|writer| !writers.contains(writer));
@@ -219,21 +219,21 @@ impl Pin {
         state.ended.extend(writers);
     }
 
-    /// Forgets this process's writers: the outcome of each of their records is known.
+    /// Removes the writers of this process, the outcomes of whose records are all known.
     pub(crate) fn ended_in_order(&self) {
         let mut state = self.lock();
         let own = std::mem::take(&mut state.own);
         state.ended.extend(own);
     }
 
-    /// Lets what this process saw replace whatever the pin held.
+    /// Makes the next save replace the pin by the state of this process.
     pub(crate) fn start_over(&self) {
         let mut state = self.lock();
         (state.mode, state.stored) = (Mode::StartOver, None);
     }
 
-    /// Stores the present state unless it is stored already. What another process of this place
-    /// stored is kept where it is later, and so are its writers.
+    /// Stores the current state unless it is already stored. A later state stored by another process
+    /// that shares the pin is kept, and so are its writers.
     pub(crate) async fn save(&self, shared: &Shared) -> Result<()> {
         let _turn = self.storing.lock().await;
         let (root, seen) = (shared.objects.root(), shared.progress.read(|progress| progress.seen));
@@ -280,7 +280,7 @@ impl Pin {
     }
 }
 
-/// Returns the sealed pin that replaces the present one; `None` leaves that.
+/// Returns the sealed pin that replaces the present one, or `None` to keep it.
 fn change(
     envelope: &Envelope,
     present: Option<Vec<u8>>,
@@ -290,7 +290,7 @@ fn change(
 ) -> Result<Option<Vec<u8>>> {
     let present = match (mode, present) {
         (Mode::StartOver, _) | (_, None) => None,
-        // Never written over when it does not open: it is another index's, or one of a newer root.
+        // A pin that does not open is never overwritten: it belongs to another index or a newer root.
         (_, Some(sealed)) => match open(envelope, &sealed) {
             Err(error) if mode == Mode::Accepting && error.kind() == ErrorKind::Rollback => return Ok(None),
             opened => Some(opened?),
@@ -303,11 +303,11 @@ fn change(
     seal(envelope, &merged).map(|sealed| Some(sealed.to_vec()))
 }
 
-/// The later of each part, and the writers of both that have not ended.
+/// Returns the later of each part, and the writers of both that have not ended.
 fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode) -> PinRecord {
     let mut merged = own.clone();
     if let Some(present) = present {
-        // Of two that went as far, this process may have another one than the one that counts.
+        // If both are equally far, the stored one takes precedence.
         let own_counts = mode != Mode::Accepting;
         if !own_counts || present.keyset_generation >= own.keyset_generation {
             (merged.keyset_generation, merged.root) = (present.keyset_generation, present.root);
@@ -324,28 +324,28 @@ fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode
     merged.writers.retain(|writer| !ended.contains(writer));
     let surplus = merged.writers.len().saturating_sub(MAX_PINNED_WRITERS);
     if surplus > 0 {
-        tracing::warn!(surplus, "the pin forgets writers that ended without a word");
+        tracing::warn!(surplus, "dropping writers from the pin that did not end cleanly, because there are too many");
         merged.writers.drain(..surplus);
     }
     merged
 }
 
-/// Holds the root that a store shows against the pin.
+/// Compares the root in the store with the pin.
 pub(crate) fn check_root(pin: &PinRecord, root: &Root) -> Result<()> {
     let (found, known) = (root.generation(), pin.keyset_generation);
     if found < known {
-        let message = format!("the store has the keyset of generation {found}, and generation {known} was seen");
+        let message = format!("the keyset in the store has generation {found}, but the pin records generation {known}");
         return Err(Error::new(ErrorKind::Rollback, message));
     }
     if found == known && root.digest() != pin.root {
-        let message = format!("the store has another keyset of generation {known} than the one that was seen");
+        let message = format!("the keyset of generation {known} in the store differs from the one recorded in the pin");
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(())
 }
 
-/// Holds the manifest that a store shows against the pin. Returns the position and digest that its
-/// journal must still reach, if the watermark has not.
+/// Compares the manifest in the store with the pin. Returns the position and digest that the journal
+/// must reach.
 pub(crate) async fn check_manifest(
     objects: &Objects,
     pin: &PinRecord,
@@ -354,15 +354,15 @@ pub(crate) async fn check_manifest(
     let (found, known) = (manifest.generation(), pin.generation);
     if found < known {
         let message = format!(
-            "the store has the manifest of generation {found}, and generation {known} was seen; at least {} records are \
-             missing",
+            "the manifest in the store has generation {found}, but the pin records generation {known}: at least {} \
+             records are missing",
             pin.position.saturating_sub(manifest.position())
         );
         return Err(Error::new(ErrorKind::Rollback, message));
     }
     if manifest.ancestor(objects, known).await? != Some(pin.manifest) {
         let message =
-            format!("the manifest of generation {found} does not descend from the one of {known} that was seen");
+            format!("the manifest of generation {found} does not descend from that of generation {known} in the pin");
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(Some((pin.position, pin.order)))
