@@ -7,31 +7,31 @@ use crate::Result;
 
 const VERSION: u8 = 2;
 
-/// Identities that one record may close.
+/// The maximum number of writers closed by one record.
 pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
 
-/// One record of the journal: what a writer adds to the order by one put. Its key holds the writer
-/// and the sequence number, its sealing tells the epoch.
+/// A journal record, which a writer appends to the order by one put. Its key contains the writer and
+/// the sequence number; its data key determines the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Record {
-    /// How many records its writer had applied.
+    /// The number of records that its writer had applied.
     pub(crate) seen: u64,
-    /// Generation of the newest manifest that its writer knew.
+    /// The generation of the newest manifest known to its writer.
     pub(crate) generation: u64,
-    /// Binds the record to that past: see [`attestation`].
+    /// Binds the record to that history, see [`attestation`].
     pub(crate) attest: ShortDigest,
-    /// Writers that ended without a word: no record of theirs is accepted after this one.
+    /// Writers that did not end cleanly. None of their records is accepted after this one.
     pub(crate) closes: Vec<u64>,
-    /// The root that is about to replace the present one.
+    /// The root that is about to replace the current one.
     pub(crate) announces: Option<Announcement>,
     pub(crate) body: Body,
 }
 
-/// The operations of a record, or where they are when they do not fit.
+/// The operations of a record, or a reference to them if they do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum Body {
     Inline(Vec<Operation>),
-    /// Encoded operations, cut into `chunks` objects of the metadata bucket named by `secret`.
+    /// Encoded operations in `chunks` objects of the metadata bucket, named by `secret`.
     Spilled {
         secret: [u8; 32],
         chunks: u32,
@@ -45,12 +45,12 @@ pub(crate) enum Body {
 pub(crate) enum Operation {
     /// Adds the encoded document, or replaces the one of the same CID.
     Put(Vec<u8>),
-    /// Removes the document of this CID, in its binary form.
+    /// Removes the document of this binary CID.
     Delete(Vec<u8>),
 }
 
 impl Operation {
-    /// About the bytes it takes in a record.
+    /// Returns its approximate size in a record, in bytes.
     pub(crate) fn encoded_bytes(&self) -> usize {
         match self {
             Self::Put(bytes) | Self::Delete(bytes) => bytes.len() + 8,
@@ -75,8 +75,8 @@ impl Record {
     }
 }
 
-/// What a record says of its past: the order at the position it had applied, and the manifest of
-/// the generation it knew.
+/// Returns the attestation of a record: a digest of the order at the position that its writer had
+/// applied, and of the manifest of the generation that it knew.
 pub(crate) fn attestation(order: ShortDigest, manifest: Digest) -> ShortDigest {
     Digest::of("cim/v1/attestation", &[&order.0, &manifest.0]).short()
 }
