@@ -1,4 +1,4 @@
-//! What is known about a piece of content, by its kind, and the index document that says the same.
+//! Metadata of documents, images, audio and video, and its conversion to and from index documents.
 
 use cid::Cid;
 use cim_ipld_index::{Document, DocumentKind, Timestamp, Value};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Result};
 
-/// What is known about a document: text of any form.
+/// Metadata of a text document.
 ///
 /// ```
 /// use cim_ipld_persistence::{DocumentMetadata, content_cid};
@@ -29,13 +29,13 @@ pub struct DocumentMetadata {
     pub title: Option<String>,
     /// The author; searched.
     pub author: Option<String>,
-    /// When it was made, in Unix seconds.
+    /// The creation time in Unix seconds.
     pub created_at: Option<u64>,
-    /// When it was last changed, in Unix seconds.
+    /// The modification time in Unix seconds.
     pub modified_at: Option<u64>,
-    /// Exact names to filter by.
+    /// Tags to filter by, matched exactly.
     pub tags: Vec<String>,
-    /// The language as a BCP 47 tag, such as `pt-BR`; returned as it came.
+    /// The language as a BCP 47 tag, such as `pt-BR`. It is stored unchanged.
     pub language: Option<String>,
     /// The media type, such as `text/markdown`, to filter by.
     pub content_type: Option<String>,
@@ -43,13 +43,22 @@ pub struct DocumentMetadata {
     pub size: Option<u64>,
 }
 
-/// What is known about a still picture.
+/// Metadata of an image.
+///
+/// ```
+/// use cim_ipld_persistence::{ImageMetadata, content_cid};
+///
+/// let metadata = ImageMetadata { width: Some(640), height: Some(480), ..ImageMetadata::default() };
+/// let document = metadata.to_document(content_cid(b"pixels"), "image/png");
+/// assert_eq!(document.content_type.as_deref(), Some("image/png"));
+/// assert_eq!(ImageMetadata::from(&document), metadata);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImageMetadata {
-    /// Pixels from left to right.
+    /// The width in pixels.
     pub width: Option<u32>,
-    /// Pixels from top to bottom.
+    /// The height in pixels.
     pub height: Option<u32>,
     /// The file format, such as `JPEG`.
     pub format: Option<String>,
@@ -57,25 +66,35 @@ pub struct ImageMetadata {
     pub color_space: Option<String>,
     /// The compression method.
     pub compression: Option<String>,
-    /// Exact names to filter by.
+    /// Tags to filter by, matched exactly.
     pub tags: Vec<String>,
 }
 
-/// What is known about a sound recording.
+/// Metadata of an audio recording.
+///
+/// ```
+/// use cim_ipld_persistence::{AudioMetadata, content_cid};
+///
+/// let metadata = AudioMetadata { artist: Some("Ella".into()), year: Some(1956), ..AudioMetadata::default() };
+/// let document = metadata.to_document(content_cid(b"samples"), "audio/flac")?;
+/// assert_eq!(document.author.as_deref(), Some("Ella"));
+/// assert_eq!(AudioMetadata::from(&document), metadata);
+/// # Ok::<(), cim_ipld_persistence::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AudioMetadata {
     /// The duration in milliseconds.
     pub duration_ms: Option<u64>,
-    /// Bits per second.
+    /// The bit rate in bits per second.
     pub bitrate: Option<u32>,
-    /// Samples per second.
+    /// The sample rate in hertz.
     pub sample_rate: Option<u32>,
     /// The number of channels.
     pub channels: Option<u8>,
     /// The codec, such as `flac`.
     pub codec: Option<String>,
-    /// Who performs; searched as the author.
+    /// The performer; searched as the author.
     pub artist: Option<String>,
     /// The album; searched as the text.
     pub album: Option<String>,
@@ -83,37 +102,47 @@ pub struct AudioMetadata {
     pub title: Option<String>,
     /// The year of publication.
     pub year: Option<u16>,
-    /// Exact names to filter by.
+    /// Tags to filter by, matched exactly.
     pub tags: Vec<String>,
 }
 
-/// What is known about moving pictures.
+/// Metadata of a video.
+///
+/// ```
+/// use cim_ipld_persistence::{VideoMetadata, content_cid};
+///
+/// let metadata = VideoMetadata { duration_ms: Some(90_000), frame_rate: Some(25.0), ..VideoMetadata::default() };
+/// let document = metadata.to_document(content_cid(b"frames"), "video/webm")?;
+/// assert_eq!(VideoMetadata::from(&document), metadata);
+/// # Ok::<(), cim_ipld_persistence::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VideoMetadata {
     /// The duration in milliseconds.
     pub duration_ms: Option<u64>,
-    /// Pixels from left to right.
+    /// The width in pixels.
     pub width: Option<u32>,
-    /// Pixels from top to bottom.
+    /// The height in pixels.
     pub height: Option<u32>,
-    /// Pictures per second.
+    /// The frame rate in frames per second.
     pub frame_rate: Option<f64>,
-    /// The codec of the pictures, such as `av1`.
+    /// The codec of the video stream, such as `av1`.
     pub video_codec: Option<String>,
-    /// The codec of the sound, such as `opus`.
+    /// The codec of the audio stream, such as `opus`.
     pub audio_codec: Option<String>,
-    /// Bits per second, sound and pictures together.
+    /// The total bit rate in bits per second.
     pub bitrate: Option<u32>,
-    /// Exact names to filter by.
+    /// Tags to filter by, matched exactly.
     pub tags: Vec<String>,
 }
 
 impl DocumentMetadata {
-    /// Makes the index document of `cid`, whose words are `text`.
+    /// Returns the index document of `cid` with this metadata and the full text `text`.
     ///
     /// # Errors
-    /// `InvalidInput` when a time is further off than the index can say: about 292 million years.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if a time exceeds the range of the index, about 292
+    /// million years.
     pub fn to_document(&self, cid: Cid, text: Option<&str>) -> Result<Document> {
         let mut document = Document::new(cid);
         document.title.clone_from(&self.title);
@@ -145,7 +174,7 @@ impl From<&Document> for DocumentMetadata {
 }
 
 impl ImageMetadata {
-    /// Makes the index document of `cid`, of the media type `content_type`.
+    /// Returns the index document of `cid` with this metadata and the media type `content_type`.
     #[must_use]
     pub fn to_document(&self, cid: Cid, content_type: &str) -> Document {
         let mut document = media_document(cid, DocumentKind::Image, content_type, &self.tags);
@@ -172,10 +201,10 @@ impl From<&Document> for ImageMetadata {
 }
 
 impl AudioMetadata {
-    /// Makes the index document of `cid`, of the media type `content_type`.
+    /// Returns the index document of `cid` with this metadata and the media type `content_type`.
     ///
     /// # Errors
-    /// `InvalidInput` when the duration is over 2^63 milliseconds.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if the duration is 2^63 milliseconds or more.
     pub fn to_document(&self, cid: Cid, content_type: &str) -> Result<Document> {
         let mut document = media_document(cid, DocumentKind::Audio, content_type, &self.tags);
         document.title.clone_from(&self.title);
@@ -209,10 +238,10 @@ impl From<&Document> for AudioMetadata {
 }
 
 impl VideoMetadata {
-    /// Makes the index document of `cid`, of the media type `content_type`.
+    /// Returns the index document of `cid` with this metadata and the media type `content_type`.
     ///
     /// # Errors
-    /// `InvalidInput` when the duration is over 2^63 milliseconds.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if the duration is 2^63 milliseconds or more.
     pub fn to_document(&self, cid: Cid, content_type: &str) -> Result<Document> {
         let mut document = media_document(cid, DocumentKind::Video, content_type, &self.tags);
         set_integer(&mut document, "duration_ms", duration(self.duration_ms)?);
@@ -246,7 +275,15 @@ impl From<&Document> for VideoMetadata {
     }
 }
 
-/// Returns whole Unix seconds, or `None` for a time before 1970.
+/// Returns `at` in whole Unix seconds, or `None` for a time before 1970.
+///
+/// ```
+/// use cim_ipld_index::Timestamp;
+/// use cim_ipld_persistence::unix_seconds;
+///
+/// assert_eq!(unix_seconds(Timestamp(1999)), Some(1));
+/// assert_eq!(unix_seconds(Timestamp(-1)), None);
+/// ```
 #[must_use]
 pub fn unix_seconds(at: Timestamp) -> Option<u64> {
     u64::try_from(at.0).ok().map(|milliseconds| milliseconds / 1000)
@@ -257,8 +294,7 @@ fn timestamp(field: &str, seconds: Option<u64>) -> Result<Option<Timestamp>> {
     seconds
         .map(|seconds| {
             milliseconds(seconds).map(Timestamp).ok_or_else(|| {
-                let message =
-                    format!("{field} is {seconds} seconds after 1970, which is further off than an index can say");
+                let message = format!("{field} is {seconds} seconds after 1970, which exceeds the range of the index");
                 Error::new(ErrorKind::InvalidInput, message)
             })
         })
@@ -267,7 +303,7 @@ fn timestamp(field: &str, seconds: Option<u64>) -> Result<Option<Timestamp>> {
 
 fn duration(milliseconds: Option<u64>) -> Result<Option<i64>> {
     milliseconds.map(i64::try_from).transpose().map_err(|error| {
-        Error::new(ErrorKind::InvalidInput, "duration_ms is longer than an index can say").with_source(error)
+        Error::new(ErrorKind::InvalidInput, "duration_ms exceeds the range of the index").with_source(error)
     })
 }
 
@@ -296,7 +332,7 @@ fn keyword(document: &Document, name: &str) -> Option<String> {
     }
 }
 
-/// The number of this name, if it is one of `N`.
+/// Returns the integer attribute of this name if it fits `N`.
 fn integer<N: TryFrom<i64>>(document: &Document, name: &str) -> Option<N> {
     match document.attributes.get(name) {
         Some(Value::Integer(value)) => N::try_from(*value).ok(),

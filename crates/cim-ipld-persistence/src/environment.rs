@@ -1,5 +1,5 @@
-//! What an engine takes from the world around it: time and randomness. Both come in from outside,
-//! so that a run can be repeated from a seed.
+//! The sources of time and randomness of an engine. Both are injected, so that a run can be
+//! reproduced from a seed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,21 +7,57 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cim_ipld_index::Timestamp;
 
-/// The wall clock, for the times that snapshots carry. Nothing else depends on it.
+/// A wall clock. It supplies the creation times of snapshots and limits how long an uncertain write
+/// is retried; no decision about the order of writes depends on it.
+///
+/// ```
+/// use cim_ipld_index::Timestamp;
+/// use cim_ipld_persistence::Clock;
+///
+/// /// A clock that stands still.
+/// struct Fixed(Timestamp);
+///
+/// impl Clock for Fixed {
+///     fn now(&self) -> Timestamp {
+///         self.0
+///     }
+/// }
+///
+/// assert_eq!(Fixed(Timestamp(0)).now(), Timestamp(0));
+/// ```
 pub trait Clock: Send + Sync {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// A source of randomness for ids, names and pauses. It must not be predictable to whoever holds
-/// the store, except in simulations; what seals objects is drawn by the envelope and never from
-/// here.
+/// A source of randomness for ids, object names and delays. Outside of simulations, it must be
+/// unpredictable to anyone with access to the store. Keys, salts and nonces do not come from here:
+/// the envelope draws them itself.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU8, Ordering};
+///
+/// use cim_ipld_persistence::Randomness;
+///
+/// /// Predictable, for tests only.
+/// struct Counting(AtomicU8);
+///
+/// impl Randomness for Counting {
+///     fn fill(&self, bytes: &mut [u8]) {
+///         bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+///     }
+/// }
+///
+/// let mut bytes = [0; 3];
+/// Counting(AtomicU8::new(7)).fill(&mut bytes);
+/// assert_eq!(bytes, [7, 8, 9]);
+/// ```
 pub trait Randomness: Send + Sync {
-    /// Fills `bytes`.
+    /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// Where an engine's time and randomness come from, and whether it may use threads.
+/// The clock and randomness of an engine, and whether it may use threads.
 ///
 /// ```
 /// use cim_ipld_persistence::Environment;
@@ -39,9 +75,9 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Returns an environment in which everything is a function of `clock`, `randomness` and the
-    /// order of the runtime's tasks: long computations run on the task that needs them, not on
-    /// threads of their own.
+    /// Returns an environment in which an engine depends only on `clock`, `randomness` and the
+    /// scheduling of the runtime: long computations run on the task that needs them instead of on
+    /// blocking threads.
     #[must_use]
     pub fn deterministic(clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
         Self {
@@ -53,7 +89,7 @@ impl Environment {
         }
     }
 
-    /// Lets `observer` see what the engine does.
+    /// Sets an observer that receives the events of the engine.
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn crate::observer::Observer>) -> Self {
@@ -61,7 +97,7 @@ impl Environment {
         self
     }
 
-    /// Tells the observer, if there is one.
+    /// Passes an event to the observer, if there is one.
     #[cfg(feature = "simulation")]
     pub(crate) fn observe(&self, event: impl FnOnce() -> crate::observer::Event) {
         if let Some(observer) = &self.observer {
@@ -94,7 +130,7 @@ impl Environment {
 }
 
 impl Default for Environment {
-    /// Returns the system's clock and the operating system's randomness.
+    /// Returns an environment with the system clock and the randomness of the operating system.
     fn default() -> Self {
         Self {
             clock: Arc::new(System),

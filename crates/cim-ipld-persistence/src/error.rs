@@ -9,8 +9,19 @@ use cim_ipld_index as index;
 /// The result of an engine operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong in the engine: a [`kind`](Error::kind) to act on, a message to read. Cheap to
-/// clone, because one failed record answers every caller whose documents it carried.
+/// An engine error: a [`kind`](Error::kind) to act on and a message to read.
+///
+/// Cloning is cheap, because one failed journal record is the error of every caller whose documents
+/// it contained.
+///
+/// ```
+/// use cim_ipld_persistence::{ErrorKind, IndexName};
+///
+/// let error = IndexName::new("my photos").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+/// assert!(error.to_string().contains("my photos"));
+/// println!("error: {error}; {}", error.hint());
+/// ```
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -19,13 +30,33 @@ pub struct Error {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The kinds of engine errors, told apart by what a caller can do about them.
+/// The kinds of engine errors, which differ in what a caller can do about them.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cim_ipld_backend::MemoryBackend;
+/// use cim_ipld_persistence::{Engine, ErrorKind, Protection};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld_persistence::Error> {
+/// let backend = Arc::new(MemoryBackend::new());
+/// let engine = match Engine::builder(backend.clone()).open(None).await {
+///     Err(error) if error.kind() == ErrorKind::NoIndex => {
+///         Engine::builder(backend).create(Protection::Plaintext).await?
+///     }
+///     opened => opened?,
+/// };
+/// # engine.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no index at this place.
+    /// The store holds no index of this name.
     NoIndex,
-    /// There is an index at this place already.
+    /// The store already holds an index of this name.
     IndexExists,
     /// The index is encrypted and no key was given.
     KeyRequired,
@@ -33,108 +64,108 @@ pub enum ErrorKind {
     WrongKey,
     /// A key was given for an index that is not encrypted.
     NotEncrypted,
-    /// The index was re-keyed by another process since this one opened it.
+    /// Another process changed the key of the index after this one opened it.
     KeyRotated,
     /// The index was written by a newer version of the software.
     UnsupportedVersion,
-    /// A stored object cannot be opened or read: it was altered, or belongs somewhere else.
+    /// A stored object cannot be decrypted or decoded: it was altered, or moved from another place.
     Damaged,
-    /// An object that the index needs is gone.
+    /// An object that the index needs is missing from the store.
     Lost,
-    /// An older state of the index was served where a newer one had been seen.
+    /// The store holds an older state of the index than the one seen before.
     Rollback,
-    /// The store shows a history of the index that contradicts the one that was seen.
+    /// The store holds a history of the index that contradicts the one seen before.
     Forked,
-    /// The memory of what was seen last, which is kept outside the store, cannot be read or
-    /// written.
+    /// The pin, which records the last seen state outside the store, cannot be read or written.
     PinUnavailable,
-    /// Another process changed the index at the same moment.
+    /// Another process changed the index concurrently.
     Conflict,
     /// No snapshot has this name.
     SnapshotMissing,
-    /// A snapshot of this name exists.
+    /// A snapshot of this name already exists.
     SnapshotExists,
-    /// A document, a query or a setting is not acceptable.
+    /// A document, a query, a name or a setting is invalid or exceeds a limit.
     InvalidInput,
-    /// The store did not answer; nothing happened.
+    /// The store did not answer; nothing was changed.
     Unavailable,
-    /// A write was sent and its outcome is not known.
+    /// A write was sent, but its outcome is unknown.
     OutcomeUnknown,
-    /// The store refused for lack of rights.
+    /// The store denied access.
     Denied,
-    /// The store has no room left.
+    /// The store is full.
     Full,
-    /// Another process holds the store.
+    /// Another process has the store open.
     Locked,
-    /// The store exists with settings under which the index cannot work, or the index with another
-    /// analyzer.
+    /// The store has settings that the index cannot work with, or the index has another analyzer
+    /// than the one given.
     Incompatible,
     /// The engine was closed.
     Closed,
 }
 
 impl Error {
-    /// Makes an error of `kind` with one line that says what happened.
+    /// Creates an error of `kind` with a one-line message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None, source: None }
     }
 
-    /// Adds the error that caused this one.
+    /// Sets the error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Returns the hint of whatever caused this, where that knows better than the kind alone.
+    /// Returns the hint of the underlying error if it has one that is more specific than the hint
+    /// of the kind.
     #[must_use]
     pub fn own_hint(&self) -> Option<&'static str> {
         self.hint
     }
 
-    /// Returns the kind, which says what can be done.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Returns one line that says what to do.
+    /// Returns one line of advice on how to resolve the error.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         self.hint.unwrap_or(match self.kind {
-            ErrorKind::NoIndex => "check the store's name, or create the index first",
-            ErrorKind::IndexExists => "open it, or choose another place or name",
-            ErrorKind::KeyRequired => "give the key file or passphrase that this index was created with",
+            ErrorKind::NoIndex => "check the name of the store and of the index, or create the index first",
+            ErrorKind::IndexExists => "open it, or choose another name or store",
+            ErrorKind::KeyRequired => "give the key file or passphrase of this index",
             ErrorKind::WrongKey => {
-                "give the key file or passphrase that this index was created with, or was last rotated to"
+                "give the key file or passphrase with which this index was created or to which it was last rotated"
             }
             ErrorKind::NotEncrypted => {
-                "if this index was ever encrypted, its root record was replaced: write nothing and restore a backup; give \
-                 no key only where you know that it was made plaintext"
+                "if this index was ever encrypted, its root record was replaced: write nothing and restore a backup; open \
+                 it without a key only if you know that it was created as plaintext"
             }
             ErrorKind::KeyRotated => "open the index again with the new key",
-            ErrorKind::UnsupportedVersion => "use a version of the software at least as new as the one that wrote it",
+            ErrorKind::UnsupportedVersion => "use a version of the software at least as new as the one that wrote the index",
             ErrorKind::Damaged | ErrorKind::Lost => "run verify to see what is affected, then restore a backup",
             ErrorKind::Rollback => {
-                "find out why the store went back; if it did so on purpose, accept the older state by name"
+                "find out why the store holds an older state; if that is intended, accept the state explicitly"
             }
             ErrorKind::Forked => {
-                "two histories of this index exist: find out who changed or copied the store, and which one you want; then \
-                 accept that one by name"
+                "two histories of this index exist: find out who changed or copied the store and which history is right, \
+                 then accept that one explicitly"
             }
-            ErrorKind::PinUnavailable => "check the file of the pin, or choose another place for it",
+            ErrorKind::PinUnavailable => "check the pin file, or choose another path for it",
             ErrorKind::Conflict => "try again",
-            ErrorKind::SnapshotMissing => "list the snapshots and choose one of them",
-            ErrorKind::SnapshotExists => "choose another name, or delete that snapshot first",
-            ErrorKind::InvalidInput => "correct what the message names",
+            ErrorKind::SnapshotMissing => "list the snapshots to see their names",
+            ErrorKind::SnapshotExists => "choose another name, or delete the existing snapshot first",
+            ErrorKind::InvalidInput => "correct the input named in the message",
             ErrorKind::Unavailable => "check that the store is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => {
-                "read back what was written before writing it again; indexing the same CID again is harmless"
+                "check whether the write is there before repeating it; indexing the same CID twice is harmless"
             }
             ErrorKind::Denied => "check the credentials and the permissions of this account",
-            ErrorKind::Full => "free room in the store or raise its limit, then try again",
+            ErrorKind::Full => "free space in the store or raise its limit, then try again",
             ErrorKind::Locked => "close the other process, or share the index over NATS",
-            ErrorKind::Incompatible => "choose another place, or change what the message names",
+            ErrorKind::Incompatible => "choose another store, or change the setting named in the message",
             ErrorKind::Closed => "open the index again",
         })
     }
@@ -171,7 +202,7 @@ impl From<backend::Error> for Error {
             From::Full => ErrorKind::Full,
             From::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             From::Denied | From::Unauthenticated | From::Untrusted => ErrorKind::Denied,
-            // Where there may be no index yet, the bucket is looked for by name.
+            // Where the index need not exist yet, callers handle this kind before converting it.
             From::BucketMissing => ErrorKind::Lost,
             From::Incompatible | From::Disabled => ErrorKind::Incompatible,
             From::Locked => ErrorKind::Locked,

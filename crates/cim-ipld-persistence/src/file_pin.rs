@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::history::pin::PinStore;
 
-/// Keeps a pin in a file, which is replaced as a whole and readable by its owner alone.
+/// A pin stored in a file. The file is replaced atomically and readable by its owner only.
 ///
 /// ```
 /// use cim_ipld_persistence::{FilePin, PinStore};
@@ -24,17 +24,17 @@ pub struct FilePin {
     path: PathBuf,
 }
 
-/// More than any pin: what is larger is none.
+/// An upper bound of the size of a pin. A larger file is not a pin.
 const MAX_PIN_BYTES: u64 = 64 << 10;
 
 impl FilePin {
-    /// Names the file; its folder is made when the pin is first stored.
+    /// Creates a pin at `path`. Its directory is created when the pin is first stored.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Returns the file's path.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -51,7 +51,7 @@ impl PinStore for FilePin {
     }
 
     fn update(&self, change: &mut dyn FnMut(Option<Vec<u8>>) -> Option<Vec<u8>>) -> io::Result<()> {
-        // Held until the file is closed.
+        // The lock is held until the file is closed.
         let _lock = self.lock().map_err(|error| self.named(&error))?;
         match change(self.load()?) {
             Some(pin) => self.store(&pin),
@@ -71,12 +71,13 @@ impl FilePin {
             metadata => metadata?,
         };
         if !metadata.is_file() || metadata.len() > MAX_PIN_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a pin"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is not a pin"));
         }
         fs::read(&self.path).map(Some)
     }
 
-    /// Locks a file beside the pin, which stays there: the pin itself is replaced.
+    /// Locks a separate file beside the pin, because the pin itself is replaced by a rename. The
+    /// lock file remains there.
     fn lock(&self) -> io::Result<File> {
         fs::create_dir_all(self.folder())?;
         let mut name = self.path.as_os_str().to_owned();
@@ -97,7 +98,8 @@ impl FilePin {
     fn replace(&self, pin: &[u8]) -> io::Result<()> {
         let folder = self.folder();
         fs::create_dir_all(folder)?;
-        // A name of its own: neither two processes nor two engines of one write into one file.
+        // The temporary name is unique, so that neither two processes nor two engines of one
+        // process write to the same file.
         static STORED: AtomicU64 = AtomicU64::new(0);
         let number = STORED.fetch_add(1, Ordering::Relaxed);
         let mut name = self.path.as_os_str().to_owned();

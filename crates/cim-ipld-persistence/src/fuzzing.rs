@@ -1,7 +1,8 @@
-//! What hostile content meets: one function per format, for the tests here and for the fuzz targets
-//! in `fuzz/`. A holder of a key may seal any of it.
+//! Entry points for hostile content, one per format, for the tests here and the fuzz targets in
+//! `fuzz/`. A holder of the key can seal any content.
 //!
-//! Each takes any bytes, returns whether they were accepted, and panics when a promise is broken.
+//! Each function takes arbitrary bytes, returns whether they were accepted, and panics if an invariant
+//! is violated.
 
 use bytes::Bytes;
 use cim_ipld_backend::Revision;
@@ -22,7 +23,7 @@ use crate::objects::segments::SegmentHandle;
 use crate::rules::Rules;
 use crate::{ErrorKind, Result};
 
-/// Decodes a manifest, finds its ancestors, names what it names.
+/// Decodes a manifest, looks up its ancestors, and derives the names of its objects.
 pub fn manifest(data: &[u8]) -> bool {
     accepted(data, Manifest::from_bytes, Manifest::to_bytes, |manifest| {
         let last = manifest.generation;
@@ -39,14 +40,14 @@ pub fn manifest(data: &[u8]) -> bool {
     })
 }
 
-/// Decodes a full node of the manifests' ancestry.
+/// Decodes a full node of the ancestry.
 pub fn ancestry_node(data: &[u8]) -> bool {
     accepted(data, Node::from_bytes, Node::to_bytes, |node| {
         assert!(node.child(15).is_some() && node.child(16).is_none());
     })
 }
 
-/// Decodes a window, judges and accepts records after it, encodes what comes of it.
+/// Decodes a window, judges and accepts records after it, and encodes the resulting window.
 pub fn window(data: &[u8]) -> bool {
     accepted(data, Window::from_bytes, Window::to_bytes, |window| {
         let digest = *window.digests.last().expect("at least one");
@@ -69,12 +70,12 @@ pub fn window(data: &[u8]) -> bool {
     })
 }
 
-/// Decodes a chunk of digests of the order, of which it expects four.
+/// Decodes a chunk of four digests of the order.
 pub fn order_chunk(data: &[u8]) -> bool {
     accepted(data, |bytes| chunk_from_bytes(bytes, 4), |digests| chunk_to_bytes(digests), drop)
 }
 
-/// Decodes a record, judges it, decodes what it changes.
+/// Decodes a record, judges it, and decodes its changes.
 pub fn journal_record(data: &[u8]) -> bool {
     let decode = |bytes: &[u8]| Record::from_bytes(&Bytes::copy_from_slice(bytes));
     accepted(data, decode, Record::to_bytes, |record| {
@@ -93,7 +94,7 @@ pub fn journal_record(data: &[u8]) -> bool {
     })
 }
 
-/// Decodes a spilled body and what it changes.
+/// Decodes a spilled body and its changes.
 pub fn operations(data: &[u8]) -> bool {
     accepted(
         data,
@@ -103,7 +104,7 @@ pub fn operations(data: &[u8]) -> bool {
     )
 }
 
-/// Decodes a snapshot and names what it names.
+/// Decodes a snapshot and derives the names of its objects.
 pub fn snapshot(data: &[u8]) -> bool {
     accepted(data, SnapshotRecord::from_bytes, SnapshotRecord::to_bytes, |record| segments(&record.segments))
 }
@@ -113,7 +114,7 @@ pub fn pin(data: &[u8]) -> bool {
     accepted(data, PinRecord::from_bytes, PinRecord::to_bytes, drop)
 }
 
-/// What is decoded is used, and encodes to something that decodes to the same.
+/// Checks that a decoded value encodes to bytes that decode to the same value.
 fn accepted<T: PartialEq + std::fmt::Debug>(
     data: &[u8],
     decode: impl Fn(&[u8]) -> Result<T>,
@@ -133,8 +134,8 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Names the first objects of each segment: a walk over all that an entry counts costs what the
-/// entry claims.
+/// Derives the names of the first objects of each segment. Not all of them, because their number is
+/// bounded only by the size that the entry declares.
 fn segments(entries: &[SegmentEntry]) {
     const LOOKED_AT: usize = 64;
     let layout = Layout::new(&IndexName::default()).expect("the default names");

@@ -1,40 +1,70 @@
-//! What a simulation sees of an engine from inside, to compare with what it may do.
+//! The internal events of an engine, for a simulation that checks them against the protocol.
 
 use cid::Cid;
 use cim_ipld_index::Document;
 
-/// Receives the events of one engine, in their order.
+/// Receives the events of one engine, in order.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use cim_ipld_persistence::{Event, Observer};
+///
+/// #[derive(Default)]
+/// struct Positions(Mutex<Vec<u64>>);
+///
+/// impl Observer for Positions {
+///     fn observe(&self, event: Event) {
+///         if let Event::Published { position, .. } = event {
+///             self.0.lock().unwrap().push(position);
+///         }
+///     }
+/// }
+/// # let _ = Positions::default();
+/// ```
 pub trait Observer: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn observe(&self, event: Event);
 }
 
-/// Something that an engine did.
+/// An internal event of an engine.
+///
+/// ```
+/// use cim_ipld_persistence::Event;
+///
+/// fn position(event: &Event) -> Option<u64> {
+///     match event {
+///         Event::Accepted { position, .. } | Event::Published { position, .. } => Some(*position),
+///         _ => None,
+///     }
+/// }
+/// # let _ = position;
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// It sealed a record over the past that it knows.
+    /// The engine sealed a record that attests the history it knows.
     Sealed {
         /// The writer.
         writer: u64,
         /// The digest of the sealed record.
         record: [u8; 16],
-        /// How many records it had applied.
+        /// The number of records that the engine had applied.
         seen: u64,
-        /// The order's digest there.
+        /// The digest of the order at that position.
         order: [u8; 16],
-        /// The generation of the manifest that it knew.
+        /// The generation of the newest manifest that the engine knew.
         generation: u64,
-        /// That manifest's digest.
+        /// The digest of that manifest.
         manifest: [u8; 32],
     },
-    /// It accepted a record, in a state that may not be published yet.
+    /// The engine accepted a record into a state that is not necessarily published yet.
     Accepted {
-        /// The order's digest before.
+        /// The digest of the order before the record.
         before: [u8; 16],
-        /// And after.
+        /// The digest of the order after the record.
         after: [u8; 16],
-        /// The record's position.
+        /// The position of the record.
         position: u64,
         /// The writer.
         writer: u64,
@@ -42,27 +72,27 @@ pub enum Event {
         record: [u8; 16],
         /// The keyset generation of the data key that sealed it.
         epoch: u64,
-        /// What it changes: documents put, or removed where there is none.
+        /// The changes: the document put under each CID, or `None` if it was deleted.
         changes: Vec<(Cid, Option<Document>)>,
     },
-    /// It let readers see a state.
+    /// The engine published a state to readers.
     Published {
         /// The position.
         position: u64,
-        /// The order's digest there.
+        /// The digest of the order at that position.
         order: [u8; 16],
         /// The generation of the manifest.
         generation: u64,
-        /// The manifest's digest.
+        /// The digest of the manifest.
         manifest: [u8; 32],
     },
-    /// It sealed a manifest.
+    /// The engine sealed a manifest.
     Manifest {
-        /// Its digest.
+        /// The digest of the manifest.
         manifest: [u8; 32],
-        /// Its predecessor's.
+        /// The digest of its predecessor.
         parent: [u8; 32],
-        /// Its watermark.
+        /// The position of its watermark.
         position: u64,
     },
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// The place of a write in the order of all writes to an index: 1 for the first. Every process
-/// agrees on it.
+/// The position of a write in the order of all writes to an index, starting at 1. It is the same in
+/// every process.
 ///
 /// ```
 /// use cim_ipld_persistence::Position;
@@ -13,13 +13,13 @@ use std::fmt;
 pub struct Position(u64);
 
 impl Position {
-    /// Makes a position from its number.
+    /// Creates a position from its number.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Returns its number.
+    /// Returns the number of the position.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0

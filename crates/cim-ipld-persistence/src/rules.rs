@@ -1,65 +1,71 @@
-//! The rules of the protocol by name. A simulation removes one at a time and must find the fault
-//! that follows; in every other build none can be removed.
+//! The rules of the protocol by name. A simulation removes them one at a time and must find the
+//! resulting fault. In every other build, no rule can be removed.
 
 #![cfg_attr(
     not(feature = "simulation"),
     expect(unreachable_pub, dead_code, reason = "only a simulation names rules from outside")
 )]
 
-/// One rule of docs/protocol.md.
+/// A rule of the protocol, as described in docs/protocol.md.
+///
+/// ```
+/// use cim_ipld_persistence::Rule;
+///
+/// assert!(Rule::ALL.contains(&Rule::Fence));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rule {
-    /// What does not open is ignored.
+    /// An entry that does not open is ignored.
     IgnoreJunk,
-    /// A record of an epoch older than the order's is ignored.
+    /// A record of an older epoch than that of the order is ignored.
     Epoch,
     /// A record that lags more than a window behind is ignored.
     Stale,
-    /// A record of a writer whose sequence number is not above its highest is ignored.
+    /// A record is ignored if its sequence number is not above the highest of its writer.
     Duplicate,
     /// A record of a closed writer is ignored.
     Closed,
-    /// A successor closes the writers that its pin remembers.
+    /// A successor closes the writers recorded in its pin.
     Close,
     /// A record must have been sealed by a writer whose prefix is a prefix of this order.
     RecordChain,
-    /// A record must know a manifest that is this one or an ancestor.
+    /// A record must attest the current manifest or an ancestor of it.
     RecordManifest,
     /// A manifest must descend from the known one.
     Ancestry,
-    /// A manifest's order and this order are one chain.
+    /// The order of a manifest and the order of this process must be one chain.
     ManifestChain,
-    /// A manifest of a generation that is not above the known one is ignored.
+    /// A manifest is ignored if its generation is not above that of the known one.
     Generation,
     /// A manifest sealed in an older epoch than the known one is ignored.
     ManifestEpoch,
-    /// A write is acknowledged when the follower accepted its very bytes.
+    /// A write is acknowledged only when the follower has accepted exactly its bytes.
     ReadBack,
     /// After a gap in the revisions the manifest is read before anything is applied.
     GapRead,
-    /// Before what was caught up with is published, the manifest is read once more.
+    /// After catching up, the manifest is read once more before anything is published.
     CaughtUpRead,
-    /// Nothing is published before a resync has reached the position that was published before.
+    /// After a resync, nothing is published until the previously published position is reached.
     ReachFormer,
-    /// The watermark is the position that the fold's input holds.
+    /// The watermark is exactly the position of the input of the fold.
     ExactWatermark,
-    /// Only records dead at the previous watermark are trimmed.
+    /// Only records below the previous watermark are trimmed.
     TrimDead,
-    /// A restore writes a barrier first, and takes effect at its position.
+    /// A restore first writes a barrier record, and takes effect at its position.
     RestoreBarrier,
-    /// A root older than the manifest names is refused.
+    /// A root older than the one named by the manifest is refused.
     RootFloor,
-    /// A record lands only while the root is the one its writer knows.
+    /// A record is stored only while the root is the one known to its writer.
     Fence,
     /// A store older than the pin is refused.
     Pin,
-    /// Nothing is published while the manifest's place is disturbed.
+    /// No manifest is published while the manifest entry is disturbed.
     Settle,
 }
 
 impl Rule {
-    /// Every rule.
+    /// All rules.
     pub const ALL: [Self; 23] = [
         Self::IgnoreJunk,
         Self::Epoch,
@@ -87,7 +93,19 @@ impl Rule {
     ];
 }
 
-/// Which rules hold: all of them, but for a simulation that removes some.
+/// The set of rules in force: all of them, except in a simulation that removes some.
+///
+/// ```
+/// # #[cfg(feature = "simulation")]
+/// # fn main() {
+/// use cim_ipld_persistence::{Rule, Rules};
+///
+/// let rules = Rules::without(Rule::Epoch).and_without(Rule::Stale);
+/// # let _ = rules;
+/// # }
+/// # #[cfg(not(feature = "simulation"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
     /// One bit for each rule.
@@ -98,15 +116,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns all rules but one.
+    /// Returns all rules except `rule`.
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn without(rule: Rule) -> Self {
         Self::default().and_without(rule)
     }
 
-    /// Removes one more: where two rules refuse the same thing, nothing goes wrong without one of
-    /// them.
+    /// Removes another rule. Where two rules prevent the same fault, both have to be removed to
+    /// provoke it.
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn and_without(mut self, rule: Rule) -> Self {
@@ -114,7 +132,7 @@ impl Rules {
         self
     }
 
-    /// Replaces the 4096 positions that a record may lag behind.
+    /// Sets how many positions a record may lag behind, instead of 4096.
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn with_window(mut self, positions: u64) -> Self {
@@ -122,13 +140,13 @@ impl Rules {
         self
     }
 
-    /// How many positions a record may lag behind.
+    /// Returns how many positions a record may lag behind.
     #[cfg(feature = "simulation")]
     pub(crate) fn window(self) -> u64 {
         self.window.unwrap_or(crate::format::window::WINDOW_POSITIONS)
     }
 
-    /// How many positions a record may lag behind.
+    /// Returns how many positions a record may lag behind.
     #[cfg(not(feature = "simulation"))]
     #[expect(clippy::unused_self, reason = "the same calls in both builds")]
     pub(crate) const fn window(self) -> u64 {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use cim_ipld::index::DocumentKind;
-use cim_ipld::persistence::Stats;
+use cim_ipld::persistence::EngineStats;
 use serde::Serialize;
 
 use super::ignored::IgnoredJson;
@@ -41,8 +41,8 @@ pub(crate) async fn run(arguments: ReportArguments, context: &Context) -> Result
     if context.json { print_json(&stats) } else { print(&render(&stats)) }
 }
 
-impl From<&Stats> for StatsJson {
-    fn from(stats: &Stats) -> Self {
+impl From<&EngineStats> for StatsJson {
+    fn from(stats: &EngineStats) -> Self {
         let by_kind = DocumentKind::ALL.into_iter();
         Self {
             documents: stats.index.documents,

@@ -72,7 +72,7 @@ fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
         return Err(format!("expected a JSON object, found {}", kind(&value)));
     };
     let cid = match text(&mut fields, "cid")? {
-        Some(cid) => content_id::parse(&cid).map_err(|error| format!("cid: expected a CID: {error}"))?,
+        Some(cid) => content_id::parse(&cid).map_err(|error| format!("cid: {error}"))?,
         None => content_cid(line),
     };
     let mut document = Document::new(cid);
@@ -323,7 +323,7 @@ mod tests {
                 "{\"size\":1.5}",
                 "size: expected a whole number from 0 to 18446744073709551615, found a number that is not whole",
             ),
-            ("{\"cid\":\"secret\"}", "cid: expected a CID: invalid CID: not a multibase encoding"),
+            ("{\"cid\":\"secret\"}", "cid: invalid CID: not a multibase encoding"),
             ("{\"attributes\":\"secret\"}", "attributes: expected an object, found a string"),
             (
                 "{\"attributes\":{\"a\":{\"b\":\"secret\"}}}",

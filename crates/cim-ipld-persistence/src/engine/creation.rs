@@ -1,6 +1,6 @@
-//! Making an index: the root first, then the first manifest. A creation that a crash cut off
-//! between the two is finished by the next one. Where anything of an index is left, none is made:
-//! what is missing there is lost.
+//! Creates an index: the root first, then the first manifest. If a crash interrupts a creation
+//! between the two, the next creation completes it. No index is created where objects of another
+//! one remain: the missing root or manifest of that index is a loss to be reported.
 
 use std::sync::Arc;
 
@@ -21,49 +21,50 @@ use crate::objects::{Objects, Root};
 use crate::rules::Rules;
 use crate::{Error, ErrorKind, Result, Settings};
 
-/// What there is at a place.
+/// What a store holds of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remains {
     Nothing,
-    /// A root and nothing else: a creation that was cut off, or is under way.
+    /// A root and nothing else: a creation was interrupted, or is in progress.
     Unfinished,
     Index,
 }
 
-/// What sealing may add to a page.
+/// An upper bound of the bytes that sealing adds to a page.
 const SEALING_BYTES: usize = 4096;
 
-/// Refuses a store that cannot take the largest page.
+/// Refuses a store whose values are too small for the largest page.
 pub(super) fn check_limits(backend: &dyn Backend) -> Result<()> {
     let (needed, limit) = (MAX_PAGE_BYTES + SEALING_BYTES, backend.limits().max_value_bytes);
     if limit < needed {
         let message = format!(
-            "the store takes values of at most {limit} bytes, and an index needs {needed}: raise its limit (the largest \
-             payload of a NATS server is its max_payload)"
+            "the store accepts values of at most {limit} bytes, but an index needs {needed}: raise the limit of the \
+             store (for a NATS server, max_payload)"
         );
         return Err(Error::new(ErrorKind::Incompatible, message));
     }
     Ok(())
 }
 
-/// Returns the description of what is to cut texts and queries, as a manifest holds it.
+/// Returns the encoded description of the analyzer, as stored in a manifest.
 pub(super) fn describe(analyzer: Option<&Analyzer>) -> Result<Vec<u8>> {
     let bytes = analyzer.map_or_else(AnalyzerSpec::default, Analyzer::spec).to_bytes();
     AnalyzerSpec::from_bytes(&bytes).map_err(|error| {
-        let message = format!("the analyzer cannot be kept in an index: {error}");
+        let message = format!("the analyzer cannot be stored in an index: {error}");
         Error::new(ErrorKind::InvalidInput, message)
     })?;
     Ok(bytes)
 }
 
-/// Returns what cuts texts and queries of an index that was made with an analyzer described so.
+/// Returns the analyzer of an index whose manifest describes it by `spec`.
 pub(super) fn analyzer_of(spec: &AnalyzerSpec, given: Option<&Analyzer>) -> Result<Analyzer> {
     match given {
         None => Ok(Analyzer::from_spec(spec)?),
         Some(given) if given.spec() == *spec => Ok(given.clone()),
         Some(given) => {
             let message = format!(
-                "the index was made with the analyzer `{spec}` and cannot be opened with `{}`: give none, or its own",
+                "the index was created with the analyzer `{spec}` and cannot be opened with `{}`: give its own analyzer, \
+                 or none",
                 given.spec()
             );
             Err(Error::new(ErrorKind::Incompatible, message))
@@ -71,10 +72,10 @@ pub(super) fn analyzer_of(spec: &AnalyzerSpec, given: Option<&Analyzer>) -> Resu
     }
 }
 
-/// Finds out what there is.
+/// Determines what the store holds of an index.
 ///
 /// # Errors
-/// `Lost` when objects are there and the root or the manifest that name them is not.
+/// `Lost` if there are objects but the root or the manifest that names them is missing.
 pub(super) async fn remains(backend: &dyn Backend, layout: &Layout) -> Result<Remains> {
     let root = get(backend, layout, &layout.root).await?;
     let manifest = get(backend, layout, &layout.manifest).await?;
@@ -85,14 +86,14 @@ pub(super) async fn remains(backend: &dyn Backend, layout: &Layout) -> Result<Re
         let known = (bucket == &layout.catalog).then_some(&layout.root);
         if has_other_than(backend, bucket, known).await? {
             let gone = if root { "manifest" } else { "root record" };
-            let message = format!("bucket {bucket} holds objects of an index whose {gone} is gone from the store");
+            let message = format!("bucket {bucket} holds objects of an index whose {gone} is missing from the store");
             return Err(Error::new(ErrorKind::Lost, message));
         }
     }
     Ok(if root { Remains::Unfinished } else { Remains::Nothing })
 }
 
-/// Refuses to make an index where there is one, or where something of one is left.
+/// Refuses to create an index where one exists, or where objects of one remain.
 pub(super) async fn refuse_remains(backend: &dyn Backend, layout: &Layout) -> Result<()> {
     match remains(backend, layout).await? {
         Remains::Index => Err(exists()),
@@ -100,17 +101,17 @@ pub(super) async fn refuse_remains(backend: &dyn Backend, layout: &Layout) -> Re
     }
 }
 
-/// Returns why an index without a root cannot be opened.
+/// Returns the error for opening an index without a root.
 pub(super) async fn no_root(backend: &dyn Backend, layout: &Layout) -> Result<Error> {
     remains(backend, layout).await?;
-    Ok(Error::new(ErrorKind::NoIndex, "there is no index at this place"))
+    Ok(Error::new(ErrorKind::NoIndex, "the store holds no index of this name"))
 }
 
-/// Returns why an index without a manifest cannot be opened.
+/// Returns the error for opening an index without a manifest.
 pub(super) async fn no_manifest(objects: &Objects) -> Result<Error> {
     Ok(match remains(&*objects.backend, &objects.layout).await {
         Ok(Remains::Unfinished) => {
-            let message = "the creation of an index was begun at this place and is not finished";
+            let message = "the creation of this index was started but not completed: create it again";
             Error::new(ErrorKind::NoIndex, message)
         }
         Ok(_) => lost_manifest(&objects.layout),
@@ -118,8 +119,8 @@ pub(super) async fn no_manifest(objects: &Objects) -> Result<Error> {
     })
 }
 
-/// Makes an index of `protection` in buckets that are there. Of several processes that do so at the
-/// same moment, the one whose manifest stands has made it.
+/// Creates an index in existing buckets. If several processes do so concurrently, the one that
+/// stores the first manifest succeeds.
 pub(super) async fn create(
     backend: Arc<dyn Backend>,
     layout: Layout,
@@ -198,8 +199,8 @@ async fn new_envelope(protection: &Protection) -> Result<Envelope> {
     })
 }
 
-/// Opens the root of a creation that was begun. It is never replaced: whoever began may be about to
-/// seal a manifest under it.
+/// Opens the root of an unfinished creation. It is never replaced: the process that stored it may
+/// be about to seal a manifest under it.
 async fn begun_root(objects: &Objects, protection: &Protection) -> Result<Root> {
     let (algorithm, key): (Option<EncryptionAlgorithm>, Option<&KeySource>) = match protection {
         Protection::Encrypted { algorithm, key } => (Some(*algorithm), Some(key)),
@@ -209,17 +210,18 @@ async fn begun_root(objects: &Objects, protection: &Protection) -> Result<Root> 
     let envelope = Envelope::open_root(&root.value, key).await?;
     let begun = envelope.keyset().map(Keyset::algorithm);
     if begun != algorithm {
-        let message = format!("an index was begun here with {begun:?} and is not finished: create it with that");
+        let message =
+            format!("the creation of an index with {begun:?} was started here: complete it with the same algorithm");
         return Err(Error::new(ErrorKind::IndexExists, message));
     }
     Ok(Root { envelope, record: root.value, revision: root.revision })
 }
 
 fn exists() -> Error {
-    Error::new(ErrorKind::IndexExists, "there is an index at this place already")
+    Error::new(ErrorKind::IndexExists, "the store already holds an index of this name")
 }
 
-/// The manifest's address is where an opener looks first.
+/// Returns the error for a missing manifest.
 fn lost_manifest(layout: &Layout) -> Error {
     manifest_address(layout).lost()
 }

@@ -1,4 +1,4 @@
-//! Root and manifest as an opener finds them, held against each other.
+//! The first reads of an opener: the root and the manifest, checked against each other.
 
 use cim_ipld_backend::Entry;
 use cim_ipld_envelope::{Envelope, KeySource};
@@ -8,8 +8,8 @@ use crate::objects::{Objects, Root};
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// Opens the manifest that was read beside the root. When the root has no key for it, either the
-/// keys were rotated between the two, or the root is not the one that goes with it.
+/// Opens the manifest that was read concurrently with the root. If the root has no key for it,
+/// either the keys were rotated between the two reads, or the root does not belong to the manifest.
 pub(super) async fn open_under_root(
     objects: &Objects,
     entry: &Entry,
@@ -23,8 +23,8 @@ pub(super) async fn open_under_root(
     let root =
         objects.backend.get(&layout.catalog, &layout.root).await?.filter(|root| root.value != objects.root().record);
     let Some(root) = root else {
-        let message = "the store's keyset lacks the data key that its manifest names: the keyset was rolled back, or \
-                       something else is in the manifest's place";
+        let message = "the keyset in the store lacks the data key that sealed the manifest: the keyset was rolled \
+                       back, or the manifest was replaced";
         return Err(Error::new(ErrorKind::Rollback, message).with_source(error));
     };
     let envelope = Envelope::open_root(&root.value, key).await?;
@@ -32,8 +32,8 @@ pub(super) async fn open_under_root(
     read_manifest(objects).await
 }
 
-/// Refuses a root that is older than the one the manifest was sealed under: the keyset was rolled
-/// back alone.
+/// Refuses a root that is older than the one under which the manifest was sealed: only the keyset
+/// was rolled back.
 pub(super) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
     if !objects.rules.hold(Rule::RootFloor) {
         return Ok(());
@@ -41,12 +41,14 @@ pub(super) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Resu
     let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
     if root.generation() < floor {
         let found = root.generation();
-        let message =
-            format!("the store has the keyset of generation {found}, and its manifest was sealed under {floor}");
+        let message = format!(
+            "the keyset in the store has generation {found}, but the manifest was sealed under generation {floor}"
+        );
         return Err(Error::new(ErrorKind::Rollback, message));
     }
     if root.generation() == floor && root.digest() != manifest.manifest.root_digest {
-        let message = format!("the store has another keyset of generation {floor} than its manifest was sealed under");
+        let message =
+            format!("the keyset in the store differs from the keyset of generation {floor} that sealed the manifest");
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(())

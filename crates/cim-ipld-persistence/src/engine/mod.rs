@@ -1,43 +1,61 @@
-//! The engine's front: write to an index, search it.
+//! The engine: creating and opening an index, writing to it, searching it.
 
 mod creation;
 mod first_look;
 mod keys;
 mod opening;
 mod protection;
+mod reading;
 mod snapshots;
 mod start;
+mod stats;
+mod upkeep;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cid::Cid;
 use cim_ipld_backend::ErrorKind as StoreErrorKind;
-use cim_ipld_envelope::{EncryptionAlgorithm, Keyset};
-use cim_ipld_index::{
-    Analyzer, AnalyzerSpec, Document, IndexCounts, PageSource, Query, SearchOptions, SearchResults, codec, content_id,
-};
-use futures::stream::{self, StreamExt};
+use cim_ipld_index::{Document, codec, content_id};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::format::record::Operation;
 use crate::history::pin::Pin;
-use crate::history::progress::IgnoredEntries;
 use crate::history::shared::Shared;
-use crate::history::state::View;
 use crate::history::submit::Submit;
 use crate::maintenance::Maintenance;
-use crate::maintenance::verify::VerifyReport;
-use crate::objects::segments::SegmentHandle;
 use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
 
 pub use opening::EngineBuilder;
 pub use protection::Protection;
+pub use reading::LoadReport;
+pub use stats::EngineStats;
 
-/// A searchable index whose every acknowledged write is durable. Clones are the same engine; the
-/// last one dropped ends its tasks.
+/// A searchable index in which every acknowledged write is durable.
+///
+/// Clones share one engine. Dropping the last clone stops its tasks; [`close`](Self::close) also
+/// waits for the work in progress.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cim_ipld_backend::MemoryBackend;
+/// use cim_ipld_index::{Document, Query, SearchOptions};
+/// use cim_ipld_persistence::{Engine, Protection, content_cid};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+/// let engine = builder.create(Protection::Plaintext).await?;
+/// engine.index(&[Document::new(content_cid(b"1")).with_text("ebb and flow")]).await?;
+///
+/// let results = engine.search(&Query::parse("ebb")?, &SearchOptions::default()).await?;
+/// assert_eq!(results.total, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -45,20 +63,20 @@ pub struct Engine {
     submit: Submit,
     pin: Option<Arc<Pin>>,
     tasks: Arc<Mutex<Option<Tasks>>>,
-    /// Filled when every bucket was found.
+    /// Initialized once every bucket has been found to exist.
     complete: Arc<OnceCell<()>>,
 }
 
-/// Ends the engine's tasks when it is dropped.
+/// The tasks of an engine, aborted on drop.
 struct Tasks {
     follower: JoinHandle<()>,
     writer: JoinHandle<()>,
-    /// Folds and merges; keeps the pin.
+    /// Fold, merge and pin tasks.
     background: Vec<JoinHandle<()>>,
 }
 
 impl Tasks {
-    /// Returns when nothing of the tasks is left.
+    /// Aborts the tasks and waits until they have ended.
     async fn end(mut self) {
         self.abort();
         let _ = (&mut self.follower).await;
@@ -82,60 +100,40 @@ impl Drop for Tasks {
     }
 }
 
-/// What loading everything into memory brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LoadReport {
-    /// Live documents of the index.
-    pub documents: u64,
-    /// Pages fetched.
-    pub pages: u64,
-    /// Their bytes, opened.
-    pub bytes: u64,
-}
-
-/// Figures of an index.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// What the index core counts: documents, terms, tags, types.
-    pub index: IndexCounts,
-    /// Segments of the manifest.
-    pub segments: usize,
-    /// Bytes of their pages, before sealing.
-    pub segment_bytes: u64,
-    /// Bytes that the journal's documents and records take in memory until they are folded.
-    pub memtable_bytes: usize,
-    /// Bytes of opened pages in memory.
-    pub cached_bytes: u64,
-    /// The position in the order of all writes up to which everything is searchable here.
-    pub applied: Position,
-    /// Generation of the manifest.
-    pub generation: u64,
-    /// Whether objects are encrypted, and with what new ones are.
-    pub algorithm: Option<EncryptionAlgorithm>,
-    /// What cuts texts and queries into words.
-    pub analyzer: AnalyzerSpec,
-    /// Entries of the catalog that this process ignored.
-    pub ignored: IgnoredEntries,
-    /// Whether a rotation of the keys was cut off before the old ones were retired:
-    /// [`finish_rotation`](Engine::finish_rotation) brings it to its end.
-    pub rotation_unfinished: bool,
-}
-
 impl Engine {
-    /// Adds `documents`, each replacing the one of its CID if there is one. All of them become
-    /// durable and searchable together, before this returns; the position returned is their place
-    /// in the order of all writes.
+    /// Adds `documents`, replacing the document of each CID that is already indexed, and returns
+    /// the position of the write in the order of all writes.
     ///
-    /// A write is acknowledged when this process has read it back at that place: the store's word
-    /// alone is not enough.
+    /// The documents become durable and searchable together, before this returns. A write is
+    /// acknowledged only after this process has read it back at its position: the
+    /// acknowledgement of the store alone is not sufficient.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Position, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// let tides = Document::new(content_cid(b"1")).with_text("ebb and flow");
+    /// let moon = Document::new(content_cid(b"2")).with_text("waxing and waning");
+    /// assert_eq!(engine.index(&[tides, moon]).await?, Position::new(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `InvalidInput` when a document is over the index core's limits (none is written),
-    /// `OutcomeUnknown` when the store fell silent (all of them or none will be there), `Lost` or
-    /// `Forked` when it no longer has this index or shows another history of it, and what the store
-    /// answers.
+    /// * [`InvalidInput`](ErrorKind::InvalidInput) if a document exceeds the limits of the index
+    ///   core. No document is written.
+    /// * [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if the store stopped answering. Either all
+    ///   documents are written or none.
+    /// * [`Lost`](ErrorKind::Lost) if the store no longer holds this index, and
+    ///   [`Forked`](ErrorKind::Forked) if it holds another history of it.
+    /// * [`KeyRotated`](ErrorKind::KeyRotated) if another process changed the key.
+    /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied) or
+    ///   [`Full`](ErrorKind::Full) as reported by the store.
     pub async fn index(&self, documents: &[Document]) -> Result<Position> {
         let operations = documents
             .iter()
@@ -144,10 +142,27 @@ impl Engine {
         self.write(operations).await
     }
 
-    /// Removes the documents of these CIDs; those that are not there are passed over.
+    /// Removes the documents of these CIDs. CIDs that are not indexed are ignored.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// let cid = content_cid(b"1");
+    /// engine.index(&[Document::new(cid).with_text("ebb and flow")]).await?;
+    /// engine.delete(&[cid]).await?;
+    /// assert_eq!(engine.documents(&[cid]).await?, [None]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As for [`index`](Engine::index).
+    /// The same as for [`index`](Engine::index).
     pub async fn delete(&self, cids: &[Cid]) -> Result<Position> {
         self.write(cids.iter().map(|cid| Operation::Delete(content_id::canonical(*cid).to_bytes().into())).collect())
             .await
@@ -162,15 +177,15 @@ impl Engine {
         self.submit.operations(operations).await
     }
 
-    /// Looks for every bucket before the first write: what is acknowledged must find its place when
-    /// it is folded.
+    /// Checks before the first write that every bucket exists. Without this, a write could be
+    /// acknowledged into the catalog although its fold has no bucket to store pages in.
     async fn find_buckets(&self) -> Result<()> {
         let objects = &self.shared.objects;
         let looks = objects.layout.buckets().map(|bucket| async move {
             objects.backend.check_bucket(bucket).await.map_err(|error| match error.kind() {
                 StoreErrorKind::BucketMissing => {
                     let message =
-                        format!("bucket {bucket} of the index is gone from the store, and nothing is written");
+                        format!("bucket {bucket} of the index is missing from the store: nothing was written");
                     Error::new(ErrorKind::Lost, message).with_source(error)
                 }
                 _ => error.into(),
@@ -183,166 +198,74 @@ impl Engine {
         Position::new(self.shared.progress.read(|progress| progress.seen.position))
     }
 
-    /// Waits until everything up to `position` is searchable here: how a reader sees what another
-    /// process wrote.
+    /// Waits until every write up to `position` is searchable in this process. Use it to read what
+    /// another process wrote.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let backend = Arc::new(MemoryBackend::new());
+    /// let writer = Engine::builder(backend.clone()).create(Protection::Plaintext).await?;
+    /// let reader = Engine::builder(backend).open(None).await?;
+    ///
+    /// let written = writer.index(&[Document::new(content_cid(b"1"))]).await?;
+    /// reader.wait_for(written).await?;
+    /// assert_eq!(reader.stats().await?.index.documents, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// What stopped this engine from following.
+    /// The error that stopped this engine from following the catalog, such as
+    /// [`KeyRotated`](ErrorKind::KeyRotated), [`Lost`](ErrorKind::Lost),
+    /// [`Forked`](ErrorKind::Forked) or [`Closed`](ErrorKind::Closed).
     pub async fn wait_for(&self, position: Position) -> Result<()> {
         self.shared.progress.wait_until(|progress| progress.seen.position >= position.number()).await
     }
 
-    /// Finds documents.
+    /// Closes the engine: finishes the writes and the fold in progress, performs the fold that is
+    /// this engine's turn, stores the pin, ends the tasks, and closes the store if no other clone
+    /// holds it. A store that only one process may open can then be opened again.
     ///
-    /// # Errors
-    /// `InvalidInput` for a query that asks too much, `Damaged` and `Lost` when a page it needs is,
-    /// `KeyRotated`, `Unavailable`.
-    pub async fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
-        self.read(|view, pages| view.snapshot.search(query, options, pages)).await
-    }
-
-    /// Returns the documents of these CIDs as they were indexed, `None` for each that is not there.
+    /// Every later call on a clone fails with [`Closed`](ErrorKind::Closed); a clone keeps the
+    /// store open until it is dropped.
     ///
-    /// # Errors
-    /// As for [`search`](Engine::search).
-    pub async fn documents(&self, cids: &[Cid]) -> Result<Vec<Option<Document>>> {
-        self.read(|view, pages| view.snapshot.documents(cids, pages)).await
-    }
-
-    /// Returns figures of the index.
+    /// Dropping the last clone also ends the engine, but asynchronously, and it aborts the work in
+    /// progress. Acknowledged writes are durable in either case.
     ///
-    /// # Errors
-    /// As for [`search`](Engine::search).
-    pub async fn stats(&self) -> Result<Stats> {
-        let index = self.read(|view, pages| view.snapshot.counts(pages)).await?;
-        let (view, progress) = (self.shared.view(), self.shared.progress.get());
-        let segments = &view.manifest.manifest.segments;
-        Ok(Stats {
-            index,
-            segments: segments.len(),
-            segment_bytes: segments.iter().map(|segment| segment.bytes).sum(),
-            memtable_bytes: progress.memtable_bytes + progress.frozen_bytes,
-            cached_bytes: self.shared.cache.resident_bytes(),
-            applied: Position::new(view.position),
-            generation: view.manifest.generation(),
-            algorithm: self.algorithm(),
-            analyzer: self.analyzer().spec(),
-            ignored: progress.ignored,
-            rotation_unfinished: self.shared.is_rotation_unfinished(&view.manifest),
-        })
-    }
-
-    /// Returns what cuts texts and queries into words: chosen when the index was made.
-    #[must_use]
-    pub fn analyzer(&self) -> &Analyzer {
-        &self.shared.analyzer
-    }
-
-    /// Returns what new objects are encrypted with, or `None` for a plaintext index.
-    #[must_use]
-    pub fn algorithm(&self) -> Option<EncryptionAlgorithm> {
-        self.shared.objects.root().envelope.keyset().map(Keyset::algorithm)
-    }
-
-    /// Fetches every page into the cache, as far as its budget goes, so that the searches to come
-    /// wait for none.
-    ///
-    /// # Errors
-    /// As for [`search`](Engine::search).
-    pub async fn load(&self) -> Result<LoadReport> {
-        loop {
-            self.shared.check()?;
-            let view = self.shared.view();
-            match self.load_view(&view).await {
-                Err(error) => self.shared.move_on(view.manifest.generation(), error).await?,
-                loaded => return loaded,
-            }
-        }
-    }
-
-    async fn load_view(&self, view: &View) -> Result<LoadReport> {
-        let mut report = LoadReport { documents: view.snapshot.document_count(), ..LoadReport::default() };
-        let handles: Vec<&SegmentHandle> = view.segments.values().map(|handle| &**handle).collect();
-        let keys = handles.iter().flat_map(|handle| handle.pages().map(|page| Ok((handle.id(), page?))));
-        let (objects, cache) = (&self.shared.objects, &self.shared.cache);
-        let mut pages = stream::iter(keys)
-            .map(|key: Result<_>| async move { cache.fetch(objects, &view.segments, key?).await })
-            .buffer_unordered(objects.parallel_transfers);
-        while let Some(page) = pages.next().await {
-            report.pages += 1;
-            report.bytes += page?.len() as u64;
-        }
-        Ok(report)
-    }
-
-    /// Folds the journal into a segment now, so that the next opening has nothing to replay.
-    ///
-    /// # Errors
-    /// What the store answers; the journal is untouched then.
-    pub async fn fold(&self) -> Result<()> {
-        self.shared.check()?;
-        self.maintenance.fold().await.map(drop)
-    }
-
-    /// Merges segments now where too many of one size have piled up, and drops what was deleted in
-    /// them.
-    ///
-    /// # Errors
-    /// What the store answers; the index is untouched then.
-    pub async fn merge(&self) -> Result<()> {
-        self.shared.check()?;
-        self.maintenance.merge().await
-    }
-
-    /// Reads and checks everything that the index consists of, from the store and not from the
-    /// cache.
-    ///
-    /// # Errors
-    /// Only what keeps it from checking: `Unavailable`, `Denied`, `KeyRotated`. What is wrong with
-    /// the index is in the report.
-    pub async fn verify(&self) -> Result<VerifyReport> {
-        self.maintenance.verify().await
-    }
-
-    /// Puts the index back into a store that lost its catalog under this process: root, manifest,
-    /// and in a fold everything that this process had applied. Until then a process whose store was
-    /// emptied or made anew answers `Lost`.
-    ///
-    /// Pages that went too are not brought back: [`verify`](Engine::verify) names them.
-    ///
-    /// # Errors
-    /// `IndexExists` when there is another index in the store now, `InvalidInput` when this engine
-    /// has not lost its store, and what the store answers.
-    pub async fn put_back(&self) -> Result<()> {
-        match self.shared.check() {
-            Err(error) if error.kind() == ErrorKind::Lost => self.maintenance.put_back().await,
-            Err(error) => Err(error),
-            Ok(()) => {
-                Err(Error::new(ErrorKind::InvalidInput, "the store has this index: there is nothing to put back"))
-            }
-        }
-    }
-
-    /// Ends this engine in order: what was written or is being folded is brought to its end, a fold
-    /// that is this engine's to do is done, then its tasks are gone, and if nobody else has the
-    /// store, it is closed: one that a single process may open can be opened again after it. Clones
-    /// answer `Closed` from then on, and hold the store until they are dropped.
-    ///
-    /// Dropping the last clone without this ends the engine too, but some time later, and cuts off
-    /// what is under way; what was acknowledged is durable all the same.
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, ErrorKind, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// let clone = engine.clone();
+    /// engine.close().await;
+    /// let error = clone.index(&[Document::new(content_cid(b"1"))]).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Closed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(self) {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut tasks) = tasks {
             self.maintenance.settle_order().await;
             self.submit.close();
-            // Whoever waits for the last record gets its answer before the writer ends.
+            // Callers waiting for the last record are answered before the writer ends.
             let _ = (&mut tasks.writer).await;
             self.maintenance.end().await;
             if let Some(pin) = &self.pin
                 && self.shared.check().is_ok()
                 && let Err(error) = pin.save(&self.shared).await
             {
-                tracing::warn!(%error, "the pin does not hold the last state");
+                tracing::warn!(%error, "the last state of the index was not stored in the pin");
             }
             self.shared.progress.fail(Error::new(ErrorKind::Closed, "the engine was closed"));
             tasks.end().await;
@@ -350,26 +273,8 @@ impl Engine {
         if self.shared.objects.environment.is_single_threaded() {
             return;
         }
-        // Off the runtime's own threads: closing a store may take as long as its disk does.
+        // Dropped on a blocking thread: closing a store may wait for its disk.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
-    }
-
-    /// Runs a computation of the index core on what is published now. When a page has gone because
-    /// the manifest moved on meanwhile, runs it again on what is published then; a page that the
-    /// current manifest names and the store has not is an error.
-    async fn read<T>(
-        &self,
-        computation: impl Fn(&View, &dyn PageSource) -> cim_ipld_index::Result<cim_ipld_index::Progress<T>>,
-    ) -> Result<T> {
-        loop {
-            self.shared.check()?;
-            let view = self.shared.view();
-            let (objects, cache) = (&self.shared.objects, &self.shared.cache);
-            match cache.resolve(objects, &view.segments, |pages| computation(&view, pages)).await {
-                Err(error) => self.shared.move_on(view.manifest.generation(), error).await?,
-                result => return result,
-            }
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Making an index, and opening one: decided here and nowhere else.
+//! The builder that creates and opens indexes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::objects::{Objects, Root};
 use crate::rules::Rules;
 use crate::{ErrorKind, Result, Settings};
 
-/// Makes or opens an index in a backend.
+/// Creates or opens an index in a backend.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -62,21 +62,23 @@ impl fmt::Debug for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Names one of several indexes in the backend; without a name it is the default one.
+    /// Selects one of several indexes in the backend by name. Without this, it is the default index.
     pub fn name(mut self, name: IndexName) -> Self {
         self.name = name;
         self
     }
 
-    /// Sets the numbers that the engine works with.
+    /// Sets the tuning parameters of the engine.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good:
-    /// without one it is that of [`Analyzer::default`]. An index that is there has its own; it
-    /// needs one here only if that is an [`Analyze`](cim_ipld_index::Analyze) of the application.
+    /// Sets the analyzer that splits texts and queries into words.
+    ///
+    /// A new index stores the description of its analyzer permanently; without this it is
+    /// [`Analyzer::default`]. An existing index is opened with its own analyzer, which has to be
+    /// given here only if it is an [`Analyze`](cim_ipld_index::Analyze) of the application.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -98,39 +100,47 @@ impl EngineBuilder {
         self
     }
 
-    /// Remembers the newest state of the index in `pin`, outside the store: a store that went back,
-    /// or that shows another history, is refused with `Rollback` or `Forked`.
+    /// Records the newest state of the index in `pin`, outside the store. A store that holds an
+    /// older state is then refused with [`Rollback`](ErrorKind::Rollback), and one with another
+    /// history with [`Forked`](ErrorKind::Forked).
     pub fn pin(mut self, pin: Arc<dyn PinStore>) -> Self {
         self.pin = Some(pin);
         self
     }
 
-    /// Accepts the state that the store shows now, whatever the pin remembers, and pins that. An
-    /// encrypted index begins a new epoch by it, so that what was lost cannot come back later.
+    /// Accepts the state that the store holds now, whatever the pin records, and pins that state.
+    /// An encrypted index starts a new epoch with a new data key, so that lost records cannot be
+    /// accepted if they reappear.
     pub fn accept_store(mut self) -> Self {
         self.accepts_older = true;
         self
     }
 
-    /// Takes time and randomness from `environment`.
+    /// Sets the source of time and randomness.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// Removes rules of the protocol, to see what goes wrong without them.
+    /// Sets the protocol rules in force, so that a simulation can remove some of them.
     #[cfg(feature = "simulation")]
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
     }
 
-    /// Makes a new index and opens it. One whose creation was cut off by a crash is finished.
+    /// Creates a new index and opens it. A creation that a crash interrupted is completed.
     ///
     /// # Errors
-    /// `IndexExists`, `InvalidInput`, `Lost` where anything of an index is left without its root,
-    /// and what the store answers (`Unavailable`, `Denied`, `Full`, …); as for [`open`](Self::open)
-    /// when a creation was begun here with another key.
+    /// * [`IndexExists`](ErrorKind::IndexExists) if there is an index of this name.
+    /// * [`InvalidInput`](ErrorKind::InvalidInput) if the analyzer cannot be stored.
+    /// * [`Lost`](ErrorKind::Lost) if the store holds objects of an index whose root or manifest is
+    ///   missing.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if the store cannot hold the largest page.
+    /// * [`WrongKey`](ErrorKind::WrongKey), [`KeyRequired`](ErrorKind::KeyRequired) or
+    ///   [`NotEncrypted`](ErrorKind::NotEncrypted) if a creation was started here with another key.
+    /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied) or
+    ///   [`Full`](ErrorKind::Full) as reported by the store.
     pub async fn create(self, protection: Protection) -> Result<Engine> {
         let layout = Layout::new(&self.name)?;
         let analyzer = creation::describe(self.analyzer.as_ref())?;
@@ -143,21 +153,33 @@ impl EngineBuilder {
         let backend = Arc::clone(&self.backend);
         let objects =
             creation::create(backend, layout, protection, analyzer, &self.settings, environment, self.rules).await?;
-        // What a pin of this place remembers is of an index that is no more.
+        // The pin, if there is one, records an index that no longer exists.
         let pinned = self.pinned().await?;
         self.start(objects, None, pinned).await
     }
 
-    /// Opens the index that is there: searchable as soon as the journal's tail has been read.
+    /// Opens an existing index. It is searchable once the tail of the journal has been read.
     ///
     /// # Errors
-    /// `NoIndex`, `KeyRequired`, `WrongKey`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`,
-    /// `Lost`, `Rollback`, `Forked`, `PinUnavailable`, `Incompatible` for another
-    /// [`analyzer`](Self::analyzer) than the index's, and what the store answers. Nothing in the
-    /// store is changed by a failed opening.
+    /// A failed opening changes nothing in the store.
+    ///
+    /// * [`NoIndex`](ErrorKind::NoIndex) if there is no index of this name.
+    /// * [`KeyRequired`](ErrorKind::KeyRequired), [`WrongKey`](ErrorKind::WrongKey) or
+    ///   [`NotEncrypted`](ErrorKind::NotEncrypted) if the key does not fit the index.
+    /// * [`UnsupportedVersion`](ErrorKind::UnsupportedVersion) if the index was written by a newer
+    ///   version of the software.
+    /// * [`Damaged`](ErrorKind::Damaged) or [`Lost`](ErrorKind::Lost) if an object of the index
+    ///   cannot be decrypted or is missing.
+    /// * [`Rollback`](ErrorKind::Rollback) or [`Forked`](ErrorKind::Forked) if the store holds an
+    ///   older state or another history than the pin, and
+    ///   [`PinUnavailable`](ErrorKind::PinUnavailable) if the pin cannot be read or written.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if another [`analyzer`](Self::analyzer) was given
+    ///   than that of the index.
+    /// * [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as reported by the
+    ///   store.
     pub async fn open(self, key: Option<KeySource>) -> Result<Engine> {
         match self.clone_parts().open_once(key.as_ref()).await {
-            // Another process of the pin's place may have gone on between two reads.
+            // Another process that shares the pin may have advanced it between the two reads.
             Err(error) if self.pin.is_some() && matches!(error.kind(), ErrorKind::Rollback | ErrorKind::Forked) => {
                 self.open_once(key.as_ref()).await
             }
@@ -166,11 +188,11 @@ impl EngineBuilder {
     }
 
     async fn open_once(self, key: Option<&KeySource>) -> Result<Engine> {
-        // First: the store shows what the pin remembers, or something later.
+        // The pin is read before the store, so that the store cannot be older than the pin.
         let pinned = self.pinned().await?;
         let layout = Layout::new(&self.name)?;
         creation::check_limits(&*self.backend)?;
-        // Both at once: the manifest is needed as soon as the root is opened.
+        // Concurrently: the manifest is needed as soon as the root is opened.
         let (root, manifest) = futures::future::join(
             self.backend.get(&layout.catalog, &layout.root),
             self.backend.get(&layout.catalog, &layout.manifest),
@@ -194,10 +216,10 @@ impl EngineBuilder {
         self.start(objects, Some(manifest), pinned).await
     }
 
-    /// Opens the index that is there, or makes it when there is none.
+    /// Opens the index, or creates it if it does not exist.
     ///
     /// # Errors
-    /// As for [`open`](Self::open) and [`create`](Self::create).
+    /// The same as for [`open`](Self::open) and [`create`](Self::create).
     pub async fn open_or_create(
         self,
         key: Option<KeySource>,
@@ -210,19 +232,19 @@ impl EngineBuilder {
         }
         let protection = Protection::of(duplicate(), algorithm)?;
         match self.clone_parts().create(protection).await {
-            // Another process made it at this moment.
+            // Another process created it concurrently.
             Err(error) if error.kind() == ErrorKind::IndexExists => self.open(key).await,
             created => created,
         }
     }
 
-    /// Returns what the pin remembers of the index, or `None` without a pin. The index is not
-    /// opened and its store not held against the pin: this is how to look at a pin that refuses the
-    /// store.
+    /// Returns the state recorded in the pin, or `None` without a pin. The index is not opened and
+    /// the store is not compared with the pin, so a pin that refuses its store can be examined.
     ///
     /// # Errors
-    /// `PinUnavailable`; `Rollback` for a pin that the keys in the store do not open; and as for
-    /// [`open`](Self::open), as far as it concerns the root record.
+    /// * [`PinUnavailable`](ErrorKind::PinUnavailable) if the pin cannot be read.
+    /// * [`Rollback`](ErrorKind::Rollback) if the keys in the store do not open the pin.
+    /// * The errors of [`open`](Self::open) that concern the root record.
     pub async fn read_pin(self, key: Option<KeySource>) -> Result<Option<PinInfo>> {
         let Some(store) = &self.pin else { return Ok(None) };
         let layout = Layout::new(&self.name)?;
@@ -260,6 +282,18 @@ impl EngineBuilder {
 
 impl Engine {
     /// Returns a builder for an index in `backend`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, IndexName, Protection};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = Engine::builder(Arc::new(MemoryBackend::new())).name(IndexName::new("photos")?);
+    /// let engine = builder.create(Protection::Plaintext).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder(backend: Arc<dyn Backend>) -> EngineBuilder {
         EngineBuilder {
             backend,
@@ -273,10 +307,23 @@ impl Engine {
         }
     }
 
-    /// Makes a new index in `backend` and opens it, without a pin.
+    /// Creates a new index in `backend` and opens it without a pin.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, IndexName, Protection, Settings};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (backend, name) = (Arc::new(MemoryBackend::new()), IndexName::default());
+    /// let engine = Engine::create(backend, &name, Protection::Plaintext, Settings::default()).await?;
+    /// assert_eq!(engine.stats().await?.index.documents, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As for [`EngineBuilder::create`].
+    /// The same as for [`EngineBuilder::create`].
     pub async fn create(
         backend: Arc<dyn Backend>,
         name: &IndexName,
@@ -286,10 +333,23 @@ impl Engine {
         Self::builder(backend).name(name.clone()).settings(settings).create(protection).await
     }
 
-    /// Opens the index that is in `backend`, without a pin.
+    /// Opens an existing index in `backend` without a pin.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, ErrorKind, IndexName, Settings};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (backend, name) = (Arc::new(MemoryBackend::new()), IndexName::default());
+    /// let error = Engine::open(backend, &name, None, Settings::default()).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NoIndex);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As for [`EngineBuilder::open`].
+    /// The same as for [`EngineBuilder::open`].
     pub async fn open(
         backend: Arc<dyn Backend>,
         name: &IndexName,
@@ -301,9 +361,21 @@ impl Engine {
 
     /// Returns whether `backend` holds an index of this name.
     ///
+    /// ```
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, IndexName};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let backend = MemoryBackend::new();
+    /// assert!(!Engine::exists(&backend, &IndexName::default()).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// `Lost` where anything of an index is left without its root or manifest, and what the store
-    /// answers.
+    /// [`Lost`](ErrorKind::Lost) if objects of an index are left whose root or manifest is missing,
+    /// and [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as reported by
+    /// the store.
     pub async fn exists(backend: &dyn Backend, name: &IndexName) -> Result<bool> {
         let layout = Layout::new(name)?;
         Ok(creation::remains(backend, &layout).await? == Remains::Index)

@@ -1,33 +1,43 @@
-//! What protects a new index.
-
 use cim_ipld_envelope::{EncryptionAlgorithm, KeySource};
 
 use crate::{Error, ErrorKind, Result};
 
-/// How a new index is to be protected.
+/// Whether and how a new index is encrypted.
+///
+/// ```
+/// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey};
+/// use cim_ipld_persistence::Protection;
+///
+/// let key = EncryptionKey::generate(EncryptionAlgorithm::ChaCha20Poly1305);
+/// let protection = Protection::of(Some(key.into()), None)?;
+/// let Protection::Encrypted { algorithm, .. } = protection else { unreachable!("there is a key") };
+/// assert_eq!(algorithm, EncryptionAlgorithm::ChaCha20Poly1305);
+/// # Ok::<(), cim_ipld_persistence::Error>(())
+/// ```
 #[non_exhaustive]
 pub enum Protection {
-    /// Everything is sealed under data keys of `algorithm`, which `key` opens.
+    /// Every object is encrypted with `algorithm`, under data keys that `key` opens.
     Encrypted {
-        /// What seals the objects.
+        /// The algorithm that encrypts the objects.
         algorithm: EncryptionAlgorithm,
-        /// What opens the data keys.
+        /// The key that opens the data keys.
         key: KeySource,
     },
-    /// Nothing is encrypted; objects are still checked for damage and for standing in the right
-    /// place.
+    /// Nothing is encrypted. Objects are still checked for damage and for being stored under the
+    /// right name.
     Plaintext,
 }
 
 impl Protection {
-    /// Returns the protection that `key` gives: sealed by `algorithm`, or by the key's own where
-    /// none is chosen, or by AES-256-GCM where the key has none; plaintext without a key.
+    /// Returns the protection for an optional key and algorithm: plaintext without a key; otherwise
+    /// encryption with `algorithm`, which defaults to the algorithm of the key, and to AES-256-GCM
+    /// for a key source that has none.
     ///
     /// # Errors
-    /// `InvalidInput` for an algorithm without a key.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for an algorithm without a key.
     pub fn of(key: Option<KeySource>, algorithm: Option<EncryptionAlgorithm>) -> Result<Self> {
         let Some(key) = key else {
-            let message = "an algorithm was chosen for the index, and no key was given";
+            let message = "an encryption algorithm was given without a key: give a key, or no algorithm";
             return match algorithm {
                 Some(_) => Err(Error::new(ErrorKind::InvalidInput, message)),
                 None => Ok(Self::Plaintext),

@@ -5,11 +5,30 @@ use crate::Result;
 use crate::maintenance::snapshots::SnapshotInfo;
 
 impl Engine {
-    /// Makes a snapshot of everything acknowledged so far under `name`. Copies no data.
+    /// Creates a snapshot of everything acknowledged so far under `name`, without copying data.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// engine.index(&[Document::new(content_cid(b"1"))]).await?;
+    /// let snapshot = engine.create_snapshot("monday").await?;
+    /// assert_eq!((snapshot.name.as_str(), snapshot.documents), ("monday", 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `SnapshotExists`, `InvalidInput` for a name that is empty or over 256 bytes, and what the
-    /// store answers.
+    /// * [`SnapshotExists`](crate::ErrorKind::SnapshotExists) if the name is taken.
+    /// * [`InvalidInput`](crate::ErrorKind::InvalidInput) if the name is empty or longer than 256
+    ///   bytes.
+    /// * [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied) or
+    ///   [`Full`](crate::ErrorKind::Full) as reported by the store.
     pub async fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         self.shared.check()?;
         self.maintenance.create_snapshot(name).await
@@ -17,29 +36,83 @@ impl Engine {
 
     /// Lists the snapshots, oldest first.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, Protection};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// engine.create_snapshot("monday").await?;
+    /// engine.create_snapshot("tuesday").await?;
+    /// let names: Vec<String> = engine.snapshots().await?.into_iter().map(|snapshot| snapshot.name).collect();
+    /// assert_eq!(names, ["monday", "tuesday"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// `Damaged` or `Lost` when one cannot be read, and what the store answers.
+    /// [`Damaged`](crate::ErrorKind::Damaged) or [`Lost`](crate::ErrorKind::Lost) if the record of a
+    /// snapshot cannot be read, and [`Unavailable`](crate::ErrorKind::Unavailable) or
+    /// [`Denied`](crate::ErrorKind::Denied) as reported by the store.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         self.shared.check()?;
         self.maintenance.snapshots().await
     }
 
-    /// Makes the index what it was when the snapshot was made. Everything acknowledged to anybody
-    /// before this was called is gone; what is written at the same time is there on top of it, or
-    /// is gone too.
+    /// Restores the index to the state of a snapshot, in every process that has it open. Every
+    /// write acknowledged before this call is discarded; a write that happens concurrently is
+    /// either discarded or applied on top of the restored state.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// engine.create_snapshot("empty").await?;
+    /// engine.index(&[Document::new(content_cid(b"1"))]).await?;
+    /// engine.restore_snapshot("empty").await?;
+    /// assert_eq!(engine.stats().await?.index.documents, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `SnapshotMissing`, `Damaged` or `Lost` when it cannot be read, and what the store answers.
+    /// [`SnapshotMissing`](crate::ErrorKind::SnapshotMissing) if there is no snapshot of this name,
+    /// [`Damaged`](crate::ErrorKind::Damaged) or [`Lost`](crate::ErrorKind::Lost) if its record
+    /// cannot be read, and otherwise the same as for [`index`](Engine::index).
     pub async fn restore_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         self.shared.check()?;
         self.maintenance.restore_snapshot(name).await
     }
 
-    /// Deletes a snapshot, and the pages that nothing else names. One whose record cannot be read
-    /// goes too; what it named alone stays behind then.
+    /// Deletes a snapshot and the pages that are named by nothing else. A snapshot whose record
+    /// cannot be read is deleted too, but the pages named only by it remain in the store.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, Protection};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// engine.create_snapshot("monday").await?;
+    /// engine.delete_snapshot("monday").await?;
+    /// assert!(engine.snapshots().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `SnapshotMissing`, and what the store answers.
+    /// [`SnapshotMissing`](crate::ErrorKind::SnapshotMissing) if there is no snapshot of this name,
+    /// and [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied) or
+    /// [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) as reported by the store.
     pub async fn delete_snapshot(&self, name: &str) -> Result<()> {
         self.shared.check()?;
         self.maintenance.delete_snapshot(name).await

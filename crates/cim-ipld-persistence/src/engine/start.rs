@@ -1,4 +1,4 @@
-//! Starting the tasks of an engine on an index that was opened or made.
+//! Starts the tasks of an engine for an index that was opened or created.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,8 +23,7 @@ use crate::rules::Rule;
 use crate::{ErrorKind, Result};
 
 impl EngineBuilder {
-    /// Starts an engine on an index that was just made, or on what `manifest` says of one that was
-    /// there.
+    /// Starts an engine for an index that was just created (`manifest` is `None`) or opened.
     pub(super) async fn start(
         self,
         objects: Objects,
@@ -63,8 +62,8 @@ impl EngineBuilder {
         let complete = Arc::new(OnceCell::new_with(is_new.then_some(())));
         let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), complete };
         if self.accepts_older {
-            // Only then is the store accepted: until what was lost cannot come back, the pin holds
-            // what it held.
+            // The pin keeps its old state until the new epoch has made sure that lost records can
+            // no longer be accepted.
             if engine.algorithm().is_some() {
                 engine.maintenance.begin_epoch().await?;
             }
@@ -76,7 +75,7 @@ impl EngineBuilder {
         Ok(engine)
     }
 
-    /// Holds the store against the pin. Returns the position that the journal must reach.
+    /// Compares the store with the pin. Returns the position that the journal must reach.
     async fn open_pin(
         &self,
         objects: &Objects,
@@ -117,7 +116,7 @@ fn first_progress(manifest: &ManifestVersion) -> Progress {
     }
 }
 
-/// Stores the pin at most once a second while anything changes.
+/// Stores the pin at most once a second while the index changes.
 async fn keep_pin(pin: Arc<Pin>, shared: Arc<Shared>) {
     const INTERVAL: Duration = Duration::from_secs(1);
     let mut stored = shared.progress.read(|progress| progress.seen);
@@ -127,7 +126,7 @@ async fn keep_pin(pin: Arc<Pin>, shared: Arc<Shared>) {
             .wait_for(|progress| (progress.seen != stored && progress.fatal.is_none()).then_some(progress.seen))
             .await;
         if let Err(error) = pin.save(&shared).await {
-            tracing::warn!(%error, "the pin was not stored; it will be tried again");
+            tracing::warn!(%error, "the pin was not stored; retrying");
         }
         tokio::time::sleep(INTERVAL).await;
     }

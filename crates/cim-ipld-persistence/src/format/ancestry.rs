@@ -1,5 +1,5 @@
-//! Digests of all manifests before one, as a tree whose right edge is in the manifest and whose
-//! full nodes are objects.
+//! The digests of all ancestors of a manifest, as a tree. Its right edge is in the manifest, and its
+//! full nodes are separate objects.
 
 use bincode::{Decode, Encode};
 
@@ -9,12 +9,12 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// Children of a node.
+/// The number of children of a node.
 pub(crate) const FAN_OUT: usize = 16;
 
-/// The right edge of the tree. Level 0 holds digests of manifests, each level above it digests of
-/// full nodes of the one below; every level has fewer than [`FAN_OUT`] entries, so that it stays
-/// below 2 KiB for four billion generations.
+/// The right edge of the tree. Level 0 holds digests of manifests; each higher level holds digests
+/// of full nodes of the level below. Every level has fewer than [`FAN_OUT`] entries, so the edge
+/// stays below 2 KiB for four billion generations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Ancestry {
     levels: Vec<Vec<Digest>>,
@@ -26,8 +26,8 @@ pub(crate) struct Node {
     children: Vec<Digest>,
 }
 
-/// Where a node is in the tree: its level, 1 for nodes of manifests, and how many nodes of its
-/// level are before it.
+/// The place of a node in the tree: its level, 1 for nodes of manifests, and its index within the
+/// level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodePlace {
     pub(crate) level: usize,
@@ -40,11 +40,11 @@ impl NodePlace {
     }
 }
 
-/// How the digest of one generation is found.
+/// Where the digest of a generation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     Here(Digest),
-    /// In a full node, by the child numbers on the way down.
+    /// In a full node, with the child indexes on the path down.
     Below {
         node: Digest,
         place: NodePlace,
@@ -55,7 +55,7 @@ pub(crate) enum Path {
 }
 
 impl Ancestry {
-    /// How many generations it covers.
+    /// Returns the number of generations covered.
     pub(crate) fn generations(&self) -> u64 {
         let mut covered = 0_u64;
         let mut weight = 1_u64;
@@ -66,8 +66,8 @@ impl Ancestry {
         covered
     }
 
-    /// Adds the next generation's digest; returns the nodes that became full by it, which must be
-    /// stored before a manifest names them.
+    /// Adds the digest of the next generation. Returns the nodes completed by it, which must be stored
+    /// before a manifest names them.
     pub(crate) fn push(&mut self, digest: Digest) -> Vec<(NodePlace, Node)> {
         let (mut nodes, mut carried) = (Vec::new(), digest);
         let mut weight = FAN_OUT as u64;

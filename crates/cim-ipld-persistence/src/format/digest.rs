@@ -3,7 +3,7 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use cim_ipld_envelope::labelled_hash;
 
-/// SHA-256 of a sealed object or of the content of one, under a label of its own for each use.
+/// The SHA-256 digest of a sealed object or its content, with a distinct label for each use.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub(crate) struct Digest(pub(crate) [u8; 32]);
 
@@ -25,9 +25,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The first 16 bytes of a [`Digest`]: 128 bits against whoever would need a second object of the
-/// same digest. Two objects of one digest, which 2^64 work finds, can only be made by a holder of a
-/// key, who may write what it likes anyway.
+/// The first 16 bytes of a [`Digest`], which provide 128 bits of second-preimage resistance. A
+/// collision, which takes 2^64 work, helps only a holder of the key, who can write arbitrary records
+/// anyway.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub(crate) struct ShortDigest(pub(crate) [u8; 16]);
 

@@ -10,43 +10,39 @@ use crate::Result;
 
 const VERSION: u8 = 3;
 
-/// The state of an index as of a position of its order: which segments it has. Journal records
-/// after that position complete it.
+/// The state of an index at a position of its order: its segments. Later journal records complete
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Manifest {
-    /// Grows by one with every manifest.
+    /// Increases by one with every manifest.
     pub(crate) generation: u64,
     /// The digest of the sealed manifest before this one; zeros in the first.
     pub(crate) parent: Digest,
-    /// Digests of all manifests before this one, the older ones in nodes that are objects of their
-    /// own.
+    /// The digests of all previous manifests, the older ones in separate node objects.
     pub(crate) ancestry: Ancestry,
     pub(crate) watermark: Watermark,
-    /// The watermark position before this one: records up to it may be gone from the journal.
+    /// The previous watermark. Records up to it may have been removed from the journal.
     pub(crate) previous_position: u64,
-    /// The epoch of the order at the watermark: no record or manifest of an older one may follow.
+    /// The epoch of the order at the watermark. No record or manifest of an older epoch may follow.
     pub(crate) epoch: u64,
-    /// The generation of the keyset that was current when this was sealed: an older root was rolled
-    /// back.
+    /// The generation of the keyset when this was sealed. An older root has been rolled back.
     pub(crate) keyset_generation: u64,
     /// The digest of the root record of that generation.
     pub(crate) root_digest: Digest,
-    /// The order's recent past at the watermark, in an object of its own; `None` before the first
-    /// record.
+    /// The window of the order at the watermark, in a separate object. `None` before the first record.
     pub(crate) window: Option<WindowEntry>,
-    /// Hides the names of snapshots from the store; the same in all manifests of an index.
+    /// The secret that hides the names of snapshots from the store. It never changes.
     pub(crate) names_secret: [u8; 32],
-    /// The bytes of the description of what cuts texts and queries into words; the same in all
-    /// manifests of an index.
+    /// The encoded description of the analyzer. It never changes.
     pub(crate) analyzer: Vec<u8>,
     /// Oldest first.
     pub(crate) segments: Vec<SegmentEntry>,
-    /// Oldest first. A snapshot exists when it is named here: a record that is not is what a crash
-    /// left, one that is named and missing is lost.
+    /// Oldest first. A snapshot exists if and only if it is named here. A record that is not named was
+    /// left by a crash; one that is named and missing is lost.
     pub(crate) snapshots: Vec<SnapshotEntry>,
 }
 
-/// A position of the order that the segments contain: everything up to it, and nothing after it.
+/// The position of the order up to which the segments contain every record, and nothing after it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Watermark {
     pub(crate) position: u64,
@@ -56,9 +52,9 @@ pub(crate) struct Watermark {
     pub(crate) record: Option<RecordMark>,
 }
 
-/// Finds a record again. It is a hint: where the record is no longer under that revision, as in a
-/// store that numbered its entries anew or where somebody put it again, a replay starts at the
-/// beginning of the journal.
+/// A hint for finding a record. If the record is no longer under that revision, because the store
+/// renumbered its entries or the record was stored again, a replay starts at the beginning of the
+/// journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct RecordMark {
     pub(crate) writer: u64,
@@ -69,46 +65,46 @@ pub(crate) struct RecordMark {
     pub(crate) digest: ShortDigest,
 }
 
-/// Where the order's recent past is stored.
+/// The reference to the window of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct WindowEntry {
-    /// Names the chunks.
+    /// The secret from which the chunk names are derived.
     pub(crate) secret: [u8; 32],
     pub(crate) chunks: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
 }
 
-/// Where the record of a snapshot is stored.
+/// The reference to the record of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SnapshotEntry {
     /// The keyed hash of its name.
     pub(crate) hidden_name: String,
-    /// Drawn for this very record, so that its key is never used again.
+    /// A random id, so that the key of the record is never reused.
     pub(crate) id: [u8; 16],
     /// The digest of the record's content.
     pub(crate) digest: Digest,
 }
 
-/// One segment: what is needed to name, open and authenticate each of its pages.
+/// A segment, with everything needed to name, open and authenticate its pages.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SegmentEntry {
     pub(crate) id: [u8; 16],
-    /// Names the pages: see `ObjectNames` of the envelope.
+    /// The secret from which the page names are derived, see `ObjectNames` of the envelope.
     pub(crate) secret: [u8; 32],
-    /// (page class, number of pages) of each class that has any.
+    /// The page class and number of pages of each class in use.
     pub(crate) pages: Vec<(u8, u32)>,
-    /// The digest of the table of the pages' digests, which stands beside the pages.
+    /// The digest of the table of page digests, which is stored with the pages.
     pub(crate) digests: Digest,
     pub(crate) documents: u32,
     pub(crate) bytes: u64,
     pub(crate) deletes: Option<DeletesEntry>,
 }
 
-/// The deletes of a segment: objects that are replaced by new ones under new names, never changed.
+/// The reference to the deletes of a segment. Deletes are replaced by new objects, never modified.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct DeletesEntry {
-    /// Names the chunks.
+    /// The secret from which the chunk names are derived.
     pub(crate) secret: [u8; 32],
     pub(crate) chunks: u32,
     pub(crate) documents: u32,
@@ -133,7 +129,7 @@ impl Manifest {
             && (manifest.watermark.position == 0) == manifest.window.is_none()
             && manifest.window.as_ref().is_none_or(|window| window.chunks <= MAX_CHUNKS);
         if !is_consistent {
-            return Err(damaged(WHAT, "its numbers contradict each other"));
+            return Err(damaged(WHAT, "its numbers are inconsistent"));
         }
         manifest.analyzer()?;
         check_segments(WHAT, &manifest.segments)?;
@@ -144,14 +140,14 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Returns the description of what cuts texts and queries into words.
+    /// Returns the description of the analyzer.
     pub(crate) fn analyzer(&self) -> Result<AnalyzerSpec> {
         Ok(AnalyzerSpec::from_bytes(&self.analyzer)?)
     }
 }
 
-/// Refuses counts that the declared bytes of the segments cannot justify: what follows from an
-/// entry costs no more than its segment claims to be.
+/// Refuses counts that exceed the declared size of the segments, so that the cost of processing an
+/// entry is bounded by that size.
 pub(crate) fn check_segments(what: &str, segments: &[SegmentEntry]) -> Result<()> {
     let (mut ids, mut bytes) = (HashSet::new(), 0_u64);
     for entry in segments {

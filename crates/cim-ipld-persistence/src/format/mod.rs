@@ -1,5 +1,5 @@
-//! What the engine writes before it is sealed: one module per format, each behind a version byte,
-//! each hostile-safe.
+//! The plaintext formats of the engine, one module each. Every format starts with a version byte, and
+//! every decoder accepts hostile input.
 
 pub(crate) mod ancestry;
 pub(crate) mod announcement;
@@ -18,19 +18,18 @@ use bincode::error::DecodeError;
 
 use crate::{Error, ErrorKind, Result};
 
-/// The largest encoded manifest, record or snapshot that is read: bounds what a hostile length can
-/// allocate.
+/// The maximum size of an encoded manifest, record or snapshot, which bounds the allocations that a
+/// hostile length can cause.
 pub(crate) const MAX_DECODED_BYTES: usize = 256 << 20;
 
-/// The size of the parts that chunked content is cut into.
+/// The size of the chunks of chunked content.
 pub(crate) const CHUNK_BYTES: usize = 128 << 10;
 
-/// The parts of [`MAX_DECODED_BYTES`]. More are claimed by nobody honest, and cost whoever counts
-/// them.
+/// The number of chunks of [`MAX_DECODED_BYTES`]. A larger count is hostile.
 pub(crate) const MAX_CHUNKS: u32 = 2048;
 
-/// Positions and generations that no index reaches: counting on from what a hostile holder of a key
-/// wrote never overflows.
+/// An upper bound of positions and generations, which keeps later increments from overflowing even
+/// if a hostile holder of the key chose the number.
 const MAX_COUNT: u64 = 1 << 62;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> =
@@ -46,7 +45,7 @@ fn encode<T: bincode::Encode>(version: u8, value: &T) -> Vec<u8> {
 fn decode<'a, T: BorrowDecode<'a, ()>>(what: &str, version: u8, bytes: &'a [u8]) -> Result<T> {
     let (found, body) = bytes.split_first().ok_or_else(|| damaged(what, "it is empty"))?;
     if *found != version {
-        let message = format!("{what} has format version {found}, this software reads version {version}");
+        let message = format!("{what} has format version {found}, but this software reads version {version} only");
         return Err(Error::new(ErrorKind::UnsupportedVersion, message));
     }
     let (value, read) = decode_bounded(body).map_err(|error| damaged(what, &error.to_string()))?;
@@ -56,9 +55,8 @@ fn decode<'a, T: BorrowDecode<'a, ()>>(what: &str, version: u8, bytes: &'a [u8])
     Ok(value)
 }
 
-/// Decodes within a limit that follows from the length of `body`: a length prefix allocates before
-/// its elements are read, and few bytes must not allocate what only many can justify. No element
-/// takes more than 32 times its encoding.
+/// Decodes with an allocation limit proportional to the length of `body`, because a length prefix
+/// allocates before its elements are read. No element takes more than 32 times its encoded size.
 fn decode_bounded<'a, T: BorrowDecode<'a, ()>>(body: &'a [u8]) -> Result<(T, usize), DecodeError> {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;

@@ -11,31 +11,31 @@ use crate::Result;
 
 const VERSION: u8 = 2;
 
-/// Identities that one record may close.
+/// The maximum number of writers closed by one record.
 pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
 
-/// One record of the journal: what a writer adds to the order by one put. Its key holds the writer
-/// and the sequence number, its sealing tells the epoch. A writer's has its operations borrowed.
+/// A journal record, which a writer appends to the order by one put. Its key contains the writer and
+/// the sequence number; its data key determines the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Record<O = Vec<Operation>> {
-    /// How many records its writer had applied.
+    /// The number of records that its writer had applied.
     pub(crate) seen: u64,
-    /// Generation of the newest manifest that its writer knew.
+    /// The generation of the newest manifest known to its writer.
     pub(crate) generation: u64,
-    /// Binds the record to that past: see [`attestation`].
+    /// Binds the record to that history, see [`attestation`].
     pub(crate) attest: ShortDigest,
-    /// Writers that ended without a word: no record of theirs is accepted after this one.
+    /// Writers that did not end cleanly. None of their records is accepted after this one.
     pub(crate) closes: Vec<u64>,
-    /// The root that is about to replace the present one.
+    /// The root that is about to replace the current one.
     pub(crate) announces: Option<Announcement>,
     pub(crate) body: Body<O>,
 }
 
-/// The operations of a record, or where they are when they do not fit.
+/// The operations of a record, or a reference to them if they do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) enum Body<O = Vec<Operation>> {
     Inline(O),
-    /// Encoded operations, cut into `chunks` objects of the metadata bucket named by `secret`.
+    /// Encoded operations in `chunks` objects of the metadata bucket, named by `secret`.
     Spilled {
         secret: [u8; 32],
         chunks: u32,
@@ -44,17 +44,17 @@ pub(crate) enum Body<O = Vec<Operation>> {
     },
 }
 
-/// One change of the index. A decoded one is a part of the record's bytes.
+/// One change of the index. The bytes of a decoded operation are a slice of its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation<B = Bytes> {
     /// Adds the encoded document, or replaces the one of the same CID.
     Put(B),
-    /// Removes the document of this CID, in its binary form.
+    /// Removes the document of this binary CID.
     Delete(B),
 }
 
 impl Operation {
-    /// About the bytes it takes in a record.
+    /// Returns its approximate size in a record, in bytes.
     pub(crate) fn encoded_bytes(&self) -> usize {
         match self {
             Self::Put(bytes) | Self::Delete(bytes) => bytes.len() + 8,
@@ -116,8 +116,8 @@ impl Record {
     }
 }
 
-/// What a record says of its past: the order at the position it had applied, and the manifest of
-/// the generation it knew.
+/// Returns the attestation of a record: a digest of the order at the position that its writer had
+/// applied, and of the manifest of the generation that it knew.
 pub(crate) fn attestation(order: ShortDigest, manifest: Digest) -> ShortDigest {
     Digest::of("cim/v1/attestation", &[&order.0, &manifest.0]).short()
 }

@@ -1,4 +1,4 @@
-//! What the formats take: the figures of docs/decisions/0010.
+//! The sizes of the formats, as stated in docs/decisions/0010.
 
 use cim_ipld_index::AnalyzerSpec;
 

@@ -7,14 +7,14 @@ use crate::Result;
 
 const VERSION: u8 = 2;
 
-/// The segments of a manifest that held everything up to its watermark, under a name.
+/// A named list of the segments of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SnapshotRecord {
     pub(crate) name: String,
     /// Unix milliseconds.
     pub(crate) created_at_ms: i64,
     pub(crate) documents: u64,
-    /// The position of the order that it holds.
+    /// The position of the order up to which it contains every record.
     pub(crate) position: u64,
     pub(crate) segments: Vec<SegmentEntry>,
 }

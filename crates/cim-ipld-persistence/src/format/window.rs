@@ -7,50 +7,49 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// Positions of which digests are kept together, and the number of positions that a record may lag
+/// The number of positions per chunk of digests, and the number of positions that a record may lag
 /// behind.
 pub(crate) const WINDOW_POSITIONS: u64 = 4096;
-/// Chunks of older digests that are retained: a million positions.
+/// The number of retained chunks of older digests: a million positions.
 pub(crate) const RETAINED_CHUNKS: usize = 256;
 
-/// The order's recent past as of a watermark: all that judging later records needs of it.
+/// The recent past of the order at a watermark: everything needed to judge later records.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Window {
-    /// The position of the watermark, which the last digest belongs to.
+    /// The position of the watermark, to which the last digest belongs.
     pub(crate) position: u64,
     /// The digests of the order at the last positions, oldest first.
     pub(crate) digests: Vec<ShortDigest>,
-    /// Writers of whom a record was accepted, or who were closed, within the last positions, by
-    /// ascending id.
+    /// The writers with an accepted record within the window, or closed within it, by ascending id.
     pub(crate) writers: Vec<WriterEntry>,
-    /// Older digests, oldest first.
+    /// The chunks of older digests, oldest first.
     pub(crate) chunks: Vec<DigestChunk>,
-    /// The roots that were announced last, the newest last.
+    /// The last announced roots, newest last.
     pub(crate) announced: Vec<Announcement>,
 }
 
-/// Announced roots that are remembered.
+/// The maximum number of announced roots.
 pub(crate) const MAX_ANNOUNCED: usize = 8;
 
-/// What the order knows of one writer.
+/// The state of a writer in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct WriterEntry {
     pub(crate) id: u64,
-    /// The highest sequence number accepted, or `None` when it was closed before any was.
+    /// The highest accepted sequence number, or `None` if it was closed before any record.
     pub(crate) sequence: Option<u64>,
     pub(crate) is_closed: bool,
-    /// The position of its last accepted record, or of the record that closed it.
+    /// The position of its last accepted record or of the record that closed it.
     pub(crate) position: u64,
     /// The digest of its last accepted record.
     pub(crate) record: ShortDigest,
 }
 
-/// The digests of [`WINDOW_POSITIONS`] positions, in an object of their own.
+/// A reference to the digests of [`WINDOW_POSITIONS`] positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct DigestChunk {
-    /// Its number: it begins at position `number * WINDOW_POSITIONS`.
+    /// The number of the chunk, which begins at position `number * WINDOW_POSITIONS`.
     pub(crate) number: u64,
-    /// Names the objects.
+    /// The secret from which the object names are derived.
     pub(crate) secret: [u8; 32],
     pub(crate) chunks: u32,
     /// The digest of the content.
@@ -74,7 +73,7 @@ impl Window {
             && window.chunks.iter().all(|chunk| chunk.number <= window.position && chunk.chunks <= MAX_CHUNKS)
             && window.announced.len() <= MAX_ANNOUNCED;
         if !sorted || !bounded {
-            return Err(damaged(WHAT, "its entries contradict each other"));
+            return Err(damaged(WHAT, "its entries are inconsistent"));
         }
         Ok(window)
     }
@@ -84,15 +83,15 @@ pub(crate) fn window_digest(bytes: &[u8]) -> Digest {
     Digest::of("cim/v1/window", &[bytes])
 }
 
-/// The content of a chunk is its digests, one after the other, without a version: its kind and its
-/// digest in the window authenticate what it is.
+/// Encodes a chunk as the concatenation of its digests. It needs no version, because its object kind
+/// and its digest in the window authenticate the content.
 pub(crate) fn chunk_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()
 }
 
 pub(crate) fn chunk_from_bytes(bytes: &[u8], positions: u64) -> Result<Vec<ShortDigest>> {
     if bytes.len() as u64 != positions * 16 {
-        return Err(damaged("a chunk of the order's digests", "its length is wrong"));
+        return Err(damaged("a chunk of the digests of the order", "its length is wrong"));
     }
     Ok(bytes.chunks_exact(16).map(|chunk| ShortDigest(chunk.try_into().expect("16 bytes"))).collect())
 }

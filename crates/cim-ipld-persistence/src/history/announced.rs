@@ -1,12 +1,12 @@
-//! The roots that records announced: what tells a rotation from what somebody without a key put
-//! into the store.
+//! The roots announced by records. An announcement distinguishes a key rotation from a root that
+//! somebody without a key stored.
 
 use cim_ipld_envelope::Envelope;
 
 use crate::format::announcement::Announcement;
 use crate::format::digest::Digest;
 
-/// The last announcements of the order, the newest last.
+/// The last announcements of the order, newest last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Announced(Vec<Announcement>);
 
@@ -15,18 +15,18 @@ impl Announced {
         Self(announcements.into_iter().collect())
     }
 
-    /// Whether the root record of this digest was announced after the `known` one.
+    /// Returns whether the root record of this digest was announced after the `known` one.
     pub(crate) fn has_root(&self, known: &Digest, root: &Digest) -> bool {
         self.after(known).any(|announced| announced.root == *root)
     }
 
-    /// Whether an object is sealed under a data key that was announced after the `known` root.
+    /// Returns whether an object is sealed under a data key announced after the `known` root.
     pub(crate) fn has_key_of(&self, known: &Digest, object: &[u8]) -> bool {
         let Ok(Some(key)) = Envelope::key_of(object) else { return false };
         self.after(known).any(|announced| announced.data_key == *key.as_bytes())
     }
 
-    /// An announcement counts only after that of the known root: what came before is over.
+    /// Returns the announcements after that of the known root. Earlier ones are obsolete.
     fn after(&self, known: &Digest) -> impl Iterator<Item = &Announcement> {
         let over = self.0.iter().rposition(|announced| announced.root == *known).map_or(0, |at| at + 1);
         self.0[over..].iter()
@@ -46,7 +46,7 @@ mod tests {
         let announced =
             Announced::new([1, 2, 3, 2].map(|number| Announcement { root: root(number), data_key: [number; 8] }));
         let cases = [
-            // The known root, one that is found, and whether it is a rotation.
+            // The known root, the found root, and whether it is a rotation.
             (0, 1, true),
             (0, 3, true),
             (0, 4, false),

@@ -1,4 +1,4 @@
-//! What a record changes.
+//! The changes of a journal record.
 
 use cid::Cid;
 use cim_ipld_index::{Document, Location, codec, content_id};
@@ -17,7 +17,8 @@ impl Change {
         Ok(match operation {
             Operation::Put(bytes) => Self::Put(codec::decode(bytes)?),
             Operation::Delete(bytes) => Self::Delete(content_id::from_bytes(bytes).map_err(|error| {
-                Error::new(ErrorKind::Damaged, "a journal record deletes something that is no CID").with_source(error)
+                Error::new(ErrorKind::Damaged, "a journal record deletes a document by an invalid CID")
+                    .with_source(error)
             })?),
         })
     }
@@ -30,7 +31,7 @@ impl Change {
     }
 }
 
-/// The changes of one record, decoded, and where the documents are that they replace.
+/// The decoded changes of a record, and the locations of the documents that they replace.
 pub(crate) struct Changes {
     pub(crate) changes: Vec<Change>,
     pub(crate) places: Places,

@@ -1,4 +1,4 @@
-//! The entries of the journal that this process saw, for trimming.
+//! The journal entries seen by this process, for trimming.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,36 @@ use cim_ipld_backend::{Key, Revision};
 use super::order::Order;
 use crate::objects::chunked::Chunked;
 
-/// What is in the journal as far as this process knows.
+/// The journal entries known to this process.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     entries: BTreeMap<Key, Entry>,
-    /// What was in the journal before this process began to watch it has to be looked for.
+    /// The part of the journal that has to be scanned for entries left by earlier processes.
     unseen: Option<Unseen>,
 }
 
-/// The part of the journal that a process did not watch.
+/// The part of the journal that was written before a process began to watch it.
 #[derive(Clone, Debug)]
 pub(crate) struct Unseen {
-    /// The order as of the manifest that the process opened.
+    /// The order at the manifest with which the process opened the index.
     pub(crate) opened_at: Order,
-    /// Where it began to watch.
+    /// The revision after which the process watches.
     pub(crate) through: Revision,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// 0 for one that will never be part of the order.
+    /// The position, or 0 for an entry that can never be part of the order.
     position: u64,
     spilled: Option<Chunked>,
 }
 
-/// What may go from the journal.
+/// The entries that can be removed from the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Dead {
     pub(crate) keys: Vec<Key>,
     pub(crate) spilled: Vec<Chunked>,
-    /// Set once, when what earlier processes left has to be looked for.
+    /// Set if the journal has to be scanned for entries left by earlier processes.
     pub(crate) unseen: Option<Unseen>,
 }
 
@@ -51,17 +51,17 @@ impl Journal {
         self.entries.insert(key, Entry { position, spilled });
     }
 
-    /// Where a record that is under this key was accepted.
+    /// Returns the position at which the record under `key` was accepted.
     pub(crate) fn position(&self, key: &Key) -> Option<u64> {
         self.entries.get(key).map(|entry| entry.position).filter(|position| *position > 0)
     }
 
-    /// Notes a record that will never be part of the order, unless its key is that of one that is.
+    /// Notes a record that can never be part of the order, unless its key belongs to one that is.
     pub(crate) fn ignored(&mut self, key: Key, spilled: Option<Chunked>) {
         self.entries.entry(key).or_insert(Entry { position: 0, spilled });
     }
 
-    /// Takes out what is dead when a watermark at `position` has been superseded.
+    /// Takes the entries up to `position`, the watermark of a superseded manifest.
     pub(crate) fn take_dead(&mut self, position: u64) -> Dead {
         let keys: Vec<Key> =
             self.entries.iter().filter(|(_, entry)| entry.position <= position).map(|(key, _)| key.clone()).collect();
@@ -69,12 +69,12 @@ impl Journal {
         Dead { keys, spilled, unseen: self.unseen.take() }
     }
 
-    /// Lets what earlier processes left be looked for once more.
+    /// Requests another scan for entries left by earlier processes.
     pub(crate) fn look_again(&mut self, unseen: Unseen) {
         self.unseen = Some(unseen);
     }
 
-    /// Forgets what another process, which published a manifest, takes out.
+    /// Forgets the entries that the publisher of a newer manifest removes.
     pub(crate) fn forget(&mut self, position: u64) {
         self.entries.retain(|_, entry| entry.position > position);
     }

@@ -1,5 +1,4 @@
-//! Manifests as they are in the catalog: opened, dated by their ancestry, compared with what is
-//! known.
+//! Reads and seals manifests, and compares them by their ancestry.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Entry, Key, Precondition, Revision};
@@ -16,20 +15,20 @@ use crate::objects::{Address, Objects, kind};
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// A manifest as it was stored, and what identifies it.
+/// A stored manifest and what identifies it.
 #[derive(Clone, Debug)]
 pub(crate) struct ManifestVersion {
     pub(crate) manifest: Manifest,
     pub(crate) sealed: Bytes,
-    /// Of the sealed bytes: what its successor names.
+    /// The digest of the sealed bytes, by which the successor names it.
     pub(crate) digest: Digest,
     /// The epoch of the data key that sealed it.
     pub(crate) epoch: u64,
-    /// Where it was last seen in the catalog.
+    /// The revision at which it was last seen in the catalog.
     pub(crate) revision: Revision,
 }
 
-/// What a manifest is to a process that knows another one.
+/// The relation of a manifest to the known one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Succession {
     /// The known one.
@@ -50,25 +49,23 @@ pub(crate) fn manifest_digest(sealed: &[u8]) -> Digest {
     Digest::of("cim/v1/manifest", &[sealed])
 }
 
-/// Opens what is in the manifest's place.
+/// Opens a manifest entry.
 ///
 /// # Errors
-/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it
-/// in a newer format, `Damaged` when it is no manifest.
+/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in a
+/// newer format, and `Damaged` if it is not a manifest.
 pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<ManifestVersion> {
     let opened = objects.open(&manifest_address(&objects.layout), entry.value.clone()).map_err(|error| {
-        // Whatever its header claims of its version, nobody vouches for that before it is opened.
+        // The version in the header is not authenticated until the object is opened.
         match error.kind() {
             ErrorKind::KeyRotated => error,
-            _ => Error::new(ErrorKind::Damaged, format!("what is in the manifest's place does not open: {error}"))
-                .with_source(error),
+            _ => Error::new(ErrorKind::Damaged, format!("the manifest does not open: {error}")).with_source(error),
         }
     })?;
     let manifest = Manifest::from_bytes(&opened)?;
     let epoch = objects.root().envelope.epoch_of(&entry.value)?;
     if epoch < manifest.epoch {
-        let message =
-            "the manifest is sealed under a data key that had been retired when it claims to have been written";
+        let message = "the manifest is sealed under a data key that was already retired at its generation";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     let digest = manifest_digest(&entry.value);
@@ -79,15 +76,15 @@ pub(crate) fn seal_manifest(objects: &Objects, manifest: &Manifest) -> Result<By
     objects.seal(&manifest_address(&objects.layout), &manifest.to_bytes(), &SealOptions::default())
 }
 
-/// Reads what the authoritative copy of the catalog has under the manifest's key.
+/// Reads the manifest from the authoritative copy of the catalog.
 pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> {
     let address = manifest_address(&objects.layout);
     let entry = objects.read(&address).await?.ok_or_else(|| address.lost())?;
     open_manifest(objects, &entry)
 }
 
-/// Whether the manifest's place holds nothing, or something that is no manifest. One of a newer
-/// format is one.
+/// Returns whether `error` means that the manifest entry is missing or not a manifest. A manifest of
+/// a newer format is one.
 pub(crate) fn is_no_manifest(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged)
 }
@@ -101,8 +98,8 @@ impl ManifestVersion {
         self.manifest.watermark.position
     }
 
-    /// Returns the digest of the manifest of `generation` in this one's ancestry, itself included;
-    /// `None` when there is none.
+    /// Returns the digest of the manifest of `generation` in the ancestry of this one, which includes
+    /// itself, or `None` if there is none.
     pub(crate) async fn ancestor(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         if generation == self.generation() {
             return Ok(Some(self.digest));
@@ -122,8 +119,8 @@ impl ManifestVersion {
         }
     }
 
-    /// Returns what a record that knows the manifest of `generation` must attest, if that is this
-    /// one or an ancestor.
+    /// Returns the digest that a record naming the manifest of `generation` must attest, or `None` if
+    /// this is neither this manifest nor an ancestor.
     pub(crate) async fn attested(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         match objects.rules.hold(Rule::RecordManifest) {
             true => self.ancestor(objects, generation).await,
@@ -131,7 +128,7 @@ impl ManifestVersion {
         }
     }
 
-    /// Opens the order as of this manifest's watermark.
+    /// Reads the order at the watermark of this manifest.
     pub(crate) async fn order(&self, objects: &Objects) -> Result<Order> {
         let window = match &self.manifest.window {
             Some(entry) => Some(fetch_window(objects, entry).await?),
@@ -143,7 +140,7 @@ impl ManifestVersion {
     /// Compares `next` with this manifest, which is known to follow `order`.
     ///
     /// # Errors
-    /// `Forked` when `next` is of another history.
+    /// `Forked` if `next` belongs to another history.
     pub(crate) async fn succession(&self, objects: &Objects, order: &Order, next: &Self) -> Result<Succession> {
         let rules = objects.rules;
         if next.digest == self.digest {
@@ -158,11 +155,12 @@ impl ManifestVersion {
         let ancestor = next.ancestor(objects, self.generation()).await?;
         if ancestor != Some(self.digest) && rules.hold(Rule::Ancestry) {
             let (known, found) = (self.generation(), next.generation());
-            let message = format!("the manifest of generation {found} does not descend from the known one of {known}");
+            let message =
+                format!("the manifest of generation {found} does not descend from the known one of generation {known}");
             return Err(Error::new(ErrorKind::Forked, message));
         }
         if next.manifest.analyzer != self.manifest.analyzer {
-            let message = "the analyzer of the index changed, which no manifest of an index may do";
+            let message = "the manifest has another analyzer than the index, which cannot change";
             return Err(Error::new(ErrorKind::Forked, message));
         }
         if rules.hold(Rule::ManifestChain) {
@@ -171,7 +169,7 @@ impl ManifestVersion {
         Ok(Succession::Newer)
     }
 
-    /// Checks that this manifest's order and `order` are one chain, whichever is longer.
+    /// Checks that the order of this manifest and `order` are one chain, whichever is longer.
     async fn check_chain(&self, objects: &Objects, order: &Order) -> Result<()> {
         let watermark = &self.manifest.watermark;
         let (position, found, expected) = if watermark.position <= order.position() {
@@ -184,23 +182,27 @@ impl ManifestVersion {
     }
 }
 
-/// Compares what is `found` at a position with what is known to be there.
+/// Compares the digest found at a position with the expected one.
 pub(crate) fn check_digest(position: u64, found: Option<ShortDigest>, expected: ShortDigest) -> Result<()> {
     match found {
         Some(digest) if digest == expected => Ok(()),
         Some(_) => {
-            let message = format!("the store has another history: the orders differ at or before position {position}");
+            let message =
+                format!("the store holds another history: the orders differ at or before position {position}");
             Err(Error::new(ErrorKind::Forked, message))
         }
         None => {
-            tracing::warn!(position, "too old to be compared: only the manifests' ancestry was checked");
+            tracing::warn!(
+                position,
+                "the position is too old to compare its digest: only the ancestry of the manifests was checked"
+            );
             Ok(())
         }
     }
 }
 
-/// Returns the digest of `order` at `position`, from the store when it is no longer in memory;
-/// `None` when it is not retained.
+/// Returns the digest of `order` at `position`, from memory or from the store, or `None` if it is no
+/// longer retained.
 pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -> Result<Option<ShortDigest>> {
     if let Some(digest) = order.digest_at(position) {
         return Ok(Some(digest));
@@ -212,11 +214,11 @@ pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -
     Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
 }
 
-/// Reads the digests of one run of older positions.
+/// Reads a chunk of digests of older positions.
 pub(crate) async fn fetch_chunk(objects: &Objects, chunk: &DigestChunk) -> Result<Vec<ShortDigest>> {
     let bytes = objects.fetch_chunked(&chunk.chunked()).await?;
     if chunk_digest(&bytes) != chunk.digest {
-        let message = "a chunk of the order's digests is not the one that its window names";
+        let message = "a chunk of the digests of the order differs from the one that the window names";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     chunk_from_bytes(&bytes, objects.rules.window())
@@ -237,13 +239,16 @@ impl WindowEntry {
 pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Result<Window> {
     let bytes = objects.fetch_chunked(&entry.chunked()).await?;
     if window_digest(&bytes) != entry.digest {
-        return Err(Error::new(ErrorKind::Damaged, "the window of the order is not the one that the manifest names"));
+        return Err(Error::new(
+            ErrorKind::Damaged,
+            "the window of the order differs from the one that the manifest names",
+        ));
     }
     Window::from_bytes(&bytes)
 }
 
-/// Nodes are named by their place: two processes that complete one at the same moment write the
-/// same node.
+/// Returns the name of a node, which depends only on its place, so that processes that complete it
+/// concurrently write the same node.
 fn node_name(names: &ObjectNames, place: NodePlace) -> String {
     names.name_of(&format!("ancestry/{}/{}", place.level, place.number))
 }
@@ -256,7 +261,7 @@ async fn fetch_node(objects: &Objects, name: &str, digest: Digest) -> Result<Nod
     let bytes = objects.fetch(&node_address(&objects.layout, name)).await?;
     let node = Node::from_bytes(&bytes)?;
     if node.digest() != digest {
-        return Err(Error::new(ErrorKind::Forked, "a node of the manifest's ancestry is of another history"));
+        return Err(Error::new(ErrorKind::Forked, "a node of the ancestry of the manifest belongs to another history"));
     }
     Ok(node)
 }
@@ -269,8 +274,8 @@ pub(crate) async fn store_node(objects: &Objects, names_secret: [u8; 32], place:
         Err(error) if error.kind() == ErrorKind::Conflict => {}
         written => return written.map(drop),
     }
-    // Another process stored it, unless something else is in its place: junk, or what an abandoned
-    // history left.
+    // Another process has stored the node, unless the entry holds junk or a node of an abandoned
+    // history.
     if fetch_node(objects, &name, node.digest()).await.is_ok() {
         return Ok(());
     }

@@ -1,7 +1,6 @@
-//! The order of an index: who wrote what, in which order, and what of the store's word is to be
-//! believed.
+//! The order of all writes to an index, and how it is derived from a store that is not trusted.
 //!
-//! docs/protocol.md is the specification.
+//! The specification is docs/protocol.md.
 
 pub(crate) mod announced;
 pub(crate) mod change;

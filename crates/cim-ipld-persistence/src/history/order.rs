@@ -1,8 +1,8 @@
 //! The order of all accepted records, and the rules by which a record is accepted into it.
 //!
-//! A verdict is a function of the accepted prefix and the record's bytes, never of a number that
-//! the store hands out: two processes that accepted the same prefix judge alike. Source:
-//! docs/protocol.md.
+//! A verdict depends only on the accepted prefix and the bytes of the record, never on a revision
+//! assigned by the store, so processes that have accepted the same prefix reach the same verdict.
+//! Source: docs/protocol.md.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,7 +17,7 @@ use crate::format::window::{DigestChunk, MAX_ANNOUNCED, RETAINED_CHUNKS, Window,
 use crate::rules::{Rule, Rules};
 use crate::{Error, ErrorKind, Result};
 
-/// A record that was opened, and what its key and its sealing say of it.
+/// A decrypted record, with the information from its key and its envelope.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenedRecord {
     pub(crate) writer: u64,
@@ -26,7 +26,7 @@ pub(crate) struct OpenedRecord {
     pub(crate) epoch: u64,
     /// The digest of the sealed bytes.
     pub(crate) digest: ShortDigest,
-    /// Where it was found.
+    /// The revision at which it was found.
     pub(crate) revision: Revision,
     pub(crate) record: Record,
 }
@@ -38,61 +38,60 @@ impl OpenedRecord {
     }
 }
 
-/// Why an entry of the journal is not part of the order. It changes nothing and stops nothing.
+/// Why a catalog entry is ignored. An ignored entry changes nothing and stops nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Ignored {
-    /// It does not open, or cannot be read.
+    /// It cannot be decrypted or decoded.
     Junk,
-    /// It was sealed under a data key that had been retired.
+    /// It was sealed under a retired data key.
     Retired,
-    /// It lags more than a window behind.
+    /// It lags behind by more than a window.
     Stale,
-    /// It, or a later record of its writer, is part of the order already.
+    /// It, or a later record of its writer, is already part of the order.
     Duplicate,
     /// Its writer was closed.
     Closed,
-    /// It is an older state of a key that had been replaced.
+    /// It is an older value of a key that was replaced.
     Replayed,
 }
 
-/// What becomes of a record, as far as the order alone can tell.
+/// The verdict on a record, apart from its attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is next, when it [attests](Order::attests) this order.
+    /// It is the next record, provided that it [attests](Order::attests) this order.
     Next,
     Ignored(Ignored),
-    /// Its writer had applied more records than there are here.
+    /// Its writer had applied more records than this order contains.
     Ahead,
 }
 
-/// The accepted records up to a position: their digests, and what is known of their writers.
+/// The accepted records up to a position: their digests and the state of their writers.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     rules: Rules,
     position: u64,
     epoch: u64,
-    /// The digests at the last positions, this one's last.
+    /// The digests at the last positions, ending with the current one.
     digests: VecDeque<ShortDigest>,
-    /// From this position on, digests are kept until a fold has stored them.
+    /// Digests from this position on are kept until a fold has stored them.
     kept_from: u64,
     writers: BTreeMap<u64, WriterEntry>,
     /// Older digests in the store, oldest first.
     chunks: Vec<DigestChunk>,
     last: Option<RecordMark>,
-    /// The roots that records announced, the newest last.
+    /// The roots announced by records, newest last.
     announced: VecDeque<Announcement>,
     /// The position at which writers were last forgotten.
     walked_at: u64,
 }
 
 impl Order {
-    /// The order of a new index: no record yet. The nonce makes it another order than that of any
-    /// other index.
+    /// Returns the digest of the empty order of a new index. The nonce makes it unique.
     pub(crate) fn genesis(index_id: &[u8; 16], nonce: &[u8; 32]) -> ShortDigest {
         Digest::of("cim/v1/genesis", &[index_id, nonce]).short()
     }
 
-    /// The order as of a manifest's watermark.
+    /// Returns the order at the watermark of a manifest.
     pub(crate) fn at(rules: Rules, watermark: &Watermark, epoch: u64, window: Option<Window>) -> Result<Self> {
         let window = window.unwrap_or_else(|| Window {
             position: 0,
@@ -138,8 +137,8 @@ impl Order {
         self.writers.get(&id)
     }
 
-    /// Tells whether no record of this writer and sequence number will ever be accepted, because a
-    /// later one was.
+    /// Returns whether this record, or a later one of its writer, has been accepted, so that it can
+    /// never be accepted again.
     pub(crate) fn has_passed(&self, writer: u64, sequence: u64) -> bool {
         self.writer(writer).is_some_and(|writer| writer.sequence.is_some_and(|highest| highest >= sequence))
     }
@@ -152,14 +151,14 @@ impl Order {
         Announced::new(self.announced.iter().copied())
     }
 
-    /// The digest at `position`, or `None` when it is not in memory.
+    /// Returns the digest at `position`, or `None` if it is not in memory.
     pub(crate) fn digest_at(&self, position: u64) -> Option<ShortDigest> {
         let back = self.position.checked_sub(position)?;
         let at = (self.digests.len() as u64).checked_sub(back + 1)?;
         self.digests.get(usize::try_from(at).ok()?).copied()
     }
 
-    /// Judges a record by everything but its attestation.
+    /// Judges a record by all rules except its attestation.
     pub(crate) fn judge(&self, opened: &OpenedRecord) -> Verdict {
         let rules = self.rules;
         if opened.epoch < self.epoch && rules.hold(Rule::Epoch) {
@@ -169,8 +168,8 @@ impl Order {
         if lag.is_some_and(|lag| lag > self.rules.window()) && rules.hold(Rule::Stale) {
             return Verdict::Ignored(Ignored::Stale);
         }
-        // A writer of whom nothing happened within the window may be forgotten already: then its
-        // old records are stale.
+        // A writer without any record within the window may already be forgotten. Its old records
+        // are stale in that case.
         let oldest = self.position.saturating_sub(self.rules.window());
         if let Some(writer) = self.writers.get(&opened.writer).filter(|writer| writer.position >= oldest) {
             if writer.is_closed && rules.hold(Rule::Closed) {
@@ -183,13 +182,13 @@ impl Order {
         if lag.is_none() && rules.hold(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
     }
 
-    /// Tells whether the record was sealed over a prefix of this order and over `manifest`, the one
-    /// of the generation that it names.
+    /// Returns whether the record attests a prefix of this order and `manifest`, the manifest of the
+    /// generation that it names.
     pub(crate) fn attests(&self, record: &Record, manifest: Digest) -> bool {
         self.digest_at(record.seen).is_some_and(|order| attestation(order, manifest) == record.attest)
     }
 
-    /// Takes the record in as the next one.
+    /// Appends the record.
     pub(crate) fn accept(&mut self, opened: &OpenedRecord) {
         let parts: [&[u8]; 2] = [&self.digest().0, &opened.digest.0];
         let digest = Digest::of("cim/v1/order", &parts).short();
@@ -219,14 +218,14 @@ impl Order {
         self.forget();
     }
 
-    /// Lets go of digests and writers that no verdict needs.
+    /// Drops the digests and writers that no later verdict needs.
     fn forget(&mut self) {
         let oldest = self.position.saturating_sub(self.rules.window()).min(self.kept_from);
         while (self.digests.len() as u64) > self.position - oldest + 1 {
             self.digests.pop_front();
         }
-        // Each walk over all writers is paid for by as many records, however many writers each of
-        // them closes.
+        // At most one pass over all writers per window of records, so the cost is amortized however
+        // many writers a record closes.
         let window = self.rules.window();
         if self.writers.len() as u64 > 2 * window && self.position - self.walked_at >= window {
             self.forget_writers();
@@ -239,7 +238,8 @@ impl Order {
         self.writers.retain(|_, writer| writer.position >= oldest);
     }
 
-    /// The chunks of digests that became full since the watermark of the last manifest, by number.
+    /// Returns the chunks of digests completed since the watermark of the last manifest, with their
+    /// numbers.
     pub(crate) fn full_chunks(&self) -> Vec<(u64, Vec<ShortDigest>)> {
         let first = self.kept_from / self.rules.window();
         let digests = |number: u64| {
@@ -249,7 +249,7 @@ impl Order {
         (first..self.position / self.rules.window()).filter_map(|number| Some((number, digests(number)?))).collect()
     }
 
-    /// What a manifest stores of this order, `stored` being its newest chunks.
+    /// Returns the window of this order as stored by a manifest, with its newest chunks `stored`.
     pub(crate) fn window(mut self, stored: Vec<DigestChunk>) -> Window {
         self.forget_writers();
         let digests = self.digests.len().saturating_sub(usize::try_from(self.rules.window()).expect("fits") + 1);
@@ -265,7 +265,7 @@ impl Order {
         }
     }
 
-    /// Takes over what a new manifest of this very order stored of it.
+    /// Adopts the chunks that a new manifest has stored of this order.
     pub(crate) fn stored(&mut self, watermark: u64, chunks: Vec<DigestChunk>) {
         self.kept_from = self.kept_from.max(chunk_start(self.rules, watermark));
         self.chunks = chunks;
@@ -273,7 +273,7 @@ impl Order {
     }
 }
 
-/// The first position of the chunk that `position` is in.
+/// Returns the first position of the chunk that contains `position`.
 fn chunk_start(rules: Rules, position: u64) -> u64 {
     position / rules.window() * rules.window()
 }

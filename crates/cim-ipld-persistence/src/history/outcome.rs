@@ -1,17 +1,17 @@
-//! What a caller is told of a write whose outcome is open.
+//! The error of a write whose outcome is unknown.
 
 use crate::{Error, ErrorKind};
 
-/// What is said of a write of which a record may have landed.
+/// Returns the error of a write of which a record may have been stored.
 pub(super) fn outcome_unknown(error: Error) -> Error {
     if error.kind() == ErrorKind::OutcomeUnknown {
         return error;
     }
-    let message = format!("whether the record was written is not known: {error}");
+    let message = format!("it is unknown whether the record was written: {error}");
     Error::new(keep_kind(error.kind()), message).with_source(error)
 }
 
-/// Why the engine stopped matters more to the caller than what became of the record.
+/// The reason why the engine stopped takes precedence over the unknown outcome.
 fn keep_kind(kind: ErrorKind) -> ErrorKind {
     match kind {
         ErrorKind::Lost | ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::KeyRotated | ErrorKind::Closed => kind,

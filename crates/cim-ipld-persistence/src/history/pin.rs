@@ -1,5 +1,5 @@
-//! A pin: what a process remembers, outside the store, of the newest state it saw. A store that
-//! went back is found by it.
+//! A pin records, outside the store, the newest state of an index that a process has seen. It
+//! detects a store that was rolled back.
 
 use std::fmt;
 use std::io;
@@ -17,30 +17,58 @@ use crate::objects::{Objects, Root};
 use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
 
-/// Keeps one pin, outside the store that it is about.
+/// Stores one pin, outside the store that it protects.
 ///
-/// The engine calls it seldom and from threads where it may block. What is stored is sealed: it
-/// need not be kept secret, but whoever can change it can make the engine refuse the store, and
-/// whoever can put an older pin back makes it blind to what happened since.
+/// The engine calls these methods rarely and on threads that may block. The pin is sealed, so it
+/// need not be secret. However, an attacker who can change it can make the engine refuse the store,
+/// and one who can replace it by an older pin hides every rollback to a state after that pin.
+///
+/// ```
+/// use std::io;
+/// use std::sync::Mutex;
+///
+/// use cim_ipld_persistence::PinStore;
+///
+/// #[derive(Debug, Default)]
+/// struct MemoryPin(Mutex<Option<Vec<u8>>>);
+///
+/// impl PinStore for MemoryPin {
+///     fn load(&self) -> io::Result<Option<Vec<u8>>> {
+///         Ok(self.0.lock().unwrap().clone())
+///     }
+///
+///     fn store(&self, pin: &[u8]) -> io::Result<()> {
+///         *self.0.lock().unwrap() = Some(pin.to_vec());
+///         Ok(())
+///     }
+/// }
+///
+/// let pin = MemoryPin::default();
+/// pin.store(b"sealed")?;
+/// pin.update(&mut |present| present.map(|pin| [pin.as_slice(), b"!"].concat()))?;
+/// assert_eq!(pin.load()?.as_deref(), Some(&b"sealed!"[..]));
+/// # Ok::<(), io::Error>(())
+/// ```
 pub trait PinStore: fmt::Debug + Send + Sync {
-    /// Returns the pin stored last, or `None` when there is none.
+    /// Returns the pin stored last, or `None` if there is none.
     ///
     /// # Errors
-    /// What keeps it from being read: the index is not opened then.
+    /// Any I/O error that prevents the pin from being read. The index is then not opened.
     fn load(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Replaces the pin, durably and at once: after a crash there is the old one or the new one.
+    /// Replaces the pin durably and atomically: after a crash, either the old or the new pin is
+    /// there.
     ///
     /// # Errors
-    /// What keeps it from being stored.
+    /// Any I/O error that prevents the pin from being stored.
     fn store(&self, pin: &[u8]) -> io::Result<()>;
 
-    /// Replaces the pin by what `change` makes of the present one, or leaves it when that is
-    /// nothing. Where several processes share the place, none of them stores another one in
-    /// between.
+    /// Replaces the pin by the result of `change` on the current one, or leaves it unchanged if the
+    /// result is `None`. If several processes share the pin, an implementation must prevent another
+    /// process from storing a pin in between. The default implementation does not.
     ///
     /// # Errors
-    /// As for [`load`](Self::load) and [`store`](Self::store).
+    /// The same as for [`load`](Self::load) and [`store`](Self::store).
     fn update(&self, change: &mut dyn FnMut(Option<Vec<u8>>) -> Option<Vec<u8>>) -> io::Result<()> {
         match change(self.load()?) {
             Some(pin) => self.store(&pin),
@@ -49,15 +77,36 @@ pub trait PinStore: fmt::Debug + Send + Sync {
     }
 }
 
-/// The state of an index that a pin remembers.
+/// The state of an index that a pin records, as returned by
+/// [`EngineBuilder::read_pin`](crate::EngineBuilder::read_pin).
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cim_ipld_backend::MemoryBackend;
+/// use cim_ipld_persistence::{Engine, FilePin, Protection};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let backend = Arc::new(MemoryBackend::new());
+/// let pin = Arc::new(FilePin::new(folder.path().join("photos.pin")));
+/// let builder = Engine::builder(backend.clone()).pin(pin.clone());
+/// builder.create(Protection::Plaintext).await?.close().await;
+///
+/// let recorded = Engine::builder(backend).pin(pin).read_pin(None).await?.expect("a pin");
+/// assert_eq!((recorded.generation, recorded.position.number()), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PinInfo {
-    /// Generation of the newest manifest that was seen.
+    /// The generation of the newest manifest seen.
     pub generation: u64,
-    /// The last position that was seen in the order of all writes.
+    /// The last position seen in the order of all writes.
     pub position: Position,
-    /// Generation of the newest keyset that was seen.
+    /// The generation of the newest keyset seen.
     pub keyset_generation: u64,
 }
 
@@ -76,29 +125,29 @@ impl From<&PinRecord> for PinInfo {
 pub(crate) struct Pin {
     store: Arc<dyn PinStore>,
     state: Mutex<State>,
-    /// Held while the pin is stored: an earlier state never comes after a later one.
+    /// Held while the pin is stored, so that an earlier state never overwrites a later one.
     storing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Writers of this place whose ends are unknown.
+    /// Writers recorded in the pin that may not have ended cleanly.
     unclosed: Vec<u64>,
     own: Vec<u64>,
-    /// Writers that this process closed, or that ended in order, since the pin was stored.
+    /// Writers that this process has closed, or that have ended cleanly, since the pin was stored.
     ended: Vec<u64>,
     stored: Option<PinRecord>,
     mode: Mode,
 }
 
-/// What the pin that is there counts for.
+/// How an existing pin is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The later of it and of what this process saw is kept.
+    /// The later state is kept: that of the pin or that of this process.
     Keep,
-    /// The same, until the store has been accepted as it is; one that does not open is left alone.
+    /// The same until the store has been accepted. A pin that does not open is left unchanged.
     Accepting,
-    /// Nothing: it is replaced.
+    /// The pin is replaced.
     StartOver,
 }
 
@@ -108,16 +157,16 @@ fn seal(envelope: &Envelope, record: &PinRecord) -> Result<Bytes> {
     Ok(envelope.seal(&CONTEXT, &record.to_bytes(), &SealOptions::default())?)
 }
 
-/// Opens a pin, with the root of the index that it was made for.
+/// Opens a pin with the keys of its index.
 pub(crate) fn open(envelope: &Envelope, sealed: &[u8]) -> Result<PinRecord> {
     let opened = envelope.open(&CONTEXT, sealed).map_err(|error| {
-        let message = "the pin of this place was made for another index, or for a newer state of this one";
+        let message = "the pin belongs to another index, or to a newer state of this one";
         Error::new(ErrorKind::Rollback, message).with_source(error)
     })?;
     PinRecord::from_bytes(&opened)
 }
 
-/// Runs what may block where it may.
+/// Runs blocking I/O, on a blocking thread unless the environment is single-threaded.
 async fn blocking<T: Send + 'static>(
     environment: &Environment,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -125,7 +174,7 @@ async fn blocking<T: Send + 'static>(
     let done = if environment.is_single_threaded() {
         work()
     } else {
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(io::Error::other("the access was cut off")))
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(io::Error::other("the access was aborted")))
     };
     done.map_err(|error| {
         Error::new(ErrorKind::PinUnavailable, format!("the pin cannot be accessed: {error}")).with_source(error)
@@ -139,19 +188,19 @@ pub(crate) async fn read(store: &Arc<dyn PinStore>, environment: &Environment) -
 }
 
 impl Pin {
-    /// A pin over `store`, which held `record`.
+    /// Creates a pin in `store`, which held `record`.
     pub(crate) fn new(store: Arc<dyn PinStore>, record: Option<PinRecord>, mode: Mode) -> Self {
         let unclosed = record.map(|record| record.writers).unwrap_or_default();
         let state = State { unclosed, own: Vec::new(), ended: Vec::new(), stored: None, mode };
         Self { store, state: Mutex::new(state), storing: tokio::sync::Mutex::default() }
     }
 
-    /// Writers of this place that did not end in order.
+    /// Returns the recorded writers that may not have ended cleanly.
     pub(crate) fn unclosed(&self) -> Vec<u64> {
         self.lock().unclosed.clone()
     }
 
-    /// Remembers a writer before its first record.
+    /// Records a writer before its first record.
     pub(crate) async fn begin_writer(&self, shared: &Shared, writer: u64) -> Result<()> {
         {
             let mut state = self.lock();
@@ -162,7 +211,7 @@ impl Pin {
         self.save(shared).await
     }
 
-    /// Forgets writers that a record of this process has closed.
+    /// Removes writers that a record of this process has closed.
     pub(crate) fn closed(&self, writers: &[u64]) {
         let mut state = self.lock();
         state.unclosed.retain(|writer| !writers.contains(writer));
@@ -170,21 +219,21 @@ impl Pin {
         state.ended.extend(writers);
     }
 
-    /// Forgets this process's writers: the outcome of each of their records is known.
+    /// Removes the writers of this process, the outcomes of whose records are all known.
     pub(crate) fn ended_in_order(&self) {
         let mut state = self.lock();
         let own = std::mem::take(&mut state.own);
         state.ended.extend(own);
     }
 
-    /// Lets what this process saw replace whatever the pin held.
+    /// Makes the next save replace the pin by the state of this process.
     pub(crate) fn start_over(&self) {
         let mut state = self.lock();
         (state.mode, state.stored) = (Mode::StartOver, None);
     }
 
-    /// Stores the present state unless it is stored already. What another process of this place
-    /// stored is kept where it is later, and so are its writers.
+    /// Stores the current state unless it is already stored. A later state stored by another process
+    /// that shares the pin is kept, and so are its writers.
     pub(crate) async fn save(&self, shared: &Shared) -> Result<()> {
         let _turn = self.storing.lock().await;
         let (root, seen) = (shared.objects.root(), shared.progress.read(|progress| progress.seen));
@@ -231,7 +280,7 @@ impl Pin {
     }
 }
 
-/// Returns the sealed pin that replaces the present one; `None` leaves that.
+/// Returns the sealed pin that replaces the present one, or `None` to keep it.
 fn change(
     envelope: &Envelope,
     present: Option<Vec<u8>>,
@@ -241,7 +290,7 @@ fn change(
 ) -> Result<Option<Vec<u8>>> {
     let present = match (mode, present) {
         (Mode::StartOver, _) | (_, None) => None,
-        // Never written over when it does not open: it is another index's, or one of a newer root.
+        // A pin that does not open is never overwritten: it belongs to another index or a newer root.
         (_, Some(sealed)) => match open(envelope, &sealed) {
             Err(error) if mode == Mode::Accepting && error.kind() == ErrorKind::Rollback => return Ok(None),
             opened => Some(opened?),
@@ -254,11 +303,11 @@ fn change(
     seal(envelope, &merged).map(|sealed| Some(sealed.to_vec()))
 }
 
-/// The later of each part, and the writers of both that have not ended.
+/// Returns the later of each part, and the writers of both that have not ended.
 fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode) -> PinRecord {
     let mut merged = own.clone();
     if let Some(present) = present {
-        // Of two that went as far, this process may have another one than the one that counts.
+        // If both are equally far, the stored one takes precedence.
         let own_counts = mode != Mode::Accepting;
         if !own_counts || present.keyset_generation >= own.keyset_generation {
             (merged.keyset_generation, merged.root) = (present.keyset_generation, present.root);
@@ -275,28 +324,28 @@ fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode
     merged.writers.retain(|writer| !ended.contains(writer));
     let surplus = merged.writers.len().saturating_sub(MAX_PINNED_WRITERS);
     if surplus > 0 {
-        tracing::warn!(surplus, "the pin forgets writers that ended without a word");
+        tracing::warn!(surplus, "dropping writers from the pin that did not end cleanly, because there are too many");
         merged.writers.drain(..surplus);
     }
     merged
 }
 
-/// Holds the root that a store shows against the pin.
+/// Compares the root in the store with the pin.
 pub(crate) fn check_root(pin: &PinRecord, root: &Root) -> Result<()> {
     let (found, known) = (root.generation(), pin.keyset_generation);
     if found < known {
-        let message = format!("the store has the keyset of generation {found}, and generation {known} was seen");
+        let message = format!("the keyset in the store has generation {found}, but the pin records generation {known}");
         return Err(Error::new(ErrorKind::Rollback, message));
     }
     if found == known && root.digest() != pin.root {
-        let message = format!("the store has another keyset of generation {known} than the one that was seen");
+        let message = format!("the keyset of generation {known} in the store differs from the one recorded in the pin");
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(())
 }
 
-/// Holds the manifest that a store shows against the pin. Returns the position and digest that its
-/// journal must still reach, if the watermark has not.
+/// Compares the manifest in the store with the pin. Returns the position and digest that the journal
+/// must reach.
 pub(crate) async fn check_manifest(
     objects: &Objects,
     pin: &PinRecord,
@@ -305,15 +354,15 @@ pub(crate) async fn check_manifest(
     let (found, known) = (manifest.generation(), pin.generation);
     if found < known {
         let message = format!(
-            "the store has the manifest of generation {found}, and generation {known} was seen; at least {} records are \
-             missing",
+            "the manifest in the store has generation {found}, but the pin records generation {known}: at least {} \
+             records are missing",
             pin.position.saturating_sub(manifest.position())
         );
         return Err(Error::new(ErrorKind::Rollback, message));
     }
     if manifest.ancestor(objects, known).await? != Some(pin.manifest) {
         let message =
-            format!("the manifest of generation {found} does not descend from the one of {known} that was seen");
+            format!("the manifest of generation {found} does not descend from that of generation {known} in the pin");
         return Err(Error::new(ErrorKind::Forked, message));
     }
     Ok(Some((pin.position, pin.order)))

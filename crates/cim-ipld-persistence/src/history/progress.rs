@@ -1,4 +1,4 @@
-//! How far a follower is, for everybody who waits for it.
+//! The progress of the follower, and waiting for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,31 +10,32 @@ use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::{Error, ErrorKind, Result};
 
-/// How long whoever knows a newer manifest has to put it back. A live process does so as soon as it
-/// follows the catalog so far.
+/// How long to wait for a process that knows a newer manifest to restore it. A live process does so
+/// as soon as it reads the entry that replaced the manifest.
 pub(crate) const SETTLING: Duration = Duration::from_secs(3);
 
-/// How far the follower is, and what is known there.
+/// The progress of the follower.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
-    /// What a new record attests.
+    /// The history that a new record attests.
     pub(crate) seen: Seen,
-    /// Bytes of the memtable that takes documents.
+    /// The size of the active memtable in bytes.
     pub(crate) memtable_bytes: usize,
-    /// Bytes of the one that is being folded; 0 when none is.
+    /// The size in bytes of the memtable being folded, or 0.
     pub(crate) frozen_bytes: usize,
-    /// Until then no manifest is published: something was put in the manifest's place that whoever
-    /// published there did not put, and a process that knows a newer manifest than this one has to
-    /// be given the time to put that back.
+    /// No manifest is published before this time. It is set when the manifest entry was overwritten
+    /// by something other than a published manifest, to give a process that knows a newer manifest
+    /// time to restore it.
     pub(crate) unsettled_until: Option<Instant>,
-    /// A manifest that this process published and that is not to be followed.
+    /// The digest of a manifest that the follower has rejected.
     pub(crate) refused: Option<Digest>,
-    /// The follower has stopped, and why.
+    /// The error that stopped the follower.
     pub(crate) fatal: Option<Error>,
     pub(crate) ignored: IgnoredEntries,
 }
 
-/// The past that a writer knows: the order's last position and digest, the newest manifest.
+/// The history known to a writer: the last position and digest of the order, and the newest
+/// manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) position: u64,
@@ -43,23 +44,38 @@ pub(crate) struct Seen {
     pub(crate) manifest: Digest,
 }
 
-/// How many entries of the catalog this process ignored, by reason. Each is an accident of the
-/// store (a write that arrived twice or too late) or somebody's attempt to change the index without
-/// a key; none of them changed anything.
+/// The number of catalog entries that this process ignored, by reason. Each is either an accident
+/// of the store (a write that arrived twice or too late) or an attempt to change the index without
+/// a key. None of them changed anything.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cim_ipld_backend::MemoryBackend;
+/// use cim_ipld_persistence::{Engine, Protection};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+/// let engine = builder.create(Protection::Plaintext).await?;
+/// assert_eq!(engine.stats().await?.ignored.total(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IgnoredEntries {
-    /// Entries that do not open, or cannot be read.
+    /// Entries that cannot be decrypted or decoded.
     pub junk: u64,
     /// Records and manifests sealed under a retired data key.
     pub retired: u64,
-    /// Records that lag more than 4096 positions behind.
+    /// Records that lagged more than 4096 positions behind.
     pub stale: u64,
-    /// Records that are part of the index already, or superseded by a later one of their writer.
+    /// Records that are already part of the index, or superseded by a later one of their writer.
     pub duplicate: u64,
     /// Records of writers that were closed.
     pub closed: u64,
-    /// Older manifests and roots that were put in the place of newer ones.
+    /// Older manifests and roots that were stored in place of newer ones.
     pub replayed: u64,
 }
 
@@ -76,15 +92,15 @@ impl IgnoredEntries {
         *counter += 1;
     }
 
-    /// Returns how many entries were ignored in all.
+    /// Returns the total number of ignored entries.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.junk + self.retired + self.stale + self.duplicate + self.closed + self.replayed
     }
 }
 
-/// A value that tasks wait for. They are woken in the order in which they began to wait, so that a
-/// run can be repeated.
+/// A value that tasks can wait on. Waiting tasks are woken in the order in which they started to
+/// wait, so that a run is reproducible.
 #[derive(Debug)]
 pub(crate) struct Watched<T> {
     value: Mutex<T>,
@@ -109,11 +125,11 @@ impl<T: Clone> Watched<T> {
         self.changed.notify_waiters();
     }
 
-    /// Waits until `examine` returns something of the value.
+    /// Waits until `examine` returns `Some`.
     pub(crate) async fn wait_for<R>(&self, mut examine: impl FnMut(&T) -> Option<R>) -> R {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
-            // Before the value is looked at: a change after that is not missed.
+            // Registered before the value is examined, so that no later change is missed.
             changed.as_mut().enable();
             if let Some(found) = examine(&self.lock()) {
                 return found;
@@ -128,7 +144,7 @@ impl<T: Clone> Watched<T> {
 }
 
 impl Watched<Progress> {
-    /// Notes that something is in the manifest's place that its last publisher did not put there.
+    /// Notes that the manifest entry was overwritten by something other than a published manifest.
     pub(crate) fn disturb(&self) {
         self.modify(|progress| progress.unsettled_until = Some(Instant::now() + SETTLING));
     }
@@ -139,13 +155,13 @@ impl Watched<Progress> {
         });
     }
 
-    /// The error that stopped the follower, if one did: an engine that cannot follow must not go on
-    /// answering.
+    /// Returns the error that stopped the follower, if any: an engine that cannot follow the catalog
+    /// must not answer any longer.
     pub(crate) fn check(&self) -> Result<()> {
         self.read(|progress| progress.fatal.clone().map_or(Ok(()), Err))
     }
 
-    /// Waits until `reached` holds. What was reached before the follower stopped was reached.
+    /// Waits until `reached` holds. It takes precedence over the error of a stopped follower.
     pub(crate) async fn wait_until(&self, mut reached: impl FnMut(&Progress) -> bool) -> Result<()> {
         self.wait_for(|progress| {
             if reached(progress) {

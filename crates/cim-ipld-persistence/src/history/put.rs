@@ -1,4 +1,4 @@
-//! The put of one journal record, fenced on the root.
+//! Puts one journal record, fenced on the root.
 
 use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition};
 use tokio::time::Instant;
@@ -10,45 +10,46 @@ use crate::objects::Backoff;
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// How long a record that may have landed is put again. Stores remember for two minutes at least
-/// which records landed.
+/// How long a put with an unknown outcome is retried. Stores deduplicate writes for at least two
+/// minutes.
 const MAX_RETRIED_MS: i64 = 60_000;
 
-/// The put of one record, tried until it landed or cannot.
+/// The put of one record, retried until it succeeds or cannot succeed.
 pub(crate) struct Put<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) key: Key,
     pub(crate) sealed: bytes::Bytes,
-    /// Set once an earlier try may have reached the store.
+    /// Whether an earlier attempt may have reached the store.
     pub(crate) maybe_landed: bool,
 }
 
-/// What the store says of a put.
+/// The response of the store to a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Landed,
-    /// Something else is under the record's key. Nobody who shares the index puts anything there,
-    /// so the store's word that the record never landed is worth nothing.
+    /// Another value is stored under the key of the record. No process of the index writes there, so
+    /// the store is faulty and the record may have been stored before.
     Occupied,
 }
 
 impl Put<'_> {
-    /// Returns when the record is in the store, or never will be, as far as the store's word goes.
+    /// Returns once the record is in the store, or can no longer be stored according to the store.
     pub(crate) async fn run(&mut self, deadline: Instant) -> Result<Answer> {
         let objects = &self.shared.objects;
         let bucket = &objects.layout.catalog;
         let mut backoff = Backoff::new();
         let begun = objects.environment.now();
         loop {
-            // A try that may have landed is looked for first: put again much later, the record
-            // would come after those that followed it.
+            // If an attempt may have succeeded, read the record back first: storing it again much
+            // later would move it behind the records that followed it.
             if self.maybe_landed
                 && let Ok(Some(answer)) = self.read_back(&*objects.backend, bucket).await
             {
                 return Ok(answer);
             }
             if self.maybe_landed && objects.environment.now().0 - begun.0 > MAX_RETRIED_MS {
-                let message = "the record was put, and this process was held up: it is not put again";
+                let message =
+                    "the record may have been stored, and this process was suspended too long to retry safely";
                 return Err(Error::new(ErrorKind::OutcomeUnknown, message));
             }
             let root = objects.root();
@@ -58,7 +59,7 @@ impl Put<'_> {
                 Precondition::Absent
             };
             let sealed = self.sealed.clone();
-            // While it is under way, this put may be given up.
+            // Set before the put, because this future may be dropped while it is in progress.
             let before = std::mem::replace(&mut self.maybe_landed, true);
             let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
                 Ok(_) => return Ok(Answer::Landed),
@@ -95,14 +96,14 @@ impl Put<'_> {
         Ok(there.map(|entry| answer(entry.value == self.sealed)))
     }
 
-    /// After the root was found changed: waits until the follower has come to that change, unless
-    /// the root is gone.
+    /// Handles a put that was refused because the root has changed. Restores a deleted root, and
+    /// adopts the new revision if the same root was stored again.
     async fn follow_root(&self, known: &bytes::Bytes) -> Result<()> {
         let objects = &self.shared.objects;
         let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
         match there {
             None => remains::check(self.shared).await,
-            // The same record under another revision: somebody put it back.
+            // The same record under another revision: a process restored it.
             Some(entry) if entry.value == *known => {
                 root::seen_at(objects, &entry);
                 Ok(())

@@ -1,4 +1,4 @@
-//! Journal records on their way into the catalog and out of it.
+//! Seals and opens journal records and their spilled bodies.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Key, KeyedEntry};
@@ -27,7 +27,7 @@ pub(crate) fn seal(
     objects.seal(&address(&objects.layout, key, sequence), &record.to_bytes(), options)
 }
 
-/// The digest of a sealed record, which the order is made of.
+/// Returns the digest of a sealed record, from which the order is computed.
 pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
     Digest::of("cim/v1/record", &[sealed]).short()
 }
@@ -35,8 +35,8 @@ pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
 /// Opens an entry of the journal.
 ///
 /// # Errors
-/// `KeyRotated` when its data key is unknown, `UnsupportedVersion` when a holder of a key wrote it
-/// in a newer format, anything else when it is no record.
+/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in a
+/// newer format, and any other kind if it is not a record.
 pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord> {
     open_as(objects, entry, sealed_digest(&entry.entry.value))
 }
@@ -47,7 +47,7 @@ pub(crate) fn open_as(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest
     let (writer, sequence) = Layout::record_place(&entry.key).ok_or_else(not_one)?;
     let root = objects.root();
     let context = address(&objects.layout, &entry.key, sequence);
-    // Whatever the header claims of its version, nobody vouches for it before it is opened.
+    // The version in the header is not authenticated until the object is opened.
     let opened = root.envelope.open(&context.context(), &entry.entry.value).map_err(|error| {
         let error = Error::from(error);
         if error.kind() == ErrorKind::KeyRotated { error } else { not_one().with_source(error) }
@@ -57,11 +57,11 @@ pub(crate) fn open_as(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest
     Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
 }
 
-/// Returns what a record changes, fetched when that was too much to be in it; `None` when a holder
-/// of a key wrote what is no change, which every process finds alike.
+/// Returns the changes of a record, fetched from separate objects if they are spilled. Returns
+/// `None` if a holder of the key sealed something else, a verdict that is the same in every process.
 ///
 /// # Errors
-/// `Lost` or `Damaged` when the store does not have the body as it was written.
+/// `Lost` or `Damaged` if the store does not hold the spilled body as it was written.
 pub(crate) async fn changes(objects: &Objects, body: &Body) -> Result<Option<Vec<Change>>> {
     match body {
         Body::Inline(operations) => readable(decode(operations)),
@@ -69,7 +69,10 @@ pub(crate) async fn changes(objects: &Objects, body: &Body) -> Result<Option<Vec
             let chunked = chunked(body).expect("the body is spilled");
             let bytes = objects.fetch_chunked(&chunked).await?;
             if record::operations_digest(&bytes) != *digest {
-                return Err(Error::new(ErrorKind::Damaged, "the body of a journal record is not the one it names"));
+                return Err(Error::new(
+                    ErrorKind::Damaged,
+                    "the body of a journal record differs from the one that the record names",
+                ));
             }
             readable(record::operations_from_bytes(&Bytes::from(bytes)).and_then(|operations| decode(&operations)))
         }
@@ -82,13 +85,13 @@ fn decode(operations: &[Operation]) -> Result<Vec<Change>> {
 
 fn readable(decoded: Result<Vec<Change>>) -> Result<Option<Vec<Change>>> {
     match decoded {
-        // Nobody knows what a newer software's change does.
+        // The meaning of a change by newer software is unknown.
         Err(error) if error.kind() == ErrorKind::UnsupportedVersion => Err(error),
         decoded => Ok(decoded.ok()),
     }
 }
 
-/// Stores operations that are too large for one record as chunks that the record then names.
+/// Stores operations that are too large for a record in chunks named by the record.
 pub(crate) async fn spill<'a>(
     objects: &Objects,
     operations: &'a [Operation],
@@ -99,7 +102,7 @@ pub(crate) async fn spill<'a>(
     Ok(Body::Spilled { secret, chunks, digest: record::operations_digest(&bytes) })
 }
 
-/// What names the chunks of a spilled body.
+/// Returns the reference to the chunks of a spilled body.
 pub(crate) fn chunked(body: &Body) -> Option<Chunked> {
     match body {
         Body::Inline(_) => None,

@@ -1,5 +1,5 @@
-//! What is reachable: everything that the manifest and its snapshots name. Whoever removes an
-//! object asks here first.
+//! Reachability: the objects that the manifest and its snapshots name. Objects are removed only after
+//! a check here.
 
 use std::collections::HashSet;
 
@@ -22,15 +22,15 @@ pub(crate) struct References {
 }
 
 impl References {
-    /// Reads what the newest manifest names.
+    /// Reads the newest manifest and its snapshots.
     ///
     /// # Errors
-    /// What keeps the manifest from being read; what is wrong with a snapshot is with the snapshot.
+    /// Those of reading the manifest. The error of a snapshot is kept in `snapshots`.
     pub(crate) async fn newest(shared: &Shared) -> Result<Self> {
         let objects = &shared.objects;
         loop {
             let references = Self::of(objects, shared.newest_manifest().await?).await;
-            // One that was deleted meanwhile is not lost.
+            // A snapshot that was deleted meanwhile is not lost.
             let is_settled = references.snapshots.iter().all(|(_, read)| read.is_ok())
                 || shared.newest_manifest().await?.digest == references.manifest.digest;
             if is_settled {
@@ -51,18 +51,18 @@ impl References {
         Self { manifest, snapshots }
     }
 
-    /// The records of all snapshots.
+    /// Returns the records of all snapshots.
     ///
     /// # Errors
-    /// What is wrong with one that cannot be read: then nobody knows what else is reachable.
+    /// The error of a snapshot that cannot be read. Then it is unknown what else is reachable.
     pub(crate) fn records(&self) -> Result<Vec<&SnapshotRecord>> {
         self.snapshots.iter().map(|(_, read)| read.as_ref().map_err(Error::clone)).collect()
     }
 
-    /// Every segment named, some of them several times with other deletes.
+    /// Returns all named segments, some of them several times with different deletes.
     ///
     /// # Errors
-    /// As for [`records`](Self::records).
+    /// The same as for [`records`](Self::records).
     pub(crate) fn segments(&self) -> Result<Vec<&SegmentEntry>> {
         let records = self.records()?;
         let segments = records.into_iter().flat_map(|record| &record.segments);
@@ -70,8 +70,7 @@ impl References {
     }
 }
 
-/// Removes what the newest references do not name of the segments and deletes that `candidates`
-/// name.
+/// Removes the segments and deletes of `candidates` that are no longer reachable.
 pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
     let objects = &shared.objects;
     let references = References::newest(shared).await?;
@@ -91,7 +90,7 @@ pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry])
     Ok(())
 }
 
-/// Objects removed by one call of the store.
+/// The maximum number of objects removed by one call of the store.
 const REMOVED_TOGETHER: usize = 256;
 
 async fn remove_segment(objects: &Objects, handle: &SegmentHandle) -> Result<()> {
@@ -121,7 +120,10 @@ pub(crate) async fn read_snapshot(objects: &Objects, entry: &SnapshotEntry) -> R
     let key = Layout::snapshot(entry)?;
     let bytes = objects.fetch(&snapshot_address(objects, &key)).await?;
     if snapshot_digest(&bytes) != entry.digest {
-        return Err(Error::new(ErrorKind::Damaged, "the record of a snapshot is not the one that the manifest names"));
+        return Err(Error::new(
+            ErrorKind::Damaged,
+            "the record of a snapshot differs from the one that the manifest names",
+        ));
     }
     SnapshotRecord::from_bytes(&bytes)
 }

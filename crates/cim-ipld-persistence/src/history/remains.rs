@@ -1,7 +1,7 @@
-//! What the store still has of root and manifest. A process that knows better puts back what is
-//! gone from one of the two places, or was replaced there by junk or an older state. Where neither
-//! holds anything of this index, the index is lost: another one may have been made in its place,
-//! which nobody may write over.
+//! Checks what remains of the root and the manifest in the store, and repairs them. A process that
+//! knows the newest state restores an entry that was deleted or overwritten by junk or an older
+//! state. If neither entry belongs to this index, the index is lost: another index may have been
+//! created in its place, which must not be overwritten.
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
@@ -14,41 +14,40 @@ use crate::objects::layout::Layout;
 use crate::objects::{Objects, Root};
 use crate::{Error, ErrorKind, Result};
 
-/// What is in one of the places.
+/// What is stored in the entry of the root or the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// What this process knows, or something newer.
+    /// The state known to this process, or a newer one.
     Sound(Revision),
     /// An older state of this index.
     Older(Revision),
-    /// Nothing, or something that is not of this index.
+    /// Nothing, or something that does not belong to this index.
     Foreign(Option<Revision>),
-    /// Something that names this index and that this process has no key for.
+    /// Something that names this index and is sealed under an unknown key.
     Unknown(Revision),
 }
 
-/// How far a process has read the catalog: what tells a rotation comes before it.
+/// How far a process has read the catalog. The announcement of a rotation precedes the new root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// The last revision that was looked at.
+    /// The last revision processed.
     pub(crate) seen: Revision,
-    /// Whether nothing before that was passed over.
+    /// Whether no entry before it was skipped.
     pub(crate) is_whole: bool,
 }
 
 impl Reading {
-    /// That of somebody who does not follow the catalog.
+    /// The reading of a process that does not follow the catalog.
     pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_whole: false };
 }
 
-/// Puts what this process knows into a place that holds junk, an older state or nothing.
-/// Compare-and-set keeps it from replacing anything newer. Where that fails, it is left to whoever
-/// looks next.
+/// Restores the root and the manifest where the entry holds junk, an older state or nothing. A
+/// compare-and-set makes sure that nothing newer is overwritten. If it fails, the repair is left to
+/// the next check.
 ///
 /// # Errors
-/// `Lost` when neither place holds anything of this index, and the journal does not either;
-/// `KeyRotated` when the index was re-keyed, `UnsupportedVersion` when a newer software wrote in
-/// one of the places.
+/// `Lost` if neither entry nor the journal belongs to this index, `KeyRotated` if the key was
+/// changed, and `UnsupportedVersion` if newer software wrote one of the entries.
 pub(crate) async fn mend(
     shared: &Shared,
     known: &ManifestVersion,
@@ -60,20 +59,20 @@ pub(crate) async fn mend(
     let (root, manifest) = places(objects, known, announced).await?;
     let has_record = is_of_index(root) || is_of_index(manifest) || has_record(shared, known).await?;
     if matches!((root, manifest), (Place::Unknown(_), Place::Unknown(_))) && !(reading.is_whole && has_record) {
-        // What announced the root may have been passed over, or removed. Never replaced: that would
-        // undo a rotation for good.
+        // The announcement of the root may have been skipped or removed. The entries are not
+        // replaced, because that could undo a rotation permanently.
         return Err(root::rotated());
     }
     if !has_record {
         let message =
-            format!("bucket {} holds nothing of this index any more: it was emptied or made anew", layout.catalog);
+            format!("bucket {} no longer holds anything of this index: it was emptied or recreated", layout.catalog);
         let lost = Error::new(ErrorKind::Lost, message);
-        // Whoever finds it out: from here on nobody is answered as if the index were there.
+        // From here on, no call is answered as if the index still existed.
         shared.progress.fail(lost.clone());
         return Err(lost);
     }
-    // What announces a root comes before it: what nobody announced is junk only to whoever has read
-    // so far.
+    // An announcement precedes its root. Therefore an unannounced root is known to be junk only once
+    // the catalog has been read up to it.
     let judged = |place| match place {
         Place::Unknown(revision) if revision > reading.seen => Place::Sound(revision),
         place => place,
@@ -90,17 +89,17 @@ pub(crate) async fn mend(
     Ok(())
 }
 
-/// Makes sure that the store still has this index.
+/// Checks that the store still holds this index, and repairs it.
 ///
 /// # Errors
-/// As for [`mend`].
+/// The same as for [`mend`].
 pub(crate) async fn check(shared: &Shared) -> Result<()> {
     let view = shared.view();
     mend(shared, &view.manifest, &view.announced, Reading::NONE).await
 }
 
-/// What is in the places of root and manifest. The manifest is read first: one under a new data key
-/// comes after the root that has it.
+/// Reads the entries of the root and the manifest. The manifest is read first, because a manifest
+/// under a new data key is stored after the root that contains the key.
 async fn places(objects: &Objects, known: &ManifestVersion, announced: &Announced) -> Result<(Place, Place)> {
     let layout = &objects.layout;
     let manifest = read(objects, &layout.manifest).await?;
@@ -127,13 +126,13 @@ async fn places(objects: &Objects, known: &ManifestVersion, announced: &Announce
                 if announced.has_key_of(&objects.root().digest(), &entry.value) {
                     return Err(error);
                 }
-                // The root that was read after it does not have its key.
+                // The root, which was read later, does not contain the key.
                 match root {
                     Place::Sound(_) => Place::Foreign(Some(entry.revision)),
                     _ => Place::Unknown(entry.revision),
                 }
             }
-            // Never replaced: it is newer than what this software can read.
+            // Not replaced: it has a newer format than this software can read.
             Err(error) => return Err(error),
         },
     };
@@ -151,8 +150,8 @@ fn is_of_index(place: Place) -> bool {
     matches!(place, Place::Sound(_) | Place::Older(_))
 }
 
-/// Whether the journal still has a record that this process knows: then root and manifest were
-/// replaced in a bucket that is this index's all the same.
+/// Returns whether the journal still holds a record known to this process. In that case, the bucket
+/// still belongs to this index although the root and the manifest were replaced.
 async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
     let objects = &shared.objects;
     for mark in [shared.view().last, known.manifest.watermark.record].into_iter().flatten() {
@@ -165,7 +164,7 @@ async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
 }
 
 impl Place {
-    /// On what condition it is replaced; `None` when it is not.
+    /// Returns the precondition for replacing the entry, or `None` if it is to be kept.
     fn replaced(self) -> Option<Precondition> {
         match self {
             Self::Sound(_) => None,
@@ -177,8 +176,8 @@ impl Place {
     }
 }
 
-/// Returns the new revision, or `None` when somebody else was faster, or the store does not take it
-/// now.
+/// Returns the new revision, or `None` if another process was faster or the store rejected the
+/// write.
 async fn replace(
     objects: &Objects,
     key: &Key,
@@ -187,23 +186,24 @@ async fn replace(
 ) -> Result<Option<Revision>> {
     match objects.write(&objects.layout.catalog, key, value, precondition).await {
         Ok(revision) => {
-            tracing::warn!(%key, "what had been put in its place, or taken away, was put back");
+            tracing::warn!(%key, "a catalog entry that had been overwritten or deleted was restored");
             Ok(Some(revision))
         }
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
-        // Whoever cannot write leaves it to others, or to the next look: a reader goes on.
+        // A process that cannot write leaves the repair to others and continues to read.
         Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Full | ErrorKind::OutcomeUnknown) => {
-            tracing::warn!(%key, %error, "what had been put in its place, or taken away, was not put back");
+            tracing::warn!(%key, %error, "a catalog entry that was overwritten or deleted could not be restored");
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-/// Puts root and manifest into a store that lost them. Returns the manifest's revision.
+/// Restores the root and the manifest in a store that lost them. Returns the revision of the
+/// manifest.
 ///
 /// # Errors
-/// `IndexExists` when there is another index now.
+/// `IndexExists` if another index exists there now.
 pub(crate) async fn put_back(shared: &Shared, known: &ManifestVersion) -> Result<Revision> {
     let objects = &shared.objects;
     for bucket in objects.layout.buckets() {
@@ -221,7 +221,7 @@ async fn put_once(objects: &Objects, key: &Key, value: bytes::Bytes) -> Result<R
         Err(error) if error.kind() == ErrorKind::Conflict => match read(objects, key).await? {
             Some(there) if there.value == value => Ok(there.revision),
             _ => {
-                let message = "another index was made in the place of the one that was lost";
+                let message = "another index was created in place of the lost one";
                 Err(Error::new(ErrorKind::IndexExists, message))
             }
         },

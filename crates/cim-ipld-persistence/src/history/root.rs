@@ -1,5 +1,5 @@
-//! The root record while an index is open: taken up when it is newer, never given up for what is
-//! older or does not open.
+//! The root record of an open index. A newer root is adopted; one that is older or does not open
+//! never replaces the known one.
 
 use cim_ipld_backend::Entry;
 use cim_ipld_envelope::{Envelope, ErrorKind as KeyErrorKind};
@@ -10,31 +10,31 @@ use super::shared::Shared;
 use crate::objects::{Objects, Root, root_digest};
 use crate::{Error, ErrorKind, Result};
 
-/// What an entry under the root's key means.
+/// The meaning of a root entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RootChange {
     /// It is the known record.
     Known,
-    /// It is a newer one, which this process goes by from now on.
+    /// It is a newer record, which this process has adopted.
     Taken,
     Ignored(Ignored),
-    /// A record of this index that this process has no key for and that nobody announced: junk, or
-    /// a rotation whose announcement is gone already.
+    /// It is a record of this index under an unknown key that was not announced: junk, or a rotation
+    /// whose announcement has already been removed.
     Unknown,
-    /// A newer one that this process has no key for.
+    /// It is a newer record under an unknown key.
     Rotated,
 }
 
 pub(crate) fn rotated() -> Error {
-    Error::new(ErrorKind::KeyRotated, "the index was re-keyed by another process")
+    Error::new(ErrorKind::KeyRotated, "another process changed the key of the index")
 }
 
-/// Examines what is under the root's key. One that does not open is a rotation when a record
-/// announced it, and junk otherwise: without that, whoever can write to the store could lock
-/// everybody out.
+/// Examines a root entry. A root that does not open is a rotation if a record has announced it, and
+/// junk otherwise. Without the announcement, anyone who can write to the store could lock out all
+/// processes.
 ///
 /// # Errors
-/// `UnsupportedVersion` when a newer software wrote it and announced that.
+/// `UnsupportedVersion` if newer software wrote the root and announced it.
 pub(crate) fn examine(objects: &Objects, announced: &Announced, entry: &Entry) -> Result<RootChange> {
     let known = objects.root();
     if entry.value == known.record {
@@ -62,13 +62,13 @@ pub(crate) fn examine(objects: &Objects, announced: &Announced, entry: &Entry) -
     }
 }
 
-/// Notes where in the catalog the known record was last seen.
+/// Sets the revision at which the known record was last seen.
 pub(crate) fn seen_at(objects: &Objects, entry: &Entry) {
     objects.root_seen_at(&entry.value, entry.revision);
 }
 
-/// Reads the root again for an object that names an unknown data key. Returns whether a newer root
-/// was taken up.
+/// Rereads the root for an object that names an unknown data key. Returns whether a newer root was
+/// adopted.
 pub(crate) async fn read_newer(shared: &Shared, order: &Order) -> Result<bool> {
     let objects = &shared.objects;
     let Some(entry) = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await? else {

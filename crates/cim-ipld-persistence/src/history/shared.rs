@@ -1,4 +1,4 @@
-//! What the tasks of one engine share.
+//! The state shared by the tasks of one engine.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,41 +23,42 @@ use crate::objects::Objects;
 use crate::objects::page_cache::PageCache;
 use crate::{Error, ErrorKind, Result, Settings};
 
-/// Records of a tail that a process which ends leaves to every opener.
+/// The number of unfolded records that a closing process may leave for every opener to replay.
 pub(crate) const SHORT_TAIL_RECORDS: u64 = 512;
 
-/// What follower, writer, folds and readers of one engine have in common.
+/// The state shared by the follower, the writer, the maintenance tasks and the readers of an engine.
 pub(crate) struct Shared {
     pub(crate) objects: Arc<Objects>,
     pub(crate) settings: Settings,
-    /// What cuts texts and queries into words, as the manifest says.
+    /// The analyzer of texts and queries, as described by the manifest.
     pub(crate) analyzer: Analyzer,
     pub(crate) cache: PageCache,
     view: ArcSwap<View>,
     pub(crate) progress: Watched<Progress>,
-    /// Records that are no longer where they were accepted.
+    /// Accepted records that are no longer at their original revision.
     pub(crate) displaced: Displaced,
-    /// Wakes the background task: there may be something to fold.
+    /// Wakes the background task when there may be something to fold.
     pub(crate) folds: Notify,
-    /// Who folds.
+    /// Decides which process folds.
     pub(crate) turn: Turn<u64>,
-    /// Whether this process folds a tail of no more than a budget before it ends.
+    /// Whether this process folds before it closes, even if the tail is within the budget.
     pub(crate) folds_on_closing: AtomicBool,
-    /// Who merges a size class that is full.
+    /// Decides which process merges a full size class.
     pub(crate) merge_turn: Turn<[u8; 16]>,
-    /// The segments that this process is about to publish, until its manifest comes round in the
-    /// catalog.
+    /// The segment that this process is about to publish, until the follower reads its manifest from
+    /// the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
-    /// The record that this process has in flight, and one before it whose outcome is in doubt.
+    /// The record that this process has in flight, and possibly an earlier one with an unknown
+    /// outcome.
     in_flight: Mutex<Vec<InFlight>>,
-    /// The entries of the journal that this process saw.
+    /// The journal entries that this process has seen.
     journal: Mutex<Journal>,
-    /// The manifest that this process published last.
+    /// The last manifest published by this process.
     published: Mutex<Option<Digest>>,
 }
 
-/// The highest position of a record that no manifest holds and that is no longer where it was
-/// accepted.
+/// The highest position of a record that is not covered by a manifest and no longer at the revision
+/// at which it was accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Displaced {
     position: AtomicU64,
@@ -70,7 +71,7 @@ impl Displaced {
         self.noted.notify_one();
     }
 
-    /// Waits for a further one.
+    /// Waits until another displaced record is noted.
     pub(crate) async fn noted(&self) {
         self.noted.notified().await;
     }
@@ -80,7 +81,7 @@ impl Displaced {
     }
 }
 
-/// A record that waits to be judged by its own process.
+/// A record that this process has sent and its follower has not judged yet.
 struct InFlight {
     writer: u64,
     sequence: u64,
@@ -89,10 +90,10 @@ struct InFlight {
     verdict: oneshot::Sender<OwnVerdict>,
 }
 
-/// What became of an own record.
+/// The verdict on a record of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnVerdict {
-    /// It is at this position of the order, and searchable.
+    /// The record is at this position of the order, and searchable.
     Accepted(u64),
     Ignored(Ignored),
 }
@@ -124,32 +125,32 @@ impl Shared {
         self.view.load_full()
     }
 
-    /// How many accepted records are behind the manifest.
+    /// Returns the number of accepted records that the manifest does not cover.
     pub(crate) fn tail_records(&self) -> u64 {
         let position = self.progress.read(|progress| progress.seen.position);
         position.saturating_sub(self.view().manifest.position())
     }
 
-    /// Lets readers see `view`, then answers whoever waits for what it holds.
+    /// Publishes `view` to readers, then answers the callers that wait for its records.
     pub(crate) fn publish(&self, view: View, progress: Progress, order: &Order) {
         self.view.store(Arc::new(view));
         self.progress.modify(|present| {
             let fatal = present.fatal.take();
-            // A publisher may have found the place disturbed before the follower came to that.
+            // A publisher may have noticed a disturbed manifest entry before the follower.
             let unsettled_until = present.unsettled_until.max(progress.unsettled_until);
             *present = Progress { fatal, unsettled_until, ..progress };
         });
         self.settle(order);
     }
 
-    /// Answers the writer when a record of its own is part of the order, or never will be.
+    /// Answers the writer if its record is part of the order, or can no longer become part of it.
     fn settle(&self, order: &Order) {
         self.answer(|own| {
             let writer = order.writer(own.writer)?;
             if writer.sequence == Some(own.sequence) && writer.record == own.digest {
                 return Some(OwnVerdict::Accepted(writer.position));
             }
-            // Another copy of this process writes under the same identity, or somebody closed it.
+            // Either a copy of this process writes under the same identity, or the writer was closed.
             match writer.sequence.is_some_and(|highest| highest >= own.sequence) {
                 true => Some(OwnVerdict::Ignored(Ignored::Duplicate)),
                 false => writer.is_closed.then_some(OwnVerdict::Ignored(Ignored::Closed)),
@@ -157,7 +158,7 @@ impl Shared {
         });
     }
 
-    /// Tells the writer that its record was not accepted.
+    /// Answers the writer that its record was ignored.
     pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
         self.answer(|own| {
             let is_own = (own.writer, own.sequence, own.digest) == (writer, sequence, digest);
@@ -169,15 +170,14 @@ impl Shared {
         let mut in_flight = lock(&self.in_flight);
         for own in std::mem::take(&mut *in_flight) {
             match verdict(&own) {
-                // A writer that has given up takes it for an outcome that is not known.
+                // If the writer has given up, it has reported the outcome as unknown.
                 Some(verdict) => drop(own.verdict.send(verdict)),
                 None => in_flight.push(own),
             }
         }
     }
 
-    /// Announces the record that this process is about to put; the receiver learns what became of
-    /// it.
+    /// Registers the record that this process is about to put, and returns a receiver of its verdict.
     pub(crate) fn send(
         &self,
         writer: u64,
@@ -192,20 +192,19 @@ impl Shared {
         receiver
     }
 
-    /// Returns the digest of a sealed record: the one that was computed when it was sent, if these
-    /// are the same bytes.
+    /// Returns the digest of a sealed record, without hashing it if the same bytes are in flight.
     pub(crate) fn digest_of(&self, sealed: &Bytes) -> ShortDigest {
         let known = lock(&self.in_flight).iter().find(|own| own.sealed == sealed).map(|own| own.digest);
         known.unwrap_or_else(|| records::sealed_digest(sealed))
     }
 
-    /// Tells whether `writer` is the one whose record this process has in flight.
+    /// Returns whether a record of `writer` is in flight in this process.
     pub(crate) fn is_own(&self, writer: u64) -> bool {
         lock(&self.in_flight).iter().any(|own| own.writer == writer)
     }
 
-    /// How long another process has to fold, if the fold before took `took`. It differs by process,
-    /// so that the next one is one.
+    /// Returns how long to wait for another process to fold, given that the previous fold took
+    /// `took`. A random part makes it differ between processes, so that only one takes over.
     pub(crate) fn patience(&self, took: Duration) -> Duration {
         let least = self.settings.write_timeout / 6;
         let patience = (took * 3).clamp(least, least * 3);
@@ -216,23 +215,23 @@ impl Shared {
         Duration::from_millis(self.objects.environment.below(u64::try_from(of.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// The error that stopped the follower, if one did.
+    /// Returns the error that stopped the follower, if any.
     pub(crate) fn check(&self) -> Result<()> {
         self.progress.check()
     }
 
-    /// Waits until this process follows a manifest of `generation` or a later one, as long as a
-    /// write is pursued.
+    /// Waits until this process follows a manifest of `generation` or later, for at most the write
+    /// timeout.
     pub(crate) async fn wait_generation(&self, generation: u64) -> Result<()> {
         let reached = self.progress.wait_until(|progress| progress.seen.generation >= generation);
         tokio::time::timeout(self.settings.write_timeout, reached).await.unwrap_or_else(|_| {
-            let message = "another process changed the manifest, but the store does not let it be read back";
+            let message = "another process changed the manifest, but it could not be read from the store in time";
             Err(Error::new(ErrorKind::Unavailable, message))
         })
     }
 
-    /// Reads the newest manifest: the one in the store, or the known one where the store has an
-    /// older one or none.
+    /// Reads the newest manifest: the one in the store, or the known one if the store holds an older
+    /// one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
             Err(error) if is_no_manifest(&error) => None,
@@ -245,9 +244,10 @@ impl Shared {
         })
     }
 
-    /// The one answer to something that is gone or is not what was stored: returns when this
-    /// process follows a newer manifest than that of `known`, which may have let go of it; else
-    /// `error`, which says what it is, is final. Any other error is.
+    /// Handles `error` for an object named by the manifest of generation `known`. If the object is
+    /// missing or damaged and a newer manifest exists, which may no longer name it, this returns
+    /// `Ok` once the process follows that manifest, and the caller retries. Otherwise it returns
+    /// `error`.
     pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) {
             return Err(error);
@@ -256,7 +256,7 @@ impl Shared {
         loop {
             match read_manifest(&self.objects).await {
                 Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                // The follower comes to a new root, or finds that it is none.
+                // Wait for the follower to take up the new root, or to reject it.
                 Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => {
                     self.check()?;
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -270,7 +270,8 @@ impl Shared {
             if generation > known {
                 return Ok(());
             }
-            // Somebody disturbed the manifest: whoever knows a newer one is about to put it back.
+            // While the manifest entry is disturbed, a process that knows a newer manifest may be
+            // about to restore it.
             if until.is_none_or(|until| until <= Instant::now()) {
                 return Err(error);
             }
@@ -286,23 +287,23 @@ impl Shared {
         lock(&self.replacement).clone()
     }
 
-    /// Notes that the manifest which this process follows is its own.
+    /// Notes that the followed manifest was published by this process.
     pub(crate) fn note_published(&self) {
         let manifest = &self.view().manifest;
         *lock(&self.published) = Some(manifest.digest);
         if self.progress.read(|progress| progress.memtable_bytes >= self.settings.memtable_budget_bytes.max(1)) {
-            // Whoever folded goes on while there is something to fold.
+            // The process that folded continues while the tail exceeds the budget.
             self.turn.claim(manifest.position());
         }
     }
 
-    /// Tells whether nobody has published a manifest since this process did.
+    /// Returns whether the followed manifest is the last one published by this process.
     pub(crate) fn published_last(&self) -> bool {
         *lock(&self.published) == Some(self.view().manifest.digest)
     }
 
-    /// Tells whether the keyset has a newer data key than the one under which `manifest` retired
-    /// the others.
+    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, so that the older
+    /// data keys are not retired yet.
     pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
         manifest.manifest.epoch < self.objects.root().envelope.epoch()
     }
@@ -311,7 +312,7 @@ impl Shared {
         lock(&self.journal)
     }
 
-    /// How objects made of text are sealed.
+    /// Returns the seal options for objects that contain text.
     pub(crate) fn text_options(&self) -> SealOptions {
         let mut options = SealOptions::default();
         if let Some(level) = self.settings.compression_level {

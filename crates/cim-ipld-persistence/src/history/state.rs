@@ -1,5 +1,5 @@
-//! The state of an index as of a position of its order: what a manifest names, and what the journal
-//! added since.
+//! The state of an index at a position of its order: the segments that a manifest names, and the
+//! journal records since.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,22 +21,22 @@ use crate::objects::segment_writer::BuiltSegment;
 use crate::objects::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
-/// What readers see: immutable, published whole.
+/// The immutable state that readers see.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) snapshot: ReadView,
     pub(crate) segments: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     pub(crate) manifest: Arc<ManifestVersion>,
-    /// Everything up to this position of the order is in the snapshot.
+    /// The position of the order that `snapshot` includes.
     pub(crate) position: u64,
-    /// The roots that records announced.
+    /// The roots announced by records.
     pub(crate) announced: Announced,
     /// The last record of the order.
     pub(crate) last: Option<RecordMark>,
 }
 
 impl View {
-    /// What readers see before anything has been read: nothing.
+    /// Returns the empty view that readers see until the journal has been read.
     pub(crate) fn empty(manifest: ManifestVersion, analyzer: Analyzer) -> Result<Self> {
         Ok(Self {
             snapshot: ReadView::new(analyzer, Vec::new(), Vec::new())?,
@@ -49,7 +49,7 @@ impl View {
     }
 }
 
-/// The follower's own, changing state, from which views are published.
+/// The mutable state of the follower, from which views are published.
 pub(crate) struct State {
     pub(crate) manifest: Arc<ManifestVersion>,
     pub(crate) order: Order,
@@ -58,7 +58,7 @@ pub(crate) struct State {
     handles: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     frozen: Option<Frozen>,
     active: ActiveMemtable,
-    /// The last entry of the catalog that was looked at.
+    /// The revision of the last catalog entry processed.
     pub(crate) last_seen: Revision,
 }
 
@@ -66,16 +66,16 @@ struct OpenSegment {
     handle: Arc<SegmentHandle>,
     segment: Arc<Segment>,
     deletes: Deletes,
-    /// Whether `deletes` holds more than the manifest's.
+    /// Whether `deletes` contains more than the manifest names.
     dirty: bool,
 }
 
 struct ActiveMemtable {
     memtable: Memtable,
     deletes: Deletes,
-    /// Records applied to it.
+    /// The number of records applied to it.
     records: usize,
-    /// What the memtable took when it was empty: no fold gives that back.
+    /// The size of the empty memtable, which a fold does not free.
     empty_bytes: usize,
 }
 
@@ -85,45 +85,42 @@ impl ActiveMemtable {
         Self { empty_bytes: memtable.bytes_used(), memtable, deletes: Deletes::new(), records: 0 }
     }
 
-    /// What a fold of it would free. Records count although they bring no document: a journal of
-    /// nothing but deletes is to be folded too, before the next opening has to read too much of it.
+    /// Returns how many bytes a fold would free. Every record counts, even without a document, so
+    /// that a journal of deletes only is folded too, before it makes the next opening slow.
     fn bytes(&self) -> usize {
         const RECORD_BYTES: usize = 256;
         self.memtable.bytes_used() - self.empty_bytes + self.records * RECORD_BYTES
     }
 }
 
-/// A memtable that takes no more documents because it is being folded, and what it held when it was
-/// frozen.
+/// A memtable that is being folded and takes no more documents.
 struct Frozen {
     input: Arc<FoldInput>,
     deletes: Deletes,
     bytes: usize,
 }
 
-/// What a fold turns into a segment: the state as of a position, which later records must not leak
-/// into.
+/// The input of a fold: the state at a position, unaffected by later records.
 #[derive(Debug)]
 pub(crate) struct FoldInput {
     pub(crate) memtable: MemtableView,
     pub(crate) memtable_deletes: Deletes,
-    /// The order at that position.
+    /// The order at the position.
     pub(crate) order: Order,
-    /// New deletes of the manifest's segments, by position.
+    /// The new deletes of each segment of the manifest, in manifest order.
     pub(crate) segment_deletes: Vec<Option<Deletes>>,
 }
 
-/// A change of the segments that this process prepared, waiting for its manifest to come round in
-/// the catalog.
+/// A segment that this process has stored, until the follower reads the manifest that names it.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) manifest: Digest,
-    /// `None` when no document was left alive.
+    /// `None` if no live document was left.
     pub(crate) segment: Option<BuiltSegment>,
     pub(crate) origin: Origin,
 }
 
-/// What a new segment was made of, and where each document of it went.
+/// The inputs of a new segment, and the new id of each of their documents.
 #[derive(Debug)]
 pub(crate) enum Origin {
     Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, chunks: Vec<DigestChunk> },
@@ -131,8 +128,8 @@ pub(crate) enum Origin {
 }
 
 impl State {
-    /// Opens what `manifest` names, with nothing of the journal yet; segments that `known` has open
-    /// are not read again.
+    /// Opens the segments that `manifest` names, without any journal records. Segments that `known`
+    /// has open are not read again.
     pub(crate) async fn open(
         objects: &Objects,
         manifest: ManifestVersion,
@@ -172,8 +169,7 @@ impl State {
         Ok(state)
     }
 
-    /// A second state as of the manifest, for the journal to be applied to while this one, which
-    /// has none of it yet, stays as it is.
+    /// Returns a copy of this state, which has no journal records yet, to apply the journal to.
     pub(crate) fn begin(&self) -> Self {
         let segments = self.segments.iter().map(|open| OpenSegment {
             handle: Arc::clone(&open.handle),
@@ -224,8 +220,8 @@ impl State {
         self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
     }
 
-    /// Finds what the changes of a record replace. Nothing is changed yet, so that a page that is
-    /// gone stops nothing.
+    /// Finds the documents that the changes of a record replace. Nothing is modified yet, so that a
+    /// missing page leaves the state intact.
     pub(crate) async fn locate(&self, objects: &Objects, cache: &PageCache, changes: Vec<Change>) -> Result<Changes> {
         let (cids, documents) = Places::cids(&changes);
         let snapshot = self.snapshot()?;
@@ -233,7 +229,7 @@ impl State {
         Ok(Changes { changes, places: Places::new(documents, found) })
     }
 
-    /// Takes an accepted record in.
+    /// Applies an accepted record.
     pub(crate) fn apply(&mut self, opened: &OpenedRecord, changes: Changes) -> Result<()> {
         let Changes { changes, mut places } = changes;
         self.order.accept(opened);
@@ -270,13 +266,15 @@ impl State {
                     _ => self.active.deletes.insert(document),
                 };
             }
-            _ => return Err(Error::new(ErrorKind::Damaged, "a document was located where this engine has none")),
+            _ => {
+                return Err(Error::new(ErrorKind::Damaged, "a document was located outside of segments and memtables"));
+            }
         }
         Ok(())
     }
 
-    /// Stops the active memtable and returns what is to be folded: the one frozen by an earlier
-    /// fold that failed, if any. `None` when the journal holds nothing after the watermark.
+    /// Freezes the active memtable and returns the input of a fold. If an earlier fold failed, its
+    /// frozen memtable is returned instead. Returns `None` if no record follows the watermark.
     pub(crate) fn freeze(&mut self, exact: bool) -> Option<Arc<FoldInput>> {
         if let Some(frozen) = &mut self.frozen {
             if !exact {
@@ -304,8 +302,7 @@ impl State {
         Some(input)
     }
 
-    /// Notes where in the catalog the manifest was last seen. Returns whether that is another place
-    /// than before.
+    /// Sets the revision at which the manifest was last seen. Returns whether it has changed.
     pub(crate) fn moved(&mut self, revision: Revision) -> bool {
         let has_moved = self.manifest.revision != revision;
         if has_moved {
@@ -314,15 +311,15 @@ impl State {
         has_moved
     }
 
-    /// Takes up a manifest that names the same segments at the same watermark.
+    /// Replaces the manifest by one with the same segments and watermark.
     pub(crate) fn renew(&mut self, manifest: ManifestVersion) {
         self.manifest = Arc::new(manifest);
     }
 
-    /// Puts the segment that this process made in the place of what it was made of, with what was
-    /// deleted there since.
+    /// Replaces the inputs of a segment that this process built by that segment, carrying over the
+    /// documents deleted since.
     ///
-    /// Returns false, having changed nothing, when that is no longer what this state holds.
+    /// Returns false and changes nothing if this state no longer contains the inputs.
     pub(crate) fn install(&mut self, manifest: &ManifestVersion, replacement: &Replacement) -> bool {
         let mut deletes = Deletes::new();
         match &replacement.origin {
@@ -335,8 +332,8 @@ impl State {
                 }
                 self.frozen = None;
             }
-            // A frozen memtable's new deletes belong to the segments that were there: begin again
-            // from the manifest.
+            // The input of a frozen memtable contains deletes of the replaced segments: rebuild from
+            // the manifest instead.
             Origin::Segments { .. } if self.frozen.is_some() => return false,
             Origin::Segments { merged, document_maps } => {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);
@@ -364,7 +361,7 @@ impl State {
     }
 }
 
-/// Adds to `new` where the documents of `old` went.
+/// Adds to `new` the new ids of the documents of `old`.
 pub(crate) fn map(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
     for document in old.iter() {
         if let Some(Some(document)) = document_map.get(document.0 as usize) {

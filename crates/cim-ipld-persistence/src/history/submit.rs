@@ -1,4 +1,4 @@
-//! Calls on their way to the writer.
+//! The queue of calls to the writer.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::format::record::Operation;
 use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
 
-/// How many calls may wait for their record before a further one waits to be let in.
+/// The capacity of the queue. Further calls wait for a slot.
 const WAITING_CALLS: usize = 1024;
-/// The largest call: half of what a reader decodes at a time.
+/// The maximum size of a call: half of the largest content that a reader decodes.
 const MAX_CALL_BYTES: usize = MAX_DECODED_BYTES / 2;
 
-/// One call's operations: atomic, and answered together.
+/// The operations of one call, which are atomic and answered together.
 pub(super) struct Request {
     pub(super) operations: Vec<Operation>,
     pub(super) announces: Option<Announcement>,
@@ -32,7 +32,7 @@ pub(super) fn bytes(operations: &[Operation]) -> usize {
     operations.iter().map(Operation::encoded_bytes).sum()
 }
 
-/// Hands operations to the writer.
+/// The sending half of the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Submit {
     requests: mpsc::Sender<Request>,
@@ -40,24 +40,23 @@ pub(crate) struct Submit {
 }
 
 impl Submit {
-    /// Returns the end that hands calls in, and what the writer takes of it: the calls, and the
-    /// notice that there will be no more.
+    /// Creates the queue. Returns the sending half, the receiver of the calls and the notification
+    /// that no more calls follow.
     pub(super) fn new() -> (Self, mpsc::Receiver<Request>, Arc<Notify>) {
         let (requests, taken) = mpsc::channel(WAITING_CALLS);
         let closing = Arc::new(Notify::new());
         (Self { requests, closing: Arc::clone(&closing) }, taken, closing)
     }
 
-    /// Returns the position of the record that made the operations durable. Without operations it
-    /// is a barrier: everything that was acknowledged to anybody before this was called is before
-    /// it.
+    /// Writes the operations and returns the position of their record. Without operations, the record
+    /// is a barrier: every write acknowledged to any process before this call precedes it.
     ///
-    /// Dropping the future after the operations were taken does not take them back: all of them are
-    /// written, or none.
+    /// Dropping the future does not cancel operations that the writer has already taken: either all
+    /// of them are written or none.
     pub(crate) async fn operations(&self, operations: Vec<Operation>) -> Result<Position> {
         let bytes = bytes(&operations);
         if bytes > MAX_CALL_BYTES {
-            let message = format!("a call of {bytes} bytes is over the limit of {MAX_CALL_BYTES}: split it");
+            let message = format!("the write has {bytes} bytes, which exceeds the limit of {MAX_CALL_BYTES}: split it");
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
         self.request(operations, None).await
@@ -75,7 +74,7 @@ impl Submit {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Lets the writer take nothing more; it ends when it has written what it took.
+    /// Closes the queue. The writer ends after it has written the calls already taken.
     pub(crate) fn close(&self) {
         self.closing.notify_one();
     }

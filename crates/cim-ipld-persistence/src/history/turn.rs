@@ -1,10 +1,10 @@
-//! Whose turn it is to fold or merge: of several processes one, as what another does at the same
-//! time is written for nothing.
+//! Decides which of several processes folds or merges, because concurrent folds waste work.
 //!
-//! Nothing of it is in the store. The process whose record takes the tail over the budget folds,
-//! and goes on doing so while the tail is over the budget behind its own manifest; the one whose
-//! fold filled a size class merges; the others give it time. Only cost depends on it: of two
-//! manifests the compare-and-set takes one.
+//! This is a local heuristic; nothing about it is stored. The process whose record takes the tail
+//! over the budget folds, and continues while the tail behind its own manifest exceeds the budget.
+//! The process whose fold fills a size class merges it. The others wait for a while before they do
+//! the work themselves. Correctness does not depend on it: the compare-and-set accepts one of two
+//! competing manifests.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,18 +17,17 @@ pub(crate) struct Turn<S>(Mutex<Inner<S>>);
 #[derive(Debug)]
 struct Inner<S> {
     waiting: Option<Work<S>>,
-    /// How long the work before took whichever process did it, as seen from here.
+    /// How long the previous work took, in this or another process, as observed here.
     took: Duration,
 }
 
-/// Work to be done once.
+/// A piece of work for one process.
 #[derive(Clone, Copy, Debug)]
 struct Work<S> {
-    /// What it is about: for a fold the watermark behind which the tail is, for a merge the first
-    /// of its segments.
+    /// The watermark that precedes the tail, for a fold; the first segment, for a merge.
     subject: S,
     since: Instant,
-    /// When this process does it: at once, or when whoever should has had its time.
+    /// When this process does the work: immediately, or after giving another process time.
     due: Instant,
 }
 
@@ -39,7 +38,7 @@ impl<S> Default for Turn<S> {
 }
 
 impl<S: Copy + PartialEq> Turn<S> {
-    /// Notes that this process is the one to do it.
+    /// Notes that the work is up to this process.
     pub(crate) fn claim(&self, subject: S) {
         let mut inner = self.lock();
         let now = Instant::now();
@@ -47,8 +46,8 @@ impl<S: Copy + PartialEq> Turn<S> {
         inner.waiting = Some(Work { subject, since, due: now });
     }
 
-    /// Notes work that another process is expected to do, within the time that `patience` makes of
-    /// the duration of the work before. Returns true when it is new.
+    /// Notes work that another process is expected to do. `patience` computes how long to wait for it
+    /// from the duration of the previous work. Returns whether the work is new.
     pub(crate) fn wait(&self, subject: S, patience: impl FnOnce(Duration) -> Duration) -> bool {
         let mut inner = self.lock();
         if inner.waiting.is_some_and(|work| work.subject == subject) {
@@ -69,7 +68,7 @@ impl<S: Copy + PartialEq> Turn<S> {
         self.due().is_some_and(|due| due <= Instant::now())
     }
 
-    /// When this process does the work, unless another one does before.
+    /// Returns when this process does the work, unless another one does it before.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.lock().waiting.map(|work| work.due)
     }

@@ -1,5 +1,4 @@
-//! The one place that changes the manifest: a compare-and-set against what it descends from, and
-//! what becomes of it.
+//! Publishes manifests. Every change of the manifest is a compare-and-set made here.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::objects::{Backoff, Objects, kind};
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// What a new manifest says; everything it names is stored.
+/// The content of a new manifest. Every object that it names is already stored.
 #[derive(Debug)]
 pub(crate) struct Proposal {
     pub(crate) watermark: Watermark,
@@ -31,7 +30,7 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// A manifest that says the same as `current`, to be changed.
+    /// Returns a proposal with the content of `current`, to be modified.
     pub(crate) fn again(current: &Manifest) -> Self {
         Self {
             watermark: current.watermark.clone(),
@@ -42,27 +41,27 @@ impl Proposal {
         }
     }
 
-    /// The same at the position of `order`.
+    /// Moves the proposal to the position of `order`.
     pub(crate) fn at(mut self, order: &Order, window: Option<WindowEntry>) -> Self {
         (self.watermark, self.epoch, self.window) = (order.watermark(), order.epoch(), window);
         self
     }
 }
 
-/// What became of a proposal.
+/// The outcome of a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is the manifest, or an ancestor of it, and this process follows it.
+    /// It is the current manifest or an ancestor of it, and this process follows it.
     Published,
-    /// Another one came first.
+    /// Another manifest was published first.
     Superseded,
 }
 
 /// Publishes the proposal as the successor of `current`, which this process follows, and waits
-/// until it follows that. What replaces segments is taken over without reading it back.
+/// until the process follows the new manifest. `replacement` is adopted without reading it back.
 ///
 /// # Errors
-/// `OutcomeUnknown` when it may have been published, and what the store answers.
+/// `OutcomeUnknown` if it may have been published, and the errors of the store.
 pub(crate) async fn publish(
     shared: &Shared,
     current: &ManifestVersion,
@@ -72,10 +71,10 @@ pub(crate) async fn publish(
     try_publish(shared, current, proposal, replacement).await.map_err(|failed| failed.error)
 }
 
-/// Why a manifest was not published, or is not known to have been.
+/// The error of a manifest that was not published, or may not have been.
 struct Failed {
     error: Error,
-    /// Whether it may be in the store.
+    /// Whether the manifest may be in the store.
     may_stand: bool,
 }
 
@@ -110,14 +109,14 @@ async fn try_publish(
     shared.set_replacement(replacement);
     let swapped = swap(shared, current, sealed).await;
     let outcome = match swapped {
-        // Whatever stops this process from following it: it is in the store.
+        // The manifest is in the store, even if this process cannot follow it.
         Ok(Outcome::Published) => {
             wait(shared, generation, digest).await.map_err(|error| Failed { error, may_stand: true })
         }
         Ok(Outcome::Superseded) => {
             shared.wait_generation(generation).await.map(|()| Outcome::Superseded).map_err(Failed::from)
         }
-        // It may have been published all the same, which shows when it comes round.
+        // If it was published, the follower will read it.
         Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
             wait(shared, generation, digest).await.map_err(|_| Failed::from(error))
         }
@@ -127,8 +126,8 @@ async fn try_publish(
     outcome
 }
 
-/// Waits while a newer manifest may still be put back, but not for ever: somebody may go on
-/// disturbing the place. Returns false when there is a newer one now.
+/// Waits while another process may still restore a newer manifest, but at most until `deadline`,
+/// since an attacker may keep disturbing the entry. Returns false if there is a newer manifest now.
 async fn wait_settled(shared: &Shared, current: &ManifestVersion, deadline: Instant) -> Result<bool> {
     loop {
         let (generation, until) = shared.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
@@ -144,7 +143,7 @@ async fn wait_settled(shared: &Shared, current: &ManifestVersion, deadline: Inst
     }
 }
 
-/// As [`publish`], and removes what was stored for the proposal when it came to nothing.
+/// Like [`publish`], but removes the objects stored for the proposal if it was superseded.
 pub(crate) async fn publish_or_discard(
     shared: &Shared,
     current: &ManifestVersion,
@@ -159,8 +158,8 @@ pub(crate) async fn publish_or_discard(
     outcome
 }
 
-/// As [`publish_or_discard`], but keeps what was stored when another manifest came first, for
-/// another proposal.
+/// Like [`publish_or_discard`], but keeps the stored objects for another proposal if this one was
+/// superseded.
 pub(crate) async fn publish_or_keep(
     shared: &Shared,
     current: &ManifestVersion,
@@ -170,14 +169,14 @@ pub(crate) async fn publish_or_keep(
 ) -> Result<Outcome> {
     let published = try_publish(shared, current, proposal, replacement).await;
     match &published {
-        // The manifest may name what was stored: garbage is better than loss.
+        // The manifest may name the stored objects: garbage is better than loss.
         Ok(_) | Err(Failed { may_stand: true, .. }) => {}
         Err(_) => std::mem::take(stored).discard(&shared.objects).await,
     }
     published.map_err(|failed| failed.error)
 }
 
-/// Builds the successor of `current`; stores the nodes of its ancestry that became full.
+/// Builds the successor of `current`, and stores the completed nodes of its ancestry.
 async fn succeed(objects: &Objects, current: &ManifestVersion, proposal: Proposal) -> Result<Manifest> {
     let known = &current.manifest;
     let mut ancestry = known.ancestry.clone();
@@ -203,8 +202,8 @@ async fn succeed(objects: &Objects, current: &ManifestVersion, proposal: Proposa
     })
 }
 
-/// Puts the sealed manifest in the place of `current`, or of whatever else is there that is not
-/// newer: junk, or an older manifest that somebody put there again.
+/// Replaces `current` by the sealed manifest. If the entry holds something else that is not newer,
+/// such as junk or an older manifest, that is replaced.
 async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) -> Result<Outcome> {
     let objects = &shared.objects;
     let layout = &objects.layout;
@@ -233,7 +232,7 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
             Some(there) => match is_newer(objects, current, &there) {
                 Ok(true) => return Ok(Outcome::Superseded),
                 Ok(false) => there.revision,
-                // Under a key that nobody has, or a rotation that this process comes to.
+                // Either junk under an unknown key, or a rotation that the follower will process.
                 Err(rotated) if rotated.kind() == ErrorKind::KeyRotated => {
                     shared.check()?;
                     let mended = remains::check(shared).await;
@@ -244,7 +243,7 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
                 Err(error) => return Err(error),
             },
         };
-        // It may stand where a newer manifest stood that this process has not seen.
+        // The entry may have overwritten a newer manifest that this process has not seen.
         if found != revision {
             shared.progress.disturb();
             if !wait_settled(shared, current, deadline).await? {
@@ -256,7 +255,7 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
     }
 }
 
-/// Whether what is in the manifest's place is newer than `current`; junk is not.
+/// Returns whether the manifest entry is newer than `current`. Junk is not.
 fn is_newer(objects: &Objects, current: &ManifestVersion, there: &Entry) -> Result<bool> {
     match manifest::open_manifest(objects, there) {
         Ok(other) => Ok(other.generation() > current.generation() && other.epoch >= current.manifest.epoch),
@@ -265,13 +264,13 @@ fn is_newer(objects: &Objects, current: &ManifestVersion, there: &Entry) -> Resu
     }
 }
 
-/// Waits until this process follows the manifest, or has seen that it will not.
+/// Waits until the follower has adopted or rejected the manifest.
 async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcome> {
     let reached = shared
         .progress
         .wait_until(|progress| progress.seen.generation >= generation || progress.refused == Some(digest));
     tokio::time::timeout(shared.settings.write_timeout, reached).await.unwrap_or_else(|_| {
-        let message = "the manifest was written, but the store does not let it be read back";
+        let message = "the manifest was written, but it could not be read back in time";
         Err(Error::new(ErrorKind::OutcomeUnknown, message))
     })?;
     let manifest = Arc::clone(&shared.view().manifest);
@@ -279,8 +278,8 @@ async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcom
     Ok(if is_ancestor { Outcome::Published } else { Outcome::Superseded })
 }
 
-/// Stores what a manifest at the position of `order` names of it. Returns the window's entry, and
-/// the chunks in it.
+/// Stores the window and the new chunks of `order` for a manifest at its position. Returns the entry
+/// of the window and the chunks that it names.
 pub(crate) async fn store_order(
     objects: &Objects,
     order: &Order,
@@ -310,8 +309,8 @@ pub(crate) async fn store_order(
     Ok((Some(entry), window.chunks))
 }
 
-/// Removes what a manifest with the order's newer past replaced in `before`: its window, and chunks
-/// that are no longer retained.
+/// Removes the objects of the order that a newer manifest no longer names: the window of `before`,
+/// and the chunks that are no longer retained.
 pub(crate) async fn remove_order(shared: &Shared, before: &Manifest, order: &Order) {
     let objects = &shared.objects;
     let newest = shared.view().manifest.position() / objects.rules.window();

@@ -1,6 +1,5 @@
-//! The journal's writing end: concurrent calls share one record, one record is in flight at a time,
-//! and a call is answered when this process's own follower has accepted the very bytes that were
-//! sent.
+//! Writes the journal. Concurrent calls share a record, one record is in flight at a time, and a
+//! call is answered when the follower of this process has accepted exactly the bytes that were sent.
 
 use std::sync::Arc;
 
@@ -22,14 +21,14 @@ use crate::position::Position;
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// Operations of several calls share a record up to this size.
+/// The maximum size of a record shared by several calls.
 const SHARED_RECORD_BYTES: usize = 512 << 10;
-/// What a record and its envelope take beside the operations.
+/// An upper bound of the bytes of a record and its envelope besides the operations.
 const RECORD_OVERHEAD_BYTES: usize = 2048;
-/// Identities that one call takes up when the keys of its records are taken.
+/// The maximum number of new identities taken per call when the keys of its records are occupied.
 const MAX_TAKEN_KEYS: usize = 16;
 
-/// What a record is to hold, and until when it may be written.
+/// The content of a record, and the deadline for writing it.
 struct Draft<'a> {
     body: Body<&'a [Operation]>,
     announces: Option<Announcement>,
@@ -37,11 +36,11 @@ struct Draft<'a> {
     deadline: Instant,
 }
 
-/// What became of one put.
+/// The result of one put.
 enum Sent {
     Judged(OwnVerdict),
-    /// Something else is under the record's key. Whether the record landed before that shows when
-    /// its writer is closed.
+    /// Another value is stored under the key of the record. Whether the record was stored before it
+    /// is known once its writer is closed.
     Occupied(oneshot::Receiver<OwnVerdict>),
 }
 
@@ -50,21 +49,21 @@ pub(crate) struct Writer {
     pin: Option<Arc<Pin>>,
     requests: mpsc::Receiver<Request>,
     closing: Arc<Notify>,
-    /// Names this writer's records.
+    /// The id in the keys of the records of this writer.
     id: u64,
     sequence: u64,
-    /// Writers whose ends are unknown, to be closed by the first record.
+    /// Writers that may not have ended cleanly, to be closed by the first record.
     closes: Vec<u64>,
-    /// Whether the pin knows this writer.
+    /// Whether the pin records this writer.
     is_pinned: bool,
-    /// Whether a record of this writer may still land: its successor has to close it.
+    /// Whether a record of this writer may still be stored, so that a successor has to close it.
     in_doubt: bool,
-    /// A request taken from the queue that did not fit into the record before.
+    /// A request taken from the queue that did not fit into the previous record.
     left_over: Option<Request>,
 }
 
 impl Writer {
-    /// Makes a writer whose first record closes the writers of `closes`.
+    /// Creates a writer whose first record closes the writers `closes`.
     pub(crate) fn new(shared: Arc<Shared>, pin: Option<Arc<Pin>>, closes: Vec<u64>) -> (Self, Submit) {
         let (submit, requests, closing) = Submit::new();
         let id = u64::from_le_bytes(shared.objects.environment.random());
@@ -84,7 +83,7 @@ impl Writer {
         (writer, submit)
     }
 
-    /// Writes until every [`Submit`] is gone or one of them closed it.
+    /// Writes until every [`Submit`] is dropped or one of them closes the writer.
     pub(crate) async fn run(mut self) {
         while let Some(first) = self.next().await {
             let requests = self.gather(first);
@@ -93,7 +92,7 @@ impl Writer {
                 requests.into_iter().map(|request| (request.operations, request.reply)).unzip();
             let written = self.write(operations.into_iter().flatten().collect(), announces).await;
             for reply in replies {
-                // A caller that went away has no use for the answer.
+                // Ignored if the caller is gone.
                 let _ = reply.send(written.clone().map(Position::new));
             }
         }
@@ -115,7 +114,7 @@ impl Writer {
         }
     }
 
-    /// Adds to `first` what waits already, as much as shares a record with it.
+    /// Returns `first` with the waiting requests that fit into the same record.
     fn gather(&mut self, first: Request) -> Vec<Request> {
         let limit = SHARED_RECORD_BYTES.min(self.inline_limit_bytes());
         let mut bytes = first.bytes();
@@ -150,7 +149,8 @@ impl Writer {
         }
     }
 
-    /// Writes until the record is accepted. `in_doubt` is the verdict on one whose outcome is open.
+    /// Writes until a record is accepted. `in_doubt` is the pending verdict on a record with an
+    /// unknown outcome.
     async fn write_through(
         &mut self,
         operations: &[Operation],
@@ -162,18 +162,18 @@ impl Writer {
         loop {
             self.shared.check()?;
             if Instant::now() >= deadline {
-                let message = "the record was not accepted until the time was over";
+                let message = "the record was not accepted within the write timeout";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            // Closing comes first, and alone: once it is accepted, every outcome that was in doubt
-            // is definite.
+            // Writers are closed first, by a record of its own. Once it is accepted, no outcome is
+            // unknown any more.
             let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let draft = if is_closing {
                 Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
             } else {
-                // Stored anew each time: what is trimmed with a record that was not accepted is
-                // that record's own.
+                // A spilled body is stored again for each attempt, because the body of a record that
+                // is not accepted is trimmed with it.
                 Draft { body: self.body(operations).await?, announces, closes: Vec::new(), deadline }
             };
             match self.write_next(draft).await? {
@@ -189,7 +189,7 @@ impl Writer {
                     }
                 }
                 Sent::Judged(OwnVerdict::Ignored(Ignored::Junk)) => {
-                    let message = "what was written cannot be read back: a document that encodes and does not decode";
+                    let message = "a document of this write was encoded but cannot be decoded: nothing was written";
                     return Err(Error::new(ErrorKind::InvalidInput, message));
                 }
                 Sent::Judged(OwnVerdict::Ignored(_)) => {}
@@ -199,7 +199,8 @@ impl Writer {
                     }
                     taken += 1;
                     if taken == MAX_TAKEN_KEYS {
-                        let message = "somebody takes the key of every record that this process writes";
+                        let message =
+                            "the keys of all records that this process tried to write are occupied by other values";
                         return Err(Error::new(ErrorKind::Unavailable, message));
                     }
                 }
@@ -207,8 +208,8 @@ impl Writer {
         }
     }
 
-    /// Returns the operations as a record holds them, stored beside it where they are too large for
-    /// it.
+    /// Returns the operations as the body of a record, stored in separate objects if they are too
+    /// large.
     async fn body<'a>(&self, operations: &'a [Operation]) -> Result<Body<&'a [Operation]>> {
         if bytes(operations) > self.inline_limit_bytes() {
             return records::spill(&self.shared.objects, operations, &self.shared.text_options()).await;
@@ -216,25 +217,25 @@ impl Writer {
         Ok(Body::Inline(operations))
     }
 
-    /// Puts the next record; one that is not accepted leaves this writer ready for another.
+    /// Puts the next record. If it is not accepted, the writer can put another one.
     async fn write_next(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let closes = draft.closes.len();
         let sent = self.write_once(draft).await;
-        // Whatever becomes of that record: the next accepted one makes sure that it is never part
-        // of the order later.
+        // The sequence number grows in any case: the next accepted record makes sure that this one
+        // cannot become part of the order later.
         self.sequence += 1;
         self.in_doubt |= !matches!(sent, Ok(Sent::Judged(_)));
         let sent = sent?;
         match &sent {
             Sent::Judged(OwnVerdict::Accepted(_)) => self.in_doubt = self.closes.len() > closes,
             Sent::Judged(OwnVerdict::Ignored(reason)) => {
-                tracing::warn!(?reason, "a record of this process was not accepted; it is sealed again");
+                tracing::warn!(?reason, "a record of this process was not accepted; sealing it again");
                 if matches!(reason, Ignored::Closed | Ignored::Duplicate) {
                     self.take_new_identity().await?;
                 }
             }
             Sent::Occupied(_) => {
-                tracing::warn!("the key of this process's next record is taken; it writes under another identity");
+                tracing::warn!("the key of the next record is occupied; writing under another identity");
                 self.closes.push(self.id);
                 self.take_new_identity().await?;
             }
@@ -242,7 +243,7 @@ impl Writer {
         Ok(sent)
     }
 
-    /// Puts one record and waits for what becomes of it.
+    /// Puts one record and waits for its verdict.
     async fn write_once(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let Draft { body, announces, closes, deadline } = draft;
         let shared = Arc::clone(&self.shared);
@@ -292,15 +293,17 @@ impl Writer {
             Some(Err(error)) if put.maybe_landed => Err(outcome_unknown(error)),
             Some(judged) => Ok(judged?.map_or_else(|| Sent::Occupied(verdict), Sent::Judged)),
             None if put.maybe_landed => {
-                let message = "a record was written, but the store does not let it be read back";
+                let message = "a record was written, but it could not be read back in time";
                 Err(Error::new(ErrorKind::OutcomeUnknown, message))
             }
-            None => Err(Error::new(ErrorKind::Unavailable, "the store did not take the record in time")),
+            None => {
+                Err(Error::new(ErrorKind::Unavailable, "the store did not accept the record within the write timeout"))
+            }
         }
     }
 
-    /// Remembers this writer outside the store before its first record: whoever comes after an
-    /// unclean end closes it.
+    /// Records this writer in the pin before its first record, so that a successor closes it if this
+    /// process does not end cleanly.
     async fn pin_identity(&mut self) -> Result<()> {
         if !self.is_pinned
             && let Some(pin) = &self.pin
@@ -318,8 +321,8 @@ impl Writer {
         self.pin_identity().await
     }
 
-    /// Holds writes back while two memtables' worth waits to be folded: memory stays within its
-    /// budget.
+    /// Blocks writes while twice the memtable budget waits to be folded, so that memory stays within
+    /// its limit.
     async fn wait_for_room(&self) -> Result<()> {
         self.shared.check()?;
         let settings = &self.shared.settings;
@@ -329,12 +332,12 @@ impl Writer {
         let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
         let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
         if !self.shared.progress.read(has_room) {
-            // Nobody may be folding: each process counts for itself.
+            // Other processes may have a smaller memtable and not fold.
             self.shared.folds.notify_one();
         }
         let room = self.shared.progress.wait_until(has_room);
         tokio::time::timeout(settings.write_timeout, room).await.map_err(|_| {
-            let message = "the memtable is full and the fold that would empty it does not come to its end";
+            let message = "the memtable is full, and folding it did not finish within the write timeout";
             Error::new(ErrorKind::Unavailable, message)
         })?
     }

@@ -1,8 +1,8 @@
-//! Turns the journal's head into a segment: pages first, then one compare-and-set of the manifest,
-//! then trimming.
+//! Folds the journal into a segment: stores the pages, replaces the manifest by compare-and-set, then
+//! trims the journal.
 //!
-//! A crash between any two steps leaves garbage, never loss: nothing names the pages before the
-//! manifest does, and the journal is trimmed only after it.
+//! A crash between any two steps leaves garbage but loses nothing, because the pages are unreachable
+//! before the manifest is replaced and the journal is trimmed only afterwards.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use crate::history::state::Origin;
 use crate::history::update::{Outcome, Proposal, publish_or_discard, remove_order, store_order};
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
 
-/// What a fold has stored, ready to be published.
+/// A stored segment, ready to be published.
 struct Prepared {
     proposal: Proposal,
     segment: Option<BuiltSegment>,
     origin: Origin,
 }
 
-/// Folds what is frozen, unless another manifest comes first.
+/// Folds the frozen memtable, unless another manifest is published first.
 pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
     let mut stored = Stored::default();
     let Prepared { proposal, segment, origin } = match prepare(shared, frozen, &mut stored).await {
@@ -41,13 +41,13 @@ pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
         shared.note_published();
         remove_superseded(shared, frozen).await;
         if let Err(error) = trim::run(shared).await {
-            tracing::warn!(%error, "the journal was folded, and not trimmed");
+            tracing::warn!(%error, "the journal was folded but not trimmed");
         }
     }
     Ok(())
 }
 
-/// Stores the new segment, the new deletes of older ones and the order's recent past.
+/// Stores the new segment, the new deletes of older segments and the window of the order.
 async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> Result<Prepared> {
     let objects = &shared.objects;
     let input = Arc::clone(&frozen.input);
@@ -72,8 +72,8 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
     Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, chunks } })
 }
 
-/// Removes the objects that the new manifest replaced: the order's older window and chunks, and
-/// deletes that nothing names any more.
+/// Removes the objects that the new manifest replaced: the older window and chunks of the order, and
+/// deletes that are no longer reachable.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;
@@ -92,12 +92,14 @@ async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
                 }
             }
         }
-        Err(error) => tracing::warn!(%error, "superseded deletes stay in the store: the snapshots cannot be read"),
+        Err(error) => {
+            tracing::warn!(%error, "superseded deletes remain in the store because the snapshots cannot be read")
+        }
     }
 }
 
-/// The secrets of all deletes that the newest manifest or a snapshot names: what a fold replaced
-/// may have been restored since.
+/// Returns the secrets of all reachable deletes. Deletes that a fold replaced may have become
+/// reachable again through a restored snapshot.
 async fn named_deletes(shared: &Shared) -> Result<std::collections::HashSet<[u8; 32]>> {
     let references = References::newest(shared).await?;
     let segments = references.segments()?.into_iter();

@@ -1,5 +1,5 @@
-//! Keeps the number of segments small: several of one size class become one of the next, without
-//! what was deleted.
+//! Merges segments, to keep their number small: several segments of one size class become one of the
+//! next, without the deleted documents.
 //!
 //! Source: the tiered compaction of log-structured merge trees (O'Neil et al. 1996), as search
 //! engines use it.
@@ -19,26 +19,26 @@ use crate::objects::pass::Pass;
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
 use crate::objects::segments::SegmentHandle;
 
-/// How many segments of one size class there may be; also how much larger the next class is.
+/// The number of segments at which a size class is full, and the ratio between size classes.
 const FAN_OUT: usize = 8;
-/// Segments below this size are of the smallest class.
+/// The size below which a segment belongs to the smallest class.
 const SMALLEST_BYTES: u64 = 1 << 20;
 
-/// How often a merge is put before the manifests of other processes, none of which touched what it
-/// merged.
+/// How often a merge is proposed again after a manifest of another process that left its inputs
+/// unchanged.
 const PROPOSALS: usize = 16;
 
-/// Segments merged into one, which is stored and which no manifest names yet.
+/// A stored merged segment that is not published yet.
 struct Merged {
     inputs: Vec<(SegmentEntry, Arc<Deletes>)>,
-    /// `None` when no document was left alive.
+    /// `None` if no live document was left.
     segment: Option<BuiltSegment>,
-    /// For each input, where its documents went.
+    /// For each input, the new ids of its documents.
     document_maps: Vec<Vec<Option<DocId>>>,
 }
 
-/// Merges once if any class has too many segments; returns whether there may be more to do. Unless
-/// it is forced, only where no other process is expected to be at it.
+/// Performs one merge if a size class is full, and returns whether there may be more to do. Unless
+/// forced, it does nothing while another process is expected to merge.
 pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> {
     let view = shared.view();
     let budget = shared.settings.cache_budget_bytes as u64;
@@ -51,8 +51,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
         Ok(merged) => merged,
         Err(error) => {
             stored.discard(&shared.objects).await;
-            // Another process may have merged the same segments: what is chosen then is chosen
-            // anew.
+            // Another process may have merged the same segments. The next step chooses again.
             return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
         }
     };
@@ -68,7 +67,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
             }
         };
         let replacement = Some((merged.segment.clone(), merged.origin()));
-        // Most manifests of others are folds, which merely add a segment.
+        // Most concurrent manifests are folds, which only add a segment.
         if publish_or_keep(shared, &view.manifest, proposal, replacement, &mut stored).await? == Outcome::Published {
             shared.note_published();
             remove_unnamed(shared, &view.manifest.manifest.segments).await?;
@@ -80,9 +79,9 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
     Ok(false)
 }
 
-/// Tells whether this process, which published last, is the one to merge what was chosen: the one
-/// whose fold filled the class. Whoever folds after that gives it time, unless the class has become
-/// twice as full.
+/// Returns whether this process, which published last, should merge the chosen segments. The process
+/// whose fold filled the class merges it. Processes that fold later give it time, unless the class
+/// has become twice as full.
 fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool {
     if chosen.len() <= FAN_OUT || chosen.len() >= 2 * FAN_OUT {
         return true;
@@ -91,9 +90,9 @@ fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool
     shared.merge_turn.is_due()
 }
 
-/// Chooses what to merge, by position: a full size class, or one segment of which most is deleted.
-/// Writers may have to wait for a merge, so its inputs together are no larger than `budget_bytes`;
-/// what comes of it is one segment, which has room for so many documents only.
+/// Chooses the segments to merge, by index: a full size class, or one segment with mostly deleted
+/// documents. The total size of the inputs is limited to `budget_bytes`, because writers may have to
+/// wait for a merge, and their documents to what one segment can hold.
 fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (position, segment) in segments.iter().enumerate() {
@@ -111,7 +110,7 @@ fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     })
 }
 
-/// Stores the merged segment, which holds the inputs as of the view's manifest.
+/// Merges the chosen segments as of the manifest of the view, and stores the result.
 async fn merge(shared: &Arc<Shared>, view: &View, chosen: &[usize], stored: &mut Stored) -> Result<Merged> {
     let (manifest, objects) = (&view.manifest.manifest, &shared.objects);
     let (mut inputs, mut segments, mut handles) = (Vec::new(), Vec::new(), Vec::new());
@@ -139,12 +138,12 @@ impl Merged {
         Origin::Segments { merged, document_maps: self.document_maps.clone() }
     }
 
-    /// Returns what to publish after `manifest`: the merged segment in the place of its inputs,
-    /// with what the manifest has deleted in them since. What the journal deleted since is marked
-    /// when the follower takes the new manifest up, so that a snapshot of that manifest misses
-    /// nothing.
+    /// Returns the proposal that follows `manifest`: the merged segment in place of its inputs, with
+    /// the documents that the manifest has deleted from them since. Documents deleted by later
+    /// journal records are marked when the follower adopts the new manifest, so that a snapshot of
+    /// the manifest includes exactly its watermark.
     ///
-    /// `None` when the manifest does not have all the inputs, or has back what was deleted in them.
+    /// Returns `None` if the manifest lacks an input, or has restored documents deleted from one.
     async fn propose(&self, shared: &Shared, manifest: &Manifest, stored: &mut Stored) -> Result<Option<Proposal>> {
         let objects = &shared.objects;
         let mut deleted = Deletes::new();

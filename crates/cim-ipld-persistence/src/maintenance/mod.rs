@@ -1,5 +1,4 @@
-//! Work on an index beside reading and writing it: each is a walk over what is reachable, or a step
-//! of the manifest.
+//! Maintenance of an index: fold, merge, trim, snapshots, key rotation and verification.
 
 mod fold;
 mod merge;
@@ -23,12 +22,12 @@ use crate::history::submit::Submit;
 use crate::objects::Backoff;
 use crate::{Error, ErrorKind, Result};
 
-/// Does the work of one engine, one piece at a time.
+/// Performs the maintenance of one engine.
 pub(crate) struct Maintenance {
     shared: Arc<Shared>,
     submit: Submit,
     commands: mpsc::Sender<Command>,
-    /// One permit: folds and merges take turns. Closed when the engine is.
+    /// One permit, so that folds and merges do not run concurrently. Closed with the engine.
     turns: Semaphore,
 }
 
@@ -37,8 +36,7 @@ impl Maintenance {
         Self { shared, submit, commands, turns: Semaphore::new(1) }
     }
 
-    /// Folds whenever it is woken for that, and merges what has piled up, until the engine is
-    /// dropped.
+    /// Folds and merges whenever it is woken, until the engine is closed.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
@@ -49,7 +47,7 @@ impl Maintenance {
                     Ok(false) => break,
                     Err(error) if error.kind() == ErrorKind::Closed || self.shared.progress.is_closed() => return,
                     Err(error) => {
-                        tracing::warn!(%error, "folding the journal failed; it will be tried again");
+                        tracing::warn!(%error, "folding the journal failed; retrying");
                         backoff.wait().await;
                         if self.shared.check().is_err() {
                             break;
@@ -60,13 +58,13 @@ impl Maintenance {
         }
     }
 
-    /// Brings records that were put again or overwritten, and that no manifest holds, into one.
-    /// Until then a record that was written after them keeps an opener from being misled.
+    /// Folds records that were stored again or overwritten before a manifest covered them, because an
+    /// opener would read them in another order. Writes an empty record first.
     pub(crate) async fn keep_order(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
             self.shared.displaced.noted().await;
-            // One process is enough.
+            // Random, because one process suffices.
             let pause = Duration::from_millis(self.shared.objects.environment.below(1000));
             tokio::time::sleep(pause).await;
             while self.shared.check().is_ok() && self.is_displaced() {
@@ -74,7 +72,7 @@ impl Maintenance {
                     Ok(()) => backoff = Backoff::new(),
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
-                        tracing::warn!(%error, "a record that was displaced is in no manifest yet");
+                        tracing::warn!(%error, "a displaced record could not be folded; retrying");
                         backoff.wait().await;
                     }
                 }
@@ -82,14 +80,14 @@ impl Maintenance {
         }
     }
 
-    /// Does at once what [`keep_order`](Self::keep_order) does after a pause: an engine that ends
-    /// may be the only one that knows the order.
+    /// Does immediately what [`keep_order`](Self::keep_order) does after a pause, because a closing
+    /// engine may be the only one that knows the order.
     pub(crate) async fn settle_order(&self) {
         if self.shared.check().is_ok()
             && self.is_displaced()
             && let Err(error) = self.finish_rotation().await
         {
-            tracing::warn!(%error, "a record that was displaced is in no manifest");
+            tracing::warn!(%error, "a displaced record could not be folded");
         }
     }
 
@@ -97,7 +95,7 @@ impl Maintenance {
         self.shared.displaced.position() > self.shared.view().manifest.position()
     }
 
-    /// Returns when there may be something to fold for this process.
+    /// Waits until there may be something to fold for this process.
     async fn wake(&self) {
         let due = self.shared.turn.due().filter(|due| *due > Instant::now());
         tokio::select! {
@@ -113,24 +111,23 @@ impl Maintenance {
         frozen > 0 || (active >= budget && self.shared.turn.is_due())
     }
 
-    /// Folds if that is due, then merges once if that is: writers who wait for a fold wait for one
-    /// merge at most, and segments do not pile up however fast they write. Returns false when
-    /// nothing was due.
+    /// Performs a due fold, then at most one due merge, so that blocked writers wait for at most one
+    /// merge and segments do not accumulate. Returns false if nothing was due.
     async fn work(&self) -> Result<bool> {
         let has_folded = self.is_fold_due() && self.fold().await?;
         let _turn = self.turn().await?;
         Ok((self.shared.published_last() && merge::step(&self.shared, false).await?) || has_folded)
     }
 
-    /// Waits for what is under way, folds and merges once if that was for this process to do, and
-    /// lets nothing follow it: processes that write once and end must not leave all that to each
-    /// other.
+    /// Finishes the work in progress, performs the fold and the merge that are this process's turn,
+    /// and refuses further work. Without this, short-lived processes would leave all maintenance to
+    /// each other.
     pub(crate) async fn end(&self) {
         if self.shared.settings.background
             && self.shared.check().is_ok()
             && let Err(error) = self.last_work().await
         {
-            tracing::warn!(%error, "folding the journal failed; another process does it");
+            tracing::warn!(%error, "folding the journal failed; it is left to another process");
         }
         let _turn = self.turns.acquire().await;
         self.turns.close();
@@ -148,9 +145,9 @@ impl Maintenance {
         self.turns.acquire().await.map_err(|_| closed())
     }
 
-    /// Folds until the manifest holds everything that was applied here when this was called,
-    /// whatever the memtable's size. One fold may lose to another process's manifest, which need
-    /// not hold as much. Returns false when there was nothing to fold.
+    /// Folds until the manifest covers everything that was applied when this was called, regardless of
+    /// the memtable size. A single fold may lose to a manifest of another process that covers less.
+    /// Returns false if there was nothing to fold.
     pub(crate) async fn fold(&self) -> Result<bool> {
         let _turn = self.turn().await?;
         let target = self.shared.progress.read(|progress| progress.seen.position);
@@ -163,19 +160,19 @@ impl Maintenance {
         Ok(has_folded)
     }
 
-    /// Merges segments until no size class has too many of them.
+    /// Merges segments until no size class holds too many of them.
     pub(crate) async fn merge(&self) -> Result<()> {
         let _turn = self.turn().await?;
         while merge::step(&self.shared, true).await? {}
         Ok(())
     }
 
-    /// Puts the root and the manifest back into a store that lost them, then folds: the records
-    /// that went with them are in this process's memory.
+    /// Restores the root and the manifest in a store that lost them, then folds the lost records,
+    /// which are in the memory of this process.
     pub(crate) async fn put_back(&self) -> Result<()> {
         self.ask(Command::PutBack).await??;
         let caught_up = self.shared.progress.read(|progress| progress.seen.position);
-        tracing::warn!(position = caught_up, "the index was put back into its store");
+        tracing::warn!(position = caught_up, "the catalog of the index was restored");
         self.fold().await.map(drop)
     }
 
@@ -194,7 +191,7 @@ impl Maintenance {
         let answered = tokio::time::timeout(self.shared.settings.write_timeout, answer).await;
         answered
             .map_err(|_| {
-                let waiting = || Error::new(ErrorKind::Unavailable, "the store does not let the journal be read");
+                let waiting = || Error::new(ErrorKind::Unavailable, "the journal could not be read in time");
                 self.shared.check().err().unwrap_or_else(waiting)
             })?
             .map_err(|_| stopped())

@@ -1,4 +1,4 @@
-//! Changing keys without losing what older ones sealed.
+//! Key rotation: a new keyset and data key; objects sealed under older data keys stay readable.
 
 use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{DataKeyInfo, EncryptionAlgorithm, Envelope, KeySlotInfo, KeySource, Keyset};
@@ -9,13 +9,31 @@ use crate::history::remains;
 use crate::objects::{Root, root_digest};
 use crate::{Error, ErrorKind, Result};
 
-/// The keys of an index: what they are, never what they hold.
+/// The keys of an index, without any key material.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cim_ipld_backend::MemoryBackend;
+/// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey};
+/// use cim_ipld_persistence::{Engine, Protection};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = EncryptionKey::generate(EncryptionAlgorithm::AES256GCM);
+/// let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+/// let engine = builder.create(Protection::of(Some(key.into()), None)?).await?;
+/// let keys = engine.keys()?;
+/// assert_eq!(keys.data_keys[0].algorithm, EncryptionAlgorithm::AES256GCM);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct KeyReport {
-    /// Keys and passphrases that open the index.
+    /// The keys and passphrases that open the index.
     pub slots: Vec<KeySlotInfo>,
-    /// Data keys that seal its objects.
+    /// The data keys that seal its objects.
     pub data_keys: Vec<DataKeyInfo>,
 }
 
@@ -26,22 +44,25 @@ impl Maintenance {
         self.publish_keyset(&current, next).await
     }
 
-    /// Lets a new data key seal what is written from now on, under the same keys: a new epoch.
+    /// Starts a new epoch: adds a data key for later writes, opened by the same keys.
     pub(crate) async fn begin_epoch(&self) -> Result<()> {
         let current = self.keyset()?;
         let next = current.with_new_data_key(current.algorithm())?;
         self.publish_keyset(&current, next).await
     }
 
-    /// Replaces the root, then retires the older data keys: a record under the new one gives the
-    /// position from which they authenticate nothing, and a manifest holds everything up to it.
+    /// Replaces the root, then retires the older data keys: a record under the new data key marks
+    /// the position from which the older ones authenticate nothing, and a manifest covers everything
+    /// up to that position.
     async fn publish_keyset(&self, current: &Keyset, next: Keyset) -> Result<()> {
         let objects = &self.shared.objects;
         let (catalog, root_key) = (&objects.layout.catalog, &objects.layout.root);
-        // Under the old key: whoever cannot open the new root knows by this that it is one.
+        // Sealed under the old key, so that a process that cannot open the new root knows that it is
+        // genuine.
         let announcement = Announcement { root: root_digest(next.record()), data_key: *next.active_key().as_bytes() };
         self.submit.announce(announcement).await?;
-        let changed = || Error::new(ErrorKind::KeyRotated, "another process changed the keyset since this one read it");
+        let changed =
+            || Error::new(ErrorKind::KeyRotated, "another process has changed the keyset since this one read it");
         let known = objects.root();
         if known.record != *current.record() {
             return Err(changed());
@@ -51,8 +72,8 @@ impl Maintenance {
         objects.set_next_root(Some(next.clone()));
         let mut written = objects.write(catalog, root_key, next.record.clone(), precondition).await;
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
-            // A cluster may refuse a write beside another one, and somebody may have put the same
-            // record again.
+            // A cluster may refuse a write because of a concurrent one, and the same record may have
+            // been stored again under a new revision.
             if let Some(there) = objects.backend.get(catalog, root_key).await?
                 && there.value == known.record
             {
@@ -63,7 +84,7 @@ impl Maintenance {
         match written {
             Ok(revision) => objects.replace_root(Root { revision, ..next }),
             Err(error) => {
-                // After an unknown outcome the follower may still come to it.
+                // After an unknown outcome, the follower may still find the new root.
                 if error.kind() != ErrorKind::OutcomeUnknown {
                     objects.set_next_root(None);
                 }
@@ -71,15 +92,15 @@ impl Maintenance {
                     return Err(error);
                 }
                 remains::check(&self.shared).await?;
-                return Err(Error::new(ErrorKind::Conflict, "another process changed the keyset at the same moment"));
+                return Err(Error::new(ErrorKind::Conflict, "another process changed the keyset concurrently"));
             }
         }
         objects.set_next_root(None);
         self.finish_rotation().await
     }
 
-    /// Puts a record that changes nothing, and folds: brings the order into the epoch of the newest
-    /// data key, if a rotation was cut off before it did.
+    /// Writes an empty record and folds. This moves the order to the epoch of the newest data key if
+    /// a rotation was interrupted before it did.
     pub(crate) async fn finish_rotation(&self) -> Result<()> {
         self.submit.operations(Vec::new()).await?;
         self.fold().await.map(drop)
@@ -95,6 +116,6 @@ impl Maintenance {
         root.envelope
             .keyset()
             .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::NotEncrypted, "this index is not encrypted: it has no keys"))
+            .ok_or_else(|| Error::new(ErrorKind::NotEncrypted, "the index is not encrypted and has no keys"))
     }
 }

@@ -1,6 +1,6 @@
-//! Named backups: a sealed list of segments that the manifest names. Pages are never copied; a
-//! snapshot keeps them from being removed. Making, restoring and deleting one each swap the
-//! manifest, so that they have one order among themselves and with folds and merges.
+//! Named snapshots. A snapshot is a sealed list of segments that the manifest names. Pages are never
+//! copied; a snapshot keeps them from being removed. Creating, restoring and deleting a snapshot
+//! each replace the manifest, which orders them among themselves and with folds and merges.
 
 use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{ObjectNames, SealOptions};
@@ -18,22 +18,37 @@ use crate::position::Position;
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// The longest snapshot name, in bytes.
+/// The maximum length of a snapshot name in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
-/// A named backup.
+/// A named snapshot of an index.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use cim_ipld_backend::MemoryBackend;
+/// # use cim_ipld_persistence::{Engine, Protection};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+/// # let engine = builder.create(Protection::Plaintext).await?;
+/// let snapshot = engine.create_snapshot("monday").await?;
+/// assert_eq!((snapshot.documents, snapshot.bytes), (0, 0));
+/// assert_eq!(engine.snapshots().await?, [snapshot]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnapshotInfo {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// When it was created, by the clock of the process that created it.
     pub created_at: Timestamp,
-    /// Live documents in it.
+    /// The number of live documents.
     pub documents: u64,
-    /// Bytes of the pages that it names.
+    /// The size in bytes of the pages that it names.
     pub bytes: u64,
-    /// The position in the order of all writes that it holds.
+    /// The position in the order of all writes up to which it includes everything.
     pub position: Position,
 }
 
@@ -57,7 +72,7 @@ impl Maintenance {
             let current = self.shared.view().manifest.clone();
             let hidden_name = hidden_name(&current.manifest, name);
             if named(&current.manifest, &hidden_name).is_some() {
-                let message = format!("there is a snapshot {name:?} already");
+                let message = format!("a snapshot named {name:?} already exists");
                 return Err(Error::new(ErrorKind::SnapshotExists, message));
             }
             let record = SnapshotRecord {
@@ -73,7 +88,7 @@ impl Maintenance {
         }
     }
 
-    /// Stores the record, then names it in the manifest.
+    /// Stores the record, then adds it to the manifest.
     async fn publish_snapshot(
         &self,
         current: &ManifestVersion,
@@ -101,12 +116,12 @@ impl Maintenance {
     pub(crate) async fn restore_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
         check_name(name)?;
         let objects = &self.shared.objects;
-        // Not before the name is known to be one.
+        // Checks that the snapshot is readable before anything is written.
         read_snapshot(objects, find(&self.shared.newest_manifest().await?.manifest, name)?).await?;
         loop {
             if objects.rules.hold(Rule::RestoreBarrier) {
-                // Whatever was acknowledged to anybody before this restore began is before this
-                // record.
+                // Every write that was acknowledged to any process before this restore began
+                // precedes this record.
                 self.submit.operations(Vec::new()).await?;
             }
             let (order, current) = self.capture().await?;
@@ -121,7 +136,8 @@ impl Maintenance {
             let (window, _) = store_order(objects, &order, &mut stored).await?;
             let mut proposal = Proposal::again(&current.manifest).at(&order, window);
             proposal.segments.clone_from(&record.segments);
-            // Whoever deletes the snapshot changes the manifest first, and this one is superseded.
+            // If another process deletes the snapshot, it replaces the manifest first, and this
+            // proposal is superseded.
             let outcome = publish_or_discard(&self.shared, &current, proposal, None, stored).await?;
             if outcome == Outcome::Published {
                 remove_order(&self.shared, &current.manifest, &order).await;
@@ -137,7 +153,7 @@ impl Maintenance {
         loop {
             let current = self.shared.view().manifest.clone();
             let Ok(entry) = find(&current.manifest, name) else {
-                // Another process may have made it since.
+                // Another process may have created it since.
                 let newest = self.shared.newest_manifest().await?;
                 find(&newest.manifest, name)?;
                 self.shared.wait_generation(newest.generation()).await?;
@@ -168,7 +184,7 @@ impl Maintenance {
     }
 }
 
-/// The store sees only a keyed hash of a snapshot's name.
+/// Returns the name under which the store sees a snapshot: a keyed hash.
 fn hidden_name(manifest: &Manifest, name: &str) -> String {
     ObjectNames::from_secret(manifest.names_secret).name_of(name)
 }
@@ -179,7 +195,7 @@ fn named<'a>(manifest: &'a Manifest, hidden_name: &str) -> Option<&'a SnapshotEn
 
 fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
     named(manifest, &hidden_name(manifest, name))
-        .ok_or_else(|| Error::new(ErrorKind::SnapshotMissing, format!("there is no snapshot {name:?}")))
+        .ok_or_else(|| Error::new(ErrorKind::SnapshotMissing, format!("there is no snapshot named {name:?}")))
 }
 
 fn live_documents(manifest: &Manifest) -> u64 {
@@ -192,7 +208,7 @@ fn live_documents(manifest: &Manifest) -> u64 {
 
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        let message = format!("a snapshot's name has 1 to {MAX_NAME_BYTES} bytes, this one has {}", name.len());
+        let message = format!("the snapshot name has {} bytes: expected 1 to {MAX_NAME_BYTES}", name.len());
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
     Ok(())

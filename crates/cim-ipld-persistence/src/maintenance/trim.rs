@@ -1,6 +1,6 @@
-//! Removes records of the journal that no process needs: those that were part of the index at the
-//! watermark *before* the newest. A replica has one whole fold's time to read a record before it
-//! goes, and one that is slower finds a gap in the revisions and reads the manifest.
+//! Removes the journal records that the manifest *before* the newest one covers. Other processes can
+//! thus read a record until the next fold; a slower one finds a gap in the revisions and reads the
+//! manifest.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::objects::layout::Layout;
 use crate::rules::Rule;
 use crate::{ErrorKind, Result};
 
-/// Trims after a manifest that this process published.
+/// Trims the journal after this process has published a manifest.
 pub(crate) async fn run(shared: &Shared) -> Result<()> {
     let objects = &shared.objects;
     let manifest = &shared.view().manifest.manifest;
@@ -36,8 +36,8 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Finds what earlier processes left in the journal: everything that the order as of this process's
-/// opening does not accept any more.
+/// Finds the journal entries left by earlier processes: those that the order at the opening of this
+/// process no longer accepts.
 async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
     let Unseen { opened_at, through } = unseen;
     let objects = &shared.objects;
@@ -51,12 +51,12 @@ async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spille
             break;
         }
         if shared.journal().position(&entry.key).is_some() {
-            // Accepted since, and not dead yet.
+            // Accepted since, and still needed.
             continue;
         }
         let opened = match records::open(objects, &entry) {
             Ok(opened) => opened,
-            // Whatever it was, its writer has been heard since.
+            // Junk is removed if a later record of the same writer has been accepted.
             Err(error) => {
                 let place = Layout::record_place(&entry.key);
                 let is_passed = place.is_some_and(|(writer, sequence)| opened_at.has_passed(writer, sequence));

@@ -1,5 +1,5 @@
-//! Reads every object that the manifest, a snapshot or the journal names, and checks what the index
-//! claims of itself.
+//! Reads every object that the manifest, a snapshot or the journal names, and checks the index for
+//! consistency.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -21,47 +21,74 @@ use crate::objects::pass::Pass;
 use crate::objects::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
-/// What was checked, and what is wrong.
+/// The result of [`Engine::verify`](crate::Engine::verify): what was checked and what is wrong.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use cim_ipld_backend::MemoryBackend;
+/// # use cim_ipld_persistence::{Engine, Protection};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+/// # let engine = builder.create(Protection::Plaintext).await?;
+/// let report = engine.verify().await?;
+/// for problem in &report.problems {
+///     eprintln!("{problem}");
+/// }
+/// assert!(report.is_sound());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Segments named by the manifest or a snapshot.
+    /// The number of segments named by the manifest or a snapshot.
     pub segments: u64,
-    /// Their pages.
+    /// The number of their pages.
     pub pages: u64,
-    /// The bytes of those pages, opened.
+    /// The size of those pages in bytes, decrypted.
     pub bytes: u64,
-    /// Journal records after the watermark.
+    /// The number of journal records after the watermark.
     pub records: u64,
-    /// Snapshots.
+    /// The number of snapshots.
     pub snapshots: u64,
-    /// Live documents of the index.
+    /// The number of live documents in the index.
     pub documents: u64,
-    /// Entries of the catalog that are not part of the index: in the store now, or seen by this
+    /// The catalog entries that are not part of the index, found in the store now or seen by this
     /// process before. They change nothing.
     pub ignored: IgnoredEntries,
-    /// Whether a rotation of the keys was cut off before the old ones were retired, which
-    /// [`finish_rotation`](crate::Engine::finish_rotation) does.
+    /// Whether a key rotation was interrupted before the old keys were retired.
+    /// [`finish_rotation`](crate::Engine::finish_rotation) completes it.
     pub rotation_unfinished: bool,
-    /// Everything found wrong; empty means that nothing is.
+    /// All problems found. Empty if the index is sound.
     pub problems: Vec<Problem>,
 }
 
 impl VerifyReport {
-    /// Tells whether nothing is wrong.
+    /// Returns whether no problem was found.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// One thing found wrong.
+/// A problem found by [`Engine::verify`](crate::Engine::verify).
+///
+/// ```
+/// use cim_ipld_persistence::{ErrorKind, VerifyReport};
+///
+/// fn is_lossless(report: &VerifyReport) -> bool {
+///     report.problems.iter().all(|problem| problem.kind != ErrorKind::Lost)
+/// }
+/// assert!(is_lossless(&VerifyReport::default()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// What kind it is: `Damaged`, `Lost`, …
+    /// The kind of the problem, such as [`Damaged`](ErrorKind::Damaged) or
+    /// [`Lost`](ErrorKind::Lost).
     pub kind: ErrorKind,
-    /// What is affected and how.
+    /// A description of the affected object and of the problem.
     pub message: String,
 }
 
@@ -71,7 +98,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Who names a segment with these deletes: what is wrong with it is wrong with them.
+/// Returns what names a segment with these deletes, and is therefore affected by its problems.
 fn owners(references: &References, entry: &SegmentEntry) -> String {
     let is_index = references.manifest.manifest.segments.contains(entry);
     let records = references.snapshots.iter().filter_map(|(_, read)| read.as_ref().ok());
@@ -93,7 +120,8 @@ impl Maintenance {
             let known = Arc::clone(&self.shared.view().manifest);
             let manifest = self.check_place(&known, &mut report).await?;
             self.verify_as_of(manifest.clone(), &mut report).await?;
-            // What a newer manifest let go of is not lost: look again at what it names.
+            // An object that a newer manifest no longer names is not lost. In that case, check again
+            // what the newer manifest names.
             let is_settled = report.is_sound()
                 || read_manifest(&self.shared.objects).await.is_ok_and(|newest| newest.digest == manifest.digest)
                 || self.shared.view().manifest.digest == known.digest;
@@ -103,20 +131,21 @@ impl Maintenance {
         }
     }
 
-    /// Checks what is in the places of root and manifest; returns the newest manifest that can be
+    /// Checks the entries of the root and the manifest, and returns the newest manifest that can be
     /// trusted.
     async fn check_place(&self, known: &ManifestVersion, report: &mut VerifyReport) -> Result<ManifestVersion> {
         let objects = &self.shared.objects;
         let root = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
         if root.is_none_or(|entry| entry.value != objects.root().record) {
-            let message = "the root record in the store is not the one that this process opened";
+            let message = "the root record in the store differs from the one that this process opened";
             report.note("the root", Err(Error::new(ErrorKind::Damaged, message)))?;
         }
         match read_manifest(objects).await {
             Ok(there) if there.generation() >= known.generation() => return Ok(there),
             Ok(there) => {
                 let (found, newest) = (there.generation(), known.generation());
-                let message = format!("the one in the store has generation {found}, and {newest} was published");
+                let message =
+                    format!("the manifest in the store has generation {found}, but generation {newest} was published");
                 report.note("the manifest", Err(Error::new(ErrorKind::Damaged, message)))?;
             }
             Err(error) => report.note("the manifest", Err(error))?,
@@ -133,7 +162,7 @@ impl Maintenance {
             report.snapshots += 1;
             report.note("a snapshot", read.as_ref().map(drop).map_err(Error::clone))?;
         }
-        // A segment may be named several times, with other deletes each time.
+        // A segment may be named several times, with different deletes.
         let records = references.snapshots.iter().filter_map(|(_, read)| read.as_ref().ok());
         let named = records.map(|record| &record.segments).chain([&manifest.manifest.segments]);
         let mut segments: BTreeMap<[u8; 16], Vec<&SegmentEntry>> = BTreeMap::new();
@@ -163,7 +192,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Reads every node of the ancestry, by walking to one generation below each.
+    /// Reads every node of the ancestry by looking up one generation below each.
     async fn verify_ancestry(&self, manifest: &ManifestVersion) -> Result<()> {
         let node = crate::format::ancestry::FAN_OUT as u64;
         let mut generation = 1;
@@ -174,19 +203,19 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Reads the digests of older positions, which a pin that was not used for long is held
-    /// against.
+    /// Reads the digests of older positions. They are needed to check a pin that has not been used
+    /// for a long time.
     async fn verify_past(&self, manifest: &ManifestVersion) -> Vec<Result<()>> {
         let objects = &self.shared.objects;
-        // Without its window, which the journal needs too, nobody knows what there is.
+        // Without the window, which the check of the journal reports, the chunks are unknown.
         let Ok(order) = manifest.order(objects).await else { return Vec::new() };
         let chunks = futures::stream::iter(order.chunks());
         let checked = chunks.then(|chunk| async { manifest::fetch_chunk(objects, chunk).await.map(drop) });
         checked.collect().await
     }
 
-    /// Checks a segment against itself, and reads every page of it even when that fails: all that
-    /// is wrong is found at once.
+    /// Checks a segment for consistency, and reads all of its pages even if that fails, so that every
+    /// problem is found in one run.
     async fn verify_one(&self, entry: &SegmentEntry, report: &mut VerifyReport) -> Result<Vec<Result<()>>> {
         let shared = &self.shared;
         let handle = Arc::new(SegmentHandle::new(entry.clone()));
@@ -204,11 +233,11 @@ impl Maintenance {
             let rest = pass.read_rest().into_iter().map(Err);
             ([digests, checked].into_iter().chain(rest).collect(), pass.read())
         };
-        // Off the runtime's own threads: every document is analysed again.
+        // On a blocking thread, because every document is analyzed again.
         let (found, (pages, bytes)): (Vec<Result<()>>, _) = if shared.objects.environment.is_single_threaded() {
             check()
         } else {
-            let cut_off = |_| Error::new(ErrorKind::Closed, "the verification of a segment was cut off");
+            let cut_off = |_| Error::new(ErrorKind::Closed, "the verification of a segment was aborted");
             tokio::task::spawn_blocking(check).await.map_err(cut_off)?
         };
         report.pages += pages;
@@ -238,11 +267,11 @@ impl Maintenance {
                 Ok(opened) => opened,
             };
             match order.judge(&opened) {
-                // What the manifest holds already stays in the journal for one fold more.
+                // Records that the manifest already covers stay in the journal for one more fold.
                 Verdict::Ignored(Ignored::Duplicate | Ignored::Stale) => {}
                 Verdict::Ignored(reason) => report.ignored.count(reason),
                 Verdict::Ahead => {
-                    let message = format!("the record at {revision} follows records that are gone");
+                    let message = format!("the record at {revision} follows records that are missing");
                     return Err(Error::new(ErrorKind::Lost, message));
                 }
                 Verdict::Next => self.verify_record(manifest, &mut order, &opened, revision).await?,
@@ -251,14 +280,14 @@ impl Maintenance {
         }
         for (key, revision) in junk.into_iter().filter(|(key, _)| could_be_needed(&at_manifest, key)) {
             let message = format!(
-                "{key} at {revision} does not open: a record that was damaged, whose writes are lost, or put there by \
-                 somebody without a key"
+                "{key} at {revision} does not open: either a record was damaged and its writes are lost, or somebody \
+                 without a key stored it"
             );
             report.note("the journal", Err(Error::new(ErrorKind::Damaged, message)))?;
         }
         if order.position() < known.position {
             let missing = known.position - order.position();
-            let message = format!("{missing} records that this process applied are gone");
+            let message = format!("{missing} records that this process applied are missing");
             return Err(Error::new(ErrorKind::Lost, message));
         }
         check_digest(known.position, manifest::digest_at(objects, &order, known.position).await?, known.order)
@@ -274,14 +303,14 @@ impl Maintenance {
         let objects = &self.shared.objects;
         let attested = match manifest.attested(objects, opened.record.generation).await? {
             Some(attested) => order.attests(&opened.record, attested),
-            // It knows a newer manifest, which is looked at when this is done again.
+            // It attests a newer manifest, which the next round of the verification reads.
             None => opened.record.generation > manifest.generation(),
         };
         if !attested {
-            let message = format!("the record at {revision} was written over another history");
+            let message = format!("the record at {revision} attests another history");
             return Err(Error::new(ErrorKind::Forked, message));
         }
-        // What no process can read is not part of the order.
+        // A record that no process can read is not part of the order.
         if records::changes(objects, &opened.record.body).await?.is_some() {
             order.accept(opened);
         }
@@ -289,7 +318,7 @@ impl Maintenance {
     }
 }
 
-/// Whether `key` is that of a record which the manifest does not hold.
+/// Returns whether `key` belongs to a record that the manifest does not cover.
 fn could_be_needed(at_manifest: &Order, key: &Key) -> bool {
     Layout::record_place(key).is_some_and(|(writer, sequence)| !at_manifest.has_passed(writer, sequence))
 }
@@ -297,18 +326,17 @@ fn could_be_needed(at_manifest: &Order, key: &Key) -> bool {
 fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64, analyzer: Analyzer) -> Result<()> {
     let mut verification = Verification::new(segment, deletes, analyzer)?;
     let Progress::Ready(checked) = pass.outcome(verification.advance(pass))? else {
-        return Err(Error::new(ErrorKind::Damaged, "it asks for pages that it was given"));
+        return Err(Error::new(ErrorKind::Damaged, "the segment requests pages that it was already given"));
     };
     if checked.documents != documents {
-        let message = format!("it has {} documents, the manifest says {documents}", checked.documents);
+        let message = format!("the segment has {} documents, but the manifest lists {documents}", checked.documents);
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     Ok(())
 }
 
 impl VerifyReport {
-    /// Keeps what is wrong with the index, each problem once; passes on what kept it from being
-    /// checked.
+    /// Adds a problem of the index to the report, once, and returns an error that prevents the check.
     fn note(&mut self, what: &str, checked: Result<()>) -> Result<()> {
         match checked {
             Err(error)

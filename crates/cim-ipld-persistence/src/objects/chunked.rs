@@ -1,5 +1,5 @@
-//! Content that may be larger than a value of the store: cut into chunks under names of one secret,
-//! authenticated as a whole by a digest that whoever names it keeps.
+//! Content that may be larger than a value of the store. It is split into chunks named by one secret
+//! and authenticated as a whole by a digest, which is stored next to the secret.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Key, Precondition};
@@ -11,7 +11,7 @@ use super::{Address, Objects};
 use crate::format::CHUNK_BYTES;
 use crate::{Error, ErrorKind, Result};
 
-/// Names the chunks of one content in the metadata bucket.
+/// A reference to chunked content in the metadata bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunked {
     pub(crate) kind: ObjectKind,
@@ -35,8 +35,8 @@ impl Chunked {
 }
 
 impl Objects {
-    /// Stores `content` under a new secret: whoever else stores the like at the same moment never
-    /// touches it.
+    /// Stores `content` under a new secret, so that concurrent writers of the same content do not
+    /// share objects.
     pub(crate) async fn store_chunked(
         &self,
         kind: ObjectKind,
@@ -46,7 +46,7 @@ impl Objects {
         let limit = self.backend.limits().max_value_bytes / 2;
         let parts: Vec<&[u8]> = content.chunks(CHUNK_BYTES.min(limit.max(1))).collect();
         let chunks = u32::try_from(parts.len())
-            .map_err(|_| Error::new(ErrorKind::InvalidInput, "content of this size cannot be stored"))?;
+            .map_err(|_| Error::new(ErrorKind::InvalidInput, "the content is too large to be stored in chunks"))?;
         let chunked = Chunked { kind, secret: self.environment.random(), chunks };
         stream::iter(chunked.names().zip(parts).map(Ok))
             .try_for_each_concurrent(4, |(name, part)| async move {
@@ -58,9 +58,8 @@ impl Objects {
         Ok(chunked)
     }
 
-    /// Reads content back. A count that a hostile record made up costs no more than the chunks that
-    /// are there, each of which is no larger than writers make them, however much it was
-    /// compressed.
+    /// Reads content back. The cost of a hostile record is bounded by the chunks that exist, each of
+    /// which is refused if it decompresses to more than writers store.
     pub(crate) async fn fetch_chunked(&self, chunked: &Chunked) -> Result<Vec<u8>> {
         let chunks: Vec<Bytes> = stream::iter(chunked.names())
             .map(|name| async move {
@@ -68,9 +67,10 @@ impl Objects {
                 let part = self.fetch(&address).await?;
                 match part.len() <= CHUNK_BYTES {
                     true => Ok(part),
-                    false => {
-                        Err(Error::new(ErrorKind::Damaged, format!("{address} is larger than such a part may be")))
-                    }
+                    false => Err(Error::new(
+                        ErrorKind::Damaged,
+                        format!("{address} is larger than the limit of {CHUNK_BYTES} bytes per chunk"),
+                    )),
                 }
             })
             .buffered(self.parallel_transfers)
@@ -91,7 +91,7 @@ mod tests {
     use crate::objects::{Root, kind};
     use crate::{IndexName, Settings};
 
-    /// A holder of a key stores little that opens as much: each part is compressed.
+    /// Compressed chunks, such as a holder of the key could store to exhaust memory.
     #[tokio::test]
     async fn reads_no_part_that_is_larger_than_writers_make_them() {
         let backend = Arc::new(MemoryBackend::new());

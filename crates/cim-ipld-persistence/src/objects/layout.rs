@@ -1,5 +1,4 @@
-//! Where everything of an index stands in the store: the names of its five buckets and of the
-//! catalog's keys.
+//! The names of the five buckets of an index and of the keys of its catalog.
 
 use cim_ipld_backend::{Bucket, Key, KeyPrefix};
 use cim_ipld_index::SubIndex;
@@ -7,19 +6,28 @@ use cim_ipld_index::SubIndex;
 use crate::format::manifest::SnapshotEntry;
 use crate::{Error, ErrorKind, Result};
 
-/// The name of one of several indexes in a store; the default one has none.
+/// The name of one of several indexes in a store. The default index has none.
+///
+/// ```
+/// use cim_ipld_persistence::IndexName;
+///
+/// assert_eq!(IndexName::new("photos")?.as_str(), Some("photos"));
+/// assert_eq!(IndexName::default().as_str(), None);
+/// assert!(IndexName::new("my photos").is_err());
+/// # Ok::<(), cim_ipld_persistence::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IndexName(Option<String>);
 
 impl IndexName {
-    /// Parses a name: 1 to 64 of the characters `A-Z a-z 0-9 - _`.
+    /// Parses a name of 1 to 64 characters from `A-Z a-z 0-9 - _`.
     ///
     /// # Errors
-    /// `InvalidInput` when it is anything else.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for any other text.
     pub fn new(name: &str) -> Result<Self> {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if name.is_empty() || name.len() > 64 || !name.bytes().all(valid) {
-            let message = format!("{name:?} is not an index name: expected 1 to 64 of A-Z a-z 0-9 - _");
+            let message = format!("{name:?} is not an index name: expected 1 to 64 characters from A-Z a-z 0-9 - _");
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
         Ok(Self(Some(name.to_owned())))
@@ -40,7 +48,7 @@ pub(crate) struct Layout {
     pub(crate) content_type: Bucket,
     pub(crate) metadata: Bucket,
     pub(crate) catalog: Bucket,
-    /// Holds the keyset, or the mark of a plaintext index: the first object ever read.
+    /// Holds the keyset, or the marker of a plaintext index. It is the first object to be read.
     pub(crate) root: Key,
     pub(crate) manifest: Key,
     pub(crate) journal: KeyPrefix,
@@ -66,7 +74,7 @@ impl Layout {
         })
     }
 
-    /// All five, the catalog last: an index whose catalog exists has the others.
+    /// Returns all five, the catalog last: if the catalog exists, the others do too.
     pub(crate) fn buckets(&self) -> [&Bucket; 5] {
         [&self.text, &self.tag, &self.content_type, &self.metadata, &self.catalog]
     }
@@ -76,21 +84,21 @@ impl Layout {
             SubIndex::Text => &self.text,
             SubIndex::Tag => &self.tag,
             SubIndex::Type => &self.content_type,
-            // What is none of the other three describes documents.
+            // Pages of any other sub-index describe documents.
             _ => &self.metadata,
         }
     }
 
-    /// The key of record `sequence` of writer `writer`: no other writer uses it.
+    /// Returns the key of record `sequence` of writer `writer`, which no other writer uses.
     pub(crate) fn record(writer: u64, sequence: u64) -> Result<Key> {
         Ok(Key::new(&format!("journal.{writer:016x}.{sequence}"))?)
     }
 
-    /// The writer and the sequence number in a journal key, or `None` when `key` is not one.
+    /// Returns the writer and the sequence number of a journal key, or `None` if `key` is not one.
     pub(crate) fn record_place(key: &Key) -> Option<(u64, u64)> {
         let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
         let place = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
-        // Only the form that writers use.
+        // Accepts only the canonical form that writers use.
         (Self::record(place.0, place.1).as_ref().ok() == Some(key)).then_some(place)
     }
 

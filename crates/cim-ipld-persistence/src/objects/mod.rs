@@ -1,4 +1,4 @@
-//! The store as the engine sees it: sealed objects in, opened objects out, every outcome resolved.
+//! Sealed objects in the store. Objects are sealed and opened here, and unknown outcomes resolved.
 
 pub(crate) mod chunked;
 pub(crate) mod layout;
@@ -22,8 +22,8 @@ use crate::rules::Rules;
 use crate::{Error, ErrorKind, Result, Settings};
 use layout::Layout;
 
-/// Seals what goes out, opens what comes in. The context of every object is rebuilt here, never
-/// read from it.
+/// Reads, writes, seals and opens the objects of an index. The context of an object is always
+/// reconstructed by the reader and never stored.
 #[derive(Debug)]
 pub(crate) struct Objects {
     pub(crate) backend: Arc<dyn Backend>,
@@ -31,13 +31,13 @@ pub(crate) struct Objects {
     pub(crate) environment: Environment,
     pub(crate) rules: Rules,
     root: ArcSwap<Root>,
-    /// The root that this process is about to put in the place of the present one.
+    /// The root by which this process is about to replace the current one.
     next_root: Mutex<Option<Root>>,
     write_timeout: Duration,
     pub(crate) parallel_transfers: usize,
 }
 
-/// The root record that this process goes by, and what it opens.
+/// The current root record and its envelope.
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
     pub(crate) envelope: Envelope,
@@ -56,7 +56,7 @@ impl Root {
         root_digest(&self.record)
     }
 
-    /// The generation of the keyset; 0 in a plaintext store, whose root never changes.
+    /// Returns the generation of the keyset, or 0 for a plaintext index, whose root never changes.
     pub(crate) fn generation(&self) -> u64 {
         self.envelope.keyset().map_or(0, Keyset::generation)
     }
@@ -97,7 +97,7 @@ impl Objects {
         self.root.store(Arc::new(root));
     }
 
-    /// Notes where the root `record` was seen, unless another one is known by now.
+    /// Sets the revision at which the root `record` was seen, unless another root is current.
     pub(crate) fn root_seen_at(&self, record: &Bytes, revision: Revision) {
         self.root.rcu(|known| match known.record == *record {
             true => Arc::new(Root { revision, ..(**known).clone() }),
@@ -105,8 +105,8 @@ impl Objects {
         });
     }
 
-    /// Announces to the follower the root that this process writes, which it may see before the
-    /// write is acknowledged.
+    /// Sets the root that this process is writing. The follower may see it before the write is
+    /// acknowledged.
     pub(crate) fn set_next_root(&self, root: Option<Root>) {
         *self.next_root.lock().unwrap_or_else(PoisonError::into_inner) = root;
     }
@@ -127,16 +127,16 @@ impl Objects {
         Ok(self.backend.get(address.bucket, &address.key()?).await?)
     }
 
-    /// Reads and opens an object that must be there.
+    /// Reads and opens an object that must exist.
     pub(crate) async fn fetch(&self, address: &Address<'_>) -> Result<Bytes> {
         let entry = self.read(address).await?.ok_or_else(|| address.lost())?;
         self.open(address, entry.value)
     }
 
-    /// Writes sealed bytes and resolves an unknown outcome by reading back, retrying what did not
-    /// happen until the write timeout. Needs a precondition other than `Any`, so that no try of the
-    /// same write can land after another one; a write that was in doubt is recognised by its bytes,
-    /// which are salted afresh or name something that was drawn for it.
+    /// Writes sealed bytes, and retries failed writes until the write timeout. An unknown outcome is
+    /// resolved by reading back: a write is recognized by its bytes, which contain a fresh salt or
+    /// name something random. The precondition must not be `Any`, so that no attempt of the write
+    /// can take effect after another one.
     pub(crate) async fn write(
         &self,
         bucket: &Bucket,
@@ -155,7 +155,7 @@ impl Objects {
             match error.kind() {
                 StoreErrorKind::OutcomeUnknown => maybe_landed = true,
                 StoreErrorKind::Unavailable => {}
-                // With an earlier try of this same write whose acknowledgement was lost, perhaps.
+                // Possibly a conflict with an earlier attempt whose acknowledgement was lost.
                 StoreErrorKind::Conflict if maybe_landed => {}
                 _ if maybe_landed => return Err(unknown(key, error)),
                 _ => return Err(error.into()),
@@ -163,7 +163,7 @@ impl Objects {
             if maybe_landed {
                 match self.backend.get(bucket, key).await {
                     Ok(Some(entry)) if entry.value == sealed => return Ok(entry.revision),
-                    // It may have landed and been replaced since.
+                    // The write may have succeeded and been replaced since.
                     Ok(_) if error.kind() == StoreErrorKind::Conflict => return Err(unknown(key, error)),
                     Ok(_) | Err(_) => {}
                 }
@@ -175,23 +175,23 @@ impl Objects {
         }
     }
 
-    /// Removes objects; a failure leaves garbage, which costs room and nothing else, so it is only
-    /// told in the log.
+    /// Removes objects. A failure is only logged, because it leaves garbage, which costs nothing but
+    /// space.
     pub(crate) async fn discard(&self, bucket: &Bucket, keys: &[Key]) {
         if keys.is_empty() {
             return;
         }
         if let Err(error) = self.backend.delete(bucket, keys).await {
-            tracing::warn!(%bucket, objects = keys.len(), %error, "objects that nothing names could not be removed");
+            tracing::warn!(%bucket, objects = keys.len(), %error, "unreachable objects could not be removed");
         }
     }
 }
 
 fn unknown(key: &Key, error: cim_ipld_backend::Error) -> Error {
-    Error::new(ErrorKind::OutcomeUnknown, format!("whether {key} was written could not be learned")).with_source(error)
+    Error::new(ErrorKind::OutcomeUnknown, format!("it is unknown whether {key} was written")).with_source(error)
 }
 
-/// The kinds of objects that the envelope has no name for.
+/// The object kinds that the envelope does not define.
 pub(crate) mod kind {
     use cim_ipld_envelope::ObjectKind;
 
@@ -209,7 +209,7 @@ pub(crate) mod kind {
     pub(crate) const ANCESTRY: ObjectKind = ObjectKind(0x15);
 }
 
-/// Which object is meant: everything that its context is made of.
+/// The address of an object: everything that its context consists of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Address<'a> {
     pub(crate) bucket: &'a Bucket,
@@ -224,7 +224,7 @@ impl Address<'_> {
     }
 
     pub(crate) fn lost(&self) -> Error {
-        Error::new(ErrorKind::Lost, format!("{self} is gone from the store"))
+        Error::new(ErrorKind::Lost, format!("{self} is missing from the store"))
     }
 
     pub(crate) fn context(&self) -> ObjectContext<'_> {
@@ -238,7 +238,7 @@ impl std::fmt::Display for Address<'_> {
     }
 }
 
-/// Growing pauses between tries: 5 ms, doubling to one second.
+/// Exponential backoff: 5 ms, doubling up to one second.
 #[derive(Debug)]
 pub(crate) struct Backoff(Duration);
 

@@ -1,4 +1,4 @@
-//! Opened pages in memory, within a budget, each fetched once however many searches wait for it.
+//! A cache of decrypted pages with a budget in bytes. Concurrent requests for a page share one fetch.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 
 type PageKey = (SegmentId, PageId);
 
-/// The pages of all segments of an index, the most useful of them resident.
+/// The page cache of all segments of an index.
 #[derive(Debug)]
 pub(crate) struct PageCache {
     cache: Cache<PageKey, Page, ByBytes>,
@@ -28,7 +28,7 @@ struct ByBytes;
 
 impl Weighter<PageKey, Page> for ByBytes {
     fn weight(&self, _: &PageKey, page: &Page) -> u64 {
-        // What the cache keeps beside the page: the key and its own bookkeeping.
+        // The key and the bookkeeping of the cache.
         const OVERHEAD_BYTES: u64 = 128;
         page.len() as u64 + OVERHEAD_BYTES
     }
@@ -50,9 +50,9 @@ impl PageCache {
         self.cache.weight()
     }
 
-    /// Runs a sans-I/O computation of the index core to its end: whatever pages it needs are
-    /// fetched in parallel, then it is asked again. Pages of one computation stay with it, so that
-    /// a small cache cannot starve it.
+    /// Runs a sans-I/O computation of the index core to completion: the pages that it requests are
+    /// fetched in parallel, then it is run again. The pages of a computation are held until it
+    /// completes, so that it makes progress even with a small cache.
     pub(crate) async fn resolve<T>(
         &self,
         objects: &Objects,
@@ -66,7 +66,7 @@ impl PageCache {
                 Progress::Need(pages) => pages.into_iter().collect(),
             };
             if needed.iter().all(|key| pinned.pages.get_mut().contains_key(key)) {
-                let message = "a search asks for the pages that it was just given: its segment contradicts itself";
+                let message = "a search requests the pages that it was just given: its segment is inconsistent";
                 return Err(Error::new(ErrorKind::Damaged, message));
             }
             let fetched: Vec<(PageKey, Page)> = stream::iter(needed)
@@ -86,7 +86,7 @@ impl PageCache {
     ) -> Result<Page> {
         let (segment, page) = key;
         let handle = segments.get(&segment).ok_or_else(|| {
-            Error::new(ErrorKind::Damaged, "a page is asked for of a segment that the manifest does not name")
+            Error::new(ErrorKind::Damaged, "a search requests a page of a segment that the manifest does not name")
         })?;
         self.cache.get_or_insert_async(&key, objects.fetch_page(handle, page)).await
     }

@@ -1,8 +1,8 @@
-//! A pass over whole segments: pages are fetched from the store as the index core asks for them,
-//! and let go behind it.
+//! A sequential pass over whole segments. Pages are fetched from the store as the index core
+//! requests them, and dropped behind it.
 //!
-//! The index core asks for the pages of a class about once and in order when it merges or verifies,
-//! so a few pages of each class are all that has to be held, however large the segments are.
+//! When merging or verifying, the index core requests the pages of a class roughly once and in
+//! order. Therefore a few pages of each class suffice, however large the segments are.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -16,10 +16,10 @@ use super::Objects;
 use super::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
-/// So many pages of a class are fetched at once; as many behind them are kept.
+/// The number of pages of a class that are fetched at once, and that are kept behind them.
 const WINDOW_PAGES: u32 = 4;
 
-/// Blocks until a page is there: to be used on a thread for blocking work alone.
+/// A page source that blocks until a page is fetched. Use it on blocking threads only.
 pub(crate) struct Pass {
     objects: Arc<Objects>,
     segments: HashMap<SegmentId, Arc<SegmentHandle>>,
@@ -28,9 +28,9 @@ pub(crate) struct Pass {
 }
 
 enum Source {
-    /// Pages are fetched on this runtime while the computation waits.
+    /// Pages are fetched on this runtime while the computation blocks.
     Runtime(Handle),
-    /// Everything was fetched before, because there is one thread only.
+    /// All pages were fetched in advance, because there is only one thread.
     Fetched(HashMap<(SegmentId, PageId), Result<Page>>),
 }
 
@@ -43,10 +43,10 @@ struct State {
 }
 
 impl Pass {
-    /// Must be called on the runtime that the store's work is done on.
+    /// Must be called on the runtime that performs the I/O of the store.
     ///
     /// # Errors
-    /// `UnsupportedVersion` when a segment has pages that this software does not know.
+    /// `UnsupportedVersion` if a segment has pages of an unknown class.
     pub(crate) async fn new(
         objects: &Arc<Objects>,
         segments: impl IntoIterator<Item = Arc<SegmentHandle>>,
@@ -68,7 +68,7 @@ impl Pass {
         Ok(Self { objects: Arc::clone(objects), segments, source, state: RefCell::default() })
     }
 
-    /// Returns what came of a computation over these pages: fetch errors take precedence over
+    /// Returns the result of a computation over these pages. Fetch errors take precedence over
     /// missing-page errors.
     pub(crate) fn outcome<T>(&self, result: cim_ipld_index::Result<T>) -> Result<T> {
         match self.state.borrow_mut().failed.take() {
@@ -77,13 +77,13 @@ impl Pass {
         }
     }
 
-    /// How many pages were read, and the sum of their bytes.
+    /// Returns the number and the total size of the pages read.
     pub(crate) fn read(&self) -> (u64, u64) {
         let state = self.state.borrow();
         (state.read.len() as u64, state.bytes)
     }
 
-    /// Reads the pages that nobody asked for; returns what is wrong with those that cannot be read.
+    /// Reads the pages that were not requested, and returns the errors of those that cannot be read.
     pub(crate) fn read_rest(&self) -> Vec<Error> {
         let (mut rest, mut errors) = (Vec::new(), Vec::new());
         for handle in self.segments.values() {
@@ -127,17 +127,17 @@ impl Pass {
         errors
     }
 
-    /// Fetches a page and those after it; keeps what is near.
+    /// Fetches a page and the following ones, and keeps the pages near it.
     fn fetch(&self, (segment, page): (SegmentId, PageId)) -> Result<Page> {
         let handle = self.segments.get(&segment).ok_or_else(|| {
-            Error::new(ErrorKind::Damaged, "a page is asked for of a segment that this pass does not read")
+            Error::new(ErrorKind::Damaged, "a page of a segment was requested that this pass does not read")
         })?;
         let (first, class) = (page.ordinal, page.class);
         let end = handle.page_count(class).min(first.saturating_add(WINDOW_PAGES)).max(first.saturating_add(1));
         let fetched: Vec<(u32, Page)> = match &self.source {
             Source::Fetched(pages) => {
                 let missing =
-                    || Err(Error::new(ErrorKind::Damaged, "a page is asked for that its segment does not have"));
+                    || Err(Error::new(ErrorKind::Damaged, "a page was requested that its segment does not have"));
                 vec![(first, pages.get(&(segment, page)).cloned().unwrap_or_else(missing)?)]
             }
             Source::Runtime(runtime) => runtime.block_on(

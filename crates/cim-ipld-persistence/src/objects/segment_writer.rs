@@ -1,4 +1,4 @@
-//! Stores the pages of a segment while it is being built, on a thread of its own.
+//! Stores the pages of a segment while a blocking thread builds it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::format::digest::ShortDigest;
 use crate::format::manifest::SegmentEntry;
 use crate::{Error, ErrorKind, Result};
 
-/// What has been stored so far for a manifest that does not exist yet: garbage, if it never will.
+/// The objects stored for a manifest that is not published yet. They are garbage if it never is.
 #[derive(Debug, Default)]
 pub(crate) struct Stored {
     objects: Vec<(Bucket, Key)>,
@@ -32,7 +32,7 @@ impl Stored {
         self.objects.len()
     }
 
-    /// Takes out what was added after the first `len` objects.
+    /// Removes and returns the objects added after the first `len` ones.
     pub(crate) fn split_off(&mut self, len: usize) -> Self {
         Self { objects: self.objects.split_off(len) }
     }
@@ -47,21 +47,21 @@ impl Stored {
 
 /// A segment whose pages are stored and that no manifest names yet.
 pub(crate) struct Built {
-    /// `None` when nothing was alive to be put into it.
+    /// `None` if there was no live document.
     pub(crate) segment: Option<BuiltSegment>,
-    /// For each input, where each of its documents went.
+    /// For each input, the new ids of its documents.
     pub(crate) document_maps: Vec<Vec<Option<DocId>>>,
 }
 
-/// A new segment, opened.
+/// A new, opened segment.
 #[derive(Clone, Debug)]
 pub(crate) struct BuiltSegment {
     pub(crate) segment: Arc<Segment>,
     pub(crate) handle: Arc<SegmentHandle>,
 }
 
-/// Runs `build` on a thread of its own and stores its pages as they are finished. `text` is how
-/// pages of text are sealed.
+/// Runs `build` on a blocking thread and stores its pages as they are completed. Pages that contain
+/// text are sealed with the options `text`.
 pub(crate) async fn store_segment(
     objects: &Objects,
     text: &SealOptions,
@@ -81,14 +81,14 @@ pub(crate) async fn store_segment(
         let builder = tokio::task::spawn_blocking(move || build(&mut Channel(pages)));
         let finished = futures::stream::unfold(finished, |mut pages| async move { Some((pages.recv().await?, pages)) });
         let transferred = transfer.receive(finished, stored).await;
-        let summary = builder.await.map_err(|_| Error::new(ErrorKind::Closed, "building a segment was cut off"))?;
-        // A transfer that failed also ends the build, which then only reports that nobody takes its
-        // pages.
+        let summary = builder.await.map_err(|_| Error::new(ErrorKind::Closed, "building a segment was aborted"))?;
+        // A failed transfer also ends the build, whose error then only states that its pages are no
+        // longer received. The error of the transfer takes precedence.
         transferred?;
         summary?
     };
     if summary.document_count == 0 {
-        // Its pages are of no use, and no manifest will ever name them.
+        // No manifest will name the pages of an empty segment.
         std::mem::take(stored).discard(objects).await;
         return Ok(Built { segment: None, document_maps: summary.document_maps });
     }
@@ -100,7 +100,7 @@ struct Channel(mpsc::Sender<(PageId, Page)>);
 
 impl PageSink for Channel {
     fn page(&mut self, id: PageId, bytes: Vec<u8>) -> std::result::Result<(), PageSinkError> {
-        self.0.blocking_send((id, bytes.into())).map_err(|_| "the pages are no longer wanted".into())
+        self.0.blocking_send((id, bytes.into())).map_err(|_| "the pages are no longer received".into())
     }
 }
 
@@ -155,8 +155,8 @@ impl Transfer<'_> {
         let pages: Vec<(u8, u32)> = summary.pages.iter().map(|(class, count)| (class.code(), *count)).collect();
         let places = pages.iter().flat_map(|(class, count)| (0..*count).map(|ordinal| (*class, ordinal)));
         let digests: Option<Arc<[ShortDigest]>> = places.map(|place| self.digests.get(&place).copied()).collect();
-        let digests = digests
-            .ok_or_else(|| Error::new(ErrorKind::Damaged, "a segment counts pages that were not built with it"))?;
+        let digests =
+            digests.ok_or_else(|| Error::new(ErrorKind::Damaged, "a new segment counts pages that were not built"))?;
         let (digest, tables) = self.objects.seal_digests(&self.names, &digests)?;
         let bucket = &self.objects.layout.metadata;
         stored.add(bucket, tables.iter().map(|(key, _)| key.clone()).collect());
@@ -173,8 +173,8 @@ impl Transfer<'_> {
         Ok(BuiltSegment { segment, handle: Arc::new(SegmentHandle::built(entry, digests)) })
     }
 
-    /// Postings, positions and bitmaps are packed already; only what holds text is worth
-    /// compressing.
+    /// Returns the seal options of a page class. Only pages that contain text are worth compressing;
+    /// postings, positions and bitmaps are already packed.
     fn options(&self, class: PageClass) -> SealOptions {
         match class {
             PageClass::Stored | PageClass::Dictionary => *self.text,

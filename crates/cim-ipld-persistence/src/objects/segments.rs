@@ -1,4 +1,4 @@
-//! Segments as objects of the store: their names, their pages, the digests of those, their deletes.
+//! The objects of a segment in the store: pages, the table of page digests, deletes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{DeletesEntry, SegmentEntry};
 use crate::{Error, ErrorKind, Result};
 
-/// Digests of pages in one object.
+/// The number of page digests per object.
 const TABLE_CHUNK_PAGES: u32 = 8192;
-/// The class that names of digest tables are computed with; no page class has it.
+/// The class code from which the names of digest tables are derived. No page class uses it.
 const TABLE_CLASS: u8 = 0xff;
 
-/// A segment of a manifest: what names, locates and authenticates its objects.
+/// A segment of a manifest, with everything needed to name, locate and authenticate its objects.
 #[derive(Debug)]
 pub(crate) struct SegmentHandle {
     pub(crate) entry: SegmentEntry,
@@ -42,14 +42,14 @@ impl SegmentHandle {
         Self { entry, names, first, pages, digests: std::sync::OnceLock::new() }
     }
 
-    /// A segment that was just built, whose digests need not be read back.
+    /// Returns the handle of a segment that was just built, whose digests are known.
     pub(crate) fn built(entry: SegmentEntry, digests: Arc<[ShortDigest]>) -> Self {
         let handle = Self::new(entry);
         let _ = handle.digests.set(digests);
         handle
     }
 
-    /// The same segment under another entry, as after new deletes.
+    /// Returns the handle of the same segment under another entry, such as one with new deletes.
     pub(crate) fn with_entry(&self, entry: SegmentEntry) -> Self {
         match self.digests.get() {
             Some(digests) if self.entry.digests == entry.digests => Self::built(entry, Arc::clone(digests)),
@@ -61,12 +61,12 @@ impl SegmentHandle {
         SegmentId(self.entry.id)
     }
 
-    /// Every page, class by class.
+    /// Returns all pages, class by class.
     pub(crate) fn pages(&self) -> impl Iterator<Item = Result<PageId>> + '_ {
         self.entry.pages.iter().flat_map(|&(code, count)| {
             (0..count).map(move |ordinal| {
                 let class = PageClass::from_code(code).ok_or_else(|| {
-                    let message = format!("a segment has pages of class {code}, which this software does not know");
+                    let message = format!("a segment has pages of the unknown class {code}");
                     Error::new(ErrorKind::UnsupportedVersion, message)
                 })?;
                 Ok(PageId { class, ordinal })
@@ -90,7 +90,7 @@ impl SegmentHandle {
         self.names.name(TABLE_CLASS, chunk)
     }
 
-    /// Every object of the segment but its deletes, lazily, by bucket.
+    /// Returns all objects of the segment except its deletes, lazily.
     pub(crate) fn objects<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = Result<(&'a Bucket, Key)>> + 'a {
         let pages = self.pages().map(move |page| {
             let page = page?;
@@ -101,7 +101,7 @@ impl SegmentHandle {
     }
 }
 
-/// The digest of a page's content.
+/// Returns the digest of the content of a page.
 pub(crate) fn page_digest(page: &[u8]) -> ShortDigest {
     Digest::of("cim/v1/page", &[page]).short()
 }
@@ -117,27 +117,27 @@ impl DeletesEntry {
 }
 
 impl Objects {
-    /// Fetches a page whose digest is known, or becomes known by reading the table.
+    /// Fetches a page and checks its digest, reading the table of digests if necessary.
     pub(crate) async fn fetch_page(&self, segment: &SegmentHandle, page: PageId) -> Result<Page> {
-        // A damaged page may ask for another one that never was.
+        // A damaged page may refer to a page that does not exist.
         if page.ordinal >= segment.page_count(page.class) {
-            let message = format!("page {page:?} is asked for, but its segment has no such page");
+            let message = format!("page {page:?} was requested, but its segment has no such page");
             return Err(Error::new(ErrorKind::Damaged, message));
         }
         let name = segment.page_name(page);
         let address = page_address(&self.layout, page, &name);
-        // First the page: that it is gone says more than that its digest is.
+        // The page first, because its absence is a more specific error than that of its digest.
         let opened = self.fetch(&address).await?;
         let digests = self.fetch_digests(segment).await?;
         let place = segment.first.get(&page.class.code()).and_then(|first| first.checked_add(page.ordinal));
         if place.and_then(|place| digests.get(place as usize)) != Some(&page_digest(&opened)) {
-            let message = format!("{address} is not the page that its segment was built with");
+            let message = format!("{address} differs from the page with which its segment was built");
             return Err(Error::new(ErrorKind::Damaged, message));
         }
         Ok(Page::from(opened.to_vec()))
     }
 
-    /// The digests of all pages, in the order of the entry's classes.
+    /// Returns the digests of all pages, in the order of the classes of the entry.
     pub(crate) async fn fetch_digests(&self, segment: &SegmentHandle) -> Result<Arc<[ShortDigest]>> {
         if let Some(digests) = segment.digests.get() {
             return Ok(Arc::clone(digests));
@@ -159,8 +159,8 @@ impl Objects {
         Ok(Arc::clone(segment.digests.get_or_init(|| digests)))
     }
 
-    /// Seals the table of a new segment's digests, ready to be stored. Returns its digest for the
-    /// manifest.
+    /// Seals the table of page digests of a new segment. Returns its digest for the manifest, and the
+    /// objects to store.
     pub(crate) fn seal_digests(
         &self,
         names: &ObjectNames,
@@ -187,7 +187,7 @@ impl Objects {
         self.seal(&page_address(&self.layout, page, name), bytes, options)
     }
 
-    /// Opens the resident part of a segment: its header pages.
+    /// Fetches the header pages of a segment and opens it.
     pub(crate) async fn fetch_segment(&self, handle: &SegmentHandle) -> Result<Arc<Segment>> {
         let headers = stream::iter(0..handle.page_count(PageClass::Header))
             .map(|ordinal| {
@@ -199,12 +199,12 @@ impl Objects {
             })
             .buffered(self.parallel_transfers)
             .try_collect::<Vec<_>>();
-        // The digests come beside the headers, so that they cost no round of their own.
+        // The digests are fetched concurrently with the headers, to save a round trip.
         let (headers, digests) = futures::future::try_join(headers, self.fetch_digests(handle)).await?;
         let first = handle.first.get(&PageClass::Header.code()).copied().unwrap_or(0) as usize;
         let expected = digests.get(first..first + headers.len()).unwrap_or_default();
         if !headers.iter().map(|header| page_digest(header)).eq(expected.iter().copied()) {
-            let message = "the header of a segment is not the one that the segment was built with";
+            let message = "the header of a segment differs from the one with which the segment was built";
             return Err(Error::new(ErrorKind::Damaged, message));
         }
         let headers: Vec<Page> = headers.into_iter().map(|header| Page::from(header.to_vec())).collect();
@@ -218,7 +218,7 @@ impl Objects {
         if deletes.len() != entry.documents || deletes_digest(&bytes) != entry.digest {
             return Err(Error::new(
                 ErrorKind::Damaged,
-                "the deletes of a segment are not those that the manifest names",
+                "the deletes of a segment differ from those that the manifest names",
             ));
         }
         Ok(deletes)

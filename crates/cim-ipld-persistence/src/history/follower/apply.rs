@@ -1,4 +1,4 @@
-//! One entry of the catalog: judged, and taken in or passed over.
+//! Judges one catalog entry and applies or ignores it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,10 +21,10 @@ use crate::history::state::Origin;
 use crate::rules::Rule;
 use crate::{ErrorKind, Result};
 
-/// What an entry of the catalog means for the follower.
+/// What the follower does after an entry.
 pub(super) enum Step {
     Applied,
-    /// The manifest changed under the journal, or may have: begin again from the newest.
+    /// Rebuild from the newest manifest, which has changed or may have changed.
     Resync(Option<Missing>),
 }
 
@@ -59,8 +59,8 @@ impl Follower {
         if let Some(step) = self.check_past(revision, &opened).await? {
             return Ok(step);
         }
-        // What a record needs goes when a newer manifest holds it: the chunks of its body when it
-        // is folded, the pages of older segments when they are merged.
+        // A newer manifest may have removed what the record needs: the chunks of its body after a
+        // fold, the pages of older segments after a merge.
         let changes = match records::changes(&self.shared.objects, &opened.record.body).await {
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(revision, Gap::Body(fault))),
@@ -101,7 +101,7 @@ impl Follower {
         Ok(Step::Applied)
     }
 
-    /// Opens a record; `None` when it is none, which is noted.
+    /// Opens a record. Returns `None` and counts the entry as junk if it is not a record.
     pub(super) async fn open_record(&mut self, entry: &KeyedEntry) -> Result<Option<OpenedRecord>> {
         let digest = self.shared.digest_of(&entry.entry.value);
         let error = match records::open_as(&self.shared.objects, entry, digest) {
@@ -109,15 +109,14 @@ impl Follower {
             Err(error) => error,
         };
         match error.kind() {
-            // Nobody vouches for the key that an entry names. A newer root may hold it.
+            // The key id is not authenticated. A newer root may contain the key.
             ErrorKind::KeyRotated => {
                 if root::read_newer(&self.shared, self.order()).await?
                     && let Ok(opened) = records::open_as(&self.shared.objects, entry, digest)
                 {
                     return Ok(Some(opened));
                 }
-                // Somebody who held the key announced another root: this is what was sealed under
-                // it.
+                // The record was sealed under a data key that a holder of the old key announced.
                 let known = self.shared.objects.root().digest();
                 if self.order().announced().has_key_of(&known, &entry.entry.value) {
                     return Err(root::rotated());
@@ -127,20 +126,20 @@ impl Follower {
             _ if self.shared.objects.rules.hold(Rule::IgnoreJunk) => {}
             _ => return Err(error),
         }
-        tracing::warn!(key = %entry.key, %error, "an entry of the journal is ignored: it does not open");
+        tracing::warn!(key = %entry.key, %error, "ignoring a journal entry that does not open");
         self.ignored.count(Ignored::Junk);
         self.note_displaced(&entry.key);
         Ok(None)
     }
 
     pub(super) fn ignore_record(&mut self, key: Key, opened: &OpenedRecord, reason: Ignored) {
-        // What a replay shows again was judged when it was new.
+        // During a replay, the entry was already counted when it was new.
         let is_replay = reason == Ignored::Duplicate && self.rebuilding.is_some();
         if !is_replay {
             self.ignored.count(reason);
         }
-        // One that this state holds already, and has not published, is accepted: the writer learns
-        // that when it is.
+        // If the state already contains the record but has not published it, the writer is answered
+        // on publication.
         let holds = self
             .order()
             .writer(opened.writer)
@@ -154,9 +153,9 @@ impl Follower {
         self.shared.journal().ignored(key, records::chunked(&opened.record.body));
     }
 
-    /// An accepted record that no manifest holds yet was put again, or overwritten: it comes later
-    /// in the store now than in the order, or nowhere. Whoever opens the index would be misled,
-    /// until what this process knows is in a manifest.
+    /// Notes an accepted record that was stored again or overwritten before a manifest covered it. In
+    /// the store, it now comes later than in the order, or is missing. A process that opens the index
+    /// would read another order until this one publishes a manifest.
     fn note_displaced(&mut self, key: &Key) {
         let position = self.shared.journal().position(key);
         if self.rebuilding.is_none()
@@ -166,8 +165,8 @@ impl Follower {
         }
     }
 
-    /// Checks that the record was sealed over this history; returns a step when the manifest has to
-    /// be read first.
+    /// Checks that the record attests this history. Returns a step if the manifest has to be reread
+    /// first.
     pub(super) async fn check_past(&mut self, revision: Revision, opened: &OpenedRecord) -> Result<Option<Step>> {
         let shared = Arc::clone(&self.shared);
         let (objects, rules) = (&shared.objects, shared.objects.rules);
@@ -184,7 +183,7 @@ impl Follower {
         Ok(Some(self.missed(revision, Gap::History)))
     }
 
-    /// The manifest has to be read again for something that is missing.
+    /// Returns the step to reread the manifest because of `gap`.
     pub(super) fn missed(&mut self, record: Revision, gap: Gap) -> Step {
         let manifest = self.current().manifest.generation();
         Step::Resync(Some(Missing { record, gap, manifest }))
@@ -210,18 +209,18 @@ impl Follower {
             Ok(next) => next,
             Err(error) if error.kind() == ErrorKind::UnsupportedVersion => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "what is in the manifest's place is ignored: it does not open");
+                tracing::warn!(%error, "ignoring a manifest entry that does not open");
                 return self.ignore_manifest(&entry, Ignored::Junk).await;
             }
         };
         if self.rebuilding.as_ref().is_some_and(|rebuilding| next.generation() <= rebuilding.manifest.generation()) {
-            // Passed already: a watch may lag behind the authoritative copy.
+            // Already passed: a watch may lag behind the authoritative copy.
             return Ok(Step::Applied);
         }
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
         let succession = match succession {
             Err(error) if error.kind() == ErrorKind::Forked => return Ok(self.missed(entry.revision, Gap::History)),
-            // What it names may be gone because a newer one has replaced it.
+            // The objects that it names may be missing because a newer manifest has replaced it.
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(entry.revision, Gap::Window(fault))),
                 None => return Err(error),
@@ -246,9 +245,9 @@ impl Follower {
         self.mend(entry.revision).await.map(|()| Step::Applied)
     }
 
-    /// A manifest of the known one's generation: some process knows it instead, and puts it back as
-    /// this one does. Each does so now and then only, until a record tells which of them has to
-    /// stop.
+    /// Handles another manifest of the same generation. Another process follows it and restores it,
+    /// as this one restores its own. Each does so only from time to time, until a record decides
+    /// which of the two must stop.
     async fn ignore_sibling(&mut self, entry: &Entry) -> Result<Step> {
         if self.rival_until.is_some_and(|until| until > Instant::now()) {
             self.ignored.count(Ignored::Replayed);
@@ -260,9 +259,8 @@ impl Follower {
         self.ignore_manifest(entry, Ignored::Replayed).await
     }
 
-    /// Puts the newest root and manifest back where something else was put in their places. A copy
-    /// of the catalog that lags delivers what was replaced long ago: what counts is what is there
-    /// now.
+    /// Restores the newest root and manifest if they were overwritten. This reads their current
+    /// entries, because a lagging copy of the catalog delivers entries that were replaced long ago.
     pub(super) async fn mend(&mut self, seen: Revision) -> Result<()> {
         let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
         let reading = Reading { seen, is_whole: self.rebuilding.is_none() };
@@ -297,12 +295,12 @@ impl Follower {
         match root::examine(&self.shared.objects, &self.order().announced(), &entry)? {
             RootChange::Known | RootChange::Taken => {}
             RootChange::Ignored(reason) => {
-                tracing::warn!(?reason, "what is in the root's place is ignored");
+                tracing::warn!(?reason, "ignoring a root entry");
                 self.ignored.count(reason);
                 self.mend(entry.revision).await?;
             }
             RootChange::Unknown => {
-                tracing::warn!("what is in the root's place opens under no known key, and nobody announced it");
+                tracing::warn!("ignoring a root entry that opens under no known key and was not announced");
                 self.ignored.count(Ignored::Junk);
                 self.mend(entry.revision).await?;
             }
@@ -311,7 +309,7 @@ impl Follower {
         Ok(())
     }
 
-    /// The process whose record takes the tail over the budget folds.
+    /// Claims the fold if a record of this process takes the tail over the budget.
     pub(super) fn claim_fold(&mut self, before: usize, writer: u64) {
         let settings = &self.shared.settings;
         let budget = settings.memtable_budget_bytes.max(1);
@@ -322,8 +320,9 @@ impl Follower {
         }
     }
 
-    /// The process whose record takes the tail to a multiple of this length folds when it ends, if
-    /// that is soon: every opener replays the tail, and one process in so many is enough.
+    /// Notes whether a record of this process took the tail to a multiple of
+    /// [`SHORT_TAIL_RECORDS`]. If so, this process folds when it closes, because every opener replays
+    /// the tail.
     fn claim_closing_fold(&mut self, writer: u64) {
         let state = self.current();
         let tail = state.order.position().saturating_sub(state.manifest.position());
@@ -333,8 +332,8 @@ impl Follower {
         }
     }
 
-    /// Gives another process time to fold a tail that is over the budget: little if it was so when
-    /// this one came.
+    /// Gives another process time to fold a tail that exceeds the budget, but only a short time if
+    /// this process has just opened the index.
     pub(super) fn expect_fold(&self, was_open: bool) {
         let (shared, settings) = (&self.shared, &self.shared.settings);
         if !settings.background {

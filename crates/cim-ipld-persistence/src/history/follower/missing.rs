@@ -1,11 +1,11 @@
-//! What is missing, and what that means when it stays missing.
+//! Missing objects, and the errors if they remain missing.
 
 use cim_ipld_backend::Revision;
 
 use crate::{Error, ErrorKind};
 
-/// Something that an entry needs and that was not there under a manifest. A newer manifest may
-/// explain that; missing under the same one once more, it is lost.
+/// Something that a catalog entry needs and the store does not hold. A newer manifest may explain
+/// that. If it is missing again under the same manifest, it is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) record: Revision,
@@ -14,33 +14,33 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// Whether the same thing is missing again. The entry that misses it may have been put again
-    /// meanwhile.
+    /// Returns whether the same thing is missing again. The revision is not compared, because the
+    /// entry may have been stored again.
     pub(super) fn is_again(&self, before: &Self) -> bool {
         (self.gap, self.manifest) == (before.gap, before.manifest)
     }
 }
 
-/// What a record refers to and that is not there.
+/// What is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gap {
     /// Records before this position.
     Records(u64),
-    /// Records up to this position, which a pin remembers.
+    /// Records up to this position, which is recorded in the pin.
     Pinned(u64),
     /// A manifest of this generation.
     Manifest(u64),
     Body(Fault),
-    /// What a manifest says of the order.
+    /// The window of the order named by a manifest.
     Window(Fault),
-    /// A page of a segment, needed to find what the record replaces.
+    /// A page of a segment, needed to find the documents that the record replaces.
     Page(Fault),
-    /// The history that the record was sealed over.
+    /// The history that the record attests.
     History,
 }
 
-/// What is wrong with an object that is needed. Whoever let go of it removed it, and whoever can
-/// write to the store may have put something else there since: a newer manifest explains both.
+/// What is wrong with a needed object. A process that published a newer manifest may have removed
+/// it, and an attacker may have stored something else under its name since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Gone,
@@ -48,7 +48,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// `None` for an error that says nothing of an object.
+    /// Returns `None` for an error that does not concern the content of an object.
     pub(super) fn of(error: &Error) -> Option<Self> {
         match error.kind() {
             ErrorKind::Lost => Some(Self::Gone),
@@ -57,11 +57,11 @@ impl Fault {
         }
     }
 
-    /// The kind of error and what is said of the object.
+    /// Returns the kind of error and its description.
     fn told(self) -> (ErrorKind, &'static str) {
         match self {
-            Self::Gone => (ErrorKind::Lost, "is gone from the store"),
-            Self::Damaged => (ErrorKind::Damaged, "is not what was stored"),
+            Self::Gone => (ErrorKind::Lost, "is missing from the store"),
+            Self::Damaged => (ErrorKind::Damaged, "is damaged"),
         }
     }
 }
@@ -76,28 +76,28 @@ pub(super) fn lost(missing: Missing) -> Error {
     };
     let message = match gap {
         Gap::Records(position) if record == Revision::ZERO => {
-            format!("the index had {position} records, and some of them are gone from the store")
+            format!("the store is missing some of the first {position} records of the index")
         }
         Gap::Records(position) => {
             format!(
-                "the journal record at {record} follows {position} records, and some of them are gone from the store"
+                "the journal record at {record} follows {position} records, some of which are missing from the store"
             )
         }
         Gap::Pinned(position) => {
-            let message = format!("the store has fewer than the {position} records that were seen in it");
+            let message = format!("the store holds fewer than the {position} records recorded in the pin");
             return Error::new(ErrorKind::Rollback, message);
         }
         Gap::Manifest(generation) => {
             format!(
-                "the journal record at {record} follows a manifest of generation {generation} that is gone from the store"
+                "the journal record at {record} follows a manifest of generation {generation} that is missing from the store"
             )
         }
-        Gap::Window(fault) => object(&format!("what the manifest at {record} names of the order"), fault),
+        Gap::Window(fault) => object(&format!("the window of the order named by the manifest at {record}"), fault),
         Gap::Page(fault) => object(&format!("a page that the journal record at {record} needs"), fault),
         Gap::Body(fault) => object(&format!("the body of the journal record at {record}"), fault),
         Gap::History => {
             let message =
-                format!("the journal record at {record} was written over another history than this process knows");
+                format!("the journal record at {record} attests another history than the one of this process");
             return Error::new(ErrorKind::Forked, message);
         }
     };

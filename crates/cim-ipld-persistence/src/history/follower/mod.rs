@@ -1,9 +1,9 @@
-//! Follows the catalog: judges every record in order, takes manifests up, publishes what readers
-//! see.
+//! Follows the catalog: judges every record in order, adopts manifests, and publishes views to
+//! readers.
 //!
-//! Two states at most: the live one, which was published, and one that is being rebuilt from a
-//! newer manifest. Everything the store shows is held against the live one; the other takes its
-//! place when it has reached what was published before.
+//! There are at most two states: the live one, which has been published, and one that is being
+//! rebuilt from a newer manifest. Everything read from the store is checked against the live state.
+//! The rebuilt state replaces it once it has reached the published position.
 
 mod apply;
 mod missing;
@@ -31,17 +31,17 @@ use apply::Step;
 use missing::Missing;
 use rebuild::{has_moved_on, open_newest};
 
-/// What others ask of the follower, answered between two entries.
+/// A request to the follower, handled between two catalog entries.
 pub(crate) enum Command {
-    /// Stop the memtable and return what is to be folded.
+    /// Freeze the memtable and return the input of a fold.
     Freeze(oneshot::Sender<Option<Frozen>>),
-    /// Return the order as of now, and the manifest.
+    /// Return the current order and manifest.
     Capture(oneshot::Sender<(Order, Arc<ManifestVersion>)>),
-    /// Put root and manifest back into a store that lost them, and go on.
+    /// Restore the root and the manifest in a store that lost them, and continue.
     PutBack(oneshot::Sender<Result<()>>),
 }
 
-/// What there is to fold, and the manifest that the fold's own must follow.
+/// The input of a fold, and the manifest that the new manifest must succeed.
 pub(crate) struct Frozen {
     pub(crate) input: Arc<FoldInput>,
     pub(crate) manifest: Arc<ManifestVersion>,
@@ -51,32 +51,31 @@ pub(crate) struct Follower {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     live: State,
-    /// Begun from a newer manifest, or from the one that the index was opened with.
+    /// The state being rebuilt from a newer manifest, or from the one that the index was opened with.
     rebuilding: Option<State>,
     catalog: WatchStream,
-    /// Set until everything that was there when the watch began has been looked at: nothing is
-    /// published before.
+    /// Whether entries that existed when the watch began are still to come. Nothing is published
+    /// before they have been processed.
     catching_up: bool,
-    /// What was missing when this follower read the manifest again, and since when.
+    /// What was missing when the manifest was last reread, and since when.
     missing: Option<(Missing, Instant)>,
-    /// Whether anything was published yet.
+    /// Whether a view has been published.
     is_open: bool,
-    /// A position that must be reached before anything is published, beside the live one's: what a
-    /// pin remembers.
+    /// The position recorded in the pin, which must be reached before anything is published.
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
     unsettled_until: Option<Instant>,
-    /// Until then no other manifest of the known one's generation is replaced.
+    /// Until this time, another manifest of the same generation is not replaced again.
     rival_until: Option<Instant>,
     ignored: IgnoredEntries,
 }
 
-/// How long something that is missing is looked for by a process that runs: what it needs may have
-/// been put under a newer manifest, and that may have to be put back first.
+/// How long a running process waits for a missing object. A newer manifest may no longer name it,
+/// and that manifest may have to be restored by another process first.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Follower {
-    /// Reads the journal after `manifest` up to its present end; returns once that is published.
+    /// Reads the journal after `manifest` up to its current end, and returns once that is published.
     pub(crate) async fn start(
         shared: &Arc<Shared>,
         manifest: ManifestVersion,
@@ -114,7 +113,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Follows until the engine is dropped, or something happened that no retry can mend.
+    /// Follows the catalog until the engine is dropped or a permanent error occurs.
     pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::new();
         loop {
@@ -132,12 +131,12 @@ impl Follower {
             match stepped {
                 Ok(()) => backoff = Backoff::new(),
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    tracing::warn!(%error, "the catalog is out of reach; following it again");
+                    tracing::warn!(%error, "the catalog is unavailable; retrying");
                     backoff.wait().await;
                     self.rewatch();
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the catalog cannot be followed any further");
+                    tracing::error!(%error, "the engine stopped following the catalog");
                     let is_lost = error.kind() == ErrorKind::Lost;
                     self.shared.progress.fail(error);
                     if !is_lost || !self.wait_for_put_back().await {
@@ -161,8 +160,8 @@ impl Follower {
         &self.rebuilding.as_ref().unwrap_or(&self.live).order
     }
 
-    /// Watches again from what has been looked at; what is published stays until this has caught
-    /// up.
+    /// Restarts the watch after the last processed entry. The published view remains until it has
+    /// caught up.
     fn rewatch(&mut self) {
         let after = self.current().last_seen;
         self.catalog = watch(&self.shared, after);
@@ -176,7 +175,7 @@ impl Follower {
                 let input = self.live.freeze(exact);
                 let frozen = input.map(|input| Frozen { input, manifest: Arc::clone(&self.live.manifest) });
                 let _ = reply.send(frozen);
-                // The snapshot is the same, but its memtables are cut differently.
+                // The content is the same, but it is divided into other memtables.
                 self.publish()
             }
             Command::Capture(reply) => {
@@ -215,10 +214,10 @@ impl Follower {
         }
     }
 
-    /// Tells whether something was removed or replaced between the last entry and this one. Whoever
-    /// did that published a manifest before.
+    /// Returns whether an entry was removed or replaced between the last entry and this one. A
+    /// manifest was published before that happened.
     fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
-        // While a state is rebuilt, one look at the end is enough: nothing is published before.
+        // While a state is being rebuilt, the check on catching up is sufficient.
         self.rebuilding.is_none()
             && entry.entry.revision.number() > self.live.last_seen.number() + 1
             && self.shared.objects.rules.hold(Rule::GapRead)
@@ -253,8 +252,8 @@ impl Follower {
         Ok(())
     }
 
-    /// After the store lost the index: keeps what this process holds until it is to be put back.
-    /// Returns false when the engine is dropped.
+    /// Waits for a request to restore an index that the store lost, keeping the state in memory.
+    /// Returns false if the engine is dropped.
     async fn wait_for_put_back(&mut self) -> bool {
         self.rebuilding = None;
         while let Some(command) = self.commands.recv().await {
@@ -266,8 +265,8 @@ impl Follower {
         false
     }
 
-    /// Puts root and manifest back, and follows the catalog from its beginning. Returns false when
-    /// that failed.
+    /// Restores the root and the manifest, and follows the catalog from its beginning. Returns
+    /// whether that succeeded.
     async fn put_back(&mut self, reply: oneshot::Sender<Result<()>>) -> bool {
         let revision = remains::put_back(&self.shared, &self.live.manifest).await;
         let is_back = revision.is_ok();
@@ -287,12 +286,15 @@ async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> 
     let bucket = &shared.objects.layout.catalog;
     match catalog.next().await {
         Some(Ok(event)) => Ok(event),
-        // The bucket was made anew, went back or is gone: whether the index is lost shows when it
-        // is read.
+        // The bucket was recreated, rolled back or deleted. The check determines whether the index
+        // is lost.
         Some(Err(error)) if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) => {
             remains::check(shared).await?;
-            Err(Error::new(ErrorKind::Unavailable, format!("bucket {bucket} was read from elsewhere"))
-                .with_source(error))
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the watch of bucket {bucket} was interrupted by a change of the bucket"),
+            )
+            .with_source(error))
         }
         Some(Err(error)) => Err(error.into()),
         None => Err(Error::new(ErrorKind::Unavailable, format!("the watch of bucket {bucket} ended"))),

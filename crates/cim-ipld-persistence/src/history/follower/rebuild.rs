@@ -1,4 +1,4 @@
-//! Beginning again from a newer manifest, and coming to the point where that may be published.
+//! Rebuilds the state from a newer manifest until it may be published.
 
 use cim_ipld_backend::Revision;
 use tokio::time::Instant;
@@ -17,8 +17,8 @@ use crate::{Error, ErrorKind, Result};
 
 impl Follower {
     pub(super) async fn caught_up(&mut self) -> Result<()> {
-        // What was there when the watch began may have been trimmed while it went on: then a newer
-        // manifest holds it.
+        // Entries that existed when the watch began may have been trimmed since. In that case, a
+        // newer manifest covers them.
         let current = self.rebuilding.as_ref().unwrap_or(&self.live);
         if self.shared.objects.rules.hold(Rule::CaughtUpRead)
             && has_moved_on(&self.shared, current, self.rebuilding.is_none()).await?
@@ -48,8 +48,8 @@ impl Follower {
         self.publish()
     }
 
-    /// Reads the manifest again for something that is missing. Gives up when that was done before:
-    /// an opening at once, a process that runs after some time.
+    /// Rereads the manifest because something is missing. If it is missing again, an opening fails
+    /// immediately and a running engine after [`PATIENCE`].
     pub(super) async fn look_again(&mut self, missing: Missing) -> Result<()> {
         let mut since = Instant::now();
         if let Some((_, known)) = self.missing.filter(|(known, _)| missing.is_again(known)) {
@@ -60,13 +60,13 @@ impl Follower {
             tokio::time::sleep(PATIENCE / 20).await;
         }
         self.resync().await?;
-        // Only now: what could not be read again has not been missed again.
+        // Set only after the manifest could be reread.
         self.missing = Some((missing, since));
         Ok(())
     }
 
-    /// Begins again from the manifest as it is now; what is published stays until this has caught
-    /// up.
+    /// Restarts from the current manifest. The published view remains until the rebuilt state has
+    /// caught up.
     pub(super) async fn resync(&mut self) -> Result<()> {
         let manifest = match manifest::read_manifest(&self.shared.objects).await {
             Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
@@ -86,8 +86,8 @@ impl Follower {
     }
 }
 
-/// Reads the manifest; returns whether it is a newer one than that of `state`, which has read the
-/// catalog as a whole or passed something over.
+/// Reads the manifest and returns whether it is newer than that of `state`. `is_whole` is whether
+/// `state` has read the catalog without gaps.
 pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
     match manifest::read_manifest(&shared.objects).await {
         Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
@@ -99,8 +99,8 @@ pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool)
     }
 }
 
-/// Puts back what belongs into the place of the manifest, which holds nothing that opens. Returns a
-/// newer one where there is one after all.
+/// Restores the manifest, whose entry is missing or does not open. Returns a newer manifest if one
+/// has been stored meanwhile.
 async fn mended(shared: &Shared, state: &State, is_whole: bool) -> Result<Option<ManifestVersion>> {
     let reading = Reading { seen: state.last_seen, is_whole };
     remains::mend(shared, &state.manifest, &state.order.announced(), reading).await?;
@@ -108,14 +108,14 @@ async fn mended(shared: &Shared, state: &State, is_whole: bool) -> Result<Option
         Ok(there) => Ok((there.generation() > state.manifest.generation()).then_some(there)),
         Err(error) if is_no_manifest(&error) => Ok(None),
         Err(error) if error.kind() == ErrorKind::KeyRotated => {
-            let message = "what is in the manifest's place is under a data key that is not known yet";
+            let message = "the manifest is sealed under a data key that is not known yet";
             Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Opens what `manifest` names, or what a newer one names when that has let go of it meanwhile.
+/// Opens the state of `manifest`, or of a newer manifest if objects of this one have been removed.
 /// Returns the revision after which its journal begins.
 pub(super) async fn open_newest(
     shared: &Shared,
@@ -168,9 +168,9 @@ pub(super) async fn open_once(
     Ok((state, after))
 }
 
-/// Finds the record at the watermark, behind which the journal begins. A store that numbered its
-/// entries anew has it under another revision, as has one in which it was put again: its journal is
-/// read from the beginning.
+/// Finds the record at the watermark, after which the journal begins. If it is no longer under the
+/// recorded revision, because the store renumbered its entries or the record was stored again, the
+/// journal is read from the beginning.
 pub(super) async fn start_of_journal(shared: &Shared, manifest: &ManifestVersion) -> Result<Revision> {
     let Some(mark) = &manifest.manifest.watermark.record else { return Ok(Revision::ZERO) };
     let layout = &shared.objects.layout;

@@ -1,0 +1,136 @@
+//! Maintenance on request: fold, merge, verify, and restoring the catalog.
+
+use super::Engine;
+use crate::maintenance::verify::VerifyReport;
+use crate::{Error, ErrorKind, Result};
+
+impl Engine {
+    /// Folds the journal into a segment, so that the next opening has nothing to replay. With
+    /// [`Settings::background`](crate::Settings::background) the engine does this automatically.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// engine.index(&[Document::new(content_cid(b"1")).with_text("ebb and flow")]).await?;
+    /// engine.fold().await?;
+    /// assert_eq!(engine.stats().await?.segments, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied),
+    /// [`Full`](ErrorKind::Full) or [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) as reported by
+    /// the store. The journal is left unchanged.
+    pub async fn fold(&self) -> Result<()> {
+        self.shared.check()?;
+        self.maintenance.fold().await.map(drop)
+    }
+
+    /// Merges segments until no size class holds too many of them, and drops the deleted documents
+    /// of the merged segments.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// for number in 0..8_u8 {
+    ///     engine.index(&[Document::new(content_cid(&[number])).with_text("ebb and flow")]).await?;
+    ///     engine.fold().await?;
+    /// }
+    /// engine.merge().await?;
+    /// assert_eq!(engine.stats().await?.segments, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied),
+    /// [`Full`](ErrorKind::Full) or [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) as reported by
+    /// the store, and [`Damaged`](ErrorKind::Damaged) or [`Lost`](ErrorKind::Lost) if a segment
+    /// cannot be read. The index is left unchanged.
+    pub async fn merge(&self) -> Result<()> {
+        self.shared.check()?;
+        self.maintenance.merge().await
+    }
+
+    /// Reads every object of the index from the store, bypassing the cache, and checks it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, Protection};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// let report = engine.verify().await?;
+    /// assert!(report.is_sound(), "{:?}", report.problems);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Problems of the index are listed in the report. The errors are those that prevent the check:
+    /// [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied) and
+    /// [`KeyRotated`](ErrorKind::KeyRotated).
+    pub async fn verify(&self) -> Result<VerifyReport> {
+        self.maintenance.verify().await
+    }
+
+    /// Restores the catalog of an index whose store lost it while this engine was running: the
+    /// root, the manifest and, by a fold, every write that this engine had applied. Until then
+    /// every write and search of this engine fails with [`Lost`](ErrorKind::Lost).
+    ///
+    /// Pages that were lost as well are not restored; [`verify`](Engine::verify) lists them.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend};
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, ErrorKind, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let backend = Arc::new(MemoryBackend::new());
+    /// let engine = Engine::builder(backend.clone()).create(Protection::Plaintext).await?;
+    /// engine.index(&[Document::new(content_cid(b"1"))]).await?;
+    ///
+    /// // Somebody deletes the root and the manifest.
+    /// let catalog = Bucket::log("catalog_v1")?;
+    /// backend.delete(&catalog, &[Key::new("keyset")?, Key::new("manifest")?]).await?;
+    /// let error = engine.index(&[Document::new(content_cid(b"2"))]).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Lost);
+    ///
+    /// engine.put_back().await?;
+    /// let reopened = Engine::builder(backend).open(None).await?;
+    /// assert_eq!(reopened.stats().await?.index.documents, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// * [`IndexExists`](ErrorKind::IndexExists) if the store now holds another index.
+    /// * [`InvalidInput`](ErrorKind::InvalidInput) if the catalog of this engine is not lost.
+    /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied) or
+    ///   [`Full`](ErrorKind::Full) as reported by the store.
+    pub async fn put_back(&self) -> Result<()> {
+        match self.shared.check() {
+            Err(error) if error.kind() == ErrorKind::Lost => self.maintenance.put_back().await,
+            Err(error) => Err(error),
+            Ok(()) => {
+                Err(Error::new(ErrorKind::InvalidInput, "the store holds this index: there is nothing to put back"))
+            }
+        }
+    }
+}
