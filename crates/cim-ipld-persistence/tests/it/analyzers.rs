@@ -118,7 +118,7 @@ async fn another_analyzer_is_refused_and_both_are_named() {
         (Some(languages("en")), Some(Analyzer::default()), Some(["`en`", "any language"])),
         (Some(languages("en")), Some(without.clone().into()), Some(["`en`", "without stop words"])),
         (Some(languages("en")), Some(tokenizer()), Some(["`en`", "example.org semicolons/1"])),
-        (Some(tokenizer()), None, Some(["example.org semicolons/1", "application"])),
+        (Some(tokenizer()), None, Some(["example.org semicolons/1", "must be provided"])),
         (
             Some(tokenizer()),
             Some(Analyzer::new(Semicolons("example.org semicolons/2"))),
