@@ -35,8 +35,8 @@ pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
 /// Opens an entry of the journal.
 ///
 /// # Errors
-/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in a
-/// newer format, and any other kind if it is not a record.
+/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in
+/// a newer format, and any other kind if it is not a record.
 pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord> {
     let not_one = || Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key));
     let (writer, sequence) = Layout::record_place(&entry.key).ok_or_else(not_one)?;
@@ -53,7 +53,8 @@ pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord
 }
 
 /// Returns the changes of a record, fetched from separate objects if they are spilled. Returns
-/// `None` if a holder of the key sealed something else, a verdict that is the same in every process.
+/// `None` if a holder of the key sealed something else, a verdict that is the same in every
+/// process.
 ///
 /// # Errors
 /// `Lost` or `Damaged` if the store does not hold the spilled body as it was written.
