@@ -1,4 +1,4 @@
-//! The index core's parts on a small corpus:
+//! Micro-benchmarks of the index core on a small corpus:
 //! `cargo bench -p cim-ipld-benches --bench index -- FILTER`.
 
 use std::hint::black_box;
@@ -18,7 +18,7 @@ const SEED: u64 = 42;
 fn analysis(criterion: &mut Criterion) {
     let documents = synthetic::documents(200, SEED);
     let plain: Vec<&str> = documents.iter().filter_map(|document| document.text.as_deref()).collect();
-    // One letter in twelve has an accent: every chunk takes the path for all of Unicode.
+    // One letter in twelve has an accent, so every chunk takes the Unicode path.
     let accented: Vec<String> = plain.iter().map(|text| text.replace("ba", "bä")).collect();
     let accented: Vec<&str> = accented.iter().map(String::as_str).collect();
     let analyzer = Analyzer::default();
@@ -83,8 +83,7 @@ fn searching(criterion: &mut Criterion) {
         }
     }
     let query = Query::term("ba");
-    // All documents that have the most frequent word, none of them ranked: decoding and little
-    // else.
+    // All documents with the most frequent word, unranked: mostly decoding.
     group.bench_function("postings", |bencher| {
         let all = Query::all([query.clone(), Query::term("da")]);
         let options = SearchOptions::default().limit(0);
@@ -99,8 +98,8 @@ fn searching(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One query of each class. The words of a conjunction come from one document, so that it has a
-/// hit.
+/// Returns one query of each class. The words of a conjunction come from one document, so that it
+/// has a hit.
 fn queries(documents: &[Document]) -> Vec<(&'static str, Query)> {
     let analyzer = Analyzer::default();
     let words = analyzer.words(documents[0].text.as_deref().unwrap_or_default());
@@ -140,8 +139,8 @@ fn segment(memtable: &Memtable, number: u8) -> (Arc<Segment>, PageMap) {
     (Arc::new(Segment::open(id, &pages.header(id)).expect("the header was just written")), pages)
 }
 
-/// Searches with no page at hand and fetches what is asked for: the work of a cache that misses,
-/// less the fetching.
+/// Searches without cached pages, and provides the requested pages: the cost of cache misses
+/// without the I/O.
 fn cold(snapshot: &ReadView, query: &Query, pages: &PageMap) -> u64 {
     let mut at_hand = PageMap::new();
     loop {

@@ -1,5 +1,5 @@
-//! A tokenizer of one's own: part numbers such as `AB-1234/C` are one word, everything else is cut
-//! at white space.
+//! A custom tokenizer: part numbers such as `AB-1234/C` are one word, and everything else is split
+//! at whitespace.
 //!
 //! ```bash
 //! cargo run --example own_tokenizer
@@ -12,13 +12,13 @@ use cim_ipld::backend::MemoryBackend;
 use cim_ipld::index::{Analyze, Analyzer, Token};
 use cim_ipld::{ContentIndex, DocumentMetadata, ErrorKind, IndexPersistence, SearchQuery, content_cid};
 
-/// Cuts at white space, and takes signs at the ends of words away.
+/// Splits at whitespace and trims punctuation from the ends of words.
 #[derive(Debug)]
 struct PartNumbers;
 
 impl Analyze for PartNumbers {
-    /// Stored with the index. Whatever changes words changes this: an index opens with no other
-    /// identity.
+    /// Returns the identity stored with the index. Change it with every change of the words,
+    /// because an index cannot be opened with another identity.
     fn identity(&self) -> &str {
         "example.org part-numbers/1"
     }
@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
         ensure!(found == expected, "{query} found {found} documents, not {expected}");
     }
 
-    // The index knows its tokenizer by name, and whoever opens it must bring it.
+    // The index stores the identity of its tokenizer, which must be given to open it.
     let refused = builder().open().await.expect_err("the tokenizer was not given");
     println!("without it: {refused}");
     ensure!(refused.kind() == ErrorKind::Incompatible);

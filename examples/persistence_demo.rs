@@ -1,15 +1,14 @@
-//! The main job of cim-ipld on real input, from key to rotation, with a restart in a second process
-//! in between.
+//! A tour of cim-ipld on real input, from creating a key to rotating it, with a restart in a second
+//! process in between.
 //!
 //! ```bash
-//! cargo run --release --example persistence_demo                              # this workspace's own files
-//! cargo run --release --example persistence_demo -- FOLDER                    # yours
+//! cargo run --release --example persistence_demo                              # the files of this workspace
+//! cargo run --release --example persistence_demo -- FOLDER                    # your files
 //! cargo run --release --example persistence_demo -- --nats nats://127.0.0.1:4222
 //! ```
 //!
-//! The index is made in a temporary folder, or under a name of its own on the NATS server, and
-//! removed in the end. Every step checks what it did; the program fails if anything is not as it
-//! should be.
+//! The index is created in a temporary folder, or under a unique name on the NATS server, and
+//! removed at the end. Every step checks its result, and the program fails if anything is wrong.
 
 use std::fmt::Display;
 use std::fs;
@@ -28,19 +27,19 @@ use cim_ipld_examples::{Questions, SEARCHED_BYTES, Tree, TreeCounts, files_below
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
-/// A batch is one atomic write; these bounds keep it from growing with the input.
+/// The bounds of a batch, which is one atomic write.
 const BATCH_DOCUMENTS: usize = 256;
 const BATCH_BYTES: u64 = 4 << 20;
 
 #[derive(Parser)]
 struct Args {
-    /// The folder to index; by default this workspace.
+    /// The folder to index [default: this workspace]
     folder: Option<PathBuf>,
-    /// A NATS server to keep the index on, instead of a temporary folder.
+    /// The NATS server to store the index on, instead of a temporary folder
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
-    /// Answers the questions of a first process, whose home this is; the demonstration starts
-    /// itself with it.
+    /// Answers the queries of a first process with this home; used by the demonstration to start
+    /// itself
     #[arg(long, hide = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
 }
@@ -72,7 +71,7 @@ fn demonstrate(home: &Home, input: &Path) -> Result<()> {
     Ok(())
 }
 
-// Each step from here on has a runtime of its own, so that whatever it opened is closed when it
+// Each of the following steps has its own runtime, so that everything it opened is closed when it
 // returns.
 
 #[tokio::main]
@@ -126,7 +125,7 @@ async fn search(home: &Home, questions: &[SearchQuery]) -> Result<Vec<Answer>> {
     Ok(answers)
 }
 
-/// Runs this program again, which has nothing but the store and the key, and compares its answers.
+/// Runs this program again with nothing but the store and the key, and compares its answers.
 fn restart(home: &Home, questions: &[SearchQuery], answers: &[Answer]) -> Result<()> {
     let started = Instant::now();
     fs::write(home.questions_file(), serde_json::to_vec(questions)?)?;
@@ -236,7 +235,7 @@ fn wrap_a_cid(home: &Home, hit: &Found) -> Result<()> {
     Ok(())
 }
 
-/// Looks for the words of the questions in the store's files, as a thief of the disk would.
+/// Searches the files of the store for the words of the queries, as a thief of the disk would.
 fn look_into_the_store(home: &Home, questions: &[SearchQuery]) -> Result<()> {
     if home.nats.is_some() {
         return Ok(());
@@ -257,7 +256,7 @@ fn look_into_the_store(home: &Home, questions: &[SearchQuery]) -> Result<()> {
     Ok(())
 }
 
-/// Where this demonstration keeps its things.
+/// The files of this demonstration.
 struct Home {
     folder: PathBuf,
     nats: Option<String>,
@@ -276,7 +275,8 @@ impl Home {
         self.folder.join("store")
     }
 
-    /// The temporary folder's name is nobody else's, so neither is that of the index on the server.
+    /// Returns the name of the index on the server, derived from the unique name of the temporary
+    /// folder.
     fn index_name(&self) -> Result<IndexName> {
         let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
         Ok(IndexName::new(&name)?)
@@ -306,7 +306,7 @@ impl Home {
         let (jetstream, name) = (jetstream(url).await?, self.index_name()?);
         for bucket in ["text_index_v1", "tag_index_v1", "type_index_v1", "metadata_cache_v1", "catalog_v1"] {
             let bucket = format!("{}_{bucket}", name.as_str().unwrap_or_default());
-            // A bucket that was never made is as good as one that was deleted.
+            // A bucket that was never created needs no deletion.
             let _ = jetstream.delete_key_value(bucket).await;
         }
         Ok(())
@@ -326,7 +326,7 @@ fn kind_of(opened: &cim_ipld::Result<IndexPersistence>) -> Option<ErrorKind> {
     opened.as_ref().err().map(cim_ipld::Error::kind)
 }
 
-/// What an index answers to a question; two answers are equal only if every score is, to the bit.
+/// The answer of an index to a query. Two answers are equal only if all scores are bitwise equal.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Answer {
     total: u64,

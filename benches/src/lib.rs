@@ -1,4 +1,4 @@
-//! Documents to measure on, the same on every machine. The benchmarks run with
+//! Documents for benchmarks, the same on every machine. Run the benchmarks with
 //! `cargo bench -p cim-ipld-benches`.
 
 pub mod rng;
@@ -11,7 +11,7 @@ use multihash::Multihash;
 ///
 /// # Panics
 ///
-/// Never: a digest of 32 bytes fits a multihash of 64.
+/// Never: a digest of 32 bytes fits into a multihash of 64.
 pub fn cid_of(bytes: &[u8]) -> Cid {
     const RAW: u64 = 0x55;
     const BLAKE3: u64 = 0x1e;

@@ -1,4 +1,4 @@
-//! Seeded numbers: the same seed gives the same corpus and the same queries on every machine.
+//! Seeded random numbers, so that a seed gives the same corpus and queries on every machine.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone)]

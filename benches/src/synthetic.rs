@@ -1,8 +1,7 @@
-//! A corpus that anybody can make: words of a Zipf distribution, topics, skewed tags.
+//! A reproducible synthetic corpus: Zipf-distributed words, topics, skewed tags.
 //!
-//! A document has a topic; three words in ten come from the topic's own order of the vocabulary, so
-//! that words occur together as they do in real text, and pairs of words repeat, so that phrases
-//! have hits.
+//! Each document has a topic. Three words in ten come from the vocabulary order of the topic, so
+//! that words co-occur as in real text. Pairs of words repeat, so that phrases have hits.
 
 use cim_ipld_index::Document;
 
@@ -15,7 +14,7 @@ const AUTHORS: usize = 400;
 const SECTIONS: usize = 40;
 const TAGS: usize = 120;
 
-/// Makes `count` documents from a seed.
+/// Generates `count` documents from a seed.
 pub fn documents(count: usize, seed: u64) -> Vec<Document> {
     let mut rng = Rng::new(seed);
     let vocabulary: Vec<String> = (0..WORDS).map(word).collect();
@@ -33,7 +32,7 @@ fn document(number: usize, vocabulary: &[String], zipf: &Zipf, rng: &mut Rng) ->
         let rank = zipf.draw(rng);
         let index = match rng.below(10) {
             0..3 => (rank * (2 * topic + 3) + topic * 577) % WORDS,
-            // The word that mostly follows the last one.
+            // The word that usually follows the previous one.
             3 => (last * 31 + 7) % WORDS,
             _ => rank,
         };
@@ -59,13 +58,13 @@ fn document(number: usize, vocabulary: &[String], zipf: &Zipf, rng: &mut Rng) ->
     document
 }
 
-/// A number below `end`, small ones far more often.
+/// Returns a number below `end`, with small numbers far more likely.
 fn skewed(end: usize, rng: &mut Rng) -> usize {
     let unit = rng.unit();
     (unit * unit * unit * end as f64) as usize
 }
 
-/// A word that can be spoken, different for every number.
+/// Returns a pronounceable word, distinct for every number.
 fn word(number: usize) -> String {
     const ONSETS: &[u8] = b"bdfgklmnprstvz";
     const VOWELS: &[u8] = b"aeiou";
@@ -83,7 +82,7 @@ fn word(number: usize) -> String {
     }
 }
 
-/// Ranks with probability 1 / (rank + 2).
+/// Returns a rank with probability 1 / (rank + 2).
 struct Zipf {
     cumulative: Vec<f64>,
 }

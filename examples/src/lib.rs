@@ -1,4 +1,4 @@
-//! Examples of cim-ipld; each runs with `cargo run --example NAME`. What they share is here.
+//! The shared code of the examples. Run an example with `cargo run --example NAME`.
 
 mod questions;
 mod tree;

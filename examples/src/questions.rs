@@ -2,12 +2,11 @@ use anyhow::{Result, ensure};
 use cim_ipld::SearchQuery;
 use cim_ipld::index::Document;
 
-/// The least length of a word that is asked for, in bytes; shorter words could stand in random
-/// bytes by chance.
+/// The minimum length of a query word in bytes. Shorter words could occur in random bytes by
+/// chance.
 pub const SEARCHED_BYTES: usize = 8;
 
-/// Questions that the input itself answers: words of documents number 1, 2, 4, 8 and so on, and a
-/// tag.
+/// Queries derived from the input: words of the documents number 1, 2, 4, 8 and so on, and a tag.
 #[derive(Default)]
 pub struct Questions {
     words: Vec<String>,
@@ -16,7 +15,7 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// Takes questions from a document, the `number`th from 1.
+    /// Derives queries from a document, the `number`th from 1.
     pub fn consider(&mut self, document: &Document, number: u64) {
         if self.tag.is_none() {
             self.tag = document.tags.last().cloned();
@@ -35,10 +34,10 @@ impl Questions {
         }
     }
 
-    /// Returns all that was taken, as queries.
+    /// Returns the queries.
     ///
     /// # Errors
-    /// When no document had a word to ask for.
+    /// If no document had a suitable word.
     pub fn into_queries(self) -> Result<Vec<SearchQuery>> {
         ensure!(!self.words.is_empty(), "the input has no words to ask for");
         let texts = std::iter::once(self.words.join(" ")).chain(self.pairs);

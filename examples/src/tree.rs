@@ -8,11 +8,11 @@ use cim_ipld::index::Document;
 use cim_ipld::{Cid, DocumentMetadata, content_cid};
 use ignore::{DirEntry, Walk, WalkBuilder};
 
-/// Reads the text files of a folder, each as a document: its CID is that of its bytes, its title
-/// its path, its tags the folders on the way to it.
+/// Reads the text files of a folder as documents. The CID of a document is that of its bytes, its
+/// title is its path, and its tags are the folders of the path.
 ///
-/// Hidden files, what `.gitignore` names, files that are not UTF-8 and files that equal an earlier
-/// one are passed over.
+/// Hidden files, files ignored by `.gitignore`, files that are not UTF-8 and duplicates of earlier
+/// files are skipped.
 pub struct Tree {
     root: PathBuf,
     walk: Walk,
@@ -20,37 +20,37 @@ pub struct Tree {
     counts: TreeCounts,
 }
 
-/// What a [`Tree`] has come across so far.
+/// The counts of a [`Tree`] so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TreeCounts {
-    /// Documents given.
+    /// The number of documents returned.
     pub documents: u64,
-    /// Bytes of their contents.
+    /// The size of their content in bytes.
     pub bytes: u64,
-    /// Files passed over because they are not text.
+    /// The number of files skipped because they are not text.
     pub binaries: u64,
-    /// Files passed over because they equal an earlier one.
+    /// The number of files skipped because they equal an earlier one.
     pub copies: u64,
 }
 
 impl Tree {
-    /// Begins at `root`.
+    /// Starts at `root`.
     ///
     /// # Errors
-    /// When `root` is not there.
+    /// If `root` does not exist.
     pub fn new(root: &Path) -> Result<Self> {
         let root = root.canonicalize().with_context(|| format!("cannot read {}", root.display()))?;
         let walk = WalkBuilder::new(&root).require_git(false).sort_by_file_path(Ord::cmp).build();
         Ok(Self { root, walk, seen: HashSet::new(), counts: TreeCounts::default() })
     }
 
-    /// Tells what it has come across so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn counts(&self) -> TreeCounts {
         self.counts
     }
 
-    /// Makes the document of a file, unless it is not text or not the first of its kind.
+    /// Returns the document of a file, unless it is not text or a duplicate.
     fn document(&mut self, path: &Path) -> Result<Option<Document>> {
         let bytes = fs::read(path)?;
         let Ok(text) = std::str::from_utf8(&bytes) else {
@@ -83,7 +83,7 @@ impl Tree {
 /// Lists every file below `folder`, hidden ones too.
 ///
 /// # Errors
-/// When a folder cannot be read.
+/// If a folder cannot be read.
 pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = WalkBuilder::new(folder).standard_filters(false).build().collect::<Result<Vec<_>, _>>()?;
     let files = entries.into_iter().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));

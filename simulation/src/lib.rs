@@ -1,11 +1,11 @@
-//! The catalog protocol of cim-ipld, checked apart from the code that follows it.
+//! Checks of the catalog protocol of cim-ipld, independent of its implementation and with it.
 //!
 //! [`model`] is the protocol as an executable specification. `cargo test -p cim-ipld-simulation`
-//! searches every state that it can reach within a number of actions; `cargo xtask model --full`
-//! searches deeper and prints figures.
+//! searches every state within a number of actions; `cargo xtask model --full` searches deeper and
+//! prints statistics.
 //!
-//! [`store`] is a store that fails and lies as a seed says: the engine runs over it under a paused
-//! clock, and a seed repeats a run exactly.
+//! [`store`] is a store with seeded faults and lies. The engine runs over it with a paused clock,
+//! and a seed reproduces a run exactly.
 
 pub mod model;
 pub mod simulator;

@@ -1,16 +1,15 @@
-//! The catalog protocol as an executable specification, and a search through every state that it
-//! can reach.
+//! The catalog protocol as an executable specification, and an exhaustive search of its states.
 //!
-//! [`protocol`] is what each process does; read it beside the protocol's text. Two stores drive it:
-//! [`adversary`] shows anything that was ever sealed to anybody at any time, [`honest`] delays,
-//! loses acknowledgements, lets puts land late or twice, trims and crashes. [`search`] goes through
-//! every state within a number of actions, breadth first, checks named properties in each, and
-//! gives a shortest trace to a violation. Each [`rule`] can be removed; [`cases`] lists what is
-//! searched and which property rests on which rule.
+//! [`protocol`] specifies each process; read it together with docs/protocol.md. Two stores drive
+//! it: [`adversary`] shows any sealed object to any process at any time; [`honest`] delays, loses
+//! acknowledgements, stores puts late or twice, trims and crashes. [`search`] visits every state
+//! within a number of actions, breadth first, checks named properties, and returns a shortest trace
+//! to a violation. Each [`rule`] can be removed; [`cases`] lists the searches and the property that
+//! depends on each rule.
 //!
-//! Hashes and seals are perfect here: a digest *is* the order that it stands for. Not modelled:
-//! spilled bodies, healing of the manifest's key, cloned machines, page forgery, the encoding of
-//! ancestry, pins older than a crash, a bucket that is re-created with revisions of its own.
+//! Hashes and seals are perfect: a digest *is* the order that it represents. Not modelled are
+//! spilled bodies, repair of the manifest entry, cloned machines, page forgery, the encoding of the
+//! ancestry, pins older than a crash, and a recreated bucket with its own revisions.
 
 mod adversary;
 mod cases;
@@ -27,10 +26,11 @@ use std::time::Instant;
 
 pub use cases::Scope;
 
-/// Searches every case of `scope`, then with each rule removed, and passes one line of figures for
-/// each to `print`.
+/// Runs every search of `scope`, then one with each rule removed, and passes a line of statistics
+/// for each to `print`.
 ///
-/// Returns whether no case has a violation and each removed rule has the expected one.
+/// Returns whether no complete search found a violation and each removed rule led to the expected
+/// one.
 pub fn check(scope: Scope, mut print: impl FnMut(String)) -> bool {
     let mut is_good = true;
     for case in cases::complete(scope) {

@@ -1,15 +1,15 @@
-//! A store in memory that fails and lies as a seed says, so that a run can be repeated exactly.
+//! A store in memory with seeded faults and lies, for reproducible runs.
 //!
-//! [`Store`] is the hand of the test: it makes clients, crashes and pauses them, purges buckets,
-//! forks and joins, puts old values back. Each simulated process has a [`Client`], a
-//! [`Backend`](cim_ipld_backend::Backend) over the shared buckets. [`Faults`] says how often what
-//! happens by itself.
+//! [`Store`] is the control interface of a test: it adds, crashes and pauses clients, purges
+//! buckets, forks and joins branches, and stores old values again. Each simulated process has a
+//! [`Client`], a [`Backend`](cim_ipld_backend::Backend) over the shared buckets. [`Faults`] sets
+//! the rates of spontaneous faults.
 //!
-//! Every choice comes from the seed, and time from tokio's clock, which a run must pause: a
-//! current-thread runtime with `start_paused`. Two runs of the same program with the same seed then
-//! have the same [trace](Store::trace). The program must not draw numbers of its own from the
-//! system: of tokio, `select!` needs `biased;`, and a `tokio::sync::watch` channel wakes several
-//! receivers in any order.
+//! Every choice comes from the seed, and time comes from the clock of tokio, which must be paused
+//! (a current-thread runtime with `start_paused`). Two runs of the same program with the same seed
+//! then have the same [trace](Store::trace). The program must not use other randomness: `select!`
+//! of tokio needs `biased;`, and a `tokio::sync::watch` channel wakes several receivers in any
+//! order.
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, Key, Precondition};

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the micro-benchmarks, or the index core beside its peers.
+//! `cargo xtask bench`: the micro-benchmarks, or the comparison of the index core with its peers.
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use crate::Outcome;
 use crate::workspace::{cargo, output, root, succeed};
 
 /// With `--peers` builds and runs benches/peers, to which all other arguments go; else runs
-/// Criterion's benchmarks.
+/// The Criterion benchmarks.
 pub(crate) fn run(args: &[String]) -> Outcome {
     if args.iter().any(|arg| arg == "--peers") {
         return peers(args);
@@ -23,7 +23,7 @@ fn peers(args: &[String]) -> Outcome {
     let folder = root().join("benches/peers");
     let mut build = cargo(&["build", "--release", "--quiet"]);
     build.current_dir(&folder);
-    // Without SQLCipher there is no OpenSSL to compile; its own folder keeps the two builds apart.
+    // Without SQLCipher, OpenSSL is not compiled. A separate folder keeps the two builds apart.
     let mut target = folder.join("target");
     if args.iter().any(|arg| arg == "--no-sqlite") {
         target.push("no-sqlite");

@@ -1,7 +1,7 @@
-//! `cargo xtask examples`: what the public documentation shows by example.
+//! `cargo xtask examples`: checks that the public documentation has examples.
 //!
-//! Every public type of a library has an example, and every method of the types and traits that
-//! most people come for. That the examples compile is for the documentation tests.
+//! Every public type of a library needs an example, and so does every method of the most important
+//! types and traits. The documentation tests check that the examples compile.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::layers::modules;
 use crate::metadata::Metadata;
 use crate::{Outcome, workspace};
 
-/// Whose methods have an example each.
+/// The types whose methods each need an example.
 const WHOLE: &[(&str, &str)] = &[
     ("cim-ipld-backend", "Backend"),
     ("cim-ipld-envelope", "KeyProvider"),
@@ -55,8 +55,7 @@ struct Item {
     has_example: bool,
 }
 
-/// The public types of a crate's root, as its `pub use` and `pub` items name them, and the methods
-/// that need an example.
+/// Returns the public types exported by a crate root, and the methods that need an example.
 fn items(package: &str, sources: &[(String, String)]) -> Result<Vec<Item>, String> {
     let mut files = Vec::new();
     for (path, text) in sources {
@@ -156,7 +155,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 }
 
-/// The lines of a documentation comment.
+/// Returns the lines of a documentation comment.
 fn documentation(attributes: &[syn::Attribute]) -> impl Iterator<Item = String> + '_ {
     attributes.iter().filter_map(|attribute| match &attribute.meta {
         syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
@@ -167,7 +166,7 @@ fn documentation(attributes: &[syn::Attribute]) -> impl Iterator<Item = String> 
     })
 }
 
-/// Whether there is a block of code that the documentation tests compile.
+/// Returns whether there is a code block that the documentation tests compile.
 fn has_example(attributes: &[syn::Attribute]) -> bool {
     let mut is_open = false;
     documentation(attributes).any(|line| {

@@ -1,4 +1,4 @@
-//! `cargo xtask layers`: who may depend on whom, among packages and among the modules of one.
+//! `cargo xtask layers`: checks the dependencies between packages and between the modules of each.
 
 pub(crate) mod modules;
 mod rules;
@@ -24,13 +24,13 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         eprintln!("{offence}");
     }
     if !offences.is_empty() {
-        return Err(format!("{} against docs/architecture.md, \"Rooms and arrows\"", offences.len()));
+        return Err(format!("{} against docs/architecture.md, \"Crates and dependencies\"", offences.len()));
     }
     println!("layers: {} packages keep to {} rooms and {} fences", metadata.members.len(), ROOMS.len(), FENCES.len());
     Ok(())
 }
 
-/// The circles of a package's modules that nobody accepted, a line each.
+/// Returns the cycles among the modules of a package that are not accepted, one line each.
 fn circle_offences(package: &str, circles: &[Circle]) -> Vec<String> {
     let is_accepted = |circle: &&Circle| {
         ACCEPTED.iter().any(|accepted| accepted.package == package && accepted.members == circle.members)
@@ -43,7 +43,7 @@ fn circle_offences(package: &str, circles: &[Circle]) -> Vec<String> {
     circles.iter().filter(|circle| !is_accepted(circle)).map(line).collect()
 }
 
-/// Everything in the workspace that the rules forbid, a line each.
+/// Returns every violation of the rules in the workspace, one line each.
 fn offences(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
     for package in &metadata.members {

@@ -1,8 +1,8 @@
-//! The project's own tasks: `cargo xtask <task>`.
+//! The tasks of the project: `cargo xtask <task>`.
 //!
 //! Each task is one module. The checks (`layers`, `tidy`) are functions from data to findings, so
-//! that their own tests can plant an offence and see it found; only the outermost function of each
-//! reads the real tree.
+//! that their tests can plant a violation and check that it is found. Only the outermost function
+//! of each reads the real tree.
 
 mod bench;
 mod examples;
@@ -19,7 +19,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-/// What every task answers: nothing, or one sentence that says what failed.
+/// The result of a task. The error is one sentence.
 type Outcome = Result<(), String>;
 
 struct Task {
@@ -97,7 +97,7 @@ fn usage() -> String {
     text
 }
 
-/// Refuses arguments for a task that takes none.
+/// Refuses arguments of a task that takes none.
 fn no_arguments(args: &[String]) -> Outcome {
     match args.first() {
         None => Ok(()),

@@ -1,10 +1,10 @@
-//! The part of `cargo metadata` that the layers are read from.
+//! The part of `cargo metadata` that the layers check needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// The members of the workspace and what every package of the resolved graph leads to.
+/// The members of the workspace and the edges of the resolved dependency graph.
 pub(crate) struct Metadata {
     pub(crate) members: Vec<Package>,
     names: BTreeMap<String, String>,
@@ -15,12 +15,12 @@ pub(crate) struct Metadata {
 pub(crate) struct Package {
     id: String,
     pub(crate) name: String,
-    /// Folder of its `Cargo.toml`, relative to the root.
+    /// The folder of its `Cargo.toml`, relative to the root.
     pub(crate) folder: String,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// A dependency as a member's `Cargo.toml` declares it, whether or not a feature enables it.
+/// A dependency declared in the `Cargo.toml` of a member, whether or not a feature enables it.
 pub(crate) struct Dependency {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -35,13 +35,13 @@ pub(crate) enum Kind {
 }
 
 impl Metadata {
-    /// Reads what `cargo metadata --format-version 1` prints.
+    /// Parses the output of `cargo metadata --format-version 1`.
     pub(crate) fn parse(json: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(json).map_err(|error| format!("cargo metadata: {error}"))?;
         Self::from_value(&value).ok_or_else(|| "cargo metadata has a shape that xtask does not know".into())
     }
 
-    /// The members' names and folders.
+    /// Returns the names and folders of the members.
     pub(crate) fn folders(json: &str) -> Result<Vec<(String, String)>, String> {
         let value: Value = serde_json::from_str(json).map_err(|error| format!("cargo metadata: {error}"))?;
         let root = value["workspace_root"].as_str().unwrap_or_default();
@@ -71,8 +71,8 @@ impl Metadata {
         Some(Self { members: packages, names, edges })
     }
 
-    /// The shortest chain of names from `package` to a package called `target` by normal and build
-    /// dependencies.
+    /// Returns the shortest path of normal and build dependencies from `package` to a package named
+    /// `target`.
     pub(crate) fn path(&self, package: &Package, target: &str) -> Option<Vec<&str>> {
         let mut seen = BTreeSet::from([package.id.as_str()]);
         let mut level = vec![vec![package.id.as_str()]];
@@ -115,7 +115,7 @@ fn dependency(value: &Value) -> Option<Dependency> {
     Some(Dependency { name: value["name"].as_str()?.into(), kind, optional: value["optional"].as_bool()? })
 }
 
-/// Whether an edge of the graph is more than a dev-dependency.
+/// Returns whether an edge of the graph is not only a dev-dependency.
 fn is_shipped(edge: &Value) -> bool {
     let kinds = edge["dep_kinds"].as_array();
     kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind["kind"].as_str() != Some("dev")))

@@ -1,9 +1,9 @@
-//! `cargo xtask model`: searches the model of the catalog protocol in an optimised build.
+//! `cargo xtask model`: searches the model of the catalog protocol in an optimized build.
 
 use crate::Outcome;
 use crate::workspace::{cargo, succeed};
 
-/// Runs the search; `--full` goes to the depths that the protocol was accepted at.
+/// Runs the search; `--full` uses the depths at which the protocol was accepted.
 pub(crate) fn run(args: &[String]) -> Outcome {
     let mut command = cargo(&["run", "--release", "--package", "cim-ipld-simulation", "--bin", "model", "--"]);
     succeed(command.args(args))

@@ -4,8 +4,7 @@ use std::process::Command;
 
 use crate::{Outcome, no_arguments, setup, workspace};
 
-/// Runs nats-server in the foreground; it keeps its data in `.tools/nats-data` from one start to
-/// the next.
+/// Runs nats-server in the foreground, with its data in `.tools/nats-data`.
 pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let server = setup::nats_server()?;
@@ -16,7 +15,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     become_command(command)
 }
 
-/// Ctrl-C must reach the server alone, so that it closes its store before anything here ends.
+/// Only the server handles Ctrl-C, so that it closes its store before this process exits.
 #[cfg(unix)]
 fn become_command(mut command: Command) -> Outcome {
     use std::os::unix::process::CommandExt;

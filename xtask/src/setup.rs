@@ -1,4 +1,5 @@
-//! `cargo xtask setup`: what the tests need beside Rust, in the git-ignored folder `.tools`.
+//! `cargo xtask setup`: installs the tools that the tests need besides Rust, in the git-ignored
+//! folder `.tools`.
 
 use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsString;
@@ -10,10 +11,10 @@ use std::process::Command;
 use crate::workspace::{output, root, succeed, tools};
 use crate::{Outcome, no_arguments};
 
-/// The oldest server with all that cim-ipld-nats asks of one.
+/// The oldest server version with everything that cim-ipld-nats needs.
 const OLDEST_SERVER: (u32, u32) = (2, 12);
 
-/// Sets up both tools; quick when they are there.
+/// Sets up both tools, unless they are already installed.
 pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let server = nats_server()?;
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     Ok(())
 }
 
-/// A nats-server that is new enough: `NATS_SERVER`, then the one on PATH, then the pinned one in
+/// Returns a sufficiently new nats-server: `NATS_SERVER`, the one on PATH, or the pinned one in
 /// `.tools`.
 pub(crate) fn nats_server() -> Result<PathBuf, String> {
     if let Some(named) = std::env::var_os("NATS_SERVER").filter(|path| !path.is_empty()) {
@@ -52,7 +53,7 @@ fn server_version(program: &Path) -> Result<(u32, u32), String> {
     parse_version(&text).ok_or_else(|| format!("{}: no version in {:?}", program.display(), text.trim()))
 }
 
-/// Reads `nats-server: v2.15.1`.
+/// Parses `nats-server: v2.15.1`.
 fn parse_version(text: &str) -> Option<(u32, u32)> {
     let (_, version) = text.trim().rsplit_once('v')?;
     let mut numbers = version.split('.').map(|number| number.parse().ok());
@@ -71,10 +72,10 @@ fn fetch_server(target: &Path) -> Outcome {
     clear(&wheels)
 }
 
-/// A Python that can import what the independent reader needs.
+/// Returns a Python that can import the dependencies of the independent reader.
 ///
-/// It is `.tools/venv/bin/python` in any case: a virtual environment, or, where Python cannot make
-/// one (Debian without python3-venv), a script of that name over packages in `.tools/python`.
+/// It is always `.tools/venv/bin/python`: a virtual environment or, if Python cannot create one
+/// (Debian without python3-venv), a script of that name over packages in `.tools/python`.
 fn reader_python() -> Result<PathBuf, String> {
     let venv = tools().join("venv");
     let interpreter = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
@@ -124,16 +125,16 @@ fn make_executable(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The system's Python 3; `PYTHON` names another.
+/// Returns the Python 3 of the system, or the one named by `PYTHON`.
 fn python() -> Command {
     let default = if cfg!(windows) { "python" } else { "python3" };
     let mut command = Command::new(std::env::var_os("PYTHON").unwrap_or_else(|| OsString::from(default)));
-    // pip warns root away from the system's packages; nothing here installs outside `.tools`.
+    // Disables the warning of pip for root: nothing is installed outside `.tools`.
     command.env("PIP_ROOT_USER_ACTION", "ignore");
     command
 }
 
-/// Removes a folder that may be there.
+/// Removes a folder if it exists.
 fn clear(folder: &Path) -> Outcome {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),

@@ -3,7 +3,7 @@
 use crate::workspace::{cargo, succeed};
 use crate::{Outcome, setup};
 
-/// Runs the soak; `--minutes N` and `--replicas 1|3` go to it.
+/// Runs the soak with the options `--minutes N` and `--replicas 1|3`.
 pub(crate) fn run(args: &[String]) -> Outcome {
     setup::run(&[])?;
     let mut command = cargo(&["run", "--package", "cim-ipld-simulation", "--bin", "soak", "--"]);

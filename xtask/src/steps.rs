@@ -1,5 +1,4 @@
-//! `cargo xtask test` and `cargo xtask ci`: every check and every test, in the order in which they
-//! fail soonest.
+//! `cargo xtask test` and `cargo xtask ci`: run every check and test, the fastest to fail first.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -13,9 +12,9 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-/// No step sets RUSTFLAGS, a profile or a feature of its own: clippy and doc share the checked
-/// dependencies, test and the examples share the built ones, and only the release build of the last
-/// step compiles them once more.
+/// No step sets RUSTFLAGS, a profile or features, so that clippy and doc share checked
+/// dependencies, and tests and examples share built ones. Only the release build of the last step
+/// recompiles them.
 const STEPS: &[Step] = &[
     Step { name: "setup", run: || setup::run(&[]) },
     Step { name: "fmt", run: || succeed(&mut cargo(&["fmt", "--all", "--check"])) },
@@ -27,7 +26,7 @@ const STEPS: &[Step] = &[
     Step { name: "persistence_demo", run: persistence_demo },
 ];
 
-/// Runs all steps; stops at the first that fails.
+/// Runs all steps, and stops at the first failure.
 pub(crate) fn test(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let start = Instant::now();
@@ -46,7 +45,7 @@ pub(crate) fn test(args: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Runs all steps between two looks at the checkout.
+/// Runs all steps, and checks that they leave the checkout unchanged.
 pub(crate) fn ci(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let before = changes()?;
@@ -82,8 +81,8 @@ fn persistence_demo() -> Outcome {
     succeed(&mut cargo(&["run", "--release", "--example", "persistence_demo"]))
 }
 
-/// Runs the tests with their output on the terminal, and counts them: a run that ran nothing has
-/// not passed.
+/// Runs the tests with their output on the terminal, and counts them: a run without tests is a
+/// failure.
 fn tests() -> Outcome {
     let mut command = cargo(&["test", "--workspace"]);
     let what = shown(&command);
@@ -104,7 +103,7 @@ fn tests() -> Outcome {
     total.verdict()
 }
 
-/// What the closing lines of all test binaries add up to.
+/// The sums of the result lines of all test binaries.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
     passed: u64,
@@ -113,7 +112,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Reads a line such as `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
+    /// Parses a line such as `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
     fn add(&mut self, line: &str) {
         let Some(counts) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return };
         for count in counts.1.split("; ") {

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the habits of the house that no reviewer should have to repeat.
+//! `cargo xtask tidy`: checks the conventions of the project that a program can check.
 //!
 //! Every rule is a function from the [`Tree`] to [`Finding`]s.
 
@@ -18,10 +18,10 @@ use std::fmt;
 use crate::{Outcome, workspace};
 use rust::Source;
 
-/// Where the sizes beyond the aim are written down.
+/// The file that lists the accepted sizes above the limits.
 const BASELINE: &str = "xtask/tidy-baseline.txt";
 
-/// Checks the real tree; with `--shrink` it first lowers the baseline to what is there.
+/// Checks the real tree. With `--shrink`, first lowers the baseline to the current sizes.
 pub(crate) fn run(args: &[String]) -> Outcome {
     let shrink = match args {
         [] => false,
@@ -58,14 +58,14 @@ fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The project's files, as git lists them.
+/// The files of the project, as listed by git.
 #[derive(Default)]
 struct Tree {
-    /// All of them.
+    /// All files.
     paths: BTreeSet<String>,
-    /// Those that people read and write.
+    /// The files written by hand.
     texts: BTreeMap<String, String>,
-    /// Those of `texts` that are Rust.
+    /// The Rust files among `texts`.
     sources: BTreeMap<String, Source>,
 }
 
@@ -95,18 +95,18 @@ impl Tree {
         self.paths.range(prefix.clone()..).next().is_some_and(|path| path.starts_with(&prefix))
     }
 
-    /// The names of the folders right under `crates/`.
+    /// Returns the names of the folders directly below `crates/`.
     fn crates(&self) -> BTreeSet<&str> {
         let inside = self.paths.iter().filter_map(|path| path.strip_prefix("crates/"));
         inside.filter_map(|path| path.split_once('/')).map(|(name, _)| name).collect()
     }
 }
 
-/// One offence: where, and what is wrong.
+/// A violation: its location and description.
 #[derive(Debug)]
 struct Finding {
     path: String,
-    /// From 1; 0 means the file as a whole.
+    /// The line, from 1, or 0 for the whole file.
     line: usize,
     what: String,
 }

@@ -1,24 +1,24 @@
-//! Where the workspace is, and how its tools are called.
+//! The location of the workspace, and running its tools.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The folder of the root `Cargo.toml`.
+/// Returns the folder of the root `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().expect("xtask is a folder of the workspace").to_path_buf()
 }
 
-/// The git-ignored folder for what `setup` fetches.
+/// Returns the git-ignored folder for the downloads of `setup`.
 pub(crate) fn tools() -> PathBuf {
     root().join(".tools")
 }
 
-/// Cargo, called as a person in the workspace's folder would call it.
+/// Returns a cargo command as if called from a shell in the workspace folder.
 ///
-/// `cargo run` gives the program it starts variables that describe the xtask package. Build scripts
-/// (ring's among them) are re-run when those differ, so a cargo that inherited them would compile
-/// again what `cargo test` by hand compiled.
+/// `cargo run` sets variables that describe the xtask package for the program that it starts. Build
+/// scripts such as that of ring are rerun if those differ, so a cargo that inherits them would
+/// recompile what a manual `cargo test` has compiled.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
@@ -54,15 +54,15 @@ pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{what}: {status}")) }
 }
 
-/// The program and its arguments as one line.
+/// Returns the program and its arguments as one line.
 pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let args = command.get_args().map(|arg| arg.to_string_lossy().into_owned());
     std::iter::once(program.to_string_lossy().into_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
-/// Paths of the files that belong to the project (tracked, or new and not ignored), relative to the
-/// root, with `/`.
+/// Returns the paths of the files of the project (tracked, or new and not ignored), relative to the
+/// root and separated by `/`.
 pub(crate) fn files() -> Result<Vec<String>, String> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root());

@@ -1,4 +1,4 @@
-//! The command line as it is typed.
+//! The command-line arguments.
 
 mod nats;
 
@@ -17,9 +17,9 @@ use crate::store_name::StoreName;
 
 /// Index, search and manage encrypted cim-ipld stores.
 ///
-/// STORE is file:FOLDER or nats://HOST:PORT[/INDEX]; of a cluster several servers can be named,
-/// with commas between. Each command's --help says how to connect with a credentials file
-/// (--creds), an own CA (--tls-ca) or a client certificate (--tls-cert).
+/// STORE is file:FOLDER or nats://HOST:PORT[/INDEX]. Several servers of a cluster are separated by
+/// commas. The --help of each command lists the connection options, such as a credentials file
+/// (--creds), a private CA (--tls-ca) or a client certificate (--tls-cert).
 #[derive(Debug, Parser)]
 #[command(name = "cim", version, max_term_width = 100, after_help = Status::table())]
 pub(crate) struct Arguments {
@@ -29,30 +29,30 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// The options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArguments {
     #[command(flatten)]
     pub(crate) pin: PinArguments,
-    /// Print one JSON object, on failure on standard error
+    /// Print one JSON object, on standard error in case of failure
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// How long to wait for a folder that another process has open
+    /// How long to wait if another process has the folder open
     #[arg(long, value_name = "SECONDS", global = true, default_value_t = 0, hide_default_value = true)]
     pub(crate) wait: u32,
-    /// Take key and passphrase files that their group can read, as containers mount secrets
+    /// Accept key and passphrase files that their group can read, such as secrets mounted into
+    /// containers
     #[arg(long, global = true)]
     pub(crate) key_group_may_read: bool,
-    /// Name on standard error what is done without or passed over
+    /// Report skipped files and missing pins on standard error
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }
 
-/// Where this machine remembers the newest state of each index, so that an older one is refused.
+/// Where this machine records the newest state of each index, so that an older one is refused.
 #[derive(Debug, Args)]
 pub(crate) struct PinArguments {
-    /// Remember nothing of the index on this machine, and do not check it against what is
-    /// remembered
+    /// Neither record the state of the index on this machine nor check it
     #[arg(long, global = true)]
     pub(crate) no_pin: bool,
     /// File of the pin [default: one for each STORE in $XDG_STATE_HOME/cim or ~/.local/state/cim]
@@ -73,22 +73,22 @@ pub(crate) enum Command {
     Get(GetArguments),
     /// Remove a document
     Rm(RmArguments),
-    /// Print figures of the index
+    /// Print statistics of the index
     Stats(ReportArguments),
-    /// Read and check everything that the index consists of
+    /// Read and check every object of the index
     Verify(ReportArguments),
-    /// Create, list, restore and delete named backups
+    /// Create, list, restore and delete named snapshots
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
     /// Generate keys, and rotate or list the keys of an index
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Show, accept anew or forget what this machine remembers of an index
+    /// Show, reset or delete the state of an index recorded on this machine
     #[command(subcommand)]
     Pin(PinCommand),
 }
 
-/// The query language in short; docs/search.md has all of it.
+/// A summary of the query language, which docs/search.md describes in full.
 const QUERY_LANGUAGE: &str = "\
 Query language (any text is a query; quote it for the shell):
   whale ship            either; what has both ranks higher
@@ -106,7 +106,7 @@ Query language (any text is a query; quote it for the shell):
   whale^2 ship          counts double
   C\\+\\+  \"localhost:80\"  a backslash or quotes make signs plain";
 
-/// An index, and what opens it.
+/// An index and its key.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArguments {
     /// file:FOLDER or nats://HOST:PORT[/INDEX]
@@ -133,17 +133,17 @@ pub(crate) struct KeyArguments {
 pub(crate) struct InitArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// What seals the index [default: the key's own algorithm, or aes-256-gcm for a passphrase]
+    /// Encryption algorithm [default: that of the key, or aes-256-gcm for a passphrase]
     #[arg(long, value_enum)]
     pub(crate) algorithm: Option<Algorithm>,
     /// Store everything unencrypted
     #[arg(long, conflicts_with_all = ["algorithm", "key_file", "passphrase_file"])]
     pub(crate) plaintext: bool,
-    /// Languages whose words are found in all their forms, such as en,de; `help` lists them
+    /// Languages whose words are found in all inflected forms, such as en,de; `help` lists them
     /// [default: none]
     #[arg(long = "language", value_name = "CODES", default_value = "", hide_default_value = true)]
     pub(crate) languages: AnalyzerSpec,
-    /// Leave out the most frequent words of the languages
+    /// Do not index the most frequent words of the languages
     #[arg(long)]
     pub(crate) without_stop_words: bool,
     #[command(flatten)]
@@ -157,11 +157,11 @@ pub(crate) struct IndexArguments {
     /// What to index: files, folders, or - for JSON lines on standard input
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// How to read the paths; auto reads *.jsonl, *.ndjson and - as JSON lines, everything else as
-    /// files
+    /// How to read the paths; auto reads *.jsonl, *.ndjson and - as JSON lines and everything else
+    /// as files
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// The most documents that are stored together, all or none
+    /// Maximum number of documents stored together atomically
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) batch: u32,
 }
@@ -178,19 +178,19 @@ pub(crate) enum Format {
 pub(crate) struct SearchArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Words are alternatives; `a AND b` wants both; the language is below
+    /// Query text; words are alternatives, `a AND b` requires both; see the summary below
     #[arg(value_name = "QUERY", allow_hyphen_values = true)]
     pub(crate) query: String,
-    /// Only documents with this tag; every tag given must be there
+    /// Only documents with this tag; if repeated, with all of the tags
     #[arg(long = "tag", value_name = "T")]
     pub(crate) tags: Vec<String>,
-    /// Only documents of this type, such as text/html or image/*, or of another one given
+    /// Only documents of this type, such as text/html or image/*; if repeated, of any of the types
     #[arg(long = "type", value_name = "T")]
     pub(crate) types: Vec<String>,
-    /// The most hits to print
+    /// Maximum number of hits to print
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) limit: usize,
-    /// How many of the best hits to leave out
+    /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
 }
@@ -199,7 +199,7 @@ pub(crate) struct SearchArguments {
 pub(crate) struct GetArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Names the document; ipfs://CID and the URL of a gateway are read too
+    /// CID of the document, also as ipfs://CID or gateway URL
     #[arg(value_name = "CID", value_parser = content_id::parse)]
     pub(crate) cid: Cid,
 }
@@ -208,7 +208,7 @@ pub(crate) struct GetArguments {
 pub(crate) struct RmArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Names the document; ipfs://CID and the URL of a gateway are read too
+    /// CID of the document, also as ipfs://CID or gateway URL
     #[arg(value_name = "CID", value_parser = content_id::parse)]
     pub(crate) cid: Cid,
 }
@@ -222,9 +222,9 @@ pub(crate) struct ReportArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {
-    /// Keep what the index holds now under a name
+    /// Create a named snapshot of the index
     Create(SnapshotArguments),
-    /// Make the index what it was when the snapshot was made
+    /// Restore the index to the state of a snapshot
     Restore(RestoreArguments),
     /// Delete a snapshot
     Delete(SnapshotArguments),
@@ -236,7 +236,7 @@ pub(crate) enum SnapshotCommand {
 pub(crate) struct SnapshotArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Names the snapshot
+    /// Name of the snapshot
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 }
@@ -245,27 +245,27 @@ pub(crate) struct SnapshotArguments {
 pub(crate) struct RestoreArguments {
     #[command(flatten)]
     pub(crate) snapshot: SnapshotArguments,
-    /// Do not keep the present state in a snapshot named before-restore-TIME
+    /// Discard the current state instead of keeping it in a snapshot before-restore-TIME
     #[arg(long)]
     pub(crate) discard: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Write a new random key to a new file that only you can read
+    /// Write a random key to a new file that only you can read
     Generate(GenerateArguments),
-    /// Let another key or passphrase open the index, and the present one no more
+    /// Replace the key or passphrase of the index
     Rotate(RotateArguments),
-    /// List what opens the index and what seals it; never the keys themselves
+    /// List the keys that open the index and its data keys, without key material
     List(ReportArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArguments {
-    /// The file to make; one that exists is never overwritten
+    /// File to create; an existing file is never overwritten
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// What the key is for
+    /// Encryption algorithm of the key
     #[arg(long, value_enum, default_value_t)]
     pub(crate) algorithm: Algorithm,
 }
@@ -276,8 +276,8 @@ pub(crate) struct RotateArguments {
     pub(crate) at: StoreArguments,
     #[command(flatten)]
     pub(crate) new: NewKeyArguments,
-    /// What seals the index from now on [default: the new key's own, or the present one for a
-    /// passphrase]
+    /// Encryption algorithm for later writes [default: that of the new key, or the current one for
+    /// a passphrase]
     #[arg(long, value_enum, conflicts_with = "finish")]
     pub(crate) algorithm: Option<Algorithm>,
 }
@@ -285,22 +285,22 @@ pub(crate) struct RotateArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct NewKeyArguments {
-    /// File with the key that opens the index from now on
+    /// File with the new key
     #[arg(long, value_name = "FILE")]
     pub(crate) new_key_file: Option<PathBuf>,
-    /// File with the passphrase that opens the index from now on
+    /// File with the new passphrase
     #[arg(long, value_name = "FILE")]
     pub(crate) new_passphrase_file: Option<PathBuf>,
-    /// Finish a rotation that was cut off; the index opens with the new key already
+    /// Finish an interrupted rotation; give the new key to open the index
     #[arg(long)]
     pub(crate) finish: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PinCommand {
-    /// Print what the pin of an index remembers
+    /// Print the state recorded in the pin of an index
     Show(ReportArguments),
-    /// Accept the state that STORE shows now, whatever the pin remembers, and pin it
+    /// Accept and pin the current state of STORE, whatever the pin records
     Accept(StoreArguments),
     /// Delete the pin of an index; the store is not accessed
     Forget(ForgetArguments),

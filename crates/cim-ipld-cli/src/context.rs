@@ -1,4 +1,4 @@
-//! What holds for a command as a whole, whatever it does.
+//! The options that apply to every command.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::failure::Result;
 use crate::output::{print_json, print_line};
 use crate::pins::Pins;
 
-/// What the options of every command say.
+/// The values of the global options.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) pins: Pins,
     /// Print JSON.
     pub(crate) json: bool,
-    /// Who may read key files beside their owner.
+    /// Who may read key files besides their owner.
     pub(crate) key_access: FileAccess,
-    /// Name on standard error what is done without.
+    /// Whether to report missing pins and skipped files on standard error.
     pub(crate) verbose: bool,
-    /// How long a folder that another process has open is waited for.
+    /// How long to wait if another process has the folder open.
     pub(crate) wait: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Context {
         })
     }
 
-    /// Says what was done: a line, or an object.
+    /// Prints the result, as a line or a JSON object.
     pub(crate) fn say(&self, line: impl Into<String>, object: &impl Serialize) -> Result<()> {
         if self.json { print_json(object) } else { print_line(line) }
     }

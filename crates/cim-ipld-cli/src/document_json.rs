@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::paths::{self, PATHS};
 
-/// A document with the fields of a JSON line. Fields that it has not are left out.
+/// A document with the fields of a JSON line. Missing fields are omitted.
 #[derive(Debug, Serialize)]
 pub(crate) struct DocumentJson<'a> {
     cid: String,
@@ -36,7 +36,7 @@ pub(crate) struct DocumentJson<'a> {
     attributes: BTreeMap<&'a str, serde_json::Value>,
 }
 
-/// What a search found. Every field is always there.
+/// A search hit. Every field is always present.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultsJson<'a> {
     total: u64,
@@ -53,7 +53,7 @@ struct HitJson<'a> {
     tags: &'a [String],
     #[serde(rename = "type")]
     content_type: Option<&'a str>,
-    /// Where its files are, if it was read from any.
+    /// The paths of its files, if it was read from files.
     paths: Vec<&'a str>,
     snippet: Option<&'a str>,
 }
@@ -99,7 +99,7 @@ impl<'a> From<&'a Hit> for HitJson<'a> {
     }
 }
 
-/// The name of a kind of content.
+/// Returns the name of a kind of content.
 pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
     match kind {
         DocumentKind::Document => "document",
@@ -110,22 +110,22 @@ pub(crate) fn kind_name(kind: DocumentKind) -> &'static str {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, always of one width so that times sort as text; Unix
-/// milliseconds where the year has no four digits.
+/// Formats a time as RFC 3339 in UTC with milliseconds. All times have the same width, so that they
+/// sort as text. A time whose year does not have four digits is formatted as Unix milliseconds.
 pub(crate) fn time_text(time: Timestamp) -> String {
-    /// From the first moment of the year 0 to the last of the year 9999.
+    /// The years 0 to 9999.
     const FOUR_DIGITS: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;
     if !FOUR_DIGITS.contains(&time.0) {
         return time.0.to_string();
     }
-    // Not `jiff::Timestamp`: it ends a day earlier, so that every zone can show it.
+    // Not `jiff::Timestamp`, whose range ends a day earlier.
     let shown = date(1970, 1, 1).at(0, 0, 0, 0).saturating_add(SignedDuration::from_millis(time.0));
     shown.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn value_json(value: &Value) -> serde_json::Value {
     match value {
-        // What a JSON line has as a boolean.
+        // Booleans of a JSON line are stored as keywords.
         Value::Keyword(text) if text == "true" || text == "false" => (text == "true").into(),
         Value::Text(text) | Value::Keyword(text) | Value::String(text) => text.as_str().into(),
         Value::List(values) => values.iter().map(value_json).collect(),

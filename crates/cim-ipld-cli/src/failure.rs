@@ -1,4 +1,4 @@
-//! What the program says when it cannot do what was asked.
+//! Failures of the program: what happened and what to do.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -16,7 +16,7 @@ use crate::status::Status;
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Two lines for standard error: what happened, and what to do about it.
+/// A failure: what happened, and a hint on what to do about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
@@ -33,19 +33,19 @@ impl Failure {
         Self { message: message.into(), hint: hint.into(), status }
     }
 
-    /// A command line that asks for something that cannot be.
+    /// Creates a failure for an invalid command line.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::of(Status::Usage, message, hint)
     }
 
-    /// Puts what it is about in front of the message.
+    /// Prefixes the message with the affected object.
     #[must_use]
     pub(crate) fn at(mut self, place: impl Display) -> Self {
         self.message = format!("{place}: {}", self.message);
         self
     }
 
-    /// Says something better to do than the kind of the error alone would suggest.
+    /// Replaces the hint.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
@@ -61,7 +61,7 @@ impl Failure {
         } else {
             format!("error: {message}\nhint: {hint}\n")
         };
-        // Nobody is left to be told when standard error is closed.
+        // Ignored if standard error is closed.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
@@ -80,47 +80,46 @@ impl Failure {
     }
 }
 
-/// Whether failures are printed as JSON: also those of the command line itself, and a bug in any
-/// thread.
+/// Whether failures are printed as JSON, including those of parsing the command line and panics.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Prints failures as JSON from now on if the command line asks for that, however wrong it may be
-/// otherwise.
+/// Makes failures print as JSON if the command line contains `--json`, even if it is otherwise
+/// invalid.
 pub(crate) fn choose_form(arguments: impl IntoIterator<Item = OsString>) {
     let asked = arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json");
     AS_JSON.store(asked, Ordering::Relaxed);
 }
 
-/// What to do where there is no index.
+/// The hint if there is no index.
 pub(crate) const NO_INDEX: &str = "check STORE, or create the index with `cim init`";
 
 impl From<persistence::Error> for Failure {
     fn from(error: persistence::Error) -> Self {
         let by_kind = match error.kind() {
             ErrorKind::NoIndex => NO_INDEX,
-            ErrorKind::IndexExists => "use the index that is there, or choose another STORE",
+            ErrorKind::IndexExists => "use the existing index, or choose another STORE",
             ErrorKind::KeyRequired => {
                 "give its key with --key-file FILE, or its passphrase with --passphrase-file FILE"
             }
-            ErrorKind::WrongKey => "give the key or passphrase file that it was created with, or was last rotated to",
+            ErrorKind::WrongKey => {
+                "give the key or passphrase file with which it was created or to which it was last rotated"
+            }
             ErrorKind::NotEncrypted => {
                 "if it was ever encrypted, it was replaced: restore a backup; leave out --key-file, --passphrase-file and \
-                 CIM_KEY_FILE only if you know that it was made plaintext"
+                 CIM_KEY_FILE only if you know that it was created as plaintext"
             }
-            ErrorKind::Damaged | ErrorKind::Lost => "see what is affected with `cim verify`, then restore a backup",
+            ErrorKind::Damaged | ErrorKind::Lost => "run `cim verify` to see what is affected, then restore a backup",
             ErrorKind::UnsupportedVersion => "use a version of cim at least as new as the one that wrote it",
             ErrorKind::KeyRotated => "run the command again with the new key",
             ErrorKind::Rollback => {
-                "find out why the store went back; if it did so on purpose, accept what it holds now with `cim pin accept`"
+                "find out why the store holds an older state; if that is intended, accept it with `cim pin accept`"
             }
             ErrorKind::Forked => {
-                "find out who changed or copied the store, and which history you want; accept the one that is there with \
+                "find out who changed or copied the store and which history is right; accept the one in the store with \
                  `cim pin accept`"
             }
-            ErrorKind::PinUnavailable => {
-                "check that file, name another one with --pin FILE, or do without a pin with --no-pin"
-            }
-            ErrorKind::SnapshotMissing => "see which there are with `cim snapshot list`",
+            ErrorKind::PinUnavailable => "check the pin file, choose another one with --pin FILE, or use --no-pin",
+            ErrorKind::SnapshotMissing => "list the snapshots with `cim snapshot list`",
             _ => error.hint(),
         };
         let hint = error.own_hint().unwrap_or(by_kind);
@@ -139,7 +138,7 @@ impl From<envelope::Error> for Failure {
         let mut hint = error.hint().to_owned();
         if error.kind() == envelope::ErrorKind::KeyFilePermissions {
             hint.push_str(
-                "; a secret that a container mounts is taken with --key-group-may-read, or through /dev/stdin",
+                "; for a secret mounted into a container, use --key-group-may-read or pass it through /dev/stdin",
             );
         }
         Self::of(Status::Key, error.to_string(), hint)

@@ -1,4 +1,4 @@
-//! Keys and passphrases: always from files, never from the command line.
+//! Keys and passphrases, which come from files and never from the command line.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 const KEY_FILE: &str = "CIM_KEY_FILE";
 const PASSPHRASE_FILE: &str = "CIM_PASSPHRASE_FILE";
 
-/// Where a key comes from.
+/// The file of a key or passphrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyFile {
     Key(PathBuf),
@@ -19,7 +19,7 @@ pub(crate) enum KeyFile {
 }
 
 impl KeyFile {
-    /// The file that the options name, or else the one that the environment names.
+    /// Returns the file named by the options, or otherwise by the environment.
     pub(crate) fn chosen(arguments: &KeyArguments) -> Result<Option<Self>> {
         choose(arguments, |name| std::env::var_os(name))
     }
@@ -29,8 +29,8 @@ impl KeyFile {
             (Some(file), None) => Ok(Self::Key(file.clone())),
             (None, Some(file)) => Ok(Self::Passphrase(file.clone())),
             _ => Err(Failure::usage(
-                "exactly one of --new-key-file and --new-passphrase-file is needed",
-                "make a key file with `cim key generate FILE`",
+                "exactly one of --new-key-file and --new-passphrase-file is required",
+                "create a key file with `cim key generate FILE`",
             )),
         }
     }
@@ -42,7 +42,7 @@ impl KeyFile {
         })
     }
 
-    /// As [`read`](Self::read), for what is to open an index from now on.
+    /// Like [`read`](Self::read), for a new key or passphrase.
     pub(crate) fn read_new(&self, access: FileAccess) -> Result<KeySource> {
         if let Self::Passphrase(file) = self {
             let passphrase = Passphrase::read_file_as(file, access)?;
@@ -59,7 +59,7 @@ impl KeyFile {
     }
 }
 
-/// The algorithm that a key brings with it; a passphrase has none.
+/// Returns the algorithm of a key, or `None` for a passphrase.
 pub(crate) fn own_algorithm(key: &KeySource) -> Option<EncryptionAlgorithm> {
     match key {
         KeySource::Key(key) => Some(key.algorithm()),
@@ -75,7 +75,7 @@ fn choose(arguments: &KeyArguments, variable: impl Fn(&str) -> Option<OsString>)
         (None, None) => match (path(KEY_FILE), path(PASSPHRASE_FILE)) {
             (Some(_), Some(_)) => Err(Failure::usage(
                 format!("{KEY_FILE} and {PASSPHRASE_FILE} are both set"),
-                "unset one of them, or say which with --key-file or --passphrase-file",
+                "unset one of them, or choose one with --key-file or --passphrase-file",
             )),
             (Some(file), None) => Ok(Some(KeyFile::Key(file))),
             (None, Some(file)) => Ok(Some(KeyFile::Passphrase(file))),
@@ -92,7 +92,7 @@ mod tests {
     fn options_come_before_the_environment() {
         let key = |file: &str| Some(KeyFile::Key(file.into()));
         let passphrase = |file: &str| Some(KeyFile::Passphrase(file.into()));
-        // Option key, option passphrase, variable key, variable passphrase; `None` for a refusal.
+        // --key-file, --passphrase-file, then the variables; `None` if refused.
         for (options, variables, expected) in [
             ((None, None), (None, None), Some(None)),
             ((Some("k"), None), (None, None), Some(key("k"))),

@@ -1,7 +1,7 @@
 //! `cim`: index, search and manage encrypted cim-ipld stores.
 //!
-//! The exit status says what kind of failure there was, if any. Errors go to standard error as two
-//! lines, `error: …` with what happened and `hint: …` with what to do, or as one JSON object.
+//! The exit status is the kind of failure. Errors are printed to standard error as two lines,
+//! `error: …` with what happened and `hint: …` with what to do, or as one JSON object.
 
 mod args;
 mod commands;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match Arguments::try_parse() {
         Ok(arguments) => report(run(arguments)),
         Err(error) if !error.use_stderr() => {
-            // Help or the version was asked for; a reader that went away has seen enough.
+            // Help or version was requested. A closed pipe is not an error.
             let _ = error.print();
             ExitCode::SUCCESS
         }
@@ -55,14 +55,13 @@ fn run(arguments: Arguments) -> Result<()> {
         .build()
         .map_err(|error| Failure::new(format!("the program cannot start: {error}"), "free memory or threads"))?;
     let done = runtime.block_on(commands::run(arguments.command, &context));
-    // A thread that waits for standard input must not hold up the end.
+    // A thread blocked on standard input must not delay the exit.
     runtime.shutdown_background();
     done
 }
 
-/// Ends the program at an assertion that does not hold, in whichever thread. The message is left
-/// out: it may quote what was being indexed. What the store has acknowledged is safe whenever the
-/// program ends.
+/// Exits the program on a panic in any thread. The panic message is not printed, because it may
+/// quote indexed content. Acknowledged writes are durable whenever the program exits.
 fn stop_at_bug(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
     Failure::new(format!("the program has a bug{place}"), "report this line with what you did").print();

@@ -1,4 +1,4 @@
-//! How a NATS server is connected to: by options, or by a context of the `nats` program.
+//! Connections to NATS, from options or a context of the `nats` program.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,7 @@ use serde::Deserialize;
 use crate::args::{BucketArguments, NatsArguments, Storage};
 use crate::failure::{Failure, Result};
 
-/// What a context holds of what is understood here. The `nats` program writes empty strings where
-/// nothing is set.
+/// The supported fields of a context. The `nats` program writes empty strings for unset fields.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CliContext {
@@ -27,15 +26,16 @@ struct CliContext {
     jetstream_api_prefix: String,
     inbox_prefix: String,
     tls_first: bool,
-    /// Ways to identify that are not understood: better refused than connected without.
+    /// Unsupported ways to authenticate, which are refused rather than ignored.
     nsc: String,
     user_jwt: String,
     user_seed: String,
 }
 
-/// The servers that the context names.
+/// Returns the servers of the context.
 pub(crate) fn servers(arguments: &NatsArguments) -> Result<ServerList> {
-    let none = || Failure::usage("STORE names no NATS server", "give nats://HOST:PORT[/INDEX], or --context NAME");
+    let none =
+        || Failure::usage("STORE does not name a NATS server", "give nats://HOST:PORT[/INDEX], or --context NAME");
     let context = CliContext::load(arguments.context.as_deref().ok_or_else(none)?)?;
     match context.url.as_str() {
         "" => Err(none()),
@@ -43,7 +43,7 @@ pub(crate) fn servers(arguments: &NatsArguments) -> Result<ServerList> {
     }
 }
 
-/// How to connect to the servers: as the options say, else as the context says.
+/// Returns the connection settings from the options, or otherwise from the context.
 pub(crate) fn connection(servers: &ServerList, arguments: &NatsArguments) -> Result<NatsConnection> {
     let mut connection = NatsConnection::to_servers(servers.clone());
     if let Some(name) = &arguments.context {
@@ -87,24 +87,25 @@ fn options(mut connection: NatsConnection, arguments: &NatsArguments) -> Result<
 }
 
 impl CliContext {
-    /// Reads `nats/context/NAME.json` in the folder for configuration.
+    /// Reads `nats/context/NAME.json` in the configuration folder.
     fn load(name: &str) -> Result<Self> {
         let hint = "list the contexts with `nats context ls`";
         if name.is_empty() || name.contains(['/', '\\']) {
-            return Err(Failure::usage("--context names no context of the nats program", hint));
+            return Err(Failure::usage("--context is not a valid name of a context", hint));
         }
         let folder = config_folder(|name| std::env::var_os(name).map(PathBuf::from));
         let folder = folder.ok_or_else(|| {
-            Failure::usage("contexts are in $XDG_CONFIG_HOME or $HOME/.config, and neither is set", "set one of them")
+            Failure::usage("contexts cannot be found: neither XDG_CONFIG_HOME nor HOME is set", "set one of them")
         })?;
         let file = folder.join("nats/context").join(format!("{name}.json"));
         let text = std::fs::read(&file).map(Zeroizing::new).map_err(|error| {
             Failure::usage(format!("the context {name} cannot be read: {}: {error}", file.display()), hint)
         })?;
-        // What is wrong with it is not said in its words: they may be a password.
+        // The message does not quote the context, which may contain a password.
         serde_json::from_slice(&text).map_err(|error| {
-            let message = format!("{} is no context: line {}, column {}", file.display(), error.line(), error.column());
-            Failure::usage(message, "save it anew with `nats context save`")
+            let message =
+                format!("{} is not a context: line {}, column {}", file.display(), error.line(), error.column());
+            Failure::usage(message, "save it again with `nats context save`")
         })
     }
 
@@ -112,8 +113,8 @@ impl CliContext {
         let set = |text: &str| !text.is_empty();
         if set(&self.nsc) || set(&self.user_jwt) || set(&self.user_seed) {
             return Err(Failure::usage(
-                "the context identifies by nsc or by a JWT of its own, which is not supported",
-                "save one with a credentials file, or give that with --creds FILE",
+                "the context authenticates by nsc or an inline JWT, which is not supported",
+                "use a context with a credentials file, or give the file with --creds FILE",
             ));
         }
         if set(&self.creds) {
@@ -125,7 +126,7 @@ impl CliContext {
         } else if set(&self.user) && set(&self.password) {
             connection = connection.user_and_password(self.user, Zeroizing::new(self.password));
         } else if set(&self.user) {
-            // Without a password the program takes it for a token.
+            // Without a password, the `nats` program treats the user name as a token.
             connection = connection.token(Zeroizing::new(self.user));
         }
         if set(&self.ca) {
@@ -149,7 +150,7 @@ impl CliContext {
     }
 }
 
-/// How the buckets of a new index are made.
+/// Returns the settings of the buckets of a new index.
 pub(crate) fn new_buckets(arguments: &BucketArguments) -> NatsSettings {
     let mut settings = NatsSettings::default();
     settings.replicas = arguments.replicas.map_or(settings.replicas, usize::from);
@@ -159,7 +160,7 @@ pub(crate) fn new_buckets(arguments: &BucketArguments) -> NatsSettings {
     settings
 }
 
-/// How the buckets of an index that is there are used: whoever made it chose where they live.
+/// Returns the settings for an existing index, whose buckets keep their own.
 pub(crate) fn existing_buckets() -> NatsSettings {
     let mut settings = NatsSettings::default();
     settings.allow_in_memory = true;
@@ -178,7 +179,7 @@ fn home(path: &str) -> PathBuf {
     }
 }
 
-/// Reads a password or token: the first line of a file.
+/// Reads a password or token from the first line of a file.
 fn secret(path: &Path) -> Result<Zeroizing<String>> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
         Failure::usage(format!("{} cannot be read: {error}", path.display()), "check the path and its permissions")

@@ -9,13 +9,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::failure::{Failure, Result};
 
-/// Writes to standard output. A reader that went away is not an error: what it wanted it has.
+/// Writes to standard output. A closed pipe is not an error: the reader has seen enough.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             let message = format!("standard output cannot be written: {error}");
-            Err(Failure::new(message, "free room where standard output goes, or send it elsewhere"))
+            Err(Failure::new(message, "free space where standard output is stored, or redirect it"))
         }
         _ => Ok(()),
     }
@@ -33,12 +33,12 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
     print_line(serde_json::to_string(value).expect("keys are strings and writing to memory does not fail"))
 }
 
-/// How words are set off on standard output.
+/// How text is highlighted on standard output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style(bool);
 
 impl Style {
-    /// Styles only on a terminal that does not ask for plain text (no-color.org).
+    /// Uses styles on a terminal unless NO_COLOR is set (no-color.org).
     pub(crate) fn of_stdout() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self(!plain && std::io::stdout().is_terminal())
@@ -57,18 +57,18 @@ impl Style {
     }
 }
 
-/// Sends the libraries' log to standard error when `CIM_LOG` names a level; otherwise there is
-/// none.
+/// Sends the log of the libraries to standard error if `CIM_LOG` names a level. Otherwise there is
+/// no log.
 pub(crate) fn start_log() -> Result<()> {
     let Some(level) = std::env::var_os("CIM_LOG").filter(|level| !level.is_empty()) else { return Ok(()) };
     let level = level.to_str().and_then(|level| level.parse::<tracing_subscriber::filter::LevelFilter>().ok());
     let Some(level) = level else {
         return Err(Failure::usage(
-            "CIM_LOG names no level",
+            "CIM_LOG is not a log level",
             "set it to error, warn, info, debug or trace, or unset it",
         ));
     };
-    // The NATS client logs what it sends to log in, password and all, as a field of its own.
+    // The NATS client logs its CONNECT message, which contains the password, in a separate field.
     let is_secret = |metadata: &tracing::Metadata<'_>| metadata.fields().field("connect_info").is_some();
     tracing_subscriber::fmt()
         .with_max_level(level)

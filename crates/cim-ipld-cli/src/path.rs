@@ -1,11 +1,11 @@
-//! The folder that `file:…` names.
+//! Parses the folder in `file:…`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::failure::{Failure, Result};
 
-/// Reads what follows `file:`: a path as it is, one below the home folder, or the rest of a
+/// Parses the text after `file:`: a literal path, a path below the home folder, or the rest of a
 /// `file://` URL.
 pub(crate) fn folder(text: &str, home: Option<OsString>) -> Result<PathBuf> {
     if let Some(url) = text.strip_prefix("//") {
@@ -14,7 +14,7 @@ pub(crate) fn folder(text: &str, home: Option<OsString>) -> Result<PathBuf> {
     match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let home = home.filter(|home| !home.is_empty()).map(PathBuf::from).ok_or_else(|| {
-                Failure::usage("STORE begins with ~, and HOME is not set", "set HOME, or write the whole path")
+                Failure::usage("STORE starts with ~, but HOME is not set", "set HOME, or write the full path")
             })?;
             Ok(match rest.trim_start_matches('/') {
                 "" => home,
@@ -22,36 +22,36 @@ pub(crate) fn folder(text: &str, home: Option<OsString>) -> Result<PathBuf> {
             })
         }
         Some(_) => Err(Failure::usage(
-            "the home folders of other users are not looked up",
-            "write the whole path, or file:./~NAME for a folder of that name here",
+            "the home folders of other users are not supported",
+            "write the full path, or file:./~NAME for a folder of that name here",
         )),
         None if text.is_empty() => {
-            Err(Failure::usage("STORE names no folder", "give file:FOLDER or nats://HOST:PORT[/INDEX]"))
+            Err(Failure::usage("STORE does not name a folder", "give file:FOLDER or nats://HOST:PORT[/INDEX]"))
         }
         None => Ok(text.into()),
     }
 }
 
-/// Reads `HOST/PATH` of a URL (RFC 8089): the host is this one, and the path absolute and
+/// Parses `HOST/PATH` of a URL (RFC 8089): the host must be this one, and the path is absolute and
 /// percent-encoded.
 fn of_url(url: &str) -> Result<PathBuf> {
     let (host, path) = url.find('/').map_or((url, ""), |start| url.split_at(start));
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
         return Err(Failure::usage(
             format!("file://{host}/… is on another machine"),
-            "for a path from here leave out the two slashes: file:FOLDER; for an absolute one write three: file:///FOLDER",
+            "for a relative path, write file:FOLDER; for an absolute path, write file:///FOLDER",
         ));
     }
     let path = decoded(path).filter(|path| !path.is_empty());
     path.map(PathBuf::from).ok_or_else(|| {
         Failure::usage(
-            "the URL in STORE names no folder",
+            "the URL in STORE does not name a folder",
             "write file:///FOLDER with %25 for a percent sign, or file:FOLDER",
         )
     })
 }
 
-/// Undoes percent-encoding (RFC 3986, section 2.1).
+/// Decodes percent-encoding (RFC 3986, section 2.1).
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

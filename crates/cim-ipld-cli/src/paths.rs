@@ -1,5 +1,5 @@
-//! The paths of a document that was read from files: the same bytes under several paths are one
-//! document, and what a path had before goes when its file has changed.
+//! The paths of a document read from files. The same bytes under several paths are one document.
+//! When a file has changed, its path is removed from the document that it had before.
 
 use std::collections::HashMap;
 
@@ -9,23 +9,23 @@ use cim_ipld::persistence::Engine;
 
 use crate::failure::Result;
 
-/// The attribute that has the absolute paths.
+/// The attribute with the absolute paths.
 pub(crate) const PATHS: &str = "cim.path";
-/// The attribute that has the names of these paths, in the same order, as they are shown: below the
-/// folder that was indexed.
+/// The attribute with the displayed names of the paths, in the same order, relative to the indexed
+/// folder.
 const NAMES: &str = "cim.name";
 
-/// How many names a title has; the other paths are in the attribute alone.
+/// The maximum number of names in a title. Further paths are only in the attribute.
 const NAMES_IN_TITLE: usize = 8;
 
-/// Where one file is, and how that is shown.
+/// The path of a file and its displayed name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FilePath {
     pub(crate) path: String,
     pub(crate) name: String,
 }
 
-/// The paths of a document, in the order in which they were found.
+/// The paths of a document, in the order of discovery.
 pub(crate) fn of(document: &Document) -> Vec<FilePath> {
     let texts = |name| document.attributes.get(name).into_iter().flat_map(texts);
     texts(PATHS)
@@ -34,8 +34,8 @@ pub(crate) fn of(document: &Document) -> Vec<FilePath> {
         .collect()
 }
 
-/// Gives a document its paths, and a title of their names. One that is too long to be looked up is
-/// not remembered, nor are more than a list can hold.
+/// Sets the paths of a document, and a title composed of their names. Paths that are too long to be
+/// looked up, or that exceed the maximum list length, are not stored.
 pub(crate) fn set(document: &mut Document, paths: &[FilePath]) {
     let is_short = |path: &&FilePath| path.path.len() <= MAX_KEYWORD_BYTES && path.name.len() <= MAX_KEYWORD_BYTES;
     let kept: Vec<&FilePath> = paths.iter().filter(is_short).take(MAX_LIST_VALUES).collect();
@@ -50,7 +50,7 @@ pub(crate) fn set(document: &mut Document, paths: &[FilePath]) {
     document.title = Some(names.join(" | "));
 }
 
-/// Adds the paths that are not among them yet.
+/// Adds the paths that are not present yet.
 pub(crate) fn merge(paths: &mut Vec<FilePath>, more: Vec<FilePath>) {
     for path in more {
         if !paths.iter().any(|known| known.path == path.path) {
@@ -59,9 +59,10 @@ pub(crate) fn merge(paths: &mut Vec<FilePath>, more: Vec<FilePath>) {
     }
 }
 
-/// Fits the documents of files to what the index has: they get the paths that their bytes have
-/// there, and what their paths had before loses them. Returns what is left without a path. One
-/// batch at a time: each must see what the one before it did.
+/// Reconciles a batch of file documents with the index: adds the paths that the same bytes have in
+/// the index, and removes the paths from the documents that they had before. Returns the documents
+/// left without a path. Batches must be processed one at a time, because each depends on the
+/// changes of the previous one.
 pub(crate) async fn fit(engine: &Engine, documents: &mut Vec<Document>) -> Result<Vec<Cid>> {
     let mut by_cid: HashMap<Cid, Vec<FilePath>> = HashMap::new();
     for document in documents.iter() {
@@ -112,17 +113,17 @@ pub(crate) async fn fit(engine: &Engine, documents: &mut Vec<Document>) -> Resul
     Ok(gone)
 }
 
-/// The documents that have this very path.
+/// Returns the documents with exactly this path.
 async fn with_path(engine: &Engine, path: &str) -> Result<Vec<Document>> {
     let options = SearchOptions::default().limit(16);
     let hits = engine.search(&Query::attribute(PATHS, path), &options).await?.hits;
     let cids: Vec<Cid> = hits.iter().map(|hit| hit.cid).collect();
     let documents = engine.documents(&cids).await?.into_iter().flatten();
-    // A query folds what it looks for; paths are told apart by every letter.
+    // Queries are case-insensitive; paths are not.
     Ok(documents.filter(|document| of(document).iter().any(|known| known.path == path)).collect())
 }
 
-/// The texts of one of the lists.
+/// Returns the strings of a list attribute.
 pub(crate) fn texts(list: &Value) -> impl Iterator<Item = &str> {
     let items = match list {
         Value::List(items) => items.as_slice(),

@@ -1,4 +1,4 @@
-//! Pins: what this machine remembers of an index, outside its store.
+//! Pins: the newest state of an index, recorded on this machine outside its store.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,41 +11,41 @@ use crate::failure::{Failure, Result};
 use crate::place::Place;
 use crate::status::Status;
 
-/// Where pins are kept, if anywhere.
+/// Where pins are stored, if anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pins {
-    /// The command line refuses them.
+    /// The command line disables them.
     Refused,
     /// The command line names the file.
     File(PathBuf),
-    /// One file for each location of a store.
+    /// One file per location of a store.
     Folder(PathBuf),
-    /// The environment names no folder for state.
+    /// The environment does not name a state folder.
     Homeless { verbose: bool },
 }
 
 impl Pins {
-    /// Returns what the options choose, or else the folder for state that the environment names.
+    /// Returns the choice of the options, or otherwise the state folder of the environment.
     pub(crate) fn chosen(arguments: &PinArguments, verbose: bool) -> Result<Self> {
         choose(arguments, verbose, |name| std::env::var_os(name))
     }
 
-    /// Returns the pin of the index at `place`, or `None` where none is kept.
+    /// Returns the pin of the index at `place`, or `None` if pins are not stored.
     pub(crate) fn of(&self, place: &Place) -> Option<FilePin> {
         match self {
             Self::Refused => None,
             Self::File(file) => Some(FilePin::new(file)),
             Self::Folder(folder) => match std::fs::create_dir_all(folder) {
-                // Another user's home, or none: no pin of this user can have been kept there.
+                // The home of another user, or none: no pin of this user can be stored there.
                 Err(error) if is_out_of_reach(error.kind()) => {
-                    eprintln!("note: no pin is kept: {}: {error}", folder.display());
+                    eprintln!("note: no pin is stored: {}: {error}", folder.display());
                     None
                 }
                 _ => Some(FilePin::new(folder.join(file_name(place)))),
             },
             Self::Homeless { verbose } => {
                 if *verbose {
-                    eprintln!("note: no pin is kept: neither XDG_STATE_HOME nor HOME is set");
+                    eprintln!("note: no pin is stored: neither XDG_STATE_HOME nor HOME is set");
                 }
                 None
             }
@@ -55,19 +55,16 @@ impl Pins {
     /// Returns the pin of the index at `place` for a command about it.
     pub(crate) fn required(&self, place: &Place) -> Result<FilePin> {
         self.of(place).ok_or_else(|| match self {
-            Self::Refused => {
-                Failure::usage("the command is about a pin, and --no-pin refuses one", "leave out --no-pin")
-            }
+            Self::Refused => Failure::usage("the command needs a pin, but --no-pin is given", "leave out --no-pin"),
             _ => Failure::usage(
-                "there is no place for pins: neither XDG_STATE_HOME nor HOME is set",
+                "there is no folder for pins: neither XDG_STATE_HOME nor HOME is set",
                 "set one of them, or name a file with --pin FILE",
             ),
         })
     }
 }
 
-/// Checks that a pin can be read and its folder exists, before anything is made that it is to
-/// remember.
+/// Checks that a pin can be read and its folder exists, before the index is created.
 pub(crate) fn prepare(pin: &FilePin) -> Result<()> {
     pin.load().map_err(|error| unavailable(&error.to_string()))?;
     match pin.path().parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -94,7 +91,7 @@ fn is_out_of_reach(kind: io::ErrorKind) -> bool {
 }
 
 fn unavailable(message: &str) -> Failure {
-    let hint = "check that file, name another one with --pin FILE, or do without a pin with --no-pin";
+    let hint = "check the pin file, choose another one with --pin FILE, or use --no-pin";
     Failure::of(Status::History, format!("the pin cannot be accessed: {message}"), hint)
 }
 
@@ -114,7 +111,8 @@ fn choose(arguments: &PinArguments, verbose: bool, variable: impl Fn(&str) -> Op
     }
 }
 
-/// The name of a pin's file: a hash of where the index is, however STORE is spelled.
+/// Returns the name of a pin file: a hash of the location of the index, independent of the spelling
+/// of STORE.
 fn file_name(place: &Place) -> String {
     format!("{}.pin", content_cid(&location(place)))
 }
@@ -131,7 +129,7 @@ fn location(place: &Place) -> Vec<u8> {
     }
 }
 
-/// The absolute path without symbolic links, as far as it exists.
+/// Returns the absolute path, with symbolic links resolved as far as it exists.
 fn canonical(folder: &Path) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     for existing in absolute.ancestors() {
@@ -168,7 +166,7 @@ mod tests {
     #[test]
     fn options_come_before_the_environment() {
         let folder = |path: &str| Some(Pins::Folder(path.into()));
-        // Option --pin, option --no-pin, XDG_STATE_HOME, HOME; `None` for a refusal.
+        // --pin, --no-pin, XDG_STATE_HOME, HOME; `None` if refused.
         for (pin, no_pin, state, home, expected) in [
             (None, false, Some("/state"), Some("/ann"), folder("/state/cim")),
             (None, false, None, Some("/ann"), folder("/ann/.local/state/cim")),

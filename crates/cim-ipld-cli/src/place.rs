@@ -1,4 +1,4 @@
-//! Where an index is.
+//! The location of an index.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::nats;
 use crate::path;
 use crate::store_name::StoreName;
 
-/// What STORE means.
+/// The location that STORE denotes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Folder(PathBuf),
@@ -28,7 +28,7 @@ impl StoreName {
             return path::folder(folder, std::env::var_os("HOME")).map(Place::Folder);
         }
         if !["nats://", "tls://"].iter().any(|scheme| text.starts_with(scheme)) {
-            return Err(Failure::usage("STORE is of no kind that is known", EXPECTED));
+            return Err(Failure::usage("STORE is neither a folder nor a NATS URL", EXPECTED));
         }
         let (servers, index) = match text.strip_prefix("nats:///") {
             Some(index) => (nats::servers(arguments)?, index),

@@ -1,4 +1,4 @@
-//! What `cim index` shows while it runs: a bar on a terminal, lines for programs otherwise.
+//! The progress of `cim index`: a bar on a terminal, lines for programs otherwise.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -14,16 +14,14 @@ use crate::input::Skipped;
 use crate::output::{print_json, print_line};
 use crate::shown::one_line;
 
-/// Counts what the store has acknowledged, in the order of the input, and says so.
+/// Counts the acknowledged documents in the order of the input, and reports them.
 ///
-/// The line `acknowledged N documents` is for programs: it is written and flushed after the
-/// acknowledgement of the input's first N documents, so that whoever reads it may rely on them
-/// whatever happens next.
+/// The line `acknowledged N documents` is for programs. It is written and flushed after the first N
+/// documents of the input have been acknowledged, so the reader can rely on their durability.
 #[derive(Debug)]
 pub(crate) struct Progress {
     documents: u64,
-    /// The documents that came of it, by hashes of their CIDs: a CID that comes again is the same
-    /// one.
+    /// The stored documents, as hashes of their CIDs, so that a repeated CID counts once.
     stored: HashSet<u64, foldhash::fast::RandomState>,
     hasher: foldhash::quality::RandomState,
     bytes: u64,
@@ -65,14 +63,14 @@ impl Progress {
         }
     }
 
-    /// Says that everything is acknowledged and what goes on.
+    /// Shows that everything is acknowledged and the fold is running.
     pub(crate) fn finishing(&self) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{} documents, folding", self.documents));
         }
     }
 
-    /// Leaves the last count behind where the bar showed it.
+    /// Leaves the last count in place of the bar.
     pub(crate) fn stopped_early(&self) -> Result<()> {
         match &self.bar {
             Some(bar) => {
@@ -90,7 +88,7 @@ impl Progress {
         }
     }
 
-    /// Prints what was passed over, and at last what was stored and how long it took.
+    /// Prints what was skipped, what was stored and how long it took.
     pub(crate) fn summary(&self, skipped: &Skipped) -> Result<()> {
         self.clear();
         let seconds = self.started.elapsed().as_secs_f64();

@@ -1,12 +1,11 @@
-//! The last wall before anything is printed: keys and credentials are cut out of it, wherever they
-//! come from.
+//! Redacts keys and credentials from everything that is printed.
 //!
-//! Nothing should put them there. What the command line holds by mistake reaches messages of the
-//! parser all the same, which quote what they do not expect.
+//! They should never occur there. However, the argument parser quotes unexpected arguments, and a
+//! user may pass a secret by mistake.
 
 const KEY_DIGITS: usize = 64;
 
-/// Replaces what looks like a key, and what stands before the host of a URL.
+/// Replaces anything that looks like a key, and the credentials of URLs.
 pub(crate) fn redacted(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for word in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '`')) {
@@ -34,14 +33,14 @@ fn without_key(word: &str) -> String {
     shown
 }
 
-/// The sign that ended the word.
+/// Returns the character that ended the word.
 fn end_of(word: &str) -> &str {
     let last = word.char_indices().next_back().filter(|(_, c)| c.is_whitespace() || matches!(c, '\'' | '"' | '`'));
     last.map_or("", |(start, _)| &word[start..])
 }
 
-/// Cuts `USER:PASSWORD@` and `TOKEN@` out of every URL in a word: NATS takes several, with commas
-/// between.
+/// Removes `USER:PASSWORD@` and `TOKEN@` from every URL in a word, which may contain several URLs
+/// separated by commas.
 fn without_credentials(word: &str) -> String {
     let Some(start) = word.find("://") else { return word.to_owned() };
     let (scheme, rest) = word.split_at(start + 3);

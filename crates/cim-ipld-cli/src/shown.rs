@@ -1,17 +1,18 @@
-//! Text that is safe to show on a terminal, wherever it comes from.
+//! Makes untrusted text safe to print on a terminal.
 
-/// Replaces what would break the line or steer the terminal.
+/// Replaces line breaks and terminal control characters.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).map(shown).collect()
 }
 
-/// Replaces what would steer the terminal; lines stay.
+/// Replaces terminal control characters but keeps line breaks.
 pub(crate) fn many_lines(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { shown(c) }).collect()
 }
 
 fn shown(c: char) -> char {
-    // Beside the controls, the marks that reorder what follows them (Unicode Standard Annex #9).
+    // Besides control characters, the bidirectional formatting characters (Unicode Standard Annex
+    // #9).
     let reorders = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if c.is_control() || reorders { '\u{fffd}' } else { c }
 }

@@ -1,8 +1,8 @@
-//! The kinds of failure that a script can tell apart.
+//! The kinds of failure that a script can distinguish.
 
 use cim_ipld::persistence::ErrorKind;
 
-/// How the program ends. The number is its exit status.
+/// A kind of failure. The number is the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Failed = 1,
@@ -65,26 +65,26 @@ impl Status {
 
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Failed => "interrupted, input that cannot be read, or anything not named below",
-            Self::Usage => "the command line, the query or the environment asks for what cannot be",
-            Self::Skipped => "done, but something that the command line names could not be read and was passed over",
+            Self::Failed => "interrupted, unreadable input, or any failure not listed below",
+            Self::Usage => "invalid command line, query or environment",
+            Self::Skipped => "done, but something named on the command line could not be read and was skipped",
             Self::NotFound => "no such document, snapshot or pin",
             Self::NoIndex => "no index at STORE",
-            Self::Exists => "an index, a snapshot or a key file of that name exists",
-            Self::Key => "no key, the wrong key, or a key file that cannot be used",
+            Self::Exists => "an index, a snapshot or a key file of that name already exists",
+            Self::Key => "missing key, wrong key, or unusable key file",
             Self::Locked => "another process has the folder open; --wait SECONDS waits for it",
             Self::Damaged => "stored objects are damaged or lost; `cim verify` found problems",
             Self::History => {
-                "the store went back or shows another history than the pin remembers, or the pin cannot be used"
+                "the store holds an older state or another history than the pin, or the pin cannot be used"
             }
-            Self::Unavailable => "the store does not answer, or its answer was lost",
-            Self::Denied => "the server or the operating system does not allow it",
-            Self::Full => "no room is left",
-            Self::Incompatible => "settings, a server or a format with which it cannot work",
+            Self::Unavailable => "the store does not answer, or its response was lost",
+            Self::Denied => "access denied by the server or the operating system",
+            Self::Full => "the store is full",
+            Self::Incompatible => "incompatible settings, server or format",
         }
     }
 
-    /// The table for the help.
+    /// Returns the table for the help.
     pub(crate) fn table() -> String {
         let lines =
             Self::ALL.map(|status| format!("  {:>2} {:<13} {}\n", status.code(), status.name(), status.meaning()));

@@ -1,4 +1,4 @@
-//! How the index at a place is made and opened.
+//! Creates and opens the index at a place.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::pins;
 use crate::place::Place;
 use crate::status::Status;
 
-/// What to do where `cim verify` could not open the index either.
-const BEYOND_VERIFY: &str = "check that its disk or server is the right one and whole; else restore a backup of the store, or index the documents into a new one";
+/// The hint for an index that `cim verify` cannot open either.
+const BEYOND_VERIFY: &str = "check that its disk or server is the right one and intact; otherwise restore a backup of the store, or index the documents into a new one";
 
 impl Place {
-    /// Makes an index here and opens it. Its pin begins anew.
+    /// Creates an index here and opens it, with a new pin.
     pub(crate) async fn create(
         &self,
         protection: Protection,
@@ -44,7 +44,7 @@ impl Place {
         self.engine(backend, pin).analyzer(analyzer).create(protection).await.map_err(|error| self.failed(error))
     }
 
-    /// Returns a builder for the index that is here.
+    /// Returns a builder for the existing index.
     pub(crate) async fn existing(
         &self,
         pin: Option<FilePin>,
@@ -80,7 +80,7 @@ impl Place {
         Ok(Arc::new(backend.map_err(|error| self.failed(error))?))
     }
 
-    /// The failure of a folder that could not be opened at all.
+    /// Returns the failure for a folder that cannot be opened.
     fn unopened(&self, error: backend::Error) -> Failure {
         let kind = error.kind();
         let failure = self.failed(error);
@@ -91,7 +91,8 @@ impl Place {
         }
     }
 
-    /// The failure of an index that could not be opened: nothing that opens it first can help.
+    /// Returns the failure for an index that cannot be opened. Its hint must not suggest a command
+    /// that opens the index.
     pub(crate) fn unopenable(&self, error: Error) -> Failure {
         let is_damage = matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) && error.own_hint().is_none();
         let failure = self.failed(error);

@@ -1,17 +1,17 @@
-//! STORE as it was typed.
+//! The STORE argument as typed.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// It may hold a password, so neither an error nor `Debug` shows it.
+/// It may contain a password, so neither errors nor `Debug` show it.
 #[derive(Clone)]
 pub(crate) struct StoreName(String);
 
 impl FromStr for StoreName {
     type Err = Infallible;
 
-    /// Takes anything: what clap refuses it prints, password and all.
+    /// Accepts any text, because clap would print a refused value including its password.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self(text.to_owned()))
     }

@@ -1,4 +1,4 @@
-//! What is said of a command line that cannot be understood.
+//! The failure for an invalid command line.
 
 use std::ffi::OsString;
 
@@ -8,11 +8,11 @@ use clap::error::ErrorKind;
 use crate::args::Arguments;
 use crate::failure::Failure;
 
-/// What clap says, in two lines.
+/// Converts an error of clap to a message and a hint.
 pub(crate) fn failure(error: &clap::Error) -> Failure {
     let command = command_named(std::env::args_os().skip(1));
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Failure::usage("no command is given", format!("see `{command} --help`"));
+        return Failure::usage("a command is missing", format!("see `{command} --help`"));
     }
     let text = error.render().to_string();
     let (mut message, mut tips) = (Vec::new(), Vec::new());
@@ -32,7 +32,7 @@ pub(crate) fn failure(error: &clap::Error) -> Failure {
     Failure::usage(message, format!("{tips} `{command} --help`"))
 }
 
-/// The command, as far as the command line names one: `cim key rotate`.
+/// Returns the command named by the command line, such as `cim key rotate`.
 fn command_named(arguments: impl IntoIterator<Item = OsString>) -> String {
     let root = Arguments::command();
     let mut command = &root;

@@ -141,8 +141,8 @@ impl DocumentMetadata {
     /// Returns the index document of `cid` with this metadata and the full text `text`.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if a time exceeds the range of the index, about 292
-    /// million years.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if a time exceeds the range of the index, about
+    /// 292 million years.
     pub fn to_document(&self, cid: Cid, text: Option<&str>) -> Result<Document> {
         let mut document = Document::new(cid);
         document.title.clone_from(&self.title);

@@ -1,8 +1,8 @@
 //! Entry points for hostile content, one per format, for the tests here and the fuzz targets in
 //! `fuzz/`. A holder of the key can seal any content.
 //!
-//! Each function takes arbitrary bytes, returns whether they were accepted, and panics if an invariant
-//! is violated.
+//! Each function takes arbitrary bytes, returns whether they were accepted, and panics if an
+//! invariant is violated.
 
 use bytes::Bytes;
 use cim_ipld_backend::Revision;

@@ -17,7 +17,7 @@ use cim_ipld_persistence::{
 
 use crate::index_persistence::IndexPersistence;
 
-/// Opens or creates an index: where it is, what opens it, what remembers its newest state.
+/// A builder that opens or creates an index.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -55,22 +55,35 @@ pub struct IndexPersistenceBuilder {
 }
 
 impl IndexPersistence {
-    /// Opens the default index in `jetstream`, or makes it when there is none.
+    /// Opens the default index in `jetstream`, or creates it if it does not exist.
     ///
-    /// With a key, everything is sealed in this process before it is sent; without one, the index
-    /// is stored in plaintext. An index that exists keeps its protection: a key for a plaintext
-    /// index and no key for an encrypted one are errors.
+    /// With a key, everything is encrypted in this process before it is sent; without one, the
+    /// index is stored in plaintext. An existing index keeps its protection: giving a key for a
+    /// plaintext index, or none for an encrypted one, is an error.
     ///
-    /// `server_encryption` says that the server is expected to encrypt its files as well. A client
-    /// cannot see whether it does, because JetStream decrypts what it answers: what can be learned
-    /// is checked, and the rest is the operator's word. See
-    /// [`NatsEncryption`](crate::NatsEncryption) for the server's half of that promise.
+    /// `server_encryption` states that the server is expected to encrypt its files as well. A
+    /// client cannot verify that, because JetStream decrypts its responses; the connection checks
+    /// what it can, and the rest is up to the operator. [`NatsEncryption`](crate::NatsEncryption)
+    /// configures the server.
+    ///
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cim_ipld::nats::async_nats;
+    /// use cim_ipld::{ContentEncryption, EncryptionAlgorithm, IndexPersistence};
+    ///
+    /// let client = async_nats::connect("nats://127.0.0.1:4222").await?;
+    /// let jetstream = async_nats::jetstream::new(client);
+    /// let key = ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+    /// let persistence = IndexPersistence::new(jetstream, Some(key), false).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`; `Incompatible`
-    /// for buckets that cannot hold an index, and for a server that is known not to do what
-    /// `server_encryption` expects; `Unavailable`, `Denied`. A failed opening changes nothing in
-    /// the store.
+    /// The same as for [`IndexPersistenceBuilder::open_or_create`], and
+    /// [`Incompatible`](ErrorKind::Incompatible) if the server is known not to encrypt its files
+    /// although `server_encryption` is set.
     #[cfg(feature = "nats")]
     pub async fn new(
         jetstream: jetstream::Context,
@@ -105,7 +118,7 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Stores the index in a folder, for one process at a time.
+    /// Stores the index in a folder, which one process can open at a time.
     #[cfg(feature = "embedded")]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.store = Some(Store::Folder(folder.into()));
@@ -119,53 +132,54 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Expects the server of [`jetstream`](Self::jetstream) to encrypt its files. Ignored by other
-    /// stores. [`IndexPersistence::new`] describes what of it can be checked.
+    /// Sets whether the server of [`jetstream`](Self::jetstream) is expected to encrypt its files,
+    /// as described at [`IndexPersistence::new`]. Ignored by other stores.
     #[cfg(feature = "nats")]
     pub fn server_encryption(mut self, expected: bool) -> Self {
         self.server_encryption = expected;
         self
     }
 
-    /// Names one of several indexes in the store; without a name it is the default one.
+    /// Selects one of several indexes in the store by name. Without this, it is the default index.
     pub fn name(mut self, name: IndexName) -> Self {
         self.name = name;
         self
     }
 
-    /// Gives the key of the index.
+    /// Sets the key of the index.
     pub fn encryption_key(self, key: EncryptionKey) -> Self {
         self.key_source(key)
     }
 
-    /// Gives the passphrase of the index.
+    /// Sets the passphrase of the index.
     pub fn passphrase(self, passphrase: Passphrase) -> Self {
         self.key_source(passphrase)
     }
 
-    /// Gives what opens the index: a key, a passphrase with its cost, a hardware module or key
-    /// service.
+    /// Sets the key source of the index: a key, a passphrase with its cost parameters, or a
+    /// provider such as a hardware module or a key service.
     pub fn key_source(mut self, key: impl Into<KeySource>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Chooses what seals the objects of a new index. Without a choice it is the algorithm of the
-    /// key, and AES-256-GCM for what is no key.
+    /// Sets the algorithm that encrypts a new index. By default it is the algorithm of the key, or
+    /// AES-256-GCM for other key sources.
     pub fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.algorithm = Some(algorithm);
         self
     }
 
-    /// Sets the numbers that the engine works with.
+    /// Sets the tuning parameters of the engine.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Cuts texts and queries into words by `analyzer`. A new index keeps its description for good;
-    /// one that is there has its own, and needs none here unless it is a tokenizer of the
-    /// application ([`Analyze`](cim_ipld_persistence::index::Analyze)).
+    /// Sets the analyzer that splits texts and queries into words. A new index stores the
+    /// description of its analyzer permanently. An existing index is opened with its own analyzer,
+    /// which has to be given here only if it is an
+    /// [`Analyze`](cim_ipld_persistence::index::Analyze) of the application.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -191,9 +205,10 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Remembers the newest state of the index in the file at `path`, which belongs outside the
-    /// store: an older state of the index is refused with `Rollback` then, and another history with
-    /// `Forked`.
+    /// Records the newest state of the index in the file at `path`, which belongs outside the
+    /// store. A store that holds an older state is then refused with
+    /// [`Rollback`](ErrorKind::Rollback), and one with another history with
+    /// [`Forked`](ErrorKind::Forked).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -215,52 +230,53 @@ impl IndexPersistenceBuilder {
         self.pin_store(Arc::new(FilePin::new(path)))
     }
 
-    /// Remembers the newest state of the index in a place of your own, as [`pin`](Self::pin) does
-    /// in a file.
+    /// Records the newest state of the index in `pin`, like [`pin`](Self::pin) does in a file.
     pub fn pin_store(mut self, pin: Arc<dyn PinStore>) -> Self {
         self.pin = Some(pin);
         self
     }
 
-    /// Accepts the state that the store shows now, whatever the pin remembers, and pins that. An
-    /// encrypted index begins a new epoch by it, so that what was lost cannot come back later.
+    /// Accepts the state that the store holds now, whatever the pin records, and pins that state.
+    /// An encrypted index starts a new epoch with a new data key, so that lost records cannot be
+    /// accepted if they reappear.
     pub fn accept_store(mut self) -> Self {
         self.accepts_store = true;
         self
     }
 
-    /// Takes time and randomness from `environment`.
+    /// Sets the source of time and randomness.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// Opens the index that is there.
+    /// Opens an existing index.
     ///
     /// # Errors
-    /// `NoIndex`, and as for [`open_or_create`](Self::open_or_create).
+    /// [`NoIndex`](ErrorKind::NoIndex) if there is none, and otherwise the same as for
+    /// [`open_or_create`](Self::open_or_create).
     pub async fn open(mut self) -> Result<IndexPersistence> {
         let key = self.key.take();
         Ok(self.engine(Missing::IsAnError).await?.open(key).await?.into())
     }
 
-    /// Makes a new index.
+    /// Creates a new index.
     ///
     /// # Errors
-    /// `IndexExists`, `InvalidInput` for an algorithm without a key, and as for
-    /// [`open_or_create`](Self::open_or_create).
+    /// [`IndexExists`](ErrorKind::IndexExists) if there is one,
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for an algorithm without a key, and otherwise the
+    /// same as for [`open_or_create`](Self::open_or_create).
     pub async fn create(mut self) -> Result<IndexPersistence> {
         let protection = Protection::of(self.key.take(), self.algorithm)?;
         Ok(self.engine(Missing::IsMade).await?.create(protection).await?.into())
     }
 
-    /// Opens the index that is there, or makes it when there is none.
+    /// Opens the index, or creates it if it does not exist.
     ///
     /// # Errors
-    /// `WrongKey`, `KeyRequired`, `NotEncrypted`, `UnsupportedVersion`, `Damaged`, `Lost`; with a
-    /// pin `Rollback`, `Forked`, `PinUnavailable`; `Incompatible` for another analyzer than that of
-    /// the index; `InvalidInput` when no store was named; `Locked` when another process holds the
-    /// folder; what the store answers. A failed opening changes nothing in the store.
+    /// * [`InvalidInput`](ErrorKind::InvalidInput) if no store was set.
+    /// * [`Locked`](ErrorKind::Locked) if another process has the folder open.
+    /// * The errors of [`EngineBuilder::open`] and [`EngineBuilder::create`].
     pub async fn open_or_create(mut self) -> Result<IndexPersistence> {
         let (key, algorithm) = (self.key.take(), self.algorithm);
         Ok(self.engine(Missing::IsMade).await?.open_or_create(key, algorithm).await?.into())
@@ -297,12 +313,15 @@ impl IndexPersistenceBuilder {
                 }
                 Ok(Arc::new(backend))
             }
-            None => Err(Error::new(ErrorKind::InvalidInput, "no store was named for the index")),
+            None => Err(Error::new(
+                ErrorKind::InvalidInput,
+                "no store was set for the index: call backend, folder or jetstream",
+            )),
         }
     }
 }
 
-/// A folder without a store holds no index either.
+/// Converts the error for a folder without a store, which holds no index either.
 #[cfg(feature = "embedded")]
 fn unopened(error: backend::Error) -> Error {
     match error.kind() {
@@ -311,7 +330,7 @@ fn unopened(error: backend::Error) -> Error {
     }
 }
 
-/// What it means that the store is not there.
+/// What to do if the store does not exist.
 #[derive(Clone, Copy)]
 enum Missing {
     IsMade,

@@ -3,38 +3,53 @@ use std::fmt;
 use cim_ipld_persistence::envelope::{EncryptionKey, KeySource};
 use cim_ipld_persistence::{Engine, KeyReport, Result};
 
-/// The durable half of a [`ContentIndex`](crate::ContentIndex): an index in a store, sealed there
-/// under your key.
+/// The persistence of a [`ContentIndex`](crate::ContentIndex): an index in a store, encrypted with
+/// your key.
 ///
-/// [`new`](Self::new) takes NATS JetStream; [`builder`](Self::builder) takes any store, a name, a
-/// passphrase or key provider, and settings. Clones are the same index.
+/// [`new`](Self::new) opens an index in NATS JetStream. [`builder`](Self::builder) accepts any
+/// store, a name, a passphrase or key provider, and settings. Clones share one index.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld::Error> {
+/// use std::sync::Arc;
+///
+/// use cim_ipld::backend::MemoryBackend;
+/// use cim_ipld::{ContentEncryption, EncryptionAlgorithm, IndexPersistence};
+///
+/// let generate = || ContentEncryption::generate_key(EncryptionAlgorithm::AES256GCM);
+/// let builder = IndexPersistence::builder().backend(Arc::new(MemoryBackend::new()));
+/// let persistence = builder.encryption_key(generate()).create().await?;
+/// persistence.rotate_encryption_key(generate()).await?;
+/// assert_eq!(persistence.keys()?.data_keys.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct IndexPersistence {
     engine: Engine,
 }
 
 impl IndexPersistence {
-    /// Makes `new_key` the one that opens this index, and lets a new data key of its algorithm seal
-    /// what is written from now on. What was written before stays readable; the old key opens
-    /// nothing any more.
+    /// Replaces the key of this index by `new_key`, and encrypts later writes under a new data key
+    /// of its algorithm. Existing objects remain readable; the old key no longer opens the index.
     ///
     /// # Errors
-    /// `NotEncrypted` for a plaintext index; `Conflict` and `KeyRotated` when another process
-    /// changed the keys; what the store answers.
+    /// The same as for [`Engine::rotate_key`].
     pub async fn rotate_encryption_key(&self, new_key: EncryptionKey) -> Result<()> {
         let algorithm = new_key.algorithm();
         self.engine.rotate_key(&KeySource::Key(new_key), algorithm).await
     }
 
-    /// Lists the keys of the index: what they are, never what they hold.
+    /// Lists the keys of the index, without any key material.
     ///
     /// # Errors
-    /// `NotEncrypted` for a plaintext index.
+    /// [`NotEncrypted`](crate::ErrorKind::NotEncrypted) for a plaintext index.
     pub fn keys(&self) -> Result<KeyReport> {
         self.engine.keys()
     }
 
-    /// Returns the engine underneath, which does all that this facade does not name.
+    /// Returns the underlying engine, which has further operations.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine

@@ -1,20 +1,23 @@
-//! A searchable, encrypted, durable index over IPLD content: the facade of the cim-ipld crates.
+//! A searchable, encrypted and durable index of IPLD content. This crate is the facade of the
+//! cim-ipld crates.
 //!
-//! Which part to use:
+//! # Which part to use
 //!
-//! * [`ContentIndex`] is the index: documents, images, audio and video in, search results out. Over
-//!   an [`IndexPersistence`] every acknowledged write is durable; [`ContentIndex::new`] keeps
-//!   everything in memory only.
-//! * [`IndexPersistence`] is the durable half. [`IndexPersistence::new`] takes NATS JetStream,
-//!   [`IndexPersistence::builder`] any store: a folder, JetStream, a backend of your own.
-//! * [`ContentEncryption`] makes keys and encrypts single values; [`EncryptedCidWrapper`] pairs a
-//!   CID with encrypted metadata; `NatsEncryption` (feature `nats`) configures the server's own
-//!   encryption.
-//! * The modules [`persistence`], [`index`], [`envelope`], [`backend`], `embedded` and `nats` are
-//!   the crates behind all this, whole.
+//! * [`ContentIndex`] indexes and searches documents, images, audio and video. With an
+//!   [`IndexPersistence`], every acknowledged write is durable; [`ContentIndex::new`] keeps the
+//!   index in memory only.
+//! * [`IndexPersistence`] stores an index. [`IndexPersistence::new`] uses NATS JetStream,
+//!   [`IndexPersistence::builder`] any store: a folder, JetStream or a backend of your own.
+//! * [`ContentEncryption`] generates keys and encrypts single values; [`EncryptedCidWrapper`] pairs
+//!   a CID with encrypted metadata; `NatsEncryption` (feature `nats`) configures the encryption of
+//!   the server.
+//! * The modules [`persistence`], [`index`], [`envelope`], [`backend`], `embedded` and `nats`
+//!   re-export the underlying crates.
 //!
-//! Caution: an index is encrypted only if a key is given when it is made, and whoever loses every
-//! key has lost the index.
+//! Caution: an index is encrypted only if a key is given when it is created. If all of its keys are
+//! lost, the index cannot be decrypted.
+//!
+//! # How to store an encrypted index in a folder
 //!
 //! ```
 //! # #[cfg(feature = "embedded")]
@@ -44,6 +47,56 @@
 //! # fn main() {}
 //! ```
 //!
+//! # How to page through results
+//!
+//! A [`SearchPage`] has the number of all matches and a cursor, which continues the same query:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), cim_ipld::Error> {
+//! use cim_ipld::{ContentIndex, DocumentMetadata, SearchQuery, content_cid};
+//!
+//! let index = ContentIndex::new();
+//! for text in ["first harbour", "second harbour", "third harbour"] {
+//!     index.index_document(content_cid(text.as_bytes()), &DocumentMetadata::default(), Some(text)).await?;
+//! }
+//! let mut query = SearchQuery::text("harbour").limit(2);
+//! let mut found = 0;
+//! loop {
+//!     let page = index.search_page(&query).await?;
+//!     found += page.results.len();
+//!     let Some(next) = page.next else { break };
+//!     query = query.after(next);
+//! }
+//! assert_eq!(found, 3);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How to back up and restore
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), cim_ipld::Error> {
+//! use std::sync::Arc;
+//!
+//! use cim_ipld::backend::MemoryBackend;
+//! use cim_ipld::{ContentIndex, DocumentMetadata, IndexPersistence, content_cid};
+//!
+//! let builder = IndexPersistence::builder().backend(Arc::new(MemoryBackend::new()));
+//! let index = ContentIndex::with_persistence(Arc::new(builder.create().await?));
+//! index.backup("before import").await?;
+//! index.index_document(content_cid(b"1"), &DocumentMetadata::default(), Some("ebb and flow")).await?;
+//! index.restore_backup("before import").await?;
+//! assert_eq!(index.stats().await?.total_documents, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How to rotate the key
+//!
+//! [`IndexPersistence::rotate_encryption_key`] replaces the key without rewriting the index.
+//!
 //! # Features
 //!
 //! * `embedded` (default): [`IndexPersistenceBuilder::folder`] and the module `embedded`.
@@ -61,7 +114,7 @@ pub use cim_ipld_persistence::{backend, envelope, index};
 #[cfg(feature = "embedded")]
 pub use cim_ipld_embedded as embedded;
 
-/// NATS JetStream Key-Value as a store, and the client library that it speaks through.
+/// The store on NATS JetStream Key-Value, and the client library that it uses.
 #[cfg(feature = "nats")]
 pub mod nats {
     pub use async_nats;

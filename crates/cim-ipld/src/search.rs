@@ -10,7 +10,7 @@ use cim_ipld_persistence::index::{
 use cim_ipld_persistence::unix_seconds;
 use serde::{Deserialize, Serialize};
 
-/// What to search for. Everything that is left out does not restrict the search.
+/// A search query. Fields left at their default do not restrict the search.
 ///
 /// ```
 /// use cim_ipld::SearchQuery;
@@ -25,73 +25,105 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchQuery {
-    /// Words as people type them: alternatives, or both sides of `AND`. [`Query::parse`] and
-    /// `docs/search.md` have the whole language; any text is understood, unless a field cannot hold
-    /// the value that it names.
+    /// The query text as a user types it: words are alternatives unless joined by `AND`. The
+    /// language is described at [`Query::parse`] and in `docs/search.md`. Any text is valid, unless
+    /// it names a value that a field cannot hold.
     pub text: Option<String>,
-    /// Tags that a document must have, every one of them.
+    /// The tags that a document must have, all of them.
     pub tags: Vec<String>,
-    /// Tags of which a document must have none.
+    /// The tags of which a document must have none.
     pub no_tags: Vec<String>,
-    /// Content types of which a document must have one. Parameters do not count unless they are
-    /// given; `image/*` is any image.
+    /// The content types of which a document must have one. Parameters are ignored unless they are
+    /// given; `image/*` matches any image type.
     pub content_types: Vec<String>,
-    /// Kinds of content of which a document must have one.
+    /// The kinds of content of which a document must have one.
     pub kinds: Vec<DocumentKind>,
-    /// Attributes that a document must have, every one of them, each with a value as a query text
-    /// has it.
+    /// The attributes that a document must have, all of them, as names and values in the syntax of
+    /// a query text.
     pub attributes: Vec<(String, String)>,
-    /// Numbers and times that a document must have, every one of them.
+    /// The ranges of numbers and times that a document must match, all of them.
     pub ranges: Vec<NumberRange>,
-    /// The most results; 10 when left out.
+    /// The maximum number of results, 10 by default.
     pub limit: Option<usize>,
-    /// How many of the best results to leave out.
+    /// The number of best results to skip.
     pub offset: Option<usize>,
-    /// The order of the results; the best score first when left out.
+    /// The order of the results, by descending score by default.
     pub sort: Option<Sort>,
-    /// Only results behind this place, which a [`SearchPage`] of the same query has.
+    /// Returns only results after this cursor, which comes from a [`SearchPage`] of the same query.
     pub after: Option<SearchCursor>,
-    /// What to count over all matches; [`SearchPage::facets`] has it.
+    /// The facets to count over all matches, returned in [`SearchPage::facets`].
     pub facets: Vec<Facet>,
-    /// How to cut snippets; one passage of at most 200 characters when left out.
+    /// How snippets are cut: one passage of at most 200 characters by default.
     pub snippet: Option<SnippetOptions>,
 }
 
-/// The results of a search, and what is known of all matches.
+/// A page of search results, with the number of all matches and their facets.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld::Error> {
+/// use cim_ipld::{ContentIndex, SearchPage, SearchQuery};
+///
+/// let page: SearchPage = ContentIndex::new().search_page(&SearchQuery::everything()).await?;
+/// assert_eq!((page.total, page.next), (0, None));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchPage {
-    /// How many documents match in all.
+    /// The number of all matching documents.
     pub total: u64,
-    /// The first of them, in the order of the query.
+    /// The results of this page, in the order of the query.
     pub results: Vec<SearchResult>,
-    /// Where the results after these start, if there are as many as were asked for.
+    /// The cursor of the next page, if this page is full.
     pub next: Option<SearchCursor>,
-    /// What [`SearchQuery::facets`] asks for, in that order.
+    /// The counts of [`SearchQuery::facets`], in that order.
     pub facets: Vec<FacetCounts>,
 }
 
-/// One document that was found.
+/// A document found by a search.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld::Error> {
+/// use cim_ipld::{ContentIndex, DocumentMetadata, SearchQuery, SearchResult, content_cid};
+///
+/// let index = ContentIndex::new();
+/// index.index_document(content_cid(b"1"), &DocumentMetadata::default(), Some("ebb and flow")).await?;
+/// let result: SearchResult = index.search(&SearchQuery::text("flow")).await?.remove(0);
+/// assert_eq!((result.cid, result.highlights), (content_cid(b"1"), vec![8..12]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchResult {
-    /// Names the content; a string in JSON.
+    /// The CID of the content, serialized as a string.
     #[serde(with = "cim_ipld_persistence::index::cid_text")]
     pub cid: Cid,
     /// The media type.
     pub content_type: Option<String>,
-    /// How well it matches (BM25); 0 for a query without text.
+    /// The BM25 score, or 0 for a query without text.
     pub score: f32,
-    /// The passage of the text that matches best.
+    /// The best matching passage of the text.
     pub snippet: Option<String>,
-    /// Where in the snippet the words of the query stand, in bytes.
+    /// The byte ranges of the matching words within the snippet.
     #[serde(default)]
     pub highlights: Vec<Range<usize>>,
-    /// Its tags that the query asked for.
+    /// The tags of the document that the query required.
     pub matching_tags: Vec<String>,
-    /// What is known about the content.
+    /// The metadata of the content.
     pub metadata: SearchResultMetadata,
 }
 
-/// What a [`SearchResult`] says about the content.
+/// The metadata of a [`SearchResult`].
+///
+/// ```
+/// use cim_ipld::SearchResultMetadata;
+/// use cim_ipld::index::DocumentKind;
+///
+/// let metadata = SearchResultMetadata { kind: DocumentKind::Audio, ..SearchResultMetadata::default() };
+/// assert_eq!(metadata.title, None);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchResultMetadata {
@@ -99,104 +131,113 @@ pub struct SearchResultMetadata {
     pub title: Option<String>,
     /// The author, or the artist of a recording.
     pub author: Option<String>,
-    /// When it was made, in Unix seconds.
+    /// The creation time in Unix seconds.
     pub created_at: Option<u64>,
     /// The size of the content in bytes.
     pub size: Option<u64>,
-    /// All its tags.
+    /// All tags of the document.
     pub tags: Vec<String>,
     /// The kind of content.
     pub kind: DocumentKind,
-    /// Its attributes.
+    /// The attributes of the document.
     pub attributes: BTreeMap<String, Value>,
 }
 
-/// Counts of an index.
+/// The counts of an index.
 ///
-/// Words, tags and content types are counted in each part of the index, so what stands in several
-/// is counted again: they are at least the true numbers.
+/// Words, tags and content types are counted per segment, and those in several segments several
+/// times. Their counts are therefore upper bounds.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cim_ipld::Error> {
+/// use cim_ipld::{ContentIndex, IndexStats};
+///
+/// assert_eq!(ContentIndex::new().stats().await?, IndexStats::default());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IndexStats {
-    /// Documents, without images, audio and video.
+    /// The number of documents, without images, audio and video.
     pub total_documents: u64,
-    /// Images.
+    /// The number of images.
     pub total_images: u64,
-    /// Recordings of sound.
+    /// The number of audio recordings.
     pub total_audio: u64,
-    /// Moving pictures.
+    /// The number of videos.
     pub total_video: u64,
-    /// Distinct words.
+    /// The number of distinct words.
     pub unique_words: u64,
-    /// Distinct tags.
+    /// The number of distinct tags.
     pub unique_tags: u64,
-    /// Distinct content types.
+    /// The number of distinct content types.
     pub content_types: u64,
 }
 
 impl SearchQuery {
-    /// Returns a search for words as people type them.
+    /// Returns a query for a text as a user types it.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..Self::default() }
     }
 
-    /// Returns a search for every document.
+    /// Returns a query that matches every document.
     #[must_use]
     pub fn everything() -> Self {
         Self::default()
     }
 
-    /// Wants this tag too.
+    /// Requires a tag.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
         self
     }
 
-    /// Wants what has not this tag.
+    /// Excludes documents with a tag.
     #[must_use]
     pub fn no_tag(mut self, tag: impl Into<String>) -> Self {
         self.no_tags.push(tag.into());
         self
     }
 
-    /// Wants this content type, or one of the others given this way.
+    /// Adds a content type to the set of which a document must have one.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_types.push(content_type.into());
         self
     }
 
-    /// Wants this kind of content, or one of the others given this way.
+    /// Adds a kind to the set of which a document must have one.
     #[must_use]
     pub fn kind(mut self, kind: DocumentKind) -> Self {
         self.kinds.push(kind);
         self
     }
 
-    /// Wants this value in an attribute: a word of a text, the whole of a keyword, a number or a
-    /// date.
+    /// Requires a value of an attribute: a word of a text, a whole keyword, a number or a date.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.push((name.into(), value.into()));
         self
     }
 
-    /// Wants a number or time between the bounds.
+    /// Requires a number or time within `bounds`.
     #[must_use]
     pub fn range<T: Into<Number> + Clone>(mut self, field: NumberField, bounds: impl RangeBounds<T>) -> Self {
         self.ranges.push(NumberRange::new(field, bounds));
         self
     }
 
-    /// Sets the most results.
+    /// Sets the maximum number of results.
     #[must_use]
     pub fn limit(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
-    /// Sets how many of the best results to leave out.
+    /// Sets the number of best results to skip.
     #[must_use]
     pub fn offset(self, offset: usize) -> Self {
         Self { offset: Some(offset), ..self }
@@ -208,13 +249,13 @@ impl SearchQuery {
         Self { sort: Some(sort), ..self }
     }
 
-    /// Leaves out what comes up to and at this place.
+    /// Skips the results up to and including the one at this cursor.
     #[must_use]
     pub fn after(self, cursor: SearchCursor) -> Self {
         Self { after: Some(cursor), ..self }
     }
 
-    /// Counts names over all matches too.
+    /// Adds a facet to be counted over all matches.
     #[must_use]
     pub fn facet(mut self, facet: Facet) -> Self {
         self.facets.push(facet);
@@ -227,11 +268,11 @@ impl SearchQuery {
         Self { snippet: Some(snippet), ..self }
     }
 
-    /// Returns the same as a query of the index core.
+    /// Returns the corresponding query of the index core.
     ///
     /// # Errors
-    /// `InvalidInput` when a field cannot hold the value that the text names (`created:yesterday`);
-    /// the message has the place and what was expected.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if a field cannot hold a value in the text,
+    /// such as `created:yesterday`. The message names the position and the expected value.
     pub fn to_query(&self) -> Result<Query> {
         let text = self.text.as_deref().map_or_else(|| Ok(Query::everything()), Query::parse_typed);
         let query = text.map_err(cim_ipld_persistence::index::Error::from)?;
@@ -243,7 +284,7 @@ impl SearchQuery {
         Ok(attributes.chain(ranges).fold(query, Query::filter))
     }
 
-    /// Returns how many results are wanted, in which order, and with what.
+    /// Returns the corresponding search options of the index core.
     #[must_use]
     pub fn to_options(&self) -> SearchOptions {
         let options = SearchOptions::default().snippet(self.snippet.clone().unwrap_or_default());
@@ -253,13 +294,13 @@ impl SearchQuery {
         self.facets.iter().cloned().fold(options, SearchOptions::facet)
     }
 
-    /// Returns what a search of this query found as a page.
+    /// Converts the results of this query to a page.
     pub(crate) fn page(&self, found: SearchResults) -> SearchPage {
         let results = found.hits.into_iter().map(|hit| self.result(hit)).collect();
         SearchPage { total: found.total, results, next: found.next, facets: found.facets }
     }
 
-    /// Returns a hit of this query as a result.
+    /// Converts a hit of this query to a result.
     fn result(&self, hit: Hit) -> SearchResult {
         let wanted = |tag: &&String| self.tags.iter().any(|wanted| wanted.to_lowercase() == tag.to_lowercase());
         let (snippet, highlights) =
@@ -285,16 +326,16 @@ impl SearchQuery {
 }
 
 impl From<&IndexCounts> for IndexStats {
-    fn from(statistics: &IndexCounts) -> Self {
-        let of_kind = |kind: DocumentKind| statistics.by_kind[usize::from(kind.code())];
+    fn from(counts: &IndexCounts) -> Self {
+        let of_kind = |kind: DocumentKind| counts.by_kind[usize::from(kind.code())];
         Self {
             total_documents: of_kind(DocumentKind::Document),
             total_images: of_kind(DocumentKind::Image),
             total_audio: of_kind(DocumentKind::Audio),
             total_video: of_kind(DocumentKind::Video),
-            unique_words: statistics.terms,
-            unique_tags: statistics.tags,
-            content_types: statistics.content_types,
+            unique_words: counts.terms,
+            unique_tags: counts.tags,
+            content_types: counts.content_types,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! An adversarial store: it shows any record or manifest that was ever sealed to any process at any
 //! time.
 //!
-//! So it replays, reorders, withholds, forks, joins, rolls back and lies in acknowledgements (which
-//! nobody reads); a thief may hold the retired key. Showing junk changes nothing, so that junk is
-//! no action here.
+//! This covers replaying, reordering, withholding, forking, joining and rolling back. Lies in
+//! acknowledgements need no model, because no process relies on them. A thief may hold the retired
+//! key. Junk changes nothing, so showing it is not an action.
 
 mod properties;
 
@@ -15,7 +15,7 @@ use super::protocol::{Manifest, Process, Record, Sealed, Verdict};
 use super::rule::Rules;
 use super::search::{Property, Specification};
 
-/// What may happen and how often.
+/// Which events may happen, and how often.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Adversary {
     pub(crate) rules: Rules,
@@ -51,14 +51,14 @@ impl Adversary {
 pub(crate) struct State {
     sealed: Sealed,
     processes: Vec<Process>,
-    /// The newest epoch: 1 once the key was rotated.
+    /// The newest epoch, which is 1 after the key was rotated.
     epoch: u8,
     forged: bool,
     restored: bool,
     restarts: u8,
 }
 
-/// The writer identity of a thief, whose record belongs to no client.
+/// The writer id of a thief, whose record belongs to no client.
 const THIEF: u8 = 99;
 
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +172,7 @@ impl Adversary {
             return;
         }
         for manifest in 0..state.sealed.manifests.len() as u8 {
-            // A root and a manifest that do not belong together are refused.
+            // A root and a manifest that do not match are refused.
             let epoch = state.sealed.manifest(manifest).epoch;
             let mut next = state.clone();
             next.restarts += 1;

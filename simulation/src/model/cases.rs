@@ -1,36 +1,34 @@
-//! What is searched: the protocol to the depths that are affordable, and one search for each
-//! removed rule.
+//! The search cases: the protocol to affordable depths, and one search for each removed rule.
 
 use super::adversary::Adversary;
 use super::honest::{Grain, Honest};
 use super::rule::{Rule, Rules};
 use super::search::{Report, search};
 
-/// How deep to search.
+/// The depth of the searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// What a test can afford.
+    /// Depths that a test can afford.
     Test,
-    /// To the depths that the protocol was accepted at: about a quarter of an hour of one core and
-    /// 5 GiB.
+    /// The depths at which the protocol was accepted: about 15 minutes of one core and 5 GiB.
     Full,
 }
 
-/// A store with its parameters.
+/// A store model with its parameters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Store {
     Adversary(Adversary),
     Honest(Honest),
 }
 
-/// A search that must find nothing.
+/// A search that must not find a violation.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) store: Store,
     pub(crate) depth: usize,
 }
 
-/// A search without one rule, and what it must find.
+/// A search without one rule, and the violation that it must find.
 pub(crate) struct Removal {
     pub(crate) removed: &'static [Rule],
     pub(crate) store: Store,
@@ -66,7 +64,7 @@ const FAULTY: Honest = Honest { restarts: 1, junk: 1, time_outs: true, ..HONEST 
 const ALL_OF_IT: Adversary =
     Adversary { rotation: true, restore: true, time_outs: true, folders: &[0, 2], ..ADVERSARY };
 
-/// The searches of `scope`, the adversarial ones first.
+/// Returns the searches of `scope`, the adversarial ones first.
 pub(crate) fn complete(scope: Scope) -> Vec<Case> {
     let case = |name, store, [test, full]: [usize; 2]| Case {
         name,
@@ -128,7 +126,7 @@ const AGREE: &str = "every process has the order that an opener finds";
 const OPENED: &str = "an opened process shows what was acknowledged before";
 const OWN: &str = "an acknowledged operation is in its writer's order";
 
-/// Every rule and a property that rests on it, with the fewest actions to a violation.
+/// Returns every rule with a property that depends on it and the fewest actions to a violation.
 pub(crate) const REMOVALS: &[Removal] = &[
     adversary(&[Rule::Duplicate], ADVERSARY, 3, TWICE),
     adversary(&[Rule::Pin], ADVERSARY, 3, OWN),
@@ -168,8 +166,8 @@ pub(crate) const REMOVALS: &[Removal] = &[
     honest(&[Rule::ScanRevision], Honest { merges: true, ..TWO }, 11, NEUTRAL),
     honest(&[Rule::CaughtUpRead], Honest { merges: true, ..TWO }, 11, OPENED),
     honest(&[Rule::GapRead], GAPS, 12, AGREE),
-    // Second lines of defence: nothing rests on them while gaps are noticed (`complete` searches
-    // without them), and without that rule each gives a violation sooner.
+    // Second lines of defence. No property depends on them while gaps are noticed (`complete`
+    // searches without them). Without that rule, removing each gives a violation sooner.
     honest(&[Rule::GapRead, Rule::FinalVerdict], GAPS, 11, "an honest store raises no alarm"),
     honest(&[Rule::GapRead, Rule::TrimPrevious], GAPS, 10, AGREE),
 ];

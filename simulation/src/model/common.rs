@@ -1,4 +1,4 @@
-//! Properties that must hold of every published process, whatever the store.
+//! Properties of every published process, independent of the store.
 
 use super::order::{Documents, Operation, Operations};
 use super::protocol::{Process, Sealed};
@@ -9,7 +9,7 @@ pub(crate) trait Shown {
     fn sealed(&self) -> &Sealed;
     fn processes(&self) -> &[Process];
 
-    /// The processes that show something to their callers.
+    /// Returns the processes that answer their callers.
     fn published(&self) -> impl Iterator<Item = &Process> {
         self.processes().iter().filter(|process| process.is_published())
     }
@@ -65,7 +65,7 @@ fn is_applied_once(sealed: &Sealed, process: &Process) -> bool {
     })
 }
 
-/// Operations of one client stand in the order in which it submits them.
+/// The operations of a client occur in the order in which it submits them.
 fn is_in_client_order(sealed: &Sealed, process: &Process) -> bool {
     let records = || process.order.iter().map(|record| sealed.record(record));
     let changes = || records().enumerate().filter(|(_, record)| record.operation != Operation::Barrier);
@@ -75,7 +75,7 @@ fn is_in_client_order(sealed: &Sealed, process: &Process) -> bool {
     })
 }
 
-/// What the order and the restores of the manifest's chain lead to, without any fold.
+/// Returns the result of the order and of the restores in the chain of manifests, without folds.
 fn documents_of(sealed: &Sealed, process: &Process) -> Documents {
     let known = sealed.manifest(process.manifest);
     let chain = known.ancestors.with(process.manifest);

@@ -1,10 +1,10 @@
-//! An honest store with faults: puts land late, twice or never, acknowledgements are lost, watches
-//! lag, processes crash between any two actions, folded records are trimmed, the bucket may be
-//! purged.
+//! An honest store with faults: puts take effect late, twice or never, acknowledgements are lost,
+//! watches lag, processes crash between any two actions, folded records are trimmed, and the bucket
+//! may be purged.
 //!
-//! The store keeps one log. Every put takes the next revision; a put under a key replaces the
-//! message before it, so the root and the manifest are in the log once each, and a replaced or
-//! trimmed message is gone from it.
+//! The store holds one log. Every put gets the next revision and replaces the previous message of
+//! its key, so the log contains the root and the manifest once each, and no replaced or trimmed
+//! message.
 
 mod follow;
 mod properties;
@@ -19,7 +19,7 @@ use super::rule::{Rule, Rules};
 use super::search::{Property, Specification};
 use store::{Log, Message};
 
-/// What may happen and how often.
+/// Which events may happen, and how often.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Honest {
     pub(crate) rules: Rules,
@@ -40,14 +40,14 @@ pub(crate) struct Honest {
     pub(crate) grain: Grain,
 }
 
-/// What happens in one action.
+/// The granularity of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grain {
-    /// A follower takes its next entry as the log is now; a trim removes all that it may; a
-    /// manifest lands at once.
+    /// A follower reads and applies the next entry in one action, a trim removes everything at
+    /// once, and a manifest takes effect immediately.
     Coarse,
-    /// Delivering an entry and applying it, reading a manifest and finding the start of its replay,
-    /// sealing a manifest and its landing, and each record of a trim are actions of their own.
+    /// Separate actions for delivering and applying an entry, for reading a manifest and finding
+    /// the start of its replay, for sealing and storing a manifest, and for each record of a trim.
     Fine,
 }
 
@@ -72,15 +72,15 @@ impl Honest {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     sealed: Sealed,
-    /// For each record how many more times its put may land: once, and once more because it was
-    /// retried.
+    /// For each record, how many more times its put may take effect: once, and once more for a
+    /// retry.
     landings: Vec<u8>,
-    /// Manifests whose put is under way.
+    /// The manifests whose put is in progress.
     publishing: List,
     log: Log,
-    /// For each epoch the revision of its root.
+    /// The revision of the root of each epoch.
     roots: [u8; 2],
-    /// Once the bucket was purged or created anew: what had been acknowledged to anybody.
+    /// The operations acknowledged to any client before the bucket was purged or recreated.
     before_purge: Option<Operations>,
     processes: Vec<Process>,
     watches: Vec<Watch>,
@@ -88,23 +88,23 @@ pub(crate) struct State {
     junk: u8,
 }
 
-/// Where a process is in the log.
+/// The position of a process in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
-    /// The revision of the last entry that the process met.
+    /// The revision of the last entry processed.
     cursor: u8,
-    /// The last revision that the leader had when this watch began; nothing is published before the
-    /// watch has passed it.
+    /// The last revision of the leader when this watch began. Nothing is published before the watch
+    /// has passed it.
     caught_up_at: u8,
-    /// Delivered and not yet applied.
+    /// An entry that was delivered and not applied yet.
     inbox: Option<(u8, Message)>,
-    /// A manifest was read, and the start of the replay is still to be found.
+    /// Whether a manifest was read, but the start of the replay has not been found yet.
     locating: bool,
-    /// The revision of the last record of the order, for the scan hint of the next manifest.
+    /// The revision of the last record of the order, as the scan hint of the next manifest.
     last_record_at: u8,
-    /// The bucket was created anew since the watch began.
+    /// Whether the bucket was recreated since the watch began.
     is_of_former_bucket: bool,
-    /// What had been acknowledged to anybody when the process opened.
+    /// The operations acknowledged to any client when the process opened.
     expected: Operations,
 }
 
@@ -181,8 +181,8 @@ impl Specification for Honest {
 }
 
 impl Honest {
-    /// What the store does by itself: puts that are under way land, whether their writer still
-    /// waits or not.
+    /// The actions of the store: puts in progress take effect, whether or not their writer still
+    /// waits.
     fn land(&self, state: &State, take: &mut dyn FnMut(Action, State)) {
         for record in 0..state.sealed.records.len() as u8 {
             let known_root = state.roots[usize::from(state.sealed.record(record).epoch)];
@@ -197,7 +197,7 @@ impl Honest {
         for manifest in state.publishing.iter() {
             let mut next = state.clone();
             let revision = next.log.put(Message::Manifest(manifest));
-            // The others expected the manifest that this one replaced: their compare-and-set fails.
+            // The other puts expected the replaced manifest, so their compare-and-set fails.
             next.publishing = List::EMPTY;
             take(Action::LandManifest { manifest, revision }, next);
         }
@@ -245,8 +245,8 @@ impl Honest {
             && root > state.sealed.record(record).epoch
             && (!self.rules.hold(Rule::RefusalWaits) || state.watches[process].cursor >= state.log.root_revision())
         {
-            // The put was refused because the root moved on, and everything before the new root was
-            // met: it never landed and never will.
+            // The put was refused because the root has changed, and everything before the new root
+            // was processed: the put has not taken effect and never will.
             let mut next = state.clone();
             next.processes[process].ignore(record);
             next.processes[process].key = root;
@@ -278,7 +278,7 @@ impl Honest {
         take(Action::Fold { process, manifest }, next);
     }
 
-    /// Removes records that no opener needs: those that the manifest before the known one covers.
+    /// Removes the records covered by the predecessor of the known manifest.
     fn trim(&self, state: &State, process: usize, take: &mut dyn FnMut(Action, State)) {
         let known = state.sealed.manifest(state.processes[process].manifest);
         let previous = usize::from(known.previous_watermark);
@@ -297,7 +297,7 @@ impl Honest {
         }
     }
 
-    /// A crash at any point and a new start; what was under way lands or not.
+    /// A crash at any point, followed by a restart. Puts in progress take effect or not.
     fn restart(&self, state: &State, process: usize, take: &mut dyn FnMut(Action, State)) {
         let own = &state.processes[process];
         let (Some(manifest), Some(root)) = (state.log.manifest(), state.log.root()) else { return };
@@ -328,7 +328,7 @@ impl Honest {
 }
 
 impl State {
-    /// What was acknowledged to anybody.
+    /// Returns the operations acknowledged to any client.
     fn acknowledged(&self) -> Operations {
         self.processes.iter().fold(Operations::NONE, |all, process| all.union(process.acknowledged))
     }

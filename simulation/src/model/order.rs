@@ -1,4 +1,4 @@
-//! Short lists of numbers, and the operations whose order the protocol protects.
+//! Orders as short lists of numbers, and the operations in them.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ const CAPACITY: usize = 15;
 
 /// A short list of records, manifests or writers, by number.
 ///
-/// A list of records stands for its own digest: hashes in the model are perfect.
+/// A list of records also represents its digest, because hashes in the model are perfect.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct List {
     length: u8,
@@ -54,17 +54,17 @@ impl List {
         self.as_slice().iter().copied()
     }
 
-    /// Whether this list begins with `prefix`.
+    /// Returns whether this list starts with `prefix`.
     pub(crate) fn begins_with(&self, prefix: &Self) -> bool {
         self.as_slice().starts_with(prefix.as_slice())
     }
 
-    /// Whether one of the two lists begins with the other.
+    /// Returns whether one of the two lists is a prefix of the other.
     pub(crate) fn on_one_chain(&self, other: &Self) -> bool {
         self.begins_with(other) || other.begins_with(self)
     }
 
-    /// How many items both lists begin with.
+    /// Returns the length of the common prefix.
     pub(crate) fn common(&self, other: &Self) -> usize {
         self.iter().zip(other.iter()).take_while(|(one, two)| one == two).count()
     }
@@ -76,11 +76,11 @@ impl fmt::Debug for List {
     }
 }
 
-/// What a record does. Every operation is submitted once by its client, so a second one in an order
-/// is a repetition.
+/// The operation of a record. Every operation is submitted once by its client, so a second
+/// occurrence in an order is a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operation {
-    /// Nothing: it closes writers or begins an epoch.
+    /// None: the record closes writers or starts an epoch.
     Barrier,
     /// Client 0 puts document A.
     PutA,
@@ -95,7 +95,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// What a client submits, in this order.
+    /// Returns what a client submits, in order.
     pub(crate) fn of(client: usize) -> &'static [Self] {
         match client {
             0 => &[Self::PutA, Self::DeleteA],
@@ -137,7 +137,7 @@ impl fmt::Debug for Operations {
     }
 }
 
-/// What an order leads to: for each of two documents the operation that put it, if it exists.
+/// The result of an order: for each of two documents, the operation that put it, if it exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Documents {
     a: Option<Operation>,

@@ -1,30 +1,30 @@
-//! The protocol as each process follows it: what is sealed, what a process remembers, how it judges
-//! what it is shown.
+//! The protocol of each process: what is sealed, what a process remembers, and how it judges
+//! entries.
 //!
-//! Sealed objects cannot be changed or invented by who has no key, so a record or manifest is a
-//! number into [`Sealed`], and the store can do no more than choose whom it shows which number.
+//! Without the key, sealed objects cannot be modified or forged. Therefore a record or manifest is
+//! an index into [`Sealed`], and the store can only choose which index to show to which process.
 
 use super::order::{Documents, List, Operation, Operations};
 use super::rule::{Rule, Rules};
 
-/// Every record and manifest that was ever sealed.
+/// All records and manifests ever sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sealed {
     pub(crate) records: Vec<Record>,
     pub(crate) manifests: Vec<Manifest>,
 }
 
-/// A journal record: who wrote it, what it does, and what its writer attests.
+/// A journal record: its writer, operation and attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) client: u8,
-    /// The random identity that a client takes at every start.
+    /// The random id of a client, new at every start.
     pub(crate) writer: u8,
     pub(crate) sequence: u8,
     pub(crate) operation: Operation,
-    /// The order that the writer had applied, attested by its digest; its length is `seen`.
+    /// The order applied by the writer, attested by its digest. Its length is `seen`.
     pub(crate) attested: List,
-    /// The manifest that the writer knew, attested by its hash; its generation is `generation`.
+    /// The manifest known to the writer, attested by its hash. Its generation is `generation`.
     pub(crate) manifest: u8,
     pub(crate) epoch: u8,
     pub(crate) closes: List,
@@ -34,48 +34,47 @@ pub(crate) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Manifest {
     pub(crate) generation: u8,
-    /// The manifests before it, oldest first.
+    /// Its ancestors, oldest first.
     pub(crate) ancestors: List,
-    /// The folded order; its length is the watermark W, and it stands for D(W).
+    /// The folded order. Its length is the watermark W, and it represents D(W).
     pub(crate) folded: List,
-    /// The watermark of the manifest before this one.
+    /// The watermark of the previous manifest.
     pub(crate) previous_watermark: u8,
-    /// What the segments hold.
+    /// The content of the segments.
     pub(crate) documents: Documents,
     pub(crate) epoch: u8,
-    /// Whether it brings an empty snapshot back instead of folding.
+    /// Whether it restores an empty snapshot instead of folding.
     pub(crate) is_restore: bool,
-    /// Where the last folded record was met; a hint. Zero when there is none.
+    /// The revision of the last folded record, as a hint, or 0.
     pub(crate) scan_revision: u8,
 }
 
-/// A process and what it remembers across a crash: its pin and what its client still wants.
+/// A process, with what survives a crash: its pin and the remaining operations of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
     pub(crate) alarm: Option<Alarm>,
-    /// Started again and not yet where the pin says that it was: nothing is published.
+    /// Restarted and not yet at the state of the pin. Nothing is published.
     pub(crate) recovering: bool,
     pub(crate) order: List,
     pub(crate) manifest: u8,
     pub(crate) documents: Documents,
-    /// The newest epoch whose key it has.
+    /// The newest epoch whose key the process has.
     pub(crate) key: u8,
     pub(crate) writer: u8,
     pub(crate) sequence: u8,
-    /// The record in flight; a writer has at most one.
+    /// The record in flight. A writer has at most one.
     pub(crate) pending: Option<u8>,
-    /// How many operations of its client were acknowledged or given up.
+    /// The number of operations of its client that were acknowledged or given up.
     pub(crate) done: u8,
     pub(crate) acknowledged: Operations,
     pub(crate) pin: Option<Pin>,
-    /// Former writers of this client whose outcomes are in doubt.
+    /// The former writers of this client with unknown outcomes.
     pub(crate) closes: List,
-    /// The last restore that it took up.
+    /// The last restore adopted.
     pub(crate) restored: Option<u8>,
 }
 
-/// The newest state that a process saw, sealed beside it. Writer identities are pinned as well:
-/// `Process::closes`.
+/// The newest state that a process has seen. Writer ids are pinned as well, see `Process::closes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pin {
     pub(crate) manifest: u8,
@@ -86,25 +85,25 @@ pub(crate) struct Pin {
 /// Why a process stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Alarm {
-    /// The store serves an older state than the pin's.
+    /// The store shows an older state than the pin.
     Rollback,
-    /// Something that an accepted writer had seen is not there.
+    /// Something that an accepted writer had seen is missing.
     Lost,
-    /// Two orders or manifests that cannot both be true.
+    /// Two orders or manifests contradict each other.
     Forked,
 }
 
-/// What a process makes of a record.
+/// The verdict on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Accepted,
     Ignored,
-    /// Sealed under a key that this process has not read yet.
+    /// The record is sealed under a key that this process has not read yet.
     UnknownKey,
     Alarm(Alarm),
 }
 
-/// The first manifest: nothing is folded.
+/// The first manifest, in which nothing is folded.
 pub(crate) const GENESIS: Manifest = Manifest {
     generation: 0,
     ancestors: List::EMPTY,
@@ -129,7 +128,7 @@ impl Sealed {
         &self.manifests[usize::from(number)]
     }
 
-    /// Adds a record and returns its number; sealing the same content twice gives the same number.
+    /// Adds a record and returns its index. Sealing the same content twice gives the same index.
     pub(crate) fn seal_record(&mut self, record: Record) -> u8 {
         number_of(&mut self.records, record)
     }
@@ -142,7 +141,7 @@ impl Sealed {
         order.iter().map(|record| self.record(record).operation)
     }
 
-    /// Whether `ancestor` is `manifest` or one of its ancestors.
+    /// Returns whether `ancestor` is `manifest` or one of its ancestors.
     pub(crate) fn descends(&self, manifest: u8, ancestor: u8) -> bool {
         manifest == ancestor || self.manifest(manifest).ancestors.contains(ancestor)
     }
@@ -176,12 +175,12 @@ impl Process {
         }
     }
 
-    /// Whether it shows what it has to its callers.
+    /// Returns whether the process answers its callers.
     pub(crate) fn is_published(&self) -> bool {
         self.alarm.is_none() && !self.recovering
     }
 
-    /// The newest epoch of the order: of its records and of the known manifest.
+    /// Returns the newest epoch of the records of the order and of the known manifest.
     pub(crate) fn epoch(&self, sealed: &Sealed) -> u8 {
         let newest = self.order.iter().map(|record| sealed.record(record).epoch).max().unwrap_or(0);
         newest.max(sealed.manifest(self.manifest).epoch)
@@ -223,7 +222,7 @@ impl Process {
         Verdict::Accepted
     }
 
-    /// Appends an accepted record to the order. A record of its own is thereby acknowledged.
+    /// Appends an accepted record to the order. This acknowledges a record of the process itself.
     pub(crate) fn accept(&mut self, sealed: &Sealed, record: u8) {
         self.order.push(record);
         self.documents.apply(sealed.record(record).operation);
@@ -233,7 +232,7 @@ impl Process {
         self.compare_with_pin();
     }
 
-    /// Passes over an ignored record. One of its own is sealed again under the next sequence
+    /// Ignores a record. A record of the process itself is sealed again under the next sequence
     /// number.
     pub(crate) fn ignore(&mut self, record: u8) {
         if self.pending == Some(record) {
@@ -243,7 +242,7 @@ impl Process {
         self.compare_with_pin();
     }
 
-    /// Takes up a newer manifest, or raises the alarm when it belongs to another history.
+    /// Adopts a newer manifest, or raises an alarm if it belongs to another history.
     pub(crate) fn take_up(&mut self, rules: Rules, sealed: &Sealed, number: u8) {
         let manifest = sealed.manifest(number);
         let known = sealed.manifest(self.manifest).generation;
@@ -275,14 +274,14 @@ impl Process {
         self.compare_with_pin();
     }
 
-    /// Gives up waiting: the outcome is unknown, and the next record that is accepted decides it.
+    /// Gives up waiting. The outcome is unknown until the next accepted record decides it.
     pub(crate) fn time_out(&mut self) {
         self.pending = None;
         self.sequence += 1;
         self.done += 1;
     }
 
-    /// What the process submits next, when its client has something to say and it may.
+    /// Returns the next operation to submit, if there is one and the process may submit it.
     pub(crate) fn next_record(&self, rules: Rules, sealed: &Sealed, client: usize) -> Option<Record> {
         let wanted = Operation::of(client).get(usize::from(self.done))?;
         let is_free = self.alarm.is_none() && !self.recovering && self.pending.is_none();
@@ -306,7 +305,7 @@ impl Process {
         }
     }
 
-    /// The manifest that would fold everything applied so far, when there is something to fold.
+    /// Returns the manifest that folds everything applied so far, if there is something to fold.
     pub(crate) fn next_manifest(&self, sealed: &Sealed) -> Option<Manifest> {
         let known = sealed.manifest(self.manifest);
         let epoch = self.epoch(sealed);
@@ -323,8 +322,7 @@ impl Process {
         })
     }
 
-    /// Starts again under a new writer identity with the manifest and the key that the store
-    /// serves.
+    /// Restarts under a new writer id with the manifest and the key shown by the store.
     pub(crate) fn restart(&mut self, rules: Rules, sealed: &Sealed, served: u8, key: u8, writer: u8) {
         let manifest = sealed.manifest(served);
         self.pending = None;
@@ -353,7 +351,7 @@ impl Process {
         Pin { manifest: self.manifest, order: self.order, key: self.key }
     }
 
-    /// Acknowledges the record in flight when the order holds it, and returns whether it did.
+    /// Acknowledges the record in flight if the order contains it, and returns whether it does.
     fn acknowledge(&mut self, sealed: &Sealed) -> bool {
         let Some(own) = self.pending.filter(|own| self.order.contains(*own)) else { return false };
         self.pending = None;
@@ -368,8 +366,8 @@ impl Process {
         true
     }
 
-    /// Former writers are closed, so what they left in doubt is now definite: their operations are
-    /// in the order or never will be.
+    /// Resolves the unknown outcomes of closed former writers: their operations are in the order or
+    /// never will be.
     fn resolve(&mut self, sealed: &Sealed, client: usize) {
         let order = self.order;
         let happened = |operation: &Operation| sealed.operations(&order).any(|other| other == *operation);
@@ -379,7 +377,7 @@ impl Process {
         self.closes = List::EMPTY;
     }
 
-    /// Ends the recovery once the order has reached the pin's; another order is `Rollback`.
+    /// Ends the recovery once the order has reached that of the pin. Another order is `Rollback`.
     fn compare_with_pin(&mut self) {
         if !self.recovering {
             return;

@@ -1,6 +1,6 @@
-//! The rules of the protocol, each of which can be removed to see which property rests on it.
+//! The rules of the protocol. Each can be removed to find the property that depends on it.
 
-/// One rule of the protocol.
+/// A rule of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// A record under a key older than the newest epoch of the order is ignored.
@@ -11,46 +11,41 @@ pub(crate) enum Rule {
     Duplicate,
     /// A record of a writer that a record of the window closes is ignored.
     Closed,
-    /// A record is accepted only where the order begins with the order that it attests.
+    /// A record is accepted only if the order that it attests is a prefix of this order.
     OrderAttestation,
-    /// A record is accepted only where the manifest that it attests is the known one or an ancestor
-    /// of it.
+    /// A record is accepted only if the manifest that it attests is the known one or an ancestor of
+    /// it.
     ManifestAttestation,
-    /// A manifest is taken up only when the known one is its ancestor.
+    /// A manifest is adopted only if the known one is its ancestor.
     Ancestry,
-    /// A manifest is taken up only when its order and the process's are on one chain.
+    /// A manifest is adopted only if its order and that of the process are one chain.
     ManifestOrder,
-    /// A restarted process publishes nothing before it has reached the state that its pin
-    /// remembers.
+    /// A restarted process publishes nothing before it has reached the state of its pin.
     Pin,
-    /// The first record of a restarted process carries no operation, only the writers that it
-    /// closes.
+    /// The first record of a restarted process closes writers and contains no operation.
     ClosingRecord,
-    /// A process closes every writer whose outcomes are in doubt, not only its last one.
+    /// A process closes every writer with unknown outcomes, not only its last one.
     CloseAll,
-    /// A follower that meets a gap in the revisions reads the manifest before it applies the entry
-    /// after the gap.
+    /// After a gap in the revisions, a follower reads the manifest before it applies the next
+    /// entry.
     GapRead,
-    /// `Lost` and `Forked` are final only when the manifest, read again, has not moved on.
+    /// `Lost` and `Forked` are final only if the manifest, when reread, has not changed.
     FinalVerdict,
-    /// Nothing is published before the watch has passed the last revision that the leader had when
-    /// it began.
+    /// Nothing is published before the watch has passed the last revision of the leader at its
+    /// start.
     CaughtUp,
-    /// A watch that passes that revision without an entry there has met a gap: the manifest is
-    /// read.
+    /// A watch that passes that revision without an entry has a gap, so the manifest is read.
     CaughtUpRead,
-    /// A record lands only while the root is the one that its writer knows.
+    /// A record is stored only while the root is the one known to its writer.
     RootFence,
-    /// A refused record is sealed again only after the follower has passed the new root: it may
-    /// have landed before.
+    /// A refused record is sealed again only after the follower has passed the new root, because it
+    /// may have been stored before.
     RefusalWaits,
-    /// A watch follows one bucket: when that is created anew the watch ends, and the process reads
-    /// the manifest.
+    /// A watch ends if its bucket is recreated, and the process reads the manifest.
     WatchIdentity,
-    /// The record of the scan hint locates the start of a replay only at the revision that the
-    /// manifest gives.
+    /// The scan hint locates the start of a replay only if its record is at the recorded revision.
     ScanRevision,
-    /// Only records that the manifest before the newest one covers are trimmed.
+    /// Only records covered by the predecessor of the newest manifest are trimmed.
     TrimPrevious,
 }
 
@@ -80,7 +75,7 @@ impl Rule {
     ];
 }
 
-/// The rules of a run: all of them, or all but a few.
+/// The rules in force in a run: all of them, or all but a few.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     removed: &'static [Rule],

@@ -1,43 +1,43 @@
-//! Breadth-first search through every state of a specification.
+//! Breadth-first search of all states of a specification.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::{self, Debug, Display};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-/// A state machine and what must be true of each of its states.
+/// A state machine and the properties of its states.
 pub(crate) trait Specification {
     type State: Clone + Debug + Eq + Hash;
     type Action: Display;
 
     fn initial(&self) -> Self::State;
 
-    /// Calls `take` with every action that is possible in `state` and the state that it leads to.
+    /// Calls `take` with every action possible in `state` and the resulting state.
     fn actions(&self, state: &Self::State, take: &mut dyn FnMut(Self::Action, Self::State));
 
-    /// Whether anything is left to check beyond `state`.
+    /// Returns whether the successors of `state` need to be searched.
     fn goes_on(&self, state: &Self::State) -> bool;
 
     fn properties(&self) -> &'static [Property<Self>];
 }
 
-/// A predicate over states. It has a name so that a violation reads as a sentence.
+/// A named predicate on states.
 pub(crate) struct Property<S: Specification + ?Sized> {
     pub(crate) name: &'static str,
     pub(crate) holds: fn(&S, &S::State) -> bool,
 }
 
-/// What a search went through, and the first violation that it met.
+/// The statistics of a search and the first violation found.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// Every state within this many actions of the initial one was checked.
+    /// The number of actions within which every state was checked.
     pub(crate) depth: usize,
     pub(crate) states: usize,
     pub(crate) transitions: u64,
     pub(crate) violation: Option<Violation>,
 }
 
-/// A state in which a property does not hold, and a shortest way there.
+/// A state in which a property does not hold, with a shortest path to it.
 #[derive(Debug)]
 pub(crate) struct Violation {
     pub(crate) property: &'static str,
@@ -56,7 +56,7 @@ impl Display for Violation {
     }
 }
 
-/// Checks every state within `depth` actions of the initial one; stops at the first violation.
+/// Checks every state within `depth` actions of the initial one, and stops at the first violation.
 pub(crate) fn search<S: Specification + 'static>(specification: &S, depth: usize) -> Report {
     let initial = specification.initial();
     let mut parents = Parents::default();
@@ -99,7 +99,7 @@ pub(crate) fn search<S: Specification + 'static>(specification: &S, depth: usize
     report
 }
 
-/// The actions of a shortest way to `state`, found by going it once more.
+/// Returns the actions of a shortest path to `state`, found by replaying it.
 fn trace<S: Specification>(specification: &S, parents: &Parents, state: &S::State) -> Vec<String> {
     let mut way = vec![fingerprint(state)];
     while let Some(parent) = way.last().and_then(|print| parents.get(print)).filter(|parent| **parent != 0) {
@@ -121,12 +121,12 @@ fn trace<S: Specification>(specification: &S, parents: &Parents, state: &S::Stat
     actions
 }
 
-/// From the fingerprint of each state to that of the state that it was first reached from; 0 before
-/// the initial one.
+/// Maps the fingerprint of each state to that of the state from which it was first reached, or 0
+/// for the initial state.
 type Parents = HashMap<u64, u64, BuildHasherDefault<Fingerprint>>;
 
-/// 64 bits of a keyed hash with a fixed key: among 10^8 states two share them with a chance of
-/// about 1 in 4000.
+/// A 64-bit keyed hash with a fixed key. Among 10^8 states, the probability of a collision is about
+/// 1 in 4000.
 fn fingerprint(state: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     state.hash(&mut hasher);

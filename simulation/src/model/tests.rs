@@ -1,4 +1,4 @@
-//! The searches of the test scope, on two threads.
+//! Runs the searches of the test scope on two threads.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! What a process does, and what must be true of each answer.
+//! The actions of a process, and the checks of their results.
 
 use cim_ipld_index::Document;
 use cim_ipld_persistence::{Engine, Error, ErrorKind};
@@ -16,7 +16,7 @@ pub(super) enum End {
 }
 
 pub(super) async fn act(world: &World, slot: usize, life: usize, engine: &Engine) -> Result<(), Error> {
-    // A restore has most to go wrong when others have written what this process has not seen.
+    // A restore is most error-prone after writes of others that this process has not seen.
     let is_behind = world.published(slot).is_some_and(|published| published.position < world.newest_acknowledged());
     let restores = match world.plan.restores {
         true if is_behind => 60,
@@ -58,7 +58,7 @@ async fn delete(world: &World, slot: usize, engine: &Engine) -> Result<(), Error
     Ok(())
 }
 
-/// An acknowledged write is at its position of the order that its process published.
+/// Checks that an acknowledged write is at its position of the published order of its process.
 fn acknowledge(world: &World, slot: usize, number: usize, version: Option<u64>, position: u64, began: u64) {
     let moment = world.moment();
     let order = world.published(slot).map(|published| published.order);
@@ -78,7 +78,7 @@ fn acknowledge(world: &World, slot: usize, number: usize, version: Option<u64>, 
     }
 }
 
-/// What is read is what the order leaves.
+/// Checks that the documents read are those that result from the order.
 async fn read(world: &World, slot: usize, engine: &Engine) -> Result<(), Error> {
     let before = world.published(slot);
     let documents = documents(engine).await?;
@@ -96,7 +96,7 @@ async fn read(world: &World, slot: usize, engine: &Engine) -> Result<(), Error> 
     Ok(())
 }
 
-/// Every document's version.
+/// Returns the version of every document.
 pub(super) async fn documents(engine: &Engine) -> Result<Documents, Error> {
     let cids: Vec<_> = (0..DOCUMENTS).map(document_cid).collect();
     let documents = engine.documents(&cids).await?;
@@ -132,7 +132,7 @@ async fn restore(world: &World, slot: usize, engine: &Engine) -> Result<(), Erro
     Ok(())
 }
 
-/// Replaces the key. Only one process does it at a time, so that the newest key is known.
+/// Replaces the key. One process does so at a time, so that the newest key is known.
 async fn rotate(world: &World, engine: &Engine) -> Result<(), Error> {
     let number = world.lock().key + 1;
     let algorithm = cim_ipld_envelope::EncryptionAlgorithm::ChaCha20Poly1305;
@@ -140,7 +140,7 @@ async fn rotate(world: &World, engine: &Engine) -> Result<(), Error> {
     let rotated = engine.rotate_key(&key(number), algorithm).await;
     world.lock().rotating = false;
     match &rotated {
-        // After an unknown outcome either key may be the one.
+        // After an unknown outcome, either key may be the current one.
         Err(error) if error.kind() != ErrorKind::OutcomeUnknown || world.plan.kind == Kind::Adversary => {}
         _ => world.lock().key = number,
     }

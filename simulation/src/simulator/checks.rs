@@ -1,4 +1,4 @@
-//! What must be true when everything has come to rest.
+//! The checks at the end of a run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use super::process::check_error;
 use super::world::World;
 use crate::store::Faults;
 
-/// Opens the index once more, with a store that does what it is told.
+/// Opens the index once more, with a store without faults.
 pub(super) async fn final_checks(world: &World) {
     if world.plan.kind == Kind::Adversary || world.lock().purged_at.is_some() || !world.violations().is_empty() {
         return;
     }
     world.store.set_faults(Faults::none());
-    // Whatever is still under way lands or is lost.
+    // Operations in progress take effect or are lost.
     sleep(Duration::from_secs(300)).await;
     let slot = world.plan.processes;
     let mut number = world.lock().key;
@@ -30,9 +30,9 @@ pub(super) async fn final_checks(world: &World) {
             .rules(world.rules);
         match builder.open(Some(key(number))).await {
             Ok(engine) => break engine,
-            // A rotation that was cut off may have come to its end, or not.
+            // An interrupted rotation may have succeeded or not.
             Err(error) if error.kind() == cim_ipld_persistence::ErrorKind::WrongKey && number > 0 => number -= 1,
-            // The vandal had the last word: nobody was left to put things right.
+            // The vandal acted last, and no process was left to repair the damage.
             Err(_) if world.plan.kind == Kind::Vandal => return,
             Err(error) => return check_error(world, "the last opening", &error),
         }

@@ -1,4 +1,4 @@
-//! Time and randomness of a simulated process, and a pin that outlives it.
+//! The clock and randomness of a simulated process, and a pin that survives it.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use cim_ipld_persistence::{Clock, Environment, Event, Observer, PinStore, Random
 
 use super::world::World;
 
-/// Numbers that follow from a seed.
+/// Random numbers from a seed.
 pub(super) struct Seeded(Mutex<u64>);
 
 impl Randomness for Seeded {
@@ -29,7 +29,7 @@ impl Clock for Still {
     }
 }
 
-/// Gives the world what one life of a process does.
+/// Reports the events of one life of a process to the world.
 struct Watching {
     world: World,
     slot: usize,
@@ -42,14 +42,14 @@ impl Observer for Watching {
     }
 }
 
-/// The environment of the `life`-th life of a process.
+/// Returns the environment of the `life`-th life of a process.
 pub(super) fn of(world: &World, slot: usize, life: usize) -> Environment {
     let seed = world.plan.seed ^ ((slot as u64 + 1) << 40) ^ ((life as u64 + 1) << 50);
     let watching = Watching { world: world.clone(), slot, life };
     Environment::deterministic(Arc::new(Still), Arc::new(Seeded(Mutex::new(seed)))).observed_by(Arc::new(watching))
 }
 
-/// The pin of a process's place, in memory.
+/// The pin of a place, in memory.
 #[derive(Debug)]
 pub(super) struct PlacePin {
     pub(super) world: World,

@@ -1,5 +1,5 @@
-//! Everything that any process accepted, as a tree of orders: a digest stands for the whole order
-//! up to it.
+//! All records accepted by any process, as a tree of orders. A digest represents the order up to
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use cim_ipld_persistence::Event;
 pub(super) type Order = [u8; 16];
 pub(super) type Manifest = [u8; 32];
 
-/// The document of one number, by its version; `None` when there is none.
+/// The version of a document, or `None` if it does not exist.
 pub(super) type Documents = BTreeMap<usize, u64>;
 
 /// One record in an order.
@@ -18,11 +18,11 @@ pub(super) struct Link {
     pub(super) position: u64,
     pub(super) record: [u8; 16],
     pub(super) epoch: u64,
-    /// Document numbers and their new versions.
+    /// The document numbers and their new versions.
     pub(super) changes: Vec<(usize, Option<u64>)>,
 }
 
-/// What a record was sealed over.
+/// The history that a record attests.
 #[derive(Clone, Debug)]
 pub(super) struct Sealed {
     pub(super) slot: usize,
@@ -32,7 +32,7 @@ pub(super) struct Sealed {
     pub(super) manifest: Manifest,
 }
 
-/// A state that a process published.
+/// A published state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Published {
     pub(super) life: usize,
@@ -61,7 +61,7 @@ impl History {
         self.manifests.insert(manifest, (parent, position));
     }
 
-    /// The records up to `order`, the first first.
+    /// Returns the records up to `order`, oldest first.
     pub(super) fn chain(&self, order: Order) -> Vec<&Link> {
         let mut chain = Vec::new();
         let mut at = order;
@@ -73,7 +73,7 @@ impl History {
         chain
     }
 
-    /// The digest at `position` of the chain that ends in `order`.
+    /// Returns the digest at `position` of the chain that ends in `order`.
     pub(super) fn digest_at(&self, order: Order, position: u64) -> Option<Order> {
         let mut at = order;
         loop {
@@ -88,7 +88,7 @@ impl History {
         }
     }
 
-    /// Whether `ancestor` is `manifest` or before it; also when where it comes from is not known.
+    /// Returns whether `ancestor` is `manifest` or an ancestor of it, or its origin is unknown.
     pub(super) fn descends(&self, manifest: Manifest, ancestor: Manifest) -> bool {
         let mut at = manifest;
         loop {
@@ -102,7 +102,7 @@ impl History {
         }
     }
 
-    /// The documents that the order leaves, if nothing was ever restored.
+    /// Returns the documents that result from the order without restores.
     pub(super) fn documents(&self, order: Order) -> Documents {
         let mut documents = Documents::new();
         for (number, version) in self.chain(order).iter().flat_map(|link| &link.changes) {
@@ -114,7 +114,7 @@ impl History {
         documents
     }
 
-    /// What is wrong with the records of a chain.
+    /// Checks the records of a chain.
     pub(super) fn check_chain(&self, order: Order, manifest: Manifest, closes: bool) -> Result<(), String> {
         let (mut records, mut lives, mut epoch) = (BTreeSet::new(), BTreeMap::new(), 0);
         let chain = self.chain(order);

@@ -1,4 +1,4 @@
-//! The keys of an index, by their number.
+//! The keys of an index, by number.
 
 use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, KeySource};
 

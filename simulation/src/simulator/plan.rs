@@ -1,15 +1,15 @@
-//! What a seed means.
+//! The plan of a run, derived from its seed.
 
 use crate::store::{Faults, Rate};
 
-/// What kind of store a run has.
+/// The kind of store of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Honest, behind a bad network.
+    /// An honest store behind an unreliable network.
     Honest,
-    /// Honest; somebody without a key writes to it.
+    /// An honest store to which somebody without the key writes.
     Vandal,
-    /// It lies.
+    /// A lying store.
     Adversary,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) kind: Kind,
     pub(super) processes: usize,
-    /// Operations of each process.
+    /// The number of operations of each process.
     pub(super) steps: u64,
     /// Whether every process has a pin.
     pub(super) is_pinned: bool,
@@ -27,9 +27,9 @@ pub(super) struct Plan {
     pub(super) restores: bool,
     /// Whether keys are rotated.
     pub(super) rotates: bool,
-    /// Whether the catalog is purged under the processes.
+    /// Whether the catalog is purged while the processes run.
     pub(super) purges: bool,
-    /// Whether the store keeps two branches.
+    /// Whether the store has two branches.
     pub(super) forks: bool,
 }
 
@@ -55,7 +55,7 @@ impl Plan {
         }
     }
 
-    /// What an adversarial store does by itself: everything in some runs, one kind of lie in
+    /// Returns the faults of an adversarial store: all kinds of lies in some runs, one kind in
     /// others.
     pub(super) fn lies(&self) -> Faults {
         let bits = crate::store::mix(self.seed ^ 0x6c69_6573);

@@ -1,4 +1,5 @@
-//! One process: lives that begin with an opening and end in order, by a crash or by an error.
+//! A process: a series of lives, each of which opens the index and ends by closing, a crash or an
+//! error.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::plan::Kind;
 use super::world::World;
 use crate::store::Client;
 
-/// Openings that a process tries before it gives up.
+/// The number of attempts to open the index.
 const OPENINGS: usize = 6;
 
 fn settings() -> Settings {
@@ -38,7 +39,7 @@ fn builder(world: &World, slot: usize, life: usize, client: Client) -> EngineBui
     }
 }
 
-/// Makes the index, before anything goes wrong.
+/// Creates the index, before any fault.
 pub(super) async fn create(world: &World) {
     let protection = Protection::Encrypted { algorithm: ALGORITHM, key: key(0) };
     let created = builder(world, 0, 0, world.store.client()).create(protection).await;
@@ -93,7 +94,7 @@ pub(super) async fn run(world: World, slot: usize) {
     }
 }
 
-/// Whatever an honest store does, everything ends in time.
+/// Checks that on an honest store, every operation ends in time.
 async fn too_long(world: &World, what: &str) {
     sleep(Duration::from_secs(1200)).await;
     if world.plan.kind != Kind::Adversary {
@@ -106,7 +107,7 @@ async fn open(world: &World, slot: usize, life: usize, client: Client) -> Result
     builder(world, slot, life, client).open(Some(key(number))).await
 }
 
-/// An honest store shows an opener everything that was acknowledged before.
+/// Checks that an opener on an honest store sees everything acknowledged before.
 fn check_opened(world: &World, slot: usize, acknowledged: u64) {
     let position = world.published(slot).map_or(0, |published| published.position);
     if world.plan.kind == Kind::Honest && position < acknowledged {
@@ -114,7 +115,7 @@ fn check_opened(world: &World, slot: usize, acknowledged: u64) {
     }
 }
 
-/// Whether an error may come of such a store at all.
+/// Returns whether such a store may cause an error.
 pub(super) fn check_error(world: &World, what: &str, error: &Error) {
     let is_false_alarm = match world.plan.kind {
         Kind::Adversary => false,
@@ -123,7 +124,8 @@ pub(super) fn check_error(world: &World, what: &str, error: &Error) {
             ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::IndexExists => true,
             _ => false,
         },
-        // An opener may come upon an older manifest before it is replaced; whoever runs must go on.
+        // An opener may find an older manifest before it is repaired; a running process must
+        // continue.
         Kind::Vandal => {
             what != "opening"
                 && !matches!(
@@ -143,7 +145,7 @@ pub(super) fn check_error(world: &World, what: &str, error: &Error) {
     }
 }
 
-/// Lives until it is time to end, or something stops the engine.
+/// Runs actions until the life ends or the engine stops.
 async fn live(world: &World, slot: usize, life: usize, engine: &Engine, client: &Client, steps: &mut u64) -> End {
     let may_crash = world.plan.kind != Kind::Vandal && world.store.choose(3) == 0;
     if may_crash {

@@ -1,4 +1,4 @@
-//! What befalls the store while the processes run.
+//! Events of the store while the processes run.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::plan::Kind;
 use super::world::World;
 use crate::store::{BranchId, ClientId};
 
-/// Acts in one run.
+/// The number of events per run.
 const ACTS: usize = 60;
 
 pub(super) async fn run(world: World) {
@@ -44,8 +44,7 @@ fn purge(world: &World) {
     }
 }
 
-/// Writes what needs no key: junk, and what was written before, without taking anything away that
-/// is needed.
+/// Writes entries that need no key: junk and replayed values. It removes nothing that is needed.
 fn vandalise(world: &World) {
     let (store, catalog) = (&world.store, world.catalog());
     let done = match store.choose(6) {
@@ -58,11 +57,11 @@ fn vandalise(world: &World) {
         1 | 2 => Ok(()),
         _ => replay(world, true),
     };
-    // Before the bucket is there, nothing is done to it.
+    // Ignored until the bucket exists.
     let _ = done;
 }
 
-/// Puts something again that was put before.
+/// Stores an earlier value again.
 fn replay(world: &World, only_what_is_gone: bool) -> cim_ipld_backend::Result<()> {
     let (store, catalog) = (&world.store, world.catalog());
     let archive = store.archive();

@@ -1,14 +1,14 @@
-//! Ends a run that makes no progress: under a paused clock, a task that never waits keeps every
-//! timeout from firing.
+//! Aborts a run without progress. With a paused clock, a task that never waits prevents every
+//! timeout.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// Thousands of times what a run takes.
+/// Thousands of times the duration of a run.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Ends the process with an error unless it is dropped within the limit.
+/// Exits with an error unless it is dropped within the limit.
 pub(super) struct Watchdog(#[expect(dead_code, reason = "dropping it is the signal")] Sender<()>);
 
 impl Watchdog {

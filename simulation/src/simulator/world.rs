@@ -1,4 +1,4 @@
-//! What all parts of a run share.
+//! The state shared by all parts of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -14,23 +14,22 @@ use super::history::{Documents, History, Link, Order, Published};
 use super::plan::{Kind, Plan};
 use crate::store::Store;
 
-/// How many documents there are.
+/// The number of documents.
 pub(super) const DOCUMENTS: usize = 6;
 
-/// A write that was acknowledged.
+/// An acknowledged write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Acknowledged {
     pub(super) number: usize,
     pub(super) version: Option<u64>,
     pub(super) position: u64,
-    /// When the write began and when it was acknowledged. Moments are counted: what came before
-    /// what.
+    /// When the write began and when it was acknowledged, as logical times.
     pub(super) began: u64,
     pub(super) moment: u64,
 }
 
-/// A restore: when it began, when its snapshot had been made, and once it has succeeded a
-/// generation that holds it.
+/// A restore: when it began, when its snapshot was created, and once it has succeeded, a generation
+/// that contains it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Restore {
     pub(super) moment: u64,
@@ -46,26 +45,26 @@ pub(super) struct State {
     moments: u64,
     pub(super) acknowledged: Vec<Acknowledged>,
     pub(super) restores: Vec<Restore>,
-    /// When each snapshot was made.
+    /// When each snapshot was created.
     pub(super) snapshots: BTreeMap<String, u64>,
     pub(super) published: BTreeMap<usize, Published>,
-    /// What each place's pin holds, and the published state that it was made of.
+    /// The pin of each place, and the published state that it records.
     pub(super) pins: BTreeMap<usize, Vec<u8>>,
     pinned: BTreeMap<usize, Published>,
-    /// On an honest store: the digest of every position that anybody published.
+    /// On an honest store, the digest of every position published by any process.
     agreed: BTreeMap<u64, Order>,
-    /// Set once the catalog was purged.
+    /// Whether the catalog was purged.
     pub(super) purged_at: Option<u64>,
-    /// Processes that are open, and the moment until which none of them may end because it may be
-    /// the only one that knows what to put back.
+    /// The open processes, and the time until which none of them may end, because it may be the
+    /// only one that can repair the catalog.
     pub(super) open: BTreeSet<usize>,
     pub(super) quiet_until: Option<Instant>,
-    /// The key that opens the index, and how often it was changed.
+    /// The key of the index, and how often it was changed.
     pub(super) key: u8,
     pub(super) rotating: bool,
 }
 
-/// The world of a run. Clones are the same one.
+/// The world of a run. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct World(Arc<Inner>);
 
@@ -120,24 +119,24 @@ impl World {
         state.moments
     }
 
-    /// The state that a process published last.
+    /// Returns the last state published by a process.
     pub(super) fn published(&self, slot: usize) -> Option<Published> {
         self.lock().published.get(&slot).copied()
     }
 
-    /// The highest position that was acknowledged to anybody.
+    /// Returns the highest acknowledged position.
     pub(super) fn newest_acknowledged(&self) -> u64 {
         self.lock().acknowledged.iter().map(|write| write.position).max().unwrap_or(0)
     }
 
-    /// Allows root and manifest to be overwritten when a process is open that knows the newest of
-    /// both, and holds it open.
+    /// Allows the root and the manifest to be overwritten if an open process knows the newest of
+    /// both, and keeps that process open.
     pub(super) fn disturb(&self) -> bool {
         let mut state = self.lock();
         let newest = state.published.values().map(|published| published.generation).max();
         let known =
             state.open.iter().filter_map(|slot| state.published.get(slot)).map(|published| published.generation);
-        // One act at a time: whoever can write without end can delete everything as well.
+        // One attack at a time: an attacker that keeps writing could as well delete everything.
         let is_quiet = state.quiet_until.is_some_and(|until| until > Instant::now());
         let has_records = state.acknowledged.iter().any(|write| write.position > 0);
         let is_known = newest.is_some() && known.max() == newest && !state.rotating && !is_quiet && has_records;
@@ -158,15 +157,15 @@ impl World {
         }
     }
 
-    /// The documents that a process must show at `order`.
+    /// Returns the documents that a process must show at `order`.
     pub(super) fn expected(&self, order: Order) -> Documents {
         self.lock().history.documents(order)
     }
 
-    /// A restore leaves nothing that was acknowledged before it began and written after its
-    /// snapshot was made.
+    /// Checks that a restore discards every write acknowledged before it began and after its
+    /// snapshot.
     pub(super) fn check_restores(&self, found: &Documents, generation: u64) {
-        // A store that forks may show what another branch has restored.
+        // A forking store may show the restored state of another branch.
         if self.plan.kind == Kind::Adversary {
             return;
         }
@@ -208,8 +207,8 @@ impl World {
 }
 
 impl State {
-    /// A write that a restore has undone and that `found`, read under a manifest of `generation`,
-    /// shows all the same.
+    /// Returns a write undone by a restore that `found`, read under a manifest of `generation`,
+    /// still shows.
     fn survivor(&self, found: &Documents, generation: u64) -> Option<Acknowledged> {
         let undoes = |restore: &Restore, write: &Acknowledged| {
             let is_held = restore.generation.is_some_and(|restored| restored <= generation);
@@ -224,7 +223,7 @@ impl State {
         self.acknowledged.iter().copied().find(|write| shows(write) && is_undone(write))
     }
 
-    /// Stores a pin, which holds what was published last.
+    /// Stores a pin, which records the last published state.
     pub(super) fn pin(&mut self, slot: usize, life: usize, pin: &[u8]) {
         self.pins.insert(slot, pin.to_vec());
         match self.published.get(&slot).filter(|published| published.life == life) {
@@ -233,7 +232,7 @@ impl State {
         };
     }
 
-    /// Whatever a life shows first goes on from what the pin of its place remembers.
+    /// Checks that the first published state of a life continues the state of its pin.
     fn check_pin(&self, slot: usize, published: Published) -> Result<(), String> {
         let Some(pinned) = self.pinned.get(&slot).filter(|pinned| pinned.life < published.life) else { return Ok(()) };
         if published.position < pinned.position {
@@ -255,7 +254,7 @@ impl State {
 
     fn publish(&mut self, plan: &Plan, slot: usize, published: Published) -> Result<(), String> {
         let former = self.published.insert(slot, published);
-        // Without a pin, a new life knows nothing of the one before.
+        // Without a pin, a new life knows nothing of the previous one.
         if let Some(former) = former.filter(|former| former.life == published.life) {
             if published.position < former.position {
                 let (from, to) = (former.position, published.position);

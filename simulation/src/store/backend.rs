@@ -1,4 +1,4 @@
-//! What a client can do with the store.
+//! The backend implementation of a client.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,7 +60,7 @@ impl Backend for Client {
         };
         let lie = move |world: &mut World, id: ClientId, lie: Lie| {
             if let Lie::Dropped = lie {
-                // Kept from everybody now, and good for a replay later.
+                // Hidden from every client now, and available for a replay later.
                 world.archive(&named, &dropped_key, &dropped);
             }
             world.false_revision(id, &named)

@@ -1,11 +1,11 @@
-//! An exact store in memory: per bucket one value per key, and revisions without a gap.
+//! An exact store in memory, with one value per key and gapless revisions per bucket.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use cim_ipld_backend::{Bucket, Entry, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Precondition, Result, Revision};
 
-/// All buckets as one group of clients sees them. A fork is a clone.
+/// All buckets as seen by a group of clients. A fork is a clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Branch {
     buckets: BTreeMap<String, Contents>,
@@ -16,11 +16,11 @@ struct Contents {
     values: BTreeMap<Key, Entry>,
     order: BTreeMap<Revision, Key>,
     last: u64,
-    /// Counts how often the bucket was created anew.
+    /// The number of times the bucket was recreated.
     incarnation: u64,
 }
 
-/// Where a bucket stands.
+/// The state of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tail {
     pub(super) last: u64,
@@ -56,7 +56,7 @@ impl Branch {
         Ok(())
     }
 
-    /// Removes every value; revisions go on.
+    /// Removes all values. Revisions continue.
     pub(super) fn purge(&mut self, bucket: &Bucket) -> Result<()> {
         let contents = self.contents_mut(bucket)?;
         contents.values.clear();
@@ -64,14 +64,14 @@ impl Branch {
         Ok(())
     }
 
-    /// Replaces a bucket by an empty one, whose revisions begin at 1 again.
+    /// Replaces a bucket by an empty one, whose revisions start at 1 again.
     pub(super) fn recreate(&mut self, bucket: &Bucket) -> Result<()> {
         let contents = self.contents_mut(bucket)?;
         *contents = Contents { incarnation: contents.incarnation + 1, ..Contents::default() };
         Ok(())
     }
 
-    /// The entries after a revision, in their order.
+    /// Returns the entries after a revision, in order.
     pub(super) fn after(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> Result<Vec<KeyedEntry>> {
         let contents = self.contents(bucket)?;
         let later = contents.order.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));

@@ -1,4 +1,4 @@
-//! A process's way to the store: every operation passes its faults here.
+//! The client of a process, which applies faults to every operation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,23 +19,24 @@ pub struct Client {
     pub(super) id: ClientId,
 }
 
-/// What becomes of an operation that a client begins.
+/// The fate of an operation of a client.
 enum Fate {
     Goes,
     Unavailable,
-    /// The client crashes with it: it is never answered, and sent only if this is true.
+    /// The client crashes during the operation, which is never answered and sent only if this is
+    /// true.
     Crashes {
         is_sent: bool,
     },
 }
 
-/// What becomes of a write on its way.
+/// The fate of a write.
 struct Plan {
     arrives_after: Duration,
     is_lost: bool,
-    /// How long after its arrival it arrives once more.
+    /// The delay after which it arrives a second time.
     again_after: Option<Duration>,
-    /// How long the acknowledgement takes, unless it is lost.
+    /// The delay of the acknowledgement, unless it is lost.
     answer_after: Option<Duration>,
     time_out: Duration,
     lie: Option<Lie>,
@@ -52,7 +53,7 @@ impl Client {
         Self { shared, id }
     }
 
-    /// Returns the client's name in its store.
+    /// Returns the id of the client.
     #[must_use]
     pub fn id(&self) -> ClientId {
         self.id
@@ -63,15 +64,15 @@ impl Client {
         world.clients[self.id.0].seen.get(bucket.name()).copied().unwrap_or_default()
     }
 
-    /// Remembers a revision: a backend refuses an acknowledgement that is not newer than what it
-    /// saw before.
+    /// Records a revision, because a backend refuses an acknowledgement that is not newer than what
+    /// it has seen.
     pub(super) fn has_seen(&self, bucket: &Bucket, revision: Revision) {
         let mut world = self.shared.lock();
         let seen = world.clients[self.id.0].seen.entry(bucket.name().to_owned()).or_default();
         *seen = revision.max(*seen);
     }
 
-    /// Begins an operation that only reads. Does not come back when the client crashes.
+    /// Starts a read operation. Never returns if the client crashes.
     pub(super) async fn begin(&self, what: &str) -> Result<()> {
         match self.fate() {
             Fate::Goes => {
@@ -84,7 +85,7 @@ impl Client {
         }
     }
 
-    /// Waits while the client is paused, and for ever once it has crashed.
+    /// Waits while the client is paused, and forever once it has crashed.
     pub(super) async fn awake(&self) {
         loop {
             let (has_crashed, until) = {
@@ -102,7 +103,7 @@ impl Client {
         }
     }
 
-    /// Takes an answer back to the caller and writes the operation down.
+    /// Delivers the response to the caller and records the operation in the trace.
     pub(super) async fn answer<T>(&self, what: &str, outcome: Result<T>, shown: impl Fn(&T) -> String) -> Result<T> {
         self.awake().await;
         let end = match &outcome {
@@ -150,8 +151,8 @@ impl Client {
         if world.random.happens(world.faults.unavailable) { Fate::Unavailable } else { Fate::Goes }
     }
 
-    /// Sends a write and waits for its acknowledgement. `lie` makes an acknowledgement out of any
-    /// revision.
+    /// Sends a write and waits for its acknowledgement. `lie` creates a false acknowledgement from
+    /// a revision.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         what: String,
@@ -170,7 +171,7 @@ impl Client {
         let plan = self.shared.lock().plan_write(is_last);
         let (time_out, answer_after) = (plan.time_out, plan.answer_after);
         let landed = self.send(what.clone(), plan, act, lie);
-        // A crashed client waits here for ever.
+        // A crashed client waits here forever.
         self.awake().await;
         let acknowledged = async {
             let Ok(outcome) = landed.await else { return pending().await };
@@ -184,7 +185,7 @@ impl Client {
         self.answer(&what, outcome, shown).await
     }
 
-    /// Lets a write land in a task of its own, so that it may land after its caller gave up or
+    /// Performs a write in a separate task, so that it may take effect after its caller gave up or
     /// crashed.
     fn send<T: Send + 'static>(
         &self,
@@ -215,7 +216,7 @@ impl Client {
                     }
                 })
             };
-            // A caller that gave up does not hear of it.
+            // Ignored if the caller gave up.
             drop(acknowledge.send(land("lands")));
             if let Some(delay) = plan.again_after {
                 sleep(delay).await;
@@ -231,8 +232,8 @@ impl World {
         self.random.within(&self.faults.delay)
     }
 
-    /// `is_last` is the write that its client crashes with: where any lands late, every other one
-    /// of these does, because that is when its successor has to reckon with it.
+    /// `is_last` is whether the client crashes with this write. If late writes are enabled, half of
+    /// those take effect late, because a successor has to handle that.
     fn plan_write(&mut self, is_last: bool) -> Plan {
         let late = Duration::ZERO..=self.faults.late;
         let may_be_late = is_last && self.faults.late_landing > Rate::NEVER;

@@ -1,49 +1,48 @@
-//! What goes wrong and how often, as data.
+//! The kinds and rates of faults.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::random::Rate;
 
-/// What a store does to its clients.
+/// The faults of a store.
 #[derive(Clone, Debug)]
 pub struct Faults {
-    /// How long a request or an answer is under way. Each has its own delay, so buckets and clients
-    /// overtake each other.
+    /// The delay of a request or response. Each is independent, so operations are reordered.
     pub delay: RangeInclusive<Duration>,
     /// How long a caller waits for an acknowledgement before it gets `OutcomeUnknown`.
     pub time_out: Duration,
-    /// An operation that is not sent: `Unavailable`.
+    /// Operations that are not sent: `Unavailable`.
     pub unavailable: Rate,
-    /// A write that lands and whose acknowledgement is lost: `OutcomeUnknown`.
+    /// Writes that take effect and whose acknowledgement is lost: `OutcomeUnknown`.
     pub lost_acknowledgement: Rate,
-    /// A write that is lost: `OutcomeUnknown`.
+    /// Writes that are lost: `OutcomeUnknown`.
     pub lost_write: Rate,
-    /// A write that lands after its caller got `OutcomeUnknown`, up to `late` afterwards. Unless
-    /// this never happens, half of the writes land so that a client crashed with.
+    /// Writes that take effect after their caller got `OutcomeUnknown`, up to `late` afterwards.
+    /// Unless this is never, so do half of the writes during which a client crashes.
     pub late_landing: Rate,
-    /// A write that is sent once more, up to `late` afterwards. It lands where its precondition
-    /// still holds.
+    /// Writes that are sent twice, up to `late` apart. The second one takes effect if its
+    /// precondition still holds.
     pub double_landing: Rate,
-    /// How long late and double landings take.
+    /// The maximum delay of late and double writes.
     pub late: Duration,
-    /// A removal of several keys that stops half-way: `OutcomeUnknown`.
+    /// Removals of several keys that stop half-way: `OutcomeUnknown`.
     pub partial_delete: Rate,
-    /// A batch of a watch that arrives late.
+    /// Watch batches that arrive late.
     pub lagging_watch: Rate,
-    /// How long a lagging watch takes.
+    /// The delay of a lagging watch.
     pub lag: RangeInclusive<Duration>,
-    /// A watch or scan that ends with `Unavailable`.
+    /// Watches and scans that end with `Unavailable`.
     pub broken_stream: Rate,
-    /// An operation before which its client is paused.
+    /// Operations before which the client is paused.
     pub pause: Rate,
-    /// How long a pause takes.
+    /// The duration of a pause.
     pub paused_for: RangeInclusive<Duration>,
-    /// What a dishonest store does on top.
+    /// The additional lies of a dishonest store.
     pub lies: Lies,
 }
 
-/// What a store claims that is not so.
+/// The lies of a store.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lies {
     /// A read is answered with an older value of its key.
@@ -71,7 +70,7 @@ const fn milliseconds(from: u64, to: u64) -> RangeInclusive<Duration> {
 }
 
 impl Faults {
-    /// Returns no faults: operations take no time and do what they say.
+    /// Returns no faults: operations succeed immediately.
     #[must_use]
     pub const fn none() -> Self {
         Self {
@@ -93,7 +92,7 @@ impl Faults {
         }
     }
 
-    /// Returns the faults of an honest store behind a bad network.
+    /// Returns the faults of an honest store behind an unreliable network.
     #[must_use]
     pub const fn honest() -> Self {
         Self {
@@ -113,7 +112,7 @@ impl Faults {
         }
     }
 
-    /// Returns the faults of a store that lies, behind a network that mostly works.
+    /// Returns the faults of a lying store behind a mostly reliable network.
     #[must_use]
     pub const fn adversarial() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The hand of the test: what it does to clients and buckets on purpose.
+//! The control interface of a test.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use super::faults::Faults;
 use super::ids::{Archived, BranchId, ClientId};
 use super::world::{ClientState, Shared, World};
 
-/// A simulated store, shared by its clients. Clones are the same store.
+/// A simulated store, shared by its clients. Clones share one store.
 #[derive(Clone, Debug)]
 pub struct Store {
     shared: Arc<Shared>,
 }
 
 impl Store {
-    /// Returns an empty store whose chances follow from `seed`.
+    /// Returns an empty store whose random choices follow from `seed`.
     #[must_use]
     pub fn new(seed: u64, faults: Faults) -> Self {
         Self { shared: Arc::new(Shared::new(seed, faults)) }
     }
 
-    /// Adds a client. A process that starts again after a crash takes a new one.
+    /// Adds a client. A process that restarts after a crash needs a new one.
     #[must_use]
     pub fn client(&self) -> Client {
         let mut world = self.shared.lock();
@@ -34,25 +34,25 @@ impl Store {
         Client::new(Arc::clone(&self.shared), id)
     }
 
-    /// Returns how many clients were added.
+    /// Returns the number of clients.
     #[must_use]
     pub fn clients(&self) -> usize {
         self.shared.lock().clients.len()
     }
 
-    /// Replaces the faults from now on.
+    /// Replaces the faults.
     pub fn set_faults(&self, faults: Faults) {
         self.change(format_args!("other faults"), |world| world.faults = faults);
     }
 
-    /// Crashes a client: none of its operations is ever answered again. What it has sent may still
-    /// land.
+    /// Crashes a client: none of its operations is answered any more. Writes that it has sent may
+    /// still take effect.
     pub fn crash(&self, client: ClientId) {
         self.change(format_args!("{client} crashes"), |world| world.clients[client.0].has_crashed = true);
     }
 
-    /// Crashes a client at its `operation`-th operation, counted from 1 over its whole life.
-    /// Whether that operation is still sent is left to chance.
+    /// Crashes a client at its `operation`-th operation, counted from 1. Whether that operation is
+    /// still sent is random.
     pub fn crash_at(&self, client: ClientId, operation: u64) {
         let what = format!("{client} will crash at operation {operation}");
         self.change(what, |world| world.clients[client.0].crash_at = Some(operation));
@@ -75,13 +75,13 @@ impl Store {
         }
     }
 
-    /// Returns how many operations a client has begun.
+    /// Returns the number of operations that a client has started.
     #[must_use]
     pub fn operations(&self, client: ClientId) -> u64 {
         self.shared.lock().clients[client.0].operations
     }
 
-    /// Stops a client for a time: its operations and watches go on afterwards.
+    /// Pauses a client. Its operations and watches continue afterwards.
     pub fn pause(&self, client: ClientId, time: Duration) {
         let until = Instant::now() + time;
         self.change(format_args!("{client} pauses for {time:?}"), |world| {
@@ -89,7 +89,7 @@ impl Store {
         });
     }
 
-    /// Removes every value of a bucket. Its revisions go on.
+    /// Removes all values of a bucket. Its revisions continue.
     ///
     /// # Errors
     /// `BucketMissing`.
@@ -97,7 +97,7 @@ impl Store {
         self.change(format_args!("{bucket} is purged"), |world| world.branches[branch.0].purge(bucket))
     }
 
-    /// Replaces a bucket by an empty one, whose revisions begin again. Watches of it end.
+    /// Replaces a bucket by an empty one, whose revisions start again. Its watches end.
     ///
     /// # Errors
     /// `BucketMissing`.
@@ -105,7 +105,7 @@ impl Store {
         self.change(format_args!("{bucket} is created anew"), |world| world.branches[branch.0].recreate(bucket))
     }
 
-    /// Copies a branch. Nothing that happens in the one is seen in the other.
+    /// Copies a branch. Later changes of one are not visible in the other.
     #[must_use]
     pub fn fork(&self, branch: BranchId) -> BranchId {
         self.change(format_args!("{branch} is forked"), |world| {
@@ -115,23 +115,23 @@ impl Store {
         })
     }
 
-    /// Moves a client to a branch, with its running watches and without telling it.
+    /// Moves a client and its running watches to a branch, without its knowledge.
     pub fn assign(&self, client: ClientId, branch: BranchId) {
         let what = format!("{client} is moved to {branch}");
         self.change(what, |world| world.clients[client.0].branch = branch.0);
     }
 
-    /// Returns every value that was ever put, by its number.
+    /// Returns all values ever put, by number.
     #[must_use]
     pub fn archive(&self) -> Vec<Archived> {
         self.shared.lock().archive.iter().map(|(archived, _)| archived.clone()).collect()
     }
 
-    /// Puts a value of the archive into a branch again, under its own key or another, and returns
-    /// its new revision.
+    /// Stores a value of the archive in a branch again, under its own key or another one, and
+    /// returns its new revision.
     ///
     /// # Errors
-    /// `BucketMissing`; `Corrupt` when the archive has no such number.
+    /// `BucketMissing`; `Corrupt` if the archive has no value of this number.
     pub fn replay(&self, branch: BranchId, bucket: &Bucket, number: usize, key: Option<&Key>) -> Result<Revision> {
         let what = format!("value {number} is put into {bucket} of {branch} again, under {key:?}");
         self.change(what, |world| {
@@ -142,7 +142,7 @@ impl Store {
         })
     }
 
-    /// Removes a value, as whoever may write to the bucket can.
+    /// Removes a value, as anyone with write access to the bucket can.
     ///
     /// # Errors
     /// `BucketMissing`.
@@ -152,7 +152,7 @@ impl Store {
         })
     }
 
-    /// Returns what a bucket holds now, in the order of revisions.
+    /// Returns the content of a bucket in the order of revisions.
     ///
     /// # Errors
     /// `BucketMissing`.
@@ -160,8 +160,7 @@ impl Store {
         self.shared.lock().branches[branch.0].after(bucket, &KeyPrefix::all(), Revision::ZERO)
     }
 
-    /// Returns a number below `bound` from the seed's sequence, or 0 when `bound` is 0, for the
-    /// choices of a test.
+    /// Returns a random number below `bound`, or 0 if `bound` is 0, for the choices of a test.
     #[must_use]
     pub fn choose(&self, bound: u64) -> u64 {
         self.shared.lock().random.below(bound)
@@ -178,13 +177,13 @@ impl Store {
         })
     }
 
-    /// Hides a key from a client: its reads find nothing, its watches and scans pass it over.
+    /// Hides a key from a client: its reads find nothing, and its watches and scans skip it.
     pub fn withhold(&self, client: ClientId, bucket: &Bucket, key: &Key) {
         let what = format!("{key} of {bucket} is withheld from {client}");
         self.change(what, |world| world.clients[client.0].withheld.insert((bucket.name().to_owned(), key.clone())));
     }
 
-    /// Answers a client's reads of a key with a value of the archive, until
+    /// Answers the reads of a key by a client with a value of the archive, until
     /// [`release`](Store::release).
     pub fn serve(&self, client: ClientId, bucket: &Bucket, key: &Key, number: usize) {
         let what = format!("{client} is served value {number} as {key} of {bucket}");
@@ -192,7 +191,7 @@ impl Store {
         self.change(what, |world| world.clients[client.0].served.insert(place, number));
     }
 
-    /// Shows a client again what is there.
+    /// Shows a client the actual content again.
     pub fn release(&self, client: ClientId) {
         self.change(format_args!("{client} sees everything again"), |world| {
             world.clients[client.0].withheld.clear();
@@ -200,13 +199,12 @@ impl Store {
         });
     }
 
-    /// Adds a line to what happened.
+    /// Adds a line to the trace.
     pub fn say(&self, what: &str) {
         self.shared.lock().note(what);
     }
 
-    /// Returns what happened so far: one line for each operation that ended, and for each act of
-    /// the store.
+    /// Returns the trace so far: one line for each completed operation and each event of the store.
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
         self.shared.lock().trace().lines()

@@ -1,19 +1,19 @@
-//! Names of clients and branches, and values that were in the store.
+//! The ids of clients and branches, and archived values.
 
 use std::fmt;
 
 use cim_ipld_backend::Key;
 
-/// Names a client of a store.
+/// The id of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub(super) usize);
 
-/// Names a branch of a store: what a group of clients sees.
+/// The id of a branch, which is the view of a group of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BranchId(pub(super) usize);
 
 impl ClientId {
-    /// Names the client that was added `number`-th, counted from 0.
+    /// Returns the id of the `number`-th client, counted from 0.
     #[must_use]
     pub const fn new(number: usize) -> Self {
         Self(number)
@@ -21,18 +21,18 @@ impl ClientId {
 }
 
 impl BranchId {
-    /// The branch that every client begins in.
+    /// The branch in which every client starts.
     pub const MAIN: Self = Self(0);
 }
 
-/// A value that was put at some time.
+/// A value that was once put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archived {
-    /// The bucket that it was put into.
+    /// The bucket.
     pub bucket: String,
-    /// The key that it was put under.
+    /// The key.
     pub key: Key,
-    /// Its length.
+    /// The length of the value in bytes.
     pub bytes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a client is shown instead of what is there.
+//! Lies: what a client is shown instead of the actual content.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Bucket, Entry, Key, KeyPrefix, KeyedEntry, Revision};
@@ -9,7 +9,7 @@ use super::world::World;
 const MAX_JUNK_BYTES: u64 = 300;
 
 impl World {
-    /// The answer to a read.
+    /// Returns the response to a read.
     pub(super) fn lie_about(
         &mut self,
         client: ClientId,
@@ -41,8 +41,7 @@ impl World {
         Some(truth)
     }
 
-    /// The entries of a batch of a watch or scan: some left out, some with another value, some that
-    /// are not there.
+    /// Returns a batch of a watch or scan with some entries omitted, changed or invented.
     pub(super) fn lie_in(
         &mut self,
         client: ClientId,
@@ -70,8 +69,7 @@ impl World {
         shown
     }
 
-    /// An entry that is not there, to be shown before the one at `revision`, or at its revision
-    /// instead.
+    /// Returns an invented entry, to be shown before the one at `revision` or in place of it.
     fn invent(
         &mut self,
         client: ClientId,
@@ -97,7 +95,7 @@ impl World {
         Some(KeyedEntry { key, entry: Entry { value, revision } })
     }
 
-    /// Any revision, for an acknowledgement that is a lie.
+    /// Returns an arbitrary revision for a false acknowledgement.
     pub(super) fn false_revision(&mut self, client: ClientId, bucket: &Bucket) -> Revision {
         let last = self.branch(client).tail(bucket).map_or(0, |tail| tail.last);
         Revision::new(1 + self.random.below(last + 3))
@@ -114,7 +112,7 @@ impl World {
         of_bucket.clone().nth(at).map(|(archived, value)| (archived.key.clone(), value.clone()))
     }
 
-    /// Any value that was put into the bucket, under `key` if one is given.
+    /// Returns an arbitrary value ever put into the bucket, under `key` if one is given.
     fn archived(&mut self, bucket: &Bucket, key: Option<&Key>) -> Option<Bytes> {
         let fits = |key_of: &Key| key.is_none_or(|key| key == key_of);
         let of_bucket =

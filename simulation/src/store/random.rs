@@ -1,4 +1,4 @@
-//! The only source of chance: a sequence of numbers that a seed determines.
+//! The only source of randomness: a sequence of numbers determined by a seed.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,25 +7,24 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
-/// The output function of `SplitMix64`: numbers that follow each other give numbers that have
-/// nothing in common.
+/// The output function of `SplitMix64`: consecutive inputs give uncorrelated outputs.
 pub(crate) fn mix(number: u64) -> u64 {
     let mixed = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ mixed >> 31
 }
 
-/// How often something happens, out of 1000 times.
+/// A rate in permille.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(u16);
 
 impl Rate {
-    /// Does not happen.
+    /// Never.
     pub const NEVER: Self = Self(0);
-    /// Happens each time.
+    /// Every time.
     pub const ALWAYS: Self = Self(1000);
 
-    /// Returns a rate of `count` out of 1000; more than 1000 is each time.
+    /// Returns a rate of `count` out of 1000, at most every time.
     #[must_use]
     pub const fn per_mille(count: u16) -> Self {
         Self(if count > 1000 { 1000 } else { count })
@@ -42,8 +41,8 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number below `bound`; 0 when `bound` is 0. The bias of the remainder is far below what a
-    /// fault rate notices.
+    /// Returns a number below `bound`, or 0 if `bound` is 0. The bias of the remainder is
+    /// negligible.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let number = self.next();
         if bound == 0 { 0 } else { number % bound }
@@ -53,13 +52,13 @@ impl Random {
         self.below(length as u64) as usize
     }
 
-    /// Whether something of this rate happens now. A rate of zero draws nothing, so that faults
-    /// which a run does not have leave its other choices as they are.
+    /// Returns whether an event of this rate happens now. A rate of zero draws no number, so that
+    /// disabled faults do not affect the other choices of a run.
     pub(crate) fn happens(&mut self, rate: Rate) -> bool {
         rate.0 > 0 && self.below(1000) < u64::from(rate.0)
     }
 
-    /// A duration in whole milliseconds, which is how finely tokio's timers tell time.
+    /// Returns a duration in whole milliseconds, the resolution of the timers of tokio.
     pub(crate) fn within(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let span = range.end().saturating_sub(*range.start()).as_millis() as u64;
         *range.start() + Duration::from_millis(self.below(span + 1))

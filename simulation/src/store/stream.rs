@@ -1,4 +1,4 @@
-//! Scans and watches: batches that lag, claims to have caught up, streams that end.
+//! Scans and watches, with lagging batches, false claims to have caught up, and interruptions.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::client::Client;
 
-/// Streams what is there after a revision, and ends.
+/// Streams the entries after a revision.
 pub(super) fn scan(client: Client, bucket: Bucket, prefix: KeyPrefix, after: Revision) -> EntryStream {
     let follower = Follower::new(client, bucket, prefix, after);
     stream::unfold(follower, |mut follower| async move {
@@ -23,7 +23,7 @@ pub(super) fn scan(client: Client, bucket: Bucket, prefix: KeyPrefix, after: Rev
     .boxed()
 }
 
-/// Streams what is there after a revision, then `CaughtUp`, then what comes.
+/// Streams the entries after a revision, then `CaughtUp`, then new entries.
 pub(super) fn watch(client: Client, bucket: Bucket, prefix: KeyPrefix, after: Revision) -> WatchStream {
     let follower = Follower::new(client, bucket, prefix, after);
     stream::unfold(follower, |mut follower| async move { follower.next().await.map(|event| (event, follower)) }).boxed()
@@ -34,12 +34,12 @@ struct Follower {
     bucket: Bucket,
     prefix: KeyPrefix,
     after: Revision,
-    /// Which of the buckets of this name it follows, once it began.
+    /// The incarnation of the bucket that it follows, once it has started.
     incarnation: Option<u64>,
-    /// The revision beyond which the follower says that it has caught up, until it has said so.
+    /// The revision after which it reports having caught up, until it has done so.
     tail: Option<u64>,
     delivered: VecDeque<KeyedEntry>,
-    /// Ends with an error once everything delivered was given.
+    /// The error with which it ends after the delivered entries.
     breaks: bool,
     has_ended: bool,
 }
@@ -121,7 +121,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes the next batch, now or as it is after a lag. Returns whether there was one.
+    /// Fetches the next batch, immediately or after a lag. Returns whether there was one.
     async fn read(&mut self) -> Result<bool> {
         if self.batch()?.is_empty() {
             return Ok(false);
@@ -135,7 +135,7 @@ impl Follower {
         let mut batch = self.batch()?;
         if let Some((time, is_read_late)) = lag {
             sleep(time).await;
-            // What is replaced or removed meanwhile was delivered already, or never is.
+            // Entries replaced or removed meanwhile were delivered already, or never are.
             if is_read_late {
                 batch = self.batch()?;
             }

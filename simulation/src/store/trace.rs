@@ -1,12 +1,11 @@
-//! What happened in a run, line by line, and the hash that identifies it.
+//! The trace of a run, line by line, and its hash.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The operations of all clients in the order in which they ended, and what the store did by
-/// itself.
+/// The operations of all clients in the order in which they ended, and the events of the store.
 ///
-/// Holds keys and sizes, never a value.
+/// It contains keys and sizes but no values.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     lines: Vec<String>,

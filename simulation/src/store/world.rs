@@ -1,4 +1,4 @@
-//! The state that all clients share, behind one lock that is never held across an await.
+//! The state shared by all clients, behind one lock that is never held across an await.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,8 +19,7 @@ use super::trace::Trace;
 #[derive(Debug)]
 pub(super) struct Shared {
     world: Mutex<World>,
-    /// Wakes everything that waits for a change; the waiters look again in the order in which they
-    /// began to wait.
+    /// Wakes all tasks that wait for a change, in the order in which they started to wait.
     pub(super) changed: Notify,
 }
 
@@ -30,30 +29,28 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) branches: Vec<Branch>,
     pub(super) clients: Vec<ClientState>,
-    /// Every value that was ever put, in the order in which they landed, dropped ones too: what an
-    /// adversary can replay.
+    /// All values ever put, including dropped ones, which an adversary can replay.
     pub(super) archive: Vec<(Archived, Bytes)>,
     trace: Trace,
-    /// When the first operation began: a store may be made outside of the runtime whose clock is
-    /// paused.
+    /// When the first operation began. The store may be created outside of the runtime with the
+    /// paused clock.
     start: Option<Instant>,
 }
 
-/// What the store knows of a client.
+/// The state of a client.
 #[derive(Debug, Default)]
 pub(super) struct ClientState {
     pub(super) branch: usize,
-    /// How many operations it has begun.
+    /// The number of operations begun.
     pub(super) operations: u64,
     pub(super) crash_at: Option<u64>,
     pub(super) has_crashed: bool,
     pub(super) paused_until: Option<Instant>,
-    /// The newest revision of each bucket that it was told, by an acknowledgement, a read or a
-    /// watch.
+    /// The newest revision of each bucket reported to it by an acknowledgement, a read or a watch.
     pub(super) seen: BTreeMap<String, Revision>,
-    /// Keys of a bucket that this client does not get to see.
+    /// The keys hidden from this client.
     pub(super) withheld: BTreeSet<(String, Key)>,
-    /// Old values that this client gets instead of the newest, by their number in the archive.
+    /// The old values shown to this client instead of the newest, by their number in the archive.
     pub(super) served: BTreeMap<(String, Key), usize>,
 }
 
@@ -72,11 +69,11 @@ impl Shared {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, World> {
-        // A test that panicked elsewhere must not hide what it found behind a poisoned lock.
+        // A panic elsewhere must not be masked by a poisoned lock.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the world and wakes whoever waits for a change.
+    /// Changes the world and wakes all waiting tasks.
     pub(super) fn change<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
         let result = act(&mut self.lock());
         self.changed.notify_waiters();
@@ -94,7 +91,7 @@ impl World {
         &mut self.branches[branch]
     }
 
-    /// Puts a value into a branch; what lands is archived.
+    /// Puts a value into a branch and archives it.
     pub(super) fn land(
         &mut self,
         branch: BranchId,

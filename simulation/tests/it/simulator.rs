@@ -40,7 +40,7 @@ fn a_seed_repeats_its_run() {
     assert!(acknowledged > 100, "runs that write nothing prove nothing");
 }
 
-/// Without a rule, a few hundred seeds find what it is for.
+/// Without a rule, some seeds find what it is for.
 #[test]
 fn a_removed_rule_is_found() {
     let table = [
@@ -59,6 +59,6 @@ fn a_removed_rule_is_found() {
     ];
     for (rule, what) in table {
         let breaks = |seed: &u64| simulator::run(*seed, &[rule]).violations.iter().any(|found| found.contains(what));
-        assert!((0..400).any(|seed| breaks(&seed)), "without {rule:?}, no seed finds that {what}");
+        assert!((0..1_000).any(|seed| breaks(&seed)), "without {rule:?}, no seed finds that {what}");
     }
 }

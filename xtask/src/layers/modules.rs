@@ -1,9 +1,8 @@
-//! Circles among the modules of a crate: siblings of which each needs the other, directly or by way
-//! of others.
+//! Finds cycles among the modules of a crate: siblings that depend on each other, directly or
+//! transitively.
 //!
-//! A module needs another one when a path in it leads there, through re-exports too. What
-//! `#[cfg(test)]` marks does not count, and neither does the way from a module to what is in it or
-//! around it.
+//! A module depends on another one if a path in it resolves there, including through re-exports.
+//! Items under `#[cfg(test)]` and paths to parent or child modules do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +10,7 @@ use std::path::Path;
 
 use syn::visit::{self, Visit};
 
-/// A circle that stays, and why. At most three.
+/// An accepted cycle and the reason for it. At most three.
 pub(crate) const ACCEPTED: &[Accepted] = &[];
 
 pub(crate) struct Accepted {
@@ -21,18 +20,18 @@ pub(crate) struct Accepted {
     pub(crate) why: &'static str,
 }
 
-/// Modules that need each other, by their names below `parent`.
+/// Modules that depend on each other, by their names below `parent`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Circle {
     pub(crate) parent: String,
     pub(crate) members: Vec<String>,
-    /// One path in the sources for each arrow.
+    /// One path in the sources for each dependency.
     pub(crate) arrows: Vec<String>,
 }
 
 type Module = Vec<String>;
 
-/// The sources below `folder`, by their paths there.
+/// Reads the sources below `folder`, with their relative paths.
 pub(crate) fn read(folder: &Path) -> Result<Vec<(String, String)>, String> {
     let mut sources = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -53,7 +52,7 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<(String, String)>, String> {
     Ok(sources)
 }
 
-/// Finds every circle in the sources of one crate, given by their paths below `src`.
+/// Finds all cycles in the sources of one crate, given with their paths below `src`.
 pub(crate) fn circles(sources: &[(String, String)]) -> Result<Vec<Circle>, String> {
     let mut modules = BTreeMap::new();
     for (path, text) in sources.iter().filter(|(path, _)| !path.starts_with("bin/")) {
@@ -94,7 +93,7 @@ fn circles_below(parent: &Module, arrows: &BTreeMap<(String, String), String>) -
     circles.into_iter().map(circle).collect()
 }
 
-/// The modules that `start` needs, by way of others too; itself only in a circle.
+/// Returns the transitive dependencies of `start`, which include itself only in a cycle.
 fn reached<'a>(start: &'a str, arrows: &'a BTreeMap<(String, String), String>) -> BTreeSet<&'a String> {
     let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
     while let Some(name) = next.pop() {
@@ -115,16 +114,15 @@ fn module_of(path: &str) -> Module {
     module
 }
 
-/// The paths of one module.
+/// Collects the paths of one module.
 #[derive(Default)]
 struct Paths {
     used: BTreeSet<Vec<String>>,
-    /// What a name stands for that the module imports.
+    /// The paths of the names that the module imports.
     names: BTreeMap<String, Vec<String>>,
 }
 
-/// Returns the module that `path`, as `from` writes it, leads to; `None` for what is outside the
-/// crate.
+/// Resolves `path`, as written in module `from`, to a module, or to `None` outside the crate.
 fn resolve(modules: &BTreeMap<Module, Paths>, from: &Module, path: &[String], depth: usize) -> Option<Module> {
     let first = path.first()?;
     let (mut at, mut rest) = match first.as_str() {
@@ -190,7 +188,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether `#[cfg(test)]` marks it.
+/// Returns whether the item is under `#[cfg(test)]`.
 pub(crate) fn is_of_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",

@@ -1,15 +1,15 @@
-//! The arrows of the house. A change of docs/architecture.md, "Rooms and arrows", is a change of
-//! this file.
+//! The allowed dependencies, as listed in docs/architecture.md under "Crates and dependencies".
+//! Change both together.
 
-/// One package: where it lives and which packages of this workspace it may use.
+/// A package: its folder and the packages of this workspace that it may depend on.
 pub(crate) struct Room {
     pub(crate) folder: &'static str,
     pub(crate) package: &'static str,
-    /// May be a normal or a build dependency.
+    /// Allowed as normal or build dependencies.
     pub(crate) uses: &'static [&'static str],
-    /// May be one too, but only as an optional dependency that a feature turns on.
+    /// Allowed only as optional dependencies enabled by a feature.
     pub(crate) by_feature: &'static [&'static str],
-    /// May be a dev-dependency, beside those above.
+    /// Allowed as dev-dependencies, besides those above.
     pub(crate) tests: &'static [&'static str],
 }
 
@@ -26,11 +26,10 @@ const EXAMPLES: &str = "cim-ipld-examples";
 const BENCHES: &str = "cim-ipld-benches";
 const SIMULATION: &str = "cim-ipld-simulation";
 
-/// A reader of the examples takes one crate or the facade, so they (and the benchmarks and the
-/// simulation) may use every library.
+/// Examples, benchmarks and the simulation may depend on every library.
 const LIBRARIES: &[&str] = &[INDEX, ENVELOPE, BACKEND, TESTKIT, EMBEDDED, NATS, PERSISTENCE, FACADE];
 
-/// Every package of the workspace; one that is not here is refused.
+/// All packages of the workspace. Any other package is refused.
 pub(crate) const ROOMS: &[Room] = &[
     Room { folder: "crates/cim-ipld-index", package: INDEX, uses: &[], by_feature: &[], tests: &[] },
     Room { folder: "crates/cim-ipld-envelope", package: ENVELOPE, uses: &[], by_feature: &[], tests: &[] },
@@ -71,7 +70,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room { folder: "xtask", package: "xtask", uses: &[], by_feature: &[], tests: &[] },
 ];
 
-/// A foreign package that only a few of ours may touch.
+/// An external package whose use is restricted.
 pub(crate) struct Fence {
     pub(crate) around: &'static str,
     pub(crate) reach: Reach,
@@ -79,11 +78,11 @@ pub(crate) struct Fence {
 }
 
 pub(crate) enum Reach {
-    /// Only these may name it in their `Cargo.toml`; the second list only by a feature.
+    /// The packages that may name it in their `Cargo.toml`; the second list only by a feature.
     Named { by: &'static [&'static str], by_feature: &'static [&'static str] },
-    /// Only these may lead to it, over any number of normal and build dependencies.
+    /// The only packages that may depend on it, directly or transitively.
     Led { from: &'static [&'static str] },
-    /// These must not lead to it, over any number of normal and build dependencies.
+    /// The packages that must not depend on it, directly or transitively.
     NotLed { from: &'static [&'static str] },
 }
 
@@ -101,5 +100,5 @@ pub(crate) const FENCES: &[Fence] = &[
     },
 ];
 
-/// Words that say nothing about what a package is for.
+/// Words that do not describe the purpose of a package.
 pub(crate) const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "misc"];

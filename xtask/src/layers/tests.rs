@@ -1,4 +1,4 @@
-//! Forged workspaces: the map as it is passes, and each forbidden arrow is found by name.
+//! Artificial workspaces: the current one passes, and each forbidden dependency is reported.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::modules::{ACCEPTED, circles};
 use super::{ROOMS, circle_offences, offences};
 use crate::metadata::Metadata;
 
-/// A workspace that keeps every rule, before a test bends it.
+/// Returns a workspace that follows every rule, for a test to modify.
 struct Forged {
     packages: Vec<Value>,
     nodes: Vec<Value>,
@@ -63,7 +63,7 @@ fn the_map_itself_is_lawful() {
 
 #[test]
 fn each_forbidden_arrow_is_found() {
-    // from, to, kind, optional, what the offence must say
+    // from, to, kind, optional, expected text of the violation
     let arrows = [
         ("cim-ipld-index", "cim-ipld-backend", None, false, "not on the map"),
         ("cim-ipld-index", "cim-ipld-backend", Some("build"), false, "not on the map"),
@@ -134,13 +134,13 @@ fn a_package_that_moved_or_went_is_found() {
     assert!(gone.offences().iter().any(|line| line.contains("cim-ipld-cli: the room stands empty")));
 }
 
-/// Sources, and the circle in them as `parent: members`.
+/// Checks that sources contain a cycle, given as `parent: members`.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
 const CIRCLES: &[Case<'static>] = &[
     (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "pub struct B;")], &[]),
     (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "use super::a;")], &[": a b"]),
-    // By way of a re-export, a nested file and a path in an expression.
+    // Through a re-export, a nested file and a path in an expression.
     (
         &[
             ("lib.rs", "mod a; mod b; pub use b::{C, inner::B}; use b::D as E;"),
@@ -150,7 +150,7 @@ const CIRCLES: &[Case<'static>] = &[
         ],
         &[": a b"],
     ),
-    // Three, through a macro.
+    // Three modules, through a macro.
     (
         &[
             ("lib.rs", ""),
@@ -170,7 +170,7 @@ const CIRCLES: &[Case<'static>] = &[
         ],
         &["m: a b"],
     ),
-    // The way to what is in a module or around it is none, and neither is what tests need.
+    // Paths to child or parent modules do not count, nor do those of tests.
     (
         &[
             ("lib.rs", "mod a; mod b; pub use a::A;"),

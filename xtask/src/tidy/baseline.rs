@@ -1,5 +1,5 @@
-//! The file that lists what is larger than the aim: one `lines N PATH` or `function N PATH NAME` a
-//! line.
+//! The baseline file, which lists accepted sizes above the limits: `lines N PATH` or
+//! `function N PATH NAME`, one per line.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(super) struct Baseline {
 }
 
 impl Baseline {
-    /// Reads the file; an error is a line number and what is wrong with it.
+    /// Parses the file. An error is a line number and a description.
     pub(super) fn parse(text: &str) -> Result<Self, (usize, String)> {
         let mut entries = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {

@@ -1,5 +1,5 @@
-//! Rules over all `Cargo.toml`: every dependency is explained, none is left over, the facade keeps
-//! few features.
+//! Rules for all `Cargo.toml` files: every dependency is explained and used, and the facade has few
+//! features.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ fn dependencies(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The name in the first cell of a table row: "| `name` | …".
+/// Returns the name in the first cell of a table row: "| `name` | …".
 fn row_name(line: &str) -> Option<&str> {
     line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)
 }
@@ -57,7 +57,7 @@ fn package_name(text: &str) -> Option<&str> {
     line.split('"').nth(1)
 }
 
-/// The keys of all sections that `wanted` picks by their name.
+/// Returns the keys of all sections whose names `wanted` accepts.
 fn keys(text: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<&str> {
     let mut inside = false;
     let mut keys = BTreeSet::new();
@@ -71,7 +71,7 @@ fn keys(text: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<&str> {
     keys
 }
 
-/// The names in sections such as `[dependencies.name]`.
+/// Returns the names in section headers such as `[dependencies.name]`.
 fn tables(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter_map(section)

@@ -1,4 +1,4 @@
-//! Links in Markdown that stay inside the project lead to something: a file, a folder, a heading.
+//! Checks that links in Markdown to files, folders and headings of the project are valid.
 
 use super::{Finding, Tree};
 
@@ -12,7 +12,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What is wrong with a link from the file `path` to `target`, if anything.
+/// Returns the problem of a link from the file `path` to `target`, if any.
 fn broken(tree: &Tree, path: &str, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
@@ -27,7 +27,7 @@ fn broken(tree: &Tree, path: &str, target: &str) -> Option<String> {
     (!known).then(|| format!("{target}: {file} has no such heading"))
 }
 
-/// The path that `target` means in the file `from`; an empty target is that file itself.
+/// Resolves `target` relative to the file `from`. An empty target is that file.
 fn resolve(from: &str, target: &str) -> Option<String> {
     if target.is_empty() {
         return Some(from.to_owned());
@@ -44,7 +44,7 @@ fn resolve(from: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// Line and target of every `[text](target)` and `[name]: target` outside code.
+/// Returns the line and target of every `[text](target)` and `[name]: target` outside code.
 fn links(text: &str) -> Vec<(usize, String)> {
     let mut links = Vec::new();
     for (number, line) in prose(text) {
@@ -65,7 +65,7 @@ fn headings(text: &str) -> impl Iterator<Item = &str> {
     prose(text).filter(|(_, line)| line.starts_with('#')).map(|(_, line)| line.trim_start_matches('#').trim())
 }
 
-/// The lines outside fenced code, numbered from 1.
+/// Returns the lines outside fenced code, numbered from 1.
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fenced = false;
     (1..).zip(text.lines()).filter(move |(_, line)| {
@@ -75,12 +75,12 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The line with what stands between backticks left out.
+/// Returns the line without its code spans.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect()
 }
 
-/// The anchor that a heading gets: lower case, words joined by hyphens, other signs dropped.
+/// Returns the anchor of a heading: lower case, words joined by hyphens, punctuation dropped.
 fn slug(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()

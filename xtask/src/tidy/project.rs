@@ -1,4 +1,4 @@
-//! Rules for the shape of the project: what each crate brings, and decisions without gaps.
+//! Rules for the structure of the project: required files of each crate, numbering of decisions.
 
 use super::{Finding, Tree};
 
@@ -31,7 +31,7 @@ fn starts_with_documentation(text: &str) -> bool {
     first.is_some_and(|line| line.starts_with("//!") || line.starts_with("#![doc"))
 }
 
-/// Decisions are `NNNN-title.md`, numbered from 0000 without a gap and without a twin.
+/// Decisions are named `NNNN-title.md` and numbered from 0000 without gaps or duplicates.
 fn decisions(tree: &Tree, findings: &mut Vec<Finding>) {
     let inside = tree.paths.iter().filter_map(|path| Some((path, path.strip_prefix(DECISIONS)?.strip_prefix('/')?)));
     let mut expected = 0;

@@ -1,26 +1,25 @@
-//! Rules for Rust: what must not be left in code or comments. Also the reader of Rust that the
-//! other rules use.
+//! Rules for Rust code and comments, and the scanner of Rust sources that other rules use.
 
 use std::collections::BTreeSet;
 
 use super::{Finding, Tree};
 
-/// A Rust file taken apart: the same lines twice, once with only the code (strings blanked), once
-/// with only the comments.
+/// A scanned Rust file: its lines once with only the code (strings blanked) and once with only the
+/// comments.
 #[derive(Default)]
 pub(super) struct Source {
     pub(super) code: Vec<String>,
     pub(super) comments: Vec<String>,
 }
 
-/// Calls that stand for work not done, and what to say of them.
+/// Macros that mark unfinished work, and the finding for each.
 const UNFINISHED: &[(&str, &str)] =
     &[("dbg!", "a debugging print"), ("todo!", "work not done"), ("unimplemented!", "work not done")];
 
-/// Comments are read as prose, which wants shorter lines than code.
+/// The maximum width of comments, which as prose need shorter lines than code.
 const COMMENT_COLUMNS: usize = 100;
 
-/// A library whose code is tests: there a broken expectation is a panic, and that is its answer.
+/// A library that consists of tests, in which a failed expectation may panic.
 const TEST_LIBRARY: &str = "crates/cim-ipld-backend-testkit/";
 
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
@@ -61,7 +60,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The lines, from 1, of nothing but a comment that is too long and is no code in an example.
+/// Returns the lines, from 1, that are overlong comments, except for code in examples.
 fn long_comments(text: &str, source: &Source) -> Vec<usize> {
     let mut is_example = false;
     let mut long = Vec::new();
@@ -70,7 +69,7 @@ fn long_comments(text: &str, source: &Source) -> Vec<usize> {
             is_example = false;
             continue;
         }
-        // A row of a table cannot be wrapped.
+        // Table rows cannot be wrapped.
         let is_row = comment.trim_start_matches(['/', '!', ' ']).starts_with('|');
         let is_fence = comment.contains("```");
         is_example ^= is_fence;
@@ -81,7 +80,7 @@ fn long_comments(text: &str, source: &Source) -> Vec<usize> {
     long
 }
 
-/// Whether `word` stands in `line` and is not part of a longer name.
+/// Returns whether `line` contains `word` as a whole word.
 fn has_word(line: &str, word: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
@@ -90,7 +89,7 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// Files that a `#[cfg(test)] mod name;` elsewhere declares.
+/// Returns the files declared by a `#[cfg(test)] mod name;` elsewhere.
 fn test_files(tree: &Tree) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
     for (path, source) in &tree.sources {
@@ -112,7 +111,7 @@ fn test_files(tree: &Tree) -> BTreeSet<String> {
     files
 }
 
-/// Indices of the lines of every item under `#[cfg(test)]`.
+/// Returns the indices of the lines of every item under `#[cfg(test)]`.
 fn test_lines(code: &[String]) -> BTreeSet<usize> {
     let mut lines = BTreeSet::new();
     for (start, line) in code.iter().enumerate() {
@@ -148,7 +147,7 @@ impl Source {
     }
 }
 
-/// Walks over a file and sorts its characters into code and comments.
+/// Scans a file and sorts its characters into code and comments.
 struct Reader<'a> {
     rest: &'a str,
     source: Source,
@@ -178,7 +177,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes a literal: its quotes stay, what is between them does not.
+    /// Consumes a literal, keeping only its quotes.
     fn blank(&mut self, end: usize) {
         self.code.push('"');
         self.take(end, |_, _| {});
@@ -199,7 +198,7 @@ impl Reader<'_> {
     }
 }
 
-/// Where a block comment ends; they nest.
+/// Returns the end of a block comment, which may be nested.
 fn block_comment_end(text: &str) -> usize {
     let mut depth = 0usize;
     let mut at = 0;
@@ -221,7 +220,7 @@ fn block_comment_end(text: &str) -> usize {
     text.len()
 }
 
-/// Where a raw string (`r"…"`, `br#"…"#`, `cr"…"`) at the start of `text` ends.
+/// Returns the end of a raw string (`r"…"`, `br#"…"#`, `cr"…"`) at the start of `text`.
 fn raw_string_end(text: &str) -> Option<usize> {
     let prefix = ["r", "br", "cr"]
         .into_iter()
@@ -232,7 +231,7 @@ fn raw_string_end(text: &str) -> Option<usize> {
     Some(text[open..].find(&close).map_or(text.len(), |at| open + at + close.len()))
 }
 
-/// Where a quoted literal at the start of `text` ends.
+/// Returns the end of a quoted literal at the start of `text`.
 fn quoted_end(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -247,7 +246,7 @@ fn quoted_end(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Tells `'a'` and `'\n'` from the lifetime `'a`.
+/// Distinguishes `'a'` and `'\n'` from the lifetime `'a`.
 fn is_char_literal(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next() == Some('\'')

@@ -1,5 +1,5 @@
-//! Files and functions stay small. What is beyond the aim is in the baseline, and the baseline only
-//! shrinks.
+//! Limits on the size of files and functions. Larger ones are listed in the baseline, which may
+//! only shrink.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use super::baseline::{Baseline, Entry};
 use super::rust::Source;
 use super::{BASELINE, Finding, Tree};
 
-/// Beyond this a file is looked at for its second idea: it needs a line in the baseline.
+/// A longer file probably contains a second idea, and needs an entry in the baseline.
 const FILE_AIM: usize = 400;
-/// Beyond this a file is a bug, whatever the baseline says.
+/// A longer file is refused regardless of the baseline.
 const FILE_LIMIT: usize = 800;
-/// Beyond this a function needs a line in the baseline.
+/// A longer function needs an entry in the baseline.
 const FUNCTION_AIM: usize = 70;
 
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
@@ -44,7 +44,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The baseline with every entry lowered to what is there; nothing is raised and nothing added.
+/// Returns the baseline with every entry lowered to the current size. Nothing is raised or added.
 pub(super) fn shrink(tree: &Tree) -> String {
     let text = tree.texts.get(BASELINE).map_or("", String::as_str);
     let Ok(mut baseline) = Baseline::parse(text) else { return text.to_owned() };
@@ -56,7 +56,7 @@ pub(super) fn shrink(tree: &Tree) -> String {
     baseline.render()
 }
 
-/// All files and functions that are beyond their aim.
+/// Returns all files and functions above their limits.
 fn measure(tree: &Tree) -> BTreeMap<Entry, usize> {
     let mut sizes = BTreeMap::new();
     for (path, text) in &tree.texts {
@@ -83,8 +83,8 @@ impl Entry {
     }
 }
 
-/// Name and length in lines of every function with a body, from the line of `fn` to the closing
-/// brace.
+/// Returns the name and length in lines of every function with a body, from the line of `fn` to the
+/// closing brace.
 fn functions(source: &Source) -> Vec<(String, usize)> {
     let tokens = tokens(source);
     let mut functions = Vec::new();
@@ -100,7 +100,7 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
     functions
 }
 
-/// The line of the brace that closes the body, when a signature that goes on with `tokens` has one.
+/// Returns the line of the closing brace of the body that follows a signature, if it has one.
 fn body_end(tokens: &[(usize, &str)]) -> Option<usize> {
     let mut brackets = 0usize;
     let mut braces = 0usize;
@@ -118,7 +118,7 @@ fn body_end(tokens: &[(usize, &str)]) -> Option<usize> {
     None
 }
 
-/// Words and single signs of the code, each with its line index.
+/// Returns the words and punctuation of the code, each with its line index.
 fn tokens(source: &Source) -> Vec<(usize, &str)> {
     let mut tokens = Vec::new();
     for (index, line) in source.code.iter().enumerate() {

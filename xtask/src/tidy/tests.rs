@@ -1,4 +1,4 @@
-//! A tree that keeps every rule, and one planted offence at a time.
+//! A tree that follows every rule, with one planted violation at a time.
 
 use super::{BASELINE, Tree, check, rust::Source, size};
 
@@ -30,7 +30,7 @@ fn found(files: &[(&str, &str)]) -> Vec<String> {
     check(&tree(&all)).iter().map(ToString::to_string).collect()
 }
 
-/// Adds one file (or replaces it) and asserts that exactly the expected finding comes of it.
+/// Adds or replaces one file, and asserts that exactly the expected finding results.
 fn assert_found(path: &str, text: &str, says: &str) {
     let found = found(&[(path, text)]);
     assert!(found.len() == 1 && found[0].contains(says), "{path} with {text:?} should say {says:?}, says {found:?}");

@@ -1,15 +1,14 @@
-//! Rules for every text: blanks, and nothing that names the machine it was written on.
+//! Rules for every text: whitespace, and no paths of the machine it was written on.
 
 use super::{Finding, Tree};
 
 const TEXT_ENDINGS: &[&str] = &[".rs", ".toml", ".md", ".py", ".sh", ".yml", ".yaml", ".svg"];
 
-/// Starts of paths that exist on one machine only, in two halves so that this file passes its own
-/// rule.
+/// Prefixes of machine-specific paths, in two halves so that this file passes its own rule.
 const MACHINE_PATHS: &[(&str, &str)] =
     &[("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/"), ("/tm", "p/"), ("/wo", "rk/"), ("C:\\", "Users")];
 
-/// Whether people write the file by hand.
+/// Returns whether the file is written by hand.
 pub(super) fn is_text(path: &str) -> bool {
     path == ".ci/run" || path == super::BASELINE || TEXT_ENDINGS.iter().any(|ending| path.ends_with(ending))
 }
@@ -36,8 +35,8 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether `line` has `prefix` where a path can start: not inside a longer path such as
-/// `docs/tmp/`.
+/// Returns whether `line` contains `prefix` at the start of a path, not within a longer path such
+/// as `docs/tmp/`.
 fn names_machine_path(line: &str, prefix: &str) -> bool {
     line.match_indices(prefix).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -1,15 +1,15 @@
-//! The options of NATS.
+//! The NATS options.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// How a NATS server is connected to. Secrets come from files, never from the command line.
+/// How to connect to a NATS server. Secrets come from files, never from the command line.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "NATS options")]
 pub(crate) struct NatsArguments {
-    /// Connect as this context of the `nats` program says; STORE is then nats:///INDEX or has
-    /// servers of its own
+    /// Context of the `nats` program to connect with; STORE is then nats:///INDEX, or names other
+    /// servers
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Credentials file (.creds)
@@ -27,16 +27,16 @@ pub(crate) struct NatsArguments {
     /// File with the password of --user
     #[arg(long, value_name = "FILE", requires = "user")]
     pub(crate) password_file: Option<PathBuf>,
-    /// PEM file of the authorities that sign the server's certificate
+    /// PEM file of the authorities that sign the certificate of the server
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
     /// PEM file of the client certificate, with --tls-key
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// PEM file of the client certificate's key
+    /// PEM file of the private key of the client certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Begin with TLS before the server speaks
+    /// Start TLS before the greeting of the server
     #[arg(long)]
     pub(crate) tls_first: bool,
     /// JetStream domain
@@ -45,25 +45,25 @@ pub(crate) struct NatsArguments {
     /// Prefix of the JetStream API
     #[arg(long, value_name = "SUBJECT")]
     pub(crate) js_api_prefix: Option<String>,
-    /// Prefix of the subjects on which answers arrive
+    /// Prefix of the subjects of replies
     #[arg(long, value_name = "SUBJECT")]
     pub(crate) inbox_prefix: Option<String>,
 }
 
-/// How the buckets of a new index are made on NATS.
+/// The settings of the buckets of a new index on NATS.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "NATS options")]
 pub(crate) struct BucketArguments {
-    /// Copies of each bucket in the cluster [default: 1]
+    /// Number of replicas of each bucket [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) replicas: Option<u8>,
-    /// Where the server keeps the buckets; what is in memory is gone when it ends [default: file]
+    /// Where the server stores the buckets; memory does not survive a restart [default: file]
     #[arg(long, value_enum)]
     pub(crate) storage: Option<Storage>,
-    /// The most bytes that each of the index's five buckets may take
+    /// Maximum size in bytes of each of the five buckets of the index
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_bytes: Option<u64>,
-    /// Tags that the servers must have, with commas between
+    /// Tags that the servers must have, separated by commas
     #[arg(long, value_name = "TAGS", value_delimiter = ',')]
     pub(crate) placement_tags: Vec<String>,
 }

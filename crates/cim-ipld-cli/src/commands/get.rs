@@ -20,7 +20,7 @@ pub(crate) async fn run(arguments: GetArguments, context: &Context) -> Result<()
     }
 }
 
-/// The failure for a CID that names no document of the index.
+/// Returns the failure for a CID that is not in the index.
 pub(super) fn missing(cid: &Cid) -> Failure {
     Failure::of(
         Status::NotFound,

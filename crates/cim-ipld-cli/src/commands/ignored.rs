@@ -1,4 +1,4 @@
-//! Entries of the catalog that are not part of the index, by reason.
+//! The counts of ignored catalog entries, by reason.
 
 use cim_ipld::persistence::IgnoredEntries;
 use serde::Serialize;
@@ -21,7 +21,7 @@ impl From<IgnoredEntries> for IgnoredJson {
 }
 
 impl IgnoredJson {
-    /// Returns the counts that are not zero, or `None` when all are: `2 junk, 1 stale`.
+    /// Returns the nonzero counts, such as `2 junk, 1 stale`, or `None` if all are zero.
     pub(super) fn summary(self) -> Option<String> {
         let Self { junk, retired, stale, duplicate, closed, replayed } = self;
         let reasons = [

@@ -13,15 +13,15 @@ use crate::input::{Batch, Plan, Skipped};
 use crate::paths;
 use crate::progress::Progress;
 
-/// How many batches are under way at a time: one is being stored, one sealed, others analysed.
+/// The number of batches in progress at a time: one being stored, one sealed, others analyzed.
 const BATCHES_IN_FLIGHT: usize = 4;
-/// How many batches wait to be taken, so that reading overlaps with all that.
+/// The number of batches read ahead.
 const BATCHES_READ_AHEAD: usize = 2;
-/// A journal of this much memtable is folded at the end, so that the next opening has little to
-/// replay.
+/// The memtable size from which the journal is folded at the end, so that the next opening has
+/// little to replay.
 const FOLD_AT_BYTES: usize = 4 << 20;
 
-const GO_ON: &str = "run the command again to go on: what is stored already is only replaced";
+const GO_ON: &str = "run the command again to continue; documents that are already stored are replaced";
 
 pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<()> {
     let plan = Plan::new(&arguments.paths, arguments.format, context.verbose)?;
@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<
     progress.finishing();
     if engine.stats().await?.memtable_bytes >= FOLD_AT_BYTES {
         engine.fold().await.map_err(|error| {
-            Failure::from(error).hint("every document is stored; `cim verify` tells whether the store is sound")
+            Failure::from(error).hint("every document is stored; run `cim verify` to check the store")
         })?;
     }
     engine.close().await;
@@ -57,19 +57,19 @@ enum Stopped {
     Interrupted,
 }
 
-/// Stores what a thread of its own reads, until the end, an error or a signal; what is under way
-/// then is finished.
+/// Stores the batches read by a separate thread, until the end of the input, an error or a signal.
+/// Batches in progress are finished.
 async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &mut Progress) -> Result<Stopped> {
-    // Files are held against those of earlier runs, where there are any.
+    // Files are reconciled with those of earlier runs, if any.
     let fits = plan.has_files() && engine.stats().await?.index.documents > 0;
     let (sender, mut receiver) = mpsc::channel::<Batch>(BATCHES_READ_AHEAD);
     let reader = tokio::task::spawn_blocking(move || plan.read(batch_documents, sender));
     let (stop, interruption) = watch_signals()?;
-    // The order of the input is kept: the first N documents are what N acknowledged documents are.
+    // In input order, so that N acknowledged documents are the first N of the input.
     let mut acknowledgements = stream::poll_fn(move |context| receiver.poll_recv(context))
         .take_until(stop)
         .map(|mut batch| async move {
-            // What was read counts, not what is written anew for want of a path.
+            // Counts the documents read, without those rewritten because they lost a path.
             let cids: Vec<Cid> = batch.documents.iter().map(|document| document.cid).collect();
             let gone = if fits { paths::fit(engine, &mut batch.documents).await? } else { Vec::new() };
             engine.index(&batch.documents).await?;
@@ -85,26 +85,27 @@ async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &m
     }
     drop(acknowledgements);
     if interruption.load(Ordering::Acquire) {
-        // The reading thread may be waiting for input that never comes; it is not waited for.
+        // The reading thread may be blocked on input, so it is not joined.
         return Ok(Stopped::Interrupted);
     }
     let read = reader.await.map_err(|_| Failure::new("reading the input failed", "report this as a bug"))?;
     read.map(Stopped::AtTheEnd)
 }
 
-/// Resolves the future at the first interruption or termination signal; a second one ends the
-/// program at once.
+/// Returns a future that resolves at the first interrupt or termination signal. A second signal
+/// exits the program immediately.
 fn watch_signals() -> Result<(oneshot::Receiver<()>, Arc<AtomicBool>)> {
     let interruption = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = oneshot::channel();
-    let mut signals = Signals::new()
-        .map_err(|error| Failure::new(format!("signals cannot be watched: {error}"), "free memory or descriptors"))?;
+    let mut signals = Signals::new().map_err(|error| {
+        Failure::new(format!("signal handlers cannot be installed: {error}"), "free memory or descriptors")
+    })?;
     let noted = Arc::clone(&interruption);
     tokio::spawn(async move {
         signals.next().await;
         noted.store(true, Ordering::Release);
         if stop.send(()).is_err() {
-            // Everything was read already: what goes on is the fold, which may be left undone.
+            // Everything has been stored; only the fold is running, which may be aborted.
             Failure::new("interrupted; what was acknowledged is stored", GO_ON).print();
             std::process::exit(1);
         }
@@ -144,8 +145,8 @@ async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
     }
 }
 
-/// Whether whoever started the program had it ignore this signal, as a shell does for a job in the
-/// background: then it stays ignored. Where the system does not tell it is taken for not ignored.
+/// Returns whether this signal was ignored when the program started, as a shell arranges for
+/// background jobs. It then stays ignored. If the system does not tell, the signal is handled.
 #[cfg(unix)]
 fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

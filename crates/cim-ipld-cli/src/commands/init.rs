@@ -12,7 +12,7 @@ pub(crate) async fn run(arguments: InitArguments, context: &Context) -> Result<(
     let place = arguments.at.place()?;
     let (protection, algorithm) = protection(&arguments, context)?;
     let spec = analyzer(&arguments)?;
-    let analyzer = Analyzer::from_spec(&spec).expect("words of languages need nothing of an application");
+    let analyzer = Analyzer::from_spec(&spec).expect("language analyzers need no code of the application");
     place.create(protection, analyzer, &arguments, context).await?.close().await;
     let object = json!({
         "store": place.to_string(),
@@ -26,13 +26,12 @@ pub(crate) async fn run(arguments: InitArguments, context: &Context) -> Result<(
     context.say(format!("created {place}, {how}"), &object)
 }
 
-/// How the new index cuts its texts.
+/// Returns the analyzer of the new index.
 fn analyzer(arguments: &InitArguments) -> Result<AnalyzerSpec> {
     match arguments.languages.clone() {
-        AnalyzerSpec::Words(words) if arguments.without_stop_words && words.stems.is_empty() => Err(Failure::usage(
-            "--without-stop-words needs to know of which languages",
-            "name them with --language, such as --language en",
-        )),
+        AnalyzerSpec::Words(words) if arguments.without_stop_words && words.stems.is_empty() => {
+            Err(Failure::usage("--without-stop-words requires --language", "add the languages, such as --language en"))
+        }
         AnalyzerSpec::Words(words) if arguments.without_stop_words => {
             Ok(AnalyzerSpec::Words(words.without_stop_words()))
         }
@@ -40,17 +39,17 @@ fn analyzer(arguments: &InitArguments) -> Result<AnalyzerSpec> {
     }
 }
 
-/// What protects the new index, and by what algorithm.
+/// Returns the protection of the new index and its algorithm.
 fn protection(arguments: &InitArguments, context: &Context) -> Result<(Protection, Option<EncryptionAlgorithm>)> {
     match (KeyFile::chosen(&arguments.at.key)?, arguments.plaintext) {
         (None, true) => Ok((Protection::Plaintext, None)),
         (Some(_), true) => Err(Failure::usage(
-            "a key is set in the environment, and --plaintext asks for no encryption",
+            "--plaintext conflicts with the key set in the environment",
             "unset CIM_KEY_FILE and CIM_PASSPHRASE_FILE, or leave out --plaintext",
         )),
         (None, false) => Err(Failure::usage(
             "a new index needs a key",
-            "make one with `cim key generate FILE` and give it with --key-file FILE; --plaintext does without",
+            "create one with `cim key generate FILE` and give it with --key-file FILE, or use --plaintext",
         )),
         (Some(file), false) => {
             let key = file.read_new(context.key_access)?;

@@ -37,7 +37,7 @@ pub(crate) fn generate(arguments: GenerateArguments, context: &Context) -> Resul
     let algorithm = EncryptionAlgorithm::from(arguments.algorithm);
     let file = &arguments.file;
     if file.symlink_metadata().is_ok() {
-        let message = format!("{} is there already, and a key is never overwritten", file.display());
+        let message = format!("{} already exists, and a key is never overwritten", file.display());
         return Err(Failure::of(Status::Exists, message, "choose another file"));
     }
     EncryptionKey::generate(algorithm).write_file(file)?;
@@ -58,13 +58,13 @@ pub(crate) async fn rotate(arguments: RotateArguments, context: &Context) -> Res
     engine.rotate_key(&new, algorithm).await?;
     engine.close().await;
     let name = one_line(&file.path().display().to_string());
-    let line = format!("the index opens with {name} now; what is written from now on is sealed with {algorithm}");
+    let line = format!("the index now opens with {name}, and later writes are encrypted with {algorithm}");
     context.say(line, &json!({ "file": name, "algorithm": algorithm.as_str() }))
 }
 
 async fn finish(arguments: RotateArguments, context: &Context) -> Result<()> {
     let engine = arguments.at.open(context).await?;
-    // An index without keys has no rotation either.
+    // Fails for an index without keys, which has no rotation either.
     engine.keys()?;
     let was_unfinished = engine.stats().await?.rotation_unfinished;
     if was_unfinished {
@@ -72,7 +72,7 @@ async fn finish(arguments: RotateArguments, context: &Context) -> Result<()> {
     }
     engine.close().await;
     let line = match was_unfinished {
-        true => "the rotation is finished: older data keys authenticate nothing new",
+        true => "the rotation is finished: the older data keys are retired",
         false => "there is no rotation to finish",
     };
     context.say(line, &json!({ "finished": was_unfinished }))

@@ -10,7 +10,7 @@ use crate::pins;
 use crate::shown::one_line;
 use crate::status::Status;
 
-/// The object of `pin show --json`. Where there is no pin, everything but the file is `null`.
+/// The object of `pin show --json`. Without a pin, everything but the file is `null`.
 #[derive(Debug, Serialize)]
 struct PinJson {
     generation: Option<u64>,
@@ -19,8 +19,7 @@ struct PinJson {
     file: String,
 }
 
-/// Prints the pin without holding the store against it: it is wanted most where the store is
-/// refused.
+/// Prints the pin without comparing the store with it, so that it works for a refused store.
 pub(crate) async fn show(arguments: ReportArguments, context: &Context) -> Result<()> {
     let place = arguments.at.place()?;
     let pin = context.pins.required(&place)?;
@@ -44,16 +43,16 @@ pub(crate) async fn accept(arguments: StoreArguments, context: &Context) -> Resu
     let engine = opened.map_err(|error| {
         let contradicts = matches!(error.kind(), ErrorKind::Rollback | ErrorKind::Forked);
         let failure = place.failed(error);
-        // No pin counted: it is the store that does not fit together.
+        // The pin was ignored, so the store itself is inconsistent.
         if contradicts {
-            failure.hint("the store contradicts itself, with or without a pin: restore a backup")
+            failure.hint("the store is inconsistent, regardless of the pin: restore a backup")
         } else {
             failure
         }
     })?;
     engine.close().await;
     context.say(
-        format!("accepted {place} as it is now; {file} remembers that"),
+        format!("accepted {place} in its current state, which is recorded in {file}"),
         &json!({ "store": place.to_string(), "file": file }),
     )
 }
@@ -63,13 +62,12 @@ pub(crate) fn forget(arguments: ForgetArguments, context: &Context) -> Result<()
     let pin = context.pins.required(&place)?;
     let file = one_line(&pin.path().display().to_string());
     match pins::forget(&pin)? {
-        true => {
-            context.say(format!("forgot {place}: deleted {file}"), &json!({ "store": place.to_string(), "file": file }))
-        }
+        true => context
+            .say(format!("deleted the pin of {place}: {file}"), &json!({ "store": place.to_string(), "file": file })),
         false => Err(Failure::of(
             Status::NotFound,
             format!("{place} has no pin: there is no {file}"),
-            "see the store and --pin FILE for what was meant",
+            "check STORE and --pin FILE",
         )),
     }
 }

@@ -26,7 +26,10 @@ pub(crate) async fn run(arguments: SearchArguments, context: &Context) -> Result
 
 fn query(arguments: &SearchArguments) -> Result<Query> {
     let mut query = Query::parse_typed(&arguments.query).map_err(|error| {
-        Failure::usage(error.to_string(), "`cim search --help` has the query language; in quotes, any text is words")
+        Failure::usage(
+            error.to_string(),
+            "see the query language with `cim search --help`; quoted text is always taken literally",
+        )
     })?;
     for tag in &arguments.tags {
         query = query.tag(tag);
@@ -71,7 +74,7 @@ fn highlighted(snippet: &Snippet, style: Style) -> String {
     let mut text = String::new();
     let mut done = 0;
     for range in &snippet.highlights {
-        // Ranges that do not fit the text are shown as plain text rather than trusted.
+        // Ranges that do not fit the text are ignored.
         let (Some(before), Some(word)) = (snippet.text.get(done..range.start), snippet.text.get(range.clone())) else {
             break;
         };

@@ -37,11 +37,11 @@ pub(crate) async fn create(arguments: SnapshotArguments, context: &Context) -> R
 pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> Result<()> {
     let SnapshotArguments { at, name } = arguments.snapshot;
     let engine = at.open(context).await?;
-    // A list that cannot be read says nothing about this one.
+    // If the list cannot be read, the snapshot may still exist.
     let known = engine.snapshots().await.ok();
     let wanted = known.as_ref().map(|known| known.iter().find(|snapshot| snapshot.name == name));
     if wanted == Some(None) {
-        let message = format!("there is no snapshot {name:?}");
+        let message = format!("there is no snapshot named {name:?}");
         return Err(persistence::Error::new(ErrorKind::SnapshotMissing, message).into());
     }
     let before = engine.stats().await.ok().map(|stats| (stats.index.documents, stats.applied.number()));
@@ -51,11 +51,11 @@ pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> R
     let writes = before.map(|(_, position)| position.saturating_sub(snapshot.position.number()));
     let mut line = format!("restored snapshot {}: {} documents", one_line(&snapshot.name), snapshot.documents);
     if let (Some((documents, _)), Some(writes)) = (before, writes) {
-        line.push_str(&format!("; it was {documents} documents, and {writes} newer writes are left behind"));
+        line.push_str(&format!("; it had {documents} documents, and {writes} newer writes were discarded"));
     }
     match &kept {
-        Some(Ok(kept)) => line.push_str(&format!(" in snapshot {}", kept.name)),
-        Some(Err(error)) => eprintln!("note: the state before could not be kept: {}", one_line(&error.to_string())),
+        Some(Ok(kept)) => line.push_str(&format!(" (kept in snapshot {})", kept.name)),
+        Some(Err(error)) => eprintln!("note: the previous state could not be kept: {}", one_line(&error.to_string())),
         None => {}
     }
     let kept = kept.and_then(Result::ok).map(|kept| kept.name);
@@ -67,8 +67,8 @@ pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> R
     context.say(line, &object)
 }
 
-/// Keeps the present state under a name that tells when it was left. Where that cannot be read any
-/// more, the reason is returned beside: what is restored is no worse.
+/// Keeps the current state in a snapshot named after the time. If the current state cannot be read,
+/// that error is returned as a value, because the restore can only improve matters.
 async fn keep(engine: &Engine) -> Result<Result<SnapshotInfo, persistence::Error>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let name = format!("before-restore-{}", time_text(Timestamp(i64::try_from(now).unwrap_or(i64::MAX))));
@@ -76,8 +76,8 @@ async fn keep(engine: &Engine) -> Result<Result<SnapshotInfo, persistence::Error
         Ok(kept) => Ok(Ok(kept)),
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) => Ok(Err(error)),
         Err(error) => {
-            let hint = "restore with --discard to do without the snapshot of the present state";
-            Err(Failure::from(error).at("the present state could not be kept").hint(hint))
+            let hint = "restore with --discard to skip the snapshot of the current state";
+            Err(Failure::from(error).at("the current state could not be kept").hint(hint))
         }
     }
 }

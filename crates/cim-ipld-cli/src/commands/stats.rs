@@ -31,7 +31,7 @@ struct StatsJson {
     ignored: IgnoredJson,
 }
 
-/// What is said of a rotation that was cut off.
+/// The text for an interrupted rotation.
 pub(super) const UNFINISHED: &str =
     "unfinished: older data keys are not retired; finish it with `cim key rotate --finish`";
 

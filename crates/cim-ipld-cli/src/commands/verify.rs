@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: ReportArguments, context: &Context) -> Result
 }
 
 fn unsound(problems: &str) -> Failure {
-    let hint = "restore a backup of the store, or a snapshot that no problem names; or index the documents again into a new index";
+    let hint = "restore a backup of the store, or a snapshot not named in any problem; or index the documents again into a new index";
     Failure::of(Status::Damaged, format!("the index has {problems}"), hint)
 }
 
@@ -72,7 +72,7 @@ impl From<&VerifyReport> for VerifyJson {
     }
 }
 
-/// The kind as it is called in Rust, in lower case.
+/// Returns the name of the kind in lower case.
 fn kind_name(kind: ErrorKind) -> String {
     format!("{kind:?}").to_lowercase()
 }

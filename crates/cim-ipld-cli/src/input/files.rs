@@ -13,10 +13,10 @@ use super::skipped::Reason;
 use super::{Batcher, Skipped, Stop, json_line, text, unreadable};
 use crate::paths::FilePath;
 
-/// What is left of a document's size for its other fields.
+/// The part of the maximum document size reserved for the other fields.
 const MAX_FILE_BYTES: u64 = MAX_DOCUMENT_BYTES as u64 - (64 << 10);
 
-/// Reads a file that the user named: it must be readable, and its title is its name.
+/// Reads a file named on the command line. It must be readable; its title is its name.
 pub(super) fn read_named(path: &Path, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let title = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     match read(path).map_err(|error| unreadable(path.display(), &error))? {
@@ -28,11 +28,11 @@ pub(super) fn read_named(path: &Path, batcher: &mut Batcher, skipped: &mut Skipp
     }
 }
 
-/// Reads every text file below a folder, in the order of their names; titles are paths below the
-/// folder. Files of JSON lines are read as such unless everything is a file.
+/// Reads every text file below a folder, in the order of their names. Titles are paths relative to
+/// the folder. Files of JSON lines are parsed unless the format is `files`.
 ///
-/// Hidden files and folders, what `.gitignore` names, and caches (`target` beside a `Cargo.toml`,
-/// folders with a `CACHEDIR.TAG`) are passed over; symbolic links are not followed.
+/// Hidden files and folders, files ignored by `.gitignore`, and caches (`target` next to a
+/// `Cargo.toml`, folders with a `CACHEDIR.TAG`) are skipped; symbolic links are not followed.
 pub(super) fn read_folder(root: &Path, lines: bool, batcher: &mut Batcher, skipped: &mut Skipped) -> Result<(), Stop> {
     let walk = WalkBuilder::new(root)
         .sort_by_file_name(std::ffi::OsStr::cmp)
@@ -68,7 +68,7 @@ pub(super) fn read_folder(root: &Path, lines: bool, batcher: &mut Batcher, skipp
     Ok(())
 }
 
-/// The path that an error of the walk is about.
+/// Returns the path of an error of the directory walk.
 fn place_of(error: &ignore::Error) -> Option<&Path> {
     match error {
         ignore::Error::WithPath { path, .. } => Some(path),
@@ -78,8 +78,7 @@ fn place_of(error: &ignore::Error) -> Option<&Path> {
     }
 }
 
-/// Tells a folder that programs fill and empty by themselves (Cache Directory Tagging
-/// Specification).
+/// Returns whether a folder is a cache (Cache Directory Tagging Specification).
 fn is_cache(entry: &DirEntry) -> bool {
     if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
         return false;
@@ -89,13 +88,13 @@ fn is_cache(entry: &DirEntry) -> bool {
     build_output || path.join("CACHEDIR.TAG").is_file()
 }
 
-/// Reads a file as a document, with the bytes that it took; or says why it is none.
+/// Reads a file as a document. Returns it with its size in bytes, or the reason why it is skipped.
 fn read(path: &Path) -> std::io::Result<Result<(Document, u64), Reason>> {
     let metadata = std::fs::metadata(path)?;
     if metadata.len() > MAX_FILE_BYTES {
         return Ok(Err(Reason::Oversized));
     }
-    // A file may have grown since its size was asked for.
+    // The file may have grown since its size was read.
     let mut content = Vec::new();
     std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
     let bytes = content.len() as u64;
@@ -110,16 +109,16 @@ fn read(path: &Path) -> std::io::Result<Result<(Document, u64), Reason>> {
     Ok(Ok((document, bytes)))
 }
 
-/// Where a file is, however it was named: the same file has the same path in every run.
+/// Returns the canonical path of a file, which is the same in every run.
 fn file_path(path: &Path, name: &str) -> FilePath {
     let absolute = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
     FilePath { path: absolute.to_string_lossy().into_owned(), name: name.to_owned() }
 }
 
-/// The media type that the name of a text file suggests.
+/// Returns the media type suggested by the name of a text file.
 fn content_type(path: &Path) -> &'static str {
     let guess = mime_guess::from_path(path).first_raw().unwrap_or("text/plain");
-    // Some endings of source files belong to binary formats too (.ts); what is UTF-8 is not that.
+    // Some extensions of source files belong to binary formats too (.ts), but this file is text.
     let binary =
         guess != "image/svg+xml" && ["audio/", "font/", "image/", "video/"].iter().any(|kind| guess.starts_with(kind));
     if binary || guess == "application/octet-stream" { "text/plain" } else { guess }

@@ -1,7 +1,7 @@
-//! JSON lines: one document a line.
+//! JSON lines, with one document per line.
 //!
-//! What is wrong with a line is said by its place and by what was expected, never by quoting it:
-//! the documents of an encrypted index do not belong in a log.
+//! An error names the position and the expected value and never quotes the line, because the
+//! documents of an encrypted index must not end up in a log.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,15 +15,15 @@ use serde_json::{Map, Value};
 use super::{Batcher, Skipped, Stop, unreadable};
 use crate::failure::Failure;
 
-/// The longest line: a document of the largest size, every byte of it escaped in the longest way.
+/// The maximum length of a line: a document of maximum size with every byte escaped.
 const MAX_LINE_BYTES: u64 = 6 * MAX_DOCUMENT_BYTES as u64;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// What some programs write before the first line.
+/// The UTF-8 byte order mark that some programs write before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Whether a file's name says that it holds JSON lines.
+/// Returns whether the name of a file indicates JSON lines.
 pub(super) fn is_named(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| ["jsonl", "ndjson"].iter().any(|name| extension.eq_ignore_ascii_case(name)))
@@ -56,7 +56,7 @@ pub(super) fn read(
             continue;
         }
         let document = document(content, skipped).map_err(|what| {
-            let hint = "correct that line and run the command again: what is stored already is only replaced";
+            let hint = "correct that line and run the command again; documents that are already stored are replaced";
             Failure::new(format!("{place}: line {number}: {what}"), hint)
         })?;
         batcher.add(document, content.len() as u64)?;
@@ -64,8 +64,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Reads one line. Fields that are not known are noted and passed over; `null` is the same as no
-/// field.
+/// Parses one line. Unknown fields are counted and ignored; `null` is the same as a missing field.
 fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| syntax(&error))?;
     let Value::Object(mut fields) = value else {
@@ -123,7 +122,7 @@ fn count(fields: &mut Map<String, Value>, name: &str) -> Result<Option<u64>, Str
     }
 }
 
-/// A point in time: a date as queries have it, or Unix seconds.
+/// Parses a time: a date in query syntax, or Unix seconds.
 fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>, String> {
     const EXPECTED: &str = "a date such as 2024-02-29 or 2024-02-29T12:00:00Z, or Unix seconds";
     let value = match fields.remove(name) {
@@ -132,13 +131,12 @@ fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>
     };
     let time = match &value {
         Value::String(text) => text.parse::<Timestamp>().ok(),
-        // What jiff can show again; milliseconds given for seconds lie far outside.
+        // The range that jiff can format. Milliseconds given as seconds are far outside.
         Value::Number(number) => match number.as_i64() {
             Some(seconds) => jiff::Timestamp::from_second(seconds).ok().map(|time| time.as_millisecond()),
             None => number.as_f64().and_then(|seconds| {
                 let milliseconds = (seconds * 1000.0).round();
-                // A float converts to the nearest integer there is; jiff refuses what is out of its
-                // range.
+                // A float converts to the nearest integer; jiff refuses what is out of its range.
                 jiff::Timestamp::from_millisecond(milliseconds as i64).ok().map(|time| time.as_millisecond())
             }),
         }
@@ -166,7 +164,7 @@ fn attributes(fields: &mut Map<String, Value>) -> Result<BTreeMap<String, index:
     Ok(read)
 }
 
-/// The value of an attribute. A string that is a date, the day included, is one.
+/// Parses the value of an attribute. A string that is a date with a day becomes a date.
 fn attribute(value: Value) -> Result<Option<index::Value>, String> {
     let value = match value {
         Value::Null => return Ok(None),
@@ -199,7 +197,8 @@ fn item(value: Value) -> Result<index::Value, String> {
     })
 }
 
-/// Words and a name; what is too long to be a name is words.
+/// Returns a string that is searchable by word and by exact value, or by word only if it is too
+/// long.
 fn string(text: String) -> index::Value {
     if text.len() <= MAX_KEYWORD_BYTES { index::Value::String(text) } else { index::Value::Text(text) }
 }
@@ -220,8 +219,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// What serde_json says, without its own idea of the line. It quotes no input where any value is
-/// acceptable.
+/// Returns the message of serde_json without its line number. It does not quote input when parsing
+/// arbitrary values.
 fn syntax(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);

@@ -1,4 +1,4 @@
-//! What `cim index` reads: JSON lines and files, as batches of documents.
+//! The input of `cim index`: JSON lines and files, read as batches of documents.
 
 mod files;
 mod json_line;
@@ -20,19 +20,19 @@ use crate::paths::{self, FilePath};
 
 pub(crate) use self::skipped::Skipped;
 
-/// A batch is closed at this size, however many documents it may have: so much travels as one
-/// record of the journal.
+/// The size at which a batch is closed, however few documents it has, so that it fits into one
+/// journal record.
 const BATCH_BYTES: u64 = 512 << 10;
 
-/// Documents that are stored together, all or none.
+/// Documents that are stored together atomically.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) documents: Vec<Document>,
-    /// The bytes of the lines and files that they were read from.
+    /// The size in bytes of the lines and files from which they were read.
     pub(crate) bytes: u64,
 }
 
-/// What to read, checked to be there.
+/// The inputs, checked to exist.
 #[derive(Debug)]
 pub(crate) struct Plan {
     sources: Vec<Source>,
@@ -45,12 +45,12 @@ enum Source {
     StandardInput,
     JsonLines(PathBuf),
     File(PathBuf),
-    /// A folder, and whether files of JSON lines in it are read as such.
+    /// A folder, and whether files of JSON lines in it are parsed.
     Folder(PathBuf, bool),
 }
 
 impl Plan {
-    /// Looks at every path before anything is read or stored.
+    /// Checks every path before anything is read or stored.
     pub(crate) fn new(paths: &[PathBuf], format: Format, verbose: bool) -> Result<Self> {
         let mut plan = Self { sources: Vec::new(), total_bytes: Some(0), verbose };
         for path in paths {
@@ -79,14 +79,14 @@ impl Plan {
         let named_lines = json_line::is_named(path);
         if metadata.is_dir() {
             if format == Format::Jsonl {
-                let message = format!("{}: a folder holds no JSON lines", path.display());
-                return Err(Failure::usage(message, "name its files, or leave --format jsonl out"));
+                let message = format!("{}: a folder is not a file of JSON lines", path.display());
+                return Err(Failure::usage(message, "name its files, or leave out --format jsonl"));
             }
             self.total_bytes = None;
             self.sources.push(Source::Folder(path.clone(), format == Format::Auto));
             return Ok(());
         }
-        // The size of a pipe or device is not known.
+        // The size of a pipe or device is unknown.
         let bytes = metadata.is_file().then_some(metadata.len());
         self.total_bytes = self.total_bytes.zip(bytes).map(|(total, bytes)| total + bytes);
         self.sources.push(match format {
@@ -97,20 +97,20 @@ impl Plan {
         Ok(())
     }
 
-    /// Whether there are files among it that are documents as a whole.
+    /// Returns whether the input contains files that are single documents.
     pub(crate) fn has_files(&self) -> bool {
         self.sources.iter().any(|source| matches!(source, Source::File(_) | Source::Folder(..)))
     }
 
-    /// How many bytes there are to read, if that is known before.
+    /// Returns the total size in bytes, if it is known in advance.
     pub(crate) fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
 
-    /// Reads everything in order, on the calling thread, until it is done or nobody takes the
-    /// batches any more.
+    /// Reads the inputs in order, on the calling thread, until all are read or the receiver of the
+    /// batches is closed.
     ///
-    /// A batch that holds something unreadable is never sent.
+    /// A batch that contains something unreadable is never sent.
     pub(crate) fn read(&self, batch_documents: usize, batches: mpsc::Sender<Batch>) -> Result<Skipped> {
         let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches, paths: HashMap::new() };
         let mut skipped = Skipped::new(self.verbose);
@@ -136,9 +136,9 @@ impl Plan {
     }
 }
 
-/// Why reading ends before the input does.
+/// Why reading stops before the end of the input.
 enum Stop {
-    /// Nobody takes the batches any more.
+    /// The receiver of the batches is closed.
     NotWanted,
     Failed(Failure),
 }
@@ -149,7 +149,7 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Collects documents into batches and hands those on.
+/// Collects documents into batches and sends them.
 struct Batcher {
     batch: Batch,
     batch_documents: usize,
@@ -171,7 +171,7 @@ impl Batcher {
         Ok(())
     }
 
-    /// Adds the document of a file, with all the paths under which its bytes were found.
+    /// Adds the document of a file, with all paths under which its bytes were found.
     fn add_file(&mut self, mut document: Document, path: FilePath, bytes: u64) -> Result<(), Stop> {
         let paths = self.paths.entry(document.cid).or_default();
         paths::merge(paths, vec![path]);

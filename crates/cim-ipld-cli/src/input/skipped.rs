@@ -1,4 +1,4 @@
-//! What was read without becoming a document.
+//! Skipped files and ignored fields.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -10,10 +10,10 @@ use crate::failure::Failure;
 use crate::shown::one_line;
 use crate::status::Status;
 
-/// How many unknown fields are named; the others are only counted.
+/// The maximum number of unknown fields to name. Further ones are only counted.
 const NAMED_FIELDS: usize = 8;
 
-/// Why a file is no document.
+/// Why a file is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Binary,
@@ -29,7 +29,7 @@ impl Reason {
         match self {
             Self::Binary => "not text",
             Self::Unreadable => "not readable",
-            Self::Oversized => "larger than a document may be",
+            Self::Oversized => "larger than the maximum document size",
             Self::Malformed => "not JSON lines",
         }
     }
@@ -44,12 +44,12 @@ impl Reason {
     }
 }
 
-/// Counts what was passed over, and names on standard error what must not be overlooked.
+/// Counts what was skipped, and names important cases on standard error.
 #[derive(Debug, Default)]
 pub(crate) struct Skipped {
     verbose: bool,
     files: [u64; Reason::ALL.len()],
-    /// Files that could not be read, or that the command line names.
+    /// Unreadable files, and skipped files named on the command line.
     missed: u64,
     unknown_fields: BTreeSet<String>,
 }
@@ -59,14 +59,14 @@ impl Skipped {
         Self { verbose, ..Self::default() }
     }
 
-    /// Notes a file below a folder. One that is no text is what folders have; one that cannot be
-    /// read is missed.
+    /// Notes a skipped file below a folder. Files that are not text are expected there; unreadable
+    /// files count as failures.
     pub(super) fn found(&mut self, path: &Path, reason: Reason, detail: Option<&dyn Display>) {
         let is_missed = matches!(reason, Reason::Unreadable | Reason::Malformed);
         self.note(path, reason, detail, is_missed);
     }
 
-    /// Notes a file that the command line names.
+    /// Notes a skipped file named on the command line.
     pub(super) fn named(&mut self, path: &Path, reason: Reason) {
         self.note(path, reason, None, true);
     }
@@ -90,7 +90,7 @@ impl Skipped {
         Reason::ALL.into_iter().zip(self.files)
     }
 
-    /// The lines that say what was passed over.
+    /// Returns the lines that report what was skipped.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self
             .counts()
@@ -116,7 +116,7 @@ impl Skipped {
         object.into()
     }
 
-    /// What to end with where anything was missed that was asked for.
+    /// Returns the failure of the run if a requested file was skipped.
     pub(crate) fn failure(&self) -> Option<Failure> {
         let files = match self.missed {
             0 => return None,
@@ -124,7 +124,7 @@ impl Skipped {
             count => format!("{count} files were"),
         };
         let hint = "everything else is stored; see the lines above for what is wrong with each";
-        Some(Failure::of(Status::Skipped, format!("{files} passed over"), hint))
+        Some(Failure::of(Status::Skipped, format!("{files} skipped"), hint))
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
         }
         let expected = [
             "skipped 1 file: not text",
-            "skipped 2 files: larger than a document may be",
+            "skipped 2 files: larger than the maximum document size",
             "ignored 2 unknown fields: lang, licence",
         ];
         assert_eq!(skipped.lines(), expected);

@@ -1,14 +1,14 @@
-//! The text of a file, whatever it is encoded in.
+//! Decodes the text of a file.
 
-/// The signs of Windows-1252 that are not those of Latin-1, from 0x80; `\0` where it has none.
+/// The characters of Windows-1252 from 0x80 on that differ from Latin-1; `\0` if undefined.
 const WINDOWS_1252: [char; 32] = [
     '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘', '’', '“', '”', '•',
     '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
 ];
 
-/// Reads UTF-8, UTF-16 with a byte order mark, and what can only be the Western European encoding
-/// of old (Windows-1252, which Latin-1 is part of): no control characters, and few letters beyond
-/// ASCII. `None` for what is no text.
+/// Decodes UTF-8, UTF-16 with a byte order mark, and Windows-1252, which includes Latin-1. The last
+/// is assumed if there are no control characters and few characters beyond ASCII. Returns `None` if
+/// the content is not text.
 pub(super) fn decoded(content: Vec<u8>) -> Option<String> {
     let text = match content.as_slice() {
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,

@@ -172,7 +172,7 @@ fn a_bad_line_stops_the_run_before_its_batch() {
         ("{\"tags\":\"a\"}", "tags: expected an array of strings, found a string"),
         ("{\"size\":-1}", "size: expected a whole number"),
         ("{\"created_at\":\"soon\"}", "created_at: expected a date"),
-        ("{\"cid\":\"nothing\"}", "cid: expected a CID"),
+        ("{\"cid\":\"nothing\"}", "cid: invalid CID"),
         ("\u{fffd}", "not JSON"),
     ] {
         let store = plaintext();
@@ -252,7 +252,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let refusal = refusal(&output);
     assert_eq!(refusal.status, 13);
     assert!(refusal.error.contains("no space is left on the disk"), "{refusal:?}");
-    assert!(refusal.hint.contains("free room"), "{refusal:?}");
+    assert!(refusal.hint.contains("free space"), "{refusal:?}");
     let stored = acknowledged(&String::from_utf8_lossy(&output.stdout));
     assert!(stored > 0 && stored < 3_000, "{stored} documents");
     done(["verify", &store.name(), "--key-file", &key]);

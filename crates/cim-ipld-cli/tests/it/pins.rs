@@ -48,7 +48,7 @@ fn an_older_copy_of_a_folder_is_refused_until_it_is_accepted() {
             let refusal = refused([command, &store.name(), "--key-file", &key]);
             assert_eq!(refusal.status, 10);
             assert!(refusal.error.starts_with(&format!("{}: ", store.name())), "{refusal:?}");
-            assert!(refusal.hint.contains("went back") && refusal.hint.contains("cim pin accept"), "{refusal:?}");
+            assert!(refusal.hint.contains("older state") && refusal.hint.contains("cim pin accept"), "{refusal:?}");
         }
         // It still remembers what is missing, and the store can be read without it.
         assert_eq!(shown(&store, &key, &[]), known);
@@ -158,7 +158,7 @@ fn no_pin_is_kept_where_none_is_wanted_or_can_be() {
     assert_eq!(files_below(&home), []);
     let homeless = run(&["stats", &at, "--key-file", &key, "-v"], None);
     assert_eq!(homeless.status.code(), Some(0));
-    let note = "note: no pin is kept: neither XDG_STATE_HOME nor HOME is set\n";
+    let note = "note: no pin is stored: neither XDG_STATE_HOME nor HOME is set\n";
     assert_eq!(String::from_utf8_lossy(&homeless.stderr), note);
     succeeded(&run(&["stats", &at, "--key-file", &key], None));
     let refusal = crate::program::refusal(&run(&["pin", "forget", &at], None));

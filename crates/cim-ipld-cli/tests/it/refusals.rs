@@ -58,7 +58,7 @@ fn a_wrong_key_opens_nothing() {
     for store in Store::each() {
         store.init_with_key();
         let other = store.key("other");
-        all_refused(&store, &["--key-file", &other], 7, "wrong key", "created with");
+        all_refused(&store, &["--key-file", &other], 7, "wrong key", "was created");
     }
 }
 

@@ -90,11 +90,11 @@ fn a_context_of_the_nats_program_says_how_to_connect() {
     succeeded(&run(&["stats", &format!("{}/notes", store.name()), "--context", "good"]));
     for (name, status, error) in [
         ("wrong", 12, "authorization"),
-        ("empty", 2, "no NATS server"),
-        ("torn", 2, "no context"),
+        ("empty", 2, "NATS server"),
+        ("torn", 2, "not a context"),
         ("nsc", 2, "nsc"),
         ("none", 2, "none.json"),
-        ("../good", 2, "no context"),
+        ("../good", 2, "name of a context"),
     ] {
         let refusal = crate::program::refusal(&run(&["stats", "nats:///notes", "--context", name]));
         assert!(refusal.status == status && refusal.error.contains(error), "{name}: {refusal:?}");
@@ -116,7 +116,7 @@ fn files_say_who_this_is_and_how_buckets_are_made() {
         (vec!["--user", "ann"], "--help"),
         (vec!["--creds", "a", "--token-file", "b"], "--help"),
         (vec!["--tls-cert", "a"], "--help"),
-        (vec!["--js-domain", "a.b"], "correct what the message names"),
+        (vec!["--js-domain", "a.b"], "correct the input named in the message"),
     ] {
         let refusal = refused([["stats", &store.name()].as_slice(), &options].concat());
         assert!(refusal.status == 2 && refusal.hint.contains(hint), "{options:?}: {refusal:?}");

@@ -62,7 +62,8 @@ impl fmt::Debug for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Selects one of several indexes in the backend by name. Without this, it is the default index.
+    /// Selects one of several indexes in the backend by name. Without this, it is the default
+    /// index.
     pub fn name(mut self, name: IndexName) -> Self {
         self.name = name;
         self
@@ -173,10 +174,10 @@ impl EngineBuilder {
     /// * [`Rollback`](ErrorKind::Rollback) or [`Forked`](ErrorKind::Forked) if the store holds an
     ///   older state or another history than the pin, and
     ///   [`PinUnavailable`](ErrorKind::PinUnavailable) if the pin cannot be read or written.
-    /// * [`Incompatible`](ErrorKind::Incompatible) if another [`analyzer`](Self::analyzer) was given
-    ///   than that of the index.
-    /// * [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as reported by the
-    ///   store.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if another [`analyzer`](Self::analyzer) was
+    ///   given than that of the index.
+    /// * [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as reported by
+    ///   the store.
     pub async fn open(self, key: Option<KeySource>) -> Result<Engine> {
         match self.clone_parts().open_once(key.as_ref()).await {
             // Another process that shares the pin may have advanced it between the two reads.

@@ -53,8 +53,8 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// [`Damaged`](crate::ErrorKind::Damaged) or [`Lost`](crate::ErrorKind::Lost) if the record of a
-    /// snapshot cannot be read, and [`Unavailable`](crate::ErrorKind::Unavailable) or
+    /// [`Damaged`](crate::ErrorKind::Damaged) or [`Lost`](crate::ErrorKind::Lost) if the record of
+    /// a snapshot cannot be read, and [`Unavailable`](crate::ErrorKind::Unavailable) or
     /// [`Denied`](crate::ErrorKind::Denied) as reported by the store.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         self.shared.check()?;

@@ -97,18 +97,21 @@ impl Engine {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend};
+    /// # use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, MemoryBackend, Revision};
     /// # use cim_ipld_index::Document;
     /// # use cim_ipld_persistence::{Engine, ErrorKind, Protection, content_cid};
+    /// # use futures::TryStreamExt;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let backend = Arc::new(MemoryBackend::new());
     /// let engine = Engine::builder(backend.clone()).create(Protection::Plaintext).await?;
     /// engine.index(&[Document::new(content_cid(b"1"))]).await?;
     ///
-    /// // Somebody deletes the root and the manifest.
+    /// // Somebody empties the catalog.
     /// let catalog = Bucket::log("catalog_v1")?;
-    /// backend.delete(&catalog, &[Key::new("keyset")?, Key::new("manifest")?]).await?;
+    /// let entries = backend.scan(&catalog, &KeyPrefix::all(), Revision::ZERO);
+    /// let keys: Vec<Key> = entries.map_ok(|entry| entry.key).try_collect().await?;
+    /// backend.delete(&catalog, &keys).await?;
     /// let error = engine.index(&[Document::new(content_cid(b"2"))]).await.unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Lost);
     ///

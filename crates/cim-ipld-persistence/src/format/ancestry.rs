@@ -1,5 +1,5 @@
-//! The digests of all ancestors of a manifest, as a tree. Its right edge is in the manifest, and its
-//! full nodes are separate objects.
+//! The digests of all ancestors of a manifest, as a tree. Its right edge is in the manifest, and
+//! its full nodes are separate objects.
 
 use bincode::{Decode, Encode};
 
@@ -66,8 +66,8 @@ impl Ancestry {
         covered
     }
 
-    /// Adds the digest of the next generation. Returns the nodes completed by it, which must be stored
-    /// before a manifest names them.
+    /// Adds the digest of the next generation. Returns the nodes completed by it, which must be
+    /// stored before a manifest names them.
     pub(crate) fn push(&mut self, digest: Digest) -> Vec<(NodePlace, Node)> {
         let (mut nodes, mut carried) = (Vec::new(), digest);
         let mut weight = FAN_OUT as u64;

@@ -26,8 +26,8 @@ impl fmt::Debug for Digest {
 }
 
 /// The first 16 bytes of a [`Digest`], which provide 128 bits of second-preimage resistance. A
-/// collision, which takes 2^64 work, helps only a holder of the key, who can write arbitrary records
-/// anyway.
+/// collision, which takes 2^64 work, helps only a holder of the key, who can write arbitrary
+/// records anyway.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub(crate) struct ShortDigest(pub(crate) [u8; 16]);
 

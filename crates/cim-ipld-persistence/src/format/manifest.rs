@@ -29,7 +29,8 @@ pub(crate) struct Manifest {
     pub(crate) keyset_generation: u64,
     /// The digest of the root record of that generation.
     pub(crate) root_digest: Digest,
-    /// The window of the order at the watermark, in a separate object. `None` before the first record.
+    /// The window of the order at the watermark, in a separate object. `None` before the first
+    /// record.
     pub(crate) window: Option<WindowEntry>,
     /// The secret that hides the names of snapshots from the store. It never changes.
     pub(crate) names_secret: [u8; 32],
@@ -37,8 +38,8 @@ pub(crate) struct Manifest {
     pub(crate) analyzer: Vec<u8>,
     /// Oldest first.
     pub(crate) segments: Vec<SegmentEntry>,
-    /// Oldest first. A snapshot exists if and only if it is named here. A record that is not named was
-    /// left by a crash; one that is named and missing is lost.
+    /// Oldest first. A snapshot exists if and only if it is named here. A record that is not named
+    /// was left by a crash; one that is named and missing is lost.
     pub(crate) snapshots: Vec<SnapshotEntry>,
 }
 

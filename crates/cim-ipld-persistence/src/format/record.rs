@@ -14,8 +14,8 @@ const VERSION: u8 = 2;
 /// The maximum number of writers closed by one record.
 pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
 
-/// A journal record, which a writer appends to the order by one put. Its key contains the writer and
-/// the sequence number; its data key determines the epoch.
+/// A journal record, which a writer appends to the order by one put. Its key contains the writer
+/// and the sequence number; its data key determines the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Record<O = Vec<Operation>> {
     /// The number of records that its writer had applied.

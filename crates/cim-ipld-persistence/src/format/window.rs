@@ -83,8 +83,8 @@ pub(crate) fn window_digest(bytes: &[u8]) -> Digest {
     Digest::of("cim/v1/window", &[bytes])
 }
 
-/// Encodes a chunk as the concatenation of its digests. It needs no version, because its object kind
-/// and its digest in the window authenticate the content.
+/// Encodes a chunk as the concatenation of its digests. It needs no version, because its object
+/// kind and its digest in the window authenticate the content.
 pub(crate) fn chunk_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()
 }

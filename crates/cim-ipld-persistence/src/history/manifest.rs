@@ -52,8 +52,8 @@ pub(crate) fn manifest_digest(sealed: &[u8]) -> Digest {
 /// Opens a manifest entry.
 ///
 /// # Errors
-/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in a
-/// newer format, and `Damaged` if it is not a manifest.
+/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in
+/// a newer format, and `Damaged` if it is not a manifest.
 pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<ManifestVersion> {
     let opened = objects.open(&manifest_address(&objects.layout), entry.value.clone()).map_err(|error| {
         // The version in the header is not authenticated until the object is opened.
@@ -83,8 +83,8 @@ pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> 
     open_manifest(objects, &entry)
 }
 
-/// Returns whether `error` means that the manifest entry is missing or not a manifest. A manifest of
-/// a newer format is one.
+/// Returns whether `error` means that the manifest entry is missing or not a manifest. A manifest
+/// of a newer format is one.
 pub(crate) fn is_no_manifest(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged)
 }
@@ -98,8 +98,8 @@ impl ManifestVersion {
         self.manifest.watermark.position
     }
 
-    /// Returns the digest of the manifest of `generation` in the ancestry of this one, which includes
-    /// itself, or `None` if there is none.
+    /// Returns the digest of the manifest of `generation` in the ancestry of this one, which
+    /// includes itself, or `None` if there is none.
     pub(crate) async fn ancestor(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         if generation == self.generation() {
             return Ok(Some(self.digest));
@@ -119,8 +119,8 @@ impl ManifestVersion {
         }
     }
 
-    /// Returns the digest that a record naming the manifest of `generation` must attest, or `None` if
-    /// this is neither this manifest nor an ancestor.
+    /// Returns the digest that a record naming the manifest of `generation` must attest, or `None`
+    /// if this is neither this manifest nor an ancestor.
     pub(crate) async fn attested(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         match objects.rules.hold(Rule::RecordManifest) {
             true => self.ancestor(objects, generation).await,
@@ -201,8 +201,8 @@ pub(crate) fn check_digest(position: u64, found: Option<ShortDigest>, expected: 
     }
 }
 
-/// Returns the digest of `order` at `position`, from memory or from the store, or `None` if it is no
-/// longer retained.
+/// Returns the digest of `order` at `position`, from memory or from the store, or `None` if it is
+/// no longer retained.
 pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -> Result<Option<ShortDigest>> {
     if let Some(digest) = order.digest_at(position) {
         return Ok(Some(digest));

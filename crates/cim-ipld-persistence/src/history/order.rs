@@ -182,8 +182,8 @@ impl Order {
         if lag.is_none() && rules.hold(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
     }
 
-    /// Returns whether the record attests a prefix of this order and `manifest`, the manifest of the
-    /// generation that it names.
+    /// Returns whether the record attests a prefix of this order and `manifest`, the manifest of
+    /// the generation that it names.
     pub(crate) fn attests(&self, record: &Record, manifest: Digest) -> bool {
         self.digest_at(record.seen).is_some_and(|order| attestation(order, manifest) == record.attest)
     }

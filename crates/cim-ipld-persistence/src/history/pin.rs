@@ -232,8 +232,8 @@ impl Pin {
         (state.mode, state.stored) = (Mode::StartOver, None);
     }
 
-    /// Stores the current state unless it is already stored. A later state stored by another process
-    /// that shares the pin is kept, and so are its writers.
+    /// Stores the current state unless it is already stored. A later state stored by another
+    /// process that shares the pin is kept, and so are its writers.
     pub(crate) async fn save(&self, shared: &Shared) -> Result<()> {
         let _turn = self.storing.lock().await;
         let (root, seen) = (shared.objects.root(), shared.progress.read(|progress| progress.seen));
@@ -290,7 +290,8 @@ fn change(
 ) -> Result<Option<Vec<u8>>> {
     let present = match (mode, present) {
         (Mode::StartOver, _) | (_, None) => None,
-        // A pin that does not open is never overwritten: it belongs to another index or a newer root.
+        // A pin that does not open is never overwritten: it belongs to another index or a newer
+        // root.
         (_, Some(sealed)) => match open(envelope, &sealed) {
             Err(error) if mode == Mode::Accepting && error.kind() == ErrorKind::Rollback => return Ok(None),
             opened => Some(opened?),
@@ -344,8 +345,8 @@ pub(crate) fn check_root(pin: &PinRecord, root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// Compares the manifest in the store with the pin. Returns the position and digest that the journal
-/// must reach.
+/// Compares the manifest in the store with the pin. Returns the position and digest that the
+/// journal must reach.
 pub(crate) async fn check_manifest(
     objects: &Objects,
     pin: &PinRecord,

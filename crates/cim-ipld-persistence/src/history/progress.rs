@@ -155,8 +155,8 @@ impl Watched<Progress> {
         });
     }
 
-    /// Returns the error that stopped the follower, if any: an engine that cannot follow the catalog
-    /// must not answer any longer.
+    /// Returns the error that stopped the follower, if any: an engine that cannot follow the
+    /// catalog must not answer any longer.
     pub(crate) fn check(&self) -> Result<()> {
         self.read(|progress| progress.fatal.clone().map_or(Ok(()), Err))
     }

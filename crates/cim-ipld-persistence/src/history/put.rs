@@ -27,8 +27,8 @@ pub(crate) struct Put<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Landed,
-    /// Another value is stored under the key of the record. No process of the index writes there, so
-    /// the store is faulty and the record may have been stored before.
+    /// Another value is stored under the key of the record. No process of the index writes there,
+    /// so the store is faulty and the record may have been stored before.
     Occupied,
 }
 

@@ -35,8 +35,8 @@ pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
 /// Opens an entry of the journal.
 ///
 /// # Errors
-/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in a
-/// newer format, and any other kind if it is not a record.
+/// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in
+/// a newer format, and any other kind if it is not a record.
 pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord> {
     open_as(objects, entry, sealed_digest(&entry.entry.value))
 }
@@ -58,7 +58,8 @@ pub(crate) fn open_as(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest
 }
 
 /// Returns the changes of a record, fetched from separate objects if they are spilled. Returns
-/// `None` if a holder of the key sealed something else, a verdict that is the same in every process.
+/// `None` if a holder of the key sealed something else, a verdict that is the same in every
+/// process.
 ///
 /// # Errors
 /// `Lost` or `Damaged` if the store does not hold the spilled body as it was written.

@@ -71,8 +71,8 @@ pub(crate) async fn mend(
         shared.progress.fail(lost.clone());
         return Err(lost);
     }
-    // An announcement precedes its root. Therefore an unannounced root is known to be junk only once
-    // the catalog has been read up to it.
+    // An announcement precedes its root. Therefore an unannounced root is known to be junk only
+    // once the catalog has been read up to it.
     let judged = |place| match place {
         Place::Unknown(revision) if revision > reading.seen => Place::Sound(revision),
         place => place,

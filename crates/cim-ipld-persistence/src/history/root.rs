@@ -18,8 +18,8 @@ pub(crate) enum RootChange {
     /// It is a newer record, which this process has adopted.
     Taken,
     Ignored(Ignored),
-    /// It is a record of this index under an unknown key that was not announced: junk, or a rotation
-    /// whose announcement has already been removed.
+    /// It is a record of this index under an unknown key that was not announced: junk, or a
+    /// rotation whose announcement has already been removed.
     Unknown,
     /// It is a newer record under an unknown key.
     Rotated,

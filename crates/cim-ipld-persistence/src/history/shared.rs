@@ -26,7 +26,8 @@ use crate::{Error, ErrorKind, Result, Settings};
 /// The number of unfolded records that a closing process may leave for every opener to replay.
 pub(crate) const SHORT_TAIL_RECORDS: u64 = 512;
 
-/// The state shared by the follower, the writer, the maintenance tasks and the readers of an engine.
+/// The state shared by the follower, the writer, the maintenance tasks and the readers of an
+/// engine.
 pub(crate) struct Shared {
     pub(crate) objects: Arc<Objects>,
     pub(crate) settings: Settings,
@@ -45,8 +46,8 @@ pub(crate) struct Shared {
     pub(crate) folds_on_closing: AtomicBool,
     /// Decides which process merges a full size class.
     pub(crate) merge_turn: Turn<[u8; 16]>,
-    /// The segment that this process is about to publish, until the follower reads its manifest from
-    /// the catalog.
+    /// The segment that this process is about to publish, until the follower reads its manifest
+    /// from the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
     /// The record that this process has in flight, and possibly an earlier one with an unknown
     /// outcome.
@@ -150,7 +151,8 @@ impl Shared {
             if writer.sequence == Some(own.sequence) && writer.record == own.digest {
                 return Some(OwnVerdict::Accepted(writer.position));
             }
-            // Either a copy of this process writes under the same identity, or the writer was closed.
+            // Either a copy of this process writes under the same identity, or the writer was
+            // closed.
             match writer.sequence.is_some_and(|highest| highest >= own.sequence) {
                 true => Some(OwnVerdict::Ignored(Ignored::Duplicate)),
                 false => writer.is_closed.then_some(OwnVerdict::Ignored(Ignored::Closed)),
@@ -177,7 +179,8 @@ impl Shared {
         }
     }
 
-    /// Registers the record that this process is about to put, and returns a receiver of its verdict.
+    /// Registers the record that this process is about to put, and returns a receiver of its
+    /// verdict.
     pub(crate) fn send(
         &self,
         writer: u64,
@@ -230,8 +233,8 @@ impl Shared {
         })
     }
 
-    /// Reads the newest manifest: the one in the store, or the known one if the store holds an older
-    /// one or none.
+    /// Reads the newest manifest: the one in the store, or the known one if the store holds an
+    /// older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
             Err(error) if is_no_manifest(&error) => None,
@@ -302,8 +305,8 @@ impl Shared {
         *lock(&self.published) == Some(self.view().manifest.digest)
     }
 
-    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, so that the older
-    /// data keys are not retired yet.
+    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, so that the
+    /// older data keys are not retired yet.
     pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
         manifest.manifest.epoch < self.objects.root().envelope.epoch()
     }

@@ -332,8 +332,8 @@ impl State {
                 }
                 self.frozen = None;
             }
-            // The input of a frozen memtable contains deletes of the replaced segments: rebuild from
-            // the manifest instead.
+            // The input of a frozen memtable contains deletes of the replaced segments: rebuild
+            // from the manifest instead.
             Origin::Segments { .. } if self.frozen.is_some() => return false,
             Origin::Segments { merged, document_maps } => {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);

@@ -48,8 +48,8 @@ impl Submit {
         (Self { requests, closing: Arc::clone(&closing) }, taken, closing)
     }
 
-    /// Writes the operations and returns the position of their record. Without operations, the record
-    /// is a barrier: every write acknowledged to any process before this call precedes it.
+    /// Writes the operations and returns the position of their record. Without operations, the
+    /// record is a barrier: every write acknowledged to any process before this call precedes it.
     ///
     /// Dropping the future does not cancel operations that the writer has already taken: either all
     /// of them are written or none.

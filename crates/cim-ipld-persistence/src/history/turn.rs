@@ -46,8 +46,8 @@ impl<S: Copy + PartialEq> Turn<S> {
         inner.waiting = Some(Work { subject, since, due: now });
     }
 
-    /// Notes work that another process is expected to do. `patience` computes how long to wait for it
-    /// from the duration of the previous work. Returns whether the work is new.
+    /// Notes work that another process is expected to do. `patience` computes how long to wait for
+    /// it from the duration of the previous work. Returns whether the work is new.
     pub(crate) fn wait(&self, subject: S, patience: impl FnOnce(Duration) -> Duration) -> bool {
         let mut inner = self.lock();
         if inner.waiting.is_some_and(|work| work.subject == subject) {

@@ -278,8 +278,8 @@ async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcom
     Ok(if is_ancestor { Outcome::Published } else { Outcome::Superseded })
 }
 
-/// Stores the window and the new chunks of `order` for a manifest at its position. Returns the entry
-/// of the window and the chunks that it names.
+/// Stores the window and the new chunks of `order` for a manifest at its position. Returns the
+/// entry of the window and the chunks that it names.
 pub(crate) async fn store_order(
     objects: &Objects,
     order: &Order,

@@ -1,5 +1,6 @@
 //! Writes the journal. Concurrent calls share a record, one record is in flight at a time, and a
-//! call is answered when the follower of this process has accepted exactly the bytes that were sent.
+//! call is answered when the follower of this process has accepted exactly the bytes that were
+//! sent.
 
 use std::sync::Arc;
 
@@ -172,8 +173,8 @@ impl Writer {
             let draft = if is_closing {
                 Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
             } else {
-                // A spilled body is stored again for each attempt, because the body of a record that
-                // is not accepted is trimmed with it.
+                // A spilled body is stored again for each attempt, because the body of a record
+                // that is not accepted is trimmed with it.
                 Draft { body: self.body(operations).await?, announces, closes: Vec::new(), deadline }
             };
             match self.write_next(draft).await? {
@@ -302,8 +303,8 @@ impl Writer {
         }
     }
 
-    /// Records this writer in the pin before its first record, so that a successor closes it if this
-    /// process does not end cleanly.
+    /// Records this writer in the pin before its first record, so that a successor closes it if
+    /// this process does not end cleanly.
     async fn pin_identity(&mut self) -> Result<()> {
         if !self.is_pinned
             && let Some(pin) = &self.pin
@@ -321,8 +322,8 @@ impl Writer {
         self.pin_identity().await
     }
 
-    /// Blocks writes while twice the memtable budget waits to be folded, so that memory stays within
-    /// its limit.
+    /// Blocks writes while twice the memtable budget waits to be folded, so that memory stays
+    /// within its limit.
     async fn wait_for_room(&self) -> Result<()> {
         self.shared.check()?;
         let settings = &self.shared.settings;

@@ -1,8 +1,8 @@
-//! Folds the journal into a segment: stores the pages, replaces the manifest by compare-and-set, then
-//! trims the journal.
+//! Folds the journal into a segment: stores the pages, replaces the manifest by compare-and-set,
+//! then trims the journal.
 //!
-//! A crash between any two steps leaves garbage but loses nothing, because the pages are unreachable
-//! before the manifest is replaced and the journal is trimmed only afterwards.
+//! A crash between any two steps leaves garbage but loses nothing, because the pages are
+//! unreachable before the manifest is replaced and the journal is trimmed only afterwards.
 
 use std::sync::Arc;
 
@@ -72,8 +72,8 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
     Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, chunks } })
 }
 
-/// Removes the objects that the new manifest replaced: the older window and chunks of the order, and
-/// deletes that are no longer reachable.
+/// Removes the objects that the new manifest replaced: the older window and chunks of the order,
+/// and deletes that are no longer reachable.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;

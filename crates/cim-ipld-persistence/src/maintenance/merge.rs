@@ -1,5 +1,5 @@
-//! Merges segments, to keep their number small: several segments of one size class become one of the
-//! next, without the deleted documents.
+//! Merges segments, to keep their number small: several segments of one size class become one of
+//! the next, without the deleted documents.
 //!
 //! Source: the tiered compaction of log-structured merge trees (O'Neil et al. 1996), as search
 //! engines use it.
@@ -79,9 +79,9 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
     Ok(false)
 }
 
-/// Returns whether this process, which published last, should merge the chosen segments. The process
-/// whose fold filled the class merges it. Processes that fold later give it time, unless the class
-/// has become twice as full.
+/// Returns whether this process, which published last, should merge the chosen segments. The
+/// process whose fold filled the class merges it. Processes that fold later give it time, unless
+/// the class has become twice as full.
 fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool {
     if chosen.len() <= FAN_OUT || chosen.len() >= 2 * FAN_OUT {
         return true;
@@ -91,8 +91,8 @@ fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool
 }
 
 /// Chooses the segments to merge, by index: a full size class, or one segment with mostly deleted
-/// documents. The total size of the inputs is limited to `budget_bytes`, because writers may have to
-/// wait for a merge, and their documents to what one segment can hold.
+/// documents. The total size of the inputs is limited to `budget_bytes`, because writers may have
+/// to wait for a merge, and their documents to what one segment can hold.
 fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (position, segment) in segments.iter().enumerate() {
@@ -138,8 +138,8 @@ impl Merged {
         Origin::Segments { merged, document_maps: self.document_maps.clone() }
     }
 
-    /// Returns the proposal that follows `manifest`: the merged segment in place of its inputs, with
-    /// the documents that the manifest has deleted from them since. Documents deleted by later
+    /// Returns the proposal that follows `manifest`: the merged segment in place of its inputs,
+    /// with the documents that the manifest has deleted from them since. Documents deleted by later
     /// journal records are marked when the follower adopts the new manifest, so that a snapshot of
     /// the manifest includes exactly its watermark.
     ///

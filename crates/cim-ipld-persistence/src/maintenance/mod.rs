@@ -58,8 +58,8 @@ impl Maintenance {
         }
     }
 
-    /// Folds records that were stored again or overwritten before a manifest covered them, because an
-    /// opener would read them in another order. Writes an empty record first.
+    /// Folds records that were stored again or overwritten before a manifest covered them, because
+    /// an opener would read them in another order. Writes an empty record first.
     pub(crate) async fn keep_order(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
@@ -111,8 +111,8 @@ impl Maintenance {
         frozen > 0 || (active >= budget && self.shared.turn.is_due())
     }
 
-    /// Performs a due fold, then at most one due merge, so that blocked writers wait for at most one
-    /// merge and segments do not accumulate. Returns false if nothing was due.
+    /// Performs a due fold, then at most one due merge, so that blocked writers wait for at most
+    /// one merge and segments do not accumulate. Returns false if nothing was due.
     async fn work(&self) -> Result<bool> {
         let has_folded = self.is_fold_due() && self.fold().await?;
         let _turn = self.turn().await?;
@@ -145,9 +145,9 @@ impl Maintenance {
         self.turns.acquire().await.map_err(|_| closed())
     }
 
-    /// Folds until the manifest covers everything that was applied when this was called, regardless of
-    /// the memtable size. A single fold may lose to a manifest of another process that covers less.
-    /// Returns false if there was nothing to fold.
+    /// Folds until the manifest covers everything that was applied when this was called, regardless
+    /// of the memtable size. A single fold may lose to a manifest of another process that covers
+    /// less. Returns false if there was nothing to fold.
     pub(crate) async fn fold(&self) -> Result<bool> {
         let _turn = self.turn().await?;
         let target = self.shared.progress.read(|progress| progress.seen.position);

@@ -52,13 +52,13 @@ impl Maintenance {
     }
 
     /// Replaces the root, then retires the older data keys: a record under the new data key marks
-    /// the position from which the older ones authenticate nothing, and a manifest covers everything
-    /// up to that position.
+    /// the position from which the older ones authenticate nothing, and a manifest covers
+    /// everything up to that position.
     async fn publish_keyset(&self, current: &Keyset, next: Keyset) -> Result<()> {
         let objects = &self.shared.objects;
         let (catalog, root_key) = (&objects.layout.catalog, &objects.layout.root);
-        // Sealed under the old key, so that a process that cannot open the new root knows that it is
-        // genuine.
+        // Sealed under the old key, so that a process that cannot open the new root knows that it
+        // is genuine.
         let announcement = Announcement { root: root_digest(next.record()), data_key: *next.active_key().as_bytes() };
         self.submit.announce(announcement).await?;
         let changed =
@@ -72,8 +72,8 @@ impl Maintenance {
         objects.set_next_root(Some(next.clone()));
         let mut written = objects.write(catalog, root_key, next.record.clone(), precondition).await;
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
-            // A cluster may refuse a write because of a concurrent one, and the same record may have
-            // been stored again under a new revision.
+            // A cluster may refuse a write because of a concurrent one, and the same record may
+            // have been stored again under a new revision.
             if let Some(there) = objects.backend.get(catalog, root_key).await?
                 && there.value == known.record
             {
@@ -99,8 +99,8 @@ impl Maintenance {
         self.finish_rotation().await
     }
 
-    /// Writes an empty record and folds. This moves the order to the epoch of the newest data key if
-    /// a rotation was interrupted before it did.
+    /// Writes an empty record and folds. This moves the order to the epoch of the newest data key
+    /// if a rotation was interrupted before it did.
     pub(crate) async fn finish_rotation(&self) -> Result<()> {
         self.submit.operations(Vec::new()).await?;
         self.fold().await.map(drop)

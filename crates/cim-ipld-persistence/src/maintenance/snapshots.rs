@@ -1,6 +1,7 @@
-//! Named snapshots. A snapshot is a sealed list of segments that the manifest names. Pages are never
-//! copied; a snapshot keeps them from being removed. Creating, restoring and deleting a snapshot
-//! each replace the manifest, which orders them among themselves and with folds and merges.
+//! Named snapshots. A snapshot is a sealed list of segments that the manifest names. Pages are
+//! never copied; a snapshot keeps them from being removed. Creating, restoring and deleting a
+//! snapshot each replace the manifest, which orders them among themselves and with folds and
+//! merges.
 
 use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{ObjectNames, SealOptions};

@@ -1,6 +1,6 @@
-//! Removes the journal records that the manifest *before* the newest one covers. Other processes can
-//! thus read a record until the next fold; a slower one finds a gap in the revisions and reads the
-//! manifest.
+//! Removes the journal records that the manifest *before* the newest one covers. Other processes
+//! can thus read a record until the next fold; a slower one finds a gap in the revisions and reads
+//! the manifest.
 
 use std::collections::HashSet;
 

@@ -120,8 +120,8 @@ impl Maintenance {
             let known = Arc::clone(&self.shared.view().manifest);
             let manifest = self.check_place(&known, &mut report).await?;
             self.verify_as_of(manifest.clone(), &mut report).await?;
-            // An object that a newer manifest no longer names is not lost. In that case, check again
-            // what the newer manifest names.
+            // An object that a newer manifest no longer names is not lost. In that case, check
+            // again what the newer manifest names.
             let is_settled = report.is_sound()
                 || read_manifest(&self.shared.objects).await.is_ok_and(|newest| newest.digest == manifest.digest)
                 || self.shared.view().manifest.digest == known.digest;
@@ -214,8 +214,8 @@ impl Maintenance {
         checked.collect().await
     }
 
-    /// Checks a segment for consistency, and reads all of its pages even if that fails, so that every
-    /// problem is found in one run.
+    /// Checks a segment for consistency, and reads all of its pages even if that fails, so that
+    /// every problem is found in one run.
     async fn verify_one(&self, entry: &SegmentEntry, report: &mut VerifyReport) -> Result<Vec<Result<()>>> {
         let shared = &self.shared;
         let handle = Arc::new(SegmentHandle::new(entry.clone()));
@@ -336,7 +336,8 @@ fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64, a
 }
 
 impl VerifyReport {
-    /// Adds a problem of the index to the report, once, and returns an error that prevents the check.
+    /// Adds a problem of the index to the report, once, and returns an error that prevents the
+    /// check.
     fn note(&mut self, what: &str, checked: Result<()>) -> Result<()> {
         match checked {
             Err(error)

@@ -1,5 +1,5 @@
-//! Content that may be larger than a value of the store. It is split into chunks named by one secret
-//! and authenticated as a whole by a digest, which is stored next to the secret.
+//! Content that may be larger than a value of the store. It is split into chunks named by one
+//! secret and authenticated as a whole by a digest, which is stored next to the secret.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Key, Precondition};
@@ -58,8 +58,8 @@ impl Objects {
         Ok(chunked)
     }
 
-    /// Reads content back. The cost of a hostile record is bounded by the chunks that exist, each of
-    /// which is refused if it decompresses to more than writers store.
+    /// Reads content back. The cost of a hostile record is bounded by the chunks that exist, each
+    /// of which is refused if it decompresses to more than writers store.
     pub(crate) async fn fetch_chunked(&self, chunked: &Chunked) -> Result<Vec<u8>> {
         let chunks: Vec<Bytes> = stream::iter(chunked.names())
             .map(|name| async move {

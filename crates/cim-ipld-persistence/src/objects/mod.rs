@@ -133,10 +133,10 @@ impl Objects {
         self.open(address, entry.value)
     }
 
-    /// Writes sealed bytes, and retries failed writes until the write timeout. An unknown outcome is
-    /// resolved by reading back: a write is recognized by its bytes, which contain a fresh salt or
-    /// name something random. The precondition must not be `Any`, so that no attempt of the write
-    /// can take effect after another one.
+    /// Writes sealed bytes, and retries failed writes until the write timeout. An unknown outcome
+    /// is resolved by reading back: a write is recognized by its bytes, which contain a fresh salt
+    /// or name something random. The precondition must not be `Any`, so that no attempt of the
+    /// write can take effect after another one.
     pub(crate) async fn write(
         &self,
         bucket: &Bucket,
@@ -175,8 +175,8 @@ impl Objects {
         }
     }
 
-    /// Removes objects. A failure is only logged, because it leaves garbage, which costs nothing but
-    /// space.
+    /// Removes objects. A failure is only logged, because it leaves garbage, which costs nothing
+    /// but space.
     pub(crate) async fn discard(&self, bucket: &Bucket, keys: &[Key]) {
         if keys.is_empty() {
             return;

@@ -1,4 +1,5 @@
-//! A cache of decrypted pages with a budget in bytes. Concurrent requests for a page share one fetch.
+//! A cache of decrypted pages with a budget in bytes. Concurrent requests for a page share one
+//! fetch.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};

@@ -83,7 +83,8 @@ impl Pass {
         (state.read.len() as u64, state.bytes)
     }
 
-    /// Reads the pages that were not requested, and returns the errors of those that cannot be read.
+    /// Reads the pages that were not requested, and returns the errors of those that cannot be
+    /// read.
     pub(crate) fn read_rest(&self) -> Vec<Error> {
         let (mut rest, mut errors) = (Vec::new(), Vec::new());
         for handle in self.segments.values() {

@@ -173,8 +173,8 @@ impl Transfer<'_> {
         Ok(BuiltSegment { segment, handle: Arc::new(SegmentHandle::built(entry, digests)) })
     }
 
-    /// Returns the seal options of a page class. Only pages that contain text are worth compressing;
-    /// postings, positions and bitmaps are already packed.
+    /// Returns the seal options of a page class. Only pages that contain text are worth
+    /// compressing; postings, positions and bitmaps are already packed.
     fn options(&self, class: PageClass) -> SealOptions {
         match class {
             PageClass::Stored | PageClass::Dictionary => *self.text,

@@ -159,8 +159,8 @@ impl Objects {
         Ok(Arc::clone(segment.digests.get_or_init(|| digests)))
     }
 
-    /// Seals the table of page digests of a new segment. Returns its digest for the manifest, and the
-    /// objects to store.
+    /// Seals the table of page digests of a new segment. Returns its digest for the manifest, and
+    /// the objects to store.
     pub(crate) fn seal_digests(
         &self,
         names: &ObjectNames,

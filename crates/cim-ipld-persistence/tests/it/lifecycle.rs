@@ -1,9 +1,12 @@
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use cim_ipld_index::{Query, SearchOptions};
 use cim_ipld_persistence::{Engine, ErrorKind, IndexName, Settings};
 
-use crate::support::{Store, cid, cids, create, document, documents, encrypted, key, memory, open, search, total};
+use crate::support::{
+    Store, by_hand, cid, cids, create, document, documents, encrypted, key, memory, open, search, total,
+};
 
 #[tokio::test]
 async fn persistence_survives_restarts_on_every_backend() {
@@ -202,4 +205,16 @@ async fn persistence_folds_a_journal_of_nothing_but_deletes() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), folded).await.expect("the journal grows for ever");
+}
+
+/// The type of the setting rules out zero, which would wait forever.
+#[tokio::test]
+async fn one_transfer_at_a_time_is_enough() {
+    let mut settings = by_hand();
+    settings.parallel_transfers = NonZeroUsize::MIN;
+    let engine = Engine::builder(memory()).settings(settings).create(encrypted()).await.expect("created");
+    engine.index(&documents(0..20)).await.expect("indexed");
+    engine.fold().await.expect("folded");
+    assert_eq!(engine.load().await.expect("loaded").documents, 20);
+    assert!(engine.verify().await.expect("verified").is_sound());
 }

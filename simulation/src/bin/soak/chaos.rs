@@ -1,4 +1,4 @@
-//! The servers and processes of a soak, what happens to them, and what is checked at the end.
+//! The servers and processes of a soak, their faults, and the final checks.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -1,12 +1,12 @@
-//! What may be in the index: of each slot the last acknowledged version, or a later one whose
-//! outcome is not known.
+//! The possible content of the index: for each slot, the last acknowledged version, or a later one
+//! with an unknown outcome.
 
 use std::collections::BTreeMap;
 
-/// Slots of one writer.
+/// The slots of one writer.
 pub(crate) const SLOTS: u32 = 40;
 
-/// What each slot may hold.
+/// The possible versions of a slot.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     slots: BTreeMap<u32, Slot>,
@@ -21,13 +21,13 @@ struct Slot {
     newest: u64,
 }
 
-/// Whether a version leaves a document in its slot: every fifth removes it.
+/// Returns whether a version leaves a document in its slot. Every fifth version removes it.
 pub(crate) fn is_put(version: u64) -> bool {
     !version.is_multiple_of(5)
 }
 
 impl Ledger {
-    /// Takes a writer's line: `try`, `ack` or `not`, then slot and version.
+    /// Processes a line of a writer: `try`, `ack` or `not`, then slot and version.
     pub(crate) fn note(&mut self, word: &str, slot: u32, version: u64) {
         let entry = self.slots.entry(slot).or_default();
         match word {
@@ -36,7 +36,7 @@ impl Ledger {
                 entry.newest = entry.newest.max(version);
             }
             "ack" => {
-                // Whatever was in doubt before is superseded.
+                // Supersedes earlier versions with unknown outcomes.
                 entry.unsure.clear();
                 entry.acknowledged = Some(version);
                 self.acknowledged += 1;
@@ -46,18 +46,18 @@ impl Ledger {
         }
     }
 
-    /// The version after all that a writer tried.
+    /// Returns the version after all those tried by a writer.
     pub(crate) fn next_version(&self, writer: u32) -> u64 {
         let own = self.slots.range(writer * SLOTS..(writer + 1) * SLOTS);
         own.map(|(_, slot)| slot.newest + 1).max().unwrap_or(1)
     }
 
-    /// All slots that anything was tried in.
+    /// Returns all slots used so far.
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
         self.slots.keys().copied()
     }
 
-    /// Returns what is wrong with finding `version` in a slot, or nothing in it.
+    /// Checks the version found in a slot, or that it is empty.
     pub(crate) fn problem(&self, slot: u32, found: Option<u64>) -> Option<String> {
         let entry = self.slots.get(&slot)?;
         let possible = entry.acknowledged.into_iter().chain(entry.unsure.iter().copied());

@@ -1,4 +1,4 @@
-//! What no store can bring about, whatever it shows: each holds for every process without an alarm.
+//! Properties that hold against any store, for every process that has not raised an alarm.
 
 use super::{Adversary, State};
 use crate::model::common::{self, Shown};
@@ -32,8 +32,8 @@ fn attested_order_stays(_: &Adversary, state: &State) -> bool {
     state.published().all(|process| process.order.iter().all(|record| process.order.begins_with(attested(record))))
 }
 
-/// Beyond the prefix that two orders share, the one holds at most one record that the other
-/// acknowledged as its writer.
+/// Beyond the common prefix of two orders, one contains at most one record that the process of the
+/// other acknowledged as its writer.
 fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, writer)| {
         let beyond = one.order.iter().skip(one.order.common(&two.order));
@@ -46,7 +46,7 @@ fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     })
 }
 
-/// Of two processes whose orders have parted, none knows the other's manifest.
+/// If the orders of two processes have diverged, neither knows the manifest of the other.
 fn manifests_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, _)| {
         let folded = &state.sealed.manifest(one.manifest).folded;
@@ -54,8 +54,8 @@ fn manifests_stay_apart(_: &Adversary, state: &State) -> bool {
     })
 }
 
-/// Of two processes whose manifests have parted, none applied a record that the other sealed after
-/// that.
+/// If the manifests of two processes have diverged, neither has applied a record that the other
+/// sealed afterwards.
 fn records_stay_apart(_: &Adversary, state: &State) -> bool {
     let sealed = &state.sealed;
     pairs(state).all(|(one, two, writer)| {
@@ -66,7 +66,7 @@ fn records_stay_apart(_: &Adversary, state: &State) -> bool {
     })
 }
 
-/// Every two different published processes, and the number of the second.
+/// Returns all pairs of different published processes, with the number of the second.
 fn pairs(state: &State) -> impl Iterator<Item = (&Process, &Process, usize)> {
     let numbered = || state.processes.iter().enumerate().filter(|(_, process)| process.is_published());
     numbered().flat_map(move |(i, one)| numbered().filter(move |(j, _)| i != *j).map(move |(j, two)| (one, two, j)))

@@ -52,13 +52,13 @@ impl Honest {
         }
     }
 
-    /// Whether the watch has passed everything that was there when it began.
+    /// Returns whether the watch has passed everything that existed when it began.
     pub(super) fn is_caught_up(&self, state: &State, process: usize) -> bool {
         let watch = &state.watches[process];
         !self.rules.hold(Rule::CaughtUp) || !watch.locating && watch.cursor >= watch.caught_up_at
     }
 
-    /// Begins to replay what follows the known manifest.
+    /// Starts to replay the records after the known manifest.
     pub(super) fn start_replay(&self, state: &mut State, process: usize) {
         let watch = &mut state.watches[process];
         watch.inbox = None;
@@ -69,8 +69,8 @@ impl Honest {
         }
     }
 
-    /// Reads the record at the watermark. Where it is still where the manifest says, the replay
-    /// starts after it, else from the beginning.
+    /// Reads the record at the watermark. If it is still at the recorded revision, the replay
+    /// starts after it, and otherwise at the beginning.
     fn locate(&self, state: &mut State, process: usize) {
         let cursor = self.replay_from(state, state.processes[process].manifest);
         let manifest = state.sealed.manifest(state.processes[process].manifest);
@@ -81,7 +81,7 @@ impl Honest {
         watch.caught_up_at = state.log.last_revision();
     }
 
-    /// The revision after which a process that knows `manifest` begins.
+    /// Returns the revision after which a process that knows `manifest` starts.
     pub(super) fn replay_from(&self, state: &State, manifest: u8) -> u8 {
         let manifest = state.sealed.manifest(manifest);
         let found = manifest.folded.last().and_then(|record| state.log.revision_of(record));
@@ -90,8 +90,8 @@ impl Honest {
             .unwrap_or(0)
     }
 
-    /// Takes an entry. After a gap the manifest is read first: what was removed between is folded
-    /// by a newer one, or was applied already.
+    /// Processes an entry. After a gap, the manifest is read first: the removed records are folded
+    /// by a newer manifest, or were already applied.
     fn meet(&self, state: &mut State, process: usize, revision: u8, message: Message) {
         let is_gap = revision != state.watches[process].cursor + 1;
         if is_gap && self.rules.hold(Rule::GapRead) && self.read_manifest(state, process) {
@@ -114,7 +114,7 @@ impl Honest {
         state.watches[process].cursor = revision;
     }
 
-    /// Judges a record and acts on the verdict. Returns whether the replay starts anew instead.
+    /// Judges a record and acts on the verdict. Returns whether the replay restarts instead.
     fn meet_record(&self, state: &mut State, process: usize, revision: u8, record: u8) -> bool {
         loop {
             let own = &state.processes[process];
@@ -148,9 +148,8 @@ impl Honest {
         }
     }
 
-    /// Reads the manifest from the leader and takes it up when it is newer. Returns whether the
-    /// process has nothing left to do with its entry: its replay starts anew, or it raised an
-    /// alarm.
+    /// Reads the manifest from the leader and adopts it if it is newer. Returns whether the process
+    /// has finished with its entry, because its replay restarts or it has raised an alarm.
     fn read_manifest(&self, state: &mut State, process: usize) -> bool {
         match state.log.manifest() {
             Some(manifest) => self.take_up(state, process, manifest),
@@ -161,8 +160,8 @@ impl Honest {
         }
     }
 
-    /// Takes up a manifest; when it folds more than the process had applied, the replay starts anew
-    /// after it.
+    /// Adopts a manifest. If it folds more than the process had applied, the replay restarts after
+    /// it.
     fn take_up(&self, state: &mut State, process: usize, manifest: u8) -> bool {
         let applied = state.processes[process].order.len();
         if state.sealed.manifest(manifest).epoch > state.processes[process].key {

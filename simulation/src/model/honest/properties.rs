@@ -1,4 +1,4 @@
-//! What holds on an honest store, whatever fails.
+//! Properties that hold on an honest store, whatever fails.
 
 use super::store::Message;
 use super::{Honest, State};
@@ -20,7 +20,7 @@ pub(super) const ALL: &[Property<Honest>] = &[
     Property { name: "nothing that landed after a purge is acknowledged", holds: purge_is_noticed },
 ];
 
-/// A purge is the one thing that a process must report.
+/// A process must report a purge, and nothing else.
 fn no_alarm(_: &Honest, state: &State) -> bool {
     state.before_purge.is_some() || state.processes.iter().all(|process| process.alarm.is_none())
 }
@@ -54,7 +54,7 @@ fn hint_is_neutral(honest: &Honest, state: &State) -> bool {
 
 fn purge_is_noticed(_: &Honest, state: &State) -> bool {
     let Some(before) = state.before_purge else { return true };
-    // What is in the log now has landed after the purge.
+    // The current content of the log was stored after the purge.
     let landed = |record: &u8| state.log.revision_of(*record).is_some();
     state.processes.iter().all(|process| {
         let operations = process.order.iter().filter(landed).map(|record| state.sealed.record(record).operation);
@@ -66,7 +66,7 @@ fn replay_start(honest: &Honest, state: &State) -> u8 {
     honest.replay_from(state, state.log.manifest().unwrap_or_default())
 }
 
-/// A process that opens now, without a pin, and has caught up.
+/// Returns a process that opens now, without a pin, and has caught up.
 fn reopened(honest: &Honest, state: &State, after: u8) -> Process {
     let mut opener = Process::new(u8::MAX);
     let root = state.log.root().unwrap_or_default();

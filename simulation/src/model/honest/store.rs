@@ -1,19 +1,19 @@
-//! The store's log: what a bucket with one value per key holds.
+//! The log of the store: the content of a bucket with one value per key.
 
-/// What a revision holds.
+/// The message at a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Message {
     /// The keyset of an epoch.
     Root(u8),
     Manifest(u8),
     Record(u8),
-    /// Something that does not open, under a key of its own.
+    /// Junk that does not open, under a separate key.
     Junk,
     /// The root or the manifest of another index.
     Foreign,
 }
 
-/// The messages that are there, by growing revision. Revisions are given once.
+/// The current messages by ascending revision. Revisions are never reused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Log {
     messages: Vec<(u8, Message)>,
@@ -21,7 +21,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The root and the first manifest.
+    /// Returns a log with the root and the first manifest.
     pub(super) fn created() -> Self {
         Self { messages: vec![(1, Message::Root(0)), (2, Message::Manifest(0))], last: 2 }
     }
@@ -47,18 +47,17 @@ impl Log {
         self.messages.retain(|(_, message)| *message != Message::Record(record));
     }
 
-    /// Removes every message; revisions go on.
+    /// Removes all messages. Revisions continue.
     pub(super) fn purge(&mut self) {
         self.messages.clear();
     }
 
-    /// Replaces the bucket by one of the same name, in which another index was created. Revisions
-    /// begin again.
+    /// Replaces the bucket by one of the same name with another index. Revisions start again.
     pub(super) fn recreate(&mut self) {
         *self = Self { messages: vec![(1, Message::Foreign), (2, Message::Foreign)], last: 2 };
     }
 
-    /// The first message after a revision.
+    /// Returns the first message after a revision.
     pub(super) fn after(&self, revision: u8) -> Option<(u8, Message)> {
         self.messages.iter().find(|(at, _)| *at > revision).copied()
     }
@@ -67,7 +66,7 @@ impl Log {
         self.find(|message| message == Message::Record(record)).map(|(revision, _)| revision)
     }
 
-    /// The epoch of the root, unless it is gone.
+    /// Returns the epoch of the root, unless it is missing.
     pub(super) fn root(&self) -> Option<u8> {
         self.messages.iter().find_map(|(_, message)| match message {
             Message::Root(epoch) => Some(*epoch),
@@ -75,13 +74,13 @@ impl Log {
         })
     }
 
-    /// The revision of what is under the root's key; 0 when nothing is.
+    /// Returns the revision of the root entry, or 0.
     pub(super) fn root_revision(&self) -> u8 {
         let is_root = |message| matches!(message, Message::Root(_) | Message::Foreign);
         self.find(is_root).map_or(0, |(revision, _)| revision)
     }
 
-    /// The current manifest, unless it is gone.
+    /// Returns the current manifest, unless it is missing.
     pub(super) fn manifest(&self) -> Option<u8> {
         self.messages.iter().find_map(|(_, message)| match message {
             Message::Manifest(manifest) => Some(*manifest),

@@ -159,9 +159,9 @@ impl Follower {
         self.shared.journal().ignored(key, records::chunked(&opened.record.body));
     }
 
-    /// Notes an accepted record that was stored again or overwritten before a manifest covered it. In
-    /// the store, it now comes later than in the order, or is missing. A process that opens the index
-    /// would read another order until this one publishes a manifest.
+    /// Notes an accepted record that was stored again or overwritten before a manifest covered it.
+    /// In the store, it now comes later than in the order, or is missing. A process that opens the
+    /// index would read another order until this one publishes a manifest.
     fn note_displaced(&mut self, key: &Key) {
         let position = self.shared.journal().position(key);
         if self.rebuilding.is_none()
@@ -327,8 +327,8 @@ impl Follower {
     }
 
     /// Notes whether a record of this process took the tail to a multiple of
-    /// [`SHORT_TAIL_RECORDS`]. If so, this process folds when it closes, because every opener replays
-    /// the tail.
+    /// [`SHORT_TAIL_RECORDS`]. If so, this process folds when it closes, because every opener
+    /// replays the tail.
     fn claim_closing_fold(&mut self, writer: u64) {
         let state = self.current();
         let tail = state.order.position().saturating_sub(state.manifest.position());

@@ -51,7 +51,8 @@ pub(crate) struct Follower {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     live: State,
-    /// The state being rebuilt from a newer manifest, or from the one that the index was opened with.
+    /// The state being rebuilt from a newer manifest, or from the one that the index was opened
+    /// with.
     rebuilding: Option<State>,
     catalog: WatchStream,
     /// Whether entries that existed when the watch began are still to come. Nothing is published
@@ -75,7 +76,8 @@ pub(crate) struct Follower {
 const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Follower {
-    /// Reads the journal after `manifest` up to its current end, and returns once that is published.
+    /// Reads the journal after `manifest` up to its current end, and returns once that is
+    /// published.
     pub(crate) async fn start(
         shared: &Arc<Shared>,
         manifest: ManifestVersion,
