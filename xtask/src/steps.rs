@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::workspace::{cargo, output, root, shown, succeed};
-use crate::{Outcome, layers, no_arguments, setup, tidy};
+use crate::{Outcome, examples, layers, no_arguments, setup, tidy};
 
 struct Step {
     name: &'static str,
@@ -20,6 +20,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", run: || succeed(&mut cargo(&["fmt", "--all", "--check"])) },
     Step { name: "layers", run: || layers::run(&[]) },
     Step { name: "tidy", run: || tidy::run(&[]) },
+    Step { name: "examples", run: || examples::run(&[]) },
     Step { name: "clippy", run: clippy },
     Step { name: "doc", run: doc },
     Step { name: "tests", run: tests },

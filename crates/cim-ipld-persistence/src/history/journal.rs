@@ -61,6 +61,14 @@ impl Journal {
         self.entries.entry(key).or_insert(Entry { position: 0, spilled });
     }
 
+    /// Notes that an entry of the journal does not open. Only a scan of all of it finds out whether
+    /// that entry is dead.
+    pub(crate) fn junk(&mut self) {
+        if let Some(unseen) = &mut self.unseen {
+            unseen.through = Revision::new(u64::MAX);
+        }
+    }
+
     /// Takes the entries up to `position`, the watermark of a superseded manifest.
     pub(crate) fn take_dead(&mut self, position: u64) -> Dead {
         let keys: Vec<Key> =

@@ -18,7 +18,6 @@ use crate::history::remains::{self, Reading};
 use crate::history::root::{self, RootChange};
 use crate::history::shared::SHORT_TAIL_RECORDS;
 use crate::history::state::Origin;
-use crate::objects::layout::Layout;
 use crate::rules::Rule;
 use crate::{ErrorKind, Result};
 
@@ -130,11 +129,7 @@ impl Follower {
         tracing::warn!(key = %entry.key, %error, "ignoring a journal entry that does not open");
         self.ignored.count(Ignored::Junk);
         self.note_displaced(&entry.key);
-        if let Some((writer, sequence)) = Layout::record_place(&entry.key)
-            && self.order().has_passed(writer, sequence)
-        {
-            self.shared.journal().ignored(entry.key.clone(), None);
-        }
+        self.shared.journal().junk();
         Ok(None)
     }
 
