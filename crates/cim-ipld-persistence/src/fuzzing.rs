@@ -8,7 +8,6 @@ use bytes::Bytes;
 use cim_ipld_backend::Revision;
 
 use crate::format::ancestry::{Node, Path};
-use crate::format::announcement::Announcement;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, SegmentEntry, Watermark};
 use crate::format::pin::PinRecord;
@@ -170,6 +169,7 @@ mod tests {
 
     use super::*;
     use crate::content_cid;
+    use crate::format::announcement::Announcement;
     use crate::format::manifest::{DeletesEntry, RecordMark, SnapshotEntry, WindowEntry};
     use crate::format::window::{DigestChunk, WriterEntry};
 

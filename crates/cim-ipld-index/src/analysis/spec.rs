@@ -200,9 +200,13 @@ impl AnalyzerSpec {
             }
             _ => return Err(unknown()),
         };
-        match reader.is_empty() {
+        if !reader.is_empty() {
+            return Err(Error::damaged("trailing bytes follow an analyzer's specification"));
+        }
+        // A varint has overlong forms; a description has one encoding.
+        match spec.to_bytes() == bytes {
             true => Ok(spec),
-            false => Err(Error::damaged("trailing bytes follow an analyzer's specification")),
+            false => Err(Error::damaged("a number in an analyzer's specification has an overlong encoding")),
         }
     }
 }
@@ -325,6 +329,23 @@ mod tests {
             &[VERSION, WORDS, 0, 0, 0, 0, 4],
         ] {
             assert_eq!(AnalyzerSpec::from_bytes(bytes).unwrap_err().kind(), ErrorKind::UnsupportedVersion, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn overlong_varints_are_damage() {
+        for bytes in [
+            &[VERSION, WORDS, 0x80, 0, 0, 0, 0, 0][..],
+            &[VERSION, WORDS, 0, 0x80, 0, 0, 0, 0],
+            &[VERSION, WORDS, 0, 0, 0x80, 0, 0, 0],
+            &[VERSION, WORDS, 0, 0, 1, 0x81, 0, b'a', 0, 0],
+            &[VERSION, CUSTOM, 0x81, 0, b'a'],
+        ] {
+            assert_eq!(
+                AnalyzerSpec::from_bytes(bytes).map_err(|error| error.kind()),
+                Err(ErrorKind::Damaged),
+                "{bytes:?}"
+            );
         }
     }
 
