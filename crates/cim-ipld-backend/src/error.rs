@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let error = Error::new(ErrorKind::Full, "bucket catalog_v1 is at its limit of 64 MiB");
 /// assert_eq!(error.kind(), ErrorKind::Full);
 /// assert_eq!(error.to_string(), "bucket catalog_v1 is at its limit of 64 MiB");
-/// assert_eq!(error.hint(), "free space in the storage or raise its limit, then try again");
+/// assert_eq!(error.hint(), "make room in the storage or raise its limit, then try again");
 /// ```
 pub struct Error {
     kind: ErrorKind,
@@ -129,7 +129,7 @@ impl Error {
         self.hint.unwrap_or(match self.kind {
             ErrorKind::Conflict => "read the key again, then decide again",
             ErrorKind::TooLarge => "split the value, or raise the limit of the storage",
-            ErrorKind::Full => "free space in the storage or raise its limit, then try again",
+            ErrorKind::Full => "make room in the storage or raise its limit, then try again",
             ErrorKind::Unavailable => "check that the storage is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => "read the key back: the write may have happened",
             ErrorKind::Denied => "check the credentials and the permissions of this account",

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 pub(crate) fn failure(error: &clap::Error) -> Failure {
     let command = command_named(std::env::args_os().skip(1));
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Failure::usage("a command is missing", format!("see `{command} --help`"));
+        return Failure::usage("no command was given", format!("see `{command} --help`"));
     }
     let text = error.render().to_string();
     let (mut message, mut tips) = (Vec::new(), Vec::new());

@@ -25,8 +25,8 @@ fn hint(answer: &jetstream::Error) -> Option<&'static str> {
     Some(match answer.error_code().0 {
         10_039 | 10_076 => JETSTREAM_OFF,
         10_026 | 10_027 => "remove streams or consumers that are not needed, or raise the limit of this account",
-        10_023 | 10_028 | 10_047 => "free space in the server's JetStream storage, or raise its limit",
-        10_002 => "free space in this account's JetStream storage, or raise its limit",
+        10_023 | 10_028 | 10_047 => "make room in the server's JetStream storage, or raise its limit",
+        10_002 => "make room in this account's JetStream storage, or raise its limit",
         10_113 => "set a maximum size for buckets (max bytes): the limits of this account require one",
         10_074 => "use no more replicas than the cluster has JetStream servers with free space",
         10_005 => "correct the placement: no server with free space has these tags or is in this cluster",

@@ -163,7 +163,7 @@ impl Error {
                 "check whether the write is there before repeating it; indexing the same CID twice is harmless"
             }
             ErrorKind::Denied => "check the credentials and the permissions of this account",
-            ErrorKind::Full => "free space in the store or raise its limit, then try again",
+            ErrorKind::Full => "make room in the store or raise its limit, then try again",
             ErrorKind::Locked => "close the other process, or share the index over NATS",
             ErrorKind::Incompatible => "choose another store, or change the setting named in the message",
             ErrorKind::Closed => "open the index again",

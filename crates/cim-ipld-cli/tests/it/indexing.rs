@@ -252,7 +252,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let refusal = refusal(&output);
     assert_eq!(refusal.status, 13);
     assert!(refusal.error.contains("no space is left on the disk"), "{refusal:?}");
-    assert!(refusal.hint.contains("free space"), "{refusal:?}");
+    assert!(refusal.hint.contains("make room"), "{refusal:?}");
     let stored = acknowledged(&String::from_utf8_lossy(&output.stdout));
     assert!(stored > 0 && stored < 3_000, "{stored} documents");
     done(["verify", &store.name(), "--key-file", &key]);
