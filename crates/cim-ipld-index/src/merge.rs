@@ -181,7 +181,11 @@ impl<'a> TableMerge<'_, 'a, '_> {
     fn merge_lists(&mut self, key: &[u8], holders: &[usize], tables: &[TableCursor<'_>]) -> Result<()> {
         let field =
             keys::field_of(key).ok_or_else(|| Error::damaged("a dictionary contains a key that is not a word"))?;
-        let index = field.index();
+        // Only words themselves count towards the length of a field, not their other forms.
+        let counted = match namespace(key) {
+            Some(Namespace::Word(field)) => Some(field),
+            _ => None,
+        };
         let leaf = Leaf { field, form: Form::Word, want: TermSelector::Word(String::new()), needs_positions: true };
         let mut lists = Vec::with_capacity(holders.len());
         for input in holders {
@@ -199,7 +203,7 @@ impl<'a> TableMerge<'_, 'a, '_> {
             let list = &mut lists[least];
             list.cursor.put_positions(&mut positions)?;
             let (_, norm) = list.cursor.frequency_and_norm()?;
-            self.writer.posting(index, new, norm, &positions)?;
+            self.writer.posting(counted, new, norm, &positions)?;
             is_empty = false;
             list.advance(list.cursor.document() + 1)?;
         }

@@ -9,6 +9,7 @@ mod hostile;
 mod language;
 mod language_limits;
 mod memory_index;
+mod merging;
 mod model;
 mod pruning;
 mod query;
