@@ -128,6 +128,7 @@ pub use analysis::{
     UnicodeWords, WordsSpec,
 };
 pub use deletes::Deletes;
+pub use document::codec::EncodedDocument;
 pub use document::date::{ParseTimestampError, Timestamp};
 pub use document::text_field::Field;
 pub use document::{

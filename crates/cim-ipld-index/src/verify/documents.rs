@@ -91,14 +91,19 @@ impl Verification {
         let mut key = Vec::new();
         let mut occurrences = Occurrences::of(document);
         let words = &mut self.expected.words;
-        let lengths =
-            fields::visit_words(document, &self.analyzer, &mut Scratch::default(), |form, field, word, position| {
+        let lengths = fields::visit_words(
+            document,
+            document.text.as_deref(),
+            &self.analyzer,
+            &mut Scratch::default(),
+            |form, field, word, position| {
                 keys::put_word(form, field, word, &mut key);
                 if occurrences.is_kept(&key) {
                     *words = words.wrapping_add(hash(&key, id, position));
                     self.expected_words[field] += u64::from(form == Form::Word);
                 }
-            });
+            },
+        );
         let HashSums { words, names, numbers } = &mut self.expected;
         for (name, text) in fields::texts(document) {
             let mut length = 0;

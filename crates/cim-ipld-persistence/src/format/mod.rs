@@ -14,6 +14,7 @@ pub(crate) mod window;
 
 use bincode::BorrowDecode;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::enc::write::SizeWriter;
 use bincode::error::DecodeError;
 
 use crate::{Error, ErrorKind, Result};
@@ -36,9 +37,12 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> =
     bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
 
 fn encode<T: bincode::Encode>(version: u8, value: &T) -> Vec<u8> {
-    let mut bytes = vec![version];
-    bincode::encode_into_std_write(value, &mut bytes, CONFIG)
-        .expect("a vector takes every write, and no format fails to encode");
+    const NEVER: &str = "a vector takes every write, and no format fails to encode";
+    let mut size = SizeWriter::default();
+    bincode::encode_into_writer(value, &mut size, CONFIG).expect(NEVER);
+    let mut bytes = Vec::with_capacity(1 + size.bytes_written);
+    bytes.push(version);
+    bincode::encode_into_std_write(value, &mut bytes, CONFIG).expect(NEVER);
     bytes
 }
 

@@ -1,21 +1,22 @@
 //! The changes of a journal record.
 
 use cid::Cid;
-use cim_ipld_index::{Document, Location, codec, content_id};
+use cim_ipld_index::{EncodedDocument, Location, content_id};
 
 use crate::format::record::Operation;
 use crate::{Error, ErrorKind, Result};
 
 /// One change of a record, decoded.
+#[expect(clippy::large_enum_variant, reason = "nearly every change is a put")]
 pub(crate) enum Change {
-    Put(Document),
+    Put(EncodedDocument),
     Delete(Cid),
 }
 
 impl Change {
     pub(crate) fn decode(operation: &Operation) -> Result<Self> {
         Ok(match operation {
-            Operation::Put(bytes) => Self::Put(codec::decode(bytes)?),
+            Operation::Put(bytes) => Self::Put(EncodedDocument::decode(bytes.clone())?),
             Operation::Delete(bytes) => Self::Delete(content_id::from_bytes(bytes).map_err(|error| {
                 Error::new(ErrorKind::Damaged, "a journal record deletes a document by an invalid CID")
                     .with_source(error)
@@ -25,7 +26,7 @@ impl Change {
 
     pub(crate) fn cid(&self) -> Cid {
         match self {
-            Self::Put(document) => document.cid,
+            Self::Put(document) => document.cid(),
             Self::Delete(cid) => *cid,
         }
     }
@@ -74,12 +75,12 @@ impl Places {
 
 #[cfg(feature = "simulation")]
 impl Changes {
-    pub(crate) fn list(&self) -> Vec<(Cid, Option<Document>)> {
+    pub(crate) fn list(&self) -> Vec<(Cid, Option<cim_ipld_index::Document>)> {
         let of = |change: &Change| match change {
-            Change::Put(document) => (document.cid, Some(document.clone())),
-            Change::Delete(cid) => (*cid, None),
+            Change::Put(document) => Some(document.to_document()),
+            Change::Delete(_) => None,
         };
-        self.changes.iter().map(of).collect()
+        self.changes.iter().map(|change| (change.cid(), of(change))).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
+use cim_ipld_backend::KeyedEntry;
 use cim_ipld_envelope::{Compression, SealOptions};
 use cim_ipld_index::Analyzer;
 use tokio::sync::{Notify, oneshot};
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::journal::Journal;
 use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
 use super::order::{Ignored, Order};
-use super::progress::{Progress, SETTLING, Watched};
-use super::records;
+use super::progress::{Progress, SETTLING, Seen, Watched};
+use super::records::SealedRecord;
 use super::state::{Replacement, View};
 use super::turn::Turn;
 use crate::format::digest::{Digest, ShortDigest};
@@ -52,6 +52,9 @@ pub(crate) struct Shared {
     /// The record that this process has in flight, and possibly an earlier one with an unknown
     /// outcome.
     in_flight: Mutex<Vec<InFlight>>,
+    /// The history after the last record of this process that was accepted while its view was not
+    /// published yet.
+    accepted: Mutex<Option<Seen>>,
     /// The journal entries that this process has seen.
     journal: Mutex<Journal>,
     /// The last manifest published by this process.
@@ -82,19 +85,30 @@ impl Displaced {
     }
 }
 
-/// A record that this process has sent and its follower has not judged yet.
+/// A record that this process has sent and whose verdict it has not published yet.
 struct InFlight {
     writer: u64,
     sequence: u64,
-    digest: ShortDigest,
-    sealed: Bytes,
-    verdict: oneshot::Sender<OwnVerdict>,
+    record: SealedRecord,
+    /// `None` once the writer knows that the record was accepted.
+    verdict: Option<oneshot::Sender<OwnVerdict>>,
+}
+
+impl InFlight {
+    fn is(&self, (writer, sequence, digest): (u64, u64, ShortDigest)) -> bool {
+        (self.writer, self.sequence, self.record.digest) == (writer, sequence, digest)
+    }
+
+    /// Answers the writer. If it has given up, it has reported the outcome as unknown.
+    fn answer(&mut self, verdict: OwnVerdict) -> bool {
+        self.verdict.take().is_some_and(|sender| sender.send(verdict).is_ok())
+    }
 }
 
 /// The verdict on a record of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnVerdict {
-    /// The record is at this position of the order, and searchable.
+    /// The record is at this position of the order.
     Accepted(u64),
     Ignored(Ignored),
 }
@@ -117,6 +131,7 @@ impl Shared {
             merge_turn: Turn::default(),
             replacement: Mutex::default(),
             in_flight: Mutex::default(),
+            accepted: Mutex::default(),
             journal: Mutex::default(),
             published: Mutex::default(),
         }
@@ -148,7 +163,7 @@ impl Shared {
     fn settle(&self, order: &Order) {
         self.answer(|own| {
             let writer = order.writer(own.writer)?;
-            if writer.sequence == Some(own.sequence) && writer.record == own.digest {
+            if writer.sequence == Some(own.sequence) && writer.record == own.record.digest {
                 return Some(OwnVerdict::Accepted(writer.position));
             }
             // Either a copy of this process writes under the same identity, or the writer was
@@ -162,43 +177,49 @@ impl Shared {
 
     /// Answers the writer that its record was ignored.
     pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
-        self.answer(|own| {
-            let is_own = (own.writer, own.sequence, own.digest) == (writer, sequence, digest);
-            is_own.then_some(OwnVerdict::Ignored(reason))
-        });
+        self.answer(|own| own.is((writer, sequence, digest)).then_some(OwnVerdict::Ignored(reason)));
+    }
+
+    /// Tells the writer that a record of this process was accepted, so that it can seal and send the
+    /// next one before the documents of this one are searchable. Returns false if the record is not
+    /// one that the writer waits for.
+    pub(crate) fn accepted(&self, record: (u64, u64, ShortDigest), seen: Seen) -> bool {
+        let mut in_flight = lock(&self.in_flight);
+        let Some(own) = in_flight.iter_mut().find(|own| own.is(record)) else { return false };
+        *lock(&self.accepted) = Some(seen);
+        own.answer(OwnVerdict::Accepted(seen.position))
+    }
+
+    /// Returns the history that the next record of this process attests.
+    pub(crate) fn history(&self) -> Seen {
+        let published = self.progress.read(|progress| progress.seen);
+        lock(&self.accepted).filter(|accepted| accepted.position > published.position).unwrap_or(published)
     }
 
     fn answer(&self, verdict: impl Fn(&InFlight) -> Option<OwnVerdict>) {
         let mut in_flight = lock(&self.in_flight);
-        for own in std::mem::take(&mut *in_flight) {
-            match verdict(&own) {
-                // If the writer has given up, it has reported the outcome as unknown.
-                Some(verdict) => drop(own.verdict.send(verdict)),
-                None => in_flight.push(own),
+        in_flight.retain_mut(|own| match verdict(own) {
+            Some(verdict) => {
+                own.answer(verdict);
+                false
             }
-        }
+            None => true,
+        });
     }
 
     /// Registers the record that this process is about to put, and returns a receiver of its
     /// verdict.
-    pub(crate) fn send(
-        &self,
-        writer: u64,
-        sequence: u64,
-        digest: ShortDigest,
-        sealed: Bytes,
-    ) -> oneshot::Receiver<OwnVerdict> {
+    pub(crate) fn send(&self, writer: u64, sequence: u64, record: SealedRecord) -> oneshot::Receiver<OwnVerdict> {
         let (verdict, receiver) = oneshot::channel();
         let mut in_flight = lock(&self.in_flight);
-        in_flight.retain(|own| !own.verdict.is_closed());
-        in_flight.push(InFlight { writer, sequence, digest, sealed, verdict });
+        in_flight.retain(|own| own.verdict.as_ref().is_none_or(|verdict| !verdict.is_closed()));
+        in_flight.push(InFlight { writer, sequence, record, verdict: Some(verdict) });
         receiver
     }
 
-    /// Returns the digest of a sealed record, without hashing it if the same bytes are in flight.
-    pub(crate) fn digest_of(&self, sealed: &Bytes) -> ShortDigest {
-        let known = lock(&self.in_flight).iter().find(|own| own.sealed == sealed).map(|own| own.digest);
-        known.unwrap_or_else(|| records::sealed_digest(sealed))
+    /// Returns the record in flight that is exactly this entry.
+    pub(crate) fn own_record(&self, entry: &KeyedEntry) -> Option<SealedRecord> {
+        lock(&self.in_flight).iter().map(|own| &own.record).find(|own| own.is(entry)).cloned()
     }
 
     /// Returns whether a record of `writer` is in flight in this process.

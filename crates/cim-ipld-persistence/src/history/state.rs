@@ -11,7 +11,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::announced::Announced;
 use super::change::{Change, Changes, Places};
 use super::manifest::ManifestVersion;
-use super::order::{OpenedRecord, Order};
+use super::order::Order;
+use super::progress::Seen;
 use crate::format::digest::Digest;
 use crate::format::manifest::RecordMark;
 use crate::format::window::DigestChunk;
@@ -229,16 +230,25 @@ impl State {
         Ok(Changes { changes, places: Places::new(documents, found) })
     }
 
-    /// Applies an accepted record.
-    pub(crate) fn apply(&mut self, opened: &OpenedRecord, changes: Changes) -> Result<()> {
+    /// Returns the history that a record written now attests.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            position: self.order.position(),
+            order: self.order.digest(),
+            generation: self.manifest.generation(),
+            manifest: self.manifest.digest,
+        }
+    }
+
+    /// Applies the changes of a record that the order has accepted.
+    pub(crate) fn apply(&mut self, changes: Changes) -> Result<()> {
         let Changes { changes, mut places } = changes;
-        self.order.accept(opened);
         for (number, change) in changes.into_iter().enumerate() {
             if let Some(place) = places.replace(number, None) {
                 self.mark_deleted(place)?;
             }
             if let Change::Put(document) = change {
-                let document = self.active.memtable.insert(&document)?;
+                let document = self.active.memtable.insert_encoded(&document)?;
                 let place = Location::Memtable { index: self.memtables_before_active(), document };
                 places.replace(number, Some(place));
             }

@@ -1,9 +1,13 @@
-//! Writes the journal. Concurrent calls share a record, one record is in flight at a time, and a
-//! call is answered when the follower of this process has accepted exactly the bytes that were
-//! sent.
+//! Writes the journal. Concurrent calls share a record, and a call is answered when the follower of
+//! this process has accepted exactly the bytes that were sent and their documents are searchable.
+//!
+//! A record is sealed only after the one before was judged, so one is in flight at a time. It is
+//! sent while the documents of the one before are still being inserted.
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -86,17 +90,19 @@ impl Writer {
 
     /// Writes until every [`Submit`] is dropped or one of them closes the writer.
     pub(crate) async fn run(mut self) {
-        while let Some(first) = self.next().await {
+        let mut answers = FuturesUnordered::new();
+        while let Some(first) = while_answering(&mut answers, self.next()).await {
             let requests = self.gather(first);
             let announces = requests.iter().find_map(|request| request.announces);
             let (operations, replies): (Vec<_>, Vec<_>) =
                 requests.into_iter().map(|request| (request.operations, request.reply)).unzip();
-            let written = self.write(operations.into_iter().flatten().collect(), announces).await;
-            for reply in replies {
-                // Ignored if the caller is gone.
-                let _ = reply.send(written.clone().map(Position::new));
+            let write = self.write(operations.into_iter().flatten().collect(), announces);
+            match while_answering(&mut answers, write).await {
+                Ok(position) => answers.push(answer_when_searchable(Arc::clone(&self.shared), position, replies)),
+                Err(error) => answer(replies, &Err(error)),
             }
         }
+        while answers.next().await.is_some() {}
         if let Some(pin) = self.pin.filter(|_| !self.in_doubt) {
             pin.ended_in_order();
         }
@@ -248,7 +254,7 @@ impl Writer {
     async fn write_once(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let Draft { body, announces, closes, deadline } = draft;
         let shared = Arc::clone(&self.shared);
-        let seen = shared.progress.read(|progress| progress.seen);
+        let seen = shared.history();
         let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
             (seen.generation, seen.manifest)
         } else {
@@ -257,19 +263,19 @@ impl Writer {
         let attest = attestation(seen.order, manifest);
         let record = Record { seen: seen.position, generation, attest, closes, announces, body };
         let key = Layout::record(self.id, self.sequence)?;
-        let sealed = records::seal(&shared.objects, &key, self.sequence, &record, &shared.text_options())?;
-        let digest = records::sealed_digest(&sealed);
+        let sealed = records::seal(&shared.objects, key, self.sequence, &record, &shared.text_options())?;
         #[cfg(feature = "simulation")]
         shared.objects.environment.observe(|| crate::observer::Event::Sealed {
             writer: self.id,
-            record: digest.0,
+            record: sealed.digest.0,
             seen: seen.position,
             order: seen.order.0,
             generation: seen.generation,
             manifest: seen.manifest.0,
         });
-        let mut verdict = shared.send(self.id, self.sequence, digest, sealed.clone());
-        let mut put = Put { shared: &shared, key, sealed, maybe_landed: false };
+        let mut put =
+            Put { shared: &shared, key: sealed.key.clone(), sealed: sealed.bytes.clone(), maybe_landed: false };
+        let mut verdict = shared.send(self.id, self.sequence, sealed);
         let judged = async {
             tokio::select! {
                 biased;
@@ -341,6 +347,41 @@ impl Writer {
             let message = "the memtable is full, and folding it did not finish within the write timeout";
             Error::new(ErrorKind::Unavailable, message)
         })?
+    }
+}
+
+type Replies = Vec<oneshot::Sender<Result<Position>>>;
+
+/// Runs `future` to its end, and meanwhile answers the calls of earlier records.
+async fn while_answering<F: Future>(answers: &mut FuturesUnordered<impl Future<Output = ()>>, future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            Some(()) = answers.next() => {}
+            output = &mut future => return output,
+        }
+    }
+}
+
+/// Answers the calls of an accepted record once their documents are searchable.
+async fn answer_when_searchable(shared: Arc<Shared>, position: u64, replies: Replies) {
+    let reached = shared.progress.wait_until(|progress| progress.seen.position >= position);
+    let answered = if shared.objects.rules.hold(Rule::ReadBack) {
+        tokio::time::timeout(shared.settings.write_timeout, reached).await.unwrap_or_else(|_| {
+            let message = "a record was written, but its documents were not searchable in time";
+            Err(Error::new(ErrorKind::OutcomeUnknown, message))
+        })
+    } else {
+        Ok(())
+    };
+    answer(replies, &answered.map(|()| Position::new(position)).map_err(outcome_unknown));
+}
+
+fn answer(replies: Replies, answer: &Result<Position>) {
+    for reply in replies {
+        // Ignored if the caller is gone.
+        let _ = reply.send(answer.clone());
     }
 }
 

@@ -79,6 +79,33 @@ async fn keyless_replay_of_an_announced_root_is_put_back() {
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2, 3]);
 }
 
+/// An older manifest is put into the store while the only process that knows the newest one is
+/// still reading what that one names.
+#[tokio::test(start_paused = true)]
+async fn keyless_replay_during_a_rebuild_is_put_back() {
+    let hand = Hand::default();
+    let staged = Staged::over(&hand);
+    let reader = Held::all().create(staged.store()).await.expect("created");
+    let writer = Held::all().open(hand.store()).await.expect("opened");
+    writer.index(&documents(0..3)).await.expect("indexed");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let older = hand.value("manifest").await;
+    staged.play(|call| match call {
+        Call::Get(key) if !["manifest", "keyset"].contains(&key.as_str()) => Act::Hold,
+        _ => Act::Pass,
+    });
+    writer.fold().await.expect("folded");
+    let newest = hand.value("manifest").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(writer);
+    hand.put("manifest", older).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    staged.release();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(hand.value("manifest").await, newest);
+    assert_eq!(numbers(&reader).await.expect("read"), [0, 1, 2]);
+}
+
 /// A rotation was announced and came to nothing; then somebody puts an entry whose header names an
 /// unknown data key.
 #[tokio::test(start_paused = true)]

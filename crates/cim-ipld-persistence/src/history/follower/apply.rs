@@ -81,19 +81,8 @@ impl Follower {
             changes => changes?,
         };
         let before = self.current().memtable_bytes();
-        #[cfg(feature = "simulation")]
-        let (digest_before, listed) = (self.order().digest(), changes.list());
-        self.current().apply(&opened, changes)?;
-        #[cfg(feature = "simulation")]
-        shared.objects.environment.observe(|| crate::observer::Event::Accepted {
-            before: digest_before.0,
-            after: self.order().digest().0,
-            position: self.order().position(),
-            writer: opened.writer,
-            record: opened.digest.0,
-            epoch: opened.epoch,
-            changes: listed,
-        });
+        self.accept(&opened, &changes).await;
+        self.current().apply(changes)?;
         let position = self.order().position();
         self.shared.journal().accepted(entry.key, position, records::chunked(&opened.record.body));
         self.claim_fold(before, opened.writer);
@@ -101,10 +90,40 @@ impl Follower {
         Ok(Step::Applied)
     }
 
+    /// Appends the record to the order. If it is one of this process, its writer seals and sends the
+    /// next record while the documents of this one are inserted.
+    async fn accept(&mut self, opened: &OpenedRecord, changes: &Changes) {
+        #[cfg(feature = "simulation")]
+        let before = self.order().digest();
+        self.current().order.accept(opened);
+        #[cfg(feature = "simulation")]
+        self.shared.objects.environment.observe(|| crate::observer::Event::Accepted {
+            before: before.0,
+            after: self.order().digest().0,
+            position: self.order().position(),
+            writer: opened.writer,
+            record: opened.digest.0,
+            epoch: opened.epoch,
+            changes: changes.list(),
+        });
+        #[cfg(not(feature = "simulation"))]
+        let _ = changes;
+        // A state that is not live yet is answered for when it is published.
+        let is_live = self.rebuilding.is_none() && !self.catching_up;
+        if is_live && self.shared.accepted((opened.writer, opened.sequence, opened.digest), self.live.seen()) {
+            // Inserting the documents does not yield, and the writer may run on the same thread.
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Opens a record. Returns `None` and counts the entry as junk if it is not a record.
     pub(super) async fn open_record(&mut self, entry: &KeyedEntry) -> Result<Option<OpenedRecord>> {
-        let digest = self.shared.digest_of(&entry.entry.value);
-        let error = match records::open_as(&self.shared.objects, entry, digest) {
+        if let Some(own) = self.shared.own_record(entry)
+            && let Ok(opened) = records::open_own(&self.shared.objects, entry, &own)
+        {
+            return Ok(Some(opened));
+        }
+        let error = match records::open(&self.shared.objects, entry) {
             Ok(opened) => return Ok(Some(opened)),
             Err(error) => error,
         };
@@ -112,7 +131,7 @@ impl Follower {
             // The key id is not authenticated. A newer root may contain the key.
             ErrorKind::KeyRotated => {
                 if root::read_newer(&self.shared, self.order()).await?
-                    && let Ok(opened) = records::open_as(&self.shared.objects, entry, digest)
+                    && let Ok(opened) = records::open(&self.shared.objects, entry)
                 {
                     return Ok(Some(opened));
                 }

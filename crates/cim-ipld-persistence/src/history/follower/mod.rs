@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::manifest::ManifestVersion;
 use super::order::Order;
-use super::progress::{IgnoredEntries, Progress, Seen};
+use super::progress::{IgnoredEntries, Progress};
 use super::remains;
 use super::shared::Shared;
 use super::state::{FoldInput, State};
@@ -29,7 +29,7 @@ use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 use apply::Step;
 use missing::Missing;
-use rebuild::{has_moved_on, open_newest};
+use rebuild::{compare_manifest, open_newest};
 
 /// A request to the follower, handled between two catalog entries.
 pub(crate) enum Command {
@@ -194,7 +194,7 @@ impl Follower {
     async fn take(&mut self, event: WatchEvent) -> Result<()> {
         match event {
             WatchEvent::Entry(entry) => {
-                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live, false).await? {
+                if self.has_gap_before(&entry) && compare_manifest(&self.shared, &self.live, false).await?.is_gt() {
                     return self.resync().await;
                 }
                 self.look_at(entry).await
@@ -230,12 +230,7 @@ impl Follower {
         self.is_open = true;
         let (state, shared) = (&self.live, &self.shared);
         let progress = Progress {
-            seen: Seen {
-                position: state.order.position(),
-                order: state.order.digest(),
-                generation: state.manifest.generation(),
-                manifest: state.manifest.digest,
-            },
+            seen: state.seen(),
             memtable_bytes: state.memtable_bytes(),
             frozen_bytes: state.frozen_bytes(),
             unsettled_until: self.unsettled_until,

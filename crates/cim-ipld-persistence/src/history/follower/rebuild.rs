@@ -1,11 +1,15 @@
 //! Rebuilds the state from a newer manifest until it may be published.
 
+use std::cmp::Ordering;
+
 use cim_ipld_backend::Revision;
 use tokio::time::Instant;
 
 use super::missing::{Fault, Gap, Missing, lost};
 use super::{Follower, PATIENCE, watch};
 use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_no_manifest};
+use crate::history::order::Ignored;
+use crate::history::progress::SETTLING;
 use crate::history::records;
 use crate::history::remains::{self, Reading};
 use crate::history::root;
@@ -20,9 +24,11 @@ impl Follower {
         // Entries that existed when the watch began may have been trimmed since. In that case, a
         // newer manifest covers them.
         let current = self.rebuilding.as_ref().unwrap_or(&self.live);
-        if self.shared.objects.rules.hold(Rule::CaughtUpRead)
-            && has_moved_on(&self.shared, current, self.rebuilding.is_none()).await?
-        {
+        let mut there = Ordering::Equal;
+        if self.shared.objects.rules.hold(Rule::CaughtUpRead) {
+            there = compare_manifest(&self.shared, current, self.rebuilding.is_none()).await?;
+        }
+        if there.is_gt() {
             return self.resync().await;
         }
         if let Some(rebuilt) = &self.rebuilding {
@@ -45,6 +51,12 @@ impl Follower {
         }
         self.catching_up = false;
         self.missing = None;
+        if there.is_lt() {
+            // An older manifest replaced this one while the state was being rebuilt from it.
+            self.ignored.count(Ignored::Replayed);
+            self.unsettled_until = Some(Instant::now() + SETTLING);
+            self.mend(self.live.last_seen).await?;
+        }
         self.publish()
     }
 
@@ -86,14 +98,15 @@ impl Follower {
     }
 }
 
-/// Reads the manifest and returns whether it is newer than that of `state`. `is_whole` is whether
+/// Reads the manifest and compares its generation with that of `state`. `is_whole` is whether
 /// `state` has read the catalog without gaps.
-pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
+pub(super) async fn compare_manifest(shared: &Shared, state: &State, is_whole: bool) -> Result<Ordering> {
     match manifest::read_manifest(&shared.objects).await {
-        Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
+        Ok(there) => Ok(there.generation().cmp(&state.manifest.generation())),
         Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
             root::read_newer(shared, &state.order).await?;
-            Ok(mended(shared, state, is_whole).await?.is_some())
+            let newer = mended(shared, state, is_whole).await?;
+            Ok(if newer.is_some() { Ordering::Greater } else { Ordering::Equal })
         }
         Err(error) => Err(error),
     }
