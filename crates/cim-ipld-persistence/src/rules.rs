@@ -61,7 +61,7 @@ pub enum Rule {
     /// A store older than the pin is refused.
     Pin,
     /// No manifest is published while the manifest entry is disturbed.
-    Settle,
+    GracePeriod,
 }
 
 impl Rule {
@@ -89,7 +89,7 @@ impl Rule {
         Self::RootFloor,
         Self::Fence,
         Self::Pin,
-        Self::Settle,
+        Self::GracePeriod,
     ];
 }
 
@@ -154,13 +154,13 @@ impl Rules {
     }
 
     #[cfg(feature = "simulation")]
-    pub(crate) fn hold(self, rule: Rule) -> bool {
+    pub(crate) fn enforces(self, rule: Rule) -> bool {
         self.removed & 1 << rule as u32 == 0
     }
 
     #[cfg(not(feature = "simulation"))]
     #[expect(clippy::unused_self, reason = "the same calls in both builds")]
-    pub(crate) const fn hold(self, _: Rule) -> bool {
+    pub(crate) const fn enforces(self, _: Rule) -> bool {
         true
     }
 }

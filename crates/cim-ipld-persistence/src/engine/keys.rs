@@ -69,7 +69,7 @@ impl Engine {
     /// The same as for [`index`](Engine::index) and [`fold`](Engine::fold).
     pub async fn finish_rotation(&self) -> Result<()> {
         self.shared.check()?;
-        self.maintenance.finish_rotation().await
+        self.maintenance.write_barrier_and_fold().await
     }
 
     /// Lists the keys of this index.

@@ -1,8 +1,8 @@
 //! The engine: creating and opening an index, writing to it, searching it.
 
 mod creation;
-mod first_look;
 mod keys;
+mod open_checks;
 mod opening;
 mod protection;
 mod reading;
@@ -64,7 +64,7 @@ pub struct Engine {
     pin: Option<Arc<Pin>>,
     tasks: Arc<Mutex<Option<Tasks>>>,
     /// Initialized once every bucket has been found to exist.
-    complete: Arc<OnceCell<()>>,
+    buckets_checked: Arc<OnceCell<()>>,
 }
 
 /// The tasks of an engine, aborted on drop.
@@ -173,15 +173,15 @@ impl Engine {
         if operations.is_empty() {
             return Ok(self.applied());
         }
-        self.complete.get_or_try_init(|| self.find_buckets()).await?;
+        self.buckets_checked.get_or_try_init(|| self.check_buckets()).await?;
         self.submit.operations(operations).await
     }
 
     /// Checks before the first write that every bucket exists. Without this, a write could be
     /// acknowledged into the catalog although its fold has no bucket to store pages in.
-    async fn find_buckets(&self) -> Result<()> {
+    async fn check_buckets(&self) -> Result<()> {
         let objects = &self.shared.objects;
-        let looks = objects.layout.buckets().map(|bucket| async move {
+        let checks = objects.layout.buckets().map(|bucket| async move {
             objects.backend.check_bucket(bucket).await.map_err(|error| match error.kind() {
                 StoreErrorKind::BucketMissing => {
                     let message =
@@ -191,7 +191,7 @@ impl Engine {
                 _ => error.into(),
             })
         });
-        futures::future::try_join_all(looks).await.map(drop)
+        futures::future::try_join_all(checks).await.map(drop)
     }
 
     fn applied(&self) -> Position {
@@ -256,7 +256,7 @@ impl Engine {
     pub async fn close(self) {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut tasks) = tasks {
-            self.maintenance.settle_order().await;
+            self.maintenance.fold_displaced().await;
             self.submit.close();
             // Callers waiting for the last record are answered before the writer ends.
             let _ = (&mut tasks.writer).await;

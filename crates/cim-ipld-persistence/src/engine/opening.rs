@@ -8,8 +8,8 @@ use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, KeySource};
 use cim_ipld_index::Analyzer;
 
 use super::Engine;
-use super::creation::{self, Remains};
-use super::first_look::open_under_root;
+use super::creation::{self, StoreContents};
+use super::open_checks::open_under_root;
 use super::protection::Protection;
 use crate::environment::Environment;
 use crate::history::pin::{self, PinInfo, PinStore};
@@ -146,7 +146,7 @@ impl EngineBuilder {
         let layout = Layout::new(&self.name)?;
         let analyzer = creation::describe(self.analyzer.as_ref())?;
         creation::check_limits(&*self.backend)?;
-        creation::refuse_remains(&*self.backend, &layout).await?;
+        creation::refuse_existing(&*self.backend, &layout).await?;
         for bucket in layout.buckets() {
             self.backend.create(bucket).await?;
         }
@@ -228,7 +228,7 @@ impl EngineBuilder {
     ) -> Result<Engine> {
         let layout = Layout::new(&self.name)?;
         let duplicate = || key.as_ref().map(KeySource::duplicate);
-        if creation::remains(&*self.backend, &layout).await? == Remains::Index {
+        if creation::contents(&*self.backend, &layout).await? == StoreContents::Index {
             return self.open(key).await;
         }
         let protection = Protection::of(duplicate(), algorithm)?;
@@ -379,6 +379,6 @@ impl Engine {
     /// the store.
     pub async fn exists(backend: &dyn Backend, name: &IndexName) -> Result<bool> {
         let layout = Layout::new(name)?;
-        Ok(creation::remains(backend, &layout).await? == Remains::Index)
+        Ok(creation::contents(backend, &layout).await? == StoreContents::Index)
     }
 }

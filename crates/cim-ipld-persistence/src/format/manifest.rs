@@ -71,7 +71,7 @@ pub(crate) struct RecordMark {
 pub(crate) struct WindowEntry {
     /// The secret from which the chunk names are derived.
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    pub(crate) chunk_count: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
 }
@@ -107,7 +107,7 @@ pub(crate) struct SegmentEntry {
 pub(crate) struct DeletesEntry {
     /// The secret from which the chunk names are derived.
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    pub(crate) chunk_count: u32,
     pub(crate) documents: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
@@ -128,7 +128,7 @@ impl Manifest {
             && manifest.previous_position <= manifest.watermark.position
             && (manifest.watermark.position == 0) == manifest.watermark.record.is_none()
             && (manifest.watermark.position == 0) == manifest.window.is_none()
-            && manifest.window.as_ref().is_none_or(|window| window.chunks <= MAX_CHUNKS);
+            && manifest.window.as_ref().is_none_or(|window| window.chunk_count <= MAX_CHUNKS);
         if !is_consistent {
             return Err(damaged(WHAT, "its numbers are inconsistent"));
         }
@@ -167,7 +167,7 @@ pub(crate) fn check_segments(what: &str, segments: &[SegmentEntry]) -> Result<()
             return Err(damaged(what, &format!("a segment claims {} documents", entry.documents)));
         }
         if let Some(deletes) = &entry.deletes
-            && (deletes.documents > entry.documents || deletes.chunks > deletes.documents.saturating_add(1))
+            && (deletes.documents > entry.documents || deletes.chunk_count > deletes.documents.saturating_add(1))
         {
             return Err(damaged(what, "a segment claims more deletes than it has documents"));
         }

@@ -35,10 +35,10 @@ pub(crate) struct Record<O = Vec<Operation>> {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) enum Body<O = Vec<Operation>> {
     Inline(O),
-    /// Encoded operations in `chunks` objects of the metadata bucket, named by `secret`.
+    /// Encoded operations in `chunk_count` objects of the metadata bucket, named by `secret`.
     Spilled {
         secret: [u8; 32],
-        chunks: u32,
+        chunk_count: u32,
         /// The digest of the encoded operations.
         digest: Digest,
     },
@@ -104,13 +104,13 @@ impl Record {
         if record.closes.len() > MAX_CLOSED_WRITERS {
             return Err(damaged("a journal record", "it closes too many writers"));
         }
-        if matches!(record.body, Body::Spilled { chunks, .. } if chunks > MAX_CHUNKS) {
+        if matches!(record.body, Body::Spilled { chunk_count, .. } if chunk_count > MAX_CHUNKS) {
             return Err(damaged("a journal record", "its body has too many chunks"));
         }
         let Record { seen, generation, attest, closes, announces, body } = record;
         let body = match body {
             Body::Inline(operations) => Body::Inline(parts_of(bytes, operations)),
-            Body::Spilled { secret, chunks, digest } => Body::Spilled { secret, chunks, digest },
+            Body::Spilled { secret, chunk_count, digest } => Body::Spilled { secret, chunk_count, digest },
         };
         Ok(Self { seen, generation, attest, closes, announces, body })
     }

@@ -11,7 +11,7 @@ const VERSION: u8 = 1;
 /// behind.
 pub(crate) const WINDOW_POSITIONS: u64 = 4096;
 /// The number of retained chunks of older digests: a million positions.
-pub(crate) const RETAINED_CHUNKS: usize = 256;
+pub(crate) const RETAINED_BLOCKS: usize = 256;
 
 /// The recent past of the order at a watermark: everything needed to judge later records.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -23,7 +23,7 @@ pub(crate) struct Window {
     /// The writers with an accepted record within the window, or closed within it, by ascending id.
     pub(crate) writers: Vec<WriterEntry>,
     /// The chunks of older digests, oldest first.
-    pub(crate) chunks: Vec<DigestChunk>,
+    pub(crate) blocks: Vec<DigestBlock>,
     /// The last announced roots, newest last.
     pub(crate) announced: Vec<Announcement>,
 }
@@ -46,12 +46,12 @@ pub(crate) struct WriterEntry {
 
 /// A reference to the digests of [`WINDOW_POSITIONS`] positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct DigestChunk {
+pub(crate) struct DigestBlock {
     /// The number of the chunk, which begins at position `number * WINDOW_POSITIONS`.
-    pub(crate) number: u64,
+    pub(crate) index: u64,
     /// The secret from which the object names are derived.
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    pub(crate) chunk_count: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
 }
@@ -65,12 +65,12 @@ impl Window {
         const WHAT: &str = "the window of the order";
         let window: Self = decode(WHAT, VERSION, bytes)?;
         let sorted = window.writers.is_sorted_by(|one, two| one.id < two.id)
-            && window.chunks.is_sorted_by(|one, two| one.number < two.number);
+            && window.blocks.is_sorted_by(|one, two| one.index < two.index);
         let bounded = window.position < MAX_COUNT
             && (1..=window.position.saturating_add(1)).contains(&(window.digests.len() as u64))
             && window.writers.iter().all(|writer| writer.position <= window.position)
-            && window.chunks.len() <= RETAINED_CHUNKS
-            && window.chunks.iter().all(|chunk| chunk.number <= window.position && chunk.chunks <= MAX_CHUNKS)
+            && window.blocks.len() <= RETAINED_BLOCKS
+            && window.blocks.iter().all(|block| block.index <= window.position && block.chunk_count <= MAX_CHUNKS)
             && window.announced.len() <= MAX_ANNOUNCED;
         if !sorted || !bounded {
             return Err(damaged(WHAT, "its entries are inconsistent"));
@@ -85,17 +85,17 @@ pub(crate) fn window_digest(bytes: &[u8]) -> Digest {
 
 /// Encodes a chunk as the concatenation of its digests. It needs no version, because its object
 /// kind and its digest in the window authenticate the content.
-pub(crate) fn chunk_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
+pub(crate) fn block_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()
 }
 
-pub(crate) fn chunk_from_bytes(bytes: &[u8], positions: u64) -> Result<Vec<ShortDigest>> {
+pub(crate) fn block_from_bytes(bytes: &[u8], positions: u64) -> Result<Vec<ShortDigest>> {
     if bytes.len() as u64 != positions * 16 {
         return Err(damaged("a chunk of the digests of the order", "its length is wrong"));
     }
     Ok(bytes.chunks_exact(16).map(|chunk| ShortDigest(chunk.try_into().expect("16 bytes"))).collect())
 }
 
-pub(crate) fn chunk_digest(bytes: &[u8]) -> Digest {
+pub(crate) fn block_digest(bytes: &[u8]) -> Digest {
     Digest::of("cim/v1/order-chunk", &[bytes])
 }

@@ -34,17 +34,17 @@ impl Change {
 /// The decoded changes of a record, and the locations of the documents that they replace.
 pub(crate) struct Changes {
     pub(crate) changes: Vec<Change>,
-    pub(crate) places: Places,
+    pub(crate) locations: Locations,
 }
 
 /// Where the document of each change is. A record may change a document more than once.
-pub(crate) struct Places {
+pub(crate) struct Locations {
     /// For each change, the number of its document.
     documents: Vec<usize>,
-    places: Vec<Option<Location>>,
+    locations: Vec<Option<Location>>,
 }
 
-impl Places {
+impl Locations {
     /// Returns the CIDs of all changes, each once and in order, and for each change the number of
     /// its own.
     pub(crate) fn cids(changes: &[Change]) -> (Vec<Cid>, Vec<usize>) {
@@ -61,14 +61,14 @@ impl Places {
         (cids, documents)
     }
 
-    /// Takes for each change the number of its document, and for each document its place.
-    pub(crate) fn new(documents: Vec<usize>, places: Vec<Option<Location>>) -> Self {
-        Self { documents, places }
+    /// Takes for each change the number of its document, and for each document its location.
+    pub(crate) fn new(documents: Vec<usize>, locations: Vec<Option<Location>>) -> Self {
+        Self { documents, locations }
     }
 
-    /// Notes the place that the document of a change has now, and returns the one it had.
-    pub(crate) fn replace(&mut self, change: usize, place: Option<Location>) -> Option<Location> {
-        std::mem::replace(&mut self.places[self.documents[change]], place)
+    /// Notes the location that the document of a change has now, and returns the one it had.
+    pub(crate) fn replace(&mut self, change: usize, location: Option<Location>) -> Option<Location> {
+        std::mem::replace(&mut self.locations[self.documents[change]], location)
     }
 }
 
@@ -91,16 +91,16 @@ mod tests {
     fn a_document_that_is_changed_twice_has_one_place() {
         let cid = |number: u8| crate::content_cid(&[number]);
         let changes = [2, 1, 2, 3, 1].map(|number| Change::Delete(cid(number)));
-        let (cids, documents) = Places::cids(&changes);
+        let (cids, documents) = Locations::cids(&changes);
         assert!(cids.is_sorted() && cids.len() == 3, "{cids:?}");
         for (change, document) in changes.iter().zip(&documents) {
             assert_eq!(change.cid(), cids[*document]);
         }
-        let place = |document| Location::Memtable { index: 0, document: cim_ipld_index::DocId(document) };
-        let mut places = Places::new(documents, vec![None; 3]);
-        assert_eq!(places.replace(0, Some(place(7))), None);
-        assert_eq!(places.replace(1, None), None);
-        assert_eq!(places.replace(2, Some(place(8))), Some(place(7)));
-        assert_eq!(places.replace(4, None), None);
+        let location = |document| Location::Memtable { index: 0, document: cim_ipld_index::DocId(document) };
+        let mut locations = Locations::new(documents, vec![None; 3]);
+        assert_eq!(locations.replace(0, Some(location(7))), None);
+        assert_eq!(locations.replace(1, None), None);
+        assert_eq!(locations.replace(2, Some(location(8))), Some(location(7)));
+        assert_eq!(locations.replace(4, None), None);
     }
 }

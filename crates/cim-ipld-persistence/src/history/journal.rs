@@ -78,7 +78,7 @@ impl Journal {
     }
 
     /// Requests another scan for entries left by earlier processes.
-    pub(crate) fn look_again(&mut self, unseen: Unseen) {
+    pub(crate) fn request_rescan(&mut self, unseen: Unseen) {
         self.unseen = Some(unseen);
     }
 

@@ -8,7 +8,7 @@ use super::order::Order;
 use crate::format::ancestry::{Node, NodePlace, Path};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, WindowEntry};
-use crate::format::window::{DigestChunk, Window, chunk_digest, chunk_from_bytes, window_digest};
+use crate::format::window::{DigestBlock, Window, block_digest, block_from_bytes, window_digest};
 use crate::objects::chunked::Chunked;
 use crate::objects::layout::Layout;
 use crate::objects::{Address, Objects, kind};
@@ -85,7 +85,7 @@ pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> 
 
 /// Returns whether `error` means that the manifest entry is missing or not a manifest. A manifest
 /// of a newer format is one.
-pub(crate) fn is_no_manifest(error: &Error) -> bool {
+pub(crate) fn is_missing_or_invalid(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged)
 }
 
@@ -122,7 +122,7 @@ impl ManifestVersion {
     /// Returns the digest that a record naming the manifest of `generation` must attest, or `None`
     /// if this is neither this manifest nor an ancestor.
     pub(crate) async fn attested(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
-        match objects.rules.hold(Rule::RecordManifest) {
+        match objects.rules.enforces(Rule::RecordManifest) {
             true => self.ancestor(objects, generation).await,
             false => Ok(Some(Digest::default())),
         }
@@ -146,14 +146,14 @@ impl ManifestVersion {
         if next.digest == self.digest {
             return Ok(Succession::Same);
         }
-        if next.generation() <= self.generation() && rules.hold(Rule::Generation) {
+        if next.generation() <= self.generation() && rules.enforces(Rule::Generation) {
             return Ok(Succession::Older);
         }
-        if next.epoch < self.manifest.epoch && rules.hold(Rule::ManifestEpoch) {
+        if next.epoch < self.manifest.epoch && rules.enforces(Rule::ManifestEpoch) {
             return Ok(Succession::Retired);
         }
         let ancestor = next.ancestor(objects, self.generation()).await?;
-        if ancestor != Some(self.digest) && rules.hold(Rule::Ancestry) {
+        if ancestor != Some(self.digest) && rules.enforces(Rule::Ancestry) {
             let (known, found) = (self.generation(), next.generation());
             let message =
                 format!("the manifest of generation {found} does not descend from the known one of generation {known}");
@@ -163,7 +163,7 @@ impl ManifestVersion {
             let message = "the manifest has another analyzer than the index, which cannot change";
             return Err(Error::new(ErrorKind::Forked, message));
         }
-        if rules.hold(Rule::ManifestChain) {
+        if rules.enforces(Rule::ManifestChain) {
             next.check_chain(objects, order).await?;
         }
         Ok(Succession::Newer)
@@ -208,31 +208,31 @@ pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -
         return Ok(Some(digest));
     }
     let positions = objects.rules.window();
-    let number = position / positions;
-    let Some(chunk) = order.chunks().iter().find(|chunk| chunk.number == number) else { return Ok(None) };
-    let digests = fetch_chunk(objects, chunk).await?;
+    let index = position / positions;
+    let Some(block) = order.blocks().iter().find(|block| block.index == index) else { return Ok(None) };
+    let digests = fetch_block(objects, block).await?;
     Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
 }
 
 /// Reads a chunk of digests of older positions.
-pub(crate) async fn fetch_chunk(objects: &Objects, chunk: &DigestChunk) -> Result<Vec<ShortDigest>> {
-    let bytes = objects.fetch_chunked(&chunk.chunked()).await?;
-    if chunk_digest(&bytes) != chunk.digest {
+pub(crate) async fn fetch_block(objects: &Objects, block: &DigestBlock) -> Result<Vec<ShortDigest>> {
+    let bytes = objects.fetch_chunked(&block.chunked()).await?;
+    if block_digest(&bytes) != block.digest {
         let message = "a chunk of the digests of the order differs from the one that the window names";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
-    chunk_from_bytes(&bytes, objects.rules.window())
+    block_from_bytes(&bytes, objects.rules.window())
 }
 
-impl DigestChunk {
+impl DigestBlock {
     pub(crate) fn chunked(&self) -> Chunked {
-        Chunked { kind: kind::ORDER_CHUNK, secret: self.secret, chunks: self.chunks }
+        Chunked { kind: kind::DIGEST_BLOCK, secret: self.secret, chunk_count: self.chunk_count }
     }
 }
 
 impl WindowEntry {
     pub(crate) fn chunked(&self) -> Chunked {
-        Chunked { kind: kind::WINDOW, secret: self.secret, chunks: self.chunks }
+        Chunked { kind: kind::WINDOW, secret: self.secret, chunk_count: self.chunk_count }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::format::announcement::Announcement;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{RecordMark, Watermark};
 use crate::format::record::{Record, attestation};
-use crate::format::window::{DigestChunk, MAX_ANNOUNCED, RETAINED_CHUNKS, Window, WriterEntry};
+use crate::format::window::{DigestBlock, MAX_ANNOUNCED, RETAINED_BLOCKS, Window, WriterEntry};
 use crate::rules::{Rule, Rules};
 use crate::{Error, ErrorKind, Result};
 
@@ -77,12 +77,12 @@ pub(crate) struct Order {
     kept_from: u64,
     writers: BTreeMap<u64, WriterEntry>,
     /// Older digests in the store, oldest first.
-    chunks: Vec<DigestChunk>,
+    blocks: Vec<DigestBlock>,
     last: Option<RecordMark>,
     /// The roots announced by records, newest last.
     announced: VecDeque<Announcement>,
     /// The position at which writers were last forgotten.
-    walked_at: u64,
+    writers_pruned_at: u64,
 }
 
 impl Order {
@@ -97,7 +97,7 @@ impl Order {
             position: 0,
             digests: vec![watermark.digest],
             writers: Vec::new(),
-            chunks: Vec::new(),
+            blocks: Vec::new(),
             announced: Vec::new(),
         });
         if window.position != watermark.position || window.digests.last() != Some(&watermark.digest) {
@@ -108,12 +108,12 @@ impl Order {
             position: watermark.position,
             epoch,
             digests: window.digests.into(),
-            kept_from: chunk_start(rules, watermark.position),
+            kept_from: block_start(rules, watermark.position),
             writers: window.writers.into_iter().map(|writer| (writer.id, writer)).collect(),
-            chunks: window.chunks,
+            blocks: window.blocks,
             last: watermark.record,
             announced: window.announced.into(),
-            walked_at: watermark.position,
+            writers_pruned_at: watermark.position,
         })
     }
 
@@ -143,8 +143,8 @@ impl Order {
         self.writer(writer).is_some_and(|writer| writer.sequence.is_some_and(|highest| highest >= sequence))
     }
 
-    pub(crate) fn chunks(&self) -> &[DigestChunk] {
-        &self.chunks
+    pub(crate) fn blocks(&self) -> &[DigestBlock] {
+        &self.blocks
     }
 
     pub(crate) fn announced(&self) -> Announced {
@@ -161,25 +161,25 @@ impl Order {
     /// Judges a record by all rules except its attestation.
     pub(crate) fn judge(&self, opened: &OpenedRecord) -> Verdict {
         let rules = self.rules;
-        if opened.epoch < self.epoch && rules.hold(Rule::Epoch) {
+        if opened.epoch < self.epoch && rules.enforces(Rule::Epoch) {
             return Verdict::Ignored(Ignored::Retired);
         }
         let lag = self.position.checked_sub(opened.record.seen);
-        if lag.is_some_and(|lag| lag > self.rules.window()) && rules.hold(Rule::Stale) {
+        if lag.is_some_and(|lag| lag > self.rules.window()) && rules.enforces(Rule::Stale) {
             return Verdict::Ignored(Ignored::Stale);
         }
         // A writer without any record within the window may already be forgotten. Its old records
         // are stale in that case.
         let oldest = self.position.saturating_sub(self.rules.window());
         if let Some(writer) = self.writers.get(&opened.writer).filter(|writer| writer.position >= oldest) {
-            if writer.is_closed && rules.hold(Rule::Closed) {
+            if writer.is_closed && rules.enforces(Rule::Closed) {
                 return Verdict::Ignored(Ignored::Closed);
             }
-            if writer.sequence.is_some_and(|highest| opened.sequence <= highest) && rules.hold(Rule::Duplicate) {
+            if writer.sequence.is_some_and(|highest| opened.sequence <= highest) && rules.enforces(Rule::Duplicate) {
                 return Verdict::Ignored(Ignored::Duplicate);
             }
         }
-        if lag.is_none() && rules.hold(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
+        if lag.is_none() && rules.enforces(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
     }
 
     /// Returns whether the record attests a prefix of this order and `manifest`, the manifest of
@@ -215,11 +215,11 @@ impl Order {
         while self.announced.len() > MAX_ANNOUNCED {
             self.announced.pop_front();
         }
-        self.forget();
+        self.prune();
     }
 
     /// Drops the digests and writers that no later verdict needs.
-    fn forget(&mut self) {
+    fn prune(&mut self) {
         let oldest = self.position.saturating_sub(self.rules.window()).min(self.kept_from);
         while (self.digests.len() as u64) > self.position - oldest + 1 {
             self.digests.pop_front();
@@ -227,20 +227,20 @@ impl Order {
         // At most one pass over all writers per window of records, so the cost is amortized however
         // many writers a record closes.
         let window = self.rules.window();
-        if self.writers.len() as u64 > 2 * window && self.position - self.walked_at >= window {
-            self.forget_writers();
+        if self.writers.len() as u64 > 2 * window && self.position - self.writers_pruned_at >= window {
+            self.prune_writers();
         }
     }
 
-    fn forget_writers(&mut self) {
-        self.walked_at = self.position;
+    fn prune_writers(&mut self) {
+        self.writers_pruned_at = self.position;
         let oldest = self.position.saturating_sub(self.rules.window());
         self.writers.retain(|_, writer| writer.position >= oldest);
     }
 
-    /// Returns the chunks of digests completed since the watermark of the last manifest, with their
+    /// Returns the blocks of digests completed since the watermark of the last manifest, with their
     /// numbers.
-    pub(crate) fn full_chunks(&self) -> Vec<(u64, Vec<ShortDigest>)> {
+    pub(crate) fn full_blocks(&self) -> Vec<(u64, Vec<ShortDigest>)> {
         let first = self.kept_from / self.rules.window();
         let digests = |number: u64| {
             let start = number * self.rules.window();
@@ -249,32 +249,32 @@ impl Order {
         (first..self.position / self.rules.window()).filter_map(|number| Some((number, digests(number)?))).collect()
     }
 
-    /// Returns the window of this order as stored by a manifest, with its newest chunks `stored`.
-    pub(crate) fn window(mut self, stored: Vec<DigestChunk>) -> Window {
-        self.forget_writers();
+    /// Returns the window of this order as stored by a manifest, with its newest blocks `stored`.
+    pub(crate) fn window(mut self, stored: Vec<DigestBlock>) -> Window {
+        self.prune_writers();
         let digests = self.digests.len().saturating_sub(usize::try_from(self.rules.window()).expect("fits") + 1);
-        let mut chunks = self.chunks;
-        chunks.extend(stored);
-        let surplus = chunks.len().saturating_sub(RETAINED_CHUNKS);
+        let mut blocks = self.blocks;
+        blocks.extend(stored);
+        let surplus = blocks.len().saturating_sub(RETAINED_BLOCKS);
         Window {
             position: self.position,
             digests: self.digests.into_iter().skip(digests).collect(),
             writers: self.writers.into_values().collect(),
-            chunks: chunks.split_off(surplus),
+            blocks: blocks.split_off(surplus),
             announced: self.announced.into(),
         }
     }
 
-    /// Adopts the chunks that a new manifest has stored of this order.
-    pub(crate) fn stored(&mut self, watermark: u64, chunks: Vec<DigestChunk>) {
-        self.kept_from = self.kept_from.max(chunk_start(self.rules, watermark));
-        self.chunks = chunks;
-        self.forget();
+    /// Adopts the blocks that a new manifest has stored of this order.
+    pub(crate) fn stored(&mut self, watermark: u64, blocks: Vec<DigestBlock>) {
+        self.kept_from = self.kept_from.max(block_start(self.rules, watermark));
+        self.blocks = blocks;
+        self.prune();
     }
 }
 
-/// Returns the first position of the chunk that contains `position`.
-fn chunk_start(rules: Rules, position: u64) -> u64 {
+/// Returns the first position of the block that contains `position`.
+fn block_start(rules: Rules, position: u64) -> u64 {
     position / rules.window() * rules.window()
 }
 
@@ -361,7 +361,7 @@ mod tests {
     fn opens_from_its_window_as_what_it_was() {
         for records in [0, 1, 40, WINDOW_POSITIONS - 1, WINDOW_POSITIONS, WINDOW_POSITIONS + 1, 3 * WINDOW_POSITIONS] {
             let order = grown(records);
-            let full = order.full_chunks();
+            let full = order.full_blocks();
             assert_eq!(full.len() as u64, records / WINDOW_POSITIONS);
             let window = Window::from_bytes(&order.clone().window(Vec::new()).to_bytes()).expect("consistent");
             let opened =

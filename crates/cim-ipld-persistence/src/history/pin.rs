@@ -220,7 +220,7 @@ impl Pin {
     }
 
     /// Removes the writers of this process, the outcomes of whose records are all known.
-    pub(crate) fn ended_in_order(&self) {
+    pub(crate) fn ended_cleanly(&self) {
         let mut state = self.lock();
         let own = std::mem::take(&mut state.own);
         state.ended.extend(own);

@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// How long to wait for a process that knows a newer manifest to restore it. A live process does so
 /// as soon as it reads the entry that replaced the manifest.
-pub(crate) const SETTLING: Duration = Duration::from_secs(3);
+pub(crate) const RESTORE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
 /// The progress of the follower.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Progress {
     /// No manifest is published before this time. It is set when the manifest entry was overwritten
     /// by something other than a published manifest, to give a process that knows a newer manifest
     /// time to restore it.
-    pub(crate) unsettled_until: Option<Instant>,
+    pub(crate) grace_until: Option<Instant>,
     /// The digest of a manifest that the follower has rejected.
     pub(crate) refused: Option<Digest>,
     /// The error that stopped the follower.
@@ -145,8 +145,8 @@ impl<T: Clone> Watched<T> {
 
 impl Watched<Progress> {
     /// Notes that the manifest entry was overwritten by something other than a published manifest.
-    pub(crate) fn disturb(&self) {
-        self.modify(|progress| progress.unsettled_until = Some(Instant::now() + SETTLING));
+    pub(crate) fn begin_grace_period(&self) {
+        self.modify(|progress| progress.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD));
     }
 
     pub(crate) fn fail(&self, error: Error) {

@@ -3,7 +3,7 @@
 use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition};
 use tokio::time::Instant;
 
-use super::remains;
+use super::repair;
 use super::root;
 use super::shared::Shared;
 use crate::objects::Backoff;
@@ -53,7 +53,7 @@ impl Put<'_> {
                 return Err(Error::new(ErrorKind::OutcomeUnknown, message));
             }
             let root = objects.root();
-            let precondition = if objects.rules.hold(Rule::Fence) {
+            let precondition = if objects.rules.enforces(Rule::Fence) {
                 Precondition::AbsentWhile { key: objects.layout.root.clone(), revision: root.revision }
             } else {
                 Precondition::Absent
@@ -77,7 +77,7 @@ impl Put<'_> {
                     self.follow_root(&root.record).await?;
                 }
                 StoreErrorKind::BucketMissing | StoreErrorKind::Corrupt => {
-                    remains::check(self.shared).await?;
+                    repair::check_and_repair(self.shared).await?;
                 }
                 _ if self.maybe_landed => {}
                 _ => return Err(error.into()),
@@ -102,7 +102,7 @@ impl Put<'_> {
         let objects = &self.shared.objects;
         let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
         match there {
-            None => remains::check(self.shared).await,
+            None => repair::check_and_repair(self.shared).await,
             // The same record under another revision: a process restored it.
             Some(entry) if entry.value == *known => {
                 root::seen_at(objects, &entry);

@@ -44,7 +44,7 @@ pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord
 /// Opens an entry of the journal whose digest is known.
 pub(crate) fn open_as(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest) -> Result<OpenedRecord> {
     let not_one = || Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key));
-    let (writer, sequence) = Layout::record_place(&entry.key).ok_or_else(not_one)?;
+    let (writer, sequence) = Layout::parse_record_key(&entry.key).ok_or_else(not_one)?;
     let root = objects.root();
     let context = address(&objects.layout, &entry.key, sequence);
     // The version in the header is not authenticated until the object is opened.
@@ -99,16 +99,16 @@ pub(crate) async fn spill<'a>(
     options: &SealOptions,
 ) -> Result<Body<&'a [Operation]>> {
     let bytes = record::operations_to_bytes(operations);
-    let Chunked { secret, chunks, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
-    Ok(Body::Spilled { secret, chunks, digest: record::operations_digest(&bytes) })
+    let Chunked { secret, chunk_count, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
+    Ok(Body::Spilled { secret, chunk_count, digest: record::operations_digest(&bytes) })
 }
 
 /// Returns the reference to the chunks of a spilled body.
 pub(crate) fn chunked(body: &Body) -> Option<Chunked> {
     match body {
         Body::Inline(_) => None,
-        Body::Spilled { secret, chunks, .. } => {
-            Some(Chunked { kind: kind::JOURNAL_CHUNK, secret: *secret, chunks: *chunks })
+        Body::Spilled { secret, chunk_count, .. } => {
+            Some(Chunked { kind: kind::JOURNAL_CHUNK, secret: *secret, chunk_count: *chunk_count })
         }
     }
 }

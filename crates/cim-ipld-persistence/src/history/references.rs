@@ -31,9 +31,9 @@ impl References {
         loop {
             let references = Self::of(objects, shared.newest_manifest().await?).await;
             // A snapshot that was deleted meanwhile is not lost.
-            let is_settled = references.snapshots.iter().all(|(_, read)| read.is_ok())
+            let is_current = references.snapshots.iter().all(|(_, read)| read.is_ok())
                 || shared.newest_manifest().await?.digest == references.manifest.digest;
-            if is_settled {
+            if is_current {
                 return Ok(references);
             }
         }

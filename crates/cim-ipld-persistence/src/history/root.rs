@@ -16,7 +16,7 @@ pub(crate) enum RootChange {
     /// It is the known record.
     Known,
     /// It is a newer record, which this process has adopted.
-    Taken,
+    Adopted,
     Ignored(Ignored),
     /// It is a record of this index under an unknown key that was not announced: junk, or a
     /// rotation whose announcement has already been removed.
@@ -43,14 +43,14 @@ pub(crate) fn examine(objects: &Objects, announced: &Announced, entry: &Entry) -
     }
     if let Some(next) = objects.next_root().filter(|next| next.record == entry.value) {
         objects.replace_root(Root { revision: entry.revision, ..next });
-        return Ok(RootChange::Taken);
+        return Ok(RootChange::Adopted);
     }
     let is_announced = || announced.has_root(&known.digest(), &root_digest(&entry.value));
     let Some(keyset) = known.envelope.keyset() else { return Ok(RootChange::Ignored(Ignored::Junk)) };
     match keyset.reopen(&entry.value) {
         Ok(newer) if newer.generation() > keyset.generation() => {
             objects.replace_root(Root::new(Envelope::encrypted(newer), entry.revision));
-            Ok(RootChange::Taken)
+            Ok(RootChange::Adopted)
         }
         Ok(_) => Ok(RootChange::Ignored(Ignored::Replayed)),
         Err(error) if error.kind() == KeyErrorKind::WrongKey && is_announced() => Ok(RootChange::Rotated),
@@ -75,7 +75,7 @@ pub(crate) async fn read_newer(shared: &Shared, order: &Order) -> Result<bool> {
         return Ok(false);
     };
     match examine(objects, &order.announced(), &entry)? {
-        RootChange::Taken => Ok(true),
+        RootChange::Adopted => Ok(true),
         RootChange::Rotated => Err(rotated()),
         RootChange::Known | RootChange::Unknown | RootChange::Ignored(_) => Ok(false),
     }

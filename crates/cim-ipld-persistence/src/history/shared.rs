@@ -12,9 +12,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::journal::Journal;
-use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
+use super::manifest::{ManifestVersion, is_missing_or_invalid, read_manifest};
 use super::order::{Ignored, Order};
-use super::progress::{Progress, SETTLING, Watched};
+use super::progress::{Progress, RESTORE_GRACE_PERIOD, Watched};
 use super::records;
 use super::state::{Replacement, View};
 use super::turn::Turn;
@@ -101,7 +101,7 @@ pub(crate) enum OwnVerdict {
 
 impl Shared {
     pub(crate) fn new(objects: Arc<Objects>, settings: Settings, view: View, progress: Progress) -> Self {
-        let analyzer = view.snapshot.analyzer().clone();
+        let analyzer = view.read_view.analyzer().clone();
         let cache = PageCache::new(settings.cache_budget_bytes, settings.parallel_transfers);
         Self {
             objects,
@@ -138,14 +138,14 @@ impl Shared {
         self.progress.modify(|present| {
             let fatal = present.fatal.take();
             // A publisher may have noticed a disturbed manifest entry before the follower.
-            let unsettled_until = present.unsettled_until.max(progress.unsettled_until);
-            *present = Progress { fatal, unsettled_until, ..progress };
+            let grace_until = present.grace_until.max(progress.grace_until);
+            *present = Progress { fatal, grace_until, ..progress };
         });
-        self.settle(order);
+        self.resolve_in_flight(order);
     }
 
     /// Answers the writer if its record is part of the order, or can no longer become part of it.
-    fn settle(&self, order: &Order) {
+    fn resolve_in_flight(&self, order: &Order) {
         self.answer(|own| {
             let writer = order.writer(own.writer)?;
             if writer.sequence == Some(own.sequence) && writer.record == own.digest {
@@ -181,7 +181,7 @@ impl Shared {
 
     /// Registers the record that this process is about to put, and returns a receiver of its
     /// verdict.
-    pub(crate) fn send(
+    pub(crate) fn register_in_flight(
         &self,
         writer: u64,
         sequence: u64,
@@ -211,10 +211,10 @@ impl Shared {
     pub(crate) fn patience(&self, took: Duration) -> Duration {
         let least = self.settings.write_timeout / 6;
         let patience = (took * 3).clamp(least, least * 3);
-        patience + self.random_part(least)
+        patience + self.jitter(least)
     }
 
-    pub(crate) fn random_part(&self, of: Duration) -> Duration {
+    pub(crate) fn jitter(&self, of: Duration) -> Duration {
         Duration::from_millis(self.objects.environment.below(u64::try_from(of.as_millis()).unwrap_or(u64::MAX)))
     }
 
@@ -237,7 +237,7 @@ impl Shared {
     /// older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
-            Err(error) if is_no_manifest(&error) => None,
+            Err(error) if is_missing_or_invalid(&error) => None,
             there => Some(there?),
         };
         let known = &self.view().manifest;
@@ -251,11 +251,11 @@ impl Shared {
     /// missing or damaged and a newer manifest exists, which may no longer name it, this returns
     /// `Ok` once the process follows that manifest, and the caller retries. Otherwise it returns
     /// `error`.
-    pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
+    pub(crate) async fn wait_for_newer_manifest(&self, known: u64, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) {
             return Err(error);
         }
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + RESTORE_GRACE_PERIOD;
         loop {
             match read_manifest(&self.objects).await {
                 Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
@@ -265,11 +265,10 @@ impl Shared {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
-                Err(unreadable) if !is_no_manifest(&unreadable) => return Err(unreadable),
+                Err(unreadable) if !is_missing_or_invalid(&unreadable) => return Err(unreadable),
                 _ => {}
             }
-            let (generation, until) =
-                self.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
+            let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.grace_until));
             if generation > known {
                 return Ok(());
             }

@@ -9,12 +9,12 @@ use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView,
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::announced::Announced;
-use super::change::{Change, Changes, Places};
+use super::change::{Change, Changes, Locations};
 use super::manifest::ManifestVersion;
 use super::order::{OpenedRecord, Order};
 use crate::format::digest::Digest;
 use crate::format::manifest::RecordMark;
-use crate::format::window::DigestChunk;
+use crate::format::window::DigestBlock;
 use crate::objects::Objects;
 use crate::objects::page_cache::PageCache;
 use crate::objects::segment_writer::BuiltSegment;
@@ -24,10 +24,10 @@ use crate::{Error, ErrorKind, Result};
 /// The immutable state that readers see.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) snapshot: ReadView,
+    pub(crate) read_view: ReadView,
     pub(crate) segments: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     pub(crate) manifest: Arc<ManifestVersion>,
-    /// The position of the order that `snapshot` includes.
+    /// The position of the order that `read_view` includes.
     pub(crate) position: u64,
     /// The roots announced by records.
     pub(crate) announced: Announced,
@@ -39,7 +39,7 @@ impl View {
     /// Returns the empty view that readers see until the journal has been read.
     pub(crate) fn empty(manifest: ManifestVersion, analyzer: Analyzer) -> Result<Self> {
         Ok(Self {
-            snapshot: ReadView::new(analyzer, Vec::new(), Vec::new())?,
+            read_view: ReadView::new(analyzer, Vec::new(), Vec::new())?,
             segments: Arc::default(),
             manifest: Arc::new(manifest),
             position: 0,
@@ -123,7 +123,7 @@ pub(crate) struct Replacement {
 /// The inputs of a new segment, and the new id of each of their documents.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, chunks: Vec<DigestChunk> },
+    Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, blocks: Vec<DigestBlock> },
     Segments { merged: Vec<[u8; 16]>, document_maps: Vec<Vec<Option<DocId>>> },
 }
 
@@ -196,7 +196,7 @@ impl State {
 
     pub(crate) fn view(&self) -> Result<View> {
         Ok(View {
-            snapshot: self.snapshot()?,
+            read_view: self.read_view()?,
             segments: Arc::clone(&self.handles),
             manifest: Arc::clone(&self.manifest),
             position: self.order.position(),
@@ -205,7 +205,7 @@ impl State {
         })
     }
 
-    fn snapshot(&self) -> Result<ReadView> {
+    fn read_view(&self) -> Result<ReadView> {
         let segments = self.segments.iter().map(|open| (Arc::clone(&open.segment), open.deletes.clone())).collect();
         let frozen = self.frozen.iter().map(|frozen| (frozen.input.memtable.clone(), frozen.deletes.clone()));
         let active = (self.active.memtable.view(), self.active.deletes.clone());
@@ -223,24 +223,24 @@ impl State {
     /// Finds the documents that the changes of a record replace. Nothing is modified yet, so that a
     /// missing page leaves the state intact.
     pub(crate) async fn locate(&self, objects: &Objects, cache: &PageCache, changes: Vec<Change>) -> Result<Changes> {
-        let (cids, documents) = Places::cids(&changes);
-        let snapshot = self.snapshot()?;
-        let found = cache.resolve(objects, &self.handles, |pages| snapshot.locate(&cids, pages)).await?;
-        Ok(Changes { changes, places: Places::new(documents, found) })
+        let (cids, documents) = Locations::cids(&changes);
+        let read_view = self.read_view()?;
+        let found = cache.resolve(objects, &self.handles, |pages| read_view.locate(&cids, pages)).await?;
+        Ok(Changes { changes, locations: Locations::new(documents, found) })
     }
 
     /// Applies an accepted record.
     pub(crate) fn apply(&mut self, opened: &OpenedRecord, changes: Changes) -> Result<()> {
-        let Changes { changes, mut places } = changes;
+        let Changes { changes, mut locations } = changes;
         self.order.accept(opened);
         for (number, change) in changes.into_iter().enumerate() {
-            if let Some(place) = places.replace(number, None) {
-                self.mark_deleted(place)?;
+            if let Some(location) = locations.replace(number, None) {
+                self.mark_deleted(location)?;
             }
             if let Change::Put(document) = change {
                 let document = self.active.memtable.insert(&document)?;
-                let place = Location::Memtable { index: self.memtables_before_active(), document };
-                places.replace(number, Some(place));
+                let location = Location::Memtable { index: self.memtables_before_active(), document };
+                locations.replace(number, Some(location));
             }
         }
         self.active.records += 1;
@@ -251,8 +251,8 @@ impl State {
         usize::from(self.frozen.is_some())
     }
 
-    fn mark_deleted(&mut self, place: Location) -> Result<()> {
-        match place {
+    fn mark_deleted(&mut self, location: Location) -> Result<()> {
+        match location {
             Location::Segment { segment, document } => {
                 let open = self.segments.iter_mut().find(|open| open.handle.id() == segment).ok_or_else(|| {
                     Error::new(ErrorKind::Damaged, "a document was located in a segment that is not open")
@@ -303,12 +303,12 @@ impl State {
     }
 
     /// Sets the revision at which the manifest was last seen. Returns whether it has changed.
-    pub(crate) fn moved(&mut self, revision: Revision) -> bool {
-        let has_moved = self.manifest.revision != revision;
-        if has_moved {
+    pub(crate) fn set_manifest_revision(&mut self, revision: Revision) -> bool {
+        let has_changed = self.manifest.revision != revision;
+        if has_changed {
             self.manifest = Arc::new(ManifestVersion { revision, ..(*self.manifest).clone() });
         }
-        has_moved
+        has_changed
     }
 
     /// Replaces the manifest by one with the same segments and watermark.
@@ -326,7 +326,7 @@ impl State {
             Origin::Memtable { input, document_map, .. } => {
                 match &self.frozen {
                     Some(frozen) if Arc::ptr_eq(&frozen.input, input) => {
-                        map(&frozen.deletes, document_map, &mut deletes)
+                        remap_deletes(&frozen.deletes, document_map, &mut deletes)
                     }
                     _ => return false,
                 }
@@ -339,7 +339,7 @@ impl State {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);
                 for (id, document_map) in merged.iter().zip(document_maps) {
                     let Some(open) = find(id) else { return false };
-                    map(&open.deletes, document_map, &mut deletes);
+                    remap_deletes(&open.deletes, document_map, &mut deletes);
                 }
             }
         }
@@ -362,7 +362,7 @@ impl State {
 }
 
 /// Adds to `new` the new ids of the documents of `old`.
-pub(crate) fn map(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
+pub(crate) fn remap_deletes(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
     for document in old.iter() {
         if let Some(Some(document)) = document_map.get(document.0 as usize) {
             new.insert(*document);

@@ -53,7 +53,7 @@ impl<S: Copy + PartialEq> Turn<S> {
         if inner.waiting.is_some_and(|work| work.subject == subject) {
             return false;
         }
-        inner.passed();
+        inner.finish();
         let now = Instant::now();
         inner.waiting = Some(Work { subject, since: now, due: now + patience(inner.took) });
         true
@@ -61,7 +61,7 @@ impl<S: Copy + PartialEq> Turn<S> {
 
     /// Notes that there is nothing to do.
     pub(crate) fn end(&self) {
-        self.lock().passed();
+        self.lock().finish();
     }
 
     pub(crate) fn is_due(&self) -> bool {
@@ -79,7 +79,7 @@ impl<S: Copy + PartialEq> Turn<S> {
 }
 
 impl<S> Inner<S> {
-    fn passed(&mut self) {
+    fn finish(&mut self) {
         if let Some(work) = self.waiting.take() {
             self.took = work.since.elapsed();
         }

@@ -27,7 +27,7 @@ const SHARED_RECORD_BYTES: usize = 512 << 10;
 /// An upper bound of the bytes of a record and its envelope besides the operations.
 const RECORD_OVERHEAD_BYTES: usize = 2048;
 /// The maximum number of new identities taken per call when the keys of its records are occupied.
-const MAX_TAKEN_KEYS: usize = 16;
+const MAX_OCCUPIED_KEYS: usize = 16;
 
 /// The content of a record, and the deadline for writing it.
 struct Draft<'a> {
@@ -98,7 +98,7 @@ impl Writer {
             }
         }
         if let Some(pin) = self.pin.filter(|_| !self.in_doubt) {
-            pin.ended_in_order();
+            pin.ended_cleanly();
         }
     }
 
@@ -143,7 +143,7 @@ impl Writer {
         self.wait_for_room().await?;
         self.pin_identity().await?;
         let mut in_doubt = None;
-        let written = self.write_through(&operations, announces, &mut in_doubt).await;
+        let written = self.write_until_accepted(&operations, announces, &mut in_doubt).await;
         match written {
             Err(error) if in_doubt.is_some() => Err(outcome_unknown(error)),
             written => written,
@@ -152,14 +152,14 @@ impl Writer {
 
     /// Writes until a record is accepted. `in_doubt` is the pending verdict on a record with an
     /// unknown outcome.
-    async fn write_through(
+    async fn write_until_accepted(
         &mut self,
         operations: &[Operation],
         announces: Option<Announcement>,
         in_doubt: &mut Option<oneshot::Receiver<OwnVerdict>>,
     ) -> Result<u64> {
         let deadline = Instant::now() + self.shared.settings.write_timeout;
-        let mut taken = 0;
+        let mut occupied = 0;
         loop {
             self.shared.check()?;
             if Instant::now() >= deadline {
@@ -198,8 +198,8 @@ impl Writer {
                     if !is_closing {
                         *in_doubt = Some(verdict);
                     }
-                    taken += 1;
-                    if taken == MAX_TAKEN_KEYS {
+                    occupied += 1;
+                    if occupied == MAX_OCCUPIED_KEYS {
                         let message =
                             "the keys of all records that this process tried to write are occupied by other values";
                         return Err(Error::new(ErrorKind::Unavailable, message));
@@ -249,7 +249,7 @@ impl Writer {
         let Draft { body, announces, closes, deadline } = draft;
         let shared = Arc::clone(&self.shared);
         let seen = shared.progress.read(|progress| progress.seen);
-        let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
+        let (generation, manifest) = if shared.objects.rules.enforces(Rule::RecordManifest) {
             (seen.generation, seen.manifest)
         } else {
             (0, Digest::default())
@@ -268,7 +268,7 @@ impl Writer {
             generation: seen.generation,
             manifest: seen.manifest.0,
         });
-        let mut verdict = shared.send(self.id, self.sequence, digest, sealed.clone());
+        let mut verdict = shared.register_in_flight(self.id, self.sequence, digest, sealed.clone());
         let mut put = Put { shared: &shared, key, sealed, maybe_landed: false };
         let judged = async {
             tokio::select! {
@@ -279,7 +279,7 @@ impl Writer {
                     Answer::Occupied => return Ok(None),
                 },
             }
-            if !shared.objects.rules.hold(Rule::ReadBack) {
+            if !shared.objects.rules.enforces(Rule::ReadBack) {
                 return Ok(Some(OwnVerdict::Accepted(seen.position + 1)));
             }
             (&mut verdict).await.map(Some).map_err(|_| closed())

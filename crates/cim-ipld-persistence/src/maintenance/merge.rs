@@ -13,7 +13,7 @@ use crate::Result;
 use crate::format::manifest::{Manifest, SegmentEntry};
 use crate::history::references::remove_unnamed;
 use crate::history::shared::Shared;
-use crate::history::state::{Origin, View, map};
+use crate::history::state::{Origin, View, remap_deletes};
 use crate::history::update::{Outcome, Proposal, publish_or_keep};
 use crate::objects::pass::Pass;
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
@@ -52,7 +52,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
         Err(error) => {
             stored.discard(&shared.objects).await;
             // Another process may have merged the same segments. The next step chooses again.
-            return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
+            return shared.wait_for_newer_manifest(view.manifest.generation(), error).await.map(|()| true);
         }
     };
     for _ in 0..PROPOSALS {
@@ -63,7 +63,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
             Ok(None) => break,
             Err(error) => {
                 stored.discard(&shared.objects).await;
-                return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
+                return shared.wait_for_newer_manifest(view.manifest.generation(), error).await.map(|()| true);
             }
         };
         let replacement = Some((merged.segment.clone(), merged.origin()));
@@ -156,7 +156,7 @@ impl Merged {
             if !before.iter().all(|document| deletes.contains(document)) {
                 return Ok(None);
             }
-            map(&deletes, document_map, &mut deleted);
+            remap_deletes(&deletes, document_map, &mut deleted);
         }
         let mut new = self.segment.as_ref().map(|segment| segment.handle.entry.clone());
         if let Some(entry) = new.as_mut().filter(|_| !deleted.is_empty()) {
@@ -173,7 +173,7 @@ impl Merged {
                 segments.push(entry.clone());
             }
         }
-        Ok(Some(Proposal { segments, ..Proposal::again(manifest) }))
+        Ok(Some(Proposal { segments, ..Proposal::based_on(manifest) }))
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     fn segment(bytes: u64, documents: u32, deleted: u32) -> SegmentEntry {
         let deletes = (deleted > 0).then_some(DeletesEntry {
             secret: [0; 32],
-            chunks: 1,
+            chunk_count: 1,
             documents: deleted,
             digest: Digest::default(),
         });

@@ -60,7 +60,7 @@ impl Maintenance {
 
     /// Folds records that were stored again or overwritten before a manifest covered them, because
     /// an opener would read them in another order. Writes an empty record first.
-    pub(crate) async fn keep_order(self: Arc<Self>) {
+    pub(crate) async fn keep_folding_displaced(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
             self.shared.displaced.noted().await;
@@ -68,7 +68,7 @@ impl Maintenance {
             let pause = Duration::from_millis(self.shared.objects.environment.below(1000));
             tokio::time::sleep(pause).await;
             while self.shared.check().is_ok() && self.is_displaced() {
-                match self.finish_rotation().await {
+                match self.write_barrier_and_fold().await {
                     Ok(()) => backoff = Backoff::new(),
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
@@ -80,12 +80,12 @@ impl Maintenance {
         }
     }
 
-    /// Does immediately what [`keep_order`](Self::keep_order) does after a pause, because a closing
+    /// Does immediately what [`keep_folding_displaced`](Self::keep_folding_displaced) does after a pause, because a closing
     /// engine may be the only one that knows the order.
-    pub(crate) async fn settle_order(&self) {
+    pub(crate) async fn fold_displaced(&self) {
         if self.shared.check().is_ok()
             && self.is_displaced()
-            && let Err(error) = self.finish_rotation().await
+            && let Err(error) = self.write_barrier_and_fold().await
         {
             tracing::warn!(%error, "a displaced record could not be folded");
         }

@@ -104,7 +104,7 @@ impl Maintenance {
         let mut stored = Stored::default();
         stored.add(&objects.layout.catalog, vec![key.clone()]);
         objects.write(&objects.layout.catalog, &key, sealed, Precondition::Absent).await?;
-        let mut proposal = Proposal::again(&current.manifest);
+        let mut proposal = Proposal::based_on(&current.manifest);
         proposal.snapshots.push(entry);
         publish_or_discard(&self.shared, current, proposal, None, stored).await
     }
@@ -120,7 +120,7 @@ impl Maintenance {
         // Checks that the snapshot is readable before anything is written.
         read_snapshot(objects, find(&self.shared.newest_manifest().await?.manifest, name)?).await?;
         loop {
-            if objects.rules.hold(Rule::RestoreBarrier) {
+            if objects.rules.enforces(Rule::RestoreBarrier) {
                 // Every write that was acknowledged to any process before this restore began
                 // precedes this record.
                 self.submit.operations(Vec::new()).await?;
@@ -128,14 +128,14 @@ impl Maintenance {
             let (order, current) = self.capture().await?;
             let record = match read_snapshot(objects, find(&current.manifest, name)?).await {
                 Err(error) => {
-                    self.shared.move_on(current.generation(), error).await?;
+                    self.shared.wait_for_newer_manifest(current.generation(), error).await?;
                     continue;
                 }
                 read => read?,
             };
             let mut stored = Stored::default();
             let (window, _) = store_order(objects, &order, &mut stored).await?;
-            let mut proposal = Proposal::again(&current.manifest).at(&order, window);
+            let mut proposal = Proposal::based_on(&current.manifest).at(&order, window);
             proposal.segments.clone_from(&record.segments);
             // If another process deletes the snapshot, it replaces the manifest first, and this
             // proposal is superseded.
@@ -171,7 +171,7 @@ impl Maintenance {
                 }
                 record => Some(record?),
             };
-            let mut proposal = Proposal::again(&current.manifest);
+            let mut proposal = Proposal::based_on(&current.manifest);
             proposal.snapshots.retain(|other| other != entry);
             if publish(&self.shared, &current, proposal, None).await? == Outcome::Superseded {
                 continue;

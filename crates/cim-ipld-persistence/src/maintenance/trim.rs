@@ -20,12 +20,12 @@ use crate::{ErrorKind, Result};
 pub(crate) async fn run(shared: &Shared) -> Result<()> {
     let objects = &shared.objects;
     let manifest = &shared.view().manifest.manifest;
-    let dead_up_to = if objects.rules.hold(Rule::TrimDead) { manifest.previous_position } else { u64::MAX };
+    let dead_up_to = if objects.rules.enforces(Rule::TrimDead) { manifest.previous_position } else { u64::MAX };
     let Dead { mut keys, mut spilled, unseen } = shared.journal().take_dead(dead_up_to);
     if let Some(unseen) = unseen {
         let found = find_dead(shared, &unseen, &mut keys, &mut spilled).await;
         if found.is_err() {
-            shared.journal().look_again(unseen);
+            shared.journal().request_rescan(unseen);
         }
         found?;
     }
@@ -58,7 +58,7 @@ async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spille
             Ok(opened) => opened,
             // Junk is removed if a later record of the same writer has been accepted.
             Err(error) => {
-                let place = Layout::record_place(&entry.key);
+                let place = Layout::parse_record_key(&entry.key);
                 let is_passed = place.is_some_and(|(writer, sequence)| opened_at.has_passed(writer, sequence));
                 if error.kind() == ErrorKind::Damaged && is_passed {
                     keys.push(entry.key);

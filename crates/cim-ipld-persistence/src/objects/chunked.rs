@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) struct Chunked {
     pub(crate) kind: ObjectKind,
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    pub(crate) chunk_count: u32,
 }
 
 impl Chunked {
@@ -26,7 +26,7 @@ impl Chunked {
 
     fn names(&self) -> impl Iterator<Item = String> + use<> {
         let names = ObjectNames::from_secret(self.secret);
-        (0..self.chunks).map(move |chunk| names.name(0, chunk))
+        (0..self.chunk_count).map(move |chunk| names.name(0, chunk))
     }
 
     fn address<'a>(&self, layout: &'a Layout, name: &'a str) -> Address<'a> {
@@ -45,9 +45,9 @@ impl Objects {
     ) -> Result<Chunked> {
         let limit = self.backend.limits().max_value_bytes / 2;
         let parts: Vec<&[u8]> = content.chunks(CHUNK_BYTES.min(limit.max(1))).collect();
-        let chunks = u32::try_from(parts.len())
+        let chunk_count = u32::try_from(parts.len())
             .map_err(|_| Error::new(ErrorKind::InvalidInput, "the content is too large to be stored in chunks"))?;
-        let chunked = Chunked { kind, secret: self.environment.random(), chunks };
+        let chunked = Chunked { kind, secret: self.environment.random(), chunk_count };
         stream::iter(chunked.names().zip(parts).map(Ok))
             .try_for_each_concurrent(4, |(name, part)| async move {
                 let sealed = self.seal(&chunked.address(&self.layout, &name), part, options)?;
@@ -104,7 +104,7 @@ mod tests {
         let cases = [(1, true), (CHUNK_BYTES, true), (CHUNK_BYTES + 1, false), (32 << 20, false)];
         for (number, (bytes, is_read)) in cases.into_iter().enumerate() {
             let secret = [u8::try_from(number).expect("few"); 32];
-            let chunked = Chunked { kind: kind::WINDOW, secret, chunks: 1 };
+            let chunked = Chunked { kind: kind::WINDOW, secret, chunk_count: 1 };
             let name = chunked.names().next().expect("one");
             let address = chunked.address(&objects.layout, &name);
             let sealed = objects.seal(&address, &vec![0; bytes], &compressed).expect("sealed");

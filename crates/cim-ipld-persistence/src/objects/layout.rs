@@ -95,7 +95,7 @@ impl Layout {
     }
 
     /// Returns the writer and the sequence number of a journal key, or `None` if `key` is not one.
-    pub(crate) fn record_place(key: &Key) -> Option<(u64, u64)> {
+    pub(crate) fn parse_record_key(key: &Key) -> Option<(u64, u64)> {
         let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
         let place = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
         // Accepts only the canonical form that writers use.

@@ -204,7 +204,7 @@ pub(crate) mod kind {
     /// The recent past of the order.
     pub(crate) const WINDOW: ObjectKind = ObjectKind(0x13);
     /// Digests of older positions of the order.
-    pub(crate) const ORDER_CHUNK: ObjectKind = ObjectKind(0x14);
+    pub(crate) const DIGEST_BLOCK: ObjectKind = ObjectKind(0x14);
     /// A node of the manifest's ancestry.
     pub(crate) const ANCESTRY: ObjectKind = ObjectKind(0x15);
 }

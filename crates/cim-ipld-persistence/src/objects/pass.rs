@@ -78,7 +78,7 @@ impl Pass {
     }
 
     /// Returns the number and the total size of the pages read.
-    pub(crate) fn read(&self) -> (u64, u64) {
+    pub(crate) fn pages_and_bytes_read(&self) -> (u64, u64) {
         let state = self.state.borrow();
         (state.read.len() as u64, state.bytes)
     }

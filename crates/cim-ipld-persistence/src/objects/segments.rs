@@ -112,7 +112,7 @@ fn table_digest(bytes: &[u8]) -> Digest {
 
 impl DeletesEntry {
     pub(crate) fn chunked(&self) -> Chunked {
-        Chunked { kind: kind::DELETES, secret: self.secret, chunks: self.chunks }
+        Chunked { kind: kind::DELETES, secret: self.secret, chunk_count: self.chunk_count }
     }
 }
 
@@ -228,7 +228,7 @@ impl Objects {
         let bytes = deletes.to_bytes();
         let chunked = self.store_chunked(kind::DELETES, &bytes, &SealOptions::default()).await?;
         let (digest, documents) = (deletes_digest(&bytes), deletes.len());
-        Ok(DeletesEntry { secret: chunked.secret, chunks: chunked.chunks, documents, digest })
+        Ok(DeletesEntry { secret: chunked.secret, chunk_count: chunked.chunk_count, documents, digest })
     }
 }
 

@@ -12,9 +12,9 @@ use super::missing::{Fault, Gap, Missing};
 use crate::history::change::Changes;
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
-use crate::history::progress::SETTLING;
+use crate::history::progress::RESTORE_GRACE_PERIOD;
 use crate::history::records;
-use crate::history::remains::{self, Reading};
+use crate::history::repair::{self, Reading};
 use crate::history::root::{self, RootChange};
 use crate::history::shared::SHORT_TAIL_RECORDS;
 use crate::history::state::Origin;
@@ -56,7 +56,7 @@ impl Follower {
             }
             Verdict::Ahead => return Ok(self.missed(revision, Gap::Records(opened.record.seen))),
         }
-        if let Some(step) = self.check_past(revision, &opened).await? {
+        if let Some(step) = self.check_attestation(revision, &opened).await? {
             return Ok(step);
         }
         // A newer manifest may have removed what the record needs: the chunks of its body after a
@@ -123,7 +123,7 @@ impl Follower {
                 }
             }
             ErrorKind::UnsupportedVersion => return Err(error),
-            _ if self.shared.objects.rules.hold(Rule::IgnoreJunk) => {}
+            _ if self.shared.objects.rules.enforces(Rule::IgnoreJunk) => {}
             _ => return Err(error),
         }
         tracing::warn!(key = %entry.key, %error, "ignoring a journal entry that does not open");
@@ -168,17 +168,21 @@ impl Follower {
 
     /// Checks that the record attests this history. Returns a step if the manifest has to be reread
     /// first.
-    pub(super) async fn check_past(&mut self, revision: Revision, opened: &OpenedRecord) -> Result<Option<Step>> {
+    pub(super) async fn check_attestation(
+        &mut self,
+        revision: Revision,
+        opened: &OpenedRecord,
+    ) -> Result<Option<Step>> {
         let shared = Arc::clone(&self.shared);
         let (objects, rules) = (&shared.objects, shared.objects.rules);
         let state = self.current();
         let generation = opened.record.generation;
-        if generation > state.manifest.generation() && rules.hold(Rule::RecordManifest) {
+        if generation > state.manifest.generation() && rules.enforces(Rule::RecordManifest) {
             return Ok(Some(self.missed(revision, Gap::Manifest(generation))));
         }
         let manifest = state.manifest.attested(objects, generation).await?;
         let attested = manifest.is_some_and(|manifest| state.order.attests(&opened.record, manifest));
-        if attested || !rules.hold(Rule::RecordChain) {
+        if attested || !rules.enforces(Rule::RecordChain) {
             return Ok(None);
         }
         Ok(Some(self.missed(revision, Gap::History)))
@@ -193,8 +197,8 @@ impl Follower {
     pub(super) async fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
         for state in [Some(&mut self.live), self.rebuilding.as_mut()].into_iter().flatten() {
             if entry.value == state.manifest.sealed {
-                if state.moved(entry.revision) {
-                    self.unsettled_until = Some(Instant::now() + SETTLING);
+                if state.set_manifest_revision(entry.revision) {
+                    self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
                 }
                 return Ok(Step::Applied);
             }
@@ -235,15 +239,15 @@ impl Follower {
             }
             Succession::Older => self.ignore_manifest(&entry, Ignored::Replayed).await,
             Succession::Retired => self.ignore_manifest(&entry, Ignored::Retired).await,
-            Succession::Newer => Ok(self.take_up(next)),
+            Succession::Newer => Ok(self.adopt(next)),
         }
     }
 
     pub(super) async fn ignore_manifest(&mut self, entry: &Entry, reason: Ignored) -> Result<Step> {
         self.ignored.count(reason);
         self.refused = Some(manifest::manifest_digest(&entry.value));
-        self.unsettled_until = Some(Instant::now() + SETTLING);
-        self.mend(entry.revision).await.map(|()| Step::Applied)
+        self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
+        self.repair(entry.revision).await.map(|()| Step::Applied)
     }
 
     /// Handles another manifest of the same generation. Another process follows it and restores it,
@@ -252,7 +256,7 @@ impl Follower {
     async fn ignore_sibling(&mut self, entry: &Entry) -> Result<Step> {
         if self.rival_until.is_some_and(|until| until > Instant::now()) {
             self.ignored.count(Ignored::Replayed);
-            self.unsettled_until = Some(Instant::now() + SETTLING);
+            self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
             return Ok(Step::Applied);
         }
         let pause = Duration::from_millis(2000 + self.shared.objects.environment.below(6000));
@@ -262,13 +266,13 @@ impl Follower {
 
     /// Restores the newest root and manifest if they were overwritten. This reads their current
     /// entries, because a lagging copy of the catalog delivers entries that were replaced long ago.
-    pub(super) async fn mend(&mut self, seen: Revision) -> Result<()> {
+    pub(super) async fn repair(&mut self, seen: Revision) -> Result<()> {
         let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
         let reading = Reading { seen, is_whole: self.rebuilding.is_none() };
-        remains::mend(&shared, &manifest, &self.order().announced(), reading).await
+        repair::repair_entries(&shared, &manifest, &self.order().announced(), reading).await
     }
 
-    pub(super) fn take_up(&mut self, next: ManifestVersion) -> Step {
+    pub(super) fn adopt(&mut self, next: ManifestVersion) -> Step {
         if self.rebuilding.is_some() {
             return Step::Resync(None);
         }
@@ -283,8 +287,8 @@ impl Follower {
         let own = self.shared.replacement().filter(|replacement| replacement.manifest == next.digest);
         match own {
             Some(own) if !self.catching_up && self.live.install(&next, &own) => {
-                if let Origin::Memtable { chunks, .. } = &own.origin {
-                    self.live.order.stored(next.position(), chunks.clone());
+                if let Origin::Memtable { blocks, .. } = &own.origin {
+                    self.live.order.stored(next.position(), blocks.clone());
                 }
                 Step::Applied
             }
@@ -294,16 +298,16 @@ impl Follower {
 
     pub(super) async fn apply_root(&mut self, entry: Entry) -> Result<()> {
         match root::examine(&self.shared.objects, &self.order().announced(), &entry)? {
-            RootChange::Known | RootChange::Taken => {}
+            RootChange::Known | RootChange::Adopted => {}
             RootChange::Ignored(reason) => {
                 tracing::warn!(?reason, "ignoring a root entry");
                 self.ignored.count(reason);
-                self.mend(entry.revision).await?;
+                self.repair(entry.revision).await?;
             }
             RootChange::Unknown => {
                 tracing::warn!("ignoring a root entry that opens under no known key and was not announced");
                 self.ignored.count(Ignored::Junk);
-                self.mend(entry.revision).await?;
+                self.repair(entry.revision).await?;
             }
             RootChange::Rotated => return Err(root::rotated()),
         }
@@ -344,7 +348,7 @@ impl Follower {
             return shared.turn.end();
         }
         const ON_OPENING: std::time::Duration = std::time::Duration::from_secs(1);
-        let patience = |took| if was_open { shared.patience(took) } else { shared.random_part(ON_OPENING) };
+        let patience = |took| if was_open { shared.patience(took) } else { shared.jitter(ON_OPENING) };
         if shared.turn.wait(self.live.manifest.position(), patience) {
             shared.folds.notify_one();
         }

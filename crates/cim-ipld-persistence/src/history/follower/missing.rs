@@ -16,8 +16,47 @@ pub(super) struct Missing {
 impl Missing {
     /// Returns whether the same thing is missing again. The revision is not compared, because the
     /// entry may have been stored again.
-    pub(super) fn is_again(&self, before: &Self) -> bool {
+    pub(super) fn is_same_as(&self, before: &Self) -> bool {
         (self.gap, self.manifest) == (before.gap, before.manifest)
+    }
+
+    /// Returns the error for an object that is definitely missing.
+    pub(super) fn into_error(self) -> Error {
+        let Self { record, gap, .. } = self;
+        let mut kind = ErrorKind::Lost;
+        let mut object = |what: &str, fault: Fault| {
+            let (of, description) = fault.describe();
+            kind = of;
+            format!("{what} {description}")
+        };
+        let message = match gap {
+            Gap::Records(position) if record == Revision::ZERO => {
+                format!("the store is missing some of the first {position} records of the index")
+            }
+            Gap::Records(position) => {
+                format!(
+                    "the journal record at {record} follows {position} records, some of which are missing from the store"
+                )
+            }
+            Gap::Pinned(position) => {
+                let message = format!("the store holds fewer than the {position} records recorded in the pin");
+                return Error::new(ErrorKind::Rollback, message);
+            }
+            Gap::Manifest(generation) => {
+                format!(
+                    "the journal record at {record} follows a manifest of generation {generation} that is missing from the store"
+                )
+            }
+            Gap::Window(fault) => object(&format!("the window of the order named by the manifest at {record}"), fault),
+            Gap::Page(fault) => object(&format!("a page that the journal record at {record} needs"), fault),
+            Gap::Body(fault) => object(&format!("the body of the journal record at {record}"), fault),
+            Gap::History => {
+                let message =
+                    format!("the journal record at {record} attests another history than the one of this process");
+                return Error::new(ErrorKind::Forked, message);
+            }
+        };
+        Error::new(kind, message)
     }
 }
 
@@ -57,49 +96,11 @@ impl Fault {
         }
     }
 
-    /// Returns the kind of error and its description.
-    fn told(self) -> (ErrorKind, &'static str) {
+    /// Returns the kind of the error and the end of its message.
+    fn describe(self) -> (ErrorKind, &'static str) {
         match self {
             Self::Gone => (ErrorKind::Lost, "is missing from the store"),
             Self::Damaged => (ErrorKind::Damaged, "is damaged"),
         }
     }
-}
-
-pub(super) fn lost(missing: Missing) -> Error {
-    let Missing { record, gap, .. } = missing;
-    let mut kind = ErrorKind::Lost;
-    let mut object = |what: &str, fault: Fault| {
-        let (of, told) = fault.told();
-        kind = of;
-        format!("{what} {told}")
-    };
-    let message = match gap {
-        Gap::Records(position) if record == Revision::ZERO => {
-            format!("the store is missing some of the first {position} records of the index")
-        }
-        Gap::Records(position) => {
-            format!(
-                "the journal record at {record} follows {position} records, some of which are missing from the store"
-            )
-        }
-        Gap::Pinned(position) => {
-            let message = format!("the store holds fewer than the {position} records recorded in the pin");
-            return Error::new(ErrorKind::Rollback, message);
-        }
-        Gap::Manifest(generation) => {
-            format!(
-                "the journal record at {record} follows a manifest of generation {generation} that is missing from the store"
-            )
-        }
-        Gap::Window(fault) => object(&format!("the window of the order named by the manifest at {record}"), fault),
-        Gap::Page(fault) => object(&format!("a page that the journal record at {record} needs"), fault),
-        Gap::Body(fault) => object(&format!("the body of the journal record at {record}"), fault),
-        Gap::History => {
-            let message =
-                format!("the journal record at {record} attests another history than the one of this process");
-            return Error::new(ErrorKind::Forked, message);
-        }
-    };
-    Error::new(kind, message)
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::manifest::ManifestVersion;
 use super::order::Order;
 use super::progress::{IgnoredEntries, Progress, Seen};
-use super::remains;
+use super::repair;
 use super::shared::Shared;
 use super::state::{FoldInput, State};
 use crate::format::digest::{Digest, ShortDigest};
@@ -29,7 +29,7 @@ use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 use apply::Step;
 use missing::Missing;
-use rebuild::{has_moved_on, open_newest};
+use rebuild::{has_newer_manifest, open_newest};
 
 /// A request to the follower, handled between two catalog entries.
 pub(crate) enum Command {
@@ -65,7 +65,7 @@ pub(crate) struct Follower {
     /// The position recorded in the pin, which must be reached before anything is published.
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
-    unsettled_until: Option<Instant>,
+    grace_until: Option<Instant>,
     /// Until this time, another manifest of the same generation is not replaced again.
     rival_until: Option<Instant>,
     ignored: IgnoredEntries,
@@ -97,7 +97,7 @@ impl Follower {
             is_open: false,
             pinned,
             refused: None,
-            unsettled_until: None,
+            grace_until: None,
             rival_until: None,
             ignored: IgnoredEntries::default(),
         };
@@ -122,11 +122,11 @@ impl Follower {
             let stepped = tokio::select! {
                 biased;
                 command = self.commands.recv(), if !self.catching_up => match command {
-                    Some(command) => self.obey(command).await,
+                    Some(command) => self.handle_command(command).await,
                     None => return,
                 },
                 event = next(&self.shared, &mut self.catalog) => match event {
-                    Ok(event) => self.take(event).await,
+                    Ok(event) => self.handle_event(event).await,
                     Err(error) => Err(error),
                 },
             };
@@ -151,7 +151,7 @@ impl Follower {
 
     async fn step(&mut self) -> Result<()> {
         let event = next(&self.shared, &mut self.catalog).await?;
-        self.take(event).await
+        self.handle_event(event).await
     }
 
     fn current(&mut self) -> &mut State {
@@ -170,10 +170,10 @@ impl Follower {
         self.catching_up = true;
     }
 
-    async fn obey(&mut self, command: Command) -> Result<()> {
+    async fn handle_command(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Freeze(reply) => {
-                let exact = self.shared.objects.rules.hold(Rule::ExactWatermark);
+                let exact = self.shared.objects.rules.enforces(Rule::ExactWatermark);
                 let input = self.live.freeze(exact);
                 let frozen = input.map(|input| Frozen { input, manifest: Arc::clone(&self.live.manifest) });
                 let _ = reply.send(frozen);
@@ -191,20 +191,20 @@ impl Follower {
         }
     }
 
-    async fn take(&mut self, event: WatchEvent) -> Result<()> {
+    async fn handle_event(&mut self, event: WatchEvent) -> Result<()> {
         match event {
             WatchEvent::Entry(entry) => {
-                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live, false).await? {
+                if self.has_gap_before(&entry) && has_newer_manifest(&self.shared, &self.live, false).await? {
                     return self.resync().await;
                 }
-                self.look_at(entry).await
+                self.handle_entry(entry).await
             }
             WatchEvent::CaughtUp => self.caught_up().await,
             _ => Ok(()),
         }
     }
 
-    async fn look_at(&mut self, entry: KeyedEntry) -> Result<()> {
+    async fn handle_entry(&mut self, entry: KeyedEntry) -> Result<()> {
         let revision = entry.entry.revision;
         match self.apply(entry).await? {
             Step::Applied => {
@@ -212,7 +212,7 @@ impl Follower {
                 if !self.catching_up { self.publish() } else { Ok(()) }
             }
             Step::Resync(None) => self.resync().await,
-            Step::Resync(Some(missing)) => self.look_again(missing).await,
+            Step::Resync(Some(missing)) => self.resync_for_missing(missing).await,
         }
     }
 
@@ -222,7 +222,7 @@ impl Follower {
         // While a state is being rebuilt, the check on catching up is sufficient.
         self.rebuilding.is_none()
             && entry.entry.revision.number() > self.live.last_seen.number() + 1
-            && self.shared.objects.rules.hold(Rule::GapRead)
+            && self.shared.objects.rules.enforces(Rule::GapRead)
     }
 
     fn publish(&mut self) -> Result<()> {
@@ -238,7 +238,7 @@ impl Follower {
             },
             memtable_bytes: state.memtable_bytes(),
             frozen_bytes: state.frozen_bytes(),
-            unsettled_until: self.unsettled_until,
+            grace_until: self.grace_until,
             refused: self.refused,
             fatal: None,
             ignored: self.ignored,
@@ -270,11 +270,11 @@ impl Follower {
     /// Restores the root and the manifest, and follows the catalog from its beginning. Returns
     /// whether that succeeded.
     async fn put_back(&mut self, reply: oneshot::Sender<Result<()>>) -> bool {
-        let revision = remains::put_back(&self.shared, &self.live.manifest).await;
+        let revision = repair::put_back(&self.shared, &self.live.manifest).await;
         let is_back = revision.is_ok();
         if let Ok(revision) = revision {
             self.rebuilding = None;
-            self.live.moved(revision);
+            self.live.set_manifest_revision(revision);
             self.live.last_seen = Revision::ZERO;
             self.shared.progress.modify(|progress| progress.fatal = None);
             self.rewatch();
@@ -291,7 +291,7 @@ async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> 
         // The bucket was recreated, rolled back or deleted. The check determines whether the index
         // is lost.
         Some(Err(error)) if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) => {
-            remains::check(shared).await?;
+            repair::check_and_repair(shared).await?;
             Err(Error::new(
                 ErrorKind::Unavailable,
                 format!("the watch of bucket {bucket} was interrupted by a change of the bucket"),

@@ -3,11 +3,11 @@
 use cim_ipld_backend::Revision;
 use tokio::time::Instant;
 
-use super::missing::{Fault, Gap, Missing, lost};
+use super::missing::{Fault, Gap, Missing};
 use super::{Follower, PATIENCE, watch};
-use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_no_manifest};
+use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_missing_or_invalid};
 use crate::history::records;
-use crate::history::remains::{self, Reading};
+use crate::history::repair::{self, Reading};
 use crate::history::root;
 use crate::history::shared::Shared;
 use crate::history::state::State;
@@ -20,20 +20,20 @@ impl Follower {
         // Entries that existed when the watch began may have been trimmed since. In that case, a
         // newer manifest covers them.
         let current = self.rebuilding.as_ref().unwrap_or(&self.live);
-        if self.shared.objects.rules.hold(Rule::CaughtUpRead)
-            && has_moved_on(&self.shared, current, self.rebuilding.is_none()).await?
+        if self.shared.objects.rules.enforces(Rule::CaughtUpRead)
+            && has_newer_manifest(&self.shared, current, self.rebuilding.is_none()).await?
         {
             return self.resync().await;
         }
         if let Some(rebuilt) = &self.rebuilding {
-            if self.shared.objects.rules.hold(Rule::ReachFormer) {
+            if self.shared.objects.rules.enforces(Rule::ReachFormer) {
                 let (live, digest) = (self.live.order.position(), self.live.order.digest());
                 let former = (Gap::Records(live), live, digest);
                 let pinned = self.pinned.map(|(position, digest)| (Gap::Pinned(position), position, digest));
                 for (gap, position, digest) in [former].into_iter().chain(pinned) {
                     if rebuilt.order.position() < position {
                         let manifest = rebuilt.manifest.generation();
-                        return self.look_again(Missing { record: Revision::ZERO, gap, manifest }).await;
+                        return self.resync_for_missing(Missing { record: Revision::ZERO, gap, manifest }).await;
                     }
                     let found = manifest::digest_at(&self.shared.objects, &rebuilt.order, position).await?;
                     check_digest(position, found, digest)?;
@@ -50,12 +50,12 @@ impl Follower {
 
     /// Rereads the manifest because something is missing. If it is missing again, an opening fails
     /// immediately and a running engine after [`PATIENCE`].
-    pub(super) async fn look_again(&mut self, missing: Missing) -> Result<()> {
+    pub(super) async fn resync_for_missing(&mut self, missing: Missing) -> Result<()> {
         let mut since = Instant::now();
-        if let Some((_, known)) = self.missing.filter(|(known, _)| missing.is_again(known)) {
+        if let Some((_, known)) = self.missing.filter(|(known, _)| missing.is_same_as(known)) {
             since = known;
             if !self.is_open || since.elapsed() >= PATIENCE {
-                return Err(lost(missing));
+                return Err(missing.into_error());
             }
             tokio::time::sleep(PATIENCE / 20).await;
         }
@@ -69,9 +69,9 @@ impl Follower {
     /// caught up.
     pub(super) async fn resync(&mut self) -> Result<()> {
         let manifest = match manifest::read_manifest(&self.shared.objects).await {
-            Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
+            Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
                 root::read_newer(&self.shared, &self.live.order).await?;
-                match mended(&self.shared, &self.live, false).await? {
+                match repaired(&self.shared, &self.live, false).await? {
                     Some(newer) => newer,
                     None => (*self.live.manifest).clone(),
                 }
@@ -88,12 +88,12 @@ impl Follower {
 
 /// Reads the manifest and returns whether it is newer than that of `state`. `is_whole` is whether
 /// `state` has read the catalog without gaps.
-pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
+pub(super) async fn has_newer_manifest(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
     match manifest::read_manifest(&shared.objects).await {
         Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
-        Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
+        Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
             root::read_newer(shared, &state.order).await?;
-            Ok(mended(shared, state, is_whole).await?.is_some())
+            Ok(repaired(shared, state, is_whole).await?.is_some())
         }
         Err(error) => Err(error),
     }
@@ -101,12 +101,12 @@ pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool)
 
 /// Restores the manifest, whose entry is missing or does not open. Returns a newer manifest if one
 /// has been stored meanwhile.
-async fn mended(shared: &Shared, state: &State, is_whole: bool) -> Result<Option<ManifestVersion>> {
+async fn repaired(shared: &Shared, state: &State, is_whole: bool) -> Result<Option<ManifestVersion>> {
     let reading = Reading { seen: state.last_seen, is_whole };
-    remains::mend(shared, &state.manifest, &state.order.announced(), reading).await?;
+    repair::repair_entries(shared, &state.manifest, &state.order.announced(), reading).await?;
     match manifest::read_manifest(&shared.objects).await {
         Ok(there) => Ok((there.generation() > state.manifest.generation()).then_some(there)),
-        Err(error) if is_no_manifest(&error) => Ok(None),
+        Err(error) if is_missing_or_invalid(&error) => Ok(None),
         Err(error) if error.kind() == ErrorKind::KeyRotated => {
             let message = "the manifest is sealed under a data key that is not known yet";
             Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
@@ -130,7 +130,7 @@ pub(super) async fn open_newest(
             opened => return opened,
         };
         let newest = match manifest::read_manifest(objects).await {
-            Err(error) if live.is_some() && is_no_manifest(&error) => None,
+            Err(error) if live.is_some() && is_missing_or_invalid(&error) => None,
             newest => Some(newest?),
         };
         let Some(newest) = newest.filter(|newest| newest.generation() > manifest.generation()) else {

@@ -35,7 +35,7 @@ pub(super) async fn open_under_root(
 /// Refuses a root that is older than the one under which the manifest was sealed: only the keyset
 /// was rolled back.
 pub(super) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
-    if !objects.rules.hold(Rule::RootFloor) {
+    if !objects.rules.enforces(Rule::RootFloor) {
         return Ok(());
     }
     let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);
