@@ -69,7 +69,7 @@ pub fn window(data: &[u8]) -> bool {
     })
 }
 
-/// Decodes a chunk of four digests of the order.
+/// Decodes a block of four digests of the order.
 pub fn order_chunk(data: &[u8]) -> bool {
     accepted(data, |bytes| block_from_bytes(bytes, 4), |digests| block_to_bytes(digests), drop)
 }
@@ -122,7 +122,7 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
 ) -> bool {
     match decode(data) {
         Ok(value) => {
-            assert_eq!(decode(&encode(&value)).expect("what was encoded is decoded"), value);
+            assert_eq!(decode(&encode(&value)).expect("encoded values can be decoded"), value);
             use_it(value);
             true
         }
@@ -136,14 +136,14 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
 /// Derives the names of the first objects of each segment. Not all of them, because their number is
 /// bounded only by the size that the entry declares.
 fn segments(entries: &[SegmentEntry]) {
-    const LOOKED_AT: usize = 64;
+    const SAMPLED: usize = 64;
     let layout = Layout::new(&IndexName::default()).expect("the default names");
     let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
     assert!(bytes < u64::MAX / 2);
-    for entry in entries.iter().take(LOOKED_AT) {
+    for entry in entries.iter().take(SAMPLED) {
         let handle = SegmentHandle::new(entry.clone());
-        handle.pages().take(LOOKED_AT).for_each(drop);
-        handle.objects(&layout).take(LOOKED_AT).for_each(drop);
+        handle.pages().take(SAMPLED).for_each(drop);
+        handle.objects(&layout).take(SAMPLED).for_each(drop);
     }
 }
 
@@ -279,9 +279,9 @@ mod tests {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds")).join(name)
     }
 
-    /// Writes the seeds anew with the environment variable `WRITE_SEEDS` set.
+    /// Rewrites the seeds if the environment variable `WRITE_SEEDS` is set.
     #[test]
-    fn seeds_are_sound_cut_and_newer() {
+    fn sound_content_is_accepted() {
         for (name, target, sound) in targets() {
             assert!(target(&sound), "{name}");
             if std::env::var_os("WRITE_SEEDS").is_some() {
@@ -295,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn content_may_be_anything() {
+    fn targets_accept_any_content() {
         for (name, target, _) in targets() {
             seeds::run(&folder(name), target, 4000);
         }
     }
 
     #[test]
-    fn a_length_allocates_what_the_content_justifies() {
+    fn allocations_are_bounded_by_the_size_of_the_content() {
         const LENGTHS: [&[u8]; 5] = [
             &[250],
             &[251, 0xff, 0xff],

@@ -1,6 +1,7 @@
 //! Creates an index: the root first, then the first manifest. If a crash interrupts a creation
-//! between the two, the next creation completes it. No index is created where objects of another
-//! one remain: the missing root or manifest of that index is a loss to be reported.
+//! between the two, the next creation completes it. No index is created in buckets that still
+//! contain objects of another one: that index has lost its root or manifest, which is reported as
+//! an error.
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ pub(super) fn describe(analyzer: Option<&Analyzer>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns the analyzer of an index whose manifest describes it by `spec`.
+/// Returns the analyzer that the manifest of an index describes as `spec`.
 pub(super) fn analyzer_of(spec: &AnalyzerSpec, given: Option<&Analyzer>) -> Result<Analyzer> {
     match given {
         None => Ok(Analyzer::from_spec(spec)?),
@@ -93,7 +94,7 @@ pub(super) async fn contents(backend: &dyn Backend, layout: &Layout) -> Result<S
     Ok(if root { StoreContents::Unfinished } else { StoreContents::Nothing })
 }
 
-/// Refuses to create an index where one exists, or where objects of one remain.
+/// Refuses to create an index where one exists, or where objects of one are left.
 pub(super) async fn refuse_existing(backend: &dyn Backend, layout: &Layout) -> Result<()> {
     match contents(backend, layout).await? {
         StoreContents::Index => Err(already_exists()),
@@ -210,8 +211,8 @@ async fn unfinished_root(objects: &Objects, protection: &Protection) -> Result<R
     let envelope = Envelope::open_root(&root.value, key).await?;
     let begun = envelope.keyset().map(Keyset::algorithm);
     if begun != algorithm {
-        let message =
-            format!("the creation of an index with {begun:?} was started here: complete it with the same algorithm");
+        let started = begun.map_or_else(|| "without encryption".to_owned(), |algorithm| format!("with {algorithm}"));
+        let message = format!("the creation of an index {started} was started here: complete it in the same way");
         return Err(Error::new(ErrorKind::IndexExists, message));
     }
     Ok(Root { envelope, record: root.value, revision: root.revision })

@@ -130,7 +130,7 @@ impl Engine {
     /// * [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if the store stopped answering. Either all
     ///   documents are written or none.
     /// * [`Lost`](ErrorKind::Lost) if the store no longer holds this index, and
-    ///   [`Forked`](ErrorKind::Forked) if it holds another history of it.
+    ///   [`Forked`](ErrorKind::Forked) if it holds a different history of the index.
     /// * [`KeyRotated`](ErrorKind::KeyRotated) if another process changed the key.
     /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied) or
     ///   [`Full`](ErrorKind::Full) as reported by the store.
@@ -177,8 +177,8 @@ impl Engine {
         self.submit.operations(operations).await
     }
 
-    /// Checks before the first write that every bucket exists. Without this, a write could be
-    /// acknowledged into the catalog although its fold has no bucket to store pages in.
+    /// Checks before the first write that every bucket exists. Without this check, a write could be
+    /// acknowledged even though there is no bucket in which a fold could store its pages.
     async fn check_buckets(&self) -> Result<()> {
         let objects = &self.shared.objects;
         let checks = objects.layout.buckets().map(|bucket| async move {
@@ -227,9 +227,10 @@ impl Engine {
         self.shared.progress.wait_until(|progress| progress.seen.position >= position.number()).await
     }
 
-    /// Closes the engine: finishes the writes and the fold in progress, performs the fold that is
-    /// this engine's turn, stores the pin, ends the tasks, and closes the store if no other clone
-    /// holds it. A store that only one process may open can then be opened again.
+    /// Closes the engine: finishes the writes and the fold in progress, folds the journal if it is
+    /// this engine's turn to do so, stores the pin, ends the tasks, and closes the store unless a
+    /// clone of this engine still holds it. A store that only one process may open can then be
+    /// opened again.
     ///
     /// Every later call on a clone fails with [`Closed`](ErrorKind::Closed); a clone keeps the
     /// store open until it is dropped.
@@ -273,7 +274,8 @@ impl Engine {
         if self.shared.objects.environment.is_single_threaded() {
             return;
         }
-        // Dropped on a blocking thread: closing a store may wait for its disk.
+        // The engine is dropped on a blocking thread, because closing a store may wait for the
+        // disk.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 }

@@ -198,7 +198,7 @@ impl Engine {
 
     /// Runs a computation of the index core on the published view, and returns its result with that
     /// view. If a page is missing because a newer manifest has replaced it, the computation is
-    /// repeated on the newer view. A page that the current manifest names and the store does not
+    /// repeated on the newer view. A page that the current manifest names but the store does not
     /// hold is an error.
     pub(super) async fn read_with_view<T>(
         &self,

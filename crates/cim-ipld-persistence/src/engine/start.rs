@@ -63,8 +63,8 @@ impl EngineBuilder {
         let engine =
             Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), buckets_checked };
         if self.accepts_older {
-            // The pin keeps its old state until the new epoch has made sure that lost records can
-            // no longer be accepted.
+            // The pin keeps its old state until the new epoch has begun, because lost records could
+            // still be accepted before that.
             if engine.algorithm().is_some() {
                 engine.maintenance.begin_epoch().await?;
             }

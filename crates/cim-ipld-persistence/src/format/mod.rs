@@ -1,5 +1,5 @@
 //! The plaintext formats of the engine, one module each. Every format starts with a version byte,
-//! and every decoder accepts hostile input.
+//! and every decoder is safe to run on hostile input.
 
 pub(crate) mod ancestry;
 pub(crate) mod announcement;
@@ -38,7 +38,7 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> =
 fn encode<T: bincode::Encode>(version: u8, value: &T) -> Vec<u8> {
     let mut bytes = vec![version];
     bincode::encode_into_std_write(value, &mut bytes, CONFIG)
-        .expect("a vector takes every write, and no format fails to encode");
+        .expect("writing to a vector cannot fail, and neither can encoding any of the formats");
     bytes
 }
 

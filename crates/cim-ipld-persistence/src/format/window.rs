@@ -7,10 +7,10 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// The number of positions per chunk of digests, and the number of positions that a record may lag
+/// The number of positions per block of digests, and the number of positions that a record may lag
 /// behind.
 pub(crate) const WINDOW_POSITIONS: u64 = 4096;
-/// The number of retained chunks of older digests: a million positions.
+/// The number of retained blocks of older digests, which cover a million positions.
 pub(crate) const RETAINED_BLOCKS: usize = 256;
 
 /// The recent past of the order at a watermark: everything needed to judge later records.
@@ -20,9 +20,9 @@ pub(crate) struct Window {
     pub(crate) position: u64,
     /// The digests of the order at the last positions, oldest first.
     pub(crate) digests: Vec<ShortDigest>,
-    /// The writers with an accepted record within the window, or closed within it, by ascending id.
+    /// The writers that had a record accepted or were closed within the window, by ascending id.
     pub(crate) writers: Vec<WriterEntry>,
-    /// The chunks of older digests, oldest first.
+    /// The blocks of older digests, oldest first.
     pub(crate) blocks: Vec<DigestBlock>,
     /// The last announced roots, newest last.
     pub(crate) announced: Vec<Announcement>,
@@ -47,10 +47,11 @@ pub(crate) struct WriterEntry {
 /// A reference to the digests of [`WINDOW_POSITIONS`] positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct DigestBlock {
-    /// The number of the chunk, which begins at position `number * WINDOW_POSITIONS`.
+    /// The index of the block, which begins at position `index * WINDOW_POSITIONS`.
     pub(crate) index: u64,
     /// The secret from which the object names are derived.
     pub(crate) secret: [u8; 32],
+    /// The number of chunks in which the content is stored.
     pub(crate) chunk_count: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
@@ -83,15 +84,15 @@ pub(crate) fn window_digest(bytes: &[u8]) -> Digest {
     Digest::of("cim/v1/window", &[bytes])
 }
 
-/// Encodes a chunk as the concatenation of its digests. It needs no version, because its object
-/// kind and its digest in the window authenticate the content.
+/// Encodes a block as the concatenation of its digests. The encoding needs no version, because the
+/// object kind and the digest in the window authenticate the content.
 pub(crate) fn block_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()
 }
 
 pub(crate) fn block_from_bytes(bytes: &[u8], positions: u64) -> Result<Vec<ShortDigest>> {
     if bytes.len() as u64 != positions * 16 {
-        return Err(damaged("a chunk of the digests of the order", "its length is wrong"));
+        return Err(damaged("a block of the digests of the order", "its length is wrong"));
     }
     Ok(bytes.chunks_exact(16).map(|chunk| ShortDigest(chunk.try_into().expect("16 bytes"))).collect())
 }

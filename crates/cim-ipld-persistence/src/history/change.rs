@@ -37,16 +37,17 @@ pub(crate) struct Changes {
     pub(crate) locations: Locations,
 }
 
-/// Where the document of each change is. A record may change a document more than once.
+/// The current location of the document of each change. A record may change the same document more
+/// than once.
 pub(crate) struct Locations {
-    /// For each change, the number of its document.
+    /// For each change, the index of its document in `locations`.
     documents: Vec<usize>,
     locations: Vec<Option<Location>>,
 }
 
 impl Locations {
-    /// Returns the CIDs of all changes, each once and in order, and for each change the number of
-    /// its own.
+    /// Returns the distinct CIDs of all changes in ascending order, and for each change the index
+    /// of its CID.
     pub(crate) fn cids(changes: &[Change]) -> (Vec<Cid>, Vec<usize>) {
         let all: Vec<Cid> = changes.iter().map(Change::cid).collect();
         let mut order: Vec<usize> = (0..all.len()).collect();
@@ -61,12 +62,12 @@ impl Locations {
         (cids, documents)
     }
 
-    /// Takes for each change the number of its document, and for each document its location.
+    /// Combines the index of the document of each change with the location of each document.
     pub(crate) fn new(documents: Vec<usize>, locations: Vec<Option<Location>>) -> Self {
         Self { documents, locations }
     }
 
-    /// Notes the location that the document of a change has now, and returns the one it had.
+    /// Sets the current location of the document of a change, and returns the previous one.
     pub(crate) fn replace(&mut self, change: usize, location: Option<Location>) -> Option<Location> {
         std::mem::replace(&mut self.locations[self.documents[change]], location)
     }
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_that_is_changed_twice_has_one_place() {
+    fn a_document_that_is_changed_twice_has_one_location() {
         let cid = |number: u8| crate::content_cid(&[number]);
         let changes = [2, 1, 2, 3, 1].map(|number| Change::Delete(cid(number)));
         let (cids, documents) = Locations::cids(&changes);

@@ -35,9 +35,9 @@ pub(crate) enum Succession {
     Same,
     /// A descendant of the known one, over the same order.
     Newer,
-    /// Not above the known generation.
+    /// Its generation is not higher than the known one.
     Older,
-    /// Sealed in an epoch that the known one has ended.
+    /// Sealed under a data key that was retired by the known one.
     Retired,
 }
 
@@ -59,13 +59,15 @@ pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<Manifest
         // The version in the header is not authenticated until the object is opened.
         match error.kind() {
             ErrorKind::KeyRotated => error,
-            _ => Error::new(ErrorKind::Damaged, format!("the manifest does not open: {error}")).with_source(error),
+            _ => {
+                Error::new(ErrorKind::Damaged, format!("the manifest cannot be decrypted: {error}")).with_source(error)
+            }
         }
     })?;
     let manifest = Manifest::from_bytes(&opened)?;
     let epoch = objects.root().envelope.epoch_of(&entry.value)?;
     if epoch < manifest.epoch {
-        let message = "the manifest is sealed under a data key that was already retired at its generation";
+        let message = "the manifest is sealed under a data key that had already been retired when it was written";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     let digest = manifest_digest(&entry.value);
@@ -83,8 +85,8 @@ pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> 
     open_manifest(objects, &entry)
 }
 
-/// Returns whether `error` means that the manifest entry is missing or not a manifest. A manifest
-/// of a newer format is one.
+/// Returns whether `error` means that the manifest entry is missing or does not hold a manifest. A
+/// manifest in a newer format counts as a manifest.
 pub(crate) fn is_missing_or_invalid(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged)
 }
@@ -98,8 +100,8 @@ impl ManifestVersion {
         self.manifest.watermark.position
     }
 
-    /// Returns the digest of the manifest of `generation` in the ancestry of this one, which
-    /// includes itself, or `None` if there is none.
+    /// Returns the digest of the ancestor of `generation`, or of this manifest if that is its own
+    /// generation. Returns `None` if there is no such ancestor.
     pub(crate) async fn ancestor(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         if generation == self.generation() {
             return Ok(Some(self.digest));
@@ -119,8 +121,8 @@ impl ManifestVersion {
         }
     }
 
-    /// Returns the digest that a record naming the manifest of `generation` must attest, or `None`
-    /// if this is neither this manifest nor an ancestor.
+    /// Returns the manifest digest that a record must attest if it names `generation`, or `None` if
+    /// neither this manifest nor an ancestor has that generation.
     pub(crate) async fn attested(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         match objects.rules.enforces(Rule::RecordManifest) {
             true => self.ancestor(objects, generation).await,
@@ -137,10 +139,11 @@ impl ManifestVersion {
         Order::at(objects.rules, &self.manifest.watermark, self.manifest.epoch, window)
     }
 
-    /// Compares `next` with this manifest, which is known to follow `order`.
+    /// Compares `next` with this manifest, which is the known one. `order` is the order of this
+    /// process.
     ///
     /// # Errors
-    /// `Forked` if `next` belongs to another history.
+    /// `Forked` if `next` belongs to a different history.
     pub(crate) async fn succession(&self, objects: &Objects, order: &Order, next: &Self) -> Result<Succession> {
         let rules = objects.rules;
         if next.digest == self.digest {
@@ -160,7 +163,8 @@ impl ManifestVersion {
             return Err(Error::new(ErrorKind::Forked, message));
         }
         if next.manifest.analyzer != self.manifest.analyzer {
-            let message = "the manifest has another analyzer than the index, which cannot change";
+            let message =
+                "the manifest names a different analyzer from the index's, but the analyzer of an index cannot change";
             return Err(Error::new(ErrorKind::Forked, message));
         }
         if rules.enforces(Rule::ManifestChain) {
@@ -169,7 +173,8 @@ impl ManifestVersion {
         Ok(Succession::Newer)
     }
 
-    /// Checks that the order of this manifest and `order` are one chain, whichever is longer.
+    /// Checks that the shorter of `order` and the order of this manifest is a prefix of the longer
+    /// one.
     async fn check_chain(&self, objects: &Objects, order: &Order) -> Result<()> {
         let watermark = &self.manifest.watermark;
         let (position, found, expected) = if watermark.position <= order.position() {
@@ -188,7 +193,7 @@ pub(crate) fn check_digest(position: u64, found: Option<ShortDigest>, expected: 
         Some(digest) if digest == expected => Ok(()),
         Some(_) => {
             let message =
-                format!("the store holds another history: the orders differ at or before position {position}");
+                format!("the store holds a different history: the orders differ at or before position {position}");
             Err(Error::new(ErrorKind::Forked, message))
         }
         None => {
@@ -214,11 +219,11 @@ pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -
     Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
 }
 
-/// Reads a chunk of digests of older positions.
+/// Reads a block of digests of older positions.
 pub(crate) async fn fetch_block(objects: &Objects, block: &DigestBlock) -> Result<Vec<ShortDigest>> {
     let bytes = objects.fetch_chunked(&block.chunked()).await?;
     if block_digest(&bytes) != block.digest {
-        let message = "a chunk of the digests of the order differs from the one that the window names";
+        let message = "a block of the digests of the order differs from the one that the window names";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     block_from_bytes(&bytes, objects.rules.window())
@@ -247,10 +252,10 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
     Window::from_bytes(&bytes)
 }
 
-/// Returns the name of a node, which depends only on its place, so that processes that complete it
-/// concurrently write the same node.
+/// Returns the name of a node. It depends only on the place of the node in the tree, so processes
+/// that complete the same node concurrently write the same object.
 fn node_name(names: &ObjectNames, place: NodePlace) -> String {
-    names.name_of(&format!("ancestry/{}/{}", place.level, place.number))
+    names.name_of(&format!("ancestry/{}/{}", place.level, place.index))
 }
 
 fn node_address<'a>(layout: &'a Layout, name: &'a str) -> Address<'a> {
@@ -261,7 +266,10 @@ async fn fetch_node(objects: &Objects, name: &str, digest: Digest) -> Result<Nod
     let bytes = objects.fetch(&node_address(&objects.layout, name)).await?;
     let node = Node::from_bytes(&bytes)?;
     if node.digest() != digest {
-        return Err(Error::new(ErrorKind::Forked, "a node of the ancestry of the manifest belongs to another history"));
+        return Err(Error::new(
+            ErrorKind::Forked,
+            "a node of the ancestry of the manifest belongs to a different history",
+        ));
     }
     Ok(node)
 }

@@ -27,13 +27,14 @@ pub(crate) struct Put<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Landed,
-    /// Another value is stored under the key of the record. No process of the index writes there,
-    /// so the store is faulty and the record may have been stored before.
+    /// A different value is stored under the key of the record. No other process with the key of
+    /// the index writes there, so the store is faulty or was tampered with, and the record may have
+    /// been stored first.
     Occupied,
 }
 
 impl Put<'_> {
-    /// Returns once the record is in the store, or can no longer be stored according to the store.
+    /// Returns once the record is in the store, or once the store reports that its key is occupied.
     pub(crate) async fn run(&mut self, deadline: Instant) -> Result<Answer> {
         let objects = &self.shared.objects;
         let bucket = &objects.layout.catalog;
@@ -59,7 +60,7 @@ impl Put<'_> {
                 Precondition::Absent
             };
             let sealed = self.sealed.clone();
-            // Set before the put, because this future may be dropped while it is in progress.
+            // Set before the put, because this future may be dropped while the put is in progress.
             let before = std::mem::replace(&mut self.maybe_landed, true);
             let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
                 Ok(_) => return Ok(Answer::Landed),

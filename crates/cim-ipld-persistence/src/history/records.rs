@@ -57,9 +57,9 @@ pub(crate) fn open_as(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest
     Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
 }
 
-/// Returns the changes of a record, fetched from separate objects if they are spilled. Returns
-/// `None` if a holder of the key sealed something else, a verdict that is the same in every
-/// process.
+/// Returns the changes of a record, which are fetched from separate objects if they are spilled.
+/// Returns `None` if the record was sealed under the right key but does not contain valid changes.
+/// Every process reaches that verdict.
 ///
 /// # Errors
 /// `Lost` or `Damaged` if the store does not hold the spilled body as it was written.
@@ -92,7 +92,7 @@ fn readable(decoded: Result<Vec<Change>>) -> Result<Option<Vec<Change>>> {
     }
 }
 
-/// Stores operations that are too large for a record in chunks named by the record.
+/// Stores operations that do not fit into a record in separate chunks, which the record names.
 pub(crate) async fn spill<'a>(
     objects: &Objects,
     operations: &'a [Operation],

@@ -1,7 +1,7 @@
-//! Checks what remains of the root and the manifest in the store, and repairs them. A process that
-//! knows the newest state restores an entry that was deleted or overwritten by junk or an older
-//! state. If neither entry belongs to this index, the index is lost: another index may have been
-//! created in its state, which must not be overwritten.
+//! Checks and repairs the root and the manifest in the store. A process that knows the newest state
+//! restores an entry that was deleted, or overwritten with junk or an older state. If neither entry
+//! belongs to this index, the index is lost. Nothing is restored then, because another index may
+//! have been created in its place.
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
@@ -23,27 +23,28 @@ enum EntryState {
     Older(Revision),
     /// Nothing, or something that does not belong to this index.
     Foreign(Option<Revision>),
-    /// Something that names this index and is sealed under an unknown key.
+    /// An entry that names this index and is sealed under an unknown key.
     Unknown(Revision),
 }
 
-/// How far a process has read the catalog. The announcement of a rotation precedes the new root.
+/// How far a process has read the catalog. Because the announcement of a rotation precedes the new
+/// root, this determines whether an announcement can have been missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// The last revision processed.
     pub(crate) seen: Revision,
-    /// Whether no entry before it was skipped.
-    pub(crate) is_whole: bool,
+    /// Whether every entry up to that revision was read.
+    pub(crate) is_gapless: bool,
 }
 
 impl Reading {
     /// The reading of a process that does not follow the catalog.
-    pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_whole: false };
+    pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_gapless: false };
 }
 
-/// Restores the root and the manifest where the entry holds junk, an older state or nothing. A
-/// compare-and-set makes sure that nothing newer is overwritten. If it fails, the repair is left to
-/// the next check.
+/// Restores the root and the manifest if their entries hold junk, an older state or nothing. A
+/// compare-and-set ensures that nothing newer is overwritten. If the compare-and-set fails, the
+/// repair is left to the next check.
 ///
 /// # Errors
 /// `Lost` if neither entry nor the journal belongs to this index, `KeyRotated` if the key was
@@ -58,7 +59,8 @@ pub(crate) async fn repair_entries(
     let layout = &objects.layout;
     let (root, manifest) = entry_states(objects, known, announced).await?;
     let has_record = is_of_index(root) || is_of_index(manifest) || has_record(shared, known).await?;
-    if matches!((root, manifest), (EntryState::Unknown(_), EntryState::Unknown(_))) && !(reading.is_whole && has_record)
+    if matches!((root, manifest), (EntryState::Unknown(_), EntryState::Unknown(_)))
+        && !(reading.is_gapless && has_record)
     {
         // The announcement of the root may have been skipped or removed. The entries are not
         // replaced, because that could undo a rotation permanently.
@@ -68,12 +70,12 @@ pub(crate) async fn repair_entries(
         let message =
             format!("bucket {} no longer holds anything of this index: it was emptied or recreated", layout.catalog);
         let lost = Error::new(ErrorKind::Lost, message);
-        // From here on, no call is answered as if the index still existed.
+        // From now on, every call fails with this error.
         shared.progress.fail(lost.clone());
         return Err(lost);
     }
     // An announcement precedes its root. Therefore an unannounced root is known to be junk only
-    // once the catalog has been read up to it.
+    // once the catalog has been read up to that root.
     let judged = |state| match state {
         EntryState::Unknown(revision) if revision > reading.seen => EntryState::Sound(revision),
         state => state,
@@ -155,8 +157,8 @@ fn is_of_index(state: EntryState) -> bool {
     matches!(state, EntryState::Sound(_) | EntryState::Older(_))
 }
 
-/// Returns whether the journal still holds a record known to this process. In that case, the bucket
-/// still belongs to this index although the root and the manifest were replaced.
+/// Returns whether the journal still holds a record known to this process. If so, the bucket
+/// belongs to this index even if both the root and the manifest were replaced.
 async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
     let objects = &shared.objects;
     for mark in [shared.view().last, known.manifest.watermark.record].into_iter().flatten() {
@@ -169,7 +171,7 @@ async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
 }
 
 impl EntryState {
-    /// Returns the precondition for replacing the entry, or `None` if it is to be kept.
+    /// Returns the precondition for overwriting the entry, or `None` if the entry must be kept.
     fn overwrite_precondition(self) -> Option<Precondition> {
         match self {
             Self::Sound(_) => None,
@@ -208,7 +210,7 @@ async fn replace(
 /// manifest.
 ///
 /// # Errors
-/// `IndexExists` if another index exists there now.
+/// `IndexExists` if the store now holds another index.
 pub(crate) async fn put_back(shared: &Shared, known: &ManifestVersion) -> Result<Revision> {
     let objects = &shared.objects;
     for bucket in objects.layout.buckets() {
@@ -226,7 +228,7 @@ async fn put_once(objects: &Objects, key: &Key, value: bytes::Bytes) -> Result<R
         Err(error) if error.kind() == ErrorKind::Conflict => match read(objects, key).await? {
             Some(there) if there.value == value => Ok(there.revision),
             _ => {
-                let message = "another index was created in state of the lost one";
+                let message = "another index was created in place of the lost one";
                 Err(Error::new(ErrorKind::IndexExists, message))
             }
         },

@@ -46,8 +46,8 @@ pub(crate) struct Shared {
     pub(crate) folds_on_closing: AtomicBool,
     /// Decides which process merges a full size class.
     pub(crate) merge_turn: Turn<[u8; 16]>,
-    /// The segment that this process is about to publish, until the follower reads its manifest
-    /// from the catalog.
+    /// The segment of the manifest that this process is publishing. It is cleared once the follower
+    /// has read that manifest from the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
     /// The record that this process has in flight, and possibly an earlier one with an unknown
     /// outcome.
@@ -137,7 +137,7 @@ impl Shared {
         self.view.store(Arc::new(view));
         self.progress.modify(|present| {
             let fatal = present.fatal.take();
-            // A publisher may have noticed a disturbed manifest entry before the follower.
+            // A publisher may have started the grace period before the follower did.
             let grace_until = present.grace_until.max(progress.grace_until);
             *present = Progress { fatal, grace_until, ..progress };
         });
@@ -179,7 +179,7 @@ impl Shared {
         }
     }
 
-    /// Registers the record that this process is about to put, and returns a receiver of its
+    /// Registers the record that this process is about to put, and returns the receiver of its
     /// verdict.
     pub(crate) fn register_in_flight(
         &self,
@@ -207,15 +207,17 @@ impl Shared {
     }
 
     /// Returns how long to wait for another process to fold, given that the previous fold took
-    /// `took`. A random part makes it differ between processes, so that only one takes over.
+    /// `took`. The jitter makes the time differ between processes, so that only one of them takes
+    /// over.
     pub(crate) fn patience(&self, took: Duration) -> Duration {
         let least = self.settings.write_timeout / 6;
         let patience = (took * 3).clamp(least, least * 3);
         patience + self.jitter(least)
     }
 
-    pub(crate) fn jitter(&self, of: Duration) -> Duration {
-        Duration::from_millis(self.objects.environment.below(u64::try_from(of.as_millis()).unwrap_or(u64::MAX)))
+    /// Returns a random duration below `limit`.
+    pub(crate) fn jitter(&self, limit: Duration) -> Duration {
+        Duration::from_millis(self.objects.environment.below(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Returns the error that stopped the follower, if any.
@@ -233,7 +235,7 @@ impl Shared {
         })
     }
 
-    /// Reads the newest manifest: the one in the store, or the known one if the store holds an
+    /// Reads the newest manifest: the one in the store, or the known manifest if the store holds an
     /// older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
@@ -259,7 +261,7 @@ impl Shared {
         loop {
             match read_manifest(&self.objects).await {
                 Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                // Wait for the follower to take up the new root, or to reject it.
+                // Wait for the follower to adopt or reject the new root.
                 Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => {
                     self.check()?;
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -272,8 +274,8 @@ impl Shared {
             if generation > known {
                 return Ok(());
             }
-            // While the manifest entry is disturbed, a process that knows a newer manifest may be
-            // about to restore it.
+            // During the grace period, a process that knows a newer manifest may be about to
+            // restore it.
             if until.is_none_or(|until| until <= Instant::now()) {
                 return Err(error);
             }
@@ -304,8 +306,8 @@ impl Shared {
         *lock(&self.published) == Some(self.view().manifest.digest)
     }
 
-    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, so that the
-    /// older data keys are not retired yet.
+    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, which means
+    /// that the older data keys are not retired yet.
     pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
         manifest.manifest.epoch < self.objects.root().envelope.epoch()
     }

@@ -85,15 +85,16 @@ impl ActiveMemtable {
         Self { empty_bytes: memtable.bytes_used(), memtable, deletes: Deletes::new(), records: 0 }
     }
 
-    /// Returns how many bytes a fold would free. Every record counts, even without a document, so
-    /// that a journal of deletes only is folded too, before it makes the next opening slow.
+    /// Returns how many bytes a fold would free. Every record counts, even one without documents,
+    /// so that a journal that contains only deletes is folded before it slows down the next
+    /// opening.
     fn bytes(&self) -> usize {
         const RECORD_BYTES: usize = 256;
         self.memtable.bytes_used() - self.empty_bytes + self.records * RECORD_BYTES
     }
 }
 
-/// A memtable that is being folded and takes no more documents.
+/// A memtable that is being folded and accepts no more documents.
 struct Frozen {
     input: Arc<FoldInput>,
     deletes: Deletes,
@@ -111,7 +112,8 @@ pub(crate) struct FoldInput {
     pub(crate) segment_deletes: Vec<Option<Deletes>>,
 }
 
-/// A segment that this process has stored, until the follower reads the manifest that names it.
+/// A segment that this process has stored for a new manifest. It is dropped once the follower has
+/// read that manifest.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) manifest: Digest,
@@ -128,8 +130,8 @@ pub(crate) enum Origin {
 }
 
 impl State {
-    /// Opens the segments that `manifest` names, without any journal records. Segments that `known`
-    /// has open are not read again.
+    /// Opens the segments that `manifest` names, without any journal records. Segments that are
+    /// already open in `known` are not read again.
     pub(crate) async fn open(
         objects: &Objects,
         manifest: ManifestVersion,
@@ -169,8 +171,9 @@ impl State {
         Ok(state)
     }
 
-    /// Returns a copy of this state, which has no journal records yet, to apply the journal to.
-    pub(crate) fn begin(&self) -> Self {
+    /// Returns a copy to which the journal can be applied. This state must not contain any journal
+    /// records yet.
+    pub(crate) fn copy_without_journal(&self) -> Self {
         let segments = self.segments.iter().map(|open| OpenSegment {
             handle: Arc::clone(&open.handle),
             segment: Arc::clone(&open.segment),
@@ -302,7 +305,8 @@ impl State {
         Some(input)
     }
 
-    /// Sets the revision at which the manifest was last seen. Returns whether it has changed.
+    /// Sets the revision at which the manifest was last seen. Returns whether the revision has
+    /// changed.
     pub(crate) fn set_manifest_revision(&mut self, revision: Revision) -> bool {
         let has_changed = self.manifest.revision != revision;
         if has_changed {
@@ -311,13 +315,13 @@ impl State {
         has_changed
     }
 
-    /// Replaces the manifest by one with the same segments and watermark.
+    /// Replaces the manifest with one that has the same segments and watermark.
     pub(crate) fn renew(&mut self, manifest: ManifestVersion) {
         self.manifest = Arc::new(manifest);
     }
 
-    /// Replaces the inputs of a segment that this process built by that segment, carrying over the
-    /// documents deleted since.
+    /// Swaps in a segment that this process built for the inputs it was built from, carrying over
+    /// documents deleted in the meantime.
     ///
     /// Returns false and changes nothing if this state no longer contains the inputs.
     pub(crate) fn install(&mut self, manifest: &ManifestVersion, replacement: &Replacement) -> bool {
@@ -332,8 +336,8 @@ impl State {
                 }
                 self.frozen = None;
             }
-            // The input of a frozen memtable contains deletes of the replaced segments: rebuild
-            // from the manifest instead.
+            // The input of the frozen memtable contains deletes of the segments to be replaced: the
+            // state is rebuilt from the manifest instead.
             Origin::Segments { .. } if self.frozen.is_some() => return false,
             Origin::Segments { merged, document_maps } => {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);
@@ -361,7 +365,7 @@ impl State {
     }
 }
 
-/// Adds to `new` the new ids of the documents of `old`.
+/// Adds the documents of `old` to `new`, under their new ids.
 pub(crate) fn remap_deletes(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
     for document in old.iter() {
         if let Some(Some(document)) = document_map.get(document.0 as usize) {

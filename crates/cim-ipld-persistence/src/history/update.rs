@@ -127,7 +127,8 @@ async fn try_publish(
 }
 
 /// Waits while another process may still restore a newer manifest, but at most until `deadline`,
-/// since an attacker may keep disturbing the entry. Returns false if there is a newer manifest now.
+/// since an attacker may overwrite the entry again and again. Returns false if a newer manifest is
+/// known by then.
 async fn wait_for_grace_period(shared: &Shared, current: &ManifestVersion, deadline: Instant) -> Result<bool> {
     loop {
         let (generation, until) = shared.progress.read(|progress| (progress.seen.generation, progress.grace_until));
@@ -202,8 +203,8 @@ async fn build_successor(objects: &Objects, current: &ManifestVersion, proposal:
     })
 }
 
-/// Replaces `current` by the sealed manifest. If the entry holds something else that is not newer,
-/// such as junk or an older manifest, that is replaced.
+/// Replaces `current` with the sealed manifest. If the entry now holds something else, that is
+/// replaced too unless it is a newer manifest.
 async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) -> Result<Outcome> {
     let objects = &shared.objects;
     let layout = &objects.layout;
@@ -256,7 +257,7 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
     }
 }
 
-/// Returns whether the manifest entry is newer than `current`. Junk is not.
+/// Returns whether the entry holds a newer manifest than `current`.
 fn is_newer(objects: &Objects, current: &ManifestVersion, there: &Entry) -> Result<bool> {
     match manifest::open_manifest(objects, there) {
         Ok(other) => Ok(other.generation() > current.generation() && other.epoch >= current.manifest.epoch),
@@ -279,8 +280,8 @@ async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcom
     Ok(if is_ancestor { Outcome::Published } else { Outcome::Superseded })
 }
 
-/// Stores the window and the new chunks of `order` for a manifest at its position. Returns the
-/// entry of the window and the chunks that it names.
+/// Stores the window and the new blocks of `order` for a manifest at its position. Returns the
+/// entry of the window and the blocks that the window names.
 pub(crate) async fn store_order(
     objects: &Objects,
     order: &Order,
@@ -311,7 +312,7 @@ pub(crate) async fn store_order(
 }
 
 /// Removes the objects of the order that a newer manifest no longer names: the window of `before`,
-/// and the chunks that are no longer retained.
+/// and the blocks that are no longer retained.
 pub(crate) async fn remove_order(shared: &Shared, before: &Manifest, order: &Order) {
     let objects = &shared.objects;
     let newest = shared.view().manifest.position() / objects.rules.window();

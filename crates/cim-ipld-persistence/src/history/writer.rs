@@ -24,9 +24,10 @@ use crate::{Error, ErrorKind, Result};
 
 /// The maximum size of a record shared by several calls.
 const SHARED_RECORD_BYTES: usize = 512 << 10;
-/// An upper bound of the bytes of a record and its envelope besides the operations.
+/// An upper bound of the size of a record and its envelope without the operations.
 const RECORD_OVERHEAD_BYTES: usize = 2048;
-/// The maximum number of new identities taken per call when the keys of its records are occupied.
+/// The maximum number of occupied keys per call. After each of them, the writer takes a new
+/// identity.
 const MAX_OCCUPIED_KEYS: usize = 16;
 
 /// The content of a record, and the deadline for writing it.
@@ -40,8 +41,8 @@ struct Draft<'a> {
 /// The result of one put.
 enum Sent {
     Judged(OwnVerdict),
-    /// Another value is stored under the key of the record. Whether the record was stored before it
-    /// is known once its writer is closed.
+    /// A different value is stored under the key of our record. Our record may have been stored
+    /// first. Only once this writer id has been closed do we know.
     Occupied(oneshot::Receiver<OwnVerdict>),
 }
 
@@ -57,7 +58,8 @@ pub(crate) struct Writer {
     closes: Vec<u64>,
     /// Whether the pin records this writer.
     is_pinned: bool,
-    /// Whether a record of this writer may still be stored, so that a successor has to close it.
+    /// Whether a record of this writer may still be stored, so that a successor has to close this
+    /// writer.
     in_doubt: bool,
     /// A request taken from the queue that did not fit into the previous record.
     left_over: Option<Request>,
@@ -166,15 +168,15 @@ impl Writer {
                 let message = "the record was not accepted within the write timeout";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            // Writers are closed first, by a record of its own. Once it is accepted, no outcome is
-            // unknown any more.
+            // Writers are closed first, by a separate record. Once that record is accepted, no
+            // outcome is unknown any more.
             let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let draft = if is_closing {
                 Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
             } else {
-                // A spilled body is stored again for each attempt, because the body of a record
-                // that is not accepted is trimmed with it.
+                // A spilled body is stored again for each attempt, because the body of a rejected
+                // record is trimmed together with the record.
                 Draft { body: self.body(operations).await?, announces, closes: Vec::new(), deadline }
             };
             match self.write_next(draft).await? {
@@ -222,8 +224,8 @@ impl Writer {
     async fn write_next(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let closes = draft.closes.len();
         let sent = self.write_once(draft).await;
-        // The sequence number grows in any case: the next accepted record makes sure that this one
-        // cannot become part of the order later.
+        // The sequence number increases in any case. Once the next record is accepted, this one can
+        // no longer become part of the order.
         self.sequence += 1;
         self.in_doubt |= !matches!(sent, Ok(Sent::Judged(_)));
         let sent = sent?;
@@ -236,7 +238,7 @@ impl Writer {
                 }
             }
             Sent::Occupied(_) => {
-                tracing::warn!("the key of the next record is occupied; writing under another identity");
+                tracing::warn!("the key of the next record is occupied; writing under a new identity");
                 self.closes.push(self.id);
                 self.take_new_identity().await?;
             }
@@ -333,7 +335,7 @@ impl Writer {
         let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
         let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
         if !self.shared.progress.read(has_room) {
-            // Other processes may have a smaller memtable and not fold.
+            // Other processes may have a smaller memtable and no reason to fold.
             self.shared.folds.notify_one();
         }
         let room = self.shared.progress.wait_until(has_room);

@@ -57,8 +57,8 @@ impl Maintenance {
     async fn publish_keyset(&self, current: &Keyset, next: Keyset) -> Result<()> {
         let objects = &self.shared.objects;
         let (catalog, root_key) = (&objects.layout.catalog, &objects.layout.root);
-        // Sealed under the old key, so that a process that cannot open the new root knows that it
-        // is genuine.
+        // Sealed under the old key, so that a process that cannot decrypt the new root knows that
+        // the root is genuine.
         let announcement = Announcement { root: root_digest(next.record()), data_key: *next.active_key().as_bytes() };
         self.submit.announce(announcement).await?;
         let changed =
@@ -99,8 +99,8 @@ impl Maintenance {
         self.write_barrier_and_fold().await
     }
 
-    /// Writes an empty record and folds. This moves the order to the epoch of the newest data key
-    /// if a rotation was interrupted before it did.
+    /// Writes an empty record, the barrier, and folds. This completes an interrupted rotation,
+    /// because it moves the order to the epoch of the newest data key.
     pub(crate) async fn write_barrier_and_fold(&self) -> Result<()> {
         self.submit.operations(Vec::new()).await?;
         self.fold().await.map(drop)

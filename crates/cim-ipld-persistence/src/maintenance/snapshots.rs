@@ -1,6 +1,6 @@
 //! Named snapshots. A snapshot is a sealed list of segments that the manifest names. Pages are
 //! never copied; a snapshot keeps them from being removed. Creating, restoring and deleting a
-//! snapshot each replace the manifest, which orders them among themselves and with folds and
+//! snapshot each replace the manifest, which orders them relative to each other and to folds and
 //! merges.
 
 use cim_ipld_backend::Precondition;
@@ -49,7 +49,7 @@ pub struct SnapshotInfo {
     pub documents: u64,
     /// The size in bytes of the pages that it names.
     pub bytes: u64,
-    /// The position in the order of all writes up to which it includes everything.
+    /// The position in the order of all writes up to which the snapshot includes everything.
     pub position: Position,
 }
 
@@ -154,7 +154,7 @@ impl Maintenance {
         loop {
             let current = self.shared.view().manifest.clone();
             let Ok(entry) = find(&current.manifest, name) else {
-                // Another process may have created it since.
+                // Another process may have created the snapshot since.
                 let newest = self.shared.newest_manifest().await?;
                 find(&newest.manifest, name)?;
                 self.shared.wait_generation(newest.generation()).await?;
@@ -162,7 +162,7 @@ impl Maintenance {
             };
             let record = match read_snapshot(objects, entry).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => {
-                    // Another process may have deleted it.
+                    // Another process may have deleted the snapshot.
                     if self.shared.newest_manifest().await?.generation() > current.generation() {
                         self.shared.wait_generation(current.generation() + 1).await?;
                         continue;

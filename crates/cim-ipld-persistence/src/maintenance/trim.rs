@@ -1,6 +1,6 @@
 //! Removes the journal records that the manifest *before* the newest one covers. Other processes
-//! can thus read a record until the next fold; a slower one finds a gap in the revisions and reads
-//! the manifest.
+//! can thus read a record until the next fold; a slower process finds a gap in the revisions and
+//! reads the manifest.
 
 use std::collections::HashSet;
 
@@ -36,8 +36,8 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Finds the journal entries left by earlier processes: those that the order at the opening of this
-/// process no longer accepts.
+/// Finds the dead journal entries left by earlier processes. These are the entries that the order,
+/// as it was when this process opened the index, would ignore.
 async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
     let Unseen { opened_at, through } = unseen;
     let objects = &shared.objects;
@@ -47,7 +47,7 @@ async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spille
     while let Some(entry) = journal.next().await {
         let entry = entry?;
         if entry.entry.revision > *through {
-            // From here on this process noted what it saw.
+            // This process has noted all later entries itself.
             break;
         }
         if shared.journal().position(&entry.key).is_some() {

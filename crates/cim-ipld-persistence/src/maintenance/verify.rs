@@ -98,7 +98,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Returns what names a segment with these deletes, and is therefore affected by its problems.
+/// Returns the index and the snapshots that name this segment with these deletes, and are therefore
+/// affected by its problems.
 fn owners(references: &References, entry: &SegmentEntry) -> String {
     let is_index = references.manifest.manifest.segments.contains(entry);
     let records = references.snapshots.iter().filter_map(|(_, read)| read.as_ref().ok());
@@ -188,7 +189,7 @@ impl Maintenance {
         let checked = self.verify_ancestry(manifest).await;
         report.note("the ancestry of the manifest", checked)?;
         for checked in self.verify_old_digests(manifest).await {
-            report.note("the order's past", checked)?;
+            report.note("the older digests of the order", checked)?;
         }
         let checked = self.verify_journal(manifest, report).await;
         report.note("the journal", checked)?;
@@ -211,7 +212,8 @@ impl Maintenance {
     /// for a long time.
     async fn verify_old_digests(&self, manifest: &ManifestVersion) -> Vec<Result<()>> {
         let objects = &self.shared.objects;
-        // Without the window, which the check of the journal reports, the blocks are unknown.
+        // The blocks are named by the window. If the window cannot be read, the check of the
+        // journal reports that.
         let Ok(order) = manifest.order(objects).await else { return Vec::new() };
         let blocks = futures::stream::iter(order.blocks());
         let checked = blocks.then(|block| async { manifest::fetch_block(objects, block).await.map(drop) });
@@ -250,7 +252,7 @@ impl Maintenance {
     }
 
     /// Applies the whole journal to the order as of the manifest, as an opener would, and compares
-    /// what comes of it with what this process holds.
+    /// the result with the order of this process.
     async fn verify_journal(&self, manifest: &ManifestVersion, report: &mut VerifyReport) -> Result<()> {
         let objects = &self.shared.objects;
         let known = self.shared.progress.read(|progress| progress.seen);
@@ -284,8 +286,8 @@ impl Maintenance {
         }
         for (key, revision) in junk.into_iter().filter(|(key, _)| may_be_needed(&at_manifest, key)) {
             let message = format!(
-                "{key} at {revision} does not open: either a record was damaged and its writes are lost, or somebody \
-                 without a key stored it"
+                "{key} at {revision} cannot be decrypted: either a record was damaged and its writes are lost, or \
+                 someone without a key stored the entry"
             );
             report.note("the journal", Err(Error::new(ErrorKind::Damaged, message)))?;
         }
@@ -311,7 +313,7 @@ impl Maintenance {
             None => opened.record.generation > manifest.generation(),
         };
         if !attested {
-            let message = format!("the record at {revision} attests another history");
+            let message = format!("the record at {revision} attests a different history");
             return Err(Error::new(ErrorKind::Forked, message));
         }
         // A record that no process can read is not part of the order.
@@ -340,8 +342,8 @@ fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64, a
 }
 
 impl VerifyReport {
-    /// Adds a problem of the index to the report, once, and returns an error that prevents the
-    /// check.
+    /// Adds an error that is a problem of the index to the report, unless it is listed already.
+    /// Returns any other error, because it prevents the check.
     fn note(&mut self, what: &str, checked: Result<()>) -> Result<()> {
         match checked {
             Err(error)
@@ -364,7 +366,7 @@ impl VerifyReport {
 fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes every write");
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
     })
 }

@@ -58,8 +58,8 @@ impl Objects {
         Ok(chunked)
     }
 
-    /// Reads content back. The cost of a hostile record is bounded by the chunks that exist, each
-    /// of which is refused if it decompresses to more than writers store.
+    /// Reads content back. The cost of a hostile record is bounded by the number of chunks that
+    /// exist. A chunk is refused if it decompresses to more than a writer puts into one chunk.
     pub(crate) async fn fetch_chunked(&self, chunked: &Chunked) -> Result<Vec<u8>> {
         let chunks: Vec<Bytes> = stream::iter(chunked.names())
             .map(|name| async move {
@@ -91,9 +91,9 @@ mod tests {
     use crate::objects::{Root, kind};
     use crate::{IndexName, Settings};
 
-    /// Compressed chunks, such as a holder of the key could store to exhaust memory.
+    /// A holder of the key could store compressed chunks like these to exhaust memory.
     #[tokio::test]
-    async fn reads_no_part_that_is_larger_than_writers_make_them() {
+    async fn refuses_a_chunk_that_is_larger_than_those_of_a_writer() {
         let backend = Arc::new(MemoryBackend::new());
         let layout = Layout::new(&IndexName::default()).expect("a layout");
         backend.create(&layout.metadata).await.expect("created");

@@ -126,7 +126,8 @@ impl Objects {
         }
         let name = segment.page_name(page);
         let address = page_address(&self.layout, page, &name);
-        // The page first, because its absence is a more specific error than that of its digest.
+        // The page is fetched first, because a missing page is a more specific error than a missing
+        // digest.
         let opened = self.fetch(&address).await?;
         let digests = self.fetch_digests(segment).await?;
         let place = segment.first.get(&page.class.code()).and_then(|first| first.checked_add(page.ordinal));

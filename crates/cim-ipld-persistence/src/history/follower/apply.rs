@@ -59,8 +59,8 @@ impl Follower {
         if let Some(step) = self.check_attestation(revision, &opened).await? {
             return Ok(step);
         }
-        // A newer manifest may have removed what the record needs: the chunks of its body after a
-        // fold, the pages of older segments after a merge.
+        // The publisher of a newer manifest may have removed objects that the record needs: the
+        // chunks of its body after a fold, or the pages of older segments after a merge.
         let changes = match records::changes(&self.shared.objects, &opened.record.body).await {
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(revision, Gap::Body(fault))),
@@ -126,7 +126,7 @@ impl Follower {
             _ if self.shared.objects.rules.enforces(Rule::IgnoreJunk) => {}
             _ => return Err(error),
         }
-        tracing::warn!(key = %entry.key, %error, "ignoring a journal entry that does not open");
+        tracing::warn!(key = %entry.key, %error, "ignoring a journal entry that cannot be decrypted or decoded");
         self.ignored.count(Ignored::Junk);
         self.note_displaced(&entry.key);
         self.shared.journal().junk();
@@ -139,8 +139,8 @@ impl Follower {
         if !is_replay {
             self.ignored.count(reason);
         }
-        // If the state already contains the record but has not published it, the writer is answered
-        // on publication.
+        // If the state contains the record but is not published yet, the writer is answered on
+        // publication.
         let holds = self
             .order()
             .writer(opened.writer)
@@ -155,8 +155,8 @@ impl Follower {
     }
 
     /// Notes an accepted record that was stored again or overwritten before a manifest covered it.
-    /// In the store, it now comes later than in the order, or is missing. A process that opens the
-    /// index would read another order until this one publishes a manifest.
+    /// In the store, the record now comes later than in the order, or is missing. Until this
+    /// process publishes a manifest, a process that opens the index would read a different order.
     fn note_displaced(&mut self, key: &Key) {
         let position = self.shared.journal().position(key);
         if self.rebuilding.is_none()
@@ -214,18 +214,19 @@ impl Follower {
             Ok(next) => next,
             Err(error) if error.kind() == ErrorKind::UnsupportedVersion => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "ignoring a manifest entry that does not open");
+                tracing::warn!(%error, "ignoring a manifest entry that cannot be decrypted or decoded");
                 return self.ignore_manifest(&entry, Ignored::Junk).await;
             }
         };
         if self.rebuilding.as_ref().is_some_and(|rebuilding| next.generation() <= rebuilding.manifest.generation()) {
-            // Already passed: a watch may lag behind the authoritative copy.
+            // Already superseded: a watch may lag behind the authoritative copy.
             return Ok(Step::Applied);
         }
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
         let succession = match succession {
             Err(error) if error.kind() == ErrorKind::Forked => return Ok(self.missed(entry.revision, Gap::History)),
-            // The objects that it names may be missing because a newer manifest has replaced it.
+            // The objects that this manifest names may be missing because a newer one has replaced
+            // it.
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(entry.revision, Gap::Window(fault))),
                 None => return Err(error),
@@ -250,9 +251,10 @@ impl Follower {
         self.repair(entry.revision).await.map(|()| Step::Applied)
     }
 
-    /// Handles another manifest of the same generation. Another process follows it and restores it,
-    /// as this one restores its own. Each does so only from time to time, until a record decides
-    /// which of the two must stop.
+    /// Handles a different manifest of the same generation. Some other process follows that
+    /// manifest and restores it, just as this process restores the one that it follows. Each of
+    /// them does so only after a random pause, so that the two do not overwrite each other
+    /// continuously. A later record decides which of the two must stop.
     async fn ignore_sibling(&mut self, entry: &Entry) -> Result<Step> {
         if self.rival_until.is_some_and(|until| until > Instant::now()) {
             self.ignored.count(Ignored::Replayed);
@@ -264,11 +266,12 @@ impl Follower {
         self.ignore_manifest(entry, Ignored::Replayed).await
     }
 
-    /// Restores the newest root and manifest if they were overwritten. This reads their current
-    /// entries, because a lagging copy of the catalog delivers entries that were replaced long ago.
+    /// Restores the newest root and manifest if they were overwritten. The current entries are read
+    /// first, because a lagging copy of the catalog may deliver entries that were replaced long
+    /// ago.
     pub(super) async fn repair(&mut self, seen: Revision) -> Result<()> {
         let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
-        let reading = Reading { seen, is_whole: self.rebuilding.is_none() };
+        let reading = Reading { seen, is_gapless: self.rebuilding.is_none() };
         repair::repair_entries(&shared, &manifest, &self.order().announced(), reading).await
     }
 
@@ -305,7 +308,7 @@ impl Follower {
                 self.repair(entry.revision).await?;
             }
             RootChange::Unknown => {
-                tracing::warn!("ignoring a root entry that opens under no known key and was not announced");
+                tracing::warn!("ignoring an unannounced root entry that cannot be decrypted under any known key");
                 self.ignored.count(Ignored::Junk);
                 self.repair(entry.revision).await?;
             }
@@ -314,7 +317,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Claims the fold if a record of this process takes the tail over the budget.
+    /// Claims the fold if a record of this process pushes the tail over the budget.
     pub(super) fn claim_fold(&mut self, before: usize, writer: u64) {
         let settings = &self.shared.settings;
         let budget = settings.memtable_budget_bytes.max(1);
@@ -325,7 +328,7 @@ impl Follower {
         }
     }
 
-    /// Notes whether a record of this process took the tail to a multiple of
+    /// Notes whether a record of this process brought the tail to a multiple of
     /// [`SHORT_TAIL_RECORDS`]. If so, this process folds when it closes, because every opener
     /// replays the tail.
     fn claim_closing_fold(&mut self, writer: u64) {

@@ -4,8 +4,9 @@ use cim_ipld_backend::Revision;
 
 use crate::{Error, ErrorKind};
 
-/// Something that a catalog entry needs and the store does not hold. A newer manifest may explain
-/// that. If it is missing again under the same manifest, it is lost.
+/// Something that a catalog entry needs but the store does not hold. It may have been removed
+/// because a newer manifest no longer needs it. If it is missing again under the same manifest, it
+/// is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) record: Revision,
@@ -14,13 +15,13 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// Returns whether the same thing is missing again. The revision is not compared, because the
-    /// entry may have been stored again.
+    /// Returns whether this is the same thing that was missing before. The revision is not
+    /// compared, because the entry may have been stored again.
     pub(super) fn is_same_as(&self, before: &Self) -> bool {
         (self.gap, self.manifest) == (before.gap, before.manifest)
     }
 
-    /// Returns the error for an object that is definitely missing.
+    /// Returns the error to report once the object is known to be lost.
     pub(super) fn into_error(self) -> Error {
         let Self { record, gap, .. } = self;
         let mut kind = ErrorKind::Lost;
@@ -52,7 +53,7 @@ impl Missing {
             Gap::Body(fault) => object(&format!("the body of the journal record at {record}"), fault),
             Gap::History => {
                 let message =
-                    format!("the journal record at {record} attests another history than the one of this process");
+                    format!("the journal record at {record} attests a different history from that of this process");
                 return Error::new(ErrorKind::Forked, message);
             }
         };
@@ -79,7 +80,7 @@ pub(super) enum Gap {
 }
 
 /// What is wrong with a needed object. A process that published a newer manifest may have removed
-/// it, and an attacker may have stored something else under its name since.
+/// the object, and an attacker may have stored something else under its name since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Gone,

@@ -3,7 +3,7 @@
 //!
 //! There are at most two states: the live one, which has been published, and one that is being
 //! rebuilt from a newer manifest. Everything read from the store is checked against the live state.
-//! The rebuilt state replaces it once it has reached the published position.
+//! The rebuilt state replaces the live state once it has reached the published position.
 
 mod apply;
 mod missing;
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     PutBack(oneshot::Sender<Result<()>>),
 }
 
-/// The input of a fold, and the manifest that the new manifest must succeed.
+/// The input of a fold, and the manifest of which the new one must be the direct successor.
 pub(crate) struct Frozen {
     pub(crate) input: Arc<FoldInput>,
     pub(crate) manifest: Arc<ManifestVersion>,
@@ -66,18 +66,18 @@ pub(crate) struct Follower {
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
     grace_until: Option<Instant>,
-    /// Until this time, another manifest of the same generation is not replaced again.
+    /// Until this time, a different manifest of the same generation is not overwritten again.
     rival_until: Option<Instant>,
     ignored: IgnoredEntries,
 }
 
-/// How long a running process waits for a missing object. A newer manifest may no longer name it,
-/// and that manifest may have to be restored by another process first.
+/// How long a running process waits for a missing object. Meanwhile, another process may restore a
+/// newer manifest that no longer names the object.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Follower {
-    /// Reads the journal after `manifest` up to its current end, and returns once that is
-    /// published.
+    /// Reads the journal after `manifest` up to its current end, and returns once the resulting
+    /// state is published.
     pub(crate) async fn start(
         shared: &Arc<Shared>,
         manifest: ManifestVersion,
@@ -89,7 +89,7 @@ impl Follower {
         let mut follower = Self {
             shared: Arc::clone(shared),
             commands,
-            rebuilding: Some(live.begin()),
+            rebuilding: Some(live.copy_without_journal()),
             live,
             catalog: watch(shared, after),
             catching_up: true,
@@ -162,8 +162,8 @@ impl Follower {
         &self.rebuilding.as_ref().unwrap_or(&self.live).order
     }
 
-    /// Restarts the watch after the last processed entry. The published view remains until it has
-    /// caught up.
+    /// Restarts the watch after the last processed entry. The published view remains until the
+    /// watch has caught up.
     fn rewatch(&mut self) {
         let after = self.current().last_seen;
         self.catalog = watch(&self.shared, after);
@@ -177,7 +177,7 @@ impl Follower {
                 let input = self.live.freeze(exact);
                 let frozen = input.map(|input| Frozen { input, manifest: Arc::clone(&self.live.manifest) });
                 let _ = reply.send(frozen);
-                // The content is the same, but it is divided into other memtables.
+                // The content is unchanged, but it is divided among different memtables.
                 self.publish()
             }
             Command::Capture(reply) => {
@@ -216,8 +216,8 @@ impl Follower {
         }
     }
 
-    /// Returns whether an entry was removed or replaced between the last entry and this one. A
-    /// manifest was published before that happened.
+    /// Returns whether an entry was removed or replaced between the last entry and this one. The
+    /// process that removed it has published a newer manifest first.
     fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
         // While a state is being rebuilt, the check on catching up is sufficient.
         self.rebuilding.is_none()

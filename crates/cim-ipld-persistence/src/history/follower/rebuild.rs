@@ -40,7 +40,7 @@ impl Follower {
                 }
             }
             self.pinned = None;
-            self.live = self.rebuilding.take().expect("it was looked at");
+            self.live = self.rebuilding.take().expect("checked above");
             self.shared.journal().forget(self.live.manifest.manifest.previous_position);
         }
         self.catching_up = false;
@@ -60,7 +60,7 @@ impl Follower {
             tokio::time::sleep(PATIENCE / 20).await;
         }
         self.resync().await?;
-        // Set only after the manifest could be reread.
+        // Set only after the manifest was reread successfully.
         self.missing = Some((missing, since));
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Follower {
         let manifest = match manifest::read_manifest(&self.shared.objects).await {
             Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
                 root::read_newer(&self.shared, &self.live.order).await?;
-                match repaired(&self.shared, &self.live, false).await? {
+                match repair_and_reread(&self.shared, &self.live, false).await? {
                     Some(newer) => newer,
                     None => (*self.live.manifest).clone(),
                 }
@@ -86,23 +86,23 @@ impl Follower {
     }
 }
 
-/// Reads the manifest and returns whether it is newer than that of `state`. `is_whole` is whether
-/// `state` has read the catalog without gaps.
-pub(super) async fn has_newer_manifest(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
+/// Reads the manifest and returns whether it is newer than that of `state`. `is_gapless` states
+/// whether `state` has read the catalog without gaps.
+pub(super) async fn has_newer_manifest(shared: &Shared, state: &State, is_gapless: bool) -> Result<bool> {
     match manifest::read_manifest(&shared.objects).await {
         Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
         Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
             root::read_newer(shared, &state.order).await?;
-            Ok(repaired(shared, state, is_whole).await?.is_some())
+            Ok(repair_and_reread(shared, state, is_gapless).await?.is_some())
         }
         Err(error) => Err(error),
     }
 }
 
-/// Restores the manifest, whose entry is missing or does not open. Returns a newer manifest if one
-/// has been stored meanwhile.
-async fn repaired(shared: &Shared, state: &State, is_whole: bool) -> Result<Option<ManifestVersion>> {
-    let reading = Reading { seen: state.last_seen, is_whole };
+/// Restores the manifest, whose entry is missing or cannot be decrypted, and rereads it. Returns a
+/// newer manifest if one was stored in the meantime.
+async fn repair_and_reread(shared: &Shared, state: &State, is_gapless: bool) -> Result<Option<ManifestVersion>> {
+    let reading = Reading { seen: state.last_seen, is_gapless };
     repair::repair_entries(shared, &state.manifest, &state.order.announced(), reading).await?;
     match manifest::read_manifest(&shared.objects).await {
         Ok(there) => Ok((there.generation() > state.manifest.generation()).then_some(there)),
