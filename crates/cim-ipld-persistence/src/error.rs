@@ -11,8 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An engine error: a [`kind`](Error::kind) to act on and a message to read.
 ///
-/// Cloning is cheap, because one failed journal record is the error of every caller whose documents
-/// it contained.
+/// Cloning is cheap: when a journal record fails, every caller whose documents were in it gets a
+/// copy of the same error.
 ///
 /// ```
 /// use cim_ipld_persistence::{ErrorKind, IndexName};
@@ -68,7 +68,8 @@ pub enum ErrorKind {
     KeyRotated,
     /// The index was written by a newer version of the software.
     UnsupportedVersion,
-    /// A stored object cannot be decrypted or decoded: it was altered, or moved from another place.
+    /// A stored object cannot be decrypted or decoded: it was altered, or copied from another
+    /// location in the store.
     Damaged,
     /// An object that the index needs is missing from the store.
     Lost,
@@ -96,8 +97,8 @@ pub enum ErrorKind {
     Full,
     /// Another process has the store open.
     Locked,
-    /// The store has settings that the index cannot work with, or the index has another analyzer
-    /// than the one given.
+    /// The store has settings that the index cannot work with, or the given analyzer differs from
+    /// that of the index.
     Incompatible,
     /// The engine was closed.
     Closed,
@@ -202,7 +203,8 @@ impl From<backend::Error> for Error {
             From::Full => ErrorKind::Full,
             From::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             From::Denied | From::Unauthenticated | From::Untrusted => ErrorKind::Denied,
-            // Where the index need not exist yet, callers handle this kind before converting it.
+            // Callers that allow for a missing index handle this kind before they convert the
+            // error.
             From::BucketMissing => ErrorKind::Lost,
             From::Incompatible | From::Disabled => ErrorKind::Incompatible,
             From::Locked => ErrorKind::Locked,

@@ -13,7 +13,7 @@ use crate::format::manifest::{Manifest, SegmentEntry, Watermark};
 use crate::format::pin::PinRecord;
 use crate::format::record::{self, Body, Operation, Record};
 use crate::format::snapshot::SnapshotRecord;
-use crate::format::window::{Window, chunk_from_bytes, chunk_to_bytes};
+use crate::format::window::{Window, block_from_bytes, block_to_bytes};
 use crate::history::change::Change;
 use crate::history::order::{OpenedRecord, Order, Verdict};
 use crate::history::records;
@@ -50,7 +50,7 @@ pub fn ancestry_node(data: &[u8]) -> bool {
 pub fn window(data: &[u8]) -> bool {
     accepted(data, Window::from_bytes, Window::to_bytes, |window| {
         let digest = *window.digests.last().expect("at least one");
-        let (position, chunks) = (window.position, window.chunks.clone());
+        let (position, blocks) = (window.position, window.blocks.clone());
         let writers: Vec<u64> = window.writers.iter().map(|writer| writer.id).take(4).chain([0, u64::MAX]).collect();
         let watermark = Watermark { position, digest, record: None };
         let mut order = Order::at(Rules::default(), &watermark, 0, Some(window)).expect("of this watermark");
@@ -63,15 +63,15 @@ pub fn window(data: &[u8]) -> bool {
                 }
             }
         }
-        drop(order.full_chunks());
-        let again = order.window(chunks.into_iter().take(1).collect());
+        drop(order.full_blocks());
+        let again = order.window(blocks.into_iter().take(1).collect());
         drop(again.to_bytes());
     })
 }
 
-/// Decodes a chunk of four digests of the order.
+/// Decodes a block of four digests of the order.
 pub fn order_chunk(data: &[u8]) -> bool {
-    accepted(data, |bytes| chunk_from_bytes(bytes, 4), |digests| chunk_to_bytes(digests), drop)
+    accepted(data, |bytes| block_from_bytes(bytes, 4), |digests| block_to_bytes(digests), drop)
 }
 
 /// Decodes a record, judges it, and decodes its changes.
@@ -122,7 +122,7 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
 ) -> bool {
     match decode(data) {
         Ok(value) => {
-            assert_eq!(decode(&encode(&value)).expect("what was encoded is decoded"), value);
+            assert_eq!(decode(&encode(&value)).expect("encoded values can be decoded"), value);
             use_it(value);
             true
         }
@@ -136,14 +136,14 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
 /// Derives the names of the first objects of each segment. Not all of them, because their number is
 /// bounded only by the size that the entry declares.
 fn segments(entries: &[SegmentEntry]) {
-    const LOOKED_AT: usize = 64;
+    const SAMPLED: usize = 64;
     let layout = Layout::new(&IndexName::default()).expect("the default names");
     let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
     assert!(bytes < u64::MAX / 2);
-    for entry in entries.iter().take(LOOKED_AT) {
+    for entry in entries.iter().take(SAMPLED) {
         let handle = SegmentHandle::new(entry.clone());
-        handle.pages().take(LOOKED_AT).for_each(drop);
-        handle.objects(&layout).take(LOOKED_AT).for_each(drop);
+        handle.pages().take(SAMPLED).for_each(drop);
+        handle.objects(&layout).take(SAMPLED).for_each(drop);
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     use crate::content_cid;
     use crate::format::announcement::Announcement;
     use crate::format::manifest::{DeletesEntry, RecordMark, SnapshotEntry, WindowEntry};
-    use crate::format::window::{DigestChunk, WriterEntry};
+    use crate::format::window::{DigestBlock, WriterEntry};
 
     type Target = (&'static str, fn(&[u8]) -> bool, Vec<u8>);
 
@@ -187,7 +187,7 @@ mod tests {
             digests: digest(1),
             documents: 1000,
             bytes: 1 << 20,
-            deletes: Some(DeletesEntry { secret: [9; 32], chunks: 1, documents: 12, digest: digest(2) }),
+            deletes: Some(DeletesEntry { secret: [9; 32], chunk_count: 1, documents: 12, digest: digest(2) }),
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
             epoch: 1,
             keyset_generation: 2,
             root_digest: digest(5),
-            window: Some(WindowEntry { secret: [1; 32], chunks: 1, digest: digest(6) }),
+            window: Some(WindowEntry { secret: [1; 32], chunk_count: 1, digest: digest(6) }),
             names_secret: [2; 32],
             analyzer: AnalyzerSpec::default().to_bytes(),
             segments: vec![segment()],
@@ -224,7 +224,7 @@ mod tests {
             position: 4098,
             digests: (0..9).map(|number| digest(number).short()).collect(),
             writers: vec![writer(3, Some(0), false), writer(1 << 40, None, true), writer(u64::MAX, Some(300), false)],
-            chunks: vec![DigestChunk { number: 0, secret: [4; 32], chunks: 1, digest: digest(9) }],
+            blocks: vec![DigestBlock { index: 0, secret: [4; 32], chunk_count: 1, digest: digest(9) }],
             announced: vec![Announcement { root: digest(10), data_key: [10; 8] }],
         }
     }
@@ -267,7 +267,7 @@ mod tests {
             ("catalog_manifest", manifest, sound_manifest().to_bytes()),
             ("catalog_ancestry_node", ancestry_node, node),
             ("catalog_window", window, sound_window().to_bytes()),
-            ("catalog_order_chunk", order_chunk, chunk_to_bytes(&chunk)),
+            ("catalog_order_chunk", order_chunk, block_to_bytes(&chunk)),
             ("catalog_record", journal_record, sound_record().to_bytes()),
             ("catalog_operations", operations, record::operations_to_bytes(&sound_operations())),
             ("catalog_snapshot", snapshot, snapshot_record.to_bytes()),
@@ -279,9 +279,9 @@ mod tests {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds")).join(name)
     }
 
-    /// Writes the seeds anew with the environment variable `WRITE_SEEDS` set.
+    /// Rewrites the seeds if the environment variable `WRITE_SEEDS` is set.
     #[test]
-    fn seeds_are_sound_cut_and_newer() {
+    fn sound_content_is_accepted() {
         for (name, target, sound) in targets() {
             assert!(target(&sound), "{name}");
             if std::env::var_os("WRITE_SEEDS").is_some() {
@@ -295,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn content_may_be_anything() {
+    fn targets_accept_any_content() {
         for (name, target, _) in targets() {
             seeds::run(&folder(name), target, 4000);
         }
     }
 
     #[test]
-    fn a_length_allocates_what_the_content_justifies() {
+    fn allocations_are_bounded_by_the_size_of_the_content() {
         const LENGTHS: [&[u8]; 5] = [
             &[250],
             &[251, 0xff, 0xff],
@@ -331,7 +331,7 @@ mod tests {
         large.segments[0].bytes = u64::MAX;
         assert!(!manifest(&large.to_bytes()));
         let mut far = sound_window();
-        far.chunks[0].number = u64::MAX;
+        far.blocks[0].index = u64::MAX;
         assert!(!window(&far.to_bytes()));
         far = sound_window();
         far.position = u64::MAX;

@@ -79,7 +79,7 @@ fn decoded(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest, plaintext
 }
 
 fn place(entry: &KeyedEntry) -> Result<(u64, u64)> {
-    Layout::record_place(&entry.key).ok_or_else(|| not_a_record(entry))
+    Layout::parse_record_key(&entry.key).ok_or_else(|| not_a_record(entry))
 }
 
 fn not_a_record(entry: &KeyedEntry) -> Error {
@@ -121,23 +121,23 @@ fn readable(decoded: Result<Vec<Change>>) -> Result<Option<Vec<Change>>> {
     }
 }
 
-/// Stores operations that are too large for a record in chunks named by the record.
+/// Stores operations that do not fit into a record in separate chunks, which the record names.
 pub(crate) async fn spill<'a>(
     objects: &Objects,
     operations: &'a [Operation],
     options: &SealOptions,
 ) -> Result<Body<&'a [Operation]>> {
     let bytes = record::operations_to_bytes(operations);
-    let Chunked { secret, chunks, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
-    Ok(Body::Spilled { secret, chunks, digest: record::operations_digest(&bytes) })
+    let Chunked { secret, chunk_count, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
+    Ok(Body::Spilled { secret, chunk_count, digest: record::operations_digest(&bytes) })
 }
 
 /// Returns the reference to the chunks of a spilled body.
 pub(crate) fn chunked(body: &Body) -> Option<Chunked> {
     match body {
         Body::Inline(_) => None,
-        Body::Spilled { secret, chunks, .. } => {
-            Some(Chunked { kind: kind::JOURNAL_CHUNK, secret: *secret, chunks: *chunks })
+        Body::Spilled { secret, chunk_count, .. } => {
+            Some(Chunked { kind: kind::JOURNAL_CHUNK, secret: *secret, chunk_count: *chunk_count })
         }
     }
 }

@@ -12,9 +12,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::journal::Journal;
-use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
+use super::manifest::{ManifestVersion, is_missing_or_invalid, read_manifest};
 use super::order::{Ignored, Order};
-use super::progress::{Progress, SETTLING, Seen, Watched};
+use super::progress::{Progress, RESTORE_GRACE_PERIOD, Seen, Watched};
 use super::records::SealedRecord;
 use super::state::{Replacement, View};
 use super::turn::Turn;
@@ -46,8 +46,8 @@ pub(crate) struct Shared {
     pub(crate) folds_on_closing: AtomicBool,
     /// Decides which process merges a full size class.
     pub(crate) merge_turn: Turn<[u8; 16]>,
-    /// The segment that this process is about to publish, until the follower reads its manifest
-    /// from the catalog.
+    /// The segment of the manifest that this process is publishing. It is cleared once the follower
+    /// has read that manifest from the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
     /// The record that this process has in flight, and possibly an earlier one with an unknown
     /// outcome.
@@ -115,7 +115,7 @@ pub(crate) enum OwnVerdict {
 
 impl Shared {
     pub(crate) fn new(objects: Arc<Objects>, settings: Settings, view: View, progress: Progress) -> Self {
-        let analyzer = view.snapshot.analyzer().clone();
+        let analyzer = view.read_view.analyzer().clone();
         let cache = PageCache::new(settings.cache_budget_bytes, settings.parallel_transfers);
         Self {
             objects,
@@ -152,15 +152,15 @@ impl Shared {
         self.view.store(Arc::new(view));
         self.progress.modify(|present| {
             let fatal = present.fatal.take();
-            // A publisher may have noticed a disturbed manifest entry before the follower.
-            let unsettled_until = present.unsettled_until.max(progress.unsettled_until);
-            *present = Progress { fatal, unsettled_until, ..progress };
+            // A publisher may have started the grace period before the follower did.
+            let grace_until = present.grace_until.max(progress.grace_until);
+            *present = Progress { fatal, grace_until, ..progress };
         });
-        self.settle(order);
+        self.resolve_in_flight(order);
     }
 
     /// Answers the writer if its record is part of the order, or can no longer become part of it.
-    fn settle(&self, order: &Order) {
+    fn resolve_in_flight(&self, order: &Order) {
         self.answer(|own| {
             let writer = order.writer(own.writer)?;
             if writer.sequence == Some(own.sequence) && writer.record == own.record.digest {
@@ -207,9 +207,14 @@ impl Shared {
         });
     }
 
-    /// Registers the record that this process is about to put, and returns a receiver of its
+    /// Registers the record that this process is about to put, and returns the receiver of its
     /// verdict.
-    pub(crate) fn send(&self, writer: u64, sequence: u64, record: SealedRecord) -> oneshot::Receiver<OwnVerdict> {
+    pub(crate) fn register_in_flight(
+        &self,
+        writer: u64,
+        sequence: u64,
+        record: SealedRecord,
+    ) -> oneshot::Receiver<OwnVerdict> {
         let (verdict, receiver) = oneshot::channel();
         let mut in_flight = lock(&self.in_flight);
         in_flight.retain(|own| own.verdict.as_ref().is_none_or(|verdict| !verdict.is_closed()));
@@ -228,15 +233,17 @@ impl Shared {
     }
 
     /// Returns how long to wait for another process to fold, given that the previous fold took
-    /// `took`. A random part makes it differ between processes, so that only one takes over.
+    /// `took`. The jitter makes the time differ between processes, so that only one of them takes
+    /// over.
     pub(crate) fn patience(&self, took: Duration) -> Duration {
         let least = self.settings.write_timeout / 6;
         let patience = (took * 3).clamp(least, least * 3);
-        patience + self.random_part(least)
+        patience + self.jitter(least)
     }
 
-    pub(crate) fn random_part(&self, of: Duration) -> Duration {
-        Duration::from_millis(self.objects.environment.below(u64::try_from(of.as_millis()).unwrap_or(u64::MAX)))
+    /// Returns a random duration below `limit`.
+    pub(crate) fn jitter(&self, limit: Duration) -> Duration {
+        Duration::from_millis(self.objects.environment.below(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Returns the error that stopped the follower, if any.
@@ -254,11 +261,11 @@ impl Shared {
         })
     }
 
-    /// Reads the newest manifest: the one in the store, or the known one if the store holds an
+    /// Reads the newest manifest: the one in the store, or the known manifest if the store holds an
     /// older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
-            Err(error) if is_no_manifest(&error) => None,
+            Err(error) if is_missing_or_invalid(&error) => None,
             there => Some(there?),
         };
         let known = &self.view().manifest;
@@ -272,30 +279,29 @@ impl Shared {
     /// missing or damaged and a newer manifest exists, which may no longer name it, this returns
     /// `Ok` once the process follows that manifest, and the caller retries. Otherwise it returns
     /// `error`.
-    pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
+    pub(crate) async fn wait_for_newer_manifest(&self, known: u64, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) {
             return Err(error);
         }
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + RESTORE_GRACE_PERIOD;
         loop {
             match read_manifest(&self.objects).await {
                 Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                // Wait for the follower to take up the new root, or to reject it.
+                // Wait for the follower to adopt or reject the new root.
                 Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => {
                     self.check()?;
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
-                Err(unreadable) if !is_no_manifest(&unreadable) => return Err(unreadable),
+                Err(unreadable) if !is_missing_or_invalid(&unreadable) => return Err(unreadable),
                 _ => {}
             }
-            let (generation, until) =
-                self.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
+            let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.grace_until));
             if generation > known {
                 return Ok(());
             }
-            // While the manifest entry is disturbed, a process that knows a newer manifest may be
-            // about to restore it.
+            // During the grace period, a process that knows a newer manifest may be about to
+            // restore it.
             if until.is_none_or(|until| until <= Instant::now()) {
                 return Err(error);
             }
@@ -326,8 +332,8 @@ impl Shared {
         *lock(&self.published) == Some(self.view().manifest.digest)
     }
 
-    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, so that the
-    /// older data keys are not retired yet.
+    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, which means
+    /// that the older data keys are not retired yet.
     pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
         manifest.manifest.epoch < self.objects.root().envelope.epoch()
     }

@@ -28,10 +28,11 @@ use crate::{Error, ErrorKind, Result};
 
 /// The maximum size of a record shared by several calls.
 const SHARED_RECORD_BYTES: usize = 512 << 10;
-/// An upper bound of the bytes of a record and its envelope besides the operations.
+/// An upper bound of the size of a record and its envelope without the operations.
 const RECORD_OVERHEAD_BYTES: usize = 2048;
-/// The maximum number of new identities taken per call when the keys of its records are occupied.
-const MAX_TAKEN_KEYS: usize = 16;
+/// The maximum number of occupied keys per call. After each of them, the writer takes a new
+/// identity.
+const MAX_OCCUPIED_KEYS: usize = 16;
 
 /// The content of a record, and the deadline for writing it.
 struct Draft<'a> {
@@ -44,8 +45,8 @@ struct Draft<'a> {
 /// The result of one put.
 enum Sent {
     Judged(OwnVerdict),
-    /// Another value is stored under the key of the record. Whether the record was stored before it
-    /// is known once its writer is closed.
+    /// A different value is stored under the key of our record. Our record may have been stored
+    /// first. Only once this writer id has been closed do we know.
     Occupied(oneshot::Receiver<OwnVerdict>),
 }
 
@@ -61,7 +62,8 @@ pub(crate) struct Writer {
     closes: Vec<u64>,
     /// Whether the pin records this writer.
     is_pinned: bool,
-    /// Whether a record of this writer may still be stored, so that a successor has to close it.
+    /// Whether a record of this writer may still be stored, so that a successor has to close this
+    /// writer.
     in_doubt: bool,
     /// A request taken from the queue that did not fit into the previous record.
     left_over: Option<Request>,
@@ -104,7 +106,7 @@ impl Writer {
         }
         while answers.next().await.is_some() {}
         if let Some(pin) = self.pin.filter(|_| !self.in_doubt) {
-            pin.ended_in_order();
+            pin.ended_cleanly();
         }
     }
 
@@ -149,7 +151,7 @@ impl Writer {
         self.wait_for_room().await?;
         self.pin_identity().await?;
         let mut in_doubt = None;
-        let written = self.write_through(&operations, announces, &mut in_doubt).await;
+        let written = self.write_until_accepted(&operations, announces, &mut in_doubt).await;
         match written {
             Err(error) if in_doubt.is_some() => Err(outcome_unknown(error)),
             written => written,
@@ -158,29 +160,29 @@ impl Writer {
 
     /// Writes until a record is accepted. `in_doubt` is the pending verdict on a record with an
     /// unknown outcome.
-    async fn write_through(
+    async fn write_until_accepted(
         &mut self,
         operations: &[Operation],
         announces: Option<Announcement>,
         in_doubt: &mut Option<oneshot::Receiver<OwnVerdict>>,
     ) -> Result<u64> {
         let deadline = Instant::now() + self.shared.settings.write_timeout;
-        let mut taken = 0;
+        let mut occupied = 0;
         loop {
             self.shared.check()?;
             if Instant::now() >= deadline {
                 let message = "the record was not accepted within the write timeout";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            // Writers are closed first, by a record of its own. Once it is accepted, no outcome is
-            // unknown any more.
+            // Writers are closed first, by a separate record. Once that record is accepted, no
+            // outcome is unknown any more.
             let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let draft = if is_closing {
                 Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
             } else {
-                // A spilled body is stored again for each attempt, because the body of a record
-                // that is not accepted is trimmed with it.
+                // A spilled body is stored again for each attempt, because the body of a rejected
+                // record is trimmed together with the record.
                 Draft { body: self.body(operations).await?, announces, closes: Vec::new(), deadline }
             };
             match self.write_next(draft).await? {
@@ -204,8 +206,8 @@ impl Writer {
                     if !is_closing {
                         *in_doubt = Some(verdict);
                     }
-                    taken += 1;
-                    if taken == MAX_TAKEN_KEYS {
+                    occupied += 1;
+                    if occupied == MAX_OCCUPIED_KEYS {
                         let message =
                             "the keys of all records that this process tried to write are occupied by other values";
                         return Err(Error::new(ErrorKind::Unavailable, message));
@@ -228,8 +230,8 @@ impl Writer {
     async fn write_next(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let closes = draft.closes.len();
         let sent = self.write_once(draft).await;
-        // The sequence number grows in any case: the next accepted record makes sure that this one
-        // cannot become part of the order later.
+        // The sequence number increases in any case. Once the next record is accepted, this one can
+        // no longer become part of the order.
         self.sequence += 1;
         self.in_doubt |= !matches!(sent, Ok(Sent::Judged(_)));
         let sent = sent?;
@@ -242,7 +244,7 @@ impl Writer {
                 }
             }
             Sent::Occupied(_) => {
-                tracing::warn!("the key of the next record is occupied; writing under another identity");
+                tracing::warn!("the key of the next record is occupied; writing under a new identity");
                 self.closes.push(self.id);
                 self.take_new_identity().await?;
             }
@@ -255,7 +257,7 @@ impl Writer {
         let Draft { body, announces, closes, deadline } = draft;
         let shared = Arc::clone(&self.shared);
         let seen = shared.history();
-        let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
+        let (generation, manifest) = if shared.objects.rules.enforces(Rule::RecordManifest) {
             (seen.generation, seen.manifest)
         } else {
             (0, Digest::default())
@@ -275,7 +277,7 @@ impl Writer {
         });
         let mut put =
             Put { shared: &shared, key: sealed.key.clone(), sealed: sealed.bytes.clone(), maybe_landed: false };
-        let mut verdict = shared.send(self.id, self.sequence, sealed);
+        let mut verdict = shared.register_in_flight(self.id, self.sequence, sealed);
         let judged = async {
             tokio::select! {
                 biased;
@@ -285,7 +287,7 @@ impl Writer {
                     Answer::Occupied => return Ok(None),
                 },
             }
-            if !shared.objects.rules.hold(Rule::ReadBack) {
+            if !shared.objects.rules.enforces(Rule::ReadBack) {
                 return Ok(Some(OwnVerdict::Accepted(seen.position + 1)));
             }
             (&mut verdict).await.map(Some).map_err(|_| closed())
@@ -339,7 +341,7 @@ impl Writer {
         let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
         let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
         if !self.shared.progress.read(has_room) {
-            // Other processes may have a smaller memtable and not fold.
+            // Other processes may have a smaller memtable and no reason to fold.
             self.shared.folds.notify_one();
         }
         let room = self.shared.progress.wait_until(has_room);
@@ -367,7 +369,7 @@ async fn while_answering<F: Future>(answers: &mut FuturesUnordered<impl Future<O
 /// Answers the calls of an accepted record once their documents are searchable.
 async fn answer_when_searchable(shared: Arc<Shared>, position: u64, replies: Replies) {
     let reached = shared.progress.wait_until(|progress| progress.seen.position >= position);
-    let answered = if shared.objects.rules.hold(Rule::ReadBack) {
+    let answered = if shared.objects.rules.enforces(Rule::ReadBack) {
         tokio::time::timeout(shared.settings.write_timeout, reached).await.unwrap_or_else(|_| {
             let message = "a record was written, but its documents were not searchable in time";
             Err(Error::new(ErrorKind::OutcomeUnknown, message))

@@ -1,6 +1,6 @@
 //! Named snapshots. A snapshot is a sealed list of segments that the manifest names. Pages are
 //! never copied; a snapshot keeps them from being removed. Creating, restoring and deleting a
-//! snapshot each replace the manifest, which orders them among themselves and with folds and
+//! snapshot each replace the manifest, which orders them relative to each other and to folds and
 //! merges.
 
 use cim_ipld_backend::Precondition;
@@ -49,7 +49,7 @@ pub struct SnapshotInfo {
     pub documents: u64,
     /// The size in bytes of the pages that it names.
     pub bytes: u64,
-    /// The position in the order of all writes up to which it includes everything.
+    /// The position in the order of all writes up to which the snapshot includes everything.
     pub position: Position,
 }
 
@@ -104,7 +104,7 @@ impl Maintenance {
         let mut stored = Stored::default();
         stored.add(&objects.layout.catalog, vec![key.clone()]);
         objects.write(&objects.layout.catalog, &key, sealed, Precondition::Absent).await?;
-        let mut proposal = Proposal::again(&current.manifest);
+        let mut proposal = Proposal::based_on(&current.manifest);
         proposal.snapshots.push(entry);
         publish_or_discard(&self.shared, current, proposal, None, stored).await
     }
@@ -120,7 +120,7 @@ impl Maintenance {
         // Checks that the snapshot is readable before anything is written.
         read_snapshot(objects, find(&self.shared.newest_manifest().await?.manifest, name)?).await?;
         loop {
-            if objects.rules.hold(Rule::RestoreBarrier) {
+            if objects.rules.enforces(Rule::RestoreBarrier) {
                 // Every write that was acknowledged to any process before this restore began
                 // precedes this record.
                 self.submit.operations(Vec::new()).await?;
@@ -128,14 +128,14 @@ impl Maintenance {
             let (order, current) = self.capture().await?;
             let record = match read_snapshot(objects, find(&current.manifest, name)?).await {
                 Err(error) => {
-                    self.shared.move_on(current.generation(), error).await?;
+                    self.shared.wait_for_newer_manifest(current.generation(), error).await?;
                     continue;
                 }
                 read => read?,
             };
             let mut stored = Stored::default();
             let (window, _) = store_order(objects, &order, &mut stored).await?;
-            let mut proposal = Proposal::again(&current.manifest).at(&order, window);
+            let mut proposal = Proposal::based_on(&current.manifest).at(&order, window);
             proposal.segments.clone_from(&record.segments);
             // If another process deletes the snapshot, it replaces the manifest first, and this
             // proposal is superseded.
@@ -154,7 +154,7 @@ impl Maintenance {
         loop {
             let current = self.shared.view().manifest.clone();
             let Ok(entry) = find(&current.manifest, name) else {
-                // Another process may have created it since.
+                // Another process may have created the snapshot since.
                 let newest = self.shared.newest_manifest().await?;
                 find(&newest.manifest, name)?;
                 self.shared.wait_generation(newest.generation()).await?;
@@ -162,7 +162,7 @@ impl Maintenance {
             };
             let record = match read_snapshot(objects, entry).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => {
-                    // Another process may have deleted it.
+                    // Another process may have deleted the snapshot.
                     if self.shared.newest_manifest().await?.generation() > current.generation() {
                         self.shared.wait_generation(current.generation() + 1).await?;
                         continue;
@@ -171,7 +171,7 @@ impl Maintenance {
                 }
                 record => Some(record?),
             };
-            let mut proposal = Proposal::again(&current.manifest);
+            let mut proposal = Proposal::based_on(&current.manifest);
             proposal.snapshots.retain(|other| other != entry);
             if publish(&self.shared, &current, proposal, None).await? == Outcome::Superseded {
                 continue;

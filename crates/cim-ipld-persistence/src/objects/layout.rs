@@ -95,11 +95,11 @@ impl Layout {
     }
 
     /// Returns the writer and the sequence number of a journal key, or `None` if `key` is not one.
-    pub(crate) fn record_place(key: &Key) -> Option<(u64, u64)> {
+    pub(crate) fn parse_record_key(key: &Key) -> Option<(u64, u64)> {
         let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
-        let place = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
+        let parsed = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
         // Accepts only the canonical form that writers use.
-        (Self::record(place.0, place.1).as_ref().ok() == Some(key)).then_some(place)
+        (Self::record(parsed.0, parsed.1).as_ref().ok() == Some(key)).then_some(parsed)
     }
 
     pub(crate) fn snapshot(entry: &SnapshotEntry) -> Result<Key> {

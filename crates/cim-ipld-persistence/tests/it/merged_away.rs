@@ -1,5 +1,5 @@
-//! What a process is about to read goes because another one merged it away: it reads what came in
-//! its place.
+//! Another process merges the segments that a process is about to read. The process then reads the
+//! merged segment.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::support::{cid, cids, create, document, documents, open};
 
-/// An index of eight small segments, which one merge makes one of.
+/// Creates an index of eight small segments, which one merge turns into a single segment.
 async fn piled_up(backend: &Arc<dyn Backend>) -> Engine {
     let engine = create(backend).await;
     for round in 0..8 {
@@ -22,8 +22,8 @@ async fn piled_up(backend: &Arc<dyn Backend>) -> Engine {
     engine
 }
 
-/// Holds the next read of an object up for a minute; what is returned says when it is held. When
-/// `then_cut_off`, the first read of the manifest after it finds the store out of reach.
+/// Delays the next read of an object by a minute. The returned receiver is notified when that read
+/// begins. If `then_cut_off` is set, the store is unavailable to the next read of the manifest.
 fn hold_next_page(backend: &FaultInjecting, then_cut_off: bool) -> oneshot::Receiver<()> {
     let (held, is_held) = oneshot::channel();
     let state = Mutex::new((Some(held), then_cut_off));
