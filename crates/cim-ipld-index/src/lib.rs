@@ -150,7 +150,7 @@ pub use search::order::{Sort, SortBy, SortOrder};
 pub use search::paging::SearchCursor;
 pub use search::results::{Hit, Matches, SearchResults, Snippet};
 pub use search::{MAX_QUERY_WORDS, MAX_RESULT_WINDOW};
-pub use segment::{Segment, SegmentSummary, build_segment};
+pub use segment::{Salvaged, Segment, SegmentSummary, build_segment, salvage_documents};
 pub use verify::{SegmentReport, Verification};
 
 #[cfg(doctest)]

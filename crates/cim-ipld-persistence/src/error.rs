@@ -27,7 +27,30 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     hint: Option<&'static str>,
+    object: Option<Arc<StoredObject>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The location of one object in the store.
+///
+/// ```
+/// use cim_ipld_persistence::{ErrorKind, StoredObject};
+///
+/// let object = StoredObject { bucket: "catalog_v1".to_owned(), key: "manifest".to_owned() };
+/// assert_eq!(object.to_string(), "object manifest of bucket catalog_v1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoredObject {
+    /// The name of the bucket.
+    pub bucket: String,
+    /// The key in the bucket.
+    pub key: String,
+}
+
+impl fmt::Display for StoredObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "object {} of bucket {}", self.key, self.bucket)
+    }
 }
 
 /// The kinds of engine errors, which differ in what a caller can do about them.
@@ -107,7 +130,7 @@ pub enum ErrorKind {
 impl Error {
     /// Creates an error of `kind` with a one-line message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: message.into(), hint: None, object: None, source: None }
     }
 
     /// Sets the error that caused this one.
@@ -115,6 +138,25 @@ impl Error {
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
+    }
+
+    /// Sets the object that is missing or damaged, unless it is set already.
+    pub(crate) fn about(mut self, bucket: &backend::Bucket, key: &str) -> Self {
+        self.object
+            .get_or_insert_with(|| Arc::new(StoredObject { bucket: bucket.name().to_owned(), key: key.to_owned() }));
+        self
+    }
+
+    /// Returns the object in the store that is missing or damaged, if the error is about one.
+    ///
+    /// ```
+    /// use cim_ipld_persistence::IndexName;
+    ///
+    /// assert_eq!(IndexName::new("my photos").unwrap_err().object(), None);
+    /// ```
+    #[must_use]
+    pub fn object(&self) -> Option<&StoredObject> {
+        self.object.as_deref()
     }
 
     /// Returns the hint of the underlying error if it has one that is more specific than the hint

@@ -117,15 +117,17 @@ pub use cim_ipld_index as index;
 
 pub use content::content_cid;
 pub use content_metadata::{AudioMetadata, DocumentMetadata, ImageMetadata, VideoMetadata, unix_seconds};
-pub use engine::{Engine, EngineBuilder, EngineStats, LoadReport, Protection};
+pub use engine::{Engine, EngineBuilder, EngineStats, LoadReport, Protection, Recovery, SnapshotList};
 pub use environment::{Clock, Environment, Randomness};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, StoredObject};
 pub use file_pin::FilePin;
 pub use history::pin::{PinInfo, PinStore};
 pub use history::progress::IgnoredEntries;
+pub use maintenance::garbage::{GarbageOptions, GarbageReport};
+pub use maintenance::repair::{RepairOptions, RepairReport, RepairSource, StoreSource};
 pub use maintenance::rotation::KeyReport;
 pub use maintenance::snapshots::SnapshotInfo;
-pub use maintenance::verify::{Problem, VerifyReport};
+pub use maintenance::verify::{Condition, ObjectCount, Problem, VerifyReport};
 pub use objects::layout::IndexName;
 #[cfg(feature = "simulation")]
 pub use observer::{Event, Observer};

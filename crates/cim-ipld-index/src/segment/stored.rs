@@ -175,6 +175,11 @@ impl StoredTop {
     }
 }
 
+/// Returns whether a page of this kind holds a part of one large document.
+pub(super) fn is_part(kind: u8) -> bool {
+    kind == PART
+}
+
 /// Appends the bytes that a page contains of its document number `index`.
 fn read_page(payload: Result<&[u8]>, index: u32, out: &mut Vec<u8>) -> Result<()> {
     let mut reader = Reader::new(payload?);

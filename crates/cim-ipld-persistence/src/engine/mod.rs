@@ -6,6 +6,7 @@ mod open_checks;
 mod opening;
 mod protection;
 mod reading;
+mod recovery;
 mod snapshots;
 mod start;
 mod stats;
@@ -31,6 +32,7 @@ use crate::{Error, ErrorKind, Result};
 pub use opening::EngineBuilder;
 pub use protection::Protection;
 pub use reading::LoadReport;
+pub use recovery::{Recovery, SnapshotList};
 pub use stats::EngineStats;
 
 /// A searchable index in which every acknowledged write is durable.

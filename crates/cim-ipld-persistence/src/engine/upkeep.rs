@@ -1,6 +1,7 @@
 //! Maintenance on request: fold, merge, verify, and restoring the catalog.
 
 use super::Engine;
+use crate::maintenance::garbage::{GarbageOptions, GarbageReport};
 use crate::maintenance::verify::VerifyReport;
 use crate::{Error, ErrorKind, Result};
 
@@ -87,6 +88,49 @@ impl Engine {
     /// [`KeyRotated`](ErrorKind::KeyRotated).
     pub async fn verify(&self) -> Result<VerifyReport> {
         self.maintenance.verify().await
+    }
+
+    /// Removes the objects that crashes left behind: those that neither the manifest nor a snapshot
+    /// nor the journal names, and that were stored before the grace period.
+    ///
+    /// The first collection of an index removes nothing, since the store has no clock: it marks
+    /// what is there, and a collection after the grace period removes it. A grace period of zero
+    /// removes everything unnamed at once. That is safe only if no other process has the index
+    /// open, and nothing is written meanwhile.
+    ///
+    /// `progress` is called after each group of removed objects.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_persistence::{Engine, Protection};
+    /// use std::time::Duration;
+    ///
+    /// use cim_ipld_persistence::GarbageOptions;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// let mut options = GarbageOptions::default();
+    /// options.grace_period = Duration::ZERO;
+    /// let report = engine.collect_garbage(&options, |_| {}).await?;
+    /// assert_eq!(report.removed.objects, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Damaged`](ErrorKind::Damaged) or [`Lost`](ErrorKind::Lost) if an object that names others
+    /// cannot be read, in which case nothing is removed; and [`Unavailable`](ErrorKind::Unavailable)
+    /// or [`Denied`](ErrorKind::Denied) as reported by the store.
+    pub async fn collect_garbage(
+        &self,
+        options: &GarbageOptions,
+        progress: impl Fn(&GarbageReport) + Send + Sync,
+    ) -> Result<GarbageReport> {
+        self.shared.check()?;
+        self.maintenance.collect_garbage(options, &progress).await
     }
 
     /// Restores the catalog of an index whose store lost it while this engine was running: the

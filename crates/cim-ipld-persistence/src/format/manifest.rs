@@ -114,6 +114,14 @@ pub(crate) struct DeletesEntry {
     pub(crate) digest: Digest,
 }
 
+impl SegmentEntry {
+    /// Returns the number of documents that are not deleted.
+    pub(crate) fn live_documents(&self) -> u64 {
+        let deleted = self.deletes.as_ref().map_or(0, |deletes| deletes.documents);
+        u64::from(self.documents.saturating_sub(deleted))
+    }
+}
+
 impl Manifest {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         encode(VERSION, self)

@@ -7,6 +7,7 @@ use crate::format::record::Operation;
 use crate::{Error, ErrorKind, Result};
 
 /// One change of a record, decoded.
+#[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "nearly every change is a put")]
 pub(crate) enum Change {
     Put(EncodedDocument),

@@ -5,7 +5,7 @@ use cim_ipld_backend::{Entry, Key, Precondition, Revision};
 use cim_ipld_envelope::{ObjectKind, ObjectNames, SealOptions};
 
 use super::order::Order;
-use crate::format::ancestry::{Node, NodePlace, Path};
+use crate::format::ancestry::{FAN_OUT, Node, NodePlace, Path};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, WindowEntry};
 use crate::format::window::{DigestBlock, Window, block_digest, block_from_bytes, window_digest};
@@ -256,6 +256,21 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
 /// that complete the same node concurrently write the same object.
 fn node_name(names: &ObjectNames, place: NodePlace) -> String {
     names.name_of(&format!("ancestry/{}/{}", place.level, place.index))
+}
+
+/// Returns the keys of all nodes of the ancestry of a manifest.
+pub(crate) fn ancestry_nodes(manifest: &ManifestVersion) -> Result<Vec<Key>> {
+    let names = ObjectNames::from_secret(manifest.manifest.names_secret);
+    let generations = manifest.manifest.ancestry.generations();
+    let mut keys = Vec::new();
+    let (mut level, mut count) = (1, generations / FAN_OUT as u64);
+    while count > 0 {
+        for index in 0..count {
+            keys.push(Key::new(&node_name(&names, NodePlace { level, index }))?);
+        }
+        (level, count) = (level + 1, count / FAN_OUT as u64);
+    }
+    Ok(keys)
 }
 
 fn node_address<'a>(layout: &'a Layout, name: &'a str) -> Address<'a> {

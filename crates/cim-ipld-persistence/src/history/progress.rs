@@ -80,6 +80,17 @@ pub struct IgnoredEntries {
 }
 
 impl IgnoredEntries {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            junk: self.junk + other.junk,
+            retired: self.retired + other.retired,
+            stale: self.stale + other.stale,
+            duplicate: self.duplicate + other.duplicate,
+            closed: self.closed + other.closed,
+            replayed: self.replayed + other.replayed,
+        }
+    }
+
     pub(crate) fn count(&mut self, reason: Ignored) {
         let counter = match reason {
             Ignored::Junk => &mut self.junk,

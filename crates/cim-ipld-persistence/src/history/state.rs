@@ -139,25 +139,23 @@ impl State {
         analyzer: &Analyzer,
         known: Option<&Self>,
     ) -> Result<Self> {
-        let opened = stream::iter(manifest.manifest.segments.clone())
-            .map(|entry| async move {
-                let open = known.and_then(|known| known.segments.iter().find(|open| open.handle.entry.id == entry.id));
-                let (handle, segment) = match open {
-                    Some(open) if open.handle.entry.digests == entry.digests => {
-                        (Arc::new(open.handle.with_entry(entry)), Arc::clone(&open.segment))
-                    }
-                    _ => {
-                        let handle = Arc::new(SegmentHandle::new(entry));
-                        let segment = objects.fetch_segment(&handle).await?;
-                        (handle, segment)
-                    }
-                };
-                let deletes = objects.fetch_deletes(handle.entry.deletes.as_ref()).await?;
-                Ok::<_, Error>(OpenSegment { handle, segment, deletes, dirty: false })
-            })
-            .buffered(objects.parallel_transfers)
-            .try_collect();
-        let (segments, order) = futures::future::try_join(opened, manifest.order(objects)).await?;
+        let segments = open_segments(objects, &manifest, known);
+        let (segments, order) = futures::future::try_join(segments, manifest.order(objects)).await?;
+        Ok(Self::new(manifest, order, segments, analyzer))
+    }
+
+    /// Opens the segments of a manifest at a later position of the order, for a repair.
+    pub(crate) async fn open_at(
+        objects: &Objects,
+        manifest: ManifestVersion,
+        order: Order,
+        analyzer: &Analyzer,
+    ) -> Result<Self> {
+        let segments = open_segments(objects, &manifest, None).await?;
+        Ok(Self::new(manifest, order, segments, analyzer))
+    }
+
+    fn new(manifest: ManifestVersion, order: Order, segments: Vec<OpenSegment>, analyzer: &Analyzer) -> Self {
         let mut state = Self {
             manifest: Arc::new(manifest),
             order,
@@ -169,7 +167,7 @@ impl State {
             last_seen: Revision::ZERO,
         };
         state.index_handles();
-        Ok(state)
+        state
     }
 
     /// Returns a copy to which the journal can be applied. This state must not contain any journal
@@ -286,6 +284,16 @@ impl State {
         Ok(())
     }
 
+    /// Returns everything that was applied since the segments were opened, for a fold.
+    pub(crate) fn into_fold_input(self) -> FoldInput {
+        FoldInput {
+            memtable: self.active.memtable.view(),
+            memtable_deletes: self.active.deletes,
+            order: self.order,
+            segment_deletes: self.segments.into_iter().map(|open| open.dirty.then_some(open.deletes)).collect(),
+        }
+    }
+
     /// Freezes the active memtable and returns the input of a fold. If an earlier fold failed, its
     /// frozen memtable is returned instead. Returns `None` if no record follows the watermark.
     pub(crate) fn freeze(&mut self, exact: bool) -> Option<Arc<FoldInput>> {
@@ -373,6 +381,33 @@ impl State {
         self.index_handles();
         true
     }
+}
+
+/// Opens the segments of a manifest, reusing those that `known` has open.
+async fn open_segments(
+    objects: &Objects,
+    manifest: &ManifestVersion,
+    known: Option<&State>,
+) -> Result<Vec<OpenSegment>> {
+    stream::iter(manifest.manifest.segments.clone())
+        .map(|entry| async move {
+            let open = known.and_then(|known| known.segments.iter().find(|open| open.handle.entry.id == entry.id));
+            let (handle, segment) = match open {
+                Some(open) if open.handle.entry.digests == entry.digests => {
+                    (Arc::new(open.handle.with_entry(entry)), Arc::clone(&open.segment))
+                }
+                _ => {
+                    let handle = Arc::new(SegmentHandle::new(entry));
+                    let segment = objects.fetch_segment(&handle).await?;
+                    (handle, segment)
+                }
+            };
+            let deletes = objects.fetch_deletes(handle.entry.deletes.as_ref()).await?;
+            Ok::<_, Error>(OpenSegment { handle, segment, deletes, dirty: false })
+        })
+        .buffered(objects.parallel_transfers)
+        .try_collect()
+        .await
 }
 
 /// Adds the documents of `old` to `new`, under their new ids.

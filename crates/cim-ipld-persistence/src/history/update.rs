@@ -177,6 +177,25 @@ pub(crate) async fn publish_or_keep(
     published.map_err(|failed| failed.error)
 }
 
+/// Publishes the successor of `current` without following the catalog: for the repair of an index
+/// that cannot be opened. Returns the published manifest, or `None` if another one was published
+/// first.
+pub(crate) async fn publish_unfollowed(
+    objects: &Objects,
+    current: &ManifestVersion,
+    proposal: Proposal,
+) -> Result<Option<ManifestVersion>> {
+    let next = build_successor(objects, current, proposal).await?;
+    let sealed = seal_manifest(objects, &next)?;
+    let layout = &objects.layout;
+    let precondition = Precondition::Unchanged(current.revision);
+    match objects.write(&layout.catalog, &layout.manifest, sealed.clone(), precondition).await {
+        Ok(revision) => manifest::open_manifest(objects, &Entry { value: sealed, revision }).map(Some),
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Builds the successor of `current`, and stores the completed nodes of its ancestry.
 async fn build_successor(objects: &Objects, current: &ManifestVersion, proposal: Proposal) -> Result<Manifest> {
     let known = &current.manifest;

@@ -6,21 +6,23 @@
 
 use std::sync::Arc;
 
+use cim_ipld_envelope::SealOptions;
 use cim_ipld_index::build_segment;
 
 use super::trim;
 use crate::Result;
-use crate::format::manifest::{DeletesEntry, SegmentEntry};
+use crate::format::manifest::{DeletesEntry, Manifest, SegmentEntry};
 use crate::history::follower::Frozen;
 use crate::history::references::References;
 use crate::history::shared::Shared;
-use crate::history::state::Origin;
+use crate::history::state::{FoldInput, Origin};
 use crate::history::update::{Outcome, Proposal, publish_or_discard, remove_order, store_order};
+use crate::objects::Objects;
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
 
 /// A stored segment, ready to be published.
-struct Prepared {
-    proposal: Proposal,
+pub(super) struct Prepared {
+    pub(super) proposal: Proposal,
     segment: Option<BuiltSegment>,
     origin: Origin,
 }
@@ -28,7 +30,9 @@ struct Prepared {
 /// Folds the frozen memtable, unless another manifest is published first.
 pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
     let mut stored = Stored::default();
-    let Prepared { proposal, segment, origin } = match prepare(shared, frozen, &mut stored).await {
+    let (objects, text, manifest) = (&shared.objects, shared.text_options(), &frozen.manifest.manifest);
+    let prepared = prepare(objects, &text, manifest, &frozen.input, &mut stored).await;
+    let Prepared { proposal, segment, origin } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             stored.discard(&shared.objects).await;
@@ -48,15 +52,20 @@ pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
 }
 
 /// Stores the new segment, the new deletes of older segments and the window of the order.
-async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> Result<Prepared> {
-    let objects = &shared.objects;
-    let input = Arc::clone(&frozen.input);
-    let mut built = store_segment(objects, &shared.text_options(), stored, {
+pub(super) async fn prepare(
+    objects: &Objects,
+    text: &SealOptions,
+    manifest: &Manifest,
+    input: &Arc<FoldInput>,
+    stored: &mut Stored,
+) -> Result<Prepared> {
+    let input = Arc::clone(input);
+    let mut built = store_segment(objects, text, stored, {
         let input = Arc::clone(&input);
         move |sink| Ok(build_segment(&input.memtable, &input.memtable_deletes, sink)?)
     })
     .await?;
-    let mut proposal = Proposal::based_on(&frozen.manifest.manifest);
+    let mut proposal = Proposal::based_on(manifest);
     for (entry, deletes) in proposal.segments.iter_mut().zip(&input.segment_deletes) {
         if let Some(deletes) = deletes {
             let deletes = objects.store_deletes(deletes).await?;

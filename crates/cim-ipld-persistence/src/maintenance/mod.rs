@@ -1,7 +1,9 @@
 //! Maintenance of an index: fold, merge, trim, snapshots, key rotation and verification.
 
 mod fold;
+pub(crate) mod garbage;
 mod merge;
+pub(crate) mod repair;
 pub(crate) mod rotation;
 pub(crate) mod snapshots;
 mod trim;
@@ -21,6 +23,7 @@ use crate::history::shared::{SHORT_TAIL_RECORDS, Shared};
 use crate::history::submit::Submit;
 use crate::objects::Backoff;
 use crate::{Error, ErrorKind, Result};
+use garbage::{Collection, GarbageOptions, GarbageReport};
 
 /// Performs the maintenance of one engine.
 pub(crate) struct Maintenance {
@@ -169,6 +172,17 @@ impl Maintenance {
 
     /// Restores the root and the manifest in a store that lost them, then folds the lost records,
     /// which are in the memory of this process.
+    /// Removes unreachable objects. No fold or merge of this process runs meanwhile.
+    pub(crate) async fn collect_garbage(
+        &self,
+        options: &GarbageOptions,
+        progress: &(dyn Fn(&GarbageReport) + Send + Sync),
+    ) -> Result<GarbageReport> {
+        let _turn = self.turn().await?;
+        let collection = Collection { objects: &self.shared.objects, options, progress };
+        collection.run(|| self.shared.newest_manifest()).await
+    }
+
     pub(crate) async fn put_back(&self) -> Result<()> {
         self.ask(Command::PutBack).await??;
         let caught_up = self.shared.progress.read(|progress| progress.seen.position);

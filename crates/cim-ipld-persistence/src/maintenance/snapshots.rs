@@ -10,9 +10,14 @@ use cim_ipld_index::Timestamp;
 use super::Maintenance;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
-use crate::history::manifest::ManifestVersion;
+use crate::history::manifest::{ManifestVersion, is_missing_or_invalid, read_manifest};
+use crate::history::order::Order;
 use crate::history::references::{References, read_snapshot, remove_unnamed, snapshot_address};
-use crate::history::update::{Outcome, Proposal, publish, publish_or_discard, remove_order, store_order};
+use crate::history::tail::Tail;
+use crate::history::update::{
+    Outcome, Proposal, publish, publish_or_discard, publish_unfollowed, remove_order, store_order,
+};
+use crate::objects::Objects;
 use crate::objects::layout::Layout;
 use crate::objects::segment_writer::Stored;
 use crate::position::Position;
@@ -185,6 +190,64 @@ impl Maintenance {
     }
 }
 
+/// Returns the records of the snapshots that can be read, and the number of the others.
+pub(crate) async fn readable(objects: &Objects, manifest: ManifestVersion) -> Result<(Vec<SnapshotRecord>, u64)> {
+    let (mut records, mut unreadable) = (Vec::new(), 0);
+    for (_, read) in References::of(objects, manifest).await.snapshots {
+        match read {
+            Ok(record) => records.push(record),
+            Err(error) if is_missing_or_invalid(&error) => unreadable += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((records, unreadable))
+}
+
+/// The number of times that a restore is proposed if other processes publish first.
+const PROPOSALS: usize = 16;
+
+/// Restores a snapshot without following the catalog, and so without reading any object that the
+/// snapshot does not need.
+pub(crate) async fn restore_unfollowed(objects: &Objects, name: &str) -> Result<SnapshotInfo> {
+    check_name(name)?;
+    for _ in 0..PROPOSALS {
+        let current = read_manifest(objects).await?;
+        let record = read_snapshot(objects, find(&current.manifest, name)?).await?;
+        let order = current.order(objects).await;
+        let has_window = order.is_ok();
+        let order = match order {
+            Err(error) if is_missing_or_invalid(&error) => {
+                Order::without_window(objects.rules, &current.manifest.watermark, current.manifest.epoch)?
+            }
+            order => order?,
+        };
+        // Everything that was acknowledged is at or before the end of the order.
+        let tail = Tail::read(objects, &current, order, false).await?;
+        let mut stored = Stored::default();
+        let (window, _) = store_order(objects, &tail.order, &mut stored).await?;
+        let mut proposal = Proposal::based_on(&current.manifest).at(&tail.order, window);
+        proposal.segments.clone_from(&record.segments);
+        if publish_unfollowed(objects, &current, proposal).await?.is_none() {
+            stored.discard(objects).await;
+            continue;
+        }
+        if !tail.is_whole() || !has_window {
+            remove_discarded(objects, &tail).await?;
+        }
+        return Ok(SnapshotInfo::from(&record));
+    }
+    Err(Error::new(ErrorKind::Conflict, "other processes kept changing the index while the snapshot was restored"))
+}
+
+/// Removes the journal before a restored snapshot, except the record at its watermark. What follows
+/// a damaged record would stop every opener.
+async fn remove_discarded(objects: &Objects, tail: &Tail) -> Result<()> {
+    let last = tail.order.watermark().record;
+    let last = last.map(|last| Layout::record(last.writer, last.sequence)).transpose()?;
+    let keys: Vec<_> = tail.keys.iter().filter(|key| Some(*key) != last.as_ref()).cloned().collect();
+    Ok(objects.backend.delete(&objects.layout.catalog, &keys).await?)
+}
+
 /// Returns the name under which the store sees a snapshot: a keyed hash.
 fn hidden_name(manifest: &Manifest, name: &str) -> String {
     ObjectNames::from_secret(manifest.names_secret).name_of(name)
@@ -200,11 +263,7 @@ fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
 }
 
 fn live_documents(manifest: &Manifest) -> u64 {
-    let live = |segment: &SegmentEntry| {
-        let deleted = segment.deletes.as_ref().map_or(0, |deletes| deletes.documents);
-        u64::from(segment.documents.saturating_sub(deleted))
-    };
-    manifest.segments.iter().map(live).sum()
+    manifest.segments.iter().map(SegmentEntry::live_documents).sum()
 }
 
 fn check_name(name: &str) -> Result<()> {

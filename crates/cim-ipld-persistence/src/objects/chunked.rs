@@ -24,12 +24,12 @@ impl Chunked {
         self.names().map(|name| Ok(Key::new(&name)?)).collect()
     }
 
-    fn names(&self) -> impl Iterator<Item = String> + use<> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> + use<> {
         let names = ObjectNames::from_secret(self.secret);
         (0..self.chunk_count).map(move |chunk| names.name(0, chunk))
     }
 
-    fn address<'a>(&self, layout: &'a Layout, name: &'a str) -> Address<'a> {
+    pub(crate) fn address<'a>(&self, layout: &'a Layout, name: &'a str) -> Address<'a> {
         Address { bucket: &layout.metadata, kind: self.kind, name, generation: 0 }
     }
 }
@@ -67,10 +67,9 @@ impl Objects {
                 let part = self.fetch(&address).await?;
                 match part.len() <= CHUNK_BYTES {
                     true => Ok(part),
-                    false => Err(Error::new(
-                        ErrorKind::Damaged,
-                        format!("{address} is larger than the limit of {CHUNK_BYTES} bytes per chunk"),
-                    )),
+                    false => {
+                        Err(address.damaged(&format!("is larger than the limit of {CHUNK_BYTES} bytes per chunk")))
+                    }
                 }
             })
             .buffered(self.parallel_transfers)

@@ -55,6 +55,9 @@ pub(crate) struct Layout {
     pub(crate) snapshots: KeyPrefix,
 }
 
+/// The number of age marks in each bucket.
+pub(crate) const AGE_MARKS: u8 = 2;
+
 impl Layout {
     pub(crate) fn new(name: &IndexName) -> Result<Self> {
         let full = |bucket: &str| match name.as_str() {
@@ -100,6 +103,13 @@ impl Layout {
         let parsed = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
         // Accepts only the canonical form that writers use.
         (Self::record(parsed.0, parsed.1).as_ref().ok() == Some(key)).then_some(parsed)
+    }
+
+    /// Returns the key of an age mark in a bucket. In the catalog, it is among the snapshots, which
+    /// no follower examines.
+    pub(crate) fn age_mark(&self, bucket: &Bucket, number: u8) -> Result<Key> {
+        let prefix = if *bucket == self.catalog { "snapshot." } else { "" };
+        Ok(Key::new(&format!("{prefix}age.{number}"))?)
     }
 
     pub(crate) fn snapshot(entry: &SnapshotEntry) -> Result<Key> {

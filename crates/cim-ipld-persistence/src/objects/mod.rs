@@ -121,7 +121,8 @@ impl Objects {
     }
 
     pub(crate) fn open(&self, address: &Address<'_>, sealed: Bytes) -> Result<Bytes> {
-        Ok(self.root.load().envelope.open_bytes(&address.context(), sealed)?)
+        let opened = self.root.load().envelope.open_bytes(&address.context(), sealed);
+        opened.map_err(|error| Error::from(error).about(address.bucket, address.name))
     }
 
     pub(crate) async fn read(&self, address: &Address<'_>) -> Result<Option<Entry>> {
@@ -208,6 +209,8 @@ pub(crate) mod kind {
     pub(crate) const DIGEST_BLOCK: ObjectKind = ObjectKind(0x14);
     /// A node of the manifest's ancestry.
     pub(crate) const ANCESTRY: ObjectKind = ObjectKind(0x15);
+    /// The time at which garbage collection stored it.
+    pub(crate) const AGE_MARK: ObjectKind = ObjectKind(0x16);
 }
 
 /// The address of an object: everything that its context consists of.
@@ -225,7 +228,12 @@ impl Address<'_> {
     }
 
     pub(crate) fn lost(&self) -> Error {
-        Error::new(ErrorKind::Lost, format!("{self} is missing from the store"))
+        Error::new(ErrorKind::Lost, format!("{self} is missing from the store")).about(self.bucket, self.name)
+    }
+
+    /// Returns the error for an object whose content is not what the index wrote there.
+    pub(crate) fn damaged(&self, why: &str) -> Error {
+        Error::new(ErrorKind::Damaged, format!("{self} {why}")).about(self.bucket, self.name)
     }
 
     pub(crate) fn context(&self) -> ObjectContext<'_> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cim_ipld_index::{Page, PageClass, PageId, PageSource, SegmentId};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use tokio::runtime::Handle;
 
 use super::Objects;
@@ -143,15 +143,26 @@ impl Pass {
                     || Err(Error::new(ErrorKind::Damaged, "a page was requested that its segment does not have"));
                 vec![(first, pages.get(&(segment, page)).cloned().unwrap_or_else(missing)?)]
             }
-            Source::Runtime(runtime) => runtime.block_on(
-                stream::iter(first..end)
-                    .map(|ordinal| async move {
-                        let page = self.objects.fetch_page(handle, PageId::new(class, ordinal)).await?;
-                        Ok::<_, Error>((ordinal, page))
-                    })
-                    .buffered(WINDOW_PAGES as usize)
-                    .try_collect(),
-            )?,
+            Source::Runtime(runtime) => {
+                let fetched: Vec<(u32, Result<Page>)> = runtime.block_on(
+                    stream::iter(first..end)
+                        .map(|ordinal| async move {
+                            (ordinal, self.objects.fetch_page(handle, PageId::new(class, ordinal)).await)
+                        })
+                        .buffered(WINDOW_PAGES as usize)
+                        .collect(),
+                );
+                let mut pages = Vec::with_capacity(fetched.len());
+                for (ordinal, page) in fetched {
+                    match page {
+                        Err(error) if ordinal == first => return Err(error),
+                        // Reported if the page is requested.
+                        Err(_) => {}
+                        Ok(page) => pages.push((ordinal, page)),
+                    }
+                }
+                pages
+            }
         };
         let state = &mut *self.state.borrow_mut();
         let window = state.windows.entry((segment, class)).or_default();

@@ -29,6 +29,11 @@ impl Stored {
         self.objects.extend(keys.into_iter().map(|key| (bucket.clone(), key)));
     }
 
+    /// Adds the objects of `other`.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.objects.append(&mut other.objects);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.objects.len()
     }

@@ -29,6 +29,8 @@ pub(crate) struct SegmentHandle {
     first: BTreeMap<u8, u32>,
     pages: u32,
     digests: std::sync::OnceLock<Arc<[ShortDigest]>>,
+    /// False if the table of digests is lost. Only the seals authenticate the pages then.
+    has_digests: bool,
 }
 
 impl SegmentHandle {
@@ -39,7 +41,7 @@ impl SegmentHandle {
             first.insert(*class, pages);
             pages = pages.saturating_add(*count);
         }
-        Self { entry, names, first, pages, digests: std::sync::OnceLock::new() }
+        Self { entry, names, first, pages, digests: std::sync::OnceLock::new(), has_digests: true }
     }
 
     /// Returns the handle of a segment that was just built, whose digests are known.
@@ -47,6 +49,11 @@ impl SegmentHandle {
         let handle = Self::new(entry);
         let _ = handle.digests.set(digests);
         handle
+    }
+
+    /// Returns the handle of a segment whose table of digests is lost.
+    pub(crate) fn without_digests(entry: SegmentEntry) -> Self {
+        Self { has_digests: false, ..Self::new(entry) }
     }
 
     /// Returns the handle of the same segment under another entry, such as one with new deletes.
@@ -129,11 +136,13 @@ impl Objects {
         // The page is fetched first, because a missing page is a more specific error than a missing
         // digest.
         let opened = self.fetch(&address).await?;
+        if !segment.has_digests {
+            return Ok(Page::from(opened.to_vec()));
+        }
         let digests = self.fetch_digests(segment).await?;
         let place = segment.first.get(&page.class.code()).and_then(|first| first.checked_add(page.ordinal));
         if place.and_then(|place| digests.get(place as usize)) != Some(&page_digest(&opened)) {
-            let message = format!("{address} differs from the page with which its segment was built");
-            return Err(Error::new(ErrorKind::Damaged, message));
+            return Err(address.damaged("differs from the page with which its segment was built"));
         }
         Ok(Page::from(opened.to_vec()))
     }
@@ -201,10 +210,19 @@ impl Objects {
             .buffered(self.parallel_transfers)
             .try_collect::<Vec<_>>();
         // The digests are fetched concurrently with the headers, to save a round trip.
-        let (headers, digests) = futures::future::try_join(headers, self.fetch_digests(handle)).await?;
+        let digests = async {
+            match handle.has_digests {
+                true => self.fetch_digests(handle).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (headers, digests) = futures::future::try_join(headers, digests).await?;
         let first = handle.first.get(&PageClass::Header.code()).copied().unwrap_or(0) as usize;
-        let expected = digests.get(first..first + headers.len()).unwrap_or_default();
-        if !headers.iter().map(|header| page_digest(header)).eq(expected.iter().copied()) {
+        let matches = digests.is_none_or(|digests| {
+            let expected = digests.get(first..first + headers.len()).unwrap_or_default();
+            headers.iter().map(|header| page_digest(header)).eq(expected.iter().copied())
+        });
+        if !matches {
             let message = "the header of a segment differs from the one with which the segment was built";
             return Err(Error::new(ErrorKind::Damaged, message));
         }

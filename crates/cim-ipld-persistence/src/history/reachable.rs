@@ -1,0 +1,119 @@
+//! Reachability: which objects of the store an index needs. An object that is neither named here
+//! nor newer than what was read is garbage.
+
+use std::collections::HashSet;
+
+use cim_ipld_backend::{Bucket, Key, Revision};
+use futures::StreamExt;
+
+use super::manifest::{self, ManifestVersion, ancestry_nodes};
+use super::records;
+use super::references::References;
+use crate::format::digest::{Digest, ShortDigest};
+use crate::format::manifest::SegmentEntry;
+use crate::objects::Objects;
+use crate::objects::chunked::Chunked;
+use crate::objects::layout::{AGE_MARKS, Layout};
+use crate::objects::segments::SegmentHandle;
+use crate::{Error, Result};
+
+/// The names of all objects that a manifest needs: its own, those of its snapshots, and those of
+/// the records in the journal. A name takes 16 bytes.
+pub(crate) struct Reachable {
+    names: HashSet<ShortDigest>,
+    /// Why some names are unknown: the objects that contain them cannot be read.
+    pub(crate) unreadable: Vec<Error>,
+}
+
+impl Reachable {
+    pub(crate) async fn of(objects: &Objects, references: &References) -> Result<Self> {
+        let layout = &objects.layout;
+        let mut reachable = Self { names: HashSet::new(), unreadable: Vec::new() };
+        reachable.insert(&layout.catalog, &layout.root);
+        reachable.insert(&layout.catalog, &layout.manifest);
+        for bucket in layout.buckets() {
+            for number in 0..AGE_MARKS {
+                reachable.insert(bucket, &layout.age_mark(bucket, number)?);
+            }
+        }
+        for (entry, read) in &references.snapshots {
+            reachable.insert(&layout.catalog, &Layout::snapshot(entry)?);
+            match read {
+                Ok(record) => reachable.insert_segments(layout, &record.segments)?,
+                Err(error) => reachable.unreadable.push(error.clone()),
+            }
+        }
+        reachable.insert_segments(layout, &references.manifest.manifest.segments)?;
+        reachable.insert_order(objects, &references.manifest).await?;
+        for key in ancestry_nodes(&references.manifest)? {
+            reachable.insert(&layout.metadata, &key);
+        }
+        reachable.insert_journal(objects).await?;
+        Ok(reachable)
+    }
+
+    fn insert(&mut self, bucket: &Bucket, key: &Key) {
+        self.names.insert(name(bucket, key));
+    }
+
+    fn insert_chunks(&mut self, layout: &Layout, chunked: &Chunked) -> Result<()> {
+        for key in chunked.keys()? {
+            self.insert(&layout.metadata, &key);
+        }
+        Ok(())
+    }
+
+    fn insert_segments(&mut self, layout: &Layout, segments: &[SegmentEntry]) -> Result<()> {
+        for entry in segments {
+            if let Some(deletes) = &entry.deletes {
+                self.insert_chunks(layout, &deletes.chunked())?;
+            }
+            for object in SegmentHandle::new(entry.clone()).objects(layout) {
+                let (bucket, key) = object?;
+                self.insert(bucket, &key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts the window of the order and the blocks of digests that it names.
+    async fn insert_order(&mut self, objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
+        let Some(window) = &manifest.manifest.window else { return Ok(()) };
+        self.insert_chunks(&objects.layout, &window.chunked())?;
+        match manifest.order(objects).await {
+            Ok(order) => {
+                for block in order.blocks() {
+                    self.insert_chunks(&objects.layout, &block.chunked())?;
+                }
+            }
+            Err(error) if manifest::is_missing_or_invalid(&error) => self.unreadable.push(error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Inserts the entries of the journal and the bodies that they name. The journal is trimmed by
+    /// the rules of the order, not here.
+    async fn insert_journal(&mut self, objects: &Objects) -> Result<()> {
+        let layout = &objects.layout;
+        let mut entries = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            self.insert(&layout.catalog, &entry.key);
+            if let Ok(opened) = records::open(objects, &entry)
+                && let Some(chunked) = records::chunked(&opened.record.body)
+            {
+                self.insert_chunks(layout, &chunked)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn contains(&self, bucket: &Bucket, key: &Key) -> bool {
+        self.names.contains(&name(bucket, key))
+    }
+}
+
+fn name(bucket: &Bucket, key: &Key) -> ShortDigest {
+    Digest::of("cim/v1/object-name", &[bucket.name().as_bytes(), key.as_str().as_bytes()]).short()
+}

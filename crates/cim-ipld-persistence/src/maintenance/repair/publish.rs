@@ -1,0 +1,221 @@
+//! Builds and publishes the repaired manifest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cim_ipld_backend::Precondition;
+use cim_ipld_envelope::SealOptions;
+use cim_ipld_index::Deletes;
+
+use super::Repair;
+use super::journal::RepairedTail;
+use super::named::{Named, secret};
+use super::segment::Rebuilt;
+use crate::format::manifest::{SegmentEntry, SnapshotEntry};
+use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
+use crate::history::manifest::ManifestVersion;
+use crate::history::references::snapshot_address;
+use crate::history::state::State;
+use crate::history::update::{Proposal, publish_unfollowed};
+use crate::maintenance::fold;
+use crate::objects::layout::Layout;
+use crate::objects::page_cache::PageCache;
+use crate::objects::segment_writer::Stored;
+use crate::{Error, ErrorKind, Result};
+
+impl Repair<'_> {
+    pub(super) async fn publish(&mut self, manifest: ManifestVersion, named: Named, tail: RepairedTail) -> Result<()> {
+        let mut stored = Stored::default();
+        match self.prepare_and_publish(&manifest, &named, &tail, &mut stored).await {
+            Ok(true) => {}
+            Ok(false) => {
+                stored.discard(self.objects).await;
+                let message = "another process changed the index while it was repaired";
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
+            Err(error) => {
+                if error.kind() != ErrorKind::OutcomeUnknown {
+                    stored.discard(self.objects).await;
+                }
+                return Err(error);
+            }
+        }
+        self.objects.backend.delete(&self.objects.layout.catalog, &tail.obsolete).await?;
+        Ok(())
+    }
+
+    /// Returns whether the repaired manifest was published.
+    async fn prepare_and_publish(
+        &mut self,
+        manifest: &ManifestVersion,
+        named: &Named,
+        tail: &RepairedTail,
+        stored: &mut Stored,
+    ) -> Result<bool> {
+        let mut rebuilt = BTreeMap::new();
+        for (id, segment) in &named.segments {
+            if segment.segment.is_none() || segment.has_lost_pages {
+                rebuilt.insert(*id, self.rebuild_segment(segment, stored).await?);
+            }
+        }
+        let mut current = manifest.clone();
+        current.manifest.segments = self.index_segments(manifest, named, &rebuilt, stored).await?;
+        current.manifest.snapshots = self.snapshots(manifest, named, &rebuilt, stored).await?;
+        if named.has_lost_ancestors {
+            current = self.with_ancestry(&current).await?;
+            self.report.changed_history = true;
+        }
+        let mut proposal = Proposal::based_on(&current.manifest);
+        if tail.needs_fold || !named.is_whole() {
+            proposal = self.fold(&current, tail, stored).await?;
+            proposal.snapshots.clone_from(&current.manifest.snapshots);
+        }
+        Ok(publish_unfollowed(self.objects, &current, proposal).await?.is_some())
+    }
+
+    /// Returns the segments of the index, with those that were rebuilt.
+    async fn index_segments(
+        &mut self,
+        manifest: &ManifestVersion,
+        named: &Named,
+        rebuilt: &BTreeMap<[u8; 16], Rebuilt>,
+        stored: &mut Stored,
+    ) -> Result<Vec<SegmentEntry>> {
+        let mut segments: Vec<(SegmentEntry, Deletes, bool)> = Vec::new();
+        for entry in &manifest.manifest.segments {
+            let segment = &named.segments[&entry.id];
+            let deletes = segment.deletes_of(entry);
+            let has_lost_deletes = segment.deletes.get(&secret(entry)).is_none_or(Option::is_none);
+            if has_lost_deletes {
+                self.report.lost_deletions += entry.deletes.as_ref().map_or(0, |deletes| u64::from(deletes.documents));
+            }
+            match rebuilt.get(&entry.id) {
+                Some(rebuilt) => {
+                    let (numbers, unknown) = rebuilt.lost(&deletes);
+                    let lost = numbers.len();
+                    let cids = self.cids(segment, numbers).await?;
+                    self.report.lost_unknown_documents += unknown + (lost - cids.len()) as u64;
+                    self.report.lost_documents.extend(cids);
+                    let parts = rebuilt.entries(&deletes).into_iter();
+                    segments.extend(parts.map(|(entry, deletes)| (entry, deletes, has_lost_deletes)));
+                }
+                None => segments.push((entry.clone(), deletes, has_lost_deletes)),
+            }
+        }
+        for number in 0..segments.len() {
+            if segments[number].2 {
+                let others = segments.iter().enumerate().filter(|(other, _)| *other != number);
+                let others: Vec<_> = others.map(|(_, (entry, deletes, _))| (entry.clone(), deletes.clone())).collect();
+                segments[number].1 = self.replaced_documents(&segments[number].0, &others).await?;
+            }
+        }
+        let mut entries = Vec::new();
+        for (entry, deletes, has_lost_deletes) in segments {
+            let is_kept = rebuilt_is_same(manifest, &entry) && !has_lost_deletes;
+            entries.push(if is_kept { entry } else { self.with_deletes(entry, &deletes, stored).await? });
+        }
+        Ok(entries)
+    }
+
+    /// Returns the entry with these deletes, which are stored.
+    async fn with_deletes(&self, entry: SegmentEntry, deletes: &Deletes, stored: &mut Stored) -> Result<SegmentEntry> {
+        if deletes.is_empty() {
+            return Ok(SegmentEntry { deletes: None, ..entry });
+        }
+        let deletes = self.objects.store_deletes(deletes).await?;
+        stored.add(&self.objects.layout.metadata, deletes.chunked().keys()?);
+        Ok(SegmentEntry { deletes: Some(deletes), ..entry })
+    }
+
+    /// Returns the snapshots that are left. The record of one with rebuilt segments is written
+    /// again.
+    async fn snapshots(
+        &mut self,
+        manifest: &ManifestVersion,
+        named: &Named,
+        rebuilt: &BTreeMap<[u8; 16], Rebuilt>,
+        stored: &mut Stored,
+    ) -> Result<Vec<SnapshotEntry>> {
+        let mut snapshots = Vec::new();
+        for (entry, record) in &named.snapshots {
+            let is_whole = record.segments.iter().all(|segment| {
+                let named = &named.segments[&segment.id];
+                !rebuilt.contains_key(&segment.id) && named.deletes.get(&secret(segment)).is_some_and(Option::is_some)
+            });
+            if is_whole {
+                snapshots.push(entry.clone());
+                continue;
+            }
+            let (mut segments, mut is_incomplete) = (Vec::new(), false);
+            for segment in &record.segments {
+                let damaged = &named.segments[&segment.id];
+                let deletes = damaged.deletes_of(segment);
+                is_incomplete |= damaged.deletes.get(&secret(segment)).is_none_or(Option::is_none);
+                let Some(rebuilt) = rebuilt.get(&segment.id) else {
+                    let kept = damaged.deletes.get(&secret(segment)).is_some_and(Option::is_some);
+                    segments.push(if kept {
+                        segment.clone()
+                    } else {
+                        SegmentEntry { deletes: None, ..segment.clone() }
+                    });
+                    continue;
+                };
+                let (lost, unknown) = rebuilt.lost(&deletes);
+                is_incomplete |= unknown > 0 || !lost.is_empty();
+                for (part, deletes) in rebuilt.entries(&deletes) {
+                    segments.push(self.with_deletes(part, &deletes, stored).await?);
+                }
+            }
+            if is_incomplete {
+                self.report.incomplete_snapshots.push(record.name.clone());
+            }
+            let documents = segments.iter().map(SegmentEntry::live_documents).sum();
+            let record = SnapshotRecord { segments, documents, ..record.clone() };
+            snapshots.push(self.store_snapshot(entry, &record, stored).await?);
+        }
+        debug_assert!(snapshots.len() <= manifest.manifest.snapshots.len());
+        Ok(snapshots)
+    }
+
+    async fn store_snapshot(
+        &self,
+        entry: &SnapshotEntry,
+        record: &SnapshotRecord,
+        stored: &mut Stored,
+    ) -> Result<SnapshotEntry> {
+        let objects = self.objects;
+        let bytes = record.to_bytes();
+        let entry = SnapshotEntry {
+            hidden_name: entry.hidden_name.clone(),
+            id: objects.environment.random(),
+            digest: snapshot_digest(&bytes),
+        };
+        let key = Layout::snapshot(&entry)?;
+        let sealed = objects.seal(&snapshot_address(objects, &key), &bytes, &SealOptions::default())?;
+        stored.add(&objects.layout.catalog, vec![key.clone()]);
+        objects.write(&objects.layout.catalog, &key, sealed, Precondition::Absent).await?;
+        Ok(entry)
+    }
+
+    /// Folds what is left of the journal, and returns the proposal at the end of the order.
+    async fn fold(&self, current: &ManifestVersion, tail: &RepairedTail, stored: &mut Stored) -> Result<Proposal> {
+        let objects = self.objects;
+        let cache = PageCache::new(self.settings.cache_budget_bytes, self.settings.parallel_transfers);
+        let mut state = State::open_at(objects, current.clone(), tail.order.clone(), self.analyzer).await?;
+        for changes in &tail.changes {
+            let changes = state.locate(objects, &cache, changes.clone()).await?;
+            state.apply(changes)?;
+        }
+        let input = Arc::new(state.into_fold_input());
+        // A fold of nothing discards what it has stored.
+        let mut own = Stored::default();
+        let prepared = fold::prepare(objects, &self.text_options(), &current.manifest, &input, &mut own).await;
+        stored.append(own);
+        Ok(prepared?.proposal)
+    }
+}
+
+/// Returns whether the manifest names exactly this entry.
+fn rebuilt_is_same(manifest: &ManifestVersion, entry: &SegmentEntry) -> bool {
+    manifest.manifest.segments.contains(entry)
+}
