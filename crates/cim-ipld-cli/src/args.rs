@@ -77,6 +77,10 @@ pub(crate) enum Command {
     Stats(ReportArguments),
     /// Read and check every object of the index
     Verify(ReportArguments),
+    /// Put back or rebuild damaged and lost objects, so that the index opens again
+    Repair(RepairArguments),
+    /// Remove the objects that interrupted runs left behind
+    Gc(GcArguments),
     /// Create, list, restore and delete named snapshots
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
@@ -218,6 +222,31 @@ pub(crate) struct RmArguments {
 pub(crate) struct ReportArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Copy of the store from which lost objects are put back; several are tried in order
+    #[arg(long = "from", value_name = "STORE")]
+    pub(crate) from: Vec<StoreName>,
+    /// Report what would be repaired, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Keep what may have been stored within this time, because another process may be about to use
+    /// it [default: 0 for a folder, 3600 for NATS]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) grace: Option<u32>,
+    /// Report what would be removed, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -75,6 +75,10 @@ impl Failure {
         self
     }
 
+    pub(crate) fn is(&self, status: Status) -> bool {
+        self.status == status
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status.code())
     }

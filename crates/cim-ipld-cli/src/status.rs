@@ -19,10 +19,12 @@ pub(crate) enum Status {
     Denied = 12,
     Full = 13,
     Incompatible = 14,
+    DataLost = 15,
+    Unverified = 16,
 }
 
 impl Status {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Failed,
         Self::Usage,
         Self::Skipped,
@@ -37,6 +39,8 @@ impl Status {
         Self::Denied,
         Self::Full,
         Self::Incompatible,
+        Self::DataLost,
+        Self::Unverified,
     ];
 
     pub(crate) fn code(self) -> u8 {
@@ -60,6 +64,8 @@ impl Status {
             Self::Denied => "denied",
             Self::Full => "full",
             Self::Incompatible => "incompatible",
+            Self::DataLost => "data_lost",
+            Self::Unverified => "unverified",
         }
     }
 
@@ -73,7 +79,9 @@ impl Status {
             Self::Exists => "an index, a snapshot or a key file of that name already exists",
             Self::Key => "missing key, wrong key, or unusable key file",
             Self::Locked => "another process has the folder open; --wait SECONDS waits for it",
-            Self::Damaged => "stored objects are damaged or lost; `cim verify` found problems",
+            Self::Damaged => {
+                "stored objects are damaged or lost; from `cim verify`: but every document can be recovered by `cim repair`"
+            }
             Self::History => {
                 "the store holds an older state or another history than the pin, or the pin cannot be used"
             }
@@ -81,6 +89,10 @@ impl Status {
             Self::Denied => "access denied by the server or the operating system",
             Self::Full => "the store is full",
             Self::Incompatible => "incompatible settings, server or format",
+            Self::DataLost => "documents, writes or snapshots are lost, unless a copy of the store has them",
+            Self::Unverified => {
+                "`cim verify` could not check the index, because its keys or its manifest are damaged or lost"
+            }
         }
     }
 

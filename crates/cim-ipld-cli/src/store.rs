@@ -7,7 +7,9 @@ use cim_ipld::embedded::{EmbeddedBackend, EmbeddedSettings};
 use cim_ipld::envelope::KeySource;
 use cim_ipld::index::Analyzer;
 use cim_ipld::nats::{NatsBackend, NatsSettings, ServerList};
-use cim_ipld::persistence::{Engine, EngineBuilder, Error, ErrorKind, FilePin, Protection};
+use cim_ipld::persistence::{
+    Engine, EngineBuilder, Error, ErrorKind, FilePin, Protection, Recovery, RepairSource, StoreSource,
+};
 
 use crate::args::{InitArguments, NatsArguments, StoreArguments};
 use crate::context::Context;
@@ -17,6 +19,7 @@ use crate::nats;
 use crate::pins;
 use crate::place::Place;
 use crate::status::Status;
+use crate::store_name::StoreName;
 
 /// The hint for an index that `cim verify` cannot open either.
 const BEYOND_VERIFY: &str = "check that its disk or server is the right one and intact; otherwise restore a backup of the store, or index the documents into a new one";
@@ -51,17 +54,21 @@ impl Place {
         nats: &NatsArguments,
         context: &Context,
     ) -> Result<EngineBuilder> {
-        let backend: Arc<dyn Backend> = match self {
+        Ok(self.engine(self.backend(nats, context).await?, pin))
+    }
+
+    /// Opens the existing store.
+    pub(crate) async fn backend(&self, nats: &NatsArguments, context: &Context) -> Result<Arc<dyn Backend>> {
+        Ok(match self {
             Self::Folder(folder) => {
                 let opened = EmbeddedBackend::open_existing_with(folder, embedded(context)).await;
                 Arc::new(opened.map_err(|error| self.unopened(error))?)
             }
             Self::Nats { servers, .. } => self.connect(servers, nats, nats::existing_buckets()).await?,
-        };
-        Ok(self.engine(backend, pin))
+        })
     }
 
-    fn engine(&self, backend: Arc<dyn Backend>, pin: Option<FilePin>) -> EngineBuilder {
+    pub(crate) fn engine(&self, backend: Arc<dyn Backend>, pin: Option<FilePin>) -> EngineBuilder {
         let engine = Engine::builder(backend).name(self.index());
         match pin {
             Some(pin) => engine.pin(Arc::new(pin)),
@@ -113,6 +120,27 @@ impl StoreArguments {
         engine.open(key).await.map_err(|error| place.unopenable(error))
     }
 
+    /// Opens the index, or as much of it as is needed to examine and restore it if other objects are
+    /// damaged or lost.
+    pub(crate) async fn open_for_recovery(&self, context: &Context) -> Result<Opened> {
+        let place = self.place()?;
+        let key = self.key(context)?;
+        let duplicate = key.as_ref().map(KeySource::duplicate);
+        let backend = place.backend(&self.nats, context).await?;
+        let engine = place.engine(Arc::clone(&backend), context.pins.of(&place));
+        let error = match engine.open(key).await {
+            Ok(engine) => return Ok(Opened::Engine(engine)),
+            Err(error) => error,
+        };
+        if !matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) {
+            return Err(place.unopenable(error));
+        }
+        match place.engine(backend, context.pins.of(&place)).open_for_recovery(duplicate).await {
+            Ok(recovery) => Ok(Opened::Recovery(recovery, error)),
+            Err(_) => Err(place.unopenable(error)),
+        }
+    }
+
     pub(crate) fn place(&self) -> Result<Place> {
         self.store.place(&self.nats)
     }
@@ -120,6 +148,34 @@ impl StoreArguments {
     /// Reads the key that the command line or the environment names.
     pub(crate) fn key(&self, context: &Context) -> Result<Option<KeySource>> {
         KeyFile::chosen(&self.key)?.map(|file| file.read(context.key_access)).transpose()
+    }
+}
+
+/// An index that was opened, as far as it is intact.
+pub(crate) enum Opened {
+    Engine(Engine),
+    /// Together with the error of opening all of it.
+    Recovery(Recovery, Error),
+}
+
+impl StoreName {
+    /// Opens a store as a source of lost objects.
+    pub(crate) async fn source(
+        &self,
+        index: &Place,
+        nats: &NatsArguments,
+        context: &Context,
+    ) -> Result<Arc<dyn RepairSource>> {
+        let place = self.place(nats)?;
+        if place == *index {
+            let hint = "name a copy of the store, which is somewhere else";
+            return Err(Failure::usage("--from names the store under repair", hint));
+        }
+        if place.index() != index.index() {
+            let hint = "name a store with an index of the same name; the name is part of what is sealed";
+            return Err(Failure::usage("--from names an index of another name", hint));
+        }
+        Ok(Arc::new(StoreSource::new(place.backend(nats, context).await?)))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The commands, one module each.
 
+mod gc;
 mod get;
 mod ignored;
 mod index;
 mod init;
 mod key;
 mod pin;
+mod repair;
 mod rm;
 mod search;
 mod snapshot;
@@ -25,6 +27,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Rm(arguments) => rm::run(arguments, context).await,
         Command::Stats(arguments) => stats::run(arguments, context).await,
         Command::Verify(arguments) => verify::run(arguments, context).await,
+        Command::Repair(arguments) => repair::run(arguments, context).await,
+        Command::Gc(arguments) => gc::run(arguments, context).await,
         Command::Snapshot(SnapshotCommand::Create(arguments)) => snapshot::create(arguments, context).await,
         Command::Snapshot(SnapshotCommand::Restore(arguments)) => snapshot::restore(arguments, context).await,
         Command::Snapshot(SnapshotCommand::Delete(arguments)) => snapshot::delete(arguments, context).await,

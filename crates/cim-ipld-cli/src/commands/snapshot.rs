@@ -1,7 +1,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cim_ipld::index::Timestamp;
-use cim_ipld::persistence::{self, Engine, ErrorKind, SnapshotInfo};
+use cim_ipld::persistence::{self, Engine, ErrorKind, Recovery, SnapshotInfo};
 use serde::Serialize;
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::document_json::time_text;
 use crate::failure::{Failure, Result};
 use crate::output::{print, print_json};
 use crate::shown::one_line;
+use crate::store::Opened;
 
 /// The object of `snapshot list --json`.
 #[derive(Debug, Serialize)]
@@ -36,7 +37,10 @@ pub(crate) async fn create(arguments: SnapshotArguments, context: &Context) -> R
 
 pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> Result<()> {
     let SnapshotArguments { at, name } = arguments.snapshot;
-    let engine = at.open(context).await?;
+    let engine = match at.open_for_recovery(context).await? {
+        Opened::Engine(engine) => engine,
+        Opened::Recovery(recovery, error) => return restore_damaged(&recovery, &error, &name, context).await,
+    };
     // If the list cannot be read, the snapshot may still exist.
     let known = engine.snapshots().await.ok();
     let wanted = known.as_ref().map(|known| known.iter().find(|snapshot| snapshot.name == name));
@@ -67,6 +71,19 @@ pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> R
     context.say(line, &object)
 }
 
+/// Restores a snapshot of an index that does not open. Its state cannot be kept.
+async fn restore_damaged(recovery: &Recovery, error: &persistence::Error, name: &str, context: &Context) -> Result<()> {
+    let snapshot = recovery.restore_snapshot(name).await?;
+    eprintln!("note: the previous state could not be kept: {}", one_line(&error.to_string()));
+    let line = format!("restored snapshot {}: {} documents", one_line(&snapshot.name), snapshot.documents);
+    let SnapshotInfo { documents, bytes, created_at, .. } = snapshot;
+    let object = json!({
+        "name": name, "created_at": time_text(created_at), "documents": documents, "bytes": bytes,
+        "documents_before": null, "writes_left_behind": null, "kept_as": null,
+    });
+    context.say(line, &object)
+}
+
 /// Keeps the current state in a snapshot named after the time. If the current state cannot be read,
 /// that error is returned as a value, because the restore can only improve matters.
 async fn keep(engine: &Engine) -> Result<Result<SnapshotInfo, persistence::Error>> {
@@ -91,8 +108,18 @@ pub(crate) async fn delete(arguments: SnapshotArguments, context: &Context) -> R
 }
 
 pub(crate) async fn list(arguments: ReportArguments, context: &Context) -> Result<()> {
-    let engine = arguments.at.open(context).await?;
-    let snapshots: Vec<SnapshotJson> = engine.snapshots().await?.into_iter().map(SnapshotJson::from).collect();
+    let listed = match arguments.at.open_for_recovery(context).await? {
+        Opened::Engine(engine) => engine.snapshots().await?,
+        Opened::Recovery(recovery, error) => {
+            let list = recovery.snapshots().await?;
+            eprintln!("note: the index is damaged: {}", one_line(&error.to_string()));
+            if list.unreadable > 0 {
+                eprintln!("note: {} more snapshots cannot be read", list.unreadable);
+            }
+            list.snapshots
+        }
+    };
+    let snapshots: Vec<SnapshotJson> = listed.into_iter().map(SnapshotJson::from).collect();
     if context.json {
         return print_json(&ListJson { snapshots });
     }

@@ -1,4 +1,4 @@
-use cim_ipld::persistence::{ErrorKind, VerifyReport};
+use cim_ipld::persistence::{Condition, ErrorKind, VerifyReport};
 use serde::Serialize;
 
 use super::ignored::IgnoredJson;
@@ -9,6 +9,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{print, print_json};
 use crate::shown::one_line;
 use crate::status::Status;
+use crate::store::Opened;
 
 /// The object of `verify --json`.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,7 @@ struct VerifyJson {
     snapshots: u64,
     rotation_unfinished: bool,
     ignored: IgnoredJson,
+    unnamed: UnnamedJson,
     problems: Vec<ProblemJson>,
 }
 
@@ -29,26 +31,54 @@ struct VerifyJson {
 struct ProblemJson {
     kind: String,
     message: String,
+    /// `null` if the problem is not about one object.
+    object: Option<ObjectJson>,
+    of_index: bool,
+    snapshots: Vec<String>,
+    lost_documents: u64,
+    recoverable: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ObjectJson {
+    bucket: String,
+    key: String,
+}
+
+#[derive(Debug, Serialize)]
+struct UnnamedJson {
+    objects: u64,
+    bytes: u64,
 }
 
 pub(crate) async fn run(arguments: ReportArguments, context: &Context) -> Result<()> {
-    let engine = arguments.at.open(context).await?;
-    let report = engine.verify().await?;
+    let report = match arguments.at.open_for_recovery(context).await {
+        Ok(Opened::Engine(engine)) => engine.verify().await?,
+        Ok(Opened::Recovery(recovery, _)) => recovery.verify().await?,
+        Err(failure) if failure.is(Status::Damaged) => return Err(failure.status(Status::Unverified)),
+        Err(failure) => return Err(failure),
+    };
     if context.json {
         print_json(&VerifyJson::from(&report))?;
     } else {
         print(&render(&report))?;
     }
-    match report.problems.len() {
-        0 => Ok(()),
-        1 => Err(unsound("1 problem")),
-        count => Err(unsound(&format!("{count} problems"))),
-    }
-}
-
-fn unsound(problems: &str) -> Failure {
-    let hint = "restore a backup of the store, or a snapshot not named in any problem; or index the documents again into a new index";
-    Failure::of(Status::Damaged, format!("the index has {problems}"), hint)
+    let problems = match report.problems.len() {
+        0 => return Ok(()),
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Err(match report.condition() {
+        Condition::DataLost => {
+            let hint = "put back what is lost with `cim repair --from COPY`, or restore a snapshot not named in any \
+                        problem; `cim repair` without a copy gives up what is lost";
+            Failure::of(Status::DataLost, format!("the index has {problems}, and data is lost"), hint)
+        }
+        _ => {
+            let hint = "rebuild what is damaged with `cim repair`, from a copy of the store if there is one";
+            Failure::of(Status::Damaged, format!("the index has {problems}, and every document can be recovered"), hint)
+        }
+    })
 }
 
 impl From<&VerifyReport> for VerifyJson {
@@ -56,6 +86,14 @@ impl From<&VerifyReport> for VerifyJson {
         let problem = |problem: &cim_ipld::persistence::Problem| ProblemJson {
             kind: kind_name(problem.kind),
             message: problem.message.clone(),
+            object: problem
+                .object
+                .as_ref()
+                .map(|object| ObjectJson { bucket: object.bucket.clone(), key: object.key.clone() }),
+            of_index: problem.of_index,
+            snapshots: problem.snapshots.clone(),
+            lost_documents: problem.documents,
+            recoverable: problem.is_recoverable,
         };
         Self {
             sound: report.is_sound(),
@@ -67,6 +105,7 @@ impl From<&VerifyReport> for VerifyJson {
             snapshots: report.snapshots,
             rotation_unfinished: report.rotation_unfinished,
             ignored: report.ignored.into(),
+            unnamed: UnnamedJson { objects: report.unnamed.objects, bytes: report.unnamed.bytes },
             problems: report.problems.iter().map(problem).collect(),
         }
     }
@@ -87,6 +126,10 @@ fn render(report: &VerifyReport) -> String {
     }
     if let Some(summary) = IgnoredJson::from(report.ignored).summary() {
         text.push_str(&format!("ignored: {summary}\n"));
+    }
+    if report.unnamed.objects > 0 {
+        let (objects, bytes) = (report.unnamed.objects, report.unnamed.bytes);
+        text.push_str(&format!("unnamed: {objects} objects of {bytes} bytes, which `cim gc` removes\n"));
     }
     text.push_str(&format!(
         "checked {} documents: {} segments, {} pages, {} bytes, {} journal records, {} snapshots: {}\n",

@@ -221,6 +221,7 @@ fn verify_reports_what_it_read() {
             "segments",
             "snapshots",
             "sound",
+            "unnamed",
         ];
         assert_eq!(names(&report), expected);
         assert_eq!(

@@ -12,6 +12,7 @@ mod names;
 mod pins;
 mod program;
 mod readme;
+mod recovery;
 mod refusals;
 mod secrets;
 mod statuses;

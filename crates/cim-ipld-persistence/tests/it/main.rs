@@ -7,6 +7,7 @@ mod breaks_of_keys;
 mod cost;
 mod cost_of_many;
 mod crash;
+mod destruction;
 mod errors;
 mod exactness;
 mod fixtures;
