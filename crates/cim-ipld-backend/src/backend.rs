@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use crate::{Bucket, Key, KeyPrefix, Limits, Result};
+use crate::{Bucket, Error, ErrorKind, Key, KeyPrefix, Limits, Result};
 
-/// Stores buckets of revisioned values: everything the engine needs of a storage system.
+/// Stores buckets of revisioned values: everything the engine needs from a storage system.
 ///
 /// Implementations are shared among tasks and must be safe to call concurrently. A future that is
 /// dropped before it completes leaves its operation either fully applied or not applied at all.
@@ -57,8 +57,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   settings that violate this contract.
     async fn create(&self, bucket: &Bucket) -> Result<()>;
 
-    /// Checks that `bucket` exists, before anything is written that depends on it. A store for
-    /// which this is expensive may return `Ok` without checking; the default implementation does.
+    /// Checks that `bucket` exists. The engine calls this before it writes anything that depends on
+    /// the bucket. A backend for which the check is expensive may return `Ok` without checking, as
+    /// the default implementation does.
     ///
     /// ```
     /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend};
@@ -194,9 +195,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream;
 
-    /// Streams the values that [`scan`](Backend::scan) would, then [`WatchEvent::CaughtUp`] once,
-    /// then every later write as it happens, in revision order. A value that is still the newest of
-    /// its key is neither skipped nor repeated.
+    /// Streams the values that [`scan`](Backend::scan) would return, then [`WatchEvent::CaughtUp`]
+    /// once, then every later write as it happens, in revision order. A value that is still the
+    /// newest for its key is neither skipped nor repeated.
     ///
     /// The stream ends only after an error or when it is dropped. After an error, watch again from
     /// the last revision received.
@@ -301,16 +302,60 @@ pub enum Precondition {
     /// The bucket has no value for the key, and the newest value of another key, the fence, has the
     /// given revision.
     ///
-    /// The check of the fence is exact on every backend. The check for absence is exact among
-    /// writes with this precondition. A backend that detects duplicates by remembering recently
-    /// written keys may overlook a value that was written with another precondition, and may refuse
-    /// a key whose value was recently removed. Use it only for keys that are written once.
+    /// Use this only for keys that are written once. The fence is checked exactly on every backend.
+    /// Most backends also check exactly that the key has no value. A backend may instead remember,
+    /// for a limited time, the keys that were written with this precondition, as NATS does for at
+    /// least two minutes. Such a backend refuses a remembered key even if its value has been
+    /// removed since, and replaces a value that is older or was written with a different
+    /// precondition.
     AbsentWhile {
         /// The key of the fence.
         key: Key,
         /// The revision that the newest value of the fence must have.
         revision: Revision,
     },
+}
+
+impl Precondition {
+    /// Checks this precondition for a write to `key`, whose newest value has the revision
+    /// `current`. For backends that compare revisions themselves; `current_of` returns the revision
+    /// of the fence's newest value and is called only if there is a fence.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{ErrorKind, Key, Precondition, Revision};
+    ///
+    /// let key = Key::new("manifest")?;
+    /// let expected = Precondition::Unchanged(Revision::new(2));
+    /// expected.check(&key, Some(Revision::new(2)), |_| Ok(None))?;
+    /// let refused = expected.check(&key, Some(Revision::new(3)), |_| Ok(None)).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Conflict);
+    /// assert_eq!(refused.to_string(), "key manifest has r3, but the write expected r2");
+    /// # Ok::<(), cim_ipld_backend::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold; the message names
+    /// the key or the fence and its revision. Errors from `current_of` are returned unchanged.
+    pub fn check(
+        &self,
+        key: &Key,
+        current: Option<Revision>,
+        current_of: impl FnOnce(&Key) -> Result<Option<Revision>>,
+    ) -> Result<()> {
+        if let (Self::Absent | Self::AbsentWhile { .. }, Some(revision)) = (self, current) {
+            return Err(Error::new(ErrorKind::Conflict, format!("key {key} already has a value ({revision})")));
+        }
+        let (what, key, current, expected) = match self {
+            Self::Any | Self::Absent => return Ok(()),
+            Self::Unchanged(revision) => ("key", key, current, *revision),
+            Self::AbsentWhile { key: fence, revision } => ("the fence key", fence, current_of(fence)?, *revision),
+        };
+        if current == Some(expected) {
+            return Ok(());
+        }
+        let found = current.map_or_else(|| "no value".to_owned(), |revision| revision.to_string());
+        Err(Error::new(ErrorKind::Conflict, format!("{what} {key} has {found}, but the write expected {expected}")))
+    }
 }
 
 /// A value and its revision.
@@ -364,10 +409,10 @@ pub struct KeyedEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WatchEvent {
-    /// A value, written before the watch began or since.
+    /// A value, written before or after the watch began.
     Entry(KeyedEntry),
     /// Every value whose write was acknowledged to any client before the watch began has been
-    /// delivered, unless it has been removed or replaced since. Events after this one are live. It
+    /// delivered, unless it has been removed or replaced since. Later events are live. This event
     /// is sent once per watch, and never on the basis of a replica that may lag behind.
     CaughtUp,
 }
