@@ -50,8 +50,8 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// For the storage, a purge removes every key: revisions continue and watches stay valid. Only the
-/// fence is lost.
+/// A purge removes every key. Revisions continue and watches stay valid, but the fence is removed
+/// too, so fenced writes are refused.
 #[tokio::test]
 async fn a_purge_removes_every_key_and_with_it_the_fence() {
     let server = server();
