@@ -318,8 +318,8 @@ pub enum Precondition {
 
 impl Precondition {
     /// Checks this precondition for a write to `key`, whose newest value has the revision
-    /// `current`. For backends that compare revisions themselves; `current_of` returns the revision
-    /// of the fence's newest value and is called only if there is a fence.
+    /// `current`. Intended for backends that compare revisions themselves. `current_of` returns the
+    /// revision of the fence's newest value, and is called only if there is a fence.
     ///
     /// ```
     /// use cim_ipld_backend::{ErrorKind, Key, Precondition, Revision};
@@ -334,8 +334,9 @@ impl Precondition {
     /// ```
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold; the message names
-    /// the key or the fence and its revision. Errors from `current_of` are returned unchanged.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold; the message
+    /// names the key or the fence and its revision. Errors from `current_of` are returned
+    /// unchanged.
     pub fn check(
         &self,
         key: &Key,

@@ -4,8 +4,8 @@ use std::fmt;
 /// The result of an envelope operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error: a [`kind`](Error::kind) for the program to act on, and for people a message of one
-/// line and a [`hint`](Error::hint) at what to do.
+/// An error: a [`kind`](Error::kind) for the program to act on, a message of one line, and a
+/// [`hint`](Error::hint) that describes what a person can do.
 ///
 /// No message contains plaintext, key material, or anything that distinguishes one wrong key from
 /// another.

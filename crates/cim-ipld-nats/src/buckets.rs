@@ -46,8 +46,8 @@ impl Buckets {
         }
     }
 
-    /// As [`open`](Self::open), but always asks the server, so that the stream information is
-    /// current.
+    /// Like [`open`](Self::open), but always requests the stream information from the server, so
+    /// that it is current.
     pub(crate) async fn refresh(&self, bucket: &Bucket) -> Result<Stream> {
         let name = stream_name(bucket);
         let subject = format!("$JS.API.STREAM.INFO.{name}");

@@ -8,7 +8,7 @@ pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'sta
         .with_source(source)
 }
 
-/// Converts an error response of JetStream and keeps the server's description; `what` is what was
+/// Converts an error response from JetStream and keeps the server's description; `what` is what was
 /// attempted.
 pub(crate) fn error_response(what: &str, answer: jetstream::Error) -> Error {
     let kind = jetstream_kind(&answer).unwrap_or(ErrorKind::Unavailable);

@@ -305,9 +305,9 @@ impl Follower {
     /// the reader was dropped.
     ///
     /// A consumer may be served by a replica that lags behind, so a pending count of zero proves
-    /// nothing. Either of two deliveries is proof: that of a message at or after the last sequence
-    /// that the leader had when the watch began, or that of the last message that the leader now
-    /// has under the prefix, because every later message has been removed since.
+    /// nothing. There are two proofs. Either a message was delivered at or after the last sequence
+    /// that the leader had when the watch began. Or the last message that the leader now has under
+    /// the prefix was delivered, and every later one has been removed since.
     async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);

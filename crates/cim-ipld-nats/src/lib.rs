@@ -4,8 +4,8 @@
 //! A bucket `b` is the stream `KV_b` on the subjects `$KV.b.>`, and a revision is a stream
 //! sequence. Values are opaque bytes: encrypt before you store. Buckets of kind `Log` are read
 //! through the leader of the stream. Buckets of kind `Objects` are read from any replica, and the
-//! leader is asked before an absence is reported. Removing a key purges its subject and leaves no
-//! tombstone.
+//! leader is consulted before an absence is reported. Removing a key purges its subject and leaves
+//! no tombstone.
 //!
 //! [`AbsentWhile`](cim_ipld_backend::Precondition::AbsentWhile) requires server 2.12 or newer. The
 //! server checks the fence exactly. It can compare only one subject per message, so the absence of

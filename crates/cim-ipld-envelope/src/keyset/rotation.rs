@@ -104,7 +104,8 @@ impl Keyset {
     pub async fn with_slots_replaced(&self, sources: &[KeySource]) -> Result<Self> {
         check_slots(&[], sources)?;
         let mut next = self.next();
-        // The active data key may use another suite than the one with which the keyset was created.
+        // The active data key may use a different suite from the one with which the keyset was
+        // created.
         next.algorithm = self.algorithm();
         next.keyset_key = Arc::new(Secret::random());
         next.slots.clear();
