@@ -19,9 +19,9 @@ const MAX_JOURNAL_BYTES: u64 = 128 << 20;
 const KEYS_MEMTABLE_BYTES: u64 = 4 << 20;
 const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// The number of tables that a keyspace may have regardless of their size, and the minimum average
-/// size of a table beyond that number.
+/// The number of tables that a keyspace may have, regardless of their size.
 const TOLERATED_TABLES: u64 = 8;
+/// The minimum average size of the tables of a keyspace that has more of them.
 const TABLE_BYTES: u64 = 1 << 20;
 
 pub(crate) struct OpenDatabase {
