@@ -87,12 +87,14 @@ mod error;
 mod limits;
 mod memory;
 mod name;
+mod precondition;
 
-pub use backend::{Backend, Entry, EntryStream, KeyedEntry, Precondition, Revision, WatchEvent, WatchStream};
+pub use backend::{Backend, Entry, EntryStream, KeyedEntry, Revision, WatchEvent, WatchStream};
 pub use error::{Error, ErrorKind, Result};
 pub use limits::{Durability, Limits};
 pub use memory::MemoryBackend;
 pub use name::{Bucket, BucketKind, Key, KeyPrefix, MAX_BUCKET_BYTES, MAX_KEY_BYTES};
+pub use precondition::Precondition;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

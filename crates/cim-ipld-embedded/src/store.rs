@@ -31,7 +31,7 @@ pub(crate) struct Store {
     /// Whether the journal contains a write whose sync failed. Nothing is appended to the journal
     /// until that write is in a table.
     in_doubt: AtomicBool,
-    /// Whether everything is in tables and nothing will be written any more.
+    /// Whether everything is in tables and no more writes will follow.
     is_flushed: AtomicBool,
     /// Serializes reopening.
     reopening: Mutex<()>,
@@ -87,7 +87,7 @@ impl Store {
         }
     }
 
-    /// Closes the database, which refuses further writes, and reopens it.
+    /// Closes the database after it has started to refuse writes, and reopens it.
     pub(crate) fn reopen(&self) -> Result<()> {
         let _turn = self.lock_reopening();
         self.open_again()
@@ -137,8 +137,9 @@ impl Store {
         Ok(opened)
     }
 
-    /// Flushes a write that is in the journal although its sync failed into tables, which are
-    /// synced separately. If this fails too, the store stays closed.
+    /// Makes a write durable that is in the journal but whose sync failed, by flushing it to
+    /// tables, which are synced separately. If the flush fails too, the database is reopened and
+    /// flushed again; if that fails, the store stays closed.
     pub(crate) fn flush_failed_sync(&self) -> Result<()> {
         self.in_doubt.store(true, Ordering::Release);
         match self.with(OpenDatabase::flush) {
@@ -224,7 +225,8 @@ impl Drop for Store {
     }
 }
 
-/// Converts an error of a read: a full disk prevents reads only temporarily.
+/// Converts an error from a read. A full disk is reported as `Unavailable`, because it prevents
+/// reads only until the database has been reopened.
 fn for_reader(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Full => Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error),

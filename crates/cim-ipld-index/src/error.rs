@@ -29,15 +29,15 @@ pub enum ErrorKind {
     UnknownLanguage,
     /// The document exceeds a limit, which the message names. Shorten or split the document.
     InvalidDocument,
-    /// The query or its options are invalid. The message says what is wrong.
+    /// The query or its options are invalid. The message describes what is wrong.
     InvalidQuery,
     /// The memtable or segment is full. Seal it and start another.
     Full,
-    /// The page sink returned an error, which is the error's source.
+    /// The page sink returned an error, which is the source of this error.
     Sink,
 }
 
-/// An error of the index core.
+/// An error from the index core.
 ///
 /// Match on [`Error::kind`]; the message is for people.
 ///

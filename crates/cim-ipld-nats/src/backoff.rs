@@ -19,7 +19,8 @@ impl Backoff {
         Self { pause: FIRST_PAUSE, deadline: Instant::now() + patience }
     }
 
-    /// As [`new`](Self::new), with shorter pauses, for conditions that clear within milliseconds.
+    /// Like [`new`](Self::new), but with shorter pauses, for conditions that clear within
+    /// milliseconds.
     pub(crate) fn brief(patience: Duration) -> Self {
         Self { pause: BRIEF_PAUSE, deadline: Instant::now() + patience }
     }

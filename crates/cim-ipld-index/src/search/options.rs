@@ -109,8 +109,8 @@ pub enum Total {
     /// Counts every match.
     #[default]
     Exact,
-    /// Counts only the matches that were visited to find the best ones, which makes a search for a
-    /// few of many matches faster. The total is a lower bound.
+    /// Counts only the matches that were visited while finding the best ones, so the total is a
+    /// lower bound. This is faster if only a few of many matches are requested.
     AtLeast,
 }
 

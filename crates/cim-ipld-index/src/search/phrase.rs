@@ -191,8 +191,8 @@ impl<'a> Phrase<'a> {
     }
 }
 
-/// Counts how often the words occur in order with at most `slop` other words in between, taking for
-/// each first word the nearest others.
+/// Counts how often the words occur in order with at most `slop` other words in between. For each
+/// occurrence of the first word, only the nearest occurrences of the others are considered.
 ///
 /// `place` returns the position of each word in the phrase.
 pub(super) fn count_in_order(positions: &[Vec<u32>], place: impl Fn(usize) -> u32, slop: u32) -> u32 {

@@ -9,7 +9,8 @@ use crate::document::text_field::Field;
 use crate::search::options::SnippetOptions;
 use crate::search::results::Snippet;
 
-/// How much of a text is scanned after which any match is good enough, in bytes.
+/// The size of a section of a text, in bytes. A text is scanned section by section, and the matches
+/// of the first section that has any are used.
 const SECTION_BYTES: usize = 256 * 1024;
 /// The separator of passages.
 const ELLIPSIS: &str = " … ";
@@ -74,8 +75,8 @@ impl Highlights {
         let mut matchers: Vec<(usize, TermMatcher<'_>)> =
             wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
         let (mut start, mut positions, mut scratch) = (0, 0, Scratch::default());
-        // A phrase that is not in the text matched the title: its single words are better than
-        // nothing.
+        // If a phrase is not in the text, it matched the title: highlighting its single words is
+        // better than nothing.
         let mut words_alone = Vec::new();
         // Occurrences in the previous section, since a phrase may span both.
         let mut matches: Vec<Match> = Vec::new();

@@ -96,7 +96,7 @@ async fn a_bucket_made_anew_is_not_followed_on() {
 
     // The same without a watch at the time: the bucket ends before a revision already seen.
     let mut watch = backend.watch(&log(), &KeyPrefix::all(), Revision::new(3));
-    let error = next(&mut watch).await.expect_err("it went back");
+    let error = next(&mut watch).await.expect_err("the bucket was rolled back");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
 }
 
