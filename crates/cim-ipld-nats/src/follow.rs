@@ -35,8 +35,9 @@ const SILENCE: Duration = Duration::from_millis(2_000);
 /// The number of consumers that may fail at one position before the message at that position is
 /// read from the leader instead.
 const STUMBLES: u32 = 2;
-/// How long the server keeps a consumer without a subscriber.
-const CONSUMER_LIFE: Duration = Duration::from_secs(10);
+/// How long the server keeps a consumer without a subscriber, if this process ends before it has
+/// deleted the consumer. A stream has only so many consumers.
+const CONSUMER_LIFE: Duration = Duration::from_secs(3);
 
 /// The bucket to follow, and how.
 pub(crate) struct Source {
@@ -97,6 +98,26 @@ struct AbortOnDrop(tokio::task::JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Deletes a consumer when its deliveries are no longer needed. If that fails, the server removes
+/// the consumer later.
+struct DeleteOnDrop {
+    bucket: Bucket,
+    stream: Stream,
+    name: String,
+}
+
+impl Drop for DeleteOnDrop {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (bucket, stream, name) = (self.bucket.clone(), self.stream.clone(), std::mem::take(&mut self.name));
+        runtime.spawn(async move {
+            if let Err(error) = stream.delete_consumer(&name).await {
+                tracing::debug!(%bucket, %error, "a consumer was not deleted");
+            }
+        });
     }
 }
 
@@ -184,8 +205,14 @@ impl Follower {
             client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
         let made = self.make_consumer(&stream, inbox).await?;
         let made = made.cached_info();
-        let mut consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
+        let consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
         let nothing_waits = made.num_pending == 0 && made.delivered.consumer_sequence == 0;
+        let _delete = DeleteOnDrop { name: made.name.clone(), bucket: self.source.bucket.clone(), stream };
+        self.receive(consumer, nothing_waits, events).await
+    }
+
+    /// Handles the deliveries of a consumer, until it fails or the reader is dropped.
+    async fn receive(&mut self, mut consumer: Consumer, nothing_waits: bool, events: &Events) -> Result<End> {
         if nothing_waits && !self.check_caught_up(&consumer, Evidence::NothingPending, events).await? {
             return Ok(End::ReaderGone);
         }

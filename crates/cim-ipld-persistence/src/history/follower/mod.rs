@@ -132,7 +132,8 @@ impl Follower {
             };
             match stepped {
                 Ok(()) => backoff = Backoff::new(),
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                // A server that permits no more watches may do so later.
+                Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Full) => {
                     tracing::warn!(%error, "the catalog is unavailable; retrying");
                     backoff.wait().await;
                     self.rewatch();
