@@ -285,23 +285,22 @@ impl Shared {
         }
         let deadline = Instant::now() + RESTORE_GRACE_PERIOD;
         loop {
-            match read_manifest(&self.objects).await {
-                Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                // Wait for the follower to adopt or reject the new root.
-                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => {
-                    self.check()?;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-                Err(unreadable) if !is_missing_or_invalid(&unreadable) => return Err(unreadable),
-                _ => {}
-            }
+            let is_replaced = match read_manifest(&self.objects).await {
+                Ok(there) if there.generation() > known => return self.wait_generation(there.generation()).await,
+                Ok(there) => there.generation() < known,
+                Err(unreadable) if is_missing_or_invalid(&unreadable) => true,
+                // The follower will adopt or reject the new root.
+                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => true,
+                Err(unreadable) => return Err(unreadable),
+            };
             let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.grace_until));
             if generation > known {
                 return Ok(());
             }
-            // During the grace period, a process that knows a newer manifest may be about to
-            // restore it.
+            self.check()?;
+            // A process that knows a newer manifest may be about to restore it. The follower may not
+            // have seen yet that it was replaced.
+            let until = if is_replaced { until.max(Some(deadline)) } else { until };
             if until.is_none_or(|until| until <= Instant::now()) {
                 return Err(error);
             }
