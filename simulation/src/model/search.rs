@@ -30,7 +30,7 @@ pub(crate) struct Property<S: Specification + ?Sized> {
 /// The statistics of a search and the first violation found.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// The number of actions within which every state was checked.
+    /// Every state that can be reached by this number of actions was checked.
     pub(crate) depth: usize,
     pub(crate) states: usize,
     pub(crate) transitions: u64,
