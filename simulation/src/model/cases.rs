@@ -123,7 +123,7 @@ const fn honest(removed: &'static [Rule], honest: Honest, depth: usize, property
 const TWICE: &str = "an operation is applied at most once";
 const NEUTRAL: &str = "the scan hint changes nothing";
 const AGREE: &str = "every process has the order that an opener finds";
-const OPENED: &str = "an opened process shows what was acknowledged before";
+const OPENED: &str = "an opened process shows every write acknowledged before";
 const OWN: &str = "an acknowledged operation is in its writer's order";
 
 /// For each rule, the property that is violated without it, and the smallest number of actions that

@@ -377,7 +377,8 @@ impl Process {
         self.closes = List::EMPTY;
     }
 
-    /// Ends the recovery once the order has reached that of the pin. Another order is `Rollback`.
+    /// Ends the recovery once the order has reached the order in the pin. A different order is
+    /// `Rollback`.
     fn compare_with_pin(&mut self) {
         if !self.recovering {
             return;

@@ -18,7 +18,7 @@ pub(crate) enum Rule {
     ManifestAttestation,
     /// A manifest is adopted only if the known one is its ancestor.
     Ancestry,
-    /// A manifest is adopted only if its order and that of the process are one chain.
+    /// A manifest is adopted only if its order and the order of the process are one chain.
     ManifestOrder,
     /// A restarted process publishes nothing before it has reached the state of its pin.
     Pin,

@@ -17,7 +17,7 @@ fn a_seed_repeats_a_run() {
         let mut different = hashes.clone();
         different.sort_unstable();
         different.dedup();
-        assert_eq!(different.len(), hashes.len(), "each seed is a run of its own");
+        assert_eq!(different.len(), hashes.len(), "different seeds have different runs");
     }
 }
 

@@ -172,7 +172,7 @@ const CYCLES: &[Case<'static>] = &[
         ],
         &["m: a b"],
     ),
-    // Paths to child or parent modules do not count, nor do those of tests.
+    // Paths to child or parent modules do not count, nor do paths in tests.
     (
         &[
             ("lib.rs", "mod a; mod b; pub use a::A;"),

@@ -1,4 +1,4 @@
-//! Rules for every text: whitespace, and no paths of the machine it was written on.
+//! Rules for every text file: whitespace, and no machine-specific paths.
 
 use super::{Finding, Tree};
 

@@ -1,5 +1,5 @@
-//! What a script can rely on: statuses, JSON on failure, waiting, signals, stores that cannot be
-//! written.
+//! The interface for scripts: exit statuses, JSON on failure, waiting, signals, and stores that cannot
+//! be written.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -89,7 +89,7 @@ fn times_sort_as_text() {
     assert!(times.is_sorted() && times.iter().all(|time| time.len() == "2023-11-14T22:13:20.000Z".len()), "{times:?}");
 }
 
-/// A run of `cim index` that reads lines from this process.
+/// Starts a run of `cim index` that reads lines from this process.
 fn indexing(store: &Store, before: &[&str]) -> std::process::Child {
     let (store, program) = (store.name(), env!("CARGO_BIN_EXE_cim"));
     let command = [before, &[program, "index", &store, "-"]].concat();
@@ -108,7 +108,7 @@ fn a_folder_in_use_is_waited_for_as_long_as_asked() {
     done(["init", &store.name(), "--plaintext"]);
     let mut first = indexing(&store, &[]);
     let mut input = first.stdin.take().expect("its standard input");
-    // It has the folder when somebody else is locked out.
+    // The first run has the folder open once another one is locked out.
     while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
     let second = Command::new(env!("CARGO_BIN_EXE_cim"))
         .env("XDG_STATE_HOME", state_home())

@@ -15,7 +15,7 @@ pub(super) const ALL: &[Property<Adversary>] = &[
     Property { name: "the keyset is never rolled back", holds: keyset_stays },
     Property { name: "a record is applied only after all that its writer had seen", holds: attested_order_stays },
     Property { name: "forked processes share at most one acknowledged record of a writer", holds: forks_stay_apart },
-    Property { name: "a manifest of another branch is never taken up", holds: manifests_stay_apart },
+    Property { name: "a manifest of another branch is never adopted", holds: manifests_stay_apart },
     Property { name: "a record of another branch of manifests is never applied", holds: records_stay_apart },
 ];
 
