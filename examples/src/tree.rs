@@ -8,8 +8,8 @@ use cim_ipld::index::Document;
 use cim_ipld::{Cid, DocumentMetadata, content_cid};
 use ignore::{DirEntry, Walk, WalkBuilder};
 
-/// Reads the text files of a folder as documents. The CID of a document is that of its bytes, its
-/// title is its path, and its tags are the folders of the path.
+/// Reads the text files of a folder as documents. A document has the CID of its bytes, its path as
+/// title, and the folders of the path as tags.
 ///
 /// Hidden files, files ignored by `.gitignore`, files that are not UTF-8 and duplicates of earlier
 /// files are skipped.

@@ -29,8 +29,8 @@ pub use cases::Scope;
 /// Runs every search of `scope`, then one with each rule removed, and passes a line of statistics
 /// for each to `print`.
 ///
-/// Returns whether no complete search found a violation and each removed rule led to the expected
-/// one.
+/// Returns whether no search of the complete protocol found a violation, and each search without a
+/// rule found the expected one.
 pub fn check(scope: Scope, mut print: impl FnMut(String)) -> bool {
     let mut is_good = true;
     for case in cases::complete(scope) {
@@ -53,7 +53,7 @@ pub fn check(scope: Scope, mut print: impl FnMut(String)) -> bool {
         is_good &= found == Some((removal.property, removal.depth));
         match found {
             Some((property, depth)) => {
-                print(format!("without {:?}: not true after {depth}: {property}", removal.removed))
+                print(format!("without {:?}: violated after {depth} actions: {property}", removal.removed))
             }
             None => print(format!("without {:?}: no violation", removal.removed)),
         }

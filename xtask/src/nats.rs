@@ -1,4 +1,4 @@
-//! `cargo xtask nats`: a server for development.
+//! `cargo xtask nats`: runs a server for development.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let server = setup::nats_server()?;
     let store = workspace::tools().join("nats-data");
-    println!("nats://127.0.0.1:4222, data in {}, Ctrl-C stops it", store.display());
+    println!("nats://127.0.0.1:4222, data in {}; stop it with Ctrl-C", store.display());
     let mut command = Command::new(server);
     command.args(["--addr", "127.0.0.1", "--port", "4222", "--jetstream", "--store_dir"]).arg(store);
     become_command(command)

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: writers, readers and folds on real servers that are killed and paused.
+//! `cargo xtask soak`: runs writers, readers and folds on real servers, and kills and pauses them.
 
 use crate::workspace::{cargo, succeed};
 use crate::{Outcome, setup};

@@ -130,7 +130,9 @@ impl Tally {
         match self {
             Self { passed: 0, .. } => Err("no test ran".into()),
             Self { failed, .. } if *failed > 0 => Err(format!("{failed} tests failed")),
-            Self { ignored, .. } if *ignored > 0 => Err(format!("{ignored} tests were ignored; a test runs or goes")),
+            Self { ignored, .. } if *ignored > 0 => {
+                Err(format!("{ignored} tests were ignored: run them or delete them"))
+            }
             _ => Ok(()),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let shrink = match args {
         [] => false,
         [flag] if flag == "--shrink" => true,
-        _ => return Err("takes --shrink or nothing".into()),
+        _ => return Err("expected --shrink or no argument".into()),
     };
     let mut tree = Tree::read()?;
     if shrink {

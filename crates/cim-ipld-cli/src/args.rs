@@ -88,23 +88,23 @@ pub(crate) enum Command {
     Pin(PinCommand),
 }
 
-/// A summary of the query language, which docs/search.md describes in full.
+/// A summary of the query language. docs/search.md describes it in full.
 const QUERY_LANGUAGE: &str = "\
-Query language (any text is a query; quote it for the shell):
-  whale ship            either; what has both ranks higher
-  whale AND ship        both; also +whale +ship
-  whale -ship           the first without the second; also NOT
-  \"white whale\"         these words in this order; \"white whale\"~2 with up to two between
-  whal*  *hale  wh?le   wildcards; \"white wha*\" ends in one
+Query language (any text is a valid query; quote it for the shell):
+  whale ship            either word; documents with both rank higher
+  whale AND ship        both words; also +whale +ship
+  whale -ship           whale, but not ship; also whale NOT ship
+  \"white whale\"         adjacent words in this order; with ~2, up to two words in between
+  whal*  *hale  wh?le   wildcards, also in quotes: \"white wha*\"
   whele~  whele~2       one or two letters may differ
-  title:whale           in a field: title, author, text
-  tag:sea  type:text/*  filters, wanted beside words
-  size:>=100            numbers; created:2024-02, modified:[2024-01-15 TO *] dates (UTC)
-  title:*               has a title; so with every field
-  lang:en               an attribute; without documents that have it, plain text
-  (a OR b) AND c        groups; tag:(red OR blue)
-  whale^2 ship          counts double
-  C\\+\\+  \"localhost:80\"  a backslash or quotes make signs plain";
+  title:whale           only in this field: title, author or text
+  tag:sea  type:text/*  filters, which are required in addition to words
+  size:>=100            numbers and dates (UTC): created:2024-02, modified:[2024-01-15 TO *]
+  title:*               documents that have a title; works for every field
+  lang:en               an attribute; plain text if no document has the attribute lang
+  (a OR b) AND c        groups; also within a field: tag:(red OR blue)
+  whale^2 ship          whale counts double in the score
+  C\\+\\+  \"localhost:80\"  after a backslash or in quotes, a sign is not an operator";
 
 /// An index and its key.
 #[derive(Debug, Args)]

@@ -74,9 +74,7 @@ impl Status {
             Self::Key => "missing key, wrong key, or unusable key file",
             Self::Locked => "another process has the folder open; --wait SECONDS waits for it",
             Self::Damaged => "stored objects are damaged or lost; `cim verify` found problems",
-            Self::History => {
-                "the store holds an older state or another history than the pin, or the pin cannot be used"
-            }
+            Self::History => "the store is older than its pin or has another history, or the pin cannot be used",
             Self::Unavailable => "the store does not answer, or its response was lost",
             Self::Denied => "access denied by the server or the operating system",
             Self::Full => "the store is full",

@@ -186,7 +186,7 @@ impl Process {
         newest.max(sealed.manifest(self.manifest).epoch)
     }
 
-    /// "Judging a record when p records were applied, in this order".
+    /// Judges a record by the rules of "Judging a record" in docs/protocol.md, in the same order.
     pub(crate) fn judge(&self, rules: Rules, window: usize, sealed: &Sealed, record: &Record) -> Verdict {
         let (applied, seen) = (self.order.len(), record.attested.len());
         if record.epoch > self.key {
@@ -377,7 +377,8 @@ impl Process {
         self.closes = List::EMPTY;
     }
 
-    /// Ends the recovery once the order has reached that of the pin. Another order is `Rollback`.
+    /// Ends the recovery once the order has reached the order in the pin. A different order is
+    /// `Rollback`.
     fn compare_with_pin(&mut self) {
         if !self.recovering {
             return;

@@ -5,11 +5,11 @@
 pub(crate) enum Rule {
     /// A record under a key older than the newest epoch of the order is ignored.
     Retired,
-    /// A record that attests a position more than the window behind is ignored.
+    /// A record is ignored if the position that it attests is more than the window behind.
     Stale,
     /// A record whose writer has an equal or higher sequence number in the window is ignored.
     Duplicate,
-    /// A record of a writer that a record of the window closes is ignored.
+    /// A record is ignored if its writer was closed by a record within the window.
     Closed,
     /// A record is accepted only if the order that it attests is a prefix of this order.
     OrderAttestation,
@@ -18,7 +18,7 @@ pub(crate) enum Rule {
     ManifestAttestation,
     /// A manifest is adopted only if the known one is its ancestor.
     Ancestry,
-    /// A manifest is adopted only if its order and that of the process are one chain.
+    /// A manifest is adopted only if its order and the order of the process are one chain.
     ManifestOrder,
     /// A restarted process publishes nothing before it has reached the state of its pin.
     Pin,
@@ -31,8 +31,8 @@ pub(crate) enum Rule {
     GapRead,
     /// `Lost` and `Forked` are final only if the manifest, when reread, has not changed.
     FinalVerdict,
-    /// Nothing is published before the watch has passed the last revision of the leader at its
-    /// start.
+    /// Nothing is published before the watch has passed the last revision that the leader had when
+    /// the watch began.
     CaughtUp,
     /// A watch that passes that revision without an entry has a gap, so the manifest is read.
     CaughtUpRead,

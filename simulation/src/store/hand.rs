@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// `BucketMissing`.
     pub fn recreate(&self, branch: BranchId, bucket: &Bucket) -> Result<()> {
-        self.change(format_args!("{bucket} is created anew"), |world| world.branches[branch.0].recreate(bucket))
+        self.change(format_args!("{bucket} is recreated"), |world| world.branches[branch.0].recreate(bucket))
     }
 
     /// Copies a branch. Later changes of one are not visible in the other.

@@ -1,4 +1,4 @@
-//! Lies: what a client is shown instead of the actual content.
+//! Lies: false content that a client is shown.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Bucket, Entry, Key, KeyPrefix, KeyedEntry, Revision};

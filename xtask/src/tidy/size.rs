@@ -24,21 +24,21 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
         let path = entry.path();
         let allowed = baseline.entries.get(entry).copied().unwrap_or(0);
         if matches!(entry, Entry::Lines { .. }) && *size > FILE_LIMIT {
-            findings.push(Finding::new(path, 0, format!("{size} lines; {FILE_LIMIT} is a bug")));
+            findings.push(Finding::new(path, 0, format!("has {size} lines, but the limit is {FILE_LIMIT}")));
         } else if *size > allowed {
             let line = entry.line(*size);
             let aim = entry.aim();
             findings.push(Finding::new(
                 path,
                 0,
-                format!("beyond the aim of {aim}: split it, or defend this line in {BASELINE}: {line}"),
+                format!("exceeds the limit of {aim} lines: split it, or justify this line in {BASELINE}: {line}"),
             ));
         }
     }
     for (entry, allowed) in &baseline.entries {
         let size = measured.get(entry).copied().unwrap_or(0);
         if size < *allowed {
-            let what = format!("{} has shrunk: cargo xtask tidy --shrink", entry.line(*allowed));
+            let what = format!("{} has shrunk: run cargo xtask tidy --shrink", entry.line(*allowed));
             findings.push(Finding::new(BASELINE, 0, what));
         }
     }

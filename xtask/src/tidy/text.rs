@@ -1,4 +1,4 @@
-//! Rules for every text: whitespace, and no paths of the machine it was written on.
+//! Rules for every text file: whitespace, and no machine-specific paths.
 
 use super::{Finding, Tree};
 
@@ -21,11 +21,11 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
                 find("a tab; indent with spaces".into());
             }
             if line.ends_with([' ', '\t']) {
-                find("blanks at the end of the line".into());
+                find("whitespace at the end of the line".into());
             }
             for (one, two) in MACHINE_PATHS {
                 if names_machine_path(line, &format!("{one}{two}")) {
-                    find(format!("{one}{two}… is a path of one machine"));
+                    find(format!("{one}{two}… is a machine-specific path"));
                 }
             }
         }

@@ -247,13 +247,14 @@ fn attributes(fields: &mut Fields) -> Result<BTreeMap<String, index::Value>, Str
     Ok(read)
 }
 
-/// Parses the value of an attribute. A string that is a date with a day becomes a date.
+/// Parses the value of an attribute. A string becomes a date if it is a date with year, month and
+/// day.
 fn attribute(value: Value) -> Result<Option<index::Value>, String> {
     let value = match value {
         Value::Null => return Ok(None),
         Value::Array(values) => {
             let values = values.into_iter().filter(|value| !value.is_null()).map(|value| match value {
-                Value::Array(_) => Err(mismatch("attributes", "no list in a list", &value)),
+                Value::Array(_) => Err(mismatch("attributes", "no nested lists", &value)),
                 value => item(value),
             });
             index::Value::List(values.collect::<Result<_, _>>()?)
@@ -411,7 +412,7 @@ mod tests {
                 "{\"attributes\":{\"a\":{\"b\":\"secret\"}}}",
                 "attributes: expected strings, numbers, dates, booleans and lists of them, found an object",
             ),
-            ("{\"attributes\":{\"a\":[[]]}}", "attributes: expected no list in a list, found an array"),
+            ("{\"attributes\":{\"a\":[[]]}}", "attributes: expected no nested lists, found an array"),
             (
                 "{\"created_at\":\"secret\"}",
                 "created_at: expected a date such as 2024-02-29 or 2024-02-29T12:00:00Z, or Unix seconds",

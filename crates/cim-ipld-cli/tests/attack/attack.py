@@ -1,9 +1,9 @@
-"""Attacks a `cim` index without its key. What `cim` acknowledged must not vanish, return or change without an error.
+"""Attacks a `cim` index without its key. Acknowledged writes must not be lost, undone or changed without an error.
 
     attack.py CIM HOST:PORT FOLDER
 
-Each attack has an index of its own on the server and is tried on a process that runs and on processes started after it.
-Prints one line an attack; ends with status 1 when one succeeded.
+Each attack uses a separate index on the server, and is tried on a running process and on processes that are started later.
+Prints one line per attack, and exits with status 1 if an attack succeeds.
 """
 
 import concurrent.futures

@@ -1,4 +1,4 @@
-//! The program, through its binary.
+//! Tests of the program through its binary.
 
 mod attack;
 mod corpus;

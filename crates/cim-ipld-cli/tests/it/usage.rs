@@ -1,4 +1,4 @@
-//! Bad usage: status 2, two lines, nothing touched.
+//! Invalid usage: status 2, two lines, and nothing is changed.
 
 use crate::program::{cim, refused, succeeded};
 use crate::store::Store;
@@ -74,7 +74,7 @@ fn a_password_is_never_shown() {
             assert!(!format!("{refusal:?}").contains("s3cret"), "{refusal:?}");
         }
     }
-    // Port 1 of this machine serves no NATS.
+    // No NATS server listens on port 1.
     let refusal = refused(["stats", "nats://ann:s3cret@127.0.0.1:1"]);
     assert_eq!(refusal.status, 11);
     assert!(refusal.error.starts_with("nats://127.0.0.1:1: "), "{refusal:?}");

@@ -1,12 +1,12 @@
-//! The operations that need persistence. An index in memory only refuses them.
+//! The operations that need persistence. They fail for an index that exists in memory only.
 
 use cim_ipld_persistence::{Engine, Error, ErrorKind, LoadReport, Result, SnapshotInfo, VerifyReport};
 
 use super::ContentIndex;
 
 impl ContentIndex {
-    /// Fetches the whole index into memory, as far as the cache budget allows. Searches work
-    /// without this; after it, they need not wait for the store.
+    /// Loads the pages of the index into memory, as far as the cache budget allows. Searches also work
+    /// without this, but then have to wait for the store.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -30,7 +30,7 @@ impl ContentIndex {
     }
 
     /// Folds the journal into index pages, so that the next opening has nothing to replay. Indexed
-    /// content is durable without this.
+    /// content is also durable without this.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -126,7 +126,7 @@ impl ContentIndex {
         self.engine()?.snapshots().await
     }
 
-    /// Deletes a backup and the pages that are named by nothing else.
+    /// Deletes a backup, and its pages that neither the index nor another backup uses.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -67,6 +67,6 @@ impl Ledger {
             return None;
         }
         let possible: Vec<u64> = possible.collect();
-        Some(format!("slot {slot} holds {found:?}, and only one of {possible:?} is possible"))
+        Some(format!("slot {slot} contains {found:?}, but only one of {possible:?} is possible"))
     }
 }

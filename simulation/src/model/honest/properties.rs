@@ -13,7 +13,7 @@ pub(super) const ALL: &[Property<Honest>] = &[
     common::documents(),
     common::own_acknowledged(),
     common::retired(),
-    Property { name: "an opened process shows what was acknowledged before", holds: opened_with_everything },
+    Property { name: "an opened process shows every write acknowledged before", holds: opened_with_everything },
     Property { name: "every process has the order that an opener finds", holds: orders_agree },
     Property { name: "an opener finds every acknowledged operation", holds: acknowledged_is_durable },
     Property { name: "the scan hint changes nothing", holds: hint_is_neutral },
