@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use crate::{Bucket, Key, KeyPrefix, Limits, Precondition, Result};
+use crate::{Bucket, Key, KeyPrefix, Limits, Precondition, Result, Revision};
 
 /// Stores buckets of revisioned values: everything the engine needs from a storage system.
 ///
@@ -232,41 +232,6 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// assert!(limits.preferred_value_bytes <= limits.max_value_bytes);
     /// ```
     fn limits(&self) -> Limits;
-}
-
-/// The position of a write in its bucket's total order. Zero precedes every write.
-///
-/// ```
-/// use cim_ipld_backend::Revision;
-///
-/// let first = Revision::new(1);
-/// assert!(Revision::ZERO < first && first.number() == 1);
-/// assert_eq!(first.to_string(), "r1");
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// The position before the first write.
-    pub const ZERO: Self = Self(0);
-
-    /// Creates a revision from the backend's own number, which is at least 1 for a write.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Returns the backend's own number.
-    #[must_use]
-    pub const fn number(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "r{}", self.0)
-    }
 }
 
 /// A value and its revision.

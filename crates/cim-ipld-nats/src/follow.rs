@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
+use crate::delete_on_drop::DeleteOnDrop;
 use crate::delivery::{self, Content, Delivery};
 use crate::denials::Denials;
 use crate::error::{error_response, unavailable};
@@ -98,26 +99,6 @@ struct AbortOnDrop(tokio::task::JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Deletes a consumer when its deliveries are no longer needed. If that fails, the server removes
-/// the consumer later.
-struct DeleteOnDrop {
-    bucket: Bucket,
-    stream: Stream,
-    name: String,
-}
-
-impl Drop for DeleteOnDrop {
-    fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (bucket, stream, name) = (self.bucket.clone(), self.stream.clone(), std::mem::take(&mut self.name));
-        runtime.spawn(async move {
-            if let Err(error) = stream.delete_consumer(&name).await {
-                tracing::debug!(%bucket, %error, "a consumer was not deleted");
-            }
-        });
     }
 }
 

@@ -79,6 +79,7 @@ mod buckets;
 mod connect;
 mod connect_error;
 mod connection;
+mod delete_on_drop;
 mod delivery;
 mod denials;
 mod encryption;

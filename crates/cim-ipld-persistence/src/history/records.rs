@@ -27,7 +27,8 @@ pub(crate) struct SealedRecord {
 }
 
 impl SealedRecord {
-    /// Returns whether this is exactly the entry. The same bytes under another key are not a record.
+    /// Returns whether this is exactly the entry. The same bytes under another key are not a
+    /// record.
     pub(crate) fn is(&self, entry: &KeyedEntry) -> bool {
         self.key == entry.key && self.bytes == entry.entry.value
     }

@@ -180,9 +180,9 @@ impl Shared {
         self.answer(|own| own.is((writer, sequence, digest)).then_some(OwnVerdict::Ignored(reason)));
     }
 
-    /// Tells the writer that a record of this process was accepted, so that it can seal and send the
-    /// next one before the documents of this one are searchable. Returns false if the record is not
-    /// one that the writer waits for.
+    /// Tells the writer that a record of this process was accepted, so that it can seal and send
+    /// the next one before the documents of this one are searchable. Returns false if the record is
+    /// not one that the writer waits for.
     pub(crate) fn accepted(&self, record: (u64, u64, ShortDigest), seen: Seen) -> bool {
         let mut in_flight = lock(&self.in_flight);
         let Some(own) = in_flight.iter_mut().find(|own| own.is(record)) else { return false };
@@ -298,8 +298,8 @@ impl Shared {
                 return Ok(());
             }
             self.check()?;
-            // A process that knows a newer manifest may be about to restore it. The follower may not
-            // have seen yet that it was replaced.
+            // A process that knows a newer manifest may be about to restore it. The follower may
+            // not have seen yet that it was replaced.
             let until = if is_replaced { until.max(Some(deadline)) } else { until };
             if until.is_none_or(|until| until <= Instant::now()) {
                 return Err(error);

@@ -90,8 +90,8 @@ impl Follower {
         Ok(Step::Applied)
     }
 
-    /// Appends the record to the order. If it is one of this process, its writer seals and sends the
-    /// next record while the documents of this one are inserted.
+    /// Appends the record to the order. If it is one of this process, its writer seals and sends
+    /// the next record while the documents of this one are inserted.
     async fn accept(&mut self, opened: &OpenedRecord, changes: &Changes) {
         #[cfg(feature = "simulation")]
         let before = self.order().digest();
