@@ -10,6 +10,7 @@ use cim_ipld_backend::{Entry, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Resu
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::batch::{Batch, Records};
+use crate::clock;
 use crate::error::from_fjall;
 use crate::record::{self, BucketRecord, KeyRecord};
 
@@ -214,7 +215,7 @@ impl OpenDatabase {
     fn wait_for_flushes<'a>(&self, keyspaces: impl Iterator<Item = &'a Keyspace> + Clone) -> fjall::Result<()> {
         while keyspaces.clone().any(|keyspace| keyspace.sealed_memtable_count() >= 2) {
             self.check_workers()?;
-            std::thread::sleep(POLL_INTERVAL);
+            clock::sleep(POLL_INTERVAL);
         }
         Ok(())
     }
@@ -255,7 +256,7 @@ impl OpenDatabase {
         keyspace.rotate_memtable()?;
         while keyspace.sealed_memtable_count() > 0 {
             self.check_workers()?;
-            std::thread::sleep(POLL_INTERVAL);
+            clock::sleep(POLL_INTERVAL);
         }
         Ok(())
     }

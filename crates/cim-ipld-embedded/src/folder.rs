@@ -1,10 +1,11 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cim_ipld_backend::{Error, ErrorKind, Result};
 
+use crate::clock;
 use crate::error::from_io;
 use crate::read_only_copy::ReadOnlyCopy;
 
@@ -212,11 +213,11 @@ fn lock_to_read(path: &Path, patience: Duration) -> Result<Option<File>> {
 
 fn wait(patience: Duration, attempt: impl Fn() -> Result<(), TryLockError>) -> Result<(), LockFailure> {
     const INTERVAL: Duration = Duration::from_millis(10);
-    let deadline = Instant::now() + patience;
+    let deadline = clock::now() + patience;
     loop {
         match attempt() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(INTERVAL),
+            Err(TryLockError::WouldBlock) if clock::now() < deadline => clock::sleep(INTERVAL),
             Err(TryLockError::WouldBlock) => return Err(LockFailure::Held),
             Err(TryLockError::Error(failure)) => return Err(LockFailure::File(failure)),
         }

@@ -75,10 +75,13 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod backend;
 mod batch;
 mod blocking;
 mod bucket;
+mod clock;
 mod database;
 mod error;
 mod folder;

@@ -9,6 +9,7 @@ use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPref
 use tokio::sync::watch;
 
 use crate::bucket::BucketHandle;
+use crate::clock;
 use crate::database::{Chunk, OpenDatabase};
 use crate::error::copy;
 use crate::folder::{Folder, Opening};
@@ -101,7 +102,7 @@ impl Store {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let closing = Error::new(ErrorKind::Unavailable, "the store is being reopened");
         // Closed first, because the database holds a lock of its own.
-        drop(std::mem::replace(&mut *state, State::Closed(closing, Instant::now())));
+        drop(std::mem::replace(&mut *state, State::Closed(closing, clock::now())));
         match self.try_open() {
             Ok(opened) => {
                 *state = State::Open(opened);
@@ -110,7 +111,7 @@ impl Store {
                 Ok(())
             }
             Err(error) => {
-                *state = State::Closed(copy(&error), Instant::now());
+                *state = State::Closed(copy(&error), clock::now());
                 Err(error)
             }
         }
@@ -216,7 +217,7 @@ impl Drop for Store {
     /// Closes the database, then truncates its journal while the folder is still locked.
     fn drop(&mut self) {
         let closed = Error::new(ErrorKind::Unavailable, "the store was closed");
-        *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::Closed(closed, Instant::now());
+        *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::Closed(closed, clock::now());
         if *self.is_flushed.get_mut()
             && let Err(error) = journal::empty_if_long(self.folder.data())
         {

@@ -71,6 +71,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod algorithm;
 mod codec;
 mod content;

@@ -35,6 +35,7 @@ impl Backoff {
     }
 
     /// Waits before the next attempt, regardless of the deadline.
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "only the length of a pause depends on it"))]
     pub(crate) async fn pause(&mut self) {
         // Hasher keys are random, which suffices for jitter.
         let random = RandomState::new().hash_one(self.pause) % 1000;

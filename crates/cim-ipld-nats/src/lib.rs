@@ -73,6 +73,8 @@
 //! # Ok::<(), cim_ipld_backend::Error>(())
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod backend;
 mod backoff;
 mod buckets;

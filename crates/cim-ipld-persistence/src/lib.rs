@@ -91,6 +91,8 @@
 //! Snapshots live in the same store as the index. They protect against mistakes, not against the
 //! loss of the store.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod content;
 mod content_metadata;
 mod engine;
