@@ -193,6 +193,9 @@ pub(crate) struct SearchArguments {
     /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
+    /// Maximum number of word positions that phrases may compare [default: 536870912]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_positions: Option<u64>,
 }
 
 #[derive(Debug, Args)]

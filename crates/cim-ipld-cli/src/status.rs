@@ -100,7 +100,7 @@ impl From<ErrorKind> for Status {
             ErrorKind::Damaged | ErrorKind::Lost => Self::Damaged,
             ErrorKind::Rollback | ErrorKind::Forked | ErrorKind::PinUnavailable => Self::History,
             ErrorKind::SnapshotMissing => Self::NotFound,
-            ErrorKind::InvalidInput => Self::Usage,
+            ErrorKind::InvalidInput | ErrorKind::QueryTooExpensive => Self::Usage,
             ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Self::Unavailable,
             ErrorKind::Denied => Self::Denied,
             ErrorKind::Full => Self::Full,

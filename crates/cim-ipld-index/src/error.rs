@@ -31,6 +31,8 @@ pub enum ErrorKind {
     InvalidDocument,
     /// The query or its options are invalid. The message describes what is wrong.
     InvalidQuery,
+    /// The query would take too long. The message names the part that does, and the limit.
+    QueryTooExpensive,
     /// The memtable or segment is full. Seal it and start another.
     Full,
     /// The page sink returned an error, which is the source of this error.

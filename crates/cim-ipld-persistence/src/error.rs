@@ -87,6 +87,8 @@ pub enum ErrorKind {
     SnapshotExists,
     /// A document, a query, a name or a setting is invalid or exceeds a limit.
     InvalidInput,
+    /// The query would take too long. The message names the part that does, and the limit.
+    QueryTooExpensive,
     /// The store did not answer; nothing was changed.
     Unavailable,
     /// A write was sent, but its outcome is unknown.
@@ -159,6 +161,7 @@ impl Error {
             ErrorKind::SnapshotMissing => "list the snapshots to see their names",
             ErrorKind::SnapshotExists => "choose another name, or delete the existing snapshot first",
             ErrorKind::InvalidInput => "correct the input named in the message",
+            ErrorKind::QueryTooExpensive => "shorten the part of the query named in the message, or raise the limit",
             ErrorKind::Unavailable => "check that the store is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => {
                 "check whether the write is there before repeating it; indexing the same CID twice is harmless"
@@ -240,6 +243,7 @@ impl From<index::Error> for Error {
             From::Damaged => ErrorKind::Damaged,
             From::UnsupportedVersion => ErrorKind::UnsupportedVersion,
             From::AnalyzerMismatch => ErrorKind::Incompatible,
+            From::QueryTooExpensive => ErrorKind::QueryTooExpensive,
             _ => ErrorKind::InvalidInput,
         };
         Self::new(kind, error.to_string()).with_source(error)

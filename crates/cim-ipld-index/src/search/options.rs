@@ -32,7 +32,14 @@ pub struct SearchOptions {
     pub after: Option<SearchCursor>,
     /// The facets to count over all matches; none by default.
     pub facets: Vec<Facet>,
+    /// The maximum number of word positions that phrases may compare, after which the search fails
+    /// with [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive); 2^29 by default, which takes
+    /// about a second.
+    pub max_positions: u64,
 }
+
+/// The default of [`SearchOptions::max_positions`].
+const MAX_POSITIONS: u64 = 1 << 29;
 
 /// A facet: counts the names of one kind over all matches, regardless of the limit.
 ///
@@ -147,6 +154,7 @@ impl Default for SearchOptions {
             sort: Sort::default(),
             after: None,
             facets: Vec::new(),
+            max_positions: MAX_POSITIONS,
         }
     }
 }
@@ -170,6 +178,13 @@ impl SearchOptions {
     #[must_use]
     pub fn snippet(mut self, snippet: SnippetOptions) -> Self {
         self.snippet = Some(snippet);
+        self
+    }
+
+    /// Sets the maximum number of word positions that phrases may compare.
+    #[must_use]
+    pub fn max_positions(mut self, max_positions: u64) -> Self {
+        self.max_positions = max_positions;
         self
     }
 
