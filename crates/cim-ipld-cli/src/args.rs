@@ -193,7 +193,7 @@ pub(crate) struct SearchArguments {
     /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Maximum number of word positions that phrases may compare [default: 536870912]
+    /// Maximum number of word positions that phrases may compare [default: 268435456]
     #[arg(long, value_name = "N")]
     pub(crate) max_positions: Option<u64>,
 }

@@ -33,13 +33,13 @@ pub struct SearchOptions {
     /// The facets to count over all matches; none by default.
     pub facets: Vec<Facet>,
     /// The maximum number of word positions that phrases may compare, after which the search fails
-    /// with [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive); 2^29 by default, which takes
+    /// with [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive); 2^28 by default, which takes
     /// about a second.
     pub max_positions: u64,
 }
 
 /// The default of [`SearchOptions::max_positions`].
-const MAX_POSITIONS: u64 = 1 << 29;
+const MAX_POSITIONS: u64 = 1 << 28;
 
 /// A facet: counts the names of one kind over all matches, regardless of the limit.
 ///
