@@ -4,7 +4,7 @@
 //! last, so that there is no index before it is complete. A marker in the catalog tells the objects
 //! of an interrupted import from those of an index that lost its root and manifest.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use cim_ipld_envelope::{Envelope, KeySource, ObjectKind, SealOptions};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::io::AsyncRead;
 
+use super::car::BlockDigest;
 use super::errors::incomplete;
 use super::places::{PlaceId, Places};
 use super::reader::ArchiveReader;
@@ -33,6 +34,9 @@ use crate::{Error, ErrorKind, Result, Settings};
 
 /// The catalog key of the marker of an unfinished import.
 const MARKER: &str = "import";
+
+/// The maximum number of blocks taken from earlier archives: those of an index of a terabyte.
+const MAX_MISSING: usize = 1 << 24;
 
 const CHOOSE_EMPTY: &str = "import into an empty store, or under another name of the index";
 
@@ -60,8 +64,8 @@ pub(crate) struct Importing<R> {
     /// The objects of the new index.
     objects: Objects,
     manifest: ManifestVersion,
-    /// The places to store, with those that no block has been stored for yet.
-    missing: HashMap<PlaceId, ()>,
+    /// The places for which the store holds the block.
+    stored: HashSet<PlaceId>,
     /// Whether an earlier import was interrupted.
     is_resumed: bool,
     report: ImportReport,
@@ -80,8 +84,6 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
         let objects = target.objects(target.layout.clone(), root);
         let entry = Entry { value: archive.root.manifest.clone().into(), revision: Revision::ZERO };
         let manifest = open_manifest(&source, &entry)?;
-        let missing = Places::new(&source.layout, &archive.root, &manifest.manifest)?;
-        let missing = missing.iter().map(|place| Ok((place?.id(), ()))).collect::<Result<_>>()?;
         let report = ImportReport {
             root: archive.digest.cid(),
             blocks: 0,
@@ -90,7 +92,8 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
             documents: archive.root.documents,
             snapshots: archive.root.snapshots.len() as u64,
         };
-        Ok(Self { archive, source, objects, manifest, missing, is_resumed: false, report })
+        let stored = HashSet::new();
+        Ok(Self { archive, source, objects, manifest, stored, is_resumed: false, report })
     }
 
     /// Returns the encoded description of the analyzer of the index.
@@ -111,22 +114,7 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
             self.finish().await?;
             return Ok((self.objects, self.report));
         }
-        let Self { archive, source, objects, missing, is_resumed, report, .. } = &mut self;
-        let mut storing = Storing { source, objects, missing, is_resumed: *is_resumed, report };
-        storing.blocks(archive).await?;
-        for base in bases {
-            let mut base = ArchiveReader::open_with(base.open().await?, &archive.envelope).await?;
-            if base.root.index_name != archive.root.index_name {
-                return Err(Error::new(ErrorKind::InvalidInput, "the earlier archive belongs to another index"));
-            }
-            if !archive.root.bases.contains(&base.digest.0) {
-                let message =
-                    format!("the archive was not exported since {}: an earlier archive is wrong", base.digest);
-                return Err(Error::new(ErrorKind::InvalidInput, message));
-            }
-            storing.blocks(&mut base).await?;
-        }
-        self.check_complete()?;
+        self.store_blocks(bases).await?;
         self.publish(key).await?;
         self.finish().await?;
         Ok((self.objects, self.report))
@@ -166,19 +154,37 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
         }
     }
 
-    fn check_complete(&self) -> Result<()> {
-        if self.missing.is_empty() {
-            return Ok(());
+    /// Stores the blocks of the archive, and those that it lacks from the earlier archives.
+    async fn store_blocks(&mut self, bases: Vec<Source>) -> Result<()> {
+        let Self { archive, source, objects, manifest, stored, is_resumed, report } = self;
+        let mut storing = Storing { source, objects, stored, is_resumed: *is_resumed, report };
+        storing.blocks(archive, None).await?;
+        let places = Places::new(&source.layout, &archive.root, &manifest.manifest)?;
+        if !bases.is_empty() {
+            let mut missing = HashSet::new();
+            for place in places.iter() {
+                let id = place?.id();
+                if !storing.stored.contains(&id) {
+                    missing.insert(id);
+                }
+                if missing.len() > MAX_MISSING {
+                    return Err(Error::new(ErrorKind::InvalidInput, "the archive lacks too many blocks"));
+                }
+            }
+            for base in bases {
+                let base = ArchiveReader::open_with(base.open().await?, &archive.envelope).await?;
+                check_base(&archive.root, &base)?;
+                storing.blocks(&mut { base }, Some(&missing)).await?;
+            }
         }
-        let missing = self.missing.len();
-        let bases: Vec<String> =
-            self.archive.root.bases.iter().map(|base| super::car::BlockDigest(*base).to_string()).collect();
-        if bases.is_empty() {
-            return Err(incomplete(&format!("it lacks {missing} blocks that its manifest names")));
+        // Ends at the first one, because a hostile manifest can name more than anybody can list.
+        for place in places.iter() {
+            let place = place?;
+            if !storing.stored.contains(&place.id()) {
+                return Err(lacking(&archive.root, &place.address(&source.layout)));
+            }
         }
-        let message = format!("the archive lacks {missing} blocks that earlier archives hold: {}", bases.join(", "));
-        let hint = "give the earlier archives with which it was exported, too";
-        Err(Error::new(ErrorKind::Lost, message).with_hint(hint))
+        Ok(())
     }
 
     /// Stores the catalog: root record, snapshots, manifest.
@@ -259,6 +265,28 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
     }
 }
 
+/// Returns the error for an archive without the block of `object`.
+fn lacking(root: &ArchiveRoot, object: &Address<'_>) -> Error {
+    if root.bases.is_empty() {
+        return incomplete(&format!("it lacks {object}, which its manifest names"));
+    }
+    let bases: Vec<String> = root.bases.iter().map(|base| BlockDigest(*base).to_string()).collect();
+    let message =
+        format!("the archive lacks {object} and perhaps others: it builds on the archives {}", bases.join(", "));
+    let hint = "give the earlier archives with which it was exported, too";
+    Error::new(ErrorKind::Lost, message).with_hint(hint)
+}
+
+/// Checks that an archive builds on the earlier archive `base`.
+fn check_base<R>(root: &ArchiveRoot, base: &ArchiveReader<R>) -> Result<()> {
+    if root.bases.contains(&base.digest.0) && root.index_name == base.root.index_name {
+        return Ok(());
+    }
+    let message = format!("the archive does not build on the given earlier archive {}", base.digest);
+    let hint = "give the earlier archives with which it was exported";
+    Err(Error::new(ErrorKind::InvalidInput, message).with_hint(hint))
+}
+
 /// What a store holds before an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
@@ -335,25 +363,31 @@ fn check_equal(objects: &Objects, address: &Address<'_>, there: Bytes, content: 
     Err(Error::new(ErrorKind::Damaged, message).with_hint(CHOOSE_EMPTY))
 }
 
-/// Stores the blocks of an archive.
+/// Stores the blocks of archives.
 struct Storing<'a> {
     source: &'a Objects,
     objects: &'a Objects,
-    missing: &'a mut HashMap<PlaceId, ()>,
+    stored: &'a mut HashSet<PlaceId>,
     is_resumed: bool,
     report: &'a mut ImportReport,
 }
 
 impl Storing<'_> {
-    /// Stores the blocks that are still missing.
-    async fn blocks<R: AsyncRead + Unpin>(&mut self, archive: &mut ArchiveReader<R>) -> Result<()> {
+    /// Stores the blocks of an archive, or those of them that are in `wanted`.
+    async fn blocks<R: AsyncRead + Unpin>(
+        &mut self,
+        archive: &mut ArchiveReader<R>,
+        wanted: Option<&HashSet<PlaceId>>,
+    ) -> Result<()> {
         let (source, objects, is_resumed) = (self.source, self.objects, self.is_resumed);
-        let missing = &mut *self.missing;
+        let done = &mut *self.stored;
         let blocks = stream::try_unfold(archive, |archive| async move {
             Ok::<_, Error>(archive.next().await?.map(|block| (block, archive)))
         });
-        let wanted = blocks
-            .try_filter(move |(place, _): &(Place, Bytes)| std::future::ready(missing.remove(&place.id()).is_some()));
+        let wanted = blocks.try_filter(move |(place, _): &(Place, Bytes)| {
+            let id = place.id();
+            std::future::ready(wanted.is_none_or(|wanted| wanted.contains(&id)) && done.insert(id))
+        });
         let mut stored = std::pin::pin!(
             wanted
                 .map_ok(|(place, block)| store(source, objects, is_resumed, place, block))

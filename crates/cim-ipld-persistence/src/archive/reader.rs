@@ -153,3 +153,48 @@ async fn read_roots<R: AsyncRead + Unpin>(reader: R) -> Result<(CarReader<R>, Bl
     let block = read(&mut car, root).await?;
     Ok((car, record, block))
 }
+
+/// Returns an archive of a plaintext index with one directory and two blocks, for the fuzz targets.
+#[cfg(test)]
+pub(crate) fn sound_archive() -> Vec<u8> {
+    use cim_ipld_envelope::{IndexId, SealOptions};
+    use futures::FutureExt;
+
+    use super::car::CarWriter;
+    use crate::format::archive::ArchivedBucket;
+
+    let envelope = Envelope::plaintext(IndexId::from_bytes([7; 16]));
+    let record = envelope.root_record();
+    let root = ArchiveRoot {
+        id: [1; 16],
+        index_name: None,
+        created_at_ms: 1_700_000_000_000,
+        root: root_digest(&record),
+        manifest: Vec::new(),
+        window: None,
+        segments: Vec::new(),
+        documents: 0,
+        snapshots: Vec::new(),
+        bases: Vec::new(),
+    };
+    let options = SealOptions::default();
+    let root_block = envelope.seal(&root_context(), &root.to_bytes(), &options).expect("sealed");
+    let blocks: [&[u8]; 2] = [b"one", b"another"];
+    let place = |number| Place { bucket: ArchivedBucket::Tag, kind: 4, generation: number, key: format!("k{number}") };
+    let entries = (1..).zip(blocks);
+    let entries =
+        entries.map(|(number, block)| DirectoryEntry { place: place(number), digest: BlockDigest::of(block).0 });
+    let directory = Directory { entries: entries.collect(), blocks: 2, is_last: true };
+    let name = directory_name(&root.id);
+    let directory = envelope.seal(&directory_context(&name, 1), &directory.to_bytes(), &options).expect("sealed");
+    let mut archive = Vec::new();
+    let write = async {
+        let mut car = CarWriter::new(&mut archive);
+        car.header([BlockDigest::of(&root_block), BlockDigest::of(&record)]).await.expect("written");
+        for block in [&record[..], &root_block, &directory, blocks[0], blocks[1]] {
+            car.section(BlockDigest::of(block), block).await.expect("written");
+        }
+    };
+    write.now_or_never().expect("writing to memory never waits");
+    archive
+}
