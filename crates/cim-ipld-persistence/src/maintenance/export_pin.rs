@@ -191,7 +191,11 @@ impl Maintenance {
     }
 
     async fn unpin(&self, name: &str) {
-        if let Err(error) = self.remove_snapshot(name).await {
+        let removed = match self.shared.check() {
+            Ok(()) => self.remove_snapshot(name).await,
+            closed => closed,
+        };
+        if let Err(error) = removed {
             tracing::warn!(%error, "the snapshot of an export remains until it expires");
         }
     }
