@@ -7,6 +7,9 @@ use crate::{Error, ErrorKind};
 const USE_ANOTHER_COPY: &str =
     "the file is incomplete or was altered: use another copy of it, or export the index again";
 
+/// The hint of an import into a store that is not empty.
+pub(super) const CHOOSE_EMPTY: &str = "import into an empty store, or under another name of the index";
+
 /// Returns the error of an archive that is cut off or altered.
 pub(crate) fn incomplete(what: &str) -> Error {
     Error::new(ErrorKind::Damaged, format!("the archive is damaged: {what}")).with_hint(USE_ANOTHER_COPY)

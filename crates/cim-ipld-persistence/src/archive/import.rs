@@ -7,20 +7,20 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use cim_ipld_backend::{Backend, Entry, Key, KeyPrefix, Precondition, Revision};
 use cim_ipld_envelope::{Envelope, KeySource, ObjectKind, SealOptions};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::StreamExt;
 use tokio::io::AsyncRead;
 
+use super::blocks::{Storing, put_once};
 use super::car::BlockDigest;
-use super::errors::incomplete;
+use super::errors::{CHOOSE_EMPTY, incomplete};
 use super::places::{PlaceId, Places};
 use super::reader::ArchiveReader;
 use super::{ImportReport, Source};
 use crate::environment::Environment;
 use crate::format::announcement::Announcement;
-use crate::format::archive::{ArchiveRoot, Place};
+use crate::format::archive::ArchiveRoot;
 use crate::format::manifest::WindowEntry;
 use crate::format::snapshot::snapshot_digest;
 use crate::format::window::{Window, window_digest};
@@ -37,8 +37,6 @@ const MARKER: &str = "import";
 
 /// The maximum number of blocks taken from earlier archives: those of an index of a terabyte.
 const MAX_MISSING: usize = 1 << 24;
-
-const CHOOSE_EMPTY: &str = "import into an empty store, or under another name of the index";
 
 /// The store of the new index.
 pub(crate) struct Target {
@@ -340,100 +338,4 @@ async fn store_window(
     let bytes = window.to_bytes();
     let chunked = objects.store_chunked(kind::WINDOW, &bytes, &SealOptions::default()).await?;
     Ok(Some(WindowEntry { secret: chunked.secret, chunk_count: chunked.chunk_count, digest: window_digest(&bytes) }))
-}
-
-/// Puts a sealed object, unless the store already holds one with the same content. Returns whether it
-/// was put.
-async fn put_once(objects: &Objects, address: &Address<'_>, sealed: Bytes, content: &[u8]) -> Result<bool> {
-    match objects.write(address.bucket, &address.key()?, sealed, Precondition::Absent).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Conflict => match objects.read(address).await? {
-            Some(entry) => check_equal(objects, address, entry.value, content).map(|()| false),
-            None => Err(error),
-        },
-        Err(error) => Err(error),
-    }
-}
-
-fn check_equal(objects: &Objects, address: &Address<'_>, there: Bytes, content: &[u8]) -> Result<()> {
-    if objects.open(address, there).is_ok_and(|there| there == content) {
-        return Ok(());
-    }
-    let message = format!("{address} is not the one that an interrupted import stored there");
-    Err(Error::new(ErrorKind::Damaged, message).with_hint(CHOOSE_EMPTY))
-}
-
-/// Stores the blocks of archives.
-struct Storing<'a> {
-    source: &'a Objects,
-    objects: &'a Objects,
-    stored: &'a mut HashSet<PlaceId>,
-    is_resumed: bool,
-    report: &'a mut ImportReport,
-}
-
-impl Storing<'_> {
-    /// Stores the blocks of an archive, or those of them that are in `wanted`.
-    async fn blocks<R: AsyncRead + Unpin>(
-        &mut self,
-        archive: &mut ArchiveReader<R>,
-        wanted: Option<&HashSet<PlaceId>>,
-    ) -> Result<()> {
-        let (source, objects, is_resumed) = (self.source, self.objects, self.is_resumed);
-        let done = &mut *self.stored;
-        let blocks = stream::try_unfold(archive, |archive| async move {
-            Ok::<_, Error>(archive.next().await?.map(|block| (block, archive)))
-        });
-        let wanted = blocks.try_filter(move |(place, _): &(Place, Bytes)| {
-            let id = place.id();
-            std::future::ready(wanted.is_none_or(|wanted| wanted.contains(&id)) && done.insert(id))
-        });
-        let mut stored = std::pin::pin!(
-            wanted
-                .map_ok(|(place, block)| store(source, objects, is_resumed, place, block))
-                .try_buffer_unordered(objects.parallel_transfers)
-        );
-        while let Some(bytes) = stored.try_next().await? {
-            match bytes {
-                Some(bytes) => {
-                    self.report.blocks += 1;
-                    self.report.bytes += bytes;
-                }
-                None => self.report.present_blocks += 1,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Checks that a block opens at its place, and stores it. Returns the number of bytes stored, or
-/// `None` if the store already holds it.
-async fn store(
-    source: &Objects,
-    objects: &Objects,
-    is_resumed: bool,
-    place: Place,
-    block: Bytes,
-) -> Result<Option<u64>> {
-    let (from, to) = (place.address(&source.layout), place.address(&objects.layout));
-    let envelope = &objects.root().envelope;
-    let content = envelope.open(&from.context(), &block).map_err(|error| match Error::from(error) {
-        error if error.kind() == ErrorKind::Damaged => incomplete(&format!("{from} cannot be decrypted")),
-        error => error,
-    })?;
-    if is_resumed && let Some(there) = objects.read(&to).await? {
-        return check_equal(objects, &to, there.value, &content).map(|()| None);
-    }
-    // The names of the buckets are a part of what a sealed object is bound to.
-    let sealed = match from.bucket == to.bucket {
-        true => block,
-        false => envelope.reseal(&to.context(), envelope, &from.context(), &block)?,
-    };
-    let limit = objects.backend.limits().max_value_bytes;
-    if sealed.len() > limit {
-        let message = format!("the store accepts values of at most {limit} bytes, but {to} has {}", sealed.len());
-        return Err(Error::new(ErrorKind::Incompatible, message));
-    }
-    let bytes = sealed.len() as u64;
-    Ok(put_once(objects, &to, sealed, &content).await?.then_some(bytes))
 }

@@ -4,6 +4,7 @@
 //! describes them. It can be opened with the keys that were valid at the time of the export. Both
 //! directions are streams: a block is held in memory only while it is transferred.
 
+mod blocks;
 mod car;
 mod errors;
 pub(crate) mod export;
