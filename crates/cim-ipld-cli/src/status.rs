@@ -70,7 +70,7 @@ impl Status {
             Self::Skipped => "done, but something named on the command line could not be read and was skipped",
             Self::NotFound => "no such document, snapshot or pin",
             Self::NoIndex => "no index at STORE",
-            Self::Exists => "an index, a snapshot or a key file of that name already exists",
+            Self::Exists => "an index, a snapshot, a key file or an archive of that name already exists",
             Self::Key => "missing key, wrong key, or unusable key file",
             Self::Locked => "another process has the folder open; --wait SECONDS waits for it",
             Self::Damaged => "stored objects are damaged or lost; `cim verify` found problems",
@@ -94,7 +94,7 @@ impl From<ErrorKind> for Status {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::NoIndex => Self::NoIndex,
-            ErrorKind::IndexExists | ErrorKind::SnapshotExists => Self::Exists,
+            ErrorKind::IndexExists | ErrorKind::SnapshotExists | ErrorKind::FileExists => Self::Exists,
             ErrorKind::KeyRequired | ErrorKind::WrongKey | ErrorKind::NotEncrypted | ErrorKind::KeyRotated => Self::Key,
             ErrorKind::UnsupportedVersion | ErrorKind::Incompatible => Self::Incompatible,
             ErrorKind::Damaged | ErrorKind::Lost => Self::Damaged,

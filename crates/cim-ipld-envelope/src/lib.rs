@@ -116,7 +116,7 @@ pub use object::{
     ObjectKind, Padding, SealOptions,
 };
 pub use passphrase::{Argon2Profile, MAX_SLOTS, Passphrase};
-pub use primitives::hash::labelled_hash;
+pub use primitives::hash::{content_sha256, labelled_hash};
 pub use provider::{KeyProvider, KeySource, ProviderError};
 pub use random::random;
 pub use seal_buffer::SealBuffer;

@@ -85,6 +85,8 @@ pub enum ErrorKind {
     SnapshotMissing,
     /// A snapshot of this name already exists.
     SnapshotExists,
+    /// The file that an export was to write already exists.
+    FileExists,
     /// A document, a query, a name or a setting is invalid or exceeds a limit.
     InvalidInput,
     /// The query would take too long. The message names the part that does, and the limit.
@@ -119,8 +121,15 @@ impl Error {
         self
     }
 
-    /// Returns the hint of the underlying error if it has one that is more specific than the hint
-    /// of the kind.
+    /// Replaces the hint of the kind with a more specific one.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Returns the hint of this error or of the underlying one if it has one that is more specific
+    /// than the hint of the kind.
     #[must_use]
     pub fn own_hint(&self) -> Option<&'static str> {
         self.hint
@@ -160,6 +169,7 @@ impl Error {
             ErrorKind::Conflict => "try again",
             ErrorKind::SnapshotMissing => "list the snapshots to see their names",
             ErrorKind::SnapshotExists => "choose another name, or delete the existing snapshot first",
+            ErrorKind::FileExists => "choose another file name, or remove the file first",
             ErrorKind::InvalidInput => "correct the input named in the message",
             ErrorKind::QueryTooExpensive => "shorten the part of the query named in the message, or raise the limit",
             ErrorKind::Unavailable => "check that the store is running and reachable, then try again",

@@ -6,8 +6,11 @@
 
 use bytes::Bytes;
 use cim_ipld_backend::Revision;
+use futures::FutureExt;
 
+use crate::archive::reader::ArchiveReader;
 use crate::format::ancestry::{Node, Path};
+use crate::format::archive::{ArchiveRoot, Directory};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, SegmentEntry, Watermark};
 use crate::format::pin::PinRecord;
@@ -113,6 +116,31 @@ pub fn pin(data: &[u8]) -> bool {
     accepted(data, PinRecord::from_bytes, PinRecord::to_bytes, drop)
 }
 
+/// Decodes the root block of an archive, and derives the names of its objects.
+pub fn archive_root(data: &[u8]) -> bool {
+    accepted(data, ArchiveRoot::from_bytes, ArchiveRoot::to_bytes, |root| {
+        segments(&root.segments);
+        root.snapshots.iter().for_each(|snapshot| drop(SnapshotRecord::from_bytes(&snapshot.record)));
+    })
+}
+
+/// Decodes a directory of an archive.
+pub fn archive_directory(data: &[u8]) -> bool {
+    accepted(data, Directory::from_bytes, Directory::to_bytes, |directory| {
+        assert!(directory.entries.iter().map(|entry| entry.place.id()).count() as u64 <= directory.blocks);
+    })
+}
+
+/// Reads a whole archive of a plaintext index.
+pub fn archive(data: &[u8]) -> bool {
+    let read = async {
+        let mut archive = ArchiveReader::open(data, None).await?;
+        while archive.next().await?.is_some() {}
+        Ok::<_, crate::Error>(())
+    };
+    read.now_or_never().expect("reading from memory never waits").is_ok()
+}
+
 /// Checks that a decoded value encodes to bytes that decode to the same value.
 fn accepted<T: PartialEq + std::fmt::Debug>(
     data: &[u8],
@@ -168,10 +196,11 @@ mod tests {
     use cim_ipld_index::{AnalyzerSpec, Document, codec};
 
     use super::*;
-    use crate::content_cid;
     use crate::format::announcement::Announcement;
+    use crate::format::archive::{ArchivedBucket, ArchivedSnapshot, DirectoryEntry, Place};
     use crate::format::manifest::{DeletesEntry, RecordMark, SnapshotEntry, WindowEntry};
     use crate::format::window::{DigestBlock, WriterEntry};
+    use crate::{archive, content_cid};
 
     type Target = (&'static str, fn(&[u8]) -> bool, Vec<u8>);
 
@@ -246,8 +275,31 @@ mod tests {
         }
     }
 
+    fn sound_archive_root() -> ArchiveRoot {
+        let entry = SnapshotEntry { hidden_name: "k5yxiyvq".into(), id: [3; 16], digest: digest(7) };
+        ArchiveRoot {
+            id: [1; 16],
+            index_name: Some("photos".into()),
+            created_at_ms: 1_700_000_000_000,
+            root: digest(5),
+            manifest: vec![1; 40],
+            window: Some(vec![2; 30]),
+            segments: vec![segment()],
+            documents: 988,
+            snapshots: vec![ArchivedSnapshot { entry, record: vec![3; 20] }],
+            bases: vec![[4; 32]],
+        }
+    }
+
+    fn sound_directory() -> Directory {
+        let place = |bucket, kind| Place { bucket, kind, generation: 1 << 32, key: "k5yxiyvq".into() };
+        let places = [place(ArchivedBucket::Text, 4), place(ArchivedBucket::Metadata, 0x12)];
+        let entries = places.map(|place| DirectoryEntry { place, digest: digest(1).0 }).into();
+        Directory { entries, blocks: 9, is_last: true }
+    }
+
     /// Every target with a sound encoding.
-    fn targets() -> [Target; 8] {
+    fn targets() -> [Target; 11] {
         let (name, segments) = ("before the move".to_owned(), vec![segment()]);
         let snapshot_record =
             SnapshotRecord { name, created_at_ms: 1_700_000_000_000, documents: 988, position: 5000, segments };
@@ -272,6 +324,9 @@ mod tests {
             ("catalog_operations", operations, record::operations_to_bytes(&sound_operations())),
             ("catalog_snapshot", snapshot, snapshot_record.to_bytes()),
             ("catalog_pin", pin, pin_record.to_bytes()),
+            ("archive_root", archive_root, sound_archive_root().to_bytes()),
+            ("archive_directory", archive_directory, sound_directory().to_bytes()),
+            ("archive", super::archive, archive::reader::sound_archive()),
         ]
     }
 

@@ -262,7 +262,7 @@ impl EngineBuilder {
         Ok(record.as_ref().map(PinInfo::from))
     }
 
-    async fn pinned(&self) -> Result<Option<Vec<u8>>> {
+    pub(super) async fn pinned(&self) -> Result<Option<Vec<u8>>> {
         match &self.pin {
             Some(store) => pin::read(store, &self.environment).await,
             None => Ok(None),

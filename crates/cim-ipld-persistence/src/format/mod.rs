@@ -3,6 +3,7 @@
 
 pub(crate) mod ancestry;
 pub(crate) mod announcement;
+pub(crate) mod archive;
 pub(crate) mod digest;
 pub(crate) mod manifest;
 pub(crate) mod pin;

@@ -254,7 +254,7 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
 
 /// Returns the name of a node. It depends only on the place of the node in the tree, so processes
 /// that complete the same node concurrently write the same object.
-fn node_name(names: &ObjectNames, place: NodePlace) -> String {
+pub(crate) fn node_name(names: &ObjectNames, place: NodePlace) -> String {
     names.name_of(&format!("ancestry/{}/{}", place.level, place.index))
 }
 

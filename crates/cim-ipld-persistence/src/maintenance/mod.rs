@@ -1,5 +1,6 @@
 //! Maintenance of an index: fold, merge, trim, snapshots, key rotation and verification.
 
+pub(crate) mod export_pin;
 mod fold;
 mod merge;
 pub(crate) mod rotation;

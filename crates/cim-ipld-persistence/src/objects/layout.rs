@@ -43,6 +43,7 @@ impl IndexName {
 /// The buckets and catalog keys of one index.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    index_name: IndexName,
     pub(crate) text: Bucket,
     pub(crate) tag: Bucket,
     pub(crate) content_type: Bucket,
@@ -62,6 +63,7 @@ impl Layout {
             None => bucket.to_owned(),
         };
         Ok(Self {
+            index_name: name.clone(),
             text: Bucket::objects(&full("text_index_v1"))?,
             tag: Bucket::objects(&full("tag_index_v1"))?,
             content_type: Bucket::objects(&full("type_index_v1"))?,
@@ -72,6 +74,11 @@ impl Layout {
             journal: KeyPrefix::below("journal")?,
             snapshots: KeyPrefix::below("snapshot")?,
         })
+    }
+
+    /// Returns the name of the index, or `None` for the default index.
+    pub(crate) fn index_name(&self) -> Option<&str> {
+        self.index_name.as_str()
     }
 
     /// Returns all five, the catalog last: if the catalog exists, the others do too.

@@ -82,11 +82,11 @@ impl SegmentHandle {
         self.names.name(page.class.code(), page.ordinal)
     }
 
-    fn table_chunks(&self) -> u32 {
+    pub(crate) fn table_chunks(&self) -> u32 {
         self.pages.div_ceil(TABLE_CHUNK_PAGES)
     }
 
-    fn table_name(&self, chunk: u32) -> String {
+    pub(crate) fn table_name(&self, chunk: u32) -> String {
         self.names.name(TABLE_CLASS, chunk)
     }
 
