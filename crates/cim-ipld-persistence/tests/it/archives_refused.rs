@@ -14,8 +14,11 @@ use futures::StreamExt;
 use crate::archives::{assert_same, export, import, varied};
 use crate::support::{by_hand, create, document, documents, key, memory, open, total, try_open};
 
+/// Imports block by block, so that everything before a fault is stored.
 async fn attempt(backend: &Arc<dyn Backend>, archive: &[u8]) -> Result<Import, Error> {
-    let builder = Engine::builder(Arc::clone(backend)).settings(by_hand());
+    let mut settings = by_hand();
+    settings.parallel_transfers = std::num::NonZeroUsize::MIN;
+    let builder = Engine::builder(Arc::clone(backend)).settings(settings);
     builder.import(archive, Some(key(1)), ImportOptions::default()).await
 }
 
