@@ -196,8 +196,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream;
 
     /// Streams the values that [`scan`](Backend::scan) would return, then [`WatchEvent::CaughtUp`]
-    /// once, then every later write as it happens, in revision order. A value that is still the
-    /// newest for its key is neither skipped nor repeated.
+    /// once, then later writes as they happen, all in revision order. A value that is still the
+    /// newest of its key is delivered exactly once. A value that has been replaced or removed in
+    /// the meantime may be skipped.
     ///
     /// The stream ends only after an error or when it is dropped. After an error, watch again from
     /// the last revision received.

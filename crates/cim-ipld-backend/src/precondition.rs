@@ -37,8 +37,8 @@ pub enum Precondition {
     /// Most backends also check exactly that the key has no value. A backend may instead remember,
     /// for a limited time, the keys that were written with this precondition, as NATS does for at
     /// least two minutes. Such a backend refuses a remembered key even if its value has been
-    /// removed since, and replaces a value that is older or was written with a different
-    /// precondition.
+    /// removed since. A write to a key that is not remembered, because it was written too long ago
+    /// or with a different precondition, replaces the existing value.
     AbsentWhile {
         /// The key of the fence.
         key: Key,

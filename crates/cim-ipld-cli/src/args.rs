@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Generate keys, and rotate or list the keys of an index
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Show, reset or delete the state of an index recorded on this machine
+    /// Show, replace or delete the pin of an index: its state as recorded on this machine
     #[command(subcommand)]
     Pin(PinCommand),
 }
@@ -102,12 +102,12 @@ Query language (any text is a valid query; quote it for the shell):
   whale -ship           whale, but not ship; also whale NOT ship
   \"white whale\"         adjacent words in this order; with ~2, up to two words in between
   whal*  *hale  wh?le   wildcards, also in quotes: \"white wha*\"
-  whele~  whele~2       one or two letters may differ
+  whele~  whele~2       one letter, or two, may be wrong, missing or superfluous
   title:whale           only in this field: title, author or text
   tag:sea  type:text/*  filters, which are required in addition to words
   size:>=100            numbers and dates (UTC): created:2024-02, modified:[2024-01-15 TO *]
   title:*               documents that have a title; works for every field
-  lang:en               an attribute; plain text if no document has the attribute lang
+  lang:en               an attribute; plain text if no document has an attribute \"lang\"
   (a OR b) AND c        groups; also within a field: tag:(red OR blue)
   whale^2 ship          whale counts double in the score
   C\\+\\+  \"localhost:80\"  after a backslash or in quotes, a sign is not an operator";
@@ -199,7 +199,7 @@ pub(crate) struct SearchArguments {
     /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Maximum number of word positions that phrases may compare [default: 268435456]
+    /// Fail if matching the phrases would compare more than N word positions [default: 268435456]
     #[arg(long, value_name = "N")]
     pub(crate) max_positions: Option<u64>,
 }
@@ -309,7 +309,7 @@ pub(crate) enum KeyCommand {
     Generate(GenerateArguments),
     /// Replace the key or passphrase of the index
     Rotate(RotateArguments),
-    /// List the keys that open the index and its data keys, without key material
+    /// List the key slots and the data keys of the index, without key material
     List(ReportArguments),
 }
 

@@ -67,7 +67,9 @@ impl Status {
         match self {
             Self::Failed => "interrupted, unreadable input, or any failure not listed below",
             Self::Usage => "invalid command line, query or environment",
-            Self::Skipped => "done, but something named on the command line could not be read and was skipped",
+            Self::Skipped => {
+                "done, but files were skipped: unreadable or malformed in a folder, or named but too large or not text"
+            }
             Self::NotFound => "no such document, snapshot or pin",
             Self::NoIndex => "no index at STORE",
             Self::Exists => "an index, a snapshot, a key file or an archive of that name already exists",

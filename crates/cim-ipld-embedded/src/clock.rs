@@ -1,5 +1,5 @@
-//! The clock of this store. Its threads block, so tokio's clock does not apply to them, and nothing
-//! that it returns depends on the time: it only limits how long a call waits.
+//! The clock of this store. It only limits how long a call waits; no stored data depends on it. The
+//! threads of the store block, so tokio's clock does not apply to them.
 
 #![expect(clippy::disallowed_methods, reason = "the only place where this store reads a clock")]
 

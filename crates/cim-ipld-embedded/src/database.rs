@@ -22,7 +22,7 @@ const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// The number of tables that a keyspace may have, regardless of their size.
 const TOLERATED_TABLES: u64 = 8;
-/// The minimum average size of the tables of a keyspace that has more of them.
+/// The minimum average size of the tables of a keyspace that has more than [`TOLERATED_TABLES`].
 const TABLE_BYTES: u64 = 1 << 20;
 
 pub(crate) struct OpenDatabase {

@@ -157,7 +157,7 @@ fn no_store(path: &Path) -> Result<Found> {
         if name == DATA_FOLDER && !begun {
             return Err(Error::new(ErrorKind::Corrupt, "the store's FORMAT file is missing"));
         }
-        // These files remain if a process crashed while it created the store.
+        // Only these remain if a process crashed while it created the store.
         if name != DATA_FOLDER && name != LOCK_FILE && name != temporary_name(FORMAT_FILE).as_str() {
             let message = format!("{} contains files that do not belong to a store", path.display());
             return Err(Error::new(ErrorKind::Incompatible, message));

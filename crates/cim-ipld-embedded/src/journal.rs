@@ -2,8 +2,8 @@
 //!
 //! fjall reads the whole journal whenever it opens a database, including records that have long
 //! been in tables, and starts a new file only after 64 MB. For processes that write little and
-//! exit, this would dominate the cost of opening. fjall accepts an empty file: it truncates the
-//! newest file after its last complete batch.
+//! exit, this would dominate the cost of opening. fjall accepts an empty file, because on opening,
+//! it truncates the newest file after its last complete batch.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -50,7 +50,8 @@ fn files(data: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Returns the allocated size of a file, whose length includes preallocated space.
+/// Returns the allocated size of a file. The length would include preallocated space that was never
+/// written.
 #[cfg(unix)]
 fn bytes_of(file: &PathBuf) -> io::Result<u64> {
     const BLOCK_BYTES: u64 = 512;

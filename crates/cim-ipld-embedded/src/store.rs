@@ -138,9 +138,9 @@ impl Store {
         Ok(opened)
     }
 
-    /// Makes a write durable that is in the journal but whose sync failed, by flushing it to
-    /// tables, which are synced separately. If the flush fails too, the database is reopened and
-    /// flushed again; if that fails, the store stays closed.
+    /// Makes a write durable after the sync of the journal failed, by flushing it to tables, which
+    /// are synced separately. If the flush fails too, the database is reopened and flushed again;
+    /// if that fails, the store stays closed.
     pub(crate) fn flush_failed_sync(&self) -> Result<()> {
         self.in_doubt.store(true, Ordering::Release);
         match self.with(OpenDatabase::flush) {

@@ -105,7 +105,7 @@ struct WriteLoop {
     store: Arc<Store>,
     /// The `meta` records of the buckets, including the batch in progress.
     records: HashMap<String, BucketRecord>,
-    /// The number of the database opening at which `records` was read.
+    /// The value of [`Store::openings`] when `records` was read.
     read_at: u64,
     /// The bytes removed from each bucket since its last compaction.
     removed: HashMap<String, u64>,

@@ -95,7 +95,8 @@ impl Envelope {
         }
     }
 
-    /// Returns the root record, which declares the store plaintext, or encrypted with its keyset.
+    /// Returns the root record. It declares that the store is plaintext, or contains the keyset of
+    /// an encrypted store.
     #[must_use]
     pub fn root_record(&self) -> Bytes {
         match &self.mode {
@@ -284,8 +285,11 @@ impl Envelope {
         Ok(ObjectHeader::parse(object)?.key_id())
     }
 
-    /// Returns the epoch of an *opened* object: the keyset generation that introduced its data key,
-    /// which [`open`](Self::open) has authenticated. 0 in a plaintext store.
+    /// Returns the epoch of a sealed object: the keyset generation that introduced its data key. It
+    /// is 0 in a plaintext store.
+    ///
+    /// Call this only after [`open`](Self::open) has succeeded for the same bytes, because this
+    /// method does not authenticate the header.
     ///
     /// # Errors
     ///

@@ -129,7 +129,7 @@ impl Error {
                 "if this store was ever encrypted, its root record was replaced: write nothing and restore a backup; \
                  omit the key only if you know that the store was created as plaintext"
             }
-            ErrorKind::Encrypted => "check that the object comes from this store; verify and repair it",
+            ErrorKind::Encrypted => "check that the object comes from this store, then verify and repair the store",
             ErrorKind::UnknownDataKey => "read the newest keyset, or check that the object belongs to this store",
             ErrorKind::DestroyedDataKey => "restore the object from an export made before its key was destroyed",
             ErrorKind::Damaged => "verify the store, then repair it or restore a backup",

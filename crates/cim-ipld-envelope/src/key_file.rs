@@ -15,8 +15,8 @@ use crate::{EncryptionAlgorithm, Error, ErrorKind, Result, hex};
 const MAX_FILE_BYTES: usize = 64 * 1024;
 
 /// The hint if only the group permission is too wide.
-const GROUP_MAY_READ: &str = "restrict it to its owner (chmod 600), allow group access if intended, as for a container \
-                              secret, or pass it through a pipe (/dev/stdin)";
+const GROUP_MAY_READ: &str = "restrict it to its owner (chmod 600), pass it through a pipe (/dev/stdin), or, for a \
+                              container secret, permit group access in the settings";
 
 pub(crate) struct KeyFile {
     pub(crate) algorithm: EncryptionAlgorithm,
@@ -123,8 +123,8 @@ fn sync_folder_of(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Access control lists of other systems are not checked; securing the file is up to its
-/// administrator.
+/// Checks the type, the permissions and the owner of an open file. Only Unix has this check: the
+/// access control lists of other systems are not read.
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Result<()> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};

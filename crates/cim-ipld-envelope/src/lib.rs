@@ -60,7 +60,7 @@
 //! # let source = |text: &str| {
 //! #     Ok::<_, cim_ipld_envelope::Error>(KeySource::Passphrase(Passphrase::new(text)?, Argon2Profile::new(8, 1, 1)?))
 //! # };
-//! let old = source("correct horse battery staple")?; // KeySource::from(Passphrase::new(..)?)
+//! let old = source("correct horse battery staple")?; // KeySource::from(Passphrase::new("…")?)
 //! let new = source("many more words than before")?;
 //! let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &old).await?;
 //!

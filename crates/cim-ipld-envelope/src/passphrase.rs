@@ -131,10 +131,11 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 /// * A slot may demand at most [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB),
 ///   [`MAX_PASSES`](Self::MAX_PASSES) and [`MAX_LANES`](Self::MAX_LANES), or the values of the
 ///   profile passed if these are higher.
-/// * The product of memory and passes of a slot may be at most that of a slot at these bounds, or
-///   that of the profile passed if it is higher.
-/// * All passphrase slots of a record together may cost at most as much as two slots at these
-///   bounds, or as sixteen slots with the profile passed if that is more.
+/// * The product of memory and passes of a slot may be at most `MAX_MEMORY_KIB` × `MAX_PASSES`, or
+///   the product of the profile passed if it is higher.
+/// * The products of all passphrase slots of a record together may be at most twice
+///   `MAX_MEMORY_KIB` × `MAX_PASSES`, or sixteen times the product of the profile passed if that is
+///   more. Slots that fail the individual rules are skipped and do not count.
 ///
 /// Adding or replacing a slot is refused if the resulting keyset would lock others out: all slots
 /// together must be acceptable when the default profile or the profile of any slot is passed. A
@@ -217,8 +218,10 @@ impl Argon2Profile {
     }
 
     /// Checks the total cost of the passphrase slots of a record that are acceptable individually;
-    /// `self` is the profile passed when opening. The total may be at most the cost of two slots at
-    /// the bounds, or of [`MAX_SLOTS`] slots with the profile passed if that is higher.
+    /// `self` is the profile passed when opening. The sum of the products of memory and passes may
+    /// be at most twice `MAX_MEMORY_KIB` × `MAX_PASSES`, or [`MAX_SLOTS`] times the product of the
+    /// profile passed if that is higher. Slots that fail the individual rules are skipped and do
+    /// not count.
     pub(crate) fn accept_all<'a>(&self, stored: impl Iterator<Item = &'a Self>) -> Result<()> {
         let accepted = (2 * Self::DEAREST_KIB_PASSES).max(self.kib_passes().saturating_mul(MAX_SLOTS as u64));
         let costs = stored.filter(|stored| self.accept(stored).is_ok()).map(Self::kib_passes);
@@ -229,8 +232,9 @@ impl Argon2Profile {
         Err(Error::limit("the passphrase slots of the record together demand more Argon2id work than is accepted"))
     }
 
-    /// Checks that the slots of others do not prevent opening with the default profile, or with the
-    /// profile of any slot. A writer must not create a record that locks them out.
+    /// Checks that the total cost of the slots is accepted with the default profile and with the
+    /// profile of any slot. A writer must not create a record that locks out the owners of other
+    /// slots.
     pub(crate) fn check_written(slots: &[Self]) -> Result<()> {
         let openers = slots.iter().copied().chain([Self::default()]);
         openers.into_iter().try_for_each(|own| own.accept_all(slots.iter())).map_err(|_| {

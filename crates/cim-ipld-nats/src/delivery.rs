@@ -1,6 +1,7 @@
 //! Classification of the messages that arrive at a consumer's inbox. All of them are untrusted: any
-//! client that may write to the bucket chooses the subject, the headers and the status line of a
-//! stored message. These alone therefore never classify a message as a heartbeat.
+//! client that may write to the bucket can choose the key, the headers and the status line of a
+//! stored message. The status line alone therefore never makes a message a heartbeat: its subject
+//! must also lie outside the bucket.
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use cim_ipld_backend::Key;

@@ -63,7 +63,8 @@ impl Denials {
         }
     }
 
-    /// Returns the subject as passed to `watch`, without the prefixes of this connection.
+    /// Converts a subject that the server denied to the form that is passed to `watch`, which has
+    /// no prefix of this connection.
     fn as_watched(&self, subject: &str) -> String {
         match subject.strip_prefix(&*self.api).and_then(|rest| rest.strip_prefix('.')) {
             Some(rest) if rest.starts_with("$KV.") => rest.to_owned(),

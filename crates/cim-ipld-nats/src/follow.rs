@@ -173,8 +173,9 @@ impl Follower {
             return Ok(if self.send_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         let stream = self.check_history(stream).await?;
-        // Read from the leader after the watch began, so every earlier acknowledged write has this
-        // sequence or a lower one.
+        // The sequence is read from the leader after the watch began, so every write that was
+        // acknowledged before the watch has this sequence or a lower one. A replacement consumer
+        // keeps the goal of the first one.
         self.goal.get_or_insert(stream.cached_info().state.last_sequence);
         if broken_here >= STUMBLES && !self.read_from_leader(events).await? {
             return Ok(End::ReaderGone);
@@ -312,10 +313,11 @@ impl Follower {
     /// Sends `CaughtUp` once it is certain that everything older was delivered. Returns false if
     /// the reader was dropped.
     ///
-    /// A consumer may be served by a replica that lags behind, so a pending count of zero proves
-    /// nothing. There are two proofs. Either a message was delivered at or after the last sequence
-    /// that the leader had when the watch began. Or the last message that the leader now has under
-    /// the prefix was delivered, and every later one has been removed since.
+    /// The goal is the last sequence that the leader had when the watch began. If the bucket has
+    /// one replica, a pending count of zero proves that everything up to the goal was delivered. If
+    /// it has several, the consumer may be served by a replica that lags behind, so the count
+    /// proves nothing. Then there are two proofs: a message at or after the goal was delivered, or
+    /// the message that is now the last one of the leader under the prefix was delivered.
     async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);
@@ -380,6 +382,7 @@ impl Follower {
 enum Evidence {
     /// The consumer has nothing pending, according to the replica that serves it.
     NothingPending,
-    /// The consumer has been idle for a while; pending messages may have been removed.
+    /// The consumer has sent an idle heartbeat. It delivers nothing more if its pending messages
+    /// were removed.
     Idle,
 }

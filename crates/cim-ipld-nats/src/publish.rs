@@ -122,7 +122,10 @@ impl Publisher {
             Err(error) => return Err(refused(bucket, key, precondition, error)),
         };
         if acknowledgement.duplicate {
-            return Err(conflict(format!("key {key} was written recently, but the write expected no value")).into());
+            return Err(conflict(format!(
+                "key {key} was written recently, but the write requires a key without a value"
+            ))
+            .into());
         }
         if acknowledgement.sequence <= seen {
             self.buckets.forget(bucket);

@@ -25,16 +25,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchQuery {
-    /// The query text, as typed by a user: words are alternatives unless joined by `AND`. The
-    /// language is described at [`Query::parse`] and in `docs/search.md`. Any text is valid, unless
-    /// it contains a value that its field cannot hold or a misspelt field name.
+    /// The query text, as typed by a user: words are alternatives unless joined by `AND`.
+    /// [`Query::parse`] and `docs/search.md` describe the language. Any text is valid, unless it
+    /// contains a value that its field cannot hold, or a misspelt field name.
     pub text: Option<String>,
     /// Tags. A document must have all of them.
     pub tags: Vec<String>,
     /// Excluded tags. A document must have none of them.
     pub no_tags: Vec<String>,
-    /// Content types. A document must have one of them, unless the list is empty. Parameters are
-    /// ignored unless they are given; `image/*` matches any image type.
+    /// Content types. A document must have one of them, unless the list is empty. The parameters of
+    /// a document's type are ignored unless the type in this list has some; `image/*` matches any
+    /// image type.
     pub content_types: Vec<String>,
     /// Kinds of content. A document must have one of them, unless the list is empty.
     pub kinds: Vec<DocumentKind>,
@@ -112,7 +113,7 @@ pub struct SearchResult {
     /// The byte ranges of the matching words within the snippet.
     #[serde(default)]
     pub highlights: Vec<Range<usize>>,
-    /// The tags of the document that the query required.
+    /// The tags of the document that are among [`SearchQuery::tags`], ignoring case.
     pub matching_tags: Vec<String>,
     /// The metadata of the content.
     pub metadata: SearchResultMetadata,

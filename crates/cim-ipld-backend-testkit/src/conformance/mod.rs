@@ -59,8 +59,8 @@ impl Fixture {
     }
 
     /// Sets the function that reopens the same store. It is called after the first backend was
-    /// dropped, and may use any means that acknowledged writes must survive: a new connection, a
-    /// restart, a kill.
+    /// dropped, and may do anything that acknowledged writes must survive, such as connecting
+    /// again, restarting the store or killing it.
     #[must_use]
     pub fn reopened_by<B, F>(mut self, reopen: impl FnOnce() -> F + 'static) -> Self
     where

@@ -65,8 +65,8 @@ impl NatsCluster {
         &mut self.nodes[node]
     }
 
-    /// Returns the number of the node with this name, which is how stream information refers to the
-    /// leader.
+    /// Returns the number of the node with this name. Stream information identifies the leader by
+    /// its name.
     #[must_use]
     pub fn number_of(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.name() == name)

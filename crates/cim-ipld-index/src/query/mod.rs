@@ -76,12 +76,12 @@ impl Query {
     /// unless they name a zone, and may be truncated: `2024-02` is that month. (For an attribute, a
     /// year alone is a number.)
     ///
-    /// The fields are `title`, `author`, `text` (all three together), `tag`, `type`, `size`,
-    /// `created` and `modified`, in any case, or in their JSON spelling (`tags`, `created_at`).
-    /// With any other name, `name:value` matches documents with this value in the attribute of that
-    /// name, whether it is a word of a text, a whole keyword, a number or a date. If no document
-    /// has such an attribute, `name:value` is plain text, as in `localhost:8080`, but the search is
-    /// refused if the name resembles that of a field.
+    /// The fields are `title`, `author`, `text` (title, author and text together), `tag`, `type`,
+    /// `size`, `created` and `modified`, in upper or lower case, or in their JSON spelling (`tags`,
+    /// `created_at`). With any other name, `name:value` matches documents with this value in the
+    /// attribute of that name, whether it is a word of a text, a whole keyword, a number or a date.
+    /// If no document has such an attribute, `name:value` is plain text, as in `localhost:8080`,
+    /// but the search is refused if the name resembles that of a field.
     ///
     /// Tags, types, sizes, times and attributes are required when they are next to words; only `OR`
     /// makes them alternatives. A field name applies to a whole group in `tag:(red OR blue)`. A

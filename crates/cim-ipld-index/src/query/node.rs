@@ -81,8 +81,8 @@ pub(crate) enum Node {
     Exists(Arc<str>),
     /// Documents with a number or time in the range.
     Range(NumberRange),
-    /// A condition on an attribute if any document has an attribute of this name, otherwise the
-    /// literal text. If the name resembles that of a field, it is an error instead.
+    /// A condition on an attribute. If no live document has an attribute of this name, it is the
+    /// literal text, or an error if the name resembles that of a field.
     Named {
         name: Arc<str>,
         resembled: Option<&'static str>,

@@ -11,9 +11,10 @@
 //! Tags, types, numbers and times are filters: they are required whatever words are next to them,
 //! unless OR joins them. So are conditions on attributes, whose words are also scored.
 //!
-//! One parser reads a text in two ways. In strict mode, a deviation from the grammar is an error.
+//! One parser reads a text in three ways. In strict mode, a deviation from the grammar is an error.
 //! In lenient mode, it is recorded and taken literally: a misplaced operator is punctuation,
-//! everything else is words.
+//! everything else is words. Typed mode is lenient, but a value that does not fit its field and
+//! excessive nesting are errors.
 
 use super::field::{Scope, resembling, starts_value};
 use super::group::Group;

@@ -70,8 +70,8 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Adds the matches and points of the documents from `start` on to the window. `start` must not
-    /// decrease between calls.
+    /// Adds the matches and points of the documents in the window that begins at `start`. `start`
+    /// must not decrease between calls.
     pub(crate) fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
         match self {
             Self::Nothing => Ok(()),

@@ -119,8 +119,8 @@ pub(crate) fn find<'a>(
     if resolution == Resolution::Unknown {
         name_resolution::request_plain(query, analyzer, &sources, fetcher)?;
     }
-    // If only sets of names are missing, the pages of the presumed query are requested in the same
-    // round.
+    // With `TablesOnly`, the search goes on as if every name were an attribute, so that its pages
+    // are requested in the same round.
     if fetcher.has_missing() && resolution != Resolution::TablesOnly {
         return Ok(None);
     }

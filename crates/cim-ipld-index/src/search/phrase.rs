@@ -24,7 +24,7 @@ pub(crate) struct Phrase<'a> {
 }
 
 impl<'a> Phrase<'a> {
-    /// Every cursor has a word.
+    /// Creates a phrase. Every cursor must be used by at least one of `words`.
     pub(super) fn new(
         cursors: Vec<Cursor<'a>>,
         words: Vec<Word>,
@@ -87,9 +87,11 @@ impl<'a> Phrase<'a> {
         Ok(())
     }
 
-    /// Returns a document and its points if it matches, given the places of the two rarest words'
-    /// postings after their cursors. Returns `None`, before decoding positions, if its points are
-    /// certainly below `floor`.
+    /// Returns a document and its points if it matches, and `None` otherwise. Also returns `None`,
+    /// before decoding positions, if its points are certainly below `floor`.
+    ///
+    /// `places` are the distances of the two rarest words' postings from the current postings of
+    /// their cursors.
     pub(super) fn points_at(&mut self, places: [usize; 2], floor: Points) -> Result<Option<(u32, Points)>> {
         let [lead, second] = self.rarest();
         let document = self.cursors[lead].documents()[places[0]];

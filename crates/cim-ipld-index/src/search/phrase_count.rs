@@ -10,7 +10,8 @@ use crate::error::Result;
 /// The maximum size of buffers that are kept for later searches, in elements.
 const MAX_KEPT: usize = 1 << 16;
 
-/// A word of a phrase: the index of its positions, and its position in the phrase.
+/// A word of a phrase: the index of its list in [`Occurrences::positions`], and its position in the
+/// phrase.
 pub(super) type Word = (usize, u32);
 
 /// The positions of the words of a phrase in one document, with reusable buffers.
@@ -40,7 +41,8 @@ impl Recycle for Occurrences {
 }
 
 impl Occurrences {
-    /// Returns the positions of `distinct` words, to be filled.
+    /// Returns the lists for the positions of `distinct` words. The caller must replace their
+    /// contents.
     pub(super) fn lists(&mut self, distinct: usize) -> &mut [Vec<u32>] {
         if self.positions.len() < distinct {
             self.positions.resize_with(distinct, Vec::new);
@@ -53,8 +55,8 @@ impl Occurrences {
     pub(super) fn count_exact(&mut self, words: &[Word], lead: usize, budget: &PhraseBudget) -> Result<u32> {
         let span = words.iter().filter_map(|(list, _)| self.positions[*list].last()).max();
         let starts = self.positions[words[lead].0].len();
-        // Where every word is frequent, 64 starts are compared at once. The bits of all words then
-        // take less memory than twice their positions.
+        // If every word is frequent, 64 starts are compared at once, with a bit set for each word.
+        // The bit set then takes less than twice the memory of the positions of the word.
         match span {
             Some(span) if words.len() > 2 && starts as u64 * 64 > u64::from(*span) => {
                 let span = *span;

@@ -83,7 +83,7 @@ impl Highlights {
         // If a phrase is not in the text, it matched the title: highlighting its single words is
         // better than nothing.
         let mut words_alone = Vec::new();
-        // Occurrences in the previous section, since a phrase may span both.
+        // Occurrences in the previous and the current section, because a phrase may span both.
         let mut matches: Vec<Match> = Vec::new();
         while start < text.len() && !matchers.is_empty() {
             let end = end_of_section(text, start);

@@ -124,8 +124,9 @@ impl StoredTop {
         start as u32..end as u32
     }
 
-    /// Returns the packed page `page` with its documents, or the pages from `page` on that contain
-    /// one large document, with this document.
+    /// Returns the range of pages and the range of documents of the unit at `page`: a packed page
+    /// with its documents, or the pages from `page` on that contain one large document, with this
+    /// document.
     pub(crate) fn unit_of(&self, page: u32, document_count: u32) -> (Range<u32>, Range<u32>) {
         let first = self.first_documents[page as usize];
         let rest = &self.first_documents[page as usize..];

@@ -88,8 +88,8 @@ fn not_a_record(entry: &KeyedEntry) -> Error {
 }
 
 /// Returns the changes of a record, fetched from separate objects if they are spilled. Returns
-/// `None` if a holder of the key sealed something else, a verdict that is the same in every
-/// process.
+/// `None` if a holder of the key sealed something other than changes; every process then returns
+/// `None`.
 ///
 /// # Errors
 /// `Lost` or `Damaged` if the store does not hold the spilled body as it was written.

@@ -52,8 +52,8 @@ pub(crate) struct Shared {
     /// The record that this process has in flight, and possibly an earlier one with an unknown
     /// outcome.
     in_flight: Mutex<Vec<InFlight>>,
-    /// The history after the last record of this process that was accepted while its view was not
-    /// published yet.
+    /// The history up to the last accepted record of this process. The next record attests it if
+    /// the published view does not contain that record yet.
     accepted: Mutex<Option<Seen>>,
     /// The journal entries that this process has seen.
     journal: Mutex<Journal>,
@@ -85,7 +85,8 @@ impl Displaced {
     }
 }
 
-/// A record that this process has sent and whose verdict it has not published yet.
+/// A record that this process has sent. It is kept until its verdict is known and, if it was
+/// accepted, until the view that contains it is published.
 struct InFlight {
     writer: u64,
     sequence: u64,

@@ -197,7 +197,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Reads every node of the ancestry by looking up one generation below each.
+    /// Reads every node of the ancestry by looking up one generation below each lowest node.
     async fn verify_ancestry(&self, manifest: &ManifestVersion) -> Result<()> {
         let node = crate::format::ancestry::FAN_OUT as u64;
         let mut generation = 1;

@@ -25,7 +25,7 @@ const TABLE_CLASS: u8 = 0xff;
 pub(crate) struct SegmentHandle {
     pub(crate) entry: SegmentEntry,
     names: ObjectNames,
-    /// The first page of each class in the table of digests, by class code.
+    /// The index of the first page of each class in the table of digests, by class code.
     first: BTreeMap<u8, u32>,
     pages: u32,
     digests: std::sync::OnceLock<Arc<[ShortDigest]>>,

@@ -113,7 +113,8 @@ impl PlaceMap {
             self.fill(second.block(), own, *base);
             let places = &self.places[..];
             for (place, document) in documents.iter().enumerate().skip(skipped) {
-                // The block's last document is within the map, and so are those before it.
+                // `documents` ends with the last document of the block of `second` at the latest,
+                // so all of them are within the map.
                 let found = places.get((document - base) as usize).copied().unwrap_or(0);
                 pairs.leads[count % BLOCK] = (first + place) as u8;
                 pairs.seconds[count % BLOCK] = found.wrapping_sub(1);

@@ -108,7 +108,7 @@ impl Follower {
         });
         #[cfg(not(feature = "simulation"))]
         let _ = changes;
-        // A state that is not live yet is answered for when it is published.
+        // If the state is not live yet, the writer is answered when it is published.
         let is_live = self.rebuilding.is_none() && !self.catching_up;
         if is_live && self.shared.accepted((opened.writer, opened.sequence, opened.digest), self.live.seen()) {
             // Inserting the documents does not yield, and the writer may run on the same thread.
@@ -135,7 +135,8 @@ impl Follower {
                 {
                     return Ok(Some(opened));
                 }
-                // The record was sealed under a data key that a holder of the old key announced.
+                // The rotation to the data key of this record was announced, but the newest root
+                // does not contain that key or cannot be opened: the key of the index has changed.
                 let known = self.shared.objects.root().digest();
                 if self.order().announced().has_key_of(&known, &entry.entry.value) {
                     return Err(root::rotated());
