@@ -173,7 +173,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// The stream includes every value whose write was acknowledged to any client before the scan
     /// began, unless it has been removed or replaced since. It may or may not include values
-    /// written while it runs.
+    /// written while it runs. On a replicated store, it may still include a value that was removed
+    /// shortly before.
     ///
     /// ```
     /// use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, MemoryBackend, Precondition, Revision};

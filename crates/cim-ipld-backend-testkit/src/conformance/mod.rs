@@ -204,6 +204,24 @@ async fn value(backend: &dyn Backend, bucket: &Bucket, name: &str) -> Option<Byt
     backend.get(bucket, &key(name)).await.unwrap().map(|entry| entry.value)
 }
 
+/// Scans until the removed values are gone, which takes a moment on a replicated store, and checks
+/// that the others are there all the time.
+async fn scanned_after_removal(backend: &dyn Backend, bucket: &Bucket, kept: &[&str]) -> Vec<KeyedEntry> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let entries = scanned(backend, bucket, &KeyPrefix::all(), Revision::ZERO).await;
+        let found = names(&entries);
+        if found == kept || tokio::time::Instant::now() >= deadline {
+            assert_eq!(found, kept, "the removed values are gone, and only those");
+            return entries;
+        }
+        let left: Vec<_> = found.into_iter().filter(|name| kept.contains(name)).collect();
+        assert_eq!(left, kept, "the other values stay");
+        tokio::time::sleep(PATIENCE / 100).await;
+    }
+}
+
 async fn scanned(backend: &dyn Backend, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> Vec<KeyedEntry> {
     backend.scan(bucket, prefix, after).try_collect().await.unwrap()
 }
