@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Outcome;
 use crate::workspace::{cargo, output, root, succeed};
 
-/// Runs the Criterion benchmarks. With `--peers`, builds and runs `benches/peers` instead, and passes
-/// it all other arguments.
+/// Runs the Criterion benchmarks. With `--peers`, builds and runs `benches/peers` instead, and
+/// passes it all other arguments.
 pub(crate) fn run(args: &[String]) -> Outcome {
     if args.iter().any(|arg| arg == "--peers") {
         return peers(args);

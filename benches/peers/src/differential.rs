@@ -26,8 +26,8 @@ pub struct Differential<'a> {
 }
 
 impl<'a> Differential<'a> {
-    /// Prepares comparisons of the first `depth` hits. `documents` are in the order in which Tantivy
-    /// indexed them.
+    /// Prepares comparisons of the first `depth` hits. `documents` are in the order in which
+    /// Tantivy indexed them.
     pub fn new(documents: &[Document], tantivy: &'a Tantivy, depth: usize) -> Self {
         let numbers = documents.iter().enumerate().map(|(number, document)| (document.cid, number as u32)).collect();
         Self { tantivy, numbers, depth: depth.min(MAX_RESULT_WINDOW) }
@@ -59,8 +59,8 @@ impl<'a> Differential<'a> {
     /// Returns every match and its expected score, by document number.
     fn expected(&self, question: &Question) -> Result<HashMap<u32, f32>> {
         let scores = match question {
-            // Tantivy scores every match of these as 1, so the expected scores are computed from its
-            // postings.
+            // Tantivy scores every match of these as 1, so the expected scores are computed from
+            // its postings.
             Question::Prefix(_) | Question::Fuzzy(_) => {
                 let scores = expanded::scores(self.tantivy, question)?;
                 let matches = self.tantivy.all_scores(&*self.tantivy.query(question))?;

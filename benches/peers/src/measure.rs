@@ -8,8 +8,8 @@ use anyhow::Result;
 /// Runs one query, given by its index, on one engine.
 pub type Run<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 
-/// The distribution of the query times of a class, in nanoseconds. The time of a query is the median
-/// of its repeats.
+/// The distribution of the query times of a class, in nanoseconds. The time of a query is the
+/// median of its repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 pub struct Times {
     /// The median.

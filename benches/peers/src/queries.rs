@@ -41,7 +41,8 @@ pub type Sets = BTreeMap<String, Vec<Vec<String>>>;
 
 type Make = fn(&[String]) -> Question;
 
-/// The name, set and goal of each class, and the function that turns a list of words into a question.
+/// The name, set and goal of each class, and the function that turns a list of words into a
+/// question.
 const CLASSES: &[(&str, &str, Option<f64>, Make)] = &[
     ("term_rare", "term_rare", Some(0.5), |words| Question::Term(words[0].clone())),
     ("term_mid", "term_mid", Some(0.5), |words| Question::Term(words[0].clone())),

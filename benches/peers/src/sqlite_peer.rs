@@ -1,8 +1,8 @@
 //! SQLite FTS5 in an SQLCipher file, a common choice of applications that need encrypted search.
 //!
-//! Text is tokenized by FTS5's `unicode61` with accents removed, so the hits are similar to those of
-//! the index core and Tantivy, but are not compared. The three text columns are searched together,
-//! as by any search without a column; `rank` is FTS5's BM25.
+//! Text is tokenized by FTS5's `unicode61` with accents removed, so the hits are similar to those
+//! of the index core and Tantivy, but are not compared. The three text columns are searched
+//! together, as by any search without a column; `rank` is FTS5's BM25.
 
 use std::path::PathBuf;
 
@@ -30,8 +30,8 @@ const TOP_TAGGED: &str = "SELECT rowid, rank FROM words WHERE words MATCH ?1
      AND rowid IN (SELECT document FROM tags WHERE tag = ?2) ORDER BY rank LIMIT 10";
 
 impl Sqlite {
-    /// Creates an empty database: SQLCipher with a raw key, write-ahead log, `synchronous = NORMAL`,
-    /// and a page cache of 256 MB.
+    /// Creates an empty database: SQLCipher with a raw key, write-ahead log,
+    /// `synchronous = NORMAL`, and a page cache of 256 MB.
     ///
     /// # Errors
     ///

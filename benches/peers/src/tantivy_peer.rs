@@ -37,7 +37,8 @@ pub enum Words {
 }
 
 /// The fields of the index core: a combined field with positions, title and author separately, the
-/// tags, type and kind as exact names, the size as a column, the CID, and the stored encoded document.
+/// tags, type and kind as exact names, the size as a column, the CID, and the stored encoded
+/// document.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields {
     pub any: Field,

@@ -90,8 +90,8 @@ fn sqlite_visible(documents: &[Document]) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-/// Indexes all documents on one thread, with the engines taking turns, and reports the fastest of the
-/// repeats.
+/// Indexes all documents on one thread, with the engines taking turns, and reports the fastest of
+/// the repeats.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
-//! The paths of a document that was read from files. Files with the same bytes are one document with
-//! several paths. If a file has changed, its path is moved from the document of its old bytes to the
-//! document of its new bytes.
+//! The paths of a document that was read from files. Files with the same bytes are one document
+//! with several paths. If a file has changed, its path is moved from the document of its old bytes
+//! to the document of its new bytes.
 
 use std::collections::HashMap;
 
@@ -65,7 +65,8 @@ pub(crate) fn merge(paths: &mut Vec<FilePath>, more: Vec<FilePath>) {
 /// index, it is removed there, and that document is added to the batch. Returns the documents that
 /// have no path any more.
 ///
-/// Batches must be processed one at a time, because each depends on the changes of the previous one.
+/// Batches must be processed one at a time, because each depends on the changes of the previous
+/// one.
 pub(crate) async fn fit(engine: &Engine, documents: &mut Vec<Document>) -> Result<Vec<Cid>> {
     let mut by_cid: HashMap<Cid, Vec<FilePath>> = HashMap::new();
     for document in documents.iter() {

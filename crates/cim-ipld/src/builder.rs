@@ -140,8 +140,8 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Selects one of several indexes in the store by name. By default, the builder opens the default
-    /// index, which has no name.
+    /// Selects one of several indexes in the store by name. By default, the builder opens the
+    /// default index, which has no name.
     pub fn name(mut self, name: IndexName) -> Self {
         self.name = name;
         self
@@ -178,8 +178,8 @@ impl IndexPersistenceBuilder {
     }
 
     /// Sets the analyzer that splits texts and queries into words. A new index stores the
-    /// description of its analyzer permanently. An existing index is opened with the analyzer that it
-    /// describes, so this is needed only for a custom
+    /// description of its analyzer permanently. An existing index is opened with the analyzer that
+    /// it describes, so this is needed only for a custom
     /// [`Analyze`](cim_ipld_persistence::index::Analyze) implementation.
     ///
     /// ```
@@ -206,9 +206,9 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Records the newest state of the index in the file at `path`, which should be outside the store.
-    /// A store with an older state is then refused with [`Rollback`](ErrorKind::Rollback), and a store
-    /// with another history with [`Forked`](ErrorKind::Forked).
+    /// Records the newest state of the index in the file at `path`, which should be outside the
+    /// store. A store with an older state is then refused with [`Rollback`](ErrorKind::Rollback),
+    /// and a store with another history with [`Forked`](ErrorKind::Forked).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

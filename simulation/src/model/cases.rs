@@ -168,8 +168,8 @@ pub(crate) const REMOVALS: &[Removal] = &[
     honest(&[Rule::CaughtUpRead], Honest { merges: true, ..TWO }, 11, OPENED),
     honest(&[Rule::GapRead], GAPS, 12, AGREE),
     // Second lines of defence. If only one of them is removed, no property is violated, as searches
-    // in `complete` show. If `GapRead` is removed as well, a property is violated sooner than without
-    // `GapRead` alone.
+    // in `complete` show. If `GapRead` is removed as well, a property is violated sooner than
+    // without `GapRead` alone.
     honest(&[Rule::GapRead, Rule::FinalVerdict], GAPS, 11, "an honest store raises no alarm"),
     honest(&[Rule::GapRead, Rule::TrimPrevious], GAPS, 10, AGREE),
 ];

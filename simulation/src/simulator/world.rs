@@ -129,8 +129,8 @@ impl World {
         self.lock().acknowledged.iter().map(|write| write.position).max().unwrap_or(0)
     }
 
-    /// Returns whether the root and the manifest may be overwritten now: only if an open process knows
-    /// the newest manifest and can restore both. In this case, no process ends for a while.
+    /// Returns whether the root and the manifest may be overwritten now: only if an open process
+    /// knows the newest manifest and can restore both. In this case, no process ends for a while.
     pub(super) fn disturb(&self) -> bool {
         let mut state = self.lock();
         let newest = state.published.values().map(|published| published.generation).max();
@@ -207,8 +207,8 @@ impl World {
 }
 
 impl State {
-    /// Returns a write that a restore should have undone, but that is still visible in `found`, which
-    /// was read under a manifest of `generation`.
+    /// Returns a write that a restore should have undone, but that is still visible in `found`,
+    /// which was read under a manifest of `generation`.
     fn survivor(&self, found: &Documents, generation: u64) -> Option<Acknowledged> {
         let undoes = |restore: &Restore, write: &Acknowledged| {
             let is_held = restore.generation.is_some_and(|restored| restored <= generation);

@@ -21,8 +21,8 @@ fn a_seed_repeats_a_run() {
     }
 }
 
-/// Runs three clients that write, read, remove and watch concurrently. One crashes, and one is moved
-/// to another branch and back.
+/// Runs three clients that write, read, remove and watch concurrently. One crashes, and one is
+/// moved to another branch and back.
 fn run(seed: u64, faults: &Faults) -> String {
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let store = Store::new(seed, faults.clone());

@@ -1,5 +1,5 @@
-//! The seeds of the simulation that every test run checks. `cargo xtask simulate` runs any number of
-//! further seeds.
+//! The seeds of the simulation that every test run checks. `cargo xtask simulate` runs any number
+//! of further seeds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

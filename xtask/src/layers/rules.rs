@@ -102,8 +102,8 @@ pub(crate) struct RestrictedPackage {
 }
 
 pub(crate) enum Access {
-    /// The only packages that may declare it in their `Cargo.toml`; those in `by_feature` only as an
-    /// optional dependency.
+    /// The only packages that may declare it in their `Cargo.toml`; those in `by_feature` only as
+    /// an optional dependency.
     DeclaredBy { always: &'static [&'static str], by_feature: &'static [&'static str] },
     /// The only packages that may depend on it, directly or transitively.
     ReachableFrom(&'static [&'static str]),

@@ -17,8 +17,8 @@ use crate::progress::Progress;
 const BATCHES_IN_FLIGHT: usize = 4;
 /// The number of batches read ahead.
 const BATCHES_READ_AHEAD: usize = 2;
-/// The journal is folded at the end if the memtable has at least this size, so that the next opening
-/// has little to replay.
+/// The journal is folded at the end if the memtable has at least this size, so that the next
+/// opening has little to replay.
 const FOLD_AT_BYTES: usize = 4 << 20;
 
 const CONTINUE: &str = "run the command again to continue; documents that are already stored are replaced";

@@ -240,8 +240,8 @@ fn a_full_disk_is_reported_and_loses_nothing() {
     let key = store.init_with_key();
     let lines = Corpus::generated(3_000).lines;
     let path = store.write("lines.jsonl", Corpus::text(&lines));
-    // A limit on the size of files (in blocks of 512 bytes) has the same effect as a full disk if its
-    // signal is ignored.
+    // A limit on the size of files (in blocks of 512 bytes) has the same effect as a full disk if
+    // its signal is ignored.
     let script = "trap '' XFSZ; ulimit -f 2048; exec \"$@\"";
     let output = Command::new("sh")
         .args(["-c", script, "sh", env!("CARGO_BIN_EXE_cim")])
@@ -351,7 +351,8 @@ fn a_file_is_known_by_its_path_and_its_bytes() {
     index();
     assert_eq!(found(&store, "draft"), [hit("b.txt", &["b.txt"])]);
     assert_eq!(found(&store, "final"), [hit("a.txt", &["a.txt"])]);
-    // If both change, no earlier document remains. Another spelling of a path denotes the same file.
+    // If both change, no earlier document remains. Another spelling of a path denotes the same
+    // file.
     store.write("d/a.txt", "quay");
     store.write("d/b.txt", "pier");
     index();

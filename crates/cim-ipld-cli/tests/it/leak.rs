@@ -39,8 +39,8 @@ fn everything_is_readable_without_a_key() {
     assert!(needles.found_in(&seen).len() * 2 > needles.count, "{:?}", needles.found_in(&seen));
 }
 
-/// Checks that no needle of the corpus is found in `store`. Needles that are also found in `control`,
-/// which contains only generated documents, belong to the format and are ignored.
+/// Checks that no needle of the corpus is found in `store`. Needles that are also found in
+/// `control`, which contains only generated documents, belong to the format and are ignored.
 fn check(store: &Store, control: &Store) {
     let corpus = Corpus::given_or_generated(GENERATED_DOCUMENTS);
     let needles = Needles::of(&corpus.lines);

@@ -102,8 +102,8 @@ pub(crate) fn names(value: &Value) -> Vec<&str> {
     names
 }
 
-/// Returns the number of documents that a run of `cim index` has acknowledged, according to the last
-/// complete line of acknowledgement.
+/// Returns the number of documents that a run of `cim index` has acknowledged, according to the
+/// last complete line of acknowledgement.
 pub(crate) fn acknowledged(stdout: &str) -> u64 {
     let whole = stdout.rfind('\n').map_or("", |end| &stdout[..end]);
     let counts = whole.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.strip_suffix(" documents"));

@@ -36,8 +36,8 @@ fn comparable(text: &str) -> String {
     without_page_bytes(&without_times(text))
 }
 
-/// Returns the text without the size that `cim verify` reports. It differs between runs, because pages
-/// contain the times of the files in a variable number of bits.
+/// Returns the text without the size that `cim verify` reports. It differs between runs, because
+/// pages contain the times of the files in a variable number of bits.
 fn without_page_bytes(text: &str) -> String {
     let Some((before, after)) = text.split_once(" pages, ") else { return text.to_owned() };
     let (bytes, after) = after.split_once(" bytes, ").expect("the pages' bytes");
@@ -45,8 +45,8 @@ fn without_page_bytes(text: &str) -> String {
     format!("{before} pages, {after}")
 }
 
-/// Returns the text without durations (the number before `s` at the end of a line, and the one after
-/// `"took_us":`), and with scores rounded to four decimals.
+/// Returns the text without durations (the number before `s` at the end of a line, and the one
+/// after `"took_us":`), and with scores rounded to four decimals.
 fn without_times(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines().map(with_short_scores) {

@@ -37,8 +37,8 @@ fn openers(store: &Store) -> Vec<Vec<String>> {
     .to_vec()
 }
 
-/// Runs every command with `options`, and checks that each is refused in the same way and leaves the
-/// store unchanged.
+/// Runs every command with `options`, and checks that each is refused in the same way and leaves
+/// the store unchanged.
 #[track_caller]
 fn all_refused(store: &Store, options: &[&str], status: i32, error: &str, hint: &str) {
     let before = store.contents();
@@ -175,7 +175,8 @@ fn a_damaged_byte_is_noticed() {
         let targets = [
             the_one(&contents, catalog("keyset")),
             the_one(&contents, catalog("manifest")),
-            // The newest record. An older one is covered by the manifest, so losing it loses nothing.
+            // The newest record. An older one is covered by the manifest, so losing it loses
+            // nothing.
             contents.iter().rfind(|stored| catalog("journal")(stored)).expect("the store holds it").clone(),
             the_one(&contents, catalog("snapshot")),
             the_one(&contents, |stored| stored.bucket == "text_index_v1"),
@@ -217,8 +218,8 @@ fn a_lost_object_is_noticed() {
     assert_eq!(report["problems"][0]["kind"], "lost", "{report}");
 }
 
-/// A root record of a newer format is reported as such. The version of a manifest is not authenticated
-/// before the manifest is opened, so it may be newer or damaged.
+/// A root record of a newer format is reported as such. The version of a manifest is not
+/// authenticated before the manifest is opened, so it may be newer or damaged.
 #[test]
 fn a_newer_format_is_named() {
     for store in Store::each() {

@@ -1,5 +1,5 @@
-//! The interface for scripts: exit statuses, JSON on failure, waiting, signals, and stores that cannot
-//! be written.
+//! The interface for scripts: exit statuses, JSON on failure, waiting, signals, and stores that
+//! cannot be written.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -5,8 +5,8 @@ use cim_ipld_persistence::{Engine, Error, ErrorKind, LoadReport, Result, Snapsho
 use super::ContentIndex;
 
 impl ContentIndex {
-    /// Loads the pages of the index into memory, as far as the cache budget allows. Searches also work
-    /// without this, but then have to wait for the store.
+    /// Loads the pages of the index into memory, as far as the cache budget allows. Searches also
+    /// work without this, but then have to wait for the store.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -64,8 +64,8 @@ impl ContentIndex {
         Self { store: Store::Memory(MemoryIndex::with_analyzer(analyzer)) }
     }
 
-    /// Creates an index over `persistence`. Its existing content is searchable immediately, and a write
-    /// is durable when its call returns.
+    /// Creates an index over `persistence`. Its existing content is searchable immediately, and a
+    /// write is durable when its call returns.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -236,8 +236,8 @@ impl Run {
         self.random
     }
 
-    /// Opens the index in this process, which has not opened it since it was created, and compares it
-    /// with the acknowledged writes.
+    /// Opens the index in this process, which has not opened it since it was created, and compares
+    /// it with the acknowledged writes.
     async fn examine(&mut self) {
         let deadline = Instant::now() + HEALING;
         let engine = loop {

@@ -32,8 +32,8 @@ fn attested_order_stays(_: &Adversary, state: &State) -> bool {
     state.published().all(|process| process.order.iter().all(|record| process.order.begins_with(attested(record))))
 }
 
-/// Beyond the common prefix of their orders, a process has accepted at most one record that the other
-/// process wrote and acknowledged.
+/// Beyond the common prefix of their orders, a process has accepted at most one record that the
+/// other process wrote and acknowledged.
 fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, writer)| {
         let beyond = one.order.iter().skip(one.order.common(&two.order));
