@@ -52,7 +52,7 @@ pub const REMOVALS: [&[Rule]; 23] = [
     &[Rule::RootFloor],
     &[Rule::Fence],
     &[Rule::Pin],
-    &[Rule::Settle],
+    &[Rule::GracePeriod],
 ];
 
 /// The result of a run.

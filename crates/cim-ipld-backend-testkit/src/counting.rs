@@ -144,7 +144,7 @@ impl Counts {
         [OperationKind::Get, OperationKind::Scan, OperationKind::Watch].map(|kind| self.total(kind).bytes).iter().sum()
     }
 
-    /// Returns the difference to `earlier`, an older copy of the same counts.
+    /// Returns the counts since `earlier`, an older copy of the same counts.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let less = |key: &(String, OperationKind), count: &Count| {

@@ -82,17 +82,23 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod backend;
 mod error;
 mod limits;
 mod memory;
 mod name;
+mod precondition;
+mod revision;
 
-pub use backend::{Backend, Entry, EntryStream, KeyedEntry, Precondition, Revision, WatchEvent, WatchStream};
+pub use backend::{Backend, Entry, EntryStream, KeyedEntry, WatchEvent, WatchStream};
 pub use error::{Error, ErrorKind, Result};
 pub use limits::{Durability, Limits};
 pub use memory::MemoryBackend;
 pub use name::{Bucket, BucketKind, Key, KeyPrefix, MAX_BUCKET_BYTES, MAX_KEY_BYTES};
+pub use precondition::Precondition;
+pub use revision::Revision;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -80,6 +80,12 @@ pub(crate) enum Command {
     /// Create, list, restore and delete named snapshots
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Write an archive of the index, which any store can import
+    Export(ExportArguments),
+    /// Create an index from an archive
+    Import(ImportArguments),
+    /// Copy an index to another store
+    Copy(CopyArguments),
     /// Generate keys, and rotate or list the keys of an index
     #[command(subcommand)]
     Key(KeyCommand),
@@ -193,6 +199,9 @@ pub(crate) struct SearchArguments {
     /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
+    /// Maximum number of word positions that phrases may compare [default: 268435456]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_positions: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -248,6 +257,50 @@ pub(crate) struct RestoreArguments {
     /// Discard the current state instead of keeping it in a snapshot before-restore-TIME
     #[arg(long)]
     pub(crate) discard: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// File to create; an existing file is never overwritten
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Export the state of this snapshot instead of the current state with all snapshots
+    #[arg(long, value_name = "NAME")]
+    pub(crate) snapshot: Option<String>,
+    /// Leave out what this earlier archive of the index holds; the import then needs both; can be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Archive written by `cim export`
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Earlier archive with which the archive was exported; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) buckets: BucketArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Empty store of the copy; the connection options apply to both
+    #[arg(value_name = "TO")]
+    pub(crate) to: StoreName,
+    /// Copy the state of this snapshot instead of the current state with all snapshots
+    #[arg(long, value_name = "NAME")]
+    pub(crate) snapshot: Option<String>,
+    #[command(flatten)]
+    pub(crate) buckets: BucketArguments,
 }
 
 #[derive(Debug, Subcommand)]

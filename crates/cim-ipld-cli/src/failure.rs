@@ -120,6 +120,7 @@ impl From<persistence::Error> for Failure {
                  accept it with `cim pin accept`"
             }
             ErrorKind::PinUnavailable => "check the pin file, choose another one with --pin FILE, or use --no-pin",
+            ErrorKind::QueryTooExpensive => "shorten the phrases of the query, or raise --max-positions",
             ErrorKind::SnapshotMissing => "list the snapshots with `cim snapshot list`",
             _ => error.hint(),
         };

@@ -124,7 +124,7 @@ impl Envelope {
         }
     }
 
-    /// Returns the keyset of an encrypted store, or `None` for a plaintext one.
+    /// Returns the keyset of an encrypted store, or `None` for a plaintext store.
     #[must_use]
     pub fn keyset(&self) -> Option<&Keyset> {
         match &self.mode {
@@ -169,7 +169,7 @@ impl Envelope {
         Ok(object.freeze())
     }
 
-    /// Seals a body that is already compressed and padded, or is declared so.
+    /// Seals a body that is already compressed and padded, or declared to be.
     #[cfg(test)]
     pub(crate) fn seal_body(
         &self,
@@ -191,7 +191,8 @@ impl Envelope {
     /// * [`Damaged`](ErrorKind::Damaged) if the object was changed or sealed for another location,
     ///   or is a plaintext object in an encrypted store.
     /// * [`UnknownDataKey`](ErrorKind::UnknownDataKey) and
-    ///   [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) if its key is not available.
+    ///   [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) if the data key of the object is not
+    ///   available.
     /// * [`Encrypted`](ErrorKind::Encrypted) if it is an encrypted object in a plaintext store.
     /// * [`UnsupportedVersion`](ErrorKind::UnsupportedVersion), [`Limit`](ErrorKind::Limit).
     pub fn open(&self, context: &ObjectContext<'_>, object: &[u8]) -> Result<Bytes> {
@@ -223,8 +224,8 @@ impl Envelope {
         Ok(object.freeze())
     }
 
-    /// Opens an object in place if no other handle shares its memory, as with bytes just read from
-    /// storage; otherwise copies it.
+    /// Opens an object in place if no other handle shares its memory, for example bytes just read
+    /// from storage; otherwise copies it first.
     ///
     /// # Errors
     ///
@@ -262,9 +263,9 @@ impl Envelope {
     /// Returns whether the object is sealed differently from how this envelope seals now, so that a
     /// rotation must [`reseal`](Self::reseal) it.
     ///
-    /// It reads the header, which is not authenticated: an attacker who controls the storage can
-    /// make an old object look new. Before destroying an old data key, [`open`](Self::open) the
-    /// objects that seem fresh, or reseal all.
+    /// This reads only the header, which is not authenticated: an attacker who controls the storage
+    /// can make an old object look new. Before destroying an old data key, [`open`](Self::open) the
+    /// objects that seem fresh, or reseal all objects.
     ///
     /// # Errors
     ///
@@ -274,7 +275,7 @@ impl Envelope {
     }
 
     /// Returns the id of the data key in the header, or `None` for an object of a plaintext store.
-    /// It is not authenticated, as in [`is_stale`](Self::is_stale).
+    /// As with [`is_stale`](Self::is_stale), the header is not authenticated.
     ///
     /// # Errors
     ///

@@ -162,7 +162,7 @@ pub trait KeyProvider: Send + Sync {
     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError>;
 }
 
-/// The error of a [`KeyProvider`].
+/// An error from a [`KeyProvider`].
 ///
 /// ```
 /// use cim_ipld_envelope::ProviderError;
@@ -174,19 +174,19 @@ pub trait KeyProvider: Send + Sync {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// It did not respond. Try again later.
+    /// The provider did not respond. Try again later.
     Unavailable(Box<dyn StdError + Send + Sync>),
-    /// It refused: another key, no permission, or bytes that it did not wrap.
+    /// The provider refused: a different key, no permission, or bytes that it did not wrap.
     Refused(Box<dyn StdError + Send + Sync>),
 }
 
 impl ProviderError {
-    /// Creates the error of a provider that did not respond.
+    /// Creates the error for a provider that did not respond.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }
 
-    /// Creates the error of a provider that refused.
+    /// Creates the error for a provider that refused.
     pub fn refused(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Refused(source.into())
     }

@@ -307,8 +307,8 @@ fn key_of(label: &str, algorithm: EncryptionAlgorithm) -> EncryptionKey {
     EncryptionKey::from_bytes(algorithm, sha256(&[label.as_bytes(), algorithm.as_str().as_bytes()]))
 }
 
-/// A provider that does not encrypt, so that a reader of the vectors needs no provider: the wrapped
-/// key is the key itself.
+/// A provider that does not encrypt: the wrapped key is the key itself, so a reader of the vectors
+/// needs no provider.
 struct ClearProvider;
 
 #[async_trait]

@@ -103,6 +103,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod analysis;
 mod automaton;
 mod deletes;
@@ -128,6 +130,7 @@ pub use analysis::{
     UnicodeWords, WordsSpec,
 };
 pub use deletes::Deletes;
+pub use document::codec::EncodedDocument;
 pub use document::date::{ParseTimestampError, Timestamp};
 pub use document::text_field::Field;
 pub use document::{

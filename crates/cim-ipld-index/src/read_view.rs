@@ -86,7 +86,7 @@ impl ReadView {
     /// # Errors
     ///
     /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if a part was built with
-    /// another analyzer.
+    /// a different analyzer.
     pub fn new(
         analyzer: Analyzer,
         segments: Vec<(Arc<Segment>, Deletes)>,
@@ -150,7 +150,7 @@ impl ReadView {
     ///
     /// # Errors
     ///
-    /// As [`search`](Self::search).
+    /// As for [`search`](Self::search).
     pub fn matches(&self, query: &Query, options: &SearchOptions, pages: &dyn PageSource) -> Result<Progress<Matches>> {
         let fetcher = Fetcher::new(pages);
         let Some(found) = search::find(self.sources(), &self.analyzer, query, options, &fetcher)? else {

@@ -205,8 +205,8 @@ impl BoundBuilder {
     }
 
     pub(crate) fn finish(&self) -> Bound {
-        // A posting with both a lower frequency and a greater length than another one is dominated
-        // by it.
+        // A posting with both a lower frequency and a greater length than another posting is
+        // dominated by that posting.
         let mut front = [(0u32, NONE); DISTINCT];
         let mut len = 0;
         let mut shortest = NONE;

@@ -54,8 +54,9 @@ pub struct NatsBackend {
 
 impl NatsBackend {
     /// Returns a backend on an existing JetStream context. With such a context, a denied permission
-    /// appears as `Unavailable` or `OutcomeUnknown` after a timeout, because the server reports the
-    /// reason only to the owner of the connection. [`connect`](Self::connect) reports it at once.
+    /// appears as `Unavailable` or `OutcomeUnknown` after a timeout, because only the creator of
+    /// the connection can receive the reason. A backend made by [`connect`](Self::connect) reports
+    /// the reason at once.
     ///
     /// ```no_run
     /// use cim_ipld_nats::{NatsBackend, async_nats};
@@ -110,8 +111,8 @@ impl NatsBackend {
     ///   read or is malformed.
     /// * [`Unavailable`](ErrorKind::Unavailable) if no server responds.
     /// * [`Unauthenticated`](ErrorKind::Unauthenticated) if a server rejects the credentials.
-    /// * [`Untrusted`](ErrorKind::Untrusted) if the identity of a server cannot be verified, or it
-    ///   does not offer TLS although TLS is required.
+    /// * [`Untrusted`](ErrorKind::Untrusted) if the identity of a server cannot be verified, or if
+    ///   the server does not offer TLS although TLS is required.
     /// * [`Full`](ErrorKind::Full) if a limit on connections is reached.
     pub async fn connect_to(connection: &NatsConnection, settings: NatsSettings) -> Result<Self> {
         let denials = Denials::of(connection);
@@ -127,8 +128,9 @@ impl NatsBackend {
     }
 
     /// Declares that the server is expected to encrypt its files, and checks what a client can
-    /// check: that JetStream responds and that buckets are stored in files. A server does not tell
-    /// its clients whether it encrypts; only its operator, or the bytes on its disk, can.
+    /// check: that JetStream responds and that buckets are stored in files. Clients cannot find out
+    /// whether a server encrypts; only the server's operator can, by its configuration or the bytes
+    /// on its disk.
     ///
     /// ```no_run
     /// use cim_ipld_nats::NatsBackend;
@@ -170,8 +172,8 @@ impl NatsBackend {
         self.buckets.foreign_messages()
     }
 
-    /// Reads a value from any replica; returns `None` if the replica does not have it or none
-    /// responded.
+    /// Reads a value from any replica; returns `None` if the replica does not have the value or no
+    /// replica responded.
     async fn get_from_any(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Option<StreamMessage> {
         let asked = format!("$JS.API.DIRECT.GET.{}.{subject}", stream_name(bucket));
         let read = async {
@@ -181,7 +183,7 @@ impl NatsBackend {
         self.denials.watch(&[&asked], read).await.ok()
     }
 
-    /// Reads a value from the leader, whose absences are authoritative.
+    /// Reads a value from the leader. If the leader has no value, the key is certainly absent.
     async fn get_from_leader(&self, bucket: &Bucket, subject: &str) -> Result<Option<StreamMessage>> {
         let read = leader::read(&self.context, &self.denials, bucket, Wanted::Last(subject)).await;
         if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::BucketMissing) {

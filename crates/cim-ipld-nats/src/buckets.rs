@@ -16,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::denials::Denials;
 use crate::error::{JETSTREAM_OFF, bucket_missing, error_response, jetstream_kind, unavailable};
 
-/// The minimum duplicate window. A write that is retried within it is stored once.
+/// The minimum duplicate window. A write that is retried within this window is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// The buckets of one connection. Each is checked on first use.
@@ -46,8 +46,8 @@ impl Buckets {
         }
     }
 
-    /// As [`open`](Self::open), but always asks the server, so that the stream information is
-    /// current.
+    /// Like [`open`](Self::open), but always requests the stream information from the server, so
+    /// that it is current.
     pub(crate) async fn refresh(&self, bucket: &Bucket) -> Result<Stream> {
         let name = stream_name(bucket);
         let subject = format!("$JS.API.STREAM.INFO.{name}");
@@ -68,7 +68,7 @@ impl Buckets {
     }
 
     /// Creates the bucket unless it exists. Retries while the server reports a temporary failure,
-    /// as after a restart, or while it removes a bucket of the same name.
+    /// as it does after a restart or while it is removing a bucket of the same name.
     pub(crate) async fn create(&self, bucket: &Bucket) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
         loop {
@@ -103,8 +103,8 @@ impl Buckets {
         Ok(())
     }
 
-    /// Converts the failure of a request without a response. A server without JetStream reports no
-    /// responders at once.
+    /// Converts the error from a request that received no response. If JetStream is not enabled,
+    /// the server immediately reports that the request has no responders.
     fn no_response(&self, what: &str, error: impl StdError + Send + Sync + 'static) -> Error {
         if has_no_responders(&error) && !self.context.client().server_info().jetstream {
             let message = format!("{what}: JetStream is not enabled on the NATS server");

@@ -101,7 +101,7 @@ impl Denials {
             }
             inbox = unheard => {
                 let message = format!(
-                    "this account has no permission to subscribe to its inbox {inbox}: responses of the server cannot arrive"
+                    "this account has no permission to subscribe to its inbox {inbox}, so it cannot receive the server's responses"
                 );
                 let hint = "allow the account to subscribe to its inbox, or set an inbox prefix to which it may subscribe";
                 Err(Error::new(ErrorKind::Denied, message).with_hint(hint))

@@ -1,10 +1,10 @@
 //! Reads a bucket in order: everything stored so far, then every later write.
 //!
-//! An ephemeral push consumer with flow control delivers the messages. Its deliveries are numbered,
-//! and its heartbeats report how many there were. Any mismatch (a gap, a timeout, a reconnect) ends
-//! the consumer, and another one is created after the last revision passed on, so nothing is
-//! repeated or skipped. The stream is checked each time: one that was recreated or rolled back
-//! cannot be followed any further.
+//! An ephemeral push consumer with flow control delivers the messages. It numbers its deliveries
+//! and reports their number in its heartbeats. When deliveries are missing or the consumer is
+//! silent, for example after a reconnect, it is abandoned. A new consumer then starts after the
+//! last revision that was passed on, so nothing is repeated or skipped. The stream is checked
+//! before each start, because a stream that was recreated or rolled back can no longer be followed.
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
+use crate::delete_on_drop::DeleteOnDrop;
 use crate::delivery::{self, Content, Delivery};
 use crate::denials::Denials;
 use crate::error::{error_response, unavailable};
@@ -32,10 +33,12 @@ const READ_AHEAD: usize = 64;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// A consumer that sends nothing for this long is considered dead.
 const SILENCE: Duration = Duration::from_millis(2_000);
-/// How often consumers may fail at one position before the message there is read individually.
+/// The number of consumers that may fail at one position before the message at that position is
+/// read from the leader instead.
 const STUMBLES: u32 = 2;
-/// How long the server keeps a consumer without a subscriber.
-const CONSUMER_LIFE: Duration = Duration::from_secs(10);
+/// How long the server keeps a consumer without a subscriber, if this process ends before it has
+/// deleted the consumer. A stream has only so many consumers.
+const CONSUMER_LIFE: Duration = Duration::from_secs(3);
 
 /// The bucket to follow, and how.
 pub(crate) struct Source {
@@ -44,14 +47,14 @@ pub(crate) struct Source {
     pub(crate) denials: Denials,
     pub(crate) bucket: Bucket,
     pub(crate) prefix: KeyPrefix,
-    /// How long to wait for an unavailable server before `CaughtUp` was sent.
+    /// How long to wait for an unavailable server while `CaughtUp` has not been sent yet.
     pub(crate) patience: Duration,
 }
 
 /// Where to start.
 #[derive(Clone, Copy)]
 enum Start {
-    /// After a revision that was seen. A bucket that ends before it has lost data.
+    /// After a revision that was seen. If the bucket ends before this revision, it has lost data.
     AfterSeen,
     /// After any number, possibly beyond the end of the bucket.
     AfterAny,
@@ -106,7 +109,7 @@ struct Follower {
     last: u64,
     /// Whether `CaughtUp` was sent.
     caught_up: bool,
-    /// The sequence at which everything older has been delivered.
+    /// The sequence up to which everything must be delivered before `CaughtUp` is sent.
     goal: Option<u64>,
     /// The creation time of the stream being followed.
     created: Option<String>,
@@ -117,7 +120,7 @@ type Events = mpsc::Sender<Result<WatchEvent>>;
 /// Why a consumer ended.
 #[derive(PartialEq, Eq)]
 enum End {
-    /// Its deliveries do not match its reports, or it is silent.
+    /// The deliveries of the consumer do not match its reports, or the consumer is silent.
     Broken,
     /// The reader was dropped.
     ReaderGone,
@@ -150,9 +153,9 @@ impl Follower {
                 broken_here = 0;
             }
             if let Some(error) = problem {
-                tracing::warn!(bucket = %self.source.bucket, %error, "following the bucket was interrupted; it is retried");
-                // Before `CaughtUp`, the caller waits for existing data and must learn of the
-                // error; afterwards, it can wait longer.
+                tracing::warn!(bucket = %self.source.bucket, %error, "following the bucket was interrupted; trying again");
+                // Before `CaughtUp`, the caller is waiting for existing data and must receive the
+                // error. Afterwards, the caller can wait longer.
                 if !self.caught_up && !backoff.wait().await {
                     return Err(error);
                 }
@@ -178,13 +181,19 @@ impl Follower {
         }
         let client = self.source.context.client();
         let inbox = client.new_inbox();
-        // Subscribes before the consumer is created, so that its first delivery is received.
+        // Subscribes before creating the consumer, so that the first delivery is received.
         let deliveries =
             client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
         let made = self.make_consumer(&stream, inbox).await?;
         let made = made.cached_info();
-        let mut consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
+        let consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
         let nothing_waits = made.num_pending == 0 && made.delivered.consumer_sequence == 0;
+        let _delete = DeleteOnDrop { name: made.name.clone(), bucket: self.source.bucket.clone(), stream };
+        self.receive(consumer, nothing_waits, events).await
+    }
+
+    /// Handles the deliveries of a consumer, until it fails or the reader is dropped.
+    async fn receive(&mut self, mut consumer: Consumer, nothing_waits: bool, events: &Events) -> Result<End> {
         if nothing_waits && !self.check_caught_up(&consumer, Evidence::NothingPending, events).await? {
             return Ok(End::ReaderGone);
         }
@@ -200,7 +209,8 @@ impl Follower {
         }
     }
 
-    /// Handles a message of the consumer; returns how the consumer ends, if it does.
+    /// Handles a message from the consumer. Returns why the consumer ends, or `None` if it does
+    /// not.
     async fn take(&mut self, message: Message, consumer: &mut Consumer, events: &Events) -> Result<Option<End>> {
         let goes_on = match delivery::decode(&self.subjects(), &message) {
             Delivery::Stored { place, .. } if place.consumer != consumer.received + 1 => return Ok(Some(End::Broken)),
@@ -227,9 +237,9 @@ impl Follower {
         Ok((!goes_on).then_some(End::ReaderGone))
     }
 
-    /// Reads the message at which consumers fail from the leader and passes it on: malformed
-    /// headers make the client close the connection on which they are delivered. Returns false if
-    /// the reader was dropped.
+    /// Reads the next message from the leader and passes it on. This gets past a message at which
+    /// consumers keep failing, because the client closes the connection when a message with
+    /// malformed headers is delivered. Returns false if the reader was dropped.
     async fn read_from_leader(&mut self, events: &Events) -> Result<bool> {
         let filter = self.filter();
         let Some(message) = self.ask_leader(Wanted::Next(&filter, self.last + 1)).await? else { return Ok(true) };
@@ -247,9 +257,9 @@ impl Follower {
         leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
     }
 
-    /// Refuses a stream that was recreated, or that ends before a sequence already seen:
-    /// acknowledged data is lost. A leader may apply a message a moment after the replica that
-    /// delivered it.
+    /// Refuses a stream that was recreated, or that ends before a sequence already seen, because
+    /// acknowledged data is lost. Looks several times, because the leader may apply a message a
+    /// moment later than the replica that delivered it.
     async fn check_history(&mut self, mut stream: Stream) -> Result<Stream> {
         const LOOKS: usize = 10;
         for look in 0.. {
@@ -302,10 +312,10 @@ impl Follower {
     /// Sends `CaughtUp` once it is certain that everything older was delivered. Returns false if
     /// the reader was dropped.
     ///
-    /// A consumer may be served by a replica that lags behind, whose pending count proves nothing.
-    /// A delivery at or past the leader's last sequence is proof. So is the delivery of the last
-    /// message that the leader now has under the prefix, because anything later was removed since
-    /// the watch began.
+    /// A consumer may be served by a replica that lags behind, so a pending count of zero proves
+    /// nothing. There are two proofs. Either a message was delivered at or after the last sequence
+    /// that the leader had when the watch began. Or the last message that the leader now has under
+    /// the prefix was delivered, and every later one has been removed since.
     async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);
@@ -365,11 +375,11 @@ impl Follower {
     }
 }
 
-/// Why everything older may have been delivered.
+/// Why everything up to the goal may have been delivered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
     /// The consumer has nothing pending, according to the replica that serves it.
     NothingPending,
-    /// It has been idle for a while; pending messages may have been removed.
+    /// The consumer has been idle for a while; pending messages may have been removed.
     Idle,
 }

@@ -11,8 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An engine error: a [`kind`](Error::kind) to act on and a message to read.
 ///
-/// Cloning is cheap, because one failed journal record is the error of every caller whose documents
-/// it contained.
+/// Cloning is cheap: when a journal record fails, every caller whose documents were in it gets a
+/// copy of the same error.
 ///
 /// ```
 /// use cim_ipld_persistence::{ErrorKind, IndexName};
@@ -68,7 +68,8 @@ pub enum ErrorKind {
     KeyRotated,
     /// The index was written by a newer version of the software.
     UnsupportedVersion,
-    /// A stored object cannot be decrypted or decoded: it was altered, or moved from another place.
+    /// A stored object cannot be decrypted or decoded: it was altered, or copied from another
+    /// location in the store.
     Damaged,
     /// An object that the index needs is missing from the store.
     Lost,
@@ -84,8 +85,12 @@ pub enum ErrorKind {
     SnapshotMissing,
     /// A snapshot of this name already exists.
     SnapshotExists,
+    /// The file that an export was to write already exists.
+    FileExists,
     /// A document, a query, a name or a setting is invalid or exceeds a limit.
     InvalidInput,
+    /// The query would take too long. The message names the part that does, and the limit.
+    QueryTooExpensive,
     /// The store did not answer; nothing was changed.
     Unavailable,
     /// A write was sent, but its outcome is unknown.
@@ -96,8 +101,8 @@ pub enum ErrorKind {
     Full,
     /// Another process has the store open.
     Locked,
-    /// The store has settings that the index cannot work with, or the index has another analyzer
-    /// than the one given.
+    /// The store has settings that the index cannot work with, or the given analyzer differs from
+    /// that of the index.
     Incompatible,
     /// The engine was closed.
     Closed,
@@ -116,8 +121,15 @@ impl Error {
         self
     }
 
-    /// Returns the hint of the underlying error if it has one that is more specific than the hint
-    /// of the kind.
+    /// Replaces the hint of the kind with a more specific one.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Returns the hint of this error or of the underlying one if it has one that is more specific
+    /// than the hint of the kind.
     #[must_use]
     pub fn own_hint(&self) -> Option<&'static str> {
         self.hint
@@ -157,7 +169,9 @@ impl Error {
             ErrorKind::Conflict => "try again",
             ErrorKind::SnapshotMissing => "list the snapshots to see their names",
             ErrorKind::SnapshotExists => "choose another name, or delete the existing snapshot first",
+            ErrorKind::FileExists => "choose another file name, or remove the file first",
             ErrorKind::InvalidInput => "correct the input named in the message",
+            ErrorKind::QueryTooExpensive => "shorten the part of the query named in the message, or raise the limit",
             ErrorKind::Unavailable => "check that the store is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => {
                 "check whether the write is there before repeating it; indexing the same CID twice is harmless"
@@ -202,7 +216,8 @@ impl From<backend::Error> for Error {
             From::Full => ErrorKind::Full,
             From::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             From::Denied | From::Unauthenticated | From::Untrusted => ErrorKind::Denied,
-            // Where the index need not exist yet, callers handle this kind before converting it.
+            // Callers that allow for a missing index handle this kind before they convert the
+            // error.
             From::BucketMissing => ErrorKind::Lost,
             From::Incompatible | From::Disabled => ErrorKind::Incompatible,
             From::Locked => ErrorKind::Locked,
@@ -238,6 +253,7 @@ impl From<index::Error> for Error {
             From::Damaged => ErrorKind::Damaged,
             From::UnsupportedVersion => ErrorKind::UnsupportedVersion,
             From::AnalyzerMismatch => ErrorKind::Incompatible,
+            From::QueryTooExpensive => ErrorKind::QueryTooExpensive,
             _ => ErrorKind::InvalidInput,
         };
         Self::new(kind, error.to_string()).with_source(error)

@@ -76,8 +76,8 @@ impl FilePin {
         fs::read(&self.path).map(Some)
     }
 
-    /// Locks a separate file beside the pin, because the pin itself is replaced by a rename. The
-    /// lock file remains there.
+    /// Locks a separate file next to the pin, because the pin itself is replaced by a rename. The
+    /// lock file is never removed.
     fn lock(&self) -> io::Result<File> {
         fs::create_dir_all(self.folder())?;
         let mut name = self.path.as_os_str().to_owned();

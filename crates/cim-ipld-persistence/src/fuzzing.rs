@@ -6,14 +6,17 @@
 
 use bytes::Bytes;
 use cim_ipld_backend::Revision;
+use futures::FutureExt;
 
+use crate::archive::reader::ArchiveReader;
 use crate::format::ancestry::{Node, Path};
+use crate::format::archive::{ArchiveRoot, Directory};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, SegmentEntry, Watermark};
 use crate::format::pin::PinRecord;
 use crate::format::record::{self, Body, Operation, Record};
 use crate::format::snapshot::SnapshotRecord;
-use crate::format::window::{Window, chunk_from_bytes, chunk_to_bytes};
+use crate::format::window::{Window, block_from_bytes, block_to_bytes};
 use crate::history::change::Change;
 use crate::history::order::{OpenedRecord, Order, Verdict};
 use crate::history::records;
@@ -50,7 +53,7 @@ pub fn ancestry_node(data: &[u8]) -> bool {
 pub fn window(data: &[u8]) -> bool {
     accepted(data, Window::from_bytes, Window::to_bytes, |window| {
         let digest = *window.digests.last().expect("at least one");
-        let (position, chunks) = (window.position, window.chunks.clone());
+        let (position, blocks) = (window.position, window.blocks.clone());
         let writers: Vec<u64> = window.writers.iter().map(|writer| writer.id).take(4).chain([0, u64::MAX]).collect();
         let watermark = Watermark { position, digest, record: None };
         let mut order = Order::at(Rules::default(), &watermark, 0, Some(window)).expect("of this watermark");
@@ -63,15 +66,15 @@ pub fn window(data: &[u8]) -> bool {
                 }
             }
         }
-        drop(order.full_chunks());
-        let again = order.window(chunks.into_iter().take(1).collect());
+        drop(order.full_blocks());
+        let again = order.window(blocks.into_iter().take(1).collect());
         drop(again.to_bytes());
     })
 }
 
-/// Decodes a chunk of four digests of the order.
+/// Decodes a block of four digests of the order.
 pub fn order_chunk(data: &[u8]) -> bool {
-    accepted(data, |bytes| chunk_from_bytes(bytes, 4), |digests| chunk_to_bytes(digests), drop)
+    accepted(data, |bytes| block_from_bytes(bytes, 4), |digests| block_to_bytes(digests), drop)
 }
 
 /// Decodes a record, judges it, and decodes its changes.
@@ -113,6 +116,31 @@ pub fn pin(data: &[u8]) -> bool {
     accepted(data, PinRecord::from_bytes, PinRecord::to_bytes, drop)
 }
 
+/// Decodes the root block of an archive, and derives the names of its objects.
+pub fn archive_root(data: &[u8]) -> bool {
+    accepted(data, ArchiveRoot::from_bytes, ArchiveRoot::to_bytes, |root| {
+        segments(&root.segments);
+        root.snapshots.iter().for_each(|snapshot| drop(SnapshotRecord::from_bytes(&snapshot.record)));
+    })
+}
+
+/// Decodes a directory of an archive.
+pub fn archive_directory(data: &[u8]) -> bool {
+    accepted(data, Directory::from_bytes, Directory::to_bytes, |directory| {
+        assert!(directory.entries.iter().map(|entry| entry.place.id()).count() as u64 <= directory.blocks);
+    })
+}
+
+/// Reads a whole archive of a plaintext index.
+pub fn archive(data: &[u8]) -> bool {
+    let read = async {
+        let mut archive = ArchiveReader::open(data, None).await?;
+        while archive.next().await?.is_some() {}
+        Ok::<_, crate::Error>(())
+    };
+    read.now_or_never().expect("reading from memory never waits").is_ok()
+}
+
 /// Checks that a decoded value encodes to bytes that decode to the same value.
 fn accepted<T: PartialEq + std::fmt::Debug>(
     data: &[u8],
@@ -122,7 +150,7 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
 ) -> bool {
     match decode(data) {
         Ok(value) => {
-            assert_eq!(decode(&encode(&value)).expect("what was encoded is decoded"), value);
+            assert_eq!(decode(&encode(&value)).expect("encoded values can be decoded"), value);
             use_it(value);
             true
         }
@@ -136,14 +164,14 @@ fn accepted<T: PartialEq + std::fmt::Debug>(
 /// Derives the names of the first objects of each segment. Not all of them, because their number is
 /// bounded only by the size that the entry declares.
 fn segments(entries: &[SegmentEntry]) {
-    const LOOKED_AT: usize = 64;
+    const SAMPLED: usize = 64;
     let layout = Layout::new(&IndexName::default()).expect("the default names");
     let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
     assert!(bytes < u64::MAX / 2);
-    for entry in entries.iter().take(LOOKED_AT) {
+    for entry in entries.iter().take(SAMPLED) {
         let handle = SegmentHandle::new(entry.clone());
-        handle.pages().take(LOOKED_AT).for_each(drop);
-        handle.objects(&layout).take(LOOKED_AT).for_each(drop);
+        handle.pages().take(SAMPLED).for_each(drop);
+        handle.objects(&layout).take(SAMPLED).for_each(drop);
     }
 }
 
@@ -168,10 +196,11 @@ mod tests {
     use cim_ipld_index::{AnalyzerSpec, Document, codec};
 
     use super::*;
-    use crate::content_cid;
     use crate::format::announcement::Announcement;
+    use crate::format::archive::{ArchivedBucket, ArchivedSnapshot, DirectoryEntry, Place};
     use crate::format::manifest::{DeletesEntry, RecordMark, SnapshotEntry, WindowEntry};
-    use crate::format::window::{DigestChunk, WriterEntry};
+    use crate::format::window::{DigestBlock, WriterEntry};
+    use crate::{archive, content_cid};
 
     type Target = (&'static str, fn(&[u8]) -> bool, Vec<u8>);
 
@@ -187,7 +216,7 @@ mod tests {
             digests: digest(1),
             documents: 1000,
             bytes: 1 << 20,
-            deletes: Some(DeletesEntry { secret: [9; 32], chunks: 1, documents: 12, digest: digest(2) }),
+            deletes: Some(DeletesEntry { secret: [9; 32], chunk_count: 1, documents: 12, digest: digest(2) }),
         }
     }
 
@@ -204,7 +233,7 @@ mod tests {
             epoch: 1,
             keyset_generation: 2,
             root_digest: digest(5),
-            window: Some(WindowEntry { secret: [1; 32], chunks: 1, digest: digest(6) }),
+            window: Some(WindowEntry { secret: [1; 32], chunk_count: 1, digest: digest(6) }),
             names_secret: [2; 32],
             analyzer: AnalyzerSpec::default().to_bytes(),
             segments: vec![segment()],
@@ -224,7 +253,7 @@ mod tests {
             position: 4098,
             digests: (0..9).map(|number| digest(number).short()).collect(),
             writers: vec![writer(3, Some(0), false), writer(1 << 40, None, true), writer(u64::MAX, Some(300), false)],
-            chunks: vec![DigestChunk { number: 0, secret: [4; 32], chunks: 1, digest: digest(9) }],
+            blocks: vec![DigestBlock { index: 0, secret: [4; 32], chunk_count: 1, digest: digest(9) }],
             announced: vec![Announcement { root: digest(10), data_key: [10; 8] }],
         }
     }
@@ -246,8 +275,31 @@ mod tests {
         }
     }
 
+    fn sound_archive_root() -> ArchiveRoot {
+        let entry = SnapshotEntry { hidden_name: "k5yxiyvq".into(), id: [3; 16], digest: digest(7) };
+        ArchiveRoot {
+            id: [1; 16],
+            index_name: Some("photos".into()),
+            created_at_ms: 1_700_000_000_000,
+            root: digest(5),
+            manifest: vec![1; 40],
+            window: Some(vec![2; 30]),
+            segments: vec![segment()],
+            documents: 988,
+            snapshots: vec![ArchivedSnapshot { entry, record: vec![3; 20] }],
+            bases: vec![[4; 32]],
+        }
+    }
+
+    fn sound_directory() -> Directory {
+        let place = |bucket, kind| Place { bucket, kind, generation: 1 << 32, key: "k5yxiyvq".into() };
+        let places = [place(ArchivedBucket::Text, 4), place(ArchivedBucket::Metadata, 0x12)];
+        let entries = places.map(|place| DirectoryEntry { place, digest: digest(1).0 }).into();
+        Directory { entries, blocks: 9, is_last: true }
+    }
+
     /// Every target with a sound encoding.
-    fn targets() -> [Target; 8] {
+    fn targets() -> [Target; 11] {
         let (name, segments) = ("before the move".to_owned(), vec![segment()]);
         let snapshot_record =
             SnapshotRecord { name, created_at_ms: 1_700_000_000_000, documents: 988, position: 5000, segments };
@@ -267,11 +319,14 @@ mod tests {
             ("catalog_manifest", manifest, sound_manifest().to_bytes()),
             ("catalog_ancestry_node", ancestry_node, node),
             ("catalog_window", window, sound_window().to_bytes()),
-            ("catalog_order_chunk", order_chunk, chunk_to_bytes(&chunk)),
+            ("catalog_order_chunk", order_chunk, block_to_bytes(&chunk)),
             ("catalog_record", journal_record, sound_record().to_bytes()),
             ("catalog_operations", operations, record::operations_to_bytes(&sound_operations())),
             ("catalog_snapshot", snapshot, snapshot_record.to_bytes()),
             ("catalog_pin", pin, pin_record.to_bytes()),
+            ("archive_root", archive_root, sound_archive_root().to_bytes()),
+            ("archive_directory", archive_directory, sound_directory().to_bytes()),
+            ("archive", super::archive, archive::reader::sound_archive()),
         ]
     }
 
@@ -279,9 +334,9 @@ mod tests {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds")).join(name)
     }
 
-    /// Writes the seeds anew with the environment variable `WRITE_SEEDS` set.
+    /// Rewrites the seeds if the environment variable `WRITE_SEEDS` is set.
     #[test]
-    fn seeds_are_sound_cut_and_newer() {
+    fn sound_content_is_accepted() {
         for (name, target, sound) in targets() {
             assert!(target(&sound), "{name}");
             if std::env::var_os("WRITE_SEEDS").is_some() {
@@ -295,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn content_may_be_anything() {
+    fn targets_accept_any_content() {
         for (name, target, _) in targets() {
             seeds::run(&folder(name), target, 4000);
         }
     }
 
     #[test]
-    fn a_length_allocates_what_the_content_justifies() {
+    fn allocations_are_bounded_by_the_size_of_the_content() {
         const LENGTHS: [&[u8]; 5] = [
             &[250],
             &[251, 0xff, 0xff],
@@ -331,7 +386,7 @@ mod tests {
         large.segments[0].bytes = u64::MAX;
         assert!(!manifest(&large.to_bytes()));
         let mut far = sound_window();
-        far.chunks[0].number = u64::MAX;
+        far.blocks[0].index = u64::MAX;
         assert!(!window(&far.to_bytes()));
         far = sound_window();
         far.position = u64::MAX;

@@ -3,7 +3,7 @@
 
 #![cfg_attr(
     not(feature = "simulation"),
-    expect(unreachable_pub, dead_code, reason = "only a simulation names rules from outside")
+    expect(unreachable_pub, dead_code, reason = "only a simulation names rules from other crates")
 )]
 
 /// A rule of the protocol, as described in docs/protocol.md.
@@ -16,52 +16,55 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rule {
-    /// An entry that does not open is ignored.
+    /// An entry that cannot be decrypted or decoded is ignored.
     IgnoreJunk,
-    /// A record of an older epoch than that of the order is ignored.
+    /// A record whose epoch is older than that of the order is ignored.
     Epoch,
     /// A record that lags more than a window behind is ignored.
     Stale,
-    /// A record is ignored if its sequence number is not above the highest of its writer.
+    /// A record is ignored unless its sequence number is higher than that of every accepted record
+    /// of its writer.
     Duplicate,
     /// A record of a closed writer is ignored.
     Closed,
     /// A successor closes the writers recorded in its pin.
     Close,
-    /// A record must have been sealed by a writer whose prefix is a prefix of this order.
+    /// The history that a record's writer had applied must be a prefix of this order.
     RecordChain,
     /// A record must attest the current manifest or an ancestor of it.
     RecordManifest,
-    /// A manifest must descend from the known one.
+    /// A new manifest must descend from the known one.
     Ancestry,
-    /// The order of a manifest and the order of this process must be one chain.
+    /// Either the order of a manifest must be a prefix of the order of this process, or the other
+    /// way round.
     ManifestChain,
-    /// A manifest is ignored if its generation is not above that of the known one.
+    /// A manifest is ignored unless its generation is higher than that of the known manifest.
     Generation,
-    /// A manifest sealed in an older epoch than the known one is ignored.
+    /// A manifest is ignored if it was sealed in an epoch older than that of the known manifest.
     ManifestEpoch,
     /// A write is acknowledged only when the follower has accepted exactly its bytes.
     ReadBack,
-    /// After a gap in the revisions the manifest is read before anything is applied.
+    /// After a gap in the revisions, the manifest is reread before the next entry is applied.
     GapRead,
     /// After catching up, the manifest is read once more before anything is published.
     CaughtUpRead,
     /// After a resync, nothing is published until the previously published position is reached.
     ReachFormer,
-    /// The watermark is exactly the position of the input of the fold.
+    /// The watermark of a fold is exactly the position at which its input was captured.
     ExactWatermark,
-    /// Only records below the previous watermark are trimmed.
+    /// Only records up to the previous watermark are trimmed.
     TrimDead,
-    /// A restore first writes a barrier record, and takes effect at its position.
+    /// A restore first writes a barrier record, and takes effect at the position of that record.
     RestoreBarrier,
     /// A root older than the one named by the manifest is refused.
     RootFloor,
-    /// A record is stored only while the root is the one known to its writer.
+    /// A record is stored only while the root in the store is the one known to its writer.
     Fence,
     /// A store older than the pin is refused.
     Pin,
-    /// No manifest is published while the manifest entry is disturbed.
-    Settle,
+    /// No manifest is published during the grace period that starts when the manifest entry is
+    /// overwritten by something other than a published manifest.
+    GracePeriod,
 }
 
 impl Rule {
@@ -89,7 +92,7 @@ impl Rule {
         Self::RootFloor,
         Self::Fence,
         Self::Pin,
-        Self::Settle,
+        Self::GracePeriod,
     ];
 }
 
@@ -154,13 +157,13 @@ impl Rules {
     }
 
     #[cfg(feature = "simulation")]
-    pub(crate) fn hold(self, rule: Rule) -> bool {
+    pub(crate) fn enforces(self, rule: Rule) -> bool {
         self.removed & 1 << rule as u32 == 0
     }
 
     #[cfg(not(feature = "simulation"))]
     #[expect(clippy::unused_self, reason = "the same calls in both builds")]
-    pub(crate) const fn hold(self, _: Rule) -> bool {
+    pub(crate) const fn enforces(self, _: Rule) -> bool {
         true
     }
 }

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(feature = "nats")]
@@ -12,7 +12,8 @@ use cim_ipld_persistence::backend::{self, Backend};
 use cim_ipld_persistence::envelope::{EncryptionAlgorithm, EncryptionKey, KeySource, Passphrase};
 use cim_ipld_persistence::index::Analyzer;
 use cim_ipld_persistence::{
-    Engine, EngineBuilder, Environment, Error, ErrorKind, FilePin, IndexName, PinStore, Protection, Result, Settings,
+    Engine, EngineBuilder, Environment, Error, ErrorKind, FilePin, ImportOptions, IndexName, PinStore, Protection,
+    Result, Settings,
 };
 
 use crate::index_persistence::IndexPersistence;
@@ -280,6 +281,20 @@ impl IndexPersistenceBuilder {
     pub async fn open_or_create(mut self) -> Result<IndexPersistence> {
         let (key, algorithm) = (self.key.take(), self.algorithm);
         Ok(self.engine(Missing::Create).await?.open_or_create(key, algorithm).await?.into())
+    }
+
+    /// Creates an index in an empty store from an archive that
+    /// [`backup_to`](crate::ContentIndex::backup_to) or an export wrote, and opens it. Continues if an
+    /// earlier call was interrupted.
+    ///
+    /// # Errors
+    /// [`IndexExists`](ErrorKind::IndexExists) if the store is not empty,
+    /// [`Damaged`](ErrorKind::Damaged) if the archive is incomplete or was altered, and otherwise the
+    /// same as for [`EngineBuilder::import`].
+    pub async fn restore_from(mut self, path: impl AsRef<Path>) -> Result<IndexPersistence> {
+        let key = self.key.take();
+        let engine = self.engine(Missing::Create).await?;
+        Ok(engine.import_file(path, key, ImportOptions::default()).await?.engine.into())
     }
 
     async fn engine(self, missing: Missing) -> Result<EngineBuilder> {

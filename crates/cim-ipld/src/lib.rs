@@ -135,8 +135,9 @@ pub use cim_ipld_persistence::envelope::{
     KeySource, Passphrase,
 };
 pub use cim_ipld_persistence::{
-    AudioMetadata, DocumentMetadata, Environment, Error, ErrorKind, FilePin, IgnoredEntries, ImageMetadata, IndexName,
-    LoadReport, PinInfo, PinStore, Position, Result, Settings, SnapshotInfo, VerifyReport, VideoMetadata, content_cid,
+    AudioMetadata, DocumentMetadata, Environment, Error, ErrorKind, ExportOptions, ExportReport, FilePin,
+    IgnoredEntries, ImageMetadata, IndexName, LoadReport, PinInfo, PinStore, Position, Result, Settings, SnapshotInfo,
+    VerifyReport, VideoMetadata, content_cid,
 };
 
 #[cfg(all(doctest, feature = "nats"))]

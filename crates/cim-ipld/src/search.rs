@@ -55,6 +55,9 @@ pub struct SearchQuery {
     pub facets: Vec<Facet>,
     /// How snippets are cut: one passage of at most 200 characters by default.
     pub snippet: Option<SnippetOptions>,
+    /// The maximum number of word positions that phrases may compare, see
+    /// [`SearchOptions::max_positions`].
+    pub max_positions: Option<u64>,
 }
 
 /// A page of search results, with the number of all matches and their facets.
@@ -290,6 +293,7 @@ impl SearchQuery {
         let options = SearchOptions::default().snippet(self.snippet.clone().unwrap_or_default());
         let limit = self.limit.unwrap_or(options.limit);
         let options = options.limit(limit).offset(self.offset.unwrap_or(0)).sort(self.sort.clone().unwrap_or_default());
+        let options = self.max_positions.into_iter().fold(options, SearchOptions::max_positions);
         let options = self.after.iter().cloned().fold(options, SearchOptions::after);
         self.facets.iter().cloned().fold(options, SearchOptions::facet)
     }

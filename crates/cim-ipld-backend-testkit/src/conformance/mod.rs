@@ -51,14 +51,16 @@ pub struct Fixture {
 type Reopen = Box<dyn FnOnce() -> LocalBoxFuture<'static, Arc<dyn Backend>>>;
 
 impl Fixture {
-    /// Creates a fixture that cannot reopen its store; the durability cases then have no effect.
+    /// Creates a fixture that cannot reopen its store, so the durability cases pass without
+    /// checking anything.
     #[must_use]
     pub fn new(backend: impl Backend) -> Self {
         Self { backend: Arc::new(backend), reopen: None }
     }
 
-    /// Sets how to reopen the same store, by any means that acknowledged writes must survive: a new
-    /// connection, a restart, a kill. It is called after the first backend was dropped.
+    /// Sets the function that reopens the same store. It is called after the first backend was
+    /// dropped, and may use any means that acknowledged writes must survive: a new connection, a
+    /// restart, a kill.
     #[must_use]
     pub fn reopened_by<B, F>(mut self, reopen: impl FnOnce() -> F + 'static) -> Self
     where
@@ -180,7 +182,7 @@ impl Stage {
         bucket
     }
 
-    /// Drops the backend and reopens its store; returns `None` if the fixture cannot.
+    /// Drops the backend and reopens its store; returns `None` if the fixture cannot reopen it.
     async fn reopen(self) -> Option<Arc<dyn Backend>> {
         drop(self.fixture.backend);
         match self.fixture.reopen {

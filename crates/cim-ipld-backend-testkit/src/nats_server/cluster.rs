@@ -73,7 +73,8 @@ impl NatsCluster {
     }
 }
 
-/// Returns free ports. All of them are bound until all are known, so that they differ.
+/// Returns free ports. All listeners stay bound until every port is known, so that the ports
+/// differ.
 fn free_ports() -> Vec<u16> {
     let listen = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listeners: Vec<TcpListener> = (0..NODES).map(listen).collect();

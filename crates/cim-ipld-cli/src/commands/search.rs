@@ -13,6 +13,7 @@ pub(crate) async fn run(arguments: SearchArguments, context: &Context) -> Result
     let query = query(&arguments)?;
     let options =
         SearchOptions::default().limit(arguments.limit).offset(arguments.offset).snippet(SnippetOptions::default());
+    let options = arguments.max_positions.into_iter().fold(options, SearchOptions::max_positions);
     let engine = arguments.at.open(context).await?;
     let started = Instant::now();
     let results = engine.search(&query, &options).await?;

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use cim_ipld::index::{self, Document, MAX_DOCUMENT_BYTES, MAX_KEYWORD_BYTES, Timestamp, content_id};
 use cim_ipld::persistence::content_cid;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::json_fields::Fields;
 use super::{Batcher, Skipped, Stop, unreadable};
 use crate::failure::Failure;
 
@@ -64,12 +65,20 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Parses a line as a JSON object.
+fn fields(line: &[u8]) -> Result<Fields, String> {
+    serde_json::from_slice(line).or_else(|error| {
+        if !error.is_data() {
+            return Err(syntax(&error));
+        }
+        let other: Value = serde_json::from_slice(line).map_err(|error| syntax(&error))?;
+        Err(format!("expected a JSON object, found {}", kind(&other)))
+    })
+}
+
 /// Parses one line. Unknown fields are counted and ignored; `null` is the same as a missing field.
 fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|error| syntax(&error))?;
-    let Value::Object(mut fields) = value else {
-        return Err(format!("expected a JSON object, found {}", kind(&value)));
-    };
+    let mut fields = fields(line)?;
     let cid = match text(&mut fields, "cid")? {
         Some(cid) => content_id::parse(&cid).map_err(|error| format!("cid: {error}"))?,
         None => content_cid(line),
@@ -84,23 +93,23 @@ fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
     document.size = count(&mut fields, "size")?;
     document.text = text(&mut fields, "text")?;
     document.attributes = attributes(&mut fields)?;
-    for name in fields.keys() {
+    for name in &fields.unknown {
         skipped.unknown_field(name);
     }
     document.validate().map_err(|error| error.to_string())?;
     Ok(document)
 }
 
-fn text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {
-    match fields.remove(name) {
+fn text(fields: &mut Fields, name: &str) -> Result<Option<String>, String> {
+    match fields.take(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other) => Err(mismatch(name, "a string", &other)),
     }
 }
 
-fn texts(fields: &mut Map<String, Value>, name: &str) -> Result<Vec<String>, String> {
-    let values = match fields.remove(name) {
+fn texts(fields: &mut Fields, name: &str) -> Result<Vec<String>, String> {
+    let values = match fields.take(name) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(values)) => values,
         Some(other) => return Err(mismatch(name, "an array of strings", &other)),
@@ -112,8 +121,8 @@ fn texts(fields: &mut Map<String, Value>, name: &str) -> Result<Vec<String>, Str
     values.into_iter().map(text).collect()
 }
 
-fn count(fields: &mut Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
-    match fields.remove(name) {
+fn count(fields: &mut Fields, name: &str) -> Result<Option<u64>, String> {
+    match fields.take(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(count) => Ok(Some(count)),
@@ -123,9 +132,9 @@ fn count(fields: &mut Map<String, Value>, name: &str) -> Result<Option<u64>, Str
 }
 
 /// Parses a time: a date in query syntax, or Unix seconds.
-fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>, String> {
+fn time(fields: &mut Fields, name: &str) -> Result<Option<Timestamp>, String> {
     const EXPECTED: &str = "a date such as 2024-02-29 or 2024-02-29T12:00:00Z, or Unix seconds";
-    let value = match fields.remove(name) {
+    let value = match fields.take(name) {
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value,
     };
@@ -149,8 +158,8 @@ fn time(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Timestamp>
     })
 }
 
-fn attributes(fields: &mut Map<String, Value>) -> Result<BTreeMap<String, index::Value>, String> {
-    let attributes = match fields.remove("attributes") {
+fn attributes(fields: &mut Fields) -> Result<BTreeMap<String, index::Value>, String> {
+    let attributes = match fields.take("attributes") {
         None | Some(Value::Null) => return Ok(BTreeMap::new()),
         Some(Value::Object(attributes)) => attributes,
         Some(other) => return Err(mismatch("attributes", "an object", &other)),

@@ -1,6 +1,7 @@
 //! The input of `cim index`: JSON lines and files, read as batches of documents.
 
 mod files;
+mod json_fields;
 mod json_line;
 mod skipped;
 mod text;

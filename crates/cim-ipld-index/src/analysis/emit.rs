@@ -262,14 +262,14 @@ impl Buffers {
     }
 }
 
-/// Returns whether a run is `v` followed by a number, which also counts as a separate word, so that
+/// Returns whether a run is `v` followed by a number. Such a run is split into two words, so that
 /// `6.2.8` matches `v6.2.8`.
 fn is_version(word: &[u8]) -> bool {
     word.len() > 1 && word[1..].iter().all(u8::is_ascii_digit)
 }
 
-/// Returns the separator between a date and a time (`29T10`, `20240229T103015`), or between a time
-/// and its zone (`15Z`) after a time separator.
+/// Returns where to split a run into a date and a time (`29T10`, `20240229T103015`), omitting the
+/// `T`, or into a time and its zone (`15Z`), if the run follows a separator within a time.
 fn time_cut(word: &[u8], is_behind_sign: bool) -> Option<Range<usize>> {
     let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (letter, rest) = word[digits..].split_first()?;

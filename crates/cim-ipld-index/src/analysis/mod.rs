@@ -22,8 +22,9 @@ pub use unicode::UnicodeWords;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The longest indexed word, in bytes after folding. Of a longer word, a prefix and a digest of the
-/// whole word are indexed, so that it is found by prefix and by exact match.
+/// The maximum length of an indexed word, in bytes after folding. [`UnicodeWords`] shortens a word
+/// of more than 200 bytes to a prefix of at most 200 bytes and a digest of the whole word, so that
+/// the word is found by prefix and by exact match.
 pub const MAX_WORD_BYTES: usize = 255;
 
 /// Splits text into words, for both indexing and searching.
@@ -93,9 +94,10 @@ pub trait Analyze: fmt::Debug + Send + Sync {
     /// Empty words, words longer than [`MAX_WORD_BYTES`] and words out of order are not indexed.
     fn analyze(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32;
 
-    /// Splits a piece of query text. Override it if the index contains more words than a query
-    /// should require, such as synonyms or word parts. Words at one position must then all occur at
-    /// one position of a document. The default calls [`analyze`](Self::analyze).
+    /// Splits a piece of query text. The default implementation calls [`analyze`](Self::analyze).
+    /// Override this method if the index contains more words than a query should require, such as
+    /// synonyms or word parts. If the query has several words at one position, a document matches
+    /// only if it has all of them at one position.
     fn analyze_query(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32 {
         self.analyze(text, each)
     }
@@ -109,8 +111,8 @@ pub(crate) enum Form {
     /// A compound form of several words, or of a word with punctuation (`node.js`, `C++`), at the
     /// position of its first word.
     Compound,
-    /// A word before stemming, for queries that match by letters. Either all words have this form
-    /// or none do.
+    /// A word before stemming, for queries that match by letters. Either all words are also indexed
+    /// in this form, or none are.
     Unstemmed,
 }
 

@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use cid::Cid;
 
 use crate::document::content_id;
@@ -61,8 +62,15 @@ pub fn encode(document: &Document) -> Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Returns the encoded document, in memory of its size, and the range of the CID in it.
+pub(crate) fn encode_shared(document: &Document) -> Result<(Bytes, Range<usize>)> {
+    let mut out = Vec::with_capacity(document.text.as_ref().map_or(0, String::len) + 256);
+    let cid = encode_to(document, &mut out)?;
+    Ok((out.into_boxed_slice().into(), cid))
+}
+
 /// Appends the encoded document to `out` and returns the range of the CID in it.
-pub(crate) fn encode_to(document: &Document, out: &mut Vec<u8>) -> Result<Range<usize>> {
+fn encode_to(document: &Document, out: &mut Vec<u8>) -> Result<Range<usize>> {
     document.validate()?;
     out.push(VERSION);
     put_varint(out, flags(document));
@@ -109,6 +117,76 @@ pub fn decode(bytes: &[u8]) -> Result<Document> {
     Ok(document)
 }
 
+/// A valid encoded document, which [`Memtable::insert_encoded`](crate::Memtable::insert_encoded)
+/// stores as it is.
+///
+/// The bytes are shared, not copied, and the text is not copied out of them.
+///
+/// ```
+/// use cim_ipld_index::{Document, EncodedDocument, codec};
+///
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let document = Document::new(cid).with_text("call me Ishmael");
+/// let encoded = EncodedDocument::decode(codec::encode(&document)?)?;
+/// assert_eq!(encoded.cid(), cid);
+/// assert_eq!(encoded.to_document(), document);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct EncodedDocument {
+    bytes: Bytes,
+    /// The document without its text.
+    head: Document,
+    cid: Range<usize>,
+    text: Option<Range<usize>>,
+}
+
+impl EncodedDocument {
+    /// Decodes a document that [`encode`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`], and also [`ErrorKind::Damaged`] for a CIDv0, which [`encode`] never
+    /// writes, and [`ErrorKind::InvalidDocument`] for a document that exceeds a limit.
+    pub fn decode(bytes: impl Into<Bytes>) -> Result<Self> {
+        let bytes = bytes.into();
+        let (head, mut rest, cid) = decode_parts(&bytes)?;
+        let text_len = rest.text()?.map(str::len);
+        head.validate_with_text(text_len.unwrap_or(0))?;
+        if content_id::canonical(head.cid) != head.cid {
+            return Err(Error::damaged("a document has a CIDv0"));
+        }
+        // The text comes last.
+        let text = text_len.map(|len| bytes.len() - len..bytes.len());
+        Ok(Self { bytes, head, cid, text })
+    }
+
+    /// Returns the CID of the document.
+    pub fn cid(&self) -> Cid {
+        self.head.cid
+    }
+
+    /// Returns the document.
+    pub fn to_document(&self) -> Document {
+        Document { text: self.text().map(str::to_owned), ..self.head.clone() }
+    }
+
+    /// Returns the document without its text.
+    pub(crate) fn head(&self) -> &Document {
+        &self.head
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        let text = self.bytes.get(self.text.clone()?)?;
+        Some(std::str::from_utf8(text).expect("the text was checked when it was decoded"))
+    }
+
+    /// Returns the encoded bytes and the range of the CID in them.
+    pub(crate) fn encoded(&self) -> (&Bytes, Range<usize>) {
+        (&self.bytes, self.cid.clone())
+    }
+}
+
 /// The rest of an encoded document after the metadata: the text, if present.
 pub(crate) struct Tail<'a> {
     reader: Reader<'a>,
@@ -131,8 +209,16 @@ impl<'a> Tail<'a> {
 
 /// Returns the document without its text, and the undecoded text.
 pub(crate) fn decode_head(bytes: &[u8]) -> Result<(Document, Tail<'_>)> {
+    let (document, tail, _) = decode_parts(bytes)?;
+    Ok((document, tail))
+}
+
+/// Returns the document without its text, the undecoded text, and the range of the CID.
+fn decode_parts(bytes: &[u8]) -> Result<(Document, Tail<'_>, Range<usize>)> {
     let mut reader = Reader::new(bytes);
     let (flags, cid) = decode_start(&mut reader)?;
+    let cid_end = bytes.len() - reader.remaining();
+    let cid_range = cid_end - cid.encoded_len()..cid_end;
     let mut document = Document::new(cid);
     document.kind =
         DocumentKind::from_code(reader.u8()?).ok_or_else(|| Error::damaged("a document has an unknown kind"))?;
@@ -165,7 +251,7 @@ pub(crate) fn decode_head(bytes: &[u8]) -> Result<(Document, Tail<'_>)> {
             }
         }
     }
-    Ok((document, Tail { reader, has_text: flags & TEXT != 0 }))
+    Ok((document, Tail { reader, has_text: flags & TEXT != 0 }, cid_range))
 }
 
 /// Returns only the CID of an encoded document.

@@ -253,6 +253,11 @@ impl Document {
     /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument), naming the limit that is
     /// exceeded.
     pub fn validate(&self) -> Result<()> {
+        self.validate_with_text(self.text.as_ref().map_or(0, String::len))
+    }
+
+    /// Validates a document whose text has `text_len` bytes and may be stored elsewhere.
+    pub(crate) fn validate_with_text(&self, text_len: usize) -> Result<()> {
         limit("the CID", self.cid.encoded_len(), MAX_CID_BYTES)?;
         if self.tags.len() > MAX_TAGS {
             return Err(Error::invalid_document(format!("{} tags; the limit is {MAX_TAGS}", self.tags.len())));
@@ -282,15 +287,16 @@ impl Document {
                 }
             }
         }
-        limit("the document", self.text_bytes(), MAX_DOCUMENT_BYTES)
+        limit("the document", self.text_bytes() + text_len, MAX_DOCUMENT_BYTES)
     }
 
+    /// Returns the size of all texts but the main one, in bytes.
     fn text_bytes(&self) -> usize {
         let attributes = self.attributes.values().flat_map(Value::items).map(|value| match value {
             Value::Text(text) | Value::Keyword(text) | Value::String(text) => text.len(),
             _ => 0,
         });
-        [&self.title, &self.author, &self.text].into_iter().flatten().map(String::len).chain(attributes).sum()
+        [&self.title, &self.author].into_iter().flatten().map(String::len).chain(attributes).sum()
     }
 }
 

@@ -13,20 +13,23 @@ const FIELD_GAP: u32 = 32;
 
 /// Calls `each` with every word: its form, the index of its field (see
 /// [`Field::index`](crate::document::text_field::Field::index)), the word, and its position.
-/// Returns the number of words of each field, not counting other forms.
+/// Returns the number of words of each field, not counting other forms. `text` is the main text of
+/// the document.
 ///
 /// The combined field contains text, title and author in this order, so that positions in the text,
 /// the longest part, are small. Every position is below 2^28, because every document is shorter
 /// than that.
 pub(crate) fn visit_words(
     document: &Document,
+    text: Option<&str>,
     analyzer: &Analyzer,
     scratch: &mut Scratch,
     mut each: impl FnMut(Form, usize, &str, u32),
 ) -> [u32; FIELDS] {
     let mut lengths = [0; FIELDS];
     let mut base = 0;
-    for (field, text) in [&document.text, &document.title, &document.author].into_iter().enumerate() {
+    let fields = [text, document.title.as_deref(), document.author.as_deref()];
+    for (field, text) in fields.into_iter().enumerate() {
         let Some(text) = text else { continue };
         let positions = analyzer.analyze(text, scratch, |form, token| {
             let counted = u32::from(form == Form::Word);

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use arena::Arena;
+use bytes::Bytes;
 use hash_table::{HashTable, Lookup};
 use key::Key;
 use lists::{ListStore, Posting};
@@ -34,7 +35,7 @@ pub use view::MemtableView;
 use crate::analysis::Analyzer;
 use crate::deletes::Deletes;
 use crate::document::Document;
-use crate::document::codec;
+use crate::document::codec::{self, EncodedDocument};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::fields;
 use crate::keys::{self, COUNTED, ColumnKind, FIELDS};
@@ -61,7 +62,6 @@ const MAX_KEPT_BYTES: usize = 1 << 20;
 pub struct Memtable {
     inner: Arc<Inner>,
     occurrences: Box<Occurrences>,
-    encoded: Vec<u8>,
     /// Set if an insert ran out of space halfway. Its remains stay invisible as long as nothing is
     /// inserted after them.
     is_full: bool,
@@ -96,7 +96,7 @@ struct DeletedWords {
 /// One document of a memtable.
 #[derive(Debug)]
 struct Stored {
-    encoded: Box<[u8]>,
+    encoded: Bytes,
     /// The offset and length of the CID in the encoded document.
     cid: (u8, u8),
     norms: [u8; FIELDS],
@@ -122,7 +122,7 @@ impl Memtable {
             stored_bytes: AtomicUsize::new(0),
             deleted: ArcSwap::default(),
         };
-        Self { inner: Arc::new(inner), occurrences: Box::default(), encoded: Vec::new(), is_full: false }
+        Self { inner: Arc::new(inner), occurrences: Box::default(), is_full: false }
     }
 
     /// Inserts a document, which is visible to views taken from now on.
@@ -136,16 +136,43 @@ impl Memtable {
     /// [`ErrorKind::InvalidDocument`] if it exceeds a limit, [`ErrorKind::Full`] if the memtable
     /// must be sealed first.
     pub fn insert(&mut self, document: &Document) -> Result<DocId> {
-        self.encoded.clear();
-        let cid = codec::encode_to(document, &mut self.encoded)?;
+        let (encoded, cid) = codec::encode_shared(document)?;
+        self.insert_parts(document, document.text.as_deref(), (&encoded, cid))
+    }
+
+    /// Inserts a document like [`insert`](Self::insert), but shares its bytes instead of encoding
+    /// it. The memory that the bytes are a part of is freed with the memtable.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Full`] if the memtable must be sealed first.
+    ///
+    /// ```
+    /// use cim_ipld_index::{Analyzer, Document, EncodedDocument, Memtable, codec};
+    ///
+    /// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+    /// let bytes = codec::encode(&Document::new(cid).with_text("thar she blows"))?;
+    /// let mut memtable = Memtable::new(Analyzer::default());
+    /// let id = memtable.insert_encoded(&EncodedDocument::decode(bytes)?)?;
+    /// assert_eq!(memtable.view().locate(&cid), Some(id));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn insert_encoded(&mut self, document: &EncodedDocument) -> Result<DocId> {
+        self.insert_parts(document.head(), document.text(), document.encoded())
+    }
+
+    fn insert_parts(
+        &mut self,
+        document: &Document,
+        text: Option<&str>,
+        encoded: (&Bytes, Range<usize>),
+    ) -> Result<DocId> {
         let id = self.document_count();
         if self.is_full || id >= MAX_SEGMENT_DOCUMENTS {
             return Err(full());
         }
-        let outcome = self.inner.insert(id, document, (&self.encoded, cid), &mut self.occurrences);
+        let outcome = self.inner.insert(id, document, text, encoded, &mut self.occurrences);
         self.occurrences.trim();
-        self.encoded.clear();
-        self.encoded.shrink_to(MAX_KEPT_BYTES);
         match outcome {
             Some(()) => Ok(DocId(id)),
             None => {
@@ -167,7 +194,7 @@ impl Memtable {
 
     /// Returns all memory that is allocated for the memtable, in bytes.
     pub fn bytes_used(&self) -> usize {
-        self.inner.bytes() + size_of::<Occurrences>() + self.occurrences.bytes() + self.encoded.capacity()
+        self.inner.bytes() + size_of::<Occurrences>() + self.occurrences.bytes()
     }
 }
 
@@ -178,10 +205,11 @@ impl Inner {
         &self,
         id: u32,
         document: &Document,
-        encoded: (&[u8], Range<usize>),
+        text: Option<&str>,
+        encoded: (&Bytes, Range<usize>),
         occurrences: &mut Occurrences,
     ) -> Option<()> {
-        let lengths = occurrences.insert(self, id, document)?;
+        let lengths = occurrences.insert(self, id, document, text)?;
         for (name, text) in fields::texts(document) {
             let length = occurrences.insert_attribute(self, id, name, &text)?;
             if length > 0 {
@@ -210,7 +238,7 @@ impl Inner {
         self.lists.push(list, Posting { document: id, frequency: 2, norm: 0, positions })
     }
 
-    fn insert_stored(&self, id: u32, (encoded, cid): (&[u8], Range<usize>), lengths: [u32; FIELDS]) -> Option<()> {
+    fn insert_stored(&self, id: u32, (encoded, cid): (&Bytes, Range<usize>), lengths: [u32; FIELDS]) -> Option<()> {
         let before = id.checked_sub(1).map_or([0; FIELDS], |last| self.stored(last).cumulative_words);
         let hash = self.cid_hash(&encoded[cid.clone()]);
         let (slot, older) = match self.cids.find(hash, |other| self.stored(other).cid() == &encoded[cid.clone()]) {
@@ -218,7 +246,7 @@ impl Inner {
             Lookup::Vacant { slot } => (slot, None),
         };
         let stored = Stored {
-            encoded: encoded.into(),
+            encoded: encoded.clone(),
             // The CID follows two short varints and is at most 128 bytes long.
             cid: (cid.start as u8, cid.len() as u8),
             norms: lengths.map(norm_of_length),

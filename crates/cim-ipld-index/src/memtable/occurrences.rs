@@ -43,13 +43,20 @@ struct Group {
 impl Occurrences {
     /// Splits the document into words and names and adds a posting for each term. Returns the
     /// number of words of each field.
-    pub(super) fn insert(&mut self, inner: &Inner, id: u32, document: &Document) -> Option<[u32; FIELDS]> {
+    pub(super) fn insert(
+        &mut self,
+        inner: &Inner,
+        id: u32,
+        document: &Document,
+        text: Option<&str>,
+    ) -> Option<[u32; FIELDS]> {
         self.begin();
         let mut analysis = std::mem::take(&mut self.analysis);
-        let lengths = fields::visit_words(document, &inner.analyzer, &mut analysis, |form, field, word, position| {
-            let head = keys::word_head(form, field);
-            self.add(inner, &Key::of_name(head, word.as_bytes()), field as u8, position);
-        });
+        let lengths =
+            fields::visit_words(document, text, &inner.analyzer, &mut analysis, |form, field, word, position| {
+                let head = keys::word_head(form, field);
+                self.add(inner, &Key::of_name(head, word.as_bytes()), field as u8, position);
+            });
         self.analysis = analysis;
         let mut key = std::mem::take(&mut self.key);
         fields::visit_names(document, &mut key, |key| self.add_name(inner, &Key::new(key)));

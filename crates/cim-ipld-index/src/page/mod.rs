@@ -103,7 +103,7 @@ pub trait PageSink {
     fn page(&mut self, id: PageId, bytes: Vec<u8>) -> std::result::Result<(), PageSinkError>;
 }
 
-/// The error of a [`PageSink`].
+/// An error from a [`PageSink`].
 pub type PageSinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The outcome of an operation on pages: its result, or the pages that must be available before the

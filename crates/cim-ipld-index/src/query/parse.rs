@@ -36,7 +36,7 @@ pub(super) fn strict(text: &str) -> Result<Query, QueryError> {
     Parser::new(text, Reading::Strict).query()
 }
 
-/// Parses any text, unless a deviation from the grammar cannot be meant as words.
+/// Parses any text, but refuses deviations from the grammar that cannot be meant as words.
 pub(super) fn typed(text: &str) -> Result<Query, QueryError> {
     Parser::new(text, Reading::Typed).query()
 }
@@ -62,7 +62,7 @@ pub(super) struct Parser<'a> {
 enum Reading {
     /// They are errors.
     Strict,
-    /// They are taken literally, or are an error if they cannot be meant that way.
+    /// They are taken literally, or are errors if they cannot be meant as words.
     Typed,
     /// They are taken literally.
     Lenient,
@@ -289,7 +289,7 @@ impl<'a> Parser<'a> {
     fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         if self.text.first().is_some_and(is_quote) {
             let phrase = self.text.phrase()?;
-            let slop = if self.text.eat('~') { self.text.whole("how many words may stand between")? } else { 0 };
+            let slop = if self.text.eat('~') { self.text.whole("the maximum number of words in between")? } else { 0 };
             return Ok(Node::phrase(scope, &phrase, slop));
         }
         let start = self.text.at();

@@ -1,7 +1,8 @@
 //! Evaluates a query in windows of 4,096 documents: each part of the query marks its matches and
 //! adds their points.
 //!
-//! It handles queries of any form. The common forms have faster implementations in `bulk_scorer`.
+//! The evaluator handles queries of any form. The common forms have faster implementations in
+//! `bulk_scorer`.
 
 use super::cursor::{Cursor, END, greatest, least};
 use super::multi_phrase::MultiPhrase;

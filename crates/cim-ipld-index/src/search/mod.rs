@@ -20,6 +20,8 @@ pub(crate) mod options;
 pub(crate) mod order;
 pub(crate) mod paging;
 mod phrase;
+mod phrase_budget;
+mod phrase_count;
 mod plan;
 mod pool;
 mod rank;
@@ -42,6 +44,7 @@ use bulk_scorer::Collector;
 use evaluator::Evaluator;
 use evaluator_builder::EvaluatorBuilder;
 use name_resolution::Resolution;
+use phrase_budget::PhraseBudget;
 use plan::{Planned, SetSelector};
 use snippet::SnippetGenerator;
 use sort::Sorter;
@@ -135,6 +138,7 @@ pub(crate) fn find<'a>(
         fetcher,
     )?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
+    let phrase_budget = PhraseBudget::new(options.max_positions);
     let mut parts = Vec::with_capacity(sources.len());
     for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
         let mut builder = EvaluatorBuilder {
@@ -147,6 +151,7 @@ pub(crate) fn find<'a>(
             scale,
             fetcher,
             norms: NormCache::default(),
+            phrase_budget: phrase_budget.clone(),
         };
         let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(&planned)?);
         let sorter = options.needs_every_match().then(|| Sorter::open(source, options, fetcher)).transpose()?;

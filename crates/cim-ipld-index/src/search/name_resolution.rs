@@ -16,7 +16,7 @@ use crate::query::Query;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolution {
     Complete,
-    /// It is known which tables contain the names, but not whether a live document does.
+    /// It is known which tables contain the names, but not whether a live document has them.
     TablesOnly,
     Unknown,
 }

@@ -19,7 +19,7 @@ const VERSION: u8 = 2;
 /// The position after a hit: its sort key and CID.
 ///
 /// Paging with cursors is stable: a document that does not change is neither repeated nor skipped,
-/// whatever is inserted, deleted, folded or merged in between. For a sort by score, the cursor
+/// whatever is inserted, deleted, sealed or merged in between. For a sort by score, the cursor
 /// therefore carries the statistics that scores depend on: the number of documents, and the number
 /// that contain each word.
 ///

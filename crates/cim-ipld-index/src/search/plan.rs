@@ -20,7 +20,7 @@ pub const MAX_QUERY_WORDS: usize = 4096;
 /// The boost of a compound form over a plain word, so that documents with the compound form rank
 /// above those with only its words.
 const COMPOUND_BOOST: f32 = 2.0;
-/// The number of leaves from which they are found by hash.
+/// If a query has at least this many leaves, they are looked up by hash instead of one by one.
 const MANY_LEAVES: usize = 32;
 
 /// What to look up for a query, and how to combine it.

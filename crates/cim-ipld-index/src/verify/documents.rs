@@ -74,7 +74,7 @@ impl Verification {
     fn document(&mut self, id: u32, bytes: &[u8], cid: Option<&[u8]>, norms: impl Iterator<Item = u8>) -> Result<()> {
         let document = codec::decode(bytes)?;
         if cid.is_none_or(|cid| cid != document.cid.to_bytes()) {
-            return Err(Error::damaged("a stored document does not match the CID with its number"));
+            return Err(Error::damaged("a stored document's CID differs from the one in the CID table"));
         }
         if self.last_key.as_slice() >= &*document.cid.to_bytes() {
             return Err(Error::damaged("CIDs are out of order"));
@@ -91,14 +91,19 @@ impl Verification {
         let mut key = Vec::new();
         let mut occurrences = Occurrences::of(document);
         let words = &mut self.expected.words;
-        let lengths =
-            fields::visit_words(document, &self.analyzer, &mut Scratch::default(), |form, field, word, position| {
+        let lengths = fields::visit_words(
+            document,
+            document.text.as_deref(),
+            &self.analyzer,
+            &mut Scratch::default(),
+            |form, field, word, position| {
                 keys::put_word(form, field, word, &mut key);
                 if occurrences.is_kept(&key) {
                     *words = words.wrapping_add(hash(&key, id, position));
                     self.expected_words[field] += u64::from(form == Form::Word);
                 }
-            });
+            },
+        );
         let HashSums { words, names, numbers } = &mut self.expected;
         for (name, text) in fields::texts(document) {
             let mut length = 0;

@@ -214,8 +214,7 @@ impl Verification {
     }
 }
 
-/// MurmurHash3's finalizer over the parts. It does not protect against forgery, which is the task
-/// of the envelope.
+/// MurmurHash3's finalizer over the parts. It does not protect against forgery; the envelope does.
 pub(super) fn hash(key: &[u8], id: u32, position: u32) -> u64 {
     let mut hash = key
         .iter()

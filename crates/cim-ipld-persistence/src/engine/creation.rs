@@ -1,6 +1,7 @@
 //! Creates an index: the root first, then the first manifest. If a crash interrupts a creation
-//! between the two, the next creation completes it. No index is created where objects of another
-//! one remain: the missing root or manifest of that index is a loss to be reported.
+//! between the two, the next creation completes it. No index is created in buckets that still
+//! contain objects of another one: that index has lost its root or manifest, which is reported as
+//! an error.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use crate::{Error, ErrorKind, Result, Settings};
 
 /// What a store holds of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Remains {
+pub(super) enum StoreContents {
     Nothing,
     /// A root and nothing else: a creation was interrupted, or is in progress.
     Unfinished,
@@ -56,7 +57,7 @@ pub(super) fn describe(analyzer: Option<&Analyzer>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns the analyzer of an index whose manifest describes it by `spec`.
+/// Returns the analyzer that the manifest of an index describes as `spec`.
 pub(super) fn analyzer_of(spec: &AnalyzerSpec, given: Option<&Analyzer>) -> Result<Analyzer> {
     match given {
         None => Ok(Analyzer::from_spec(spec)?),
@@ -76,11 +77,11 @@ pub(super) fn analyzer_of(spec: &AnalyzerSpec, given: Option<&Analyzer>) -> Resu
 ///
 /// # Errors
 /// `Lost` if there are objects but the root or the manifest that names them is missing.
-pub(super) async fn remains(backend: &dyn Backend, layout: &Layout) -> Result<Remains> {
-    let root = get(backend, layout, &layout.root).await?;
-    let manifest = get(backend, layout, &layout.manifest).await?;
+pub(super) async fn contents(backend: &dyn Backend, layout: &Layout) -> Result<StoreContents> {
+    let root = exists(backend, layout, &layout.root).await?;
+    let manifest = exists(backend, layout, &layout.manifest).await?;
     if root && manifest {
-        return Ok(Remains::Index);
+        return Ok(StoreContents::Index);
     }
     for bucket in layout.buckets() {
         let known = (bucket == &layout.catalog).then_some(&layout.root);
@@ -90,27 +91,27 @@ pub(super) async fn remains(backend: &dyn Backend, layout: &Layout) -> Result<Re
             return Err(Error::new(ErrorKind::Lost, message));
         }
     }
-    Ok(if root { Remains::Unfinished } else { Remains::Nothing })
+    Ok(if root { StoreContents::Unfinished } else { StoreContents::Nothing })
 }
 
-/// Refuses to create an index where one exists, or where objects of one remain.
-pub(super) async fn refuse_remains(backend: &dyn Backend, layout: &Layout) -> Result<()> {
-    match remains(backend, layout).await? {
-        Remains::Index => Err(exists()),
-        Remains::Nothing | Remains::Unfinished => Ok(()),
+/// Refuses to create an index where one exists, or where objects of one are left.
+pub(super) async fn refuse_existing(backend: &dyn Backend, layout: &Layout) -> Result<()> {
+    match contents(backend, layout).await? {
+        StoreContents::Index => Err(already_exists()),
+        StoreContents::Nothing | StoreContents::Unfinished => Ok(()),
     }
 }
 
 /// Returns the error for opening an index without a root.
 pub(super) async fn no_root(backend: &dyn Backend, layout: &Layout) -> Result<Error> {
-    remains(backend, layout).await?;
+    contents(backend, layout).await?;
     Ok(Error::new(ErrorKind::NoIndex, "the store holds no index of this name"))
 }
 
 /// Returns the error for opening an index without a manifest.
 pub(super) async fn no_manifest(objects: &Objects) -> Result<Error> {
-    Ok(match remains(&*objects.backend, &objects.layout).await {
-        Ok(Remains::Unfinished) => {
+    Ok(match contents(&*objects.backend, &objects.layout).await {
+        Ok(StoreContents::Unfinished) => {
             let message = "the creation of this index was started but not completed: create it again";
             Error::new(ErrorKind::NoIndex, message)
         }
@@ -135,8 +136,8 @@ pub(super) async fn create(
     let (catalog, record) = (&objects.layout.catalog, objects.root().record.clone());
     match objects.write(catalog, &objects.layout.root, record, Precondition::Absent).await {
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            refuse_remains(&*objects.backend, &objects.layout).await?;
-            let begun = begun_root(&objects, &protection).await?;
+            refuse_existing(&*objects.backend, &objects.layout).await?;
+            let begun = unfinished_root(&objects, &protection).await?;
             objects.replace_root(begun);
         }
         written => {
@@ -164,13 +165,13 @@ pub(super) async fn create(
     };
     let sealed = seal_manifest(&objects, &first)?;
     match objects.write(catalog, &objects.layout.manifest, sealed, Precondition::Absent).await {
-        Err(error) if error.kind() == ErrorKind::Conflict => Err(exists()),
+        Err(error) if error.kind() == ErrorKind::Conflict => Err(already_exists()),
         Err(error) => Err(error),
         Ok(_) => Ok(objects),
     }
 }
 
-async fn get(backend: &dyn Backend, layout: &Layout, key: &Key) -> Result<bool> {
+async fn exists(backend: &dyn Backend, layout: &Layout, key: &Key) -> Result<bool> {
     match backend.get(&layout.catalog, key).await {
         Err(error) if error.kind() == StoreErrorKind::BucketMissing => Ok(false),
         found => Ok(found?.is_some()),
@@ -201,23 +202,23 @@ async fn new_envelope(protection: &Protection) -> Result<Envelope> {
 
 /// Opens the root of an unfinished creation. It is never replaced: the process that stored it may
 /// be about to seal a manifest under it.
-async fn begun_root(objects: &Objects, protection: &Protection) -> Result<Root> {
+async fn unfinished_root(objects: &Objects, protection: &Protection) -> Result<Root> {
     let (algorithm, key): (Option<EncryptionAlgorithm>, Option<&KeySource>) = match protection {
         Protection::Encrypted { algorithm, key } => (Some(*algorithm), Some(key)),
         Protection::Plaintext => (None, None),
     };
-    let root = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?.ok_or_else(exists)?;
+    let root = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?.ok_or_else(already_exists)?;
     let envelope = Envelope::open_root(&root.value, key).await?;
     let begun = envelope.keyset().map(Keyset::algorithm);
     if begun != algorithm {
-        let message =
-            format!("the creation of an index with {begun:?} was started here: complete it with the same algorithm");
+        let started = begun.map_or_else(|| "without encryption".to_owned(), |algorithm| format!("with {algorithm}"));
+        let message = format!("the creation of an index {started} was started here: complete it in the same way");
         return Err(Error::new(ErrorKind::IndexExists, message));
     }
     Ok(Root { envelope, record: root.value, revision: root.revision })
 }
 
-fn exists() -> Error {
+fn already_exists() -> Error {
     Error::new(ErrorKind::IndexExists, "the store already holds an index of this name")
 }
 

@@ -7,9 +7,9 @@ use crate::Result;
 use crate::maintenance::rotation::KeyReport;
 
 impl Engine {
-    /// Replaces every key that opens this index by `key`, and encrypts later writes under a new
-    /// data key of `algorithm`. Existing objects remain readable and are not rewritten. The old
-    /// key no longer opens the index, and the old data keys no longer authenticate anything written
+    /// Replaces every key that opens this index with `key`, and encrypts later writes under a new
+    /// data key of `algorithm`. Existing objects remain readable and are not rewritten. The old key
+    /// can no longer open the index, and the old data keys no longer authenticate anything written
     /// after this returns.
     ///
     /// The new keyset is durable before anything is sealed under it. Other processes stop
@@ -69,7 +69,7 @@ impl Engine {
     /// The same as for [`index`](Engine::index) and [`fold`](Engine::fold).
     pub async fn finish_rotation(&self) -> Result<()> {
         self.shared.check()?;
-        self.maintenance.finish_rotation().await
+        self.maintenance.write_barrier_and_fold().await
     }
 
     /// Lists the keys of this index.

@@ -1,8 +1,9 @@
 //! The engine: creating and opening an index, writing to it, searching it.
 
+mod archives;
 mod creation;
-mod first_look;
 mod keys;
+mod open_checks;
 mod opening;
 mod protection;
 mod reading;
@@ -64,7 +65,7 @@ pub struct Engine {
     pin: Option<Arc<Pin>>,
     tasks: Arc<Mutex<Option<Tasks>>>,
     /// Initialized once every bucket has been found to exist.
-    complete: Arc<OnceCell<()>>,
+    buckets_checked: Arc<OnceCell<()>>,
 }
 
 /// The tasks of an engine, aborted on drop.
@@ -130,7 +131,7 @@ impl Engine {
     /// * [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if the store stopped answering. Either all
     ///   documents are written or none.
     /// * [`Lost`](ErrorKind::Lost) if the store no longer holds this index, and
-    ///   [`Forked`](ErrorKind::Forked) if it holds another history of it.
+    ///   [`Forked`](ErrorKind::Forked) if it holds a different history of the index.
     /// * [`KeyRotated`](ErrorKind::KeyRotated) if another process changed the key.
     /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied) or
     ///   [`Full`](ErrorKind::Full) as reported by the store.
@@ -173,15 +174,15 @@ impl Engine {
         if operations.is_empty() {
             return Ok(self.applied());
         }
-        self.complete.get_or_try_init(|| self.find_buckets()).await?;
+        self.buckets_checked.get_or_try_init(|| self.check_buckets()).await?;
         self.submit.operations(operations).await
     }
 
-    /// Checks before the first write that every bucket exists. Without this, a write could be
-    /// acknowledged into the catalog although its fold has no bucket to store pages in.
-    async fn find_buckets(&self) -> Result<()> {
+    /// Checks before the first write that every bucket exists. Without this check, a write could be
+    /// acknowledged even though there is no bucket in which a fold could store its pages.
+    async fn check_buckets(&self) -> Result<()> {
         let objects = &self.shared.objects;
-        let looks = objects.layout.buckets().map(|bucket| async move {
+        let checks = objects.layout.buckets().map(|bucket| async move {
             objects.backend.check_bucket(bucket).await.map_err(|error| match error.kind() {
                 StoreErrorKind::BucketMissing => {
                     let message =
@@ -191,7 +192,7 @@ impl Engine {
                 _ => error.into(),
             })
         });
-        futures::future::try_join_all(looks).await.map(drop)
+        futures::future::try_join_all(checks).await.map(drop)
     }
 
     fn applied(&self) -> Position {
@@ -227,9 +228,10 @@ impl Engine {
         self.shared.progress.wait_until(|progress| progress.seen.position >= position.number()).await
     }
 
-    /// Closes the engine: finishes the writes and the fold in progress, performs the fold that is
-    /// this engine's turn, stores the pin, ends the tasks, and closes the store if no other clone
-    /// holds it. A store that only one process may open can then be opened again.
+    /// Closes the engine: finishes the writes and the fold in progress, folds the journal if it is
+    /// this engine's turn to do so, stores the pin, ends the tasks, and closes the store unless a
+    /// clone of this engine still holds it. A store that only one process may open can then be
+    /// opened again.
     ///
     /// Every later call on a clone fails with [`Closed`](ErrorKind::Closed); a clone keeps the
     /// store open until it is dropped.
@@ -256,7 +258,7 @@ impl Engine {
     pub async fn close(self) {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut tasks) = tasks {
-            self.maintenance.settle_order().await;
+            self.maintenance.fold_displaced().await;
             self.submit.close();
             // Callers waiting for the last record are answered before the writer ends.
             let _ = (&mut tasks.writer).await;
@@ -273,7 +275,8 @@ impl Engine {
         if self.shared.objects.environment.is_single_threaded() {
             return;
         }
-        // Dropped on a blocking thread: closing a store may wait for its disk.
+        // The engine is dropped on a blocking thread, because closing a store may wait for the
+        // disk.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 }

@@ -8,8 +8,8 @@ use cim_ipld_envelope::{EncryptionAlgorithm, Envelope, KeySource};
 use cim_ipld_index::Analyzer;
 
 use super::Engine;
-use super::creation::{self, Remains};
-use super::first_look::open_under_root;
+use super::creation::{self, StoreContents};
+use super::open_checks::open_under_root;
 use super::protection::Protection;
 use crate::environment::Environment;
 use crate::history::pin::{self, PinInfo, PinStore};
@@ -62,8 +62,8 @@ impl fmt::Debug for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Selects one of several indexes in the backend by name. Without this, it is the default
-    /// index.
+    /// Selects one of several indexes in the backend by name. Without this call, the default index
+    /// is used.
     pub fn name(mut self, name: IndexName) -> Self {
         self.name = name;
         self
@@ -77,9 +77,10 @@ impl EngineBuilder {
 
     /// Sets the analyzer that splits texts and queries into words.
     ///
-    /// A new index stores the description of its analyzer permanently; without this it is
-    /// [`Analyzer::default`]. An existing index is opened with its own analyzer, which has to be
-    /// given here only if it is an [`Analyze`](cim_ipld_index::Analyze) of the application.
+    /// A new index stores the description of its analyzer permanently; without this call, that is
+    /// [`Analyzer::default`]. An existing index is opened with the analyzer with which it was
+    /// created. That analyzer has to be given here only if it is the application's own
+    /// implementation of [`Analyze`](cim_ipld_index::Analyze).
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -102,7 +103,7 @@ impl EngineBuilder {
     }
 
     /// Records the newest state of the index in `pin`, outside the store. A store that holds an
-    /// older state is then refused with [`Rollback`](ErrorKind::Rollback), and one with another
+    /// older state is then refused with [`Rollback`](ErrorKind::Rollback), and one with a different
     /// history with [`Forked`](ErrorKind::Forked).
     pub fn pin(mut self, pin: Arc<dyn PinStore>) -> Self {
         self.pin = Some(pin);
@@ -146,7 +147,7 @@ impl EngineBuilder {
         let layout = Layout::new(&self.name)?;
         let analyzer = creation::describe(self.analyzer.as_ref())?;
         creation::check_limits(&*self.backend)?;
-        creation::refuse_remains(&*self.backend, &layout).await?;
+        creation::refuse_existing(&*self.backend, &layout).await?;
         for bucket in layout.buckets() {
             self.backend.create(bucket).await?;
         }
@@ -172,10 +173,10 @@ impl EngineBuilder {
     /// * [`Damaged`](ErrorKind::Damaged) or [`Lost`](ErrorKind::Lost) if an object of the index
     ///   cannot be decrypted or is missing.
     /// * [`Rollback`](ErrorKind::Rollback) or [`Forked`](ErrorKind::Forked) if the store holds an
-    ///   older state or another history than the pin, and
+    ///   older state than the pin or a different history, and
     ///   [`PinUnavailable`](ErrorKind::PinUnavailable) if the pin cannot be read or written.
-    /// * [`Incompatible`](ErrorKind::Incompatible) if another [`analyzer`](Self::analyzer) was
-    ///   given than that of the index.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if the given [`analyzer`](Self::analyzer)
+    ///   differs from that of the index.
     /// * [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as reported by
     ///   the store.
     pub async fn open(self, key: Option<KeySource>) -> Result<Engine> {
@@ -189,7 +190,7 @@ impl EngineBuilder {
     }
 
     async fn open_once(self, key: Option<&KeySource>) -> Result<Engine> {
-        // The pin is read before the store, so that the store cannot be older than the pin.
+        // The pin is read before the store, so that an honest store cannot look older than the pin.
         let pinned = self.pinned().await?;
         let layout = Layout::new(&self.name)?;
         creation::check_limits(&*self.backend)?;
@@ -228,7 +229,7 @@ impl EngineBuilder {
     ) -> Result<Engine> {
         let layout = Layout::new(&self.name)?;
         let duplicate = || key.as_ref().map(KeySource::duplicate);
-        if creation::remains(&*self.backend, &layout).await? == Remains::Index {
+        if creation::contents(&*self.backend, &layout).await? == StoreContents::Index {
             return self.open(key).await;
         }
         let protection = Protection::of(duplicate(), algorithm)?;
@@ -240,11 +241,12 @@ impl EngineBuilder {
     }
 
     /// Returns the state recorded in the pin, or `None` without a pin. The index is not opened and
-    /// the store is not compared with the pin, so a pin that refuses its store can be examined.
+    /// the store is not compared with the pin, so the pin can be examined even if opening the index
+    /// fails because of it.
     ///
     /// # Errors
     /// * [`PinUnavailable`](ErrorKind::PinUnavailable) if the pin cannot be read.
-    /// * [`Rollback`](ErrorKind::Rollback) if the keys in the store do not open the pin.
+    /// * [`Rollback`](ErrorKind::Rollback) if the keys in the store cannot decrypt the pin.
     /// * The errors of [`open`](Self::open) that concern the root record.
     pub async fn read_pin(self, key: Option<KeySource>) -> Result<Option<PinInfo>> {
         let Some(store) = &self.pin else { return Ok(None) };
@@ -260,7 +262,7 @@ impl EngineBuilder {
         Ok(record.as_ref().map(PinInfo::from))
     }
 
-    async fn pinned(&self) -> Result<Option<Vec<u8>>> {
+    pub(super) async fn pinned(&self) -> Result<Option<Vec<u8>>> {
         match &self.pin {
             Some(store) => pin::read(store, &self.environment).await,
             None => Ok(None),
@@ -374,11 +376,11 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// [`Lost`](ErrorKind::Lost) if objects of an index are left whose root or manifest is missing,
-    /// and [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as reported by
-    /// the store.
+    /// [`Lost`](ErrorKind::Lost) if the store holds objects of an index whose root or manifest is
+    /// missing, and [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as
+    /// reported by the store.
     pub async fn exists(backend: &dyn Backend, name: &IndexName) -> Result<bool> {
         let layout = Layout::new(name)?;
-        Ok(creation::remains(backend, &layout).await? == Remains::Index)
+        Ok(creation::contents(backend, &layout).await? == StoreContents::Index)
     }
 }

@@ -68,7 +68,7 @@ impl Engine {
     /// * [`KeyRotated`](crate::ErrorKind::KeyRotated) if another process changed the key.
     /// * [`Unavailable`](crate::ErrorKind::Unavailable) if the store does not answer.
     pub async fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
-        self.read(|view, pages| view.snapshot.search(query, options, pages)).await
+        self.read(|view, pages| view.read_view.search(query, options, pages)).await
     }
 
     /// Returns the documents of these CIDs as they were indexed, with `None` for each CID that is
@@ -96,7 +96,7 @@ impl Engine {
     /// # Errors
     /// The same as for [`search`](Engine::search).
     pub async fn documents(&self, cids: &[Cid]) -> Result<Vec<Option<Document>>> {
-        self.read(|view, pages| view.snapshot.documents(cids, pages)).await
+        self.read(|view, pages| view.read_view.documents(cids, pages)).await
     }
 
     /// Returns the analyzer of texts and queries, which is fixed when the index is created.
@@ -168,14 +168,14 @@ impl Engine {
             self.shared.check()?;
             let view = self.shared.view();
             match self.load_view(&view).await {
-                Err(error) => self.shared.move_on(view.manifest.generation(), error).await?,
+                Err(error) => self.shared.wait_for_newer_manifest(view.manifest.generation(), error).await?,
                 loaded => return loaded,
             }
         }
     }
 
     async fn load_view(&self, view: &View) -> Result<LoadReport> {
-        let mut report = LoadReport { documents: view.snapshot.document_count(), ..LoadReport::default() };
+        let mut report = LoadReport { documents: view.read_view.document_count(), ..LoadReport::default() };
         let handles: Vec<&SegmentHandle> = view.segments.values().map(|handle| &**handle).collect();
         let keys = handles.iter().flat_map(|handle| handle.pages().map(|page| Ok((handle.id(), page?))));
         let (objects, cache) = (&self.shared.objects, &self.shared.cache);
@@ -193,14 +193,14 @@ impl Engine {
         &self,
         computation: impl Fn(&View, &dyn PageSource) -> cim_ipld_index::Result<Progress<T>>,
     ) -> Result<T> {
-        Ok(self.read_view(computation).await?.1)
+        Ok(self.read_with_view(computation).await?.1)
     }
 
     /// Runs a computation of the index core on the published view, and returns its result with that
     /// view. If a page is missing because a newer manifest has replaced it, the computation is
-    /// repeated on the newer view. A page that the current manifest names and the store does not
+    /// repeated on the newer view. A page that the current manifest names but the store does not
     /// hold is an error.
-    pub(super) async fn read_view<T>(
+    pub(super) async fn read_with_view<T>(
         &self,
         computation: impl Fn(&View, &dyn PageSource) -> cim_ipld_index::Result<Progress<T>>,
     ) -> Result<(Arc<View>, T)> {
@@ -209,7 +209,7 @@ impl Engine {
             let view = self.shared.view();
             let (objects, cache) = (&self.shared.objects, &self.shared.cache);
             match cache.resolve(objects, &view.segments, |pages| computation(&view, pages)).await {
-                Err(error) => self.shared.move_on(view.manifest.generation(), error).await?,
+                Err(error) => self.shared.wait_for_newer_manifest(view.manifest.generation(), error).await?,
                 Ok(result) => return Ok((view, result)),
             }
         }

@@ -91,8 +91,8 @@ impl Engine {
         self.maintenance.restore_snapshot(name).await
     }
 
-    /// Deletes a snapshot and the pages that are named by nothing else. A snapshot whose record
-    /// cannot be read is deleted too, but the pages named only by it remain in the store.
+    /// Deletes a snapshot and the pages that nothing else names. A snapshot whose record cannot be
+    /// read is deleted too, but the pages that only this snapshot named remain in the store.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc};
 
 use super::creation;
-use super::first_look::check_floor;
+use super::open_checks::check_floor;
 use super::opening::EngineBuilder;
 use super::{Engine, Tasks};
 use crate::format::digest::ShortDigest;
@@ -42,15 +42,15 @@ impl EngineBuilder {
         let progress = first_progress(&manifest);
         let view = View::empty(manifest.clone(), analyzer)?;
         let shared = Arc::new(Shared::new(objects, self.settings.clone(), view, progress));
-        let (commands, obeyed) = mpsc::channel(8);
-        let follower = Follower::start(&shared, manifest, obeyed, pinned).await?;
+        let (command_sender, commands) = mpsc::channel(8);
+        let follower = Follower::start(&shared, manifest, commands, pinned).await?;
         let closes = match &pin {
-            Some(pin) if shared.objects.rules.hold(Rule::Close) => pin.unclosed(),
+            Some(pin) if shared.objects.rules.enforces(Rule::Close) => pin.unclosed(),
             _ => Vec::new(),
         };
         let (writer, submit) = Writer::new(Arc::clone(&shared), pin.clone(), closes);
-        let maintenance = Arc::new(Maintenance::new(Arc::clone(&shared), submit.clone(), commands));
-        let mut background = vec![tokio::spawn(Arc::clone(&maintenance).keep_order())];
+        let maintenance = Arc::new(Maintenance::new(Arc::clone(&shared), submit.clone(), command_sender));
+        let mut background = vec![tokio::spawn(Arc::clone(&maintenance).keep_folding_displaced())];
         if shared.settings.background {
             background.push(tokio::spawn(Arc::clone(&maintenance).run()));
         }
@@ -59,11 +59,12 @@ impl EngineBuilder {
             background.push(tokio::spawn(keep_pin(Arc::clone(pin), Arc::clone(&shared))));
         }
         let tasks = Tasks { follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run()), background };
-        let complete = Arc::new(OnceCell::new_with(is_new.then_some(())));
-        let engine = Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), complete };
+        let buckets_checked = Arc::new(OnceCell::new_with(is_new.then_some(())));
+        let engine =
+            Engine { shared, maintenance, submit, pin, tasks: Arc::new(Mutex::new(Some(tasks))), buckets_checked };
         if self.accepts_older {
-            // The pin keeps its old state until the new epoch has made sure that lost records can
-            // no longer be accepted.
+            // The pin keeps its old state until the new epoch has begun, because lost records could
+            // still be accepted before that.
             if engine.algorithm().is_some() {
                 engine.maintenance.begin_epoch().await?;
             }
@@ -85,7 +86,7 @@ impl EngineBuilder {
     ) -> Result<(Option<Arc<Pin>>, Option<(u64, ShortDigest)>)> {
         let Some(store) = &self.pin else { return Ok((None, None)) };
         let mode = match () {
-            () if is_new || !objects.rules.hold(Rule::Pin) => Mode::StartOver,
+            () if is_new || !objects.rules.enforces(Rule::Pin) => Mode::StartOver,
             () if self.accepts_older => Mode::Accepting,
             () => Mode::Keep,
         };
@@ -109,7 +110,7 @@ fn first_progress(manifest: &ManifestVersion) -> Progress {
         seen: Seen { position: 0, order: manifest.manifest.watermark.digest, generation: 0, manifest: manifest.digest },
         memtable_bytes: 0,
         frozen_bytes: 0,
-        unsettled_until: None,
+        grace_until: None,
         refused: None,
         fatal: None,
         ignored: IgnoredEntries::default(),

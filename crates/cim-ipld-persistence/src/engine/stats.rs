@@ -75,7 +75,7 @@ impl Engine {
     /// # Errors
     /// The same as for [`search`](Engine::search).
     pub async fn stats(&self) -> Result<EngineStats> {
-        let (view, index) = self.read_view(|view, pages| view.snapshot.counts(pages)).await?;
+        let (view, index) = self.read_with_view(|view, pages| view.read_view.counts(pages)).await?;
         let progress = self.shared.progress.get();
         let segments = &view.manifest.manifest.segments;
         Ok(EngineStats {

@@ -107,7 +107,7 @@ impl Engine {
     /// let engine = Engine::builder(backend.clone()).create(Protection::Plaintext).await?;
     /// engine.index(&[Document::new(content_cid(b"1"))]).await?;
     ///
-    /// // Somebody empties the catalog.
+    /// // Someone empties the catalog.
     /// let catalog = Bucket::log("catalog_v1")?;
     /// let entries = backend.scan(&catalog, &KeyPrefix::all(), Revision::ZERO);
     /// let keys: Vec<Key> = entries.map_ok(|entry| entry.key).try_collect().await?;

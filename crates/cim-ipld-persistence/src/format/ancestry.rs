@@ -1,5 +1,6 @@
-//! The digests of all ancestors of a manifest, as a tree. Its right edge is in the manifest, and
-//! its full nodes are separate objects.
+//! The digests of all ancestors of a manifest, as an append-only Merkle tree: a Merkle mountain
+//! range of fan-out 16. The manifest contains the right edge of the tree (the frontier), and its
+//! full nodes are separate objects.
 
 use bincode::{Decode, Encode};
 
@@ -26,17 +27,17 @@ pub(crate) struct Node {
     children: Vec<Digest>,
 }
 
-/// The place of a node in the tree: its level, 1 for nodes of manifests, and its index within the
-/// level.
+/// The place of a node in the tree: its level, which is 1 for nodes whose children are manifests,
+/// and its index within the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodePlace {
     pub(crate) level: usize,
-    pub(crate) number: u64,
+    pub(crate) index: u64,
 }
 
 impl NodePlace {
-    pub(crate) fn child(self, number: usize) -> Self {
-        Self { level: self.level - 1, number: self.number * FAN_OUT as u64 + number as u64 }
+    pub(crate) fn child(self, index: usize) -> Self {
+        Self { level: self.level - 1, index: self.index * FAN_OUT as u64 + index as u64 }
     }
 }
 
@@ -82,7 +83,7 @@ impl Ancestry {
             }
             let node = Node { children: std::mem::take(&mut self.levels[level]) };
             carried = node.digest();
-            nodes.push((NodePlace { level: level + 1, number: covered / weight - 1 }, node));
+            nodes.push((NodePlace { level: level + 1, index: covered / weight - 1 }, node));
             weight = weight.saturating_mul(FAN_OUT as u64);
         }
         nodes
@@ -112,7 +113,7 @@ impl Ancestry {
                 children.push(usize::try_from(rest / below).expect("less than the fan-out"));
                 rest %= below;
             }
-            let place = NodePlace { level, number: (generation - 1) / weight };
+            let place = NodePlace { level, index: (generation - 1) / weight };
             return Path::Below { node: digests[entry], place, children };
         }
         Path::Absent
@@ -131,8 +132,8 @@ impl Node {
         Digest::of("cim/v1/ancestry", &[&self.to_bytes()])
     }
 
-    pub(crate) fn child(&self, number: usize) -> Option<Digest> {
-        self.children.get(number).copied()
+    pub(crate) fn child(&self, index: usize) -> Option<Digest> {
+        self.children.get(index).copied()
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {

@@ -10,13 +10,13 @@ use crate::Result;
 
 const VERSION: u8 = 3;
 
-/// The state of an index at a position of its order: its segments. Later journal records complete
-/// it.
+/// The state of an index at a position of its order, as a list of segments. The current state also
+/// includes the later journal records.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Manifest {
     /// Increases by one with every manifest.
     pub(crate) generation: u64,
-    /// The digest of the sealed manifest before this one; zeros in the first.
+    /// The digest of the sealed previous manifest; zeros in the first.
     pub(crate) parent: Digest,
     /// The digests of all previous manifests, the older ones in separate node objects.
     pub(crate) ancestry: Ancestry,
@@ -25,7 +25,8 @@ pub(crate) struct Manifest {
     pub(crate) previous_position: u64,
     /// The epoch of the order at the watermark. No record or manifest of an older epoch may follow.
     pub(crate) epoch: u64,
-    /// The generation of the keyset when this was sealed. An older root has been rolled back.
+    /// The generation of the keyset when this was sealed. A root with a lower keyset generation
+    /// than this is treated as a rollback.
     pub(crate) keyset_generation: u64,
     /// The digest of the root record of that generation.
     pub(crate) root_digest: Digest,
@@ -38,8 +39,8 @@ pub(crate) struct Manifest {
     pub(crate) analyzer: Vec<u8>,
     /// Oldest first.
     pub(crate) segments: Vec<SegmentEntry>,
-    /// Oldest first. A snapshot exists if and only if it is named here. A record that is not named
-    /// was left by a crash; one that is named and missing is lost.
+    /// Oldest first. A snapshot exists if and only if it is named here. A snapshot record that is
+    /// not named here was left by a crash; one that is named but missing is lost.
     pub(crate) snapshots: Vec<SnapshotEntry>,
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct RecordMark {
 pub(crate) struct WindowEntry {
     /// The secret from which the chunk names are derived.
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    pub(crate) chunk_count: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
 }
@@ -107,7 +108,7 @@ pub(crate) struct SegmentEntry {
 pub(crate) struct DeletesEntry {
     /// The secret from which the chunk names are derived.
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    pub(crate) chunk_count: u32,
     pub(crate) documents: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
@@ -128,7 +129,7 @@ impl Manifest {
             && manifest.previous_position <= manifest.watermark.position
             && (manifest.watermark.position == 0) == manifest.watermark.record.is_none()
             && (manifest.watermark.position == 0) == manifest.window.is_none()
-            && manifest.window.as_ref().is_none_or(|window| window.chunks <= MAX_CHUNKS);
+            && manifest.window.as_ref().is_none_or(|window| window.chunk_count <= MAX_CHUNKS);
         if !is_consistent {
             return Err(damaged(WHAT, "its numbers are inconsistent"));
         }
@@ -167,7 +168,7 @@ pub(crate) fn check_segments(what: &str, segments: &[SegmentEntry]) -> Result<()
             return Err(damaged(what, &format!("a segment claims {} documents", entry.documents)));
         }
         if let Some(deletes) = &entry.deletes
-            && (deletes.documents > entry.documents || deletes.chunks > deletes.documents.saturating_add(1))
+            && (deletes.documents > entry.documents || deletes.chunk_count > deletes.documents.saturating_add(1))
         {
             return Err(damaged(what, "a segment claims more deletes than it has documents"));
         }

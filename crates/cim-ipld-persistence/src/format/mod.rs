@@ -1,8 +1,9 @@
 //! The plaintext formats of the engine, one module each. Every format starts with a version byte,
-//! and every decoder accepts hostile input.
+//! and every decoder is safe to run on hostile input.
 
 pub(crate) mod ancestry;
 pub(crate) mod announcement;
+pub(crate) mod archive;
 pub(crate) mod digest;
 pub(crate) mod manifest;
 pub(crate) mod pin;
@@ -14,6 +15,7 @@ pub(crate) mod window;
 
 use bincode::BorrowDecode;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::enc::write::SizeWriter;
 use bincode::error::DecodeError;
 
 use crate::{Error, ErrorKind, Result};
@@ -36,9 +38,12 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> =
     bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
 
 fn encode<T: bincode::Encode>(version: u8, value: &T) -> Vec<u8> {
-    let mut bytes = vec![version];
-    bincode::encode_into_std_write(value, &mut bytes, CONFIG)
-        .expect("a vector takes every write, and no format fails to encode");
+    const NEVER: &str = "a vector takes every write, and no format fails to encode";
+    let mut size = SizeWriter::default();
+    bincode::encode_into_writer(value, &mut size, CONFIG).expect(NEVER);
+    let mut bytes = Vec::with_capacity(1 + size.bytes_written);
+    bytes.push(version);
+    bincode::encode_into_std_write(value, &mut bytes, CONFIG).expect(NEVER);
     bytes
 }
 

@@ -6,8 +6,9 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// The maximum number of writers in a pin. Each opening closes all of them with its first write, so
-/// this many accumulate only if as many processes crash without a successful write.
+/// The maximum number of writers in a pin. Each process closes all of them with its first write, so
+/// the maximum is reached only if that many processes crash one after another without a successful
+/// write.
 pub(crate) const MAX_PINNED_WRITERS: usize = 1024;
 
 /// The newest state of an index that a process has seen, stored outside the store.

@@ -14,8 +14,8 @@ const VERSION: u8 = 2;
 /// The maximum number of writers closed by one record.
 pub(crate) const MAX_CLOSED_WRITERS: usize = 16;
 
-/// A journal record, which a writer appends to the order by one put. Its key contains the writer
-/// and the sequence number; its data key determines the epoch.
+/// A journal record, which a writer appends to the order with a single put. Its key contains the
+/// writer and the sequence number; its data key determines the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct Record<O = Vec<Operation>> {
     /// The number of records that its writer had applied.
@@ -35,10 +35,10 @@ pub(crate) struct Record<O = Vec<Operation>> {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) enum Body<O = Vec<Operation>> {
     Inline(O),
-    /// Encoded operations in `chunks` objects of the metadata bucket, named by `secret`.
+    /// Encoded operations in `chunk_count` objects of the metadata bucket, named by `secret`.
     Spilled {
         secret: [u8; 32],
-        chunks: u32,
+        chunk_count: u32,
         /// The digest of the encoded operations.
         digest: Digest,
     },
@@ -47,7 +47,7 @@ pub(crate) enum Body<O = Vec<Operation>> {
 /// One change of the index. The bytes of a decoded operation are a slice of its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation<B = Bytes> {
-    /// Adds the encoded document, or replaces the one of the same CID.
+    /// Adds the encoded document, or replaces the one with the same CID.
     Put(B),
     /// Removes the document of this binary CID.
     Delete(B),
@@ -104,13 +104,13 @@ impl Record {
         if record.closes.len() > MAX_CLOSED_WRITERS {
             return Err(damaged("a journal record", "it closes too many writers"));
         }
-        if matches!(record.body, Body::Spilled { chunks, .. } if chunks > MAX_CHUNKS) {
+        if matches!(record.body, Body::Spilled { chunk_count, .. } if chunk_count > MAX_CHUNKS) {
             return Err(damaged("a journal record", "its body has too many chunks"));
         }
         let Record { seen, generation, attest, closes, announces, body } = record;
         let body = match body {
             Body::Inline(operations) => Body::Inline(parts_of(bytes, operations)),
-            Body::Spilled { secret, chunks, digest } => Body::Spilled { secret, chunks, digest },
+            Body::Spilled { secret, chunk_count, digest } => Body::Spilled { secret, chunk_count, digest },
         };
         Ok(Self { seen, generation, attest, closes, announces, body })
     }
@@ -130,7 +130,7 @@ pub(crate) fn operations_from_bytes(bytes: &Bytes) -> Result<Vec<Operation>> {
     Ok(parts_of(bytes, decode("the body of a journal record", VERSION, bytes)?))
 }
 
-/// Makes the operations share `bytes`, which they were decoded from.
+/// Makes the operations share `bytes`, from which they were decoded.
 fn parts_of(bytes: &Bytes, operations: Vec<Operation<&[u8]>>) -> Vec<Operation> {
     let share = |operation| match operation {
         Operation::Put(part) => Operation::Put(bytes.slice_ref(part)),

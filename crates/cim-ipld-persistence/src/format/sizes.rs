@@ -18,7 +18,7 @@ fn record(closes: Vec<u64>, announces: Option<Announcement>, body: Body) -> usiz
 }
 
 #[test]
-fn bytes_beside_the_operations() {
+fn bytes_besides_the_operations() {
     let document = vec![0; 200];
     let operation = 1 + 1 + document.len();
     let body = || Body::Inline(vec![Operation::Put(document.clone().into())]);
@@ -27,7 +27,7 @@ fn bytes_beside_the_operations() {
     let announcement = Announcement { root: Digest::default(), data_key: [0; 8] };
     assert_eq!(record(vec![u64::MAX], None, body()) - operation - plain, 9);
     assert_eq!(record(Vec::new(), Some(announcement), body()) - operation - plain, 40);
-    let spilled = Body::Spilled { secret: [0; 32], chunks: 9, digest: Digest::default() };
+    let spilled = Body::Spilled { secret: [0; 32], chunk_count: 9, digest: Digest::default() };
     assert_eq!(record(Vec::new(), None, spilled), 93);
 }
 
@@ -45,7 +45,7 @@ fn bytes_of_a_window() {
             position: POSITION,
             digests: vec![ShortDigest::default(); 1 + WINDOW_POSITIONS as usize],
             writers: (0..writers).map(writer).collect(),
-            chunks: Vec::new(),
+            blocks: Vec::new(),
             announced: Vec::new(),
         };
         Window::from_bytes(&window.to_bytes()).expect("consistent");
@@ -71,7 +71,7 @@ fn bytes_of_a_manifest() {
             epoch: 1,
             keyset_generation: 1,
             root_digest: Digest::default(),
-            window: Some(WindowEntry { secret: [0; 32], chunks: 1, digest: Digest::default() }),
+            window: Some(WindowEntry { secret: [0; 32], chunk_count: 1, digest: Digest::default() }),
             names_secret: [0; 32],
             analyzer: AnalyzerSpec::default().to_bytes(),
             segments,

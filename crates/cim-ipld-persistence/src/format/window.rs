@@ -7,11 +7,11 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// The number of positions per chunk of digests, and the number of positions that a record may lag
+/// The number of positions per block of digests, and the number of positions that a record may lag
 /// behind.
 pub(crate) const WINDOW_POSITIONS: u64 = 4096;
-/// The number of retained chunks of older digests: a million positions.
-pub(crate) const RETAINED_CHUNKS: usize = 256;
+/// The number of retained blocks of older digests, which cover a million positions.
+pub(crate) const RETAINED_BLOCKS: usize = 256;
 
 /// The recent past of the order at a watermark: everything needed to judge later records.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -20,10 +20,10 @@ pub(crate) struct Window {
     pub(crate) position: u64,
     /// The digests of the order at the last positions, oldest first.
     pub(crate) digests: Vec<ShortDigest>,
-    /// The writers with an accepted record within the window, or closed within it, by ascending id.
+    /// The writers that had a record accepted or were closed within the window, by ascending id.
     pub(crate) writers: Vec<WriterEntry>,
-    /// The chunks of older digests, oldest first.
-    pub(crate) chunks: Vec<DigestChunk>,
+    /// The blocks of older digests, oldest first.
+    pub(crate) blocks: Vec<DigestBlock>,
     /// The last announced roots, newest last.
     pub(crate) announced: Vec<Announcement>,
 }
@@ -46,12 +46,13 @@ pub(crate) struct WriterEntry {
 
 /// A reference to the digests of [`WINDOW_POSITIONS`] positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct DigestChunk {
-    /// The number of the chunk, which begins at position `number * WINDOW_POSITIONS`.
-    pub(crate) number: u64,
+pub(crate) struct DigestBlock {
+    /// The index of the block, which begins at position `index * WINDOW_POSITIONS`.
+    pub(crate) index: u64,
     /// The secret from which the object names are derived.
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    /// The number of chunks in which the content is stored.
+    pub(crate) chunk_count: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
 }
@@ -65,12 +66,12 @@ impl Window {
         const WHAT: &str = "the window of the order";
         let window: Self = decode(WHAT, VERSION, bytes)?;
         let sorted = window.writers.is_sorted_by(|one, two| one.id < two.id)
-            && window.chunks.is_sorted_by(|one, two| one.number < two.number);
+            && window.blocks.is_sorted_by(|one, two| one.index < two.index);
         let bounded = window.position < MAX_COUNT
             && (1..=window.position.saturating_add(1)).contains(&(window.digests.len() as u64))
             && window.writers.iter().all(|writer| writer.position <= window.position)
-            && window.chunks.len() <= RETAINED_CHUNKS
-            && window.chunks.iter().all(|chunk| chunk.number <= window.position && chunk.chunks <= MAX_CHUNKS)
+            && window.blocks.len() <= RETAINED_BLOCKS
+            && window.blocks.iter().all(|block| block.index <= window.position && block.chunk_count <= MAX_CHUNKS)
             && window.announced.len() <= MAX_ANNOUNCED;
         if !sorted || !bounded {
             return Err(damaged(WHAT, "its entries are inconsistent"));
@@ -83,19 +84,19 @@ pub(crate) fn window_digest(bytes: &[u8]) -> Digest {
     Digest::of("cim/v1/window", &[bytes])
 }
 
-/// Encodes a chunk as the concatenation of its digests. It needs no version, because its object
-/// kind and its digest in the window authenticate the content.
-pub(crate) fn chunk_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
+/// Encodes a block as the concatenation of its digests. The encoding needs no version, because the
+/// object kind and the digest in the window authenticate the content.
+pub(crate) fn block_to_bytes(digests: &[ShortDigest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()
 }
 
-pub(crate) fn chunk_from_bytes(bytes: &[u8], positions: u64) -> Result<Vec<ShortDigest>> {
+pub(crate) fn block_from_bytes(bytes: &[u8], positions: u64) -> Result<Vec<ShortDigest>> {
     if bytes.len() as u64 != positions * 16 {
-        return Err(damaged("a chunk of the digests of the order", "its length is wrong"));
+        return Err(damaged("a block of the digests of the order", "its length is wrong"));
     }
     Ok(bytes.chunks_exact(16).map(|chunk| ShortDigest(chunk.try_into().expect("16 bytes"))).collect())
 }
 
-pub(crate) fn chunk_digest(bytes: &[u8]) -> Digest {
+pub(crate) fn block_digest(bytes: &[u8]) -> Digest {
     Digest::of("cim/v1/order-chunk", &[bytes])
 }

@@ -1,5 +1,5 @@
-//! The roots announced by records. An announcement distinguishes a key rotation from a root that
-//! somebody without a key stored.
+//! The roots announced by records. An announcement distinguishes the root of a key rotation from a
+//! root stored by someone without the key.
 
 use cim_ipld_envelope::Envelope;
 
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_counts_after_that_of_the_known_root() {
+    fn only_announcements_after_that_of_the_known_root_count() {
         let announced =
             Announced::new([1, 2, 3, 2].map(|number| Announcement { root: root(number), data_key: [number; 8] }));
         let cases = [
@@ -58,7 +58,7 @@ mod tests {
             (2, 2, false),
         ];
         for (known, found, expected) in cases {
-            assert_eq!(announced.has_root(&root(known), &root(found)), expected, "{found} beside {known}");
+            assert_eq!(announced.has_root(&root(known), &root(found)), expected, "found {found}, known {known}");
         }
     }
 }

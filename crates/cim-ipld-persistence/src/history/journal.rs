@@ -41,7 +41,8 @@ pub(crate) struct Dead {
 }
 
 impl Journal {
-    /// Begins at the manifest that this process opens, and at the revision after which it watches.
+    /// Sets the order at the manifest that this process opens, and the revision after which it
+    /// watches the journal.
     pub(crate) fn begin(&mut self, opened_at: Order, through: Revision) {
         self.unseen = Some(Unseen { opened_at, through });
     }
@@ -56,13 +57,14 @@ impl Journal {
         self.entries.get(key).map(|entry| entry.position).filter(|position| *position > 0)
     }
 
-    /// Notes a record that can never be part of the order, unless its key belongs to one that is.
+    /// Notes a record that can never become part of the order, unless its key is that of an
+    /// accepted record.
     pub(crate) fn ignored(&mut self, key: Key, spilled: Option<Chunked>) {
         self.entries.entry(key).or_insert(Entry { position: 0, spilled });
     }
 
-    /// Notes that an entry of the journal does not open. Only a scan of all of it finds out whether
-    /// that entry is dead.
+    /// Notes that a journal entry cannot be decrypted. Only a scan of the whole journal can
+    /// determine whether the entry is dead.
     pub(crate) fn junk(&mut self) {
         if let Some(unseen) = &mut self.unseen {
             unseen.through = Revision::new(u64::MAX);
@@ -78,7 +80,7 @@ impl Journal {
     }
 
     /// Requests another scan for entries left by earlier processes.
-    pub(crate) fn look_again(&mut self, unseen: Unseen) {
+    pub(crate) fn request_rescan(&mut self, unseen: Unseen) {
         self.unseen = Some(unseen);
     }
 

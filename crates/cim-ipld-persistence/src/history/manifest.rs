@@ -8,7 +8,7 @@ use super::order::Order;
 use crate::format::ancestry::{Node, NodePlace, Path};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, WindowEntry};
-use crate::format::window::{DigestChunk, Window, chunk_digest, chunk_from_bytes, window_digest};
+use crate::format::window::{DigestBlock, Window, block_digest, block_from_bytes, window_digest};
 use crate::objects::chunked::Chunked;
 use crate::objects::layout::Layout;
 use crate::objects::{Address, Objects, kind};
@@ -35,9 +35,9 @@ pub(crate) enum Succession {
     Same,
     /// A descendant of the known one, over the same order.
     Newer,
-    /// Not above the known generation.
+    /// Its generation is not higher than the known one.
     Older,
-    /// Sealed in an epoch that the known one has ended.
+    /// Sealed under a data key that was retired by the known one.
     Retired,
 }
 
@@ -59,13 +59,15 @@ pub(crate) fn open_manifest(objects: &Objects, entry: &Entry) -> Result<Manifest
         // The version in the header is not authenticated until the object is opened.
         match error.kind() {
             ErrorKind::KeyRotated => error,
-            _ => Error::new(ErrorKind::Damaged, format!("the manifest does not open: {error}")).with_source(error),
+            _ => {
+                Error::new(ErrorKind::Damaged, format!("the manifest cannot be decrypted: {error}")).with_source(error)
+            }
         }
     })?;
     let manifest = Manifest::from_bytes(&opened)?;
     let epoch = objects.root().envelope.epoch_of(&entry.value)?;
     if epoch < manifest.epoch {
-        let message = "the manifest is sealed under a data key that was already retired at its generation";
+        let message = "the manifest is sealed under a data key that had already been retired when it was written";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
     let digest = manifest_digest(&entry.value);
@@ -83,9 +85,9 @@ pub(crate) async fn read_manifest(objects: &Objects) -> Result<ManifestVersion> 
     open_manifest(objects, &entry)
 }
 
-/// Returns whether `error` means that the manifest entry is missing or not a manifest. A manifest
-/// of a newer format is one.
-pub(crate) fn is_no_manifest(error: &Error) -> bool {
+/// Returns whether `error` means that the manifest entry is missing or does not hold a manifest. A
+/// manifest in a newer format counts as a manifest.
+pub(crate) fn is_missing_or_invalid(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged)
 }
 
@@ -98,8 +100,8 @@ impl ManifestVersion {
         self.manifest.watermark.position
     }
 
-    /// Returns the digest of the manifest of `generation` in the ancestry of this one, which
-    /// includes itself, or `None` if there is none.
+    /// Returns the digest of the ancestor of `generation`, or of this manifest if that is its own
+    /// generation. Returns `None` if there is no such ancestor.
     pub(crate) async fn ancestor(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
         if generation == self.generation() {
             return Ok(Some(self.digest));
@@ -119,10 +121,10 @@ impl ManifestVersion {
         }
     }
 
-    /// Returns the digest that a record naming the manifest of `generation` must attest, or `None`
-    /// if this is neither this manifest nor an ancestor.
+    /// Returns the manifest digest that a record must attest if it names `generation`, or `None` if
+    /// neither this manifest nor an ancestor has that generation.
     pub(crate) async fn attested(&self, objects: &Objects, generation: u64) -> Result<Option<Digest>> {
-        match objects.rules.hold(Rule::RecordManifest) {
+        match objects.rules.enforces(Rule::RecordManifest) {
             true => self.ancestor(objects, generation).await,
             false => Ok(Some(Digest::default())),
         }
@@ -137,39 +139,42 @@ impl ManifestVersion {
         Order::at(objects.rules, &self.manifest.watermark, self.manifest.epoch, window)
     }
 
-    /// Compares `next` with this manifest, which is known to follow `order`.
+    /// Compares `next` with this manifest, which is the known one. `order` is the order of this
+    /// process.
     ///
     /// # Errors
-    /// `Forked` if `next` belongs to another history.
+    /// `Forked` if `next` belongs to a different history.
     pub(crate) async fn succession(&self, objects: &Objects, order: &Order, next: &Self) -> Result<Succession> {
         let rules = objects.rules;
         if next.digest == self.digest {
             return Ok(Succession::Same);
         }
-        if next.generation() <= self.generation() && rules.hold(Rule::Generation) {
+        if next.generation() <= self.generation() && rules.enforces(Rule::Generation) {
             return Ok(Succession::Older);
         }
-        if next.epoch < self.manifest.epoch && rules.hold(Rule::ManifestEpoch) {
+        if next.epoch < self.manifest.epoch && rules.enforces(Rule::ManifestEpoch) {
             return Ok(Succession::Retired);
         }
         let ancestor = next.ancestor(objects, self.generation()).await?;
-        if ancestor != Some(self.digest) && rules.hold(Rule::Ancestry) {
+        if ancestor != Some(self.digest) && rules.enforces(Rule::Ancestry) {
             let (known, found) = (self.generation(), next.generation());
             let message =
                 format!("the manifest of generation {found} does not descend from the known one of generation {known}");
             return Err(Error::new(ErrorKind::Forked, message));
         }
         if next.manifest.analyzer != self.manifest.analyzer {
-            let message = "the manifest has another analyzer than the index, which cannot change";
+            let message =
+                "the manifest names a different analyzer from the index's, but the analyzer of an index cannot change";
             return Err(Error::new(ErrorKind::Forked, message));
         }
-        if rules.hold(Rule::ManifestChain) {
+        if rules.enforces(Rule::ManifestChain) {
             next.check_chain(objects, order).await?;
         }
         Ok(Succession::Newer)
     }
 
-    /// Checks that the order of this manifest and `order` are one chain, whichever is longer.
+    /// Checks that the shorter of `order` and the order of this manifest is a prefix of the longer
+    /// one.
     async fn check_chain(&self, objects: &Objects, order: &Order) -> Result<()> {
         let watermark = &self.manifest.watermark;
         let (position, found, expected) = if watermark.position <= order.position() {
@@ -188,7 +193,7 @@ pub(crate) fn check_digest(position: u64, found: Option<ShortDigest>, expected: 
         Some(digest) if digest == expected => Ok(()),
         Some(_) => {
             let message =
-                format!("the store holds another history: the orders differ at or before position {position}");
+                format!("the store holds a different history: the orders differ at or before position {position}");
             Err(Error::new(ErrorKind::Forked, message))
         }
         None => {
@@ -208,31 +213,31 @@ pub(crate) async fn digest_at(objects: &Objects, order: &Order, position: u64) -
         return Ok(Some(digest));
     }
     let positions = objects.rules.window();
-    let number = position / positions;
-    let Some(chunk) = order.chunks().iter().find(|chunk| chunk.number == number) else { return Ok(None) };
-    let digests = fetch_chunk(objects, chunk).await?;
+    let index = position / positions;
+    let Some(block) = order.blocks().iter().find(|block| block.index == index) else { return Ok(None) };
+    let digests = fetch_block(objects, block).await?;
     Ok(digests.get(usize::try_from(position % positions).expect("within a chunk")).copied())
 }
 
-/// Reads a chunk of digests of older positions.
-pub(crate) async fn fetch_chunk(objects: &Objects, chunk: &DigestChunk) -> Result<Vec<ShortDigest>> {
-    let bytes = objects.fetch_chunked(&chunk.chunked()).await?;
-    if chunk_digest(&bytes) != chunk.digest {
-        let message = "a chunk of the digests of the order differs from the one that the window names";
+/// Reads a block of digests of older positions.
+pub(crate) async fn fetch_block(objects: &Objects, block: &DigestBlock) -> Result<Vec<ShortDigest>> {
+    let bytes = objects.fetch_chunked(&block.chunked()).await?;
+    if block_digest(&bytes) != block.digest {
+        let message = "a block of the digests of the order differs from the one that the window names";
         return Err(Error::new(ErrorKind::Damaged, message));
     }
-    chunk_from_bytes(&bytes, objects.rules.window())
+    block_from_bytes(&bytes, objects.rules.window())
 }
 
-impl DigestChunk {
+impl DigestBlock {
     pub(crate) fn chunked(&self) -> Chunked {
-        Chunked { kind: kind::ORDER_CHUNK, secret: self.secret, chunks: self.chunks }
+        Chunked { kind: kind::DIGEST_BLOCK, secret: self.secret, chunk_count: self.chunk_count }
     }
 }
 
 impl WindowEntry {
     pub(crate) fn chunked(&self) -> Chunked {
-        Chunked { kind: kind::WINDOW, secret: self.secret, chunks: self.chunks }
+        Chunked { kind: kind::WINDOW, secret: self.secret, chunk_count: self.chunk_count }
     }
 }
 
@@ -247,10 +252,10 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
     Window::from_bytes(&bytes)
 }
 
-/// Returns the name of a node, which depends only on its place, so that processes that complete it
-/// concurrently write the same node.
-fn node_name(names: &ObjectNames, place: NodePlace) -> String {
-    names.name_of(&format!("ancestry/{}/{}", place.level, place.number))
+/// Returns the name of a node. It depends only on the place of the node in the tree, so processes
+/// that complete the same node concurrently write the same object.
+pub(crate) fn node_name(names: &ObjectNames, place: NodePlace) -> String {
+    names.name_of(&format!("ancestry/{}/{}", place.level, place.index))
 }
 
 fn node_address<'a>(layout: &'a Layout, name: &'a str) -> Address<'a> {
@@ -261,7 +266,10 @@ async fn fetch_node(objects: &Objects, name: &str, digest: Digest) -> Result<Nod
     let bytes = objects.fetch(&node_address(&objects.layout, name)).await?;
     let node = Node::from_bytes(&bytes)?;
     if node.digest() != digest {
-        return Err(Error::new(ErrorKind::Forked, "a node of the ancestry of the manifest belongs to another history"));
+        return Err(Error::new(
+            ErrorKind::Forked,
+            "a node of the ancestry of the manifest belongs to a different history",
+        ));
     }
     Ok(node)
 }

@@ -14,7 +14,7 @@ pub(crate) mod progress;
 mod put;
 pub(crate) mod records;
 pub(crate) mod references;
-pub(crate) mod remains;
+pub(crate) mod repair;
 pub(crate) mod root;
 pub(crate) mod shared;
 pub(crate) mod state;

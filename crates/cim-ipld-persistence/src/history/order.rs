@@ -1,4 +1,8 @@
-//! The order of all accepted records, and the rules by which a record is accepted into it.
+//! The order: the replicated log of an index, and the rules by which a record is accepted into it.
+//!
+//! Every accepted record has a position in the log, starting at 1. The digest at a position is the
+//! head of a hash chain over all records up to it, so two processes with equal digests have
+//! accepted the same records in the same sequence.
 //!
 //! A verdict depends only on the accepted prefix and the bytes of the record, never on a revision
 //! assigned by the store, so processes that have accepted the same prefix reach the same verdict.
@@ -13,7 +17,7 @@ use crate::format::announcement::Announcement;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{RecordMark, Watermark};
 use crate::format::record::{Record, attestation};
-use crate::format::window::{DigestChunk, MAX_ANNOUNCED, RETAINED_CHUNKS, Window, WriterEntry};
+use crate::format::window::{DigestBlock, MAX_ANNOUNCED, RETAINED_BLOCKS, Window, WriterEntry};
 use crate::rules::{Rule, Rules};
 use crate::{Error, ErrorKind, Result};
 
@@ -38,7 +42,7 @@ impl OpenedRecord {
     }
 }
 
-/// Why a catalog entry is ignored. An ignored entry changes nothing and stops nothing.
+/// Why a catalog entry is ignored. An ignored entry has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Ignored {
     /// It cannot be decrypted or decoded.
@@ -51,7 +55,7 @@ pub(crate) enum Ignored {
     Duplicate,
     /// Its writer was closed.
     Closed,
-    /// It is an older value of a key that was replaced.
+    /// It is an older root or manifest that has been replaced since.
     Replayed,
 }
 
@@ -77,12 +81,12 @@ pub(crate) struct Order {
     kept_from: u64,
     writers: BTreeMap<u64, WriterEntry>,
     /// Older digests in the store, oldest first.
-    chunks: Vec<DigestChunk>,
+    blocks: Vec<DigestBlock>,
     last: Option<RecordMark>,
     /// The roots announced by records, newest last.
     announced: VecDeque<Announcement>,
-    /// The position at which writers were last forgotten.
-    walked_at: u64,
+    /// The position at which writers were last pruned.
+    writers_pruned_at: u64,
 }
 
 impl Order {
@@ -97,7 +101,7 @@ impl Order {
             position: 0,
             digests: vec![watermark.digest],
             writers: Vec::new(),
-            chunks: Vec::new(),
+            blocks: Vec::new(),
             announced: Vec::new(),
         });
         if window.position != watermark.position || window.digests.last() != Some(&watermark.digest) {
@@ -108,12 +112,12 @@ impl Order {
             position: watermark.position,
             epoch,
             digests: window.digests.into(),
-            kept_from: chunk_start(rules, watermark.position),
+            kept_from: block_start(rules, watermark.position),
             writers: window.writers.into_iter().map(|writer| (writer.id, writer)).collect(),
-            chunks: window.chunks,
+            blocks: window.blocks,
             last: watermark.record,
             announced: window.announced.into(),
-            walked_at: watermark.position,
+            writers_pruned_at: watermark.position,
         })
     }
 
@@ -143,8 +147,8 @@ impl Order {
         self.writer(writer).is_some_and(|writer| writer.sequence.is_some_and(|highest| highest >= sequence))
     }
 
-    pub(crate) fn chunks(&self) -> &[DigestChunk] {
-        &self.chunks
+    pub(crate) fn blocks(&self) -> &[DigestBlock] {
+        &self.blocks
     }
 
     pub(crate) fn announced(&self) -> Announced {
@@ -161,25 +165,25 @@ impl Order {
     /// Judges a record by all rules except its attestation.
     pub(crate) fn judge(&self, opened: &OpenedRecord) -> Verdict {
         let rules = self.rules;
-        if opened.epoch < self.epoch && rules.hold(Rule::Epoch) {
+        if opened.epoch < self.epoch && rules.enforces(Rule::Epoch) {
             return Verdict::Ignored(Ignored::Retired);
         }
         let lag = self.position.checked_sub(opened.record.seen);
-        if lag.is_some_and(|lag| lag > self.rules.window()) && rules.hold(Rule::Stale) {
+        if lag.is_some_and(|lag| lag > self.rules.window()) && rules.enforces(Rule::Stale) {
             return Verdict::Ignored(Ignored::Stale);
         }
-        // A writer without any record within the window may already be forgotten. Its old records
-        // are stale in that case.
+        // A writer without any record within the window may already have been pruned. Its old
+        // records are stale in that case.
         let oldest = self.position.saturating_sub(self.rules.window());
         if let Some(writer) = self.writers.get(&opened.writer).filter(|writer| writer.position >= oldest) {
-            if writer.is_closed && rules.hold(Rule::Closed) {
+            if writer.is_closed && rules.enforces(Rule::Closed) {
                 return Verdict::Ignored(Ignored::Closed);
             }
-            if writer.sequence.is_some_and(|highest| opened.sequence <= highest) && rules.hold(Rule::Duplicate) {
+            if writer.sequence.is_some_and(|highest| opened.sequence <= highest) && rules.enforces(Rule::Duplicate) {
                 return Verdict::Ignored(Ignored::Duplicate);
             }
         }
-        if lag.is_none() && rules.hold(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
+        if lag.is_none() && rules.enforces(Rule::RecordChain) { Verdict::Ahead } else { Verdict::Next }
     }
 
     /// Returns whether the record attests a prefix of this order and `manifest`, the manifest of
@@ -215,66 +219,67 @@ impl Order {
         while self.announced.len() > MAX_ANNOUNCED {
             self.announced.pop_front();
         }
-        self.forget();
+        self.prune();
     }
 
     /// Drops the digests and writers that no later verdict needs.
-    fn forget(&mut self) {
+    fn prune(&mut self) {
         let oldest = self.position.saturating_sub(self.rules.window()).min(self.kept_from);
         while (self.digests.len() as u64) > self.position - oldest + 1 {
             self.digests.pop_front();
         }
-        // At most one pass over all writers per window of records, so the cost is amortized however
-        // many writers a record closes.
+        // This makes at most one pass over all writers per window of records, so its amortized cost
+        // is small no matter how many writers each record closes.
         let window = self.rules.window();
-        if self.writers.len() as u64 > 2 * window && self.position - self.walked_at >= window {
-            self.forget_writers();
+        if self.writers.len() as u64 > 2 * window && self.position - self.writers_pruned_at >= window {
+            self.prune_writers();
         }
     }
 
-    fn forget_writers(&mut self) {
-        self.walked_at = self.position;
+    fn prune_writers(&mut self) {
+        self.writers_pruned_at = self.position;
         let oldest = self.position.saturating_sub(self.rules.window());
         self.writers.retain(|_, writer| writer.position >= oldest);
     }
 
-    /// Returns the chunks of digests completed since the watermark of the last manifest, with their
-    /// numbers.
-    pub(crate) fn full_chunks(&self) -> Vec<(u64, Vec<ShortDigest>)> {
+    /// Returns the blocks of digests completed since the watermark of the last manifest, with their
+    /// indexes.
+    pub(crate) fn full_blocks(&self) -> Vec<(u64, Vec<ShortDigest>)> {
         let first = self.kept_from / self.rules.window();
-        let digests = |number: u64| {
-            let start = number * self.rules.window();
+        let digests = |index: u64| {
+            let start = index * self.rules.window();
             (start..start + self.rules.window()).map(|position| self.digest_at(position)).collect::<Option<Vec<_>>>()
         };
-        (first..self.position / self.rules.window()).filter_map(|number| Some((number, digests(number)?))).collect()
+        (first..self.position / self.rules.window()).filter_map(|index| Some((index, digests(index)?))).collect()
     }
 
-    /// Returns the window of this order as stored by a manifest, with its newest chunks `stored`.
-    pub(crate) fn window(mut self, stored: Vec<DigestChunk>) -> Window {
-        self.forget_writers();
+    /// Returns the window of this order for a manifest. `stored` contains the newest blocks, which
+    /// no manifest names yet.
+    pub(crate) fn window(mut self, stored: Vec<DigestBlock>) -> Window {
+        self.prune_writers();
         let digests = self.digests.len().saturating_sub(usize::try_from(self.rules.window()).expect("fits") + 1);
-        let mut chunks = self.chunks;
-        chunks.extend(stored);
-        let surplus = chunks.len().saturating_sub(RETAINED_CHUNKS);
+        let mut blocks = self.blocks;
+        blocks.extend(stored);
+        let surplus = blocks.len().saturating_sub(RETAINED_BLOCKS);
         Window {
             position: self.position,
             digests: self.digests.into_iter().skip(digests).collect(),
             writers: self.writers.into_values().collect(),
-            chunks: chunks.split_off(surplus),
+            blocks: blocks.split_off(surplus),
             announced: self.announced.into(),
         }
     }
 
-    /// Adopts the chunks that a new manifest has stored of this order.
-    pub(crate) fn stored(&mut self, watermark: u64, chunks: Vec<DigestChunk>) {
-        self.kept_from = self.kept_from.max(chunk_start(self.rules, watermark));
-        self.chunks = chunks;
-        self.forget();
+    /// Adopts the blocks of this order that a new manifest names.
+    pub(crate) fn stored(&mut self, watermark: u64, blocks: Vec<DigestBlock>) {
+        self.kept_from = self.kept_from.max(block_start(self.rules, watermark));
+        self.blocks = blocks;
+        self.prune();
     }
 }
 
-/// Returns the first position of the chunk that contains `position`.
-fn chunk_start(rules: Rules, position: u64) -> u64 {
+/// Returns the first position of the block that contains `position`.
+fn block_start(rules: Rules, position: u64) -> u64 {
     position / rules.window() * rules.window()
 }
 
@@ -323,12 +328,12 @@ mod tests {
         };
         let cases = [
             ("next", record(&order, p, 1 << 40, 0), Verdict::Next),
-            ("as far behind as may be", record(&order, p - k, 1 << 40, 0), Verdict::Next),
-            ("one more", record(&order, p - k - 1, 1 << 40, 0), Verdict::Ignored(Ignored::Stale)),
+            ("the maximum lag", record(&order, p - k, 1 << 40, 0), Verdict::Next),
+            ("more than the maximum lag", record(&order, p - k - 1, 1 << 40, 0), Verdict::Ignored(Ignored::Stale)),
             ("ahead", record(&order, p + 1, 1 << 40, 0), Verdict::Ahead),
-            ("the last one again", record(&order, p - 1, p - 1, 0), Verdict::Ignored(Ignored::Duplicate)),
-            ("its writer's next", record(&order, p - 1, p - 1, 1), Verdict::Next),
-            ("an old one again", record(&order, 3, 3, 0), Verdict::Ignored(Ignored::Stale)),
+            ("the last record again", record(&order, p - 1, p - 1, 0), Verdict::Ignored(Ignored::Duplicate)),
+            ("the next record of that writer", record(&order, p - 1, p - 1, 1), Verdict::Next),
+            ("an old record again", record(&order, 3, 3, 0), Verdict::Ignored(Ignored::Stale)),
             (
                 "a retired key",
                 with(|opened| opened.epoch = 0, record(&order, p, 1 << 40, 0)),
@@ -341,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_writer_stays_out_and_its_identity_is_forgotten_only_when_it_is_stale() {
+    fn a_closed_writer_is_pruned_only_when_its_records_are_stale() {
         let k = WINDOW_POSITIONS;
         let mut order = grown(3);
         let late = record(&order, order.position(), 77, 5);
@@ -358,10 +363,10 @@ mod tests {
     }
 
     #[test]
-    fn opens_from_its_window_as_what_it_was() {
+    fn an_order_is_unchanged_after_it_is_restored_from_its_window() {
         for records in [0, 1, 40, WINDOW_POSITIONS - 1, WINDOW_POSITIONS, WINDOW_POSITIONS + 1, 3 * WINDOW_POSITIONS] {
             let order = grown(records);
-            let full = order.full_chunks();
+            let full = order.full_blocks();
             assert_eq!(full.len() as u64, records / WINDOW_POSITIONS);
             let window = Window::from_bytes(&order.clone().window(Vec::new()).to_bytes()).expect("consistent");
             let opened =
@@ -376,12 +381,12 @@ mod tests {
     }
 
     #[test]
-    fn an_attestation_holds_for_one_past_only() {
+    fn an_attestation_is_valid_for_one_history_only() {
         let (one, mut other) = (grown(5), grown(4));
         other.accept(&record(&other, 4, 99, 0));
         let next = record(&one, 5, 1 << 40, 0);
         assert!(one.attests(&next.record, manifest()));
-        assert!(!other.attests(&next.record, manifest()), "another order");
+        assert!(!other.attests(&next.record, manifest()), "a different order");
         assert!(!one.attests(&next.record, Digest::of("test", &[b"another manifest"])));
         let shared = record(&one, 4, 1 << 40, 0);
         assert!(one.attests(&shared.record, manifest()) && other.attests(&shared.record, manifest()));

@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind};
 
-/// Returns the error of a write of which a record may have been stored.
+/// Returns the error of a write whose record may have been stored.
 pub(super) fn outcome_unknown(error: Error) -> Error {
     if error.kind() == ErrorKind::OutcomeUnknown {
         return error;
@@ -11,7 +11,8 @@ pub(super) fn outcome_unknown(error: Error) -> Error {
     Error::new(keep_kind(error.kind()), message).with_source(error)
 }
 
-/// The reason why the engine stopped takes precedence over the unknown outcome.
+/// Returns the kind to report. An error that stopped the engine takes precedence over the unknown
+/// outcome.
 fn keep_kind(kind: ErrorKind) -> ErrorKind {
     match kind {
         ErrorKind::Lost | ErrorKind::Forked | ErrorKind::Rollback | ErrorKind::KeyRotated | ErrorKind::Closed => kind,

@@ -21,7 +21,8 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// The engine calls these methods rarely and on threads that may block. The pin is sealed, so it
 /// need not be secret. However, an attacker who can change it can make the engine refuse the store,
-/// and one who can replace it by an older pin hides every rollback to a state after that pin.
+/// and one who can replace it with an older pin can hide a rollback to any state that is at least
+/// as new as that pin.
 ///
 /// ```
 /// use std::io;
@@ -56,16 +57,17 @@ pub trait PinStore: fmt::Debug + Send + Sync {
     /// Any I/O error that prevents the pin from being read. The index is then not opened.
     fn load(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Replaces the pin durably and atomically: after a crash, either the old or the new pin is
-    /// there.
+    /// Replaces the pin durably and atomically: after a crash, [`load`](Self::load) returns either
+    /// the old or the new pin.
     ///
     /// # Errors
     /// Any I/O error that prevents the pin from being stored.
     fn store(&self, pin: &[u8]) -> io::Result<()>;
 
-    /// Replaces the pin by the result of `change` on the current one, or leaves it unchanged if the
-    /// result is `None`. If several processes share the pin, an implementation must prevent another
-    /// process from storing a pin in between. The default implementation does not.
+    /// Replaces the pin with the result of `change`, which is called with the current pin, or
+    /// leaves it unchanged if the result is `None`. If several processes share the pin, an
+    /// implementation must prevent another process from storing a pin in between. The default
+    /// implementation does not.
     ///
     /// # Errors
     /// The same as for [`load`](Self::load) and [`store`](Self::store).
@@ -133,6 +135,7 @@ pub(crate) struct Pin {
 struct State {
     /// Writers recorded in the pin that may not have ended cleanly.
     unclosed: Vec<u64>,
+    /// Writers of this process.
     own: Vec<u64>,
     /// Writers that this process has closed, or that have ended cleanly, since the pin was stored.
     ended: Vec<u64>,
@@ -145,7 +148,8 @@ struct State {
 pub(crate) enum Mode {
     /// The later state is kept: that of the pin or that of this process.
     Keep,
-    /// The same until the store has been accepted. A pin that does not open is left unchanged.
+    /// Until the store has been accepted, the state recorded in an existing pin is kept as it is,
+    /// and only the writers are merged. A pin that cannot be decrypted is left alone.
     Accepting,
     /// The pin is replaced.
     StartOver,
@@ -219,21 +223,23 @@ impl Pin {
         state.ended.extend(writers);
     }
 
-    /// Removes the writers of this process, the outcomes of whose records are all known.
-    pub(crate) fn ended_in_order(&self) {
+    /// Removes the writers of this process. Call this only when the outcome of every record that
+    /// they wrote is known.
+    pub(crate) fn ended_cleanly(&self) {
         let mut state = self.lock();
         let own = std::mem::take(&mut state.own);
         state.ended.extend(own);
     }
 
-    /// Makes the next save replace the pin by the state of this process.
+    /// Makes the next save replace the pin with the state of this process.
     pub(crate) fn start_over(&self) {
         let mut state = self.lock();
         (state.mode, state.stored) = (Mode::StartOver, None);
     }
 
-    /// Stores the current state unless it is already stored. A later state stored by another
-    /// process that shares the pin is kept, and so are its writers.
+    /// Stores the current state unless it is already stored. If another process that shares the pin
+    /// has stored a later state, that state is kept. The writers of other processes are always
+    /// kept.
     pub(crate) async fn save(&self, shared: &Shared) -> Result<()> {
         let _turn = self.storing.lock().await;
         let (root, seen) = (shared.objects.root(), shared.progress.read(|progress| progress.seen));
@@ -290,8 +296,8 @@ fn change(
 ) -> Result<Option<Vec<u8>>> {
     let present = match (mode, present) {
         (Mode::StartOver, _) | (_, None) => None,
-        // A pin that does not open is never overwritten: it belongs to another index or a newer
-        // root.
+        // A pin that cannot be decrypted is never overwritten: it belongs to another index or to a
+        // newer root.
         (_, Some(sealed)) => match open(envelope, &sealed) {
             Err(error) if mode == Mode::Accepting && error.kind() == ErrorKind::Rollback => return Ok(None),
             opened => Some(opened?),
@@ -304,19 +310,20 @@ fn change(
     seal(envelope, &merged).map(|sealed| Some(sealed.to_vec()))
 }
 
-/// Returns the later of each part, and the writers of both that have not ended.
+/// Merges two pins: takes the later root, the later manifest and the later position, and the
+/// writers of both pins that have not ended.
 fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode) -> PinRecord {
     let mut merged = own.clone();
     if let Some(present) = present {
-        // If both are equally far, the stored one takes precedence.
-        let own_counts = mode != Mode::Accepting;
-        if !own_counts || present.keyset_generation >= own.keyset_generation {
+        // If both pins have the same generation or position, the stored pin takes precedence.
+        let may_advance = mode != Mode::Accepting;
+        if !may_advance || present.keyset_generation >= own.keyset_generation {
             (merged.keyset_generation, merged.root) = (present.keyset_generation, present.root);
         }
-        if !own_counts || present.generation >= own.generation {
+        if !may_advance || present.generation >= own.generation {
             (merged.generation, merged.manifest) = (present.generation, present.manifest);
         }
-        if !own_counts || present.position >= own.position {
+        if !may_advance || present.position >= own.position {
             (merged.position, merged.order) = (present.position, present.order);
         }
         let others = present.writers.iter().filter(|writer| !own.writers.contains(writer));
@@ -325,7 +332,7 @@ fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode
     merged.writers.retain(|writer| !ended.contains(writer));
     let surplus = merged.writers.len().saturating_sub(MAX_PINNED_WRITERS);
     if surplus > 0 {
-        tracing::warn!(surplus, "dropping writers from the pin that did not end cleanly, because there are too many");
+        tracing::warn!(surplus, "the pin names too many writers that did not end cleanly: dropping the oldest");
         merged.writers.drain(..surplus);
     }
     merged

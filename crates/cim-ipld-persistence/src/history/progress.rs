@@ -10,9 +10,10 @@ use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::{Error, ErrorKind, Result};
 
-/// How long to wait for a process that knows a newer manifest to restore it. A live process does so
-/// as soon as it reads the entry that replaced the manifest.
-pub(crate) const SETTLING: Duration = Duration::from_secs(3);
+/// How long no manifest is published after the manifest entry was overwritten, so that a process
+/// that knows a newer manifest has time to restore it. A running process restores it as soon as it
+/// reads the entry that replaced it.
+pub(crate) const RESTORE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
 /// The progress of the follower.
 #[derive(Clone, Debug)]
@@ -23,10 +24,9 @@ pub(crate) struct Progress {
     pub(crate) memtable_bytes: usize,
     /// The size in bytes of the memtable being folded, or 0.
     pub(crate) frozen_bytes: usize,
-    /// No manifest is published before this time. It is set when the manifest entry was overwritten
-    /// by something other than a published manifest, to give a process that knows a newer manifest
-    /// time to restore it.
-    pub(crate) unsettled_until: Option<Instant>,
+    /// The end of the grace period, before which no manifest is published. It is set when the
+    /// manifest entry was overwritten by something other than a published manifest.
+    pub(crate) grace_until: Option<Instant>,
     /// The digest of a manifest that the follower has rejected.
     pub(crate) refused: Option<Digest>,
     /// The error that stopped the follower.
@@ -44,9 +44,9 @@ pub(crate) struct Seen {
     pub(crate) manifest: Digest,
 }
 
-/// The number of catalog entries that this process ignored, by reason. Each is either an accident
-/// of the store (a write that arrived twice or too late) or an attempt to change the index without
-/// a key. None of them changed anything.
+/// The number of catalog entries that this process ignored, by reason. Each is either a write that
+/// arrived twice or too late, or an attempt to change the index without the key. None of them
+/// changed the index.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -144,9 +144,10 @@ impl<T: Clone> Watched<T> {
 }
 
 impl Watched<Progress> {
-    /// Notes that the manifest entry was overwritten by something other than a published manifest.
-    pub(crate) fn disturb(&self) {
-        self.modify(|progress| progress.unsettled_until = Some(Instant::now() + SETTLING));
+    /// Starts the grace period, because the manifest entry was overwritten by something other than
+    /// a published manifest.
+    pub(crate) fn begin_grace_period(&self) {
+        self.modify(|progress| progress.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD));
     }
 
     pub(crate) fn fail(&self, error: Error) {
@@ -156,12 +157,13 @@ impl Watched<Progress> {
     }
 
     /// Returns the error that stopped the follower, if any: an engine that cannot follow the
-    /// catalog must not answer any longer.
+    /// catalog must not answer any more calls.
     pub(crate) fn check(&self) -> Result<()> {
         self.read(|progress| progress.fatal.clone().map_or(Ok(()), Err))
     }
 
-    /// Waits until `reached` holds. It takes precedence over the error of a stopped follower.
+    /// Waits until `reached` returns true. If the follower has stopped and `reached` returns false,
+    /// this returns the error of the follower.
     pub(crate) async fn wait_until(&self, mut reached: impl FnMut(&Progress) -> bool) -> Result<()> {
         self.wait_for(|progress| {
             if reached(progress) {

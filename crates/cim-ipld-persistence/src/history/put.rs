@@ -3,7 +3,7 @@
 use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition};
 use tokio::time::Instant;
 
-use super::remains;
+use super::repair;
 use super::root;
 use super::shared::Shared;
 use crate::objects::Backoff;
@@ -27,13 +27,14 @@ pub(crate) struct Put<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Landed,
-    /// Another value is stored under the key of the record. No process of the index writes there,
-    /// so the store is faulty and the record may have been stored before.
+    /// A different value is stored under the key of the record. No other process with the key of
+    /// the index writes there, so the store is faulty or was tampered with, and the record may have
+    /// been stored first.
     Occupied,
 }
 
 impl Put<'_> {
-    /// Returns once the record is in the store, or can no longer be stored according to the store.
+    /// Returns once the record is in the store, or once the store reports that its key is occupied.
     pub(crate) async fn run(&mut self, deadline: Instant) -> Result<Answer> {
         let objects = &self.shared.objects;
         let bucket = &objects.layout.catalog;
@@ -53,13 +54,13 @@ impl Put<'_> {
                 return Err(Error::new(ErrorKind::OutcomeUnknown, message));
             }
             let root = objects.root();
-            let precondition = if objects.rules.hold(Rule::Fence) {
+            let precondition = if objects.rules.enforces(Rule::Fence) {
                 Precondition::AbsentWhile { key: objects.layout.root.clone(), revision: root.revision }
             } else {
                 Precondition::Absent
             };
             let sealed = self.sealed.clone();
-            // Set before the put, because this future may be dropped while it is in progress.
+            // Set before the put, because this future may be dropped while the put is in progress.
             let before = std::mem::replace(&mut self.maybe_landed, true);
             let error = match objects.backend.put(bucket, &self.key, sealed, precondition).await {
                 Ok(_) => return Ok(Answer::Landed),
@@ -77,7 +78,7 @@ impl Put<'_> {
                     self.follow_root(&root.record).await?;
                 }
                 StoreErrorKind::BucketMissing | StoreErrorKind::Corrupt => {
-                    remains::check(self.shared).await?;
+                    repair::check_and_repair(self.shared).await?;
                 }
                 _ if self.maybe_landed => {}
                 _ => return Err(error.into()),
@@ -102,7 +103,7 @@ impl Put<'_> {
         let objects = &self.shared.objects;
         let there = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
         match there {
-            None => remains::check(self.shared).await,
+            None => repair::check_and_repair(self.shared).await,
             // The same record under another revision: a process restored it.
             Some(entry) if entry.value == *known => {
                 root::seen_at(objects, &entry);

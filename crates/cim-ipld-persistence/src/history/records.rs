@@ -17,14 +17,33 @@ fn address<'a>(layout: &'a Layout, key: &'a Key, sequence: u64) -> Address<'a> {
     Address { bucket: &layout.catalog, kind: ObjectKind::JOURNAL, name: key.as_str(), generation: sequence }
 }
 
+/// A record as this process sealed it.
+#[derive(Clone)]
+pub(crate) struct SealedRecord {
+    pub(crate) key: Key,
+    pub(crate) bytes: Bytes,
+    pub(crate) digest: ShortDigest,
+    plaintext: Bytes,
+}
+
+impl SealedRecord {
+    /// Returns whether this is exactly the entry. The same bytes under another key are not a
+    /// record.
+    pub(crate) fn is(&self, entry: &KeyedEntry) -> bool {
+        self.key == entry.key && self.bytes == entry.entry.value
+    }
+}
+
 pub(crate) fn seal(
     objects: &Objects,
-    key: &Key,
+    key: Key,
     sequence: u64,
     record: &Record<&[Operation]>,
     options: &SealOptions,
-) -> Result<Bytes> {
-    objects.seal(&address(&objects.layout, key, sequence), &record.to_bytes(), options)
+) -> Result<SealedRecord> {
+    let plaintext = Bytes::from(record.to_bytes());
+    let bytes = objects.seal(&address(&objects.layout, &key, sequence), &plaintext, options)?;
+    Ok(SealedRecord { key, digest: sealed_digest(&bytes), bytes, plaintext })
 }
 
 /// Returns the digest of a sealed record, from which the order is computed.
@@ -38,23 +57,34 @@ pub(crate) fn sealed_digest(sealed: &[u8]) -> ShortDigest {
 /// `KeyRotated` if its data key is unknown, `UnsupportedVersion` if a holder of the key wrote it in
 /// a newer format, and any other kind if it is not a record.
 pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord> {
-    open_as(objects, entry, sealed_digest(&entry.entry.value))
-}
-
-/// Opens an entry of the journal whose digest is known.
-pub(crate) fn open_as(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest) -> Result<OpenedRecord> {
-    let not_one = || Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key));
-    let (writer, sequence) = Layout::record_place(&entry.key).ok_or_else(not_one)?;
-    let root = objects.root();
+    let (_, sequence) = place(entry)?;
     let context = address(&objects.layout, &entry.key, sequence);
     // The version in the header is not authenticated until the object is opened.
-    let opened = root.envelope.open(&context.context(), &entry.entry.value).map_err(|error| {
+    let plaintext = objects.root().envelope.open(&context.context(), &entry.entry.value).map_err(|error| {
         let error = Error::from(error);
-        if error.kind() == ErrorKind::KeyRotated { error } else { not_one().with_source(error) }
+        if error.kind() == ErrorKind::KeyRotated { error } else { not_a_record(entry).with_source(error) }
     })?;
-    let epoch = root.envelope.epoch_of(&entry.entry.value)?;
-    let (revision, record) = (entry.entry.revision, Record::from_bytes(&opened)?);
+    decoded(objects, entry, sealed_digest(&entry.entry.value), &plaintext)
+}
+
+/// Opens the entry that `sealed` [is](SealedRecord::is), without hashing and decrypting it.
+pub(crate) fn open_own(objects: &Objects, entry: &KeyedEntry, sealed: &SealedRecord) -> Result<OpenedRecord> {
+    decoded(objects, entry, sealed.digest, &sealed.plaintext)
+}
+
+fn decoded(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest, plaintext: &Bytes) -> Result<OpenedRecord> {
+    let (writer, sequence) = place(entry)?;
+    let epoch = objects.root().envelope.epoch_of(&entry.entry.value)?;
+    let (revision, record) = (entry.entry.revision, Record::from_bytes(plaintext)?);
     Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
+}
+
+fn place(entry: &KeyedEntry) -> Result<(u64, u64)> {
+    Layout::parse_record_key(&entry.key).ok_or_else(|| not_a_record(entry))
+}
+
+fn not_a_record(entry: &KeyedEntry) -> Error {
+    Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key))
 }
 
 /// Returns the changes of a record, fetched from separate objects if they are spilled. Returns
@@ -92,23 +122,50 @@ fn readable(decoded: Result<Vec<Change>>) -> Result<Option<Vec<Change>>> {
     }
 }
 
-/// Stores operations that are too large for a record in chunks named by the record.
+/// Stores operations that do not fit into a record in separate chunks, which the record names.
 pub(crate) async fn spill<'a>(
     objects: &Objects,
     operations: &'a [Operation],
     options: &SealOptions,
 ) -> Result<Body<&'a [Operation]>> {
     let bytes = record::operations_to_bytes(operations);
-    let Chunked { secret, chunks, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
-    Ok(Body::Spilled { secret, chunks, digest: record::operations_digest(&bytes) })
+    let Chunked { secret, chunk_count, .. } = objects.store_chunked(kind::JOURNAL_CHUNK, &bytes, options).await?;
+    Ok(Body::Spilled { secret, chunk_count, digest: record::operations_digest(&bytes) })
 }
 
 /// Returns the reference to the chunks of a spilled body.
 pub(crate) fn chunked(body: &Body) -> Option<Chunked> {
     match body {
         Body::Inline(_) => None,
-        Body::Spilled { secret, chunks, .. } => {
-            Some(Chunked { kind: kind::JOURNAL_CHUNK, secret: *secret, chunks: *chunks })
+        Body::Spilled { secret, chunk_count, .. } => {
+            Some(Chunked { kind: kind::JOURNAL_CHUNK, secret: *secret, chunk_count: *chunk_count })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cim_ipld_backend::{Entry, Revision};
+
+    use super::*;
+
+    #[test]
+    fn own_bytes_under_another_key_are_not_the_own_record() {
+        let entry = |key: &str, value: &'static [u8]| KeyedEntry {
+            key: Key::new(key).expect("a key"),
+            entry: Entry { value: Bytes::from_static(value), revision: Revision::new(1) },
+        };
+        let key = Key::new("journal.0000000000000001.7").expect("a key");
+        let bytes = Bytes::from_static(b"sealed");
+        let sealed = SealedRecord { key, digest: sealed_digest(&bytes), bytes, plaintext: Bytes::new() };
+        for (key, value, is_own) in [
+            ("journal.0000000000000001.7", &b"sealed"[..], true),
+            ("journal.0000000000000001.8", b"sealed", false),
+            ("journal.0000000000000002.7", b"sealed", false),
+            ("journal.0000000000000001.7", b"Sealed", false),
+            ("journal.0000000000000001.7", b"sealed and more", false),
+        ] {
+            assert_eq!(sealed.is(&entry(key, value)), is_own, "{key}");
         }
     }
 }

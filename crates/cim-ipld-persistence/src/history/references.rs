@@ -30,10 +30,10 @@ impl References {
         let objects = &shared.objects;
         loop {
             let references = Self::of(objects, shared.newest_manifest().await?).await;
-            // A snapshot that was deleted meanwhile is not lost.
-            let is_settled = references.snapshots.iter().all(|(_, read)| read.is_ok())
+            // A snapshot that was deleted in the meantime is not lost.
+            let is_current = references.snapshots.iter().all(|(_, read)| read.is_ok())
                 || shared.newest_manifest().await?.digest == references.manifest.digest;
-            if is_settled {
+            if is_current {
                 return Ok(references);
             }
         }
@@ -54,7 +54,8 @@ impl References {
     /// Returns the records of all snapshots.
     ///
     /// # Errors
-    /// The error of a snapshot that cannot be read. Then it is unknown what else is reachable.
+    /// The error of a snapshot that cannot be read, because the objects that it names are then
+    /// unknown.
     pub(crate) fn records(&self) -> Result<Vec<&SnapshotRecord>> {
         self.snapshots.iter().map(|(_, read)| read.as_ref().map_err(Error::clone)).collect()
     }

@@ -1,5 +1,5 @@
-//! The root record of an open index. A newer root is adopted; one that is older or does not open
-//! never replaces the known one.
+//! The root record of an open index. A newer root is adopted; one that is older or cannot be
+//! decrypted never replaces the known root.
 
 use cim_ipld_backend::Entry;
 use cim_ipld_envelope::{Envelope, ErrorKind as KeyErrorKind};
@@ -16,12 +16,12 @@ pub(crate) enum RootChange {
     /// It is the known record.
     Known,
     /// It is a newer record, which this process has adopted.
-    Taken,
+    Adopted,
     Ignored(Ignored),
-    /// It is a record of this index under an unknown key that was not announced: junk, or a
+    /// It is an unannounced root of this index under an unknown key: junk, or the root of a
     /// rotation whose announcement has already been removed.
     Unknown,
-    /// It is a newer record under an unknown key.
+    /// It is an announced root under an unknown key.
     Rotated,
 }
 
@@ -29,9 +29,9 @@ pub(crate) fn rotated() -> Error {
     Error::new(ErrorKind::KeyRotated, "another process changed the key of the index")
 }
 
-/// Examines a root entry. A root that does not open is a rotation if a record has announced it, and
-/// junk otherwise. Without the announcement, anyone who can write to the store could lock out all
-/// processes.
+/// Examines a root entry. A root that cannot be decrypted belongs to a rotation if a record has
+/// announced it, and is junk otherwise. If no announcement were required, anyone who can write to
+/// the store could lock out all processes.
 ///
 /// # Errors
 /// `UnsupportedVersion` if newer software wrote the root and announced it.
@@ -43,14 +43,14 @@ pub(crate) fn examine(objects: &Objects, announced: &Announced, entry: &Entry) -
     }
     if let Some(next) = objects.next_root().filter(|next| next.record == entry.value) {
         objects.replace_root(Root { revision: entry.revision, ..next });
-        return Ok(RootChange::Taken);
+        return Ok(RootChange::Adopted);
     }
     let is_announced = || announced.has_root(&known.digest(), &root_digest(&entry.value));
     let Some(keyset) = known.envelope.keyset() else { return Ok(RootChange::Ignored(Ignored::Junk)) };
     match keyset.reopen(&entry.value) {
         Ok(newer) if newer.generation() > keyset.generation() => {
             objects.replace_root(Root::new(Envelope::encrypted(newer), entry.revision));
-            Ok(RootChange::Taken)
+            Ok(RootChange::Adopted)
         }
         Ok(_) => Ok(RootChange::Ignored(Ignored::Replayed)),
         Err(error) if error.kind() == KeyErrorKind::WrongKey && is_announced() => Ok(RootChange::Rotated),
@@ -67,7 +67,7 @@ pub(crate) fn seen_at(objects: &Objects, entry: &Entry) {
     objects.root_seen_at(&entry.value, entry.revision);
 }
 
-/// Rereads the root for an object that names an unknown data key. Returns whether a newer root was
+/// Rereads the root because an object names an unknown data key. Returns whether a newer root was
 /// adopted.
 pub(crate) async fn read_newer(shared: &Shared, order: &Order) -> Result<bool> {
     let objects = &shared.objects;
@@ -75,7 +75,7 @@ pub(crate) async fn read_newer(shared: &Shared, order: &Order) -> Result<bool> {
         return Ok(false);
     };
     match examine(objects, &order.announced(), &entry)? {
-        RootChange::Taken => Ok(true),
+        RootChange::Adopted => Ok(true),
         RootChange::Rotated => Err(rotated()),
         RootChange::Known | RootChange::Unknown | RootChange::Ignored(_) => Ok(false),
     }

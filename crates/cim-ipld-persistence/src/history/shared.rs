@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
+use cim_ipld_backend::KeyedEntry;
 use cim_ipld_envelope::{Compression, SealOptions};
 use cim_ipld_index::Analyzer;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::journal::Journal;
-use super::manifest::{ManifestVersion, is_no_manifest, read_manifest};
+use super::manifest::{ManifestVersion, is_missing_or_invalid, read_manifest};
 use super::order::{Ignored, Order};
-use super::progress::{Progress, SETTLING, Watched};
-use super::records;
+use super::progress::{Progress, RESTORE_GRACE_PERIOD, Seen, Watched};
+use super::records::SealedRecord;
 use super::state::{Replacement, View};
 use super::turn::Turn;
 use crate::format::digest::{Digest, ShortDigest};
@@ -46,12 +46,15 @@ pub(crate) struct Shared {
     pub(crate) folds_on_closing: AtomicBool,
     /// Decides which process merges a full size class.
     pub(crate) merge_turn: Turn<[u8; 16]>,
-    /// The segment that this process is about to publish, until the follower reads its manifest
-    /// from the catalog.
+    /// The segment of the manifest that this process is publishing. It is cleared once the follower
+    /// has read that manifest from the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
     /// The record that this process has in flight, and possibly an earlier one with an unknown
     /// outcome.
     in_flight: Mutex<Vec<InFlight>>,
+    /// The history after the last record of this process that was accepted while its view was not
+    /// published yet.
+    accepted: Mutex<Option<Seen>>,
     /// The journal entries that this process has seen.
     journal: Mutex<Journal>,
     /// The last manifest published by this process.
@@ -82,26 +85,37 @@ impl Displaced {
     }
 }
 
-/// A record that this process has sent and its follower has not judged yet.
+/// A record that this process has sent and whose verdict it has not published yet.
 struct InFlight {
     writer: u64,
     sequence: u64,
-    digest: ShortDigest,
-    sealed: Bytes,
-    verdict: oneshot::Sender<OwnVerdict>,
+    record: SealedRecord,
+    /// `None` once the writer knows that the record was accepted.
+    verdict: Option<oneshot::Sender<OwnVerdict>>,
+}
+
+impl InFlight {
+    fn is(&self, (writer, sequence, digest): (u64, u64, ShortDigest)) -> bool {
+        (self.writer, self.sequence, self.record.digest) == (writer, sequence, digest)
+    }
+
+    /// Answers the writer. If it has given up, it has reported the outcome as unknown.
+    fn answer(&mut self, verdict: OwnVerdict) -> bool {
+        self.verdict.take().is_some_and(|sender| sender.send(verdict).is_ok())
+    }
 }
 
 /// The verdict on a record of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnVerdict {
-    /// The record is at this position of the order, and searchable.
+    /// The record is at this position of the order.
     Accepted(u64),
     Ignored(Ignored),
 }
 
 impl Shared {
     pub(crate) fn new(objects: Arc<Objects>, settings: Settings, view: View, progress: Progress) -> Self {
-        let analyzer = view.snapshot.analyzer().clone();
+        let analyzer = view.read_view.analyzer().clone();
         let cache = PageCache::new(settings.cache_budget_bytes, settings.parallel_transfers);
         Self {
             objects,
@@ -117,6 +131,7 @@ impl Shared {
             merge_turn: Turn::default(),
             replacement: Mutex::default(),
             in_flight: Mutex::default(),
+            accepted: Mutex::default(),
             journal: Mutex::default(),
             published: Mutex::default(),
         }
@@ -137,18 +152,18 @@ impl Shared {
         self.view.store(Arc::new(view));
         self.progress.modify(|present| {
             let fatal = present.fatal.take();
-            // A publisher may have noticed a disturbed manifest entry before the follower.
-            let unsettled_until = present.unsettled_until.max(progress.unsettled_until);
-            *present = Progress { fatal, unsettled_until, ..progress };
+            // A publisher may have started the grace period before the follower did.
+            let grace_until = present.grace_until.max(progress.grace_until);
+            *present = Progress { fatal, grace_until, ..progress };
         });
-        self.settle(order);
+        self.resolve_in_flight(order);
     }
 
     /// Answers the writer if its record is part of the order, or can no longer become part of it.
-    fn settle(&self, order: &Order) {
+    fn resolve_in_flight(&self, order: &Order) {
         self.answer(|own| {
             let writer = order.writer(own.writer)?;
-            if writer.sequence == Some(own.sequence) && writer.record == own.digest {
+            if writer.sequence == Some(own.sequence) && writer.record == own.record.digest {
                 return Some(OwnVerdict::Accepted(writer.position));
             }
             // Either a copy of this process writes under the same identity, or the writer was
@@ -162,43 +177,54 @@ impl Shared {
 
     /// Answers the writer that its record was ignored.
     pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
-        self.answer(|own| {
-            let is_own = (own.writer, own.sequence, own.digest) == (writer, sequence, digest);
-            is_own.then_some(OwnVerdict::Ignored(reason))
-        });
+        self.answer(|own| own.is((writer, sequence, digest)).then_some(OwnVerdict::Ignored(reason)));
+    }
+
+    /// Tells the writer that a record of this process was accepted, so that it can seal and send
+    /// the next one before the documents of this one are searchable. Returns false if the record is
+    /// not one that the writer waits for.
+    pub(crate) fn accepted(&self, record: (u64, u64, ShortDigest), seen: Seen) -> bool {
+        let mut in_flight = lock(&self.in_flight);
+        let Some(own) = in_flight.iter_mut().find(|own| own.is(record)) else { return false };
+        *lock(&self.accepted) = Some(seen);
+        own.answer(OwnVerdict::Accepted(seen.position))
+    }
+
+    /// Returns the history that the next record of this process attests.
+    pub(crate) fn history(&self) -> Seen {
+        let published = self.progress.read(|progress| progress.seen);
+        lock(&self.accepted).filter(|accepted| accepted.position > published.position).unwrap_or(published)
     }
 
     fn answer(&self, verdict: impl Fn(&InFlight) -> Option<OwnVerdict>) {
         let mut in_flight = lock(&self.in_flight);
-        for own in std::mem::take(&mut *in_flight) {
-            match verdict(&own) {
-                // If the writer has given up, it has reported the outcome as unknown.
-                Some(verdict) => drop(own.verdict.send(verdict)),
-                None => in_flight.push(own),
+        in_flight.retain_mut(|own| match verdict(own) {
+            Some(verdict) => {
+                own.answer(verdict);
+                false
             }
-        }
+            None => true,
+        });
     }
 
-    /// Registers the record that this process is about to put, and returns a receiver of its
+    /// Registers the record that this process is about to put, and returns the receiver of its
     /// verdict.
-    pub(crate) fn send(
+    pub(crate) fn register_in_flight(
         &self,
         writer: u64,
         sequence: u64,
-        digest: ShortDigest,
-        sealed: Bytes,
+        record: SealedRecord,
     ) -> oneshot::Receiver<OwnVerdict> {
         let (verdict, receiver) = oneshot::channel();
         let mut in_flight = lock(&self.in_flight);
-        in_flight.retain(|own| !own.verdict.is_closed());
-        in_flight.push(InFlight { writer, sequence, digest, sealed, verdict });
+        in_flight.retain(|own| own.verdict.as_ref().is_none_or(|verdict| !verdict.is_closed()));
+        in_flight.push(InFlight { writer, sequence, record, verdict: Some(verdict) });
         receiver
     }
 
-    /// Returns the digest of a sealed record, without hashing it if the same bytes are in flight.
-    pub(crate) fn digest_of(&self, sealed: &Bytes) -> ShortDigest {
-        let known = lock(&self.in_flight).iter().find(|own| own.sealed == sealed).map(|own| own.digest);
-        known.unwrap_or_else(|| records::sealed_digest(sealed))
+    /// Returns the record in flight that is exactly this entry.
+    pub(crate) fn own_record(&self, entry: &KeyedEntry) -> Option<SealedRecord> {
+        lock(&self.in_flight).iter().map(|own| &own.record).find(|own| own.is(entry)).cloned()
     }
 
     /// Returns whether a record of `writer` is in flight in this process.
@@ -207,15 +233,17 @@ impl Shared {
     }
 
     /// Returns how long to wait for another process to fold, given that the previous fold took
-    /// `took`. A random part makes it differ between processes, so that only one takes over.
+    /// `took`. The jitter makes the time differ between processes, so that only one of them takes
+    /// over.
     pub(crate) fn patience(&self, took: Duration) -> Duration {
         let least = self.settings.write_timeout / 6;
         let patience = (took * 3).clamp(least, least * 3);
-        patience + self.random_part(least)
+        patience + self.jitter(least)
     }
 
-    pub(crate) fn random_part(&self, of: Duration) -> Duration {
-        Duration::from_millis(self.objects.environment.below(u64::try_from(of.as_millis()).unwrap_or(u64::MAX)))
+    /// Returns a random duration below `limit`.
+    pub(crate) fn jitter(&self, limit: Duration) -> Duration {
+        Duration::from_millis(self.objects.environment.below(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Returns the error that stopped the follower, if any.
@@ -233,11 +261,11 @@ impl Shared {
         })
     }
 
-    /// Reads the newest manifest: the one in the store, or the known one if the store holds an
+    /// Reads the newest manifest: the one in the store, or the known manifest if the store holds an
     /// older one or none.
     pub(crate) async fn newest_manifest(&self) -> Result<ManifestVersion> {
         let there = match read_manifest(&self.objects).await {
-            Err(error) if is_no_manifest(&error) => None,
+            Err(error) if is_missing_or_invalid(&error) => None,
             there => Some(there?),
         };
         let known = &self.view().manifest;
@@ -251,30 +279,28 @@ impl Shared {
     /// missing or damaged and a newer manifest exists, which may no longer name it, this returns
     /// `Ok` once the process follows that manifest, and the caller retries. Otherwise it returns
     /// `error`.
-    pub(crate) async fn move_on(&self, known: u64, error: Error) -> Result<()> {
+    pub(crate) async fn wait_for_newer_manifest(&self, known: u64, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) {
             return Err(error);
         }
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + RESTORE_GRACE_PERIOD;
         loop {
-            match read_manifest(&self.objects).await {
-                Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                // Wait for the follower to take up the new root, or to reject it.
-                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => {
-                    self.check()?;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-                Err(unreadable) if !is_no_manifest(&unreadable) => return Err(unreadable),
-                _ => {}
-            }
-            let (generation, until) =
-                self.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
+            let is_replaced = match read_manifest(&self.objects).await {
+                Ok(there) if there.generation() > known => return self.wait_generation(there.generation()).await,
+                Ok(there) => there.generation() < known,
+                Err(unreadable) if is_missing_or_invalid(&unreadable) => true,
+                // The follower will adopt or reject the new root.
+                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => true,
+                Err(unreadable) => return Err(unreadable),
+            };
+            let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.grace_until));
             if generation > known {
                 return Ok(());
             }
-            // While the manifest entry is disturbed, a process that knows a newer manifest may be
-            // about to restore it.
+            self.check()?;
+            // A process that knows a newer manifest may be about to restore it. The follower may
+            // not have seen yet that it was replaced.
+            let until = if is_replaced { until.max(Some(deadline)) } else { until };
             if until.is_none_or(|until| until <= Instant::now()) {
                 return Err(error);
             }
@@ -305,8 +331,8 @@ impl Shared {
         *lock(&self.published) == Some(self.view().manifest.digest)
     }
 
-    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, so that the
-    /// older data keys are not retired yet.
+    /// Returns whether the keyset has a newer data key than the epoch of `manifest`, which means
+    /// that the older data keys are not retired yet.
     pub(crate) fn is_rotation_unfinished(&self, manifest: &ManifestVersion) -> bool {
         manifest.manifest.epoch < self.objects.root().envelope.epoch()
     }

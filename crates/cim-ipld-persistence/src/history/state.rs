@@ -9,12 +9,13 @@ use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView,
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::announced::Announced;
-use super::change::{Change, Changes, Places};
+use super::change::{Change, Changes, Locations};
 use super::manifest::ManifestVersion;
-use super::order::{OpenedRecord, Order};
+use super::order::Order;
+use super::progress::Seen;
 use crate::format::digest::Digest;
 use crate::format::manifest::RecordMark;
-use crate::format::window::DigestChunk;
+use crate::format::window::DigestBlock;
 use crate::objects::Objects;
 use crate::objects::page_cache::PageCache;
 use crate::objects::segment_writer::BuiltSegment;
@@ -24,10 +25,10 @@ use crate::{Error, ErrorKind, Result};
 /// The immutable state that readers see.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) snapshot: ReadView,
+    pub(crate) read_view: ReadView,
     pub(crate) segments: Arc<HashMap<SegmentId, Arc<SegmentHandle>>>,
     pub(crate) manifest: Arc<ManifestVersion>,
-    /// The position of the order that `snapshot` includes.
+    /// The position of the order that `read_view` includes.
     pub(crate) position: u64,
     /// The roots announced by records.
     pub(crate) announced: Announced,
@@ -39,7 +40,7 @@ impl View {
     /// Returns the empty view that readers see until the journal has been read.
     pub(crate) fn empty(manifest: ManifestVersion, analyzer: Analyzer) -> Result<Self> {
         Ok(Self {
-            snapshot: ReadView::new(analyzer, Vec::new(), Vec::new())?,
+            read_view: ReadView::new(analyzer, Vec::new(), Vec::new())?,
             segments: Arc::default(),
             manifest: Arc::new(manifest),
             position: 0,
@@ -85,15 +86,16 @@ impl ActiveMemtable {
         Self { empty_bytes: memtable.bytes_used(), memtable, deletes: Deletes::new(), records: 0 }
     }
 
-    /// Returns how many bytes a fold would free. Every record counts, even without a document, so
-    /// that a journal of deletes only is folded too, before it makes the next opening slow.
+    /// Returns how many bytes a fold would free. Every record counts, even one without documents,
+    /// so that a journal that contains only deletes is folded before it slows down the next
+    /// opening.
     fn bytes(&self) -> usize {
         const RECORD_BYTES: usize = 256;
         self.memtable.bytes_used() - self.empty_bytes + self.records * RECORD_BYTES
     }
 }
 
-/// A memtable that is being folded and takes no more documents.
+/// A memtable that is being folded and accepts no more documents.
 struct Frozen {
     input: Arc<FoldInput>,
     deletes: Deletes,
@@ -111,7 +113,8 @@ pub(crate) struct FoldInput {
     pub(crate) segment_deletes: Vec<Option<Deletes>>,
 }
 
-/// A segment that this process has stored, until the follower reads the manifest that names it.
+/// A segment that this process has stored for a new manifest. It is dropped once the follower has
+/// read that manifest.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) manifest: Digest,
@@ -123,13 +126,13 @@ pub(crate) struct Replacement {
 /// The inputs of a new segment, and the new id of each of their documents.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, chunks: Vec<DigestChunk> },
+    Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, blocks: Vec<DigestBlock> },
     Segments { merged: Vec<[u8; 16]>, document_maps: Vec<Vec<Option<DocId>>> },
 }
 
 impl State {
-    /// Opens the segments that `manifest` names, without any journal records. Segments that `known`
-    /// has open are not read again.
+    /// Opens the segments that `manifest` names, without any journal records. Segments that are
+    /// already open in `known` are not read again.
     pub(crate) async fn open(
         objects: &Objects,
         manifest: ManifestVersion,
@@ -169,8 +172,9 @@ impl State {
         Ok(state)
     }
 
-    /// Returns a copy of this state, which has no journal records yet, to apply the journal to.
-    pub(crate) fn begin(&self) -> Self {
+    /// Returns a copy to which the journal can be applied. This state must not contain any journal
+    /// records yet.
+    pub(crate) fn copy_without_journal(&self) -> Self {
         let segments = self.segments.iter().map(|open| OpenSegment {
             handle: Arc::clone(&open.handle),
             segment: Arc::clone(&open.segment),
@@ -196,7 +200,7 @@ impl State {
 
     pub(crate) fn view(&self) -> Result<View> {
         Ok(View {
-            snapshot: self.snapshot()?,
+            read_view: self.read_view()?,
             segments: Arc::clone(&self.handles),
             manifest: Arc::clone(&self.manifest),
             position: self.order.position(),
@@ -205,7 +209,7 @@ impl State {
         })
     }
 
-    fn snapshot(&self) -> Result<ReadView> {
+    fn read_view(&self) -> Result<ReadView> {
         let segments = self.segments.iter().map(|open| (Arc::clone(&open.segment), open.deletes.clone())).collect();
         let frozen = self.frozen.iter().map(|frozen| (frozen.input.memtable.clone(), frozen.deletes.clone()));
         let active = (self.active.memtable.view(), self.active.deletes.clone());
@@ -223,24 +227,33 @@ impl State {
     /// Finds the documents that the changes of a record replace. Nothing is modified yet, so that a
     /// missing page leaves the state intact.
     pub(crate) async fn locate(&self, objects: &Objects, cache: &PageCache, changes: Vec<Change>) -> Result<Changes> {
-        let (cids, documents) = Places::cids(&changes);
-        let snapshot = self.snapshot()?;
-        let found = cache.resolve(objects, &self.handles, |pages| snapshot.locate(&cids, pages)).await?;
-        Ok(Changes { changes, places: Places::new(documents, found) })
+        let (cids, documents) = Locations::cids(&changes);
+        let read_view = self.read_view()?;
+        let found = cache.resolve(objects, &self.handles, |pages| read_view.locate(&cids, pages)).await?;
+        Ok(Changes { changes, locations: Locations::new(documents, found) })
     }
 
-    /// Applies an accepted record.
-    pub(crate) fn apply(&mut self, opened: &OpenedRecord, changes: Changes) -> Result<()> {
-        let Changes { changes, mut places } = changes;
-        self.order.accept(opened);
+    /// Returns the history that a record written now attests.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            position: self.order.position(),
+            order: self.order.digest(),
+            generation: self.manifest.generation(),
+            manifest: self.manifest.digest,
+        }
+    }
+
+    /// Applies the changes of a record that the order has accepted.
+    pub(crate) fn apply(&mut self, changes: Changes) -> Result<()> {
+        let Changes { changes, mut locations } = changes;
         for (number, change) in changes.into_iter().enumerate() {
-            if let Some(place) = places.replace(number, None) {
-                self.mark_deleted(place)?;
+            if let Some(location) = locations.replace(number, None) {
+                self.mark_deleted(location)?;
             }
             if let Change::Put(document) = change {
-                let document = self.active.memtable.insert(&document)?;
-                let place = Location::Memtable { index: self.memtables_before_active(), document };
-                places.replace(number, Some(place));
+                let document = self.active.memtable.insert_encoded(&document)?;
+                let location = Location::Memtable { index: self.memtables_before_active(), document };
+                locations.replace(number, Some(location));
             }
         }
         self.active.records += 1;
@@ -251,8 +264,8 @@ impl State {
         usize::from(self.frozen.is_some())
     }
 
-    fn mark_deleted(&mut self, place: Location) -> Result<()> {
-        match place {
+    fn mark_deleted(&mut self, location: Location) -> Result<()> {
+        match location {
             Location::Segment { segment, document } => {
                 let open = self.segments.iter_mut().find(|open| open.handle.id() == segment).ok_or_else(|| {
                     Error::new(ErrorKind::Damaged, "a document was located in a segment that is not open")
@@ -302,22 +315,23 @@ impl State {
         Some(input)
     }
 
-    /// Sets the revision at which the manifest was last seen. Returns whether it has changed.
-    pub(crate) fn moved(&mut self, revision: Revision) -> bool {
-        let has_moved = self.manifest.revision != revision;
-        if has_moved {
+    /// Sets the revision at which the manifest was last seen. Returns whether the revision has
+    /// changed.
+    pub(crate) fn set_manifest_revision(&mut self, revision: Revision) -> bool {
+        let has_changed = self.manifest.revision != revision;
+        if has_changed {
             self.manifest = Arc::new(ManifestVersion { revision, ..(*self.manifest).clone() });
         }
-        has_moved
+        has_changed
     }
 
-    /// Replaces the manifest by one with the same segments and watermark.
+    /// Replaces the manifest with one that has the same segments and watermark.
     pub(crate) fn renew(&mut self, manifest: ManifestVersion) {
         self.manifest = Arc::new(manifest);
     }
 
-    /// Replaces the inputs of a segment that this process built by that segment, carrying over the
-    /// documents deleted since.
+    /// Swaps in a segment that this process built for the inputs it was built from, carrying over
+    /// documents deleted in the meantime.
     ///
     /// Returns false and changes nothing if this state no longer contains the inputs.
     pub(crate) fn install(&mut self, manifest: &ManifestVersion, replacement: &Replacement) -> bool {
@@ -326,20 +340,20 @@ impl State {
             Origin::Memtable { input, document_map, .. } => {
                 match &self.frozen {
                     Some(frozen) if Arc::ptr_eq(&frozen.input, input) => {
-                        map(&frozen.deletes, document_map, &mut deletes)
+                        remap_deletes(&frozen.deletes, document_map, &mut deletes)
                     }
                     _ => return false,
                 }
                 self.frozen = None;
             }
-            // The input of a frozen memtable contains deletes of the replaced segments: rebuild
-            // from the manifest instead.
+            // The input of the frozen memtable contains deletes of the segments to be replaced: the
+            // state is rebuilt from the manifest instead.
             Origin::Segments { .. } if self.frozen.is_some() => return false,
             Origin::Segments { merged, document_maps } => {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);
                 for (id, document_map) in merged.iter().zip(document_maps) {
                     let Some(open) = find(id) else { return false };
-                    map(&open.deletes, document_map, &mut deletes);
+                    remap_deletes(&open.deletes, document_map, &mut deletes);
                 }
             }
         }
@@ -361,8 +375,8 @@ impl State {
     }
 }
 
-/// Adds to `new` the new ids of the documents of `old`.
-pub(crate) fn map(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
+/// Adds the documents of `old` to `new`, under their new ids.
+pub(crate) fn remap_deletes(old: &Deletes, document_map: &[Option<DocId>], new: &mut Deletes) {
     for document in old.iter() {
         if let Some(Some(document)) = document_map.get(document.0 as usize) {
             new.insert(*document);

@@ -15,7 +15,7 @@ const WAITING_CALLS: usize = 1024;
 /// The maximum size of a call: half of the largest content that a reader decodes.
 const MAX_CALL_BYTES: usize = MAX_DECODED_BYTES / 2;
 
-/// The operations of one call, which are atomic and answered together.
+/// The operations of one call. They are written atomically, with one reply.
 pub(super) struct Request {
     pub(super) operations: Vec<Operation>,
     pub(super) announces: Option<Announcement>,
@@ -43,9 +43,9 @@ impl Submit {
     /// Creates the queue. Returns the sending half, the receiver of the calls and the notification
     /// that no more calls follow.
     pub(super) fn new() -> (Self, mpsc::Receiver<Request>, Arc<Notify>) {
-        let (requests, taken) = mpsc::channel(WAITING_CALLS);
+        let (requests, receiver) = mpsc::channel(WAITING_CALLS);
         let closing = Arc::new(Notify::new());
-        (Self { requests, closing: Arc::clone(&closing) }, taken, closing)
+        (Self { requests, closing: Arc::clone(&closing) }, receiver, closing)
     }
 
     /// Writes the operations and returns the position of their record. Without operations, the
@@ -62,7 +62,7 @@ impl Submit {
         self.request(operations, None).await
     }
 
-    /// Announces the root record that is about to replace the present one.
+    /// Announces the root record that is about to replace the current one.
     pub(crate) async fn announce(&self, root: Announcement) -> Result<Position> {
         self.request(Vec::new(), Some(root)).await
     }

@@ -1,10 +1,10 @@
 //! Decides which of several processes folds or merges, because concurrent folds waste work.
 //!
-//! This is a local heuristic; nothing about it is stored. The process whose record takes the tail
-//! over the budget folds, and continues while the tail behind its own manifest exceeds the budget.
-//! The process whose fold fills a size class merges it. The others wait for a while before they do
-//! the work themselves. Correctness does not depend on it: the compare-and-set accepts one of two
-//! competing manifests.
+//! This is a local heuristic; nothing about it is stored. The process whose record pushes the tail
+//! over the budget folds, and continues to fold while the tail after its own manifest exceeds the
+//! budget. The process whose fold fills a size class merges it. The others wait for a while before
+//! they do the work themselves. Correctness does not depend on this choice: the compare-and-set
+//! accepts one of two competing manifests.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl<S> Default for Turn<S> {
 }
 
 impl<S: Copy + PartialEq> Turn<S> {
-    /// Notes that the work is up to this process.
+    /// Notes that this process is to do the work.
     pub(crate) fn claim(&self, subject: S) {
         let mut inner = self.lock();
         let now = Instant::now();
@@ -53,7 +53,7 @@ impl<S: Copy + PartialEq> Turn<S> {
         if inner.waiting.is_some_and(|work| work.subject == subject) {
             return false;
         }
-        inner.passed();
+        inner.finish();
         let now = Instant::now();
         inner.waiting = Some(Work { subject, since: now, due: now + patience(inner.took) });
         true
@@ -61,7 +61,7 @@ impl<S: Copy + PartialEq> Turn<S> {
 
     /// Notes that there is nothing to do.
     pub(crate) fn end(&self) {
-        self.lock().passed();
+        self.lock().finish();
     }
 
     pub(crate) fn is_due(&self) -> bool {
@@ -79,7 +79,7 @@ impl<S: Copy + PartialEq> Turn<S> {
 }
 
 impl<S> Inner<S> {
-    fn passed(&mut self) {
+    fn finish(&mut self) {
         if let Some(work) = self.waiting.take() {
             self.took = work.since.elapsed();
         }
@@ -93,7 +93,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
-    async fn the_one_that_claims_folds_and_the_others_wait() {
+    async fn the_process_that_claims_folds_and_the_others_wait() {
         let (own, other) = (Turn::default(), Turn::default());
         assert!(!own.is_due() && own.due().is_none());
         own.claim(10);
@@ -101,13 +101,13 @@ mod tests {
         assert!(!own.wait(10, |_| PATIENCE), "claimed already");
         assert_eq!((own.is_due(), other.is_due()), (true, false));
         tokio::time::advance(PATIENCE).await;
-        assert!(other.is_due(), "whoever should have folded is gone");
+        assert!(other.is_due(), "the process that should have folded is gone");
         other.end();
         assert!(!other.is_due());
-        // A fold took five seconds: patience can be made of that.
+        // The fold took five seconds, from which the next patience is computed.
         assert!(other.wait(20, |took| took * 3));
         assert_eq!(other.due(), Some(Instant::now() + PATIENCE * 3));
-        // Another manifest with more behind it: its process goes on.
+        // A newer manifest with another long tail: its publisher continues to fold.
         assert!(other.wait(30, |_| PATIENCE));
         assert_eq!(other.due(), Some(Instant::now() + PATIENCE));
     }

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::manifest::{self, ManifestVersion, manifest_address, seal_manifest, store_node};
 use super::order::Order;
-use super::remains;
+use super::repair;
 use super::shared::Shared;
 use super::state::{Origin, Replacement};
 use crate::format::digest::Digest;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry, Watermark, WindowEntry};
-use crate::format::window::{DigestChunk, RETAINED_CHUNKS, Window, chunk_digest, chunk_to_bytes, window_digest};
+use crate::format::window::{DigestBlock, RETAINED_BLOCKS, Window, block_digest, block_to_bytes, window_digest};
 use crate::objects::segment_writer::{BuiltSegment, Stored};
 use crate::objects::{Backoff, Objects, kind};
 use crate::rules::Rule;
@@ -31,7 +31,7 @@ pub(crate) struct Proposal {
 
 impl Proposal {
     /// Returns a proposal with the content of `current`, to be modified.
-    pub(crate) fn again(current: &Manifest) -> Self {
+    pub(crate) fn based_on(current: &Manifest) -> Self {
         Self {
             watermark: current.watermark.clone(),
             epoch: current.epoch,
@@ -75,13 +75,13 @@ pub(crate) async fn publish(
 struct Failed {
     error: Error,
     /// Whether the manifest may be in the store.
-    may_stand: bool,
+    maybe_published: bool,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        let may_stand = error.kind() == ErrorKind::OutcomeUnknown;
-        Self { error, may_stand }
+        let maybe_published = error.kind() == ErrorKind::OutcomeUnknown;
+        Self { error, maybe_published }
     }
 }
 
@@ -92,10 +92,10 @@ async fn try_publish(
     replacement: Option<(Option<BuiltSegment>, Origin)>,
 ) -> Result<Outcome, Failed> {
     let objects = &shared.objects;
-    if !wait_settled(shared, current, Instant::now() + shared.settings.write_timeout).await? {
+    if !wait_for_grace_period(shared, current, Instant::now() + shared.settings.write_timeout).await? {
         return Ok(Outcome::Superseded);
     }
-    let next = succeed(objects, current, proposal).await?;
+    let next = build_successor(objects, current, proposal).await?;
     let generation = next.generation;
     let sealed = seal_manifest(objects, &next)?;
     let digest = manifest::manifest_digest(&sealed);
@@ -111,7 +111,7 @@ async fn try_publish(
     let outcome = match swapped {
         // The manifest is in the store, even if this process cannot follow it.
         Ok(Outcome::Published) => {
-            wait(shared, generation, digest).await.map_err(|error| Failed { error, may_stand: true })
+            wait(shared, generation, digest).await.map_err(|error| Failed { error, maybe_published: true })
         }
         Ok(Outcome::Superseded) => {
             shared.wait_generation(generation).await.map(|()| Outcome::Superseded).map_err(Failed::from)
@@ -127,14 +127,15 @@ async fn try_publish(
 }
 
 /// Waits while another process may still restore a newer manifest, but at most until `deadline`,
-/// since an attacker may keep disturbing the entry. Returns false if there is a newer manifest now.
-async fn wait_settled(shared: &Shared, current: &ManifestVersion, deadline: Instant) -> Result<bool> {
+/// since an attacker may overwrite the entry again and again. Returns false if a newer manifest is
+/// known by then.
+async fn wait_for_grace_period(shared: &Shared, current: &ManifestVersion, deadline: Instant) -> Result<bool> {
     loop {
-        let (generation, until) = shared.progress.read(|progress| (progress.seen.generation, progress.unsettled_until));
+        let (generation, until) = shared.progress.read(|progress| (progress.seen.generation, progress.grace_until));
         if generation > current.generation() {
             return Ok(false);
         }
-        let until = until.filter(|_| shared.objects.rules.hold(Rule::Settle));
+        let until = until.filter(|_| shared.objects.rules.enforces(Rule::GracePeriod));
         match until.filter(|until| *until > Instant::now()).map(|until| until.min(deadline)) {
             Some(until) if Instant::now() < deadline => tokio::time::sleep_until(until).await,
             _ => return Ok(true),
@@ -170,14 +171,18 @@ pub(crate) async fn publish_or_keep(
     let published = try_publish(shared, current, proposal, replacement).await;
     match &published {
         // The manifest may name the stored objects: garbage is better than loss.
-        Ok(_) | Err(Failed { may_stand: true, .. }) => {}
+        Ok(_) | Err(Failed { maybe_published: true, .. }) => {}
         Err(_) => std::mem::take(stored).discard(&shared.objects).await,
     }
     published.map_err(|failed| failed.error)
 }
 
 /// Builds the successor of `current`, and stores the completed nodes of its ancestry.
-async fn succeed(objects: &Objects, current: &ManifestVersion, proposal: Proposal) -> Result<Manifest> {
+pub(crate) async fn build_successor(
+    objects: &Objects,
+    current: &ManifestVersion,
+    proposal: Proposal,
+) -> Result<Manifest> {
     let known = &current.manifest;
     let mut ancestry = known.ancestry.clone();
     for (place, node) in ancestry.push(current.digest) {
@@ -202,8 +207,8 @@ async fn succeed(objects: &Objects, current: &ManifestVersion, proposal: Proposa
     })
 }
 
-/// Replaces `current` by the sealed manifest. If the entry holds something else that is not newer,
-/// such as junk or an older manifest, that is replaced.
+/// Replaces `current` with the sealed manifest. If the entry now holds something else, that is
+/// replaced too unless it is a newer manifest.
 async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) -> Result<Outcome> {
     let objects = &shared.objects;
     let layout = &objects.layout;
@@ -225,7 +230,7 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
         }
         let found = match objects.read(&manifest_address(layout)).await? {
             None => {
-                remains::check(shared).await?;
+                repair::check_and_repair(shared).await?;
                 objects.read(&manifest_address(layout)).await?.map_or(Revision::ZERO, |there| there.revision)
             }
             Some(there) if there.value == sealed => return Ok(Outcome::Published),
@@ -235,8 +240,9 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
                 // Either junk under an unknown key, or a rotation that the follower will process.
                 Err(rotated) if rotated.kind() == ErrorKind::KeyRotated => {
                     shared.check()?;
-                    let mended = remains::check(shared).await;
-                    mended.or_else(|error| if error.kind() == ErrorKind::KeyRotated { Ok(()) } else { Err(error) })?;
+                    let repaired = repair::check_and_repair(shared).await;
+                    repaired
+                        .or_else(|error| if error.kind() == ErrorKind::KeyRotated { Ok(()) } else { Err(error) })?;
                     backoff.wait().await;
                     continue;
                 }
@@ -245,8 +251,8 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
         };
         // The entry may have overwritten a newer manifest that this process has not seen.
         if found != revision {
-            shared.progress.disturb();
-            if !wait_settled(shared, current, deadline).await? {
+            shared.progress.begin_grace_period();
+            if !wait_for_grace_period(shared, current, deadline).await? {
                 return Ok(Outcome::Superseded);
             }
         }
@@ -255,11 +261,11 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
     }
 }
 
-/// Returns whether the manifest entry is newer than `current`. Junk is not.
+/// Returns whether the entry holds a newer manifest than `current`.
 fn is_newer(objects: &Objects, current: &ManifestVersion, there: &Entry) -> Result<bool> {
     match manifest::open_manifest(objects, there) {
         Ok(other) => Ok(other.generation() > current.generation() && other.epoch >= current.manifest.epoch),
-        Err(error) if manifest::is_no_manifest(&error) => Ok(false),
+        Err(error) if manifest::is_missing_or_invalid(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -278,44 +284,44 @@ async fn wait(shared: &Shared, generation: u64, digest: Digest) -> Result<Outcom
     Ok(if is_ancestor { Outcome::Published } else { Outcome::Superseded })
 }
 
-/// Stores the window and the new chunks of `order` for a manifest at its position. Returns the
-/// entry of the window and the chunks that it names.
+/// Stores the window and the new blocks of `order` for a manifest at its position. Returns the
+/// entry of the window and the blocks that the window names.
 pub(crate) async fn store_order(
     objects: &Objects,
     order: &Order,
     stored: &mut Stored,
-) -> Result<(Option<WindowEntry>, Vec<DigestChunk>)> {
+) -> Result<(Option<WindowEntry>, Vec<DigestBlock>)> {
     if order.position() == 0 {
         return Ok((None, Vec::new()));
     }
     let bucket = &objects.layout.metadata;
-    let known = order.chunks().last().map(|chunk| chunk.number);
-    let mut chunks = Vec::new();
-    for (number, digests) in order.full_chunks() {
-        if known.is_some_and(|known| number <= known) {
+    let known = order.blocks().last().map(|block| block.index);
+    let mut blocks = Vec::new();
+    for (index, digests) in order.full_blocks() {
+        if known.is_some_and(|known| index <= known) {
             continue;
         }
-        let bytes = chunk_to_bytes(&digests);
-        let chunked = objects.store_chunked(kind::ORDER_CHUNK, &bytes, &SealOptions::default()).await?;
+        let bytes = block_to_bytes(&digests);
+        let chunked = objects.store_chunked(kind::DIGEST_BLOCK, &bytes, &SealOptions::default()).await?;
         stored.add(bucket, chunked.keys()?);
-        let (secret, chunk_count, digest) = (chunked.secret, chunked.chunks, chunk_digest(&bytes));
-        chunks.push(DigestChunk { number, secret, chunks: chunk_count, digest });
+        let (secret, chunk_count, digest) = (chunked.secret, chunked.chunk_count, block_digest(&bytes));
+        blocks.push(DigestBlock { index, secret, chunk_count, digest });
     }
-    let window: Window = order.clone().window(chunks);
+    let window: Window = order.clone().window(blocks);
     let bytes = window.to_bytes();
     let chunked = objects.store_chunked(kind::WINDOW, &bytes, &SealOptions::default()).await?;
     stored.add(bucket, chunked.keys()?);
-    let entry = WindowEntry { secret: chunked.secret, chunks: chunked.chunks, digest: window_digest(&bytes) };
-    Ok((Some(entry), window.chunks))
+    let entry = WindowEntry { secret: chunked.secret, chunk_count: chunked.chunk_count, digest: window_digest(&bytes) };
+    Ok((Some(entry), window.blocks))
 }
 
 /// Removes the objects of the order that a newer manifest no longer names: the window of `before`,
-/// and the chunks that are no longer retained.
+/// and the blocks that are no longer retained.
 pub(crate) async fn remove_order(shared: &Shared, before: &Manifest, order: &Order) {
     let objects = &shared.objects;
     let newest = shared.view().manifest.position() / objects.rules.window();
-    let is_dropped = |chunk: &&DigestChunk| chunk.number + (RETAINED_CHUNKS as u64) < newest;
-    let dropped = order.chunks().iter().filter(is_dropped).map(DigestChunk::chunked);
+    let is_dropped = |block: &&DigestBlock| block.index + (RETAINED_BLOCKS as u64) < newest;
+    let dropped = order.blocks().iter().filter(is_dropped).map(DigestBlock::chunked);
     for superseded in before.window.iter().map(WindowEntry::chunked).chain(dropped) {
         if let Ok(keys) = superseded.keys() {
             objects.discard(&objects.layout.metadata, &keys).await;

@@ -1,9 +1,13 @@
-//! Writes the journal. Concurrent calls share a record, one record is in flight at a time, and a
-//! call is answered when the follower of this process has accepted exactly the bytes that were
-//! sent.
+//! Writes the journal. Concurrent calls share a record, and a call is answered when the follower of
+//! this process has accepted exactly the bytes that were sent and their documents are searchable.
+//!
+//! A record is sealed only after the one before was judged, so one is in flight at a time. It is
+//! sent while the documents of the one before are still being inserted.
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -24,10 +28,11 @@ use crate::{Error, ErrorKind, Result};
 
 /// The maximum size of a record shared by several calls.
 const SHARED_RECORD_BYTES: usize = 512 << 10;
-/// An upper bound of the bytes of a record and its envelope besides the operations.
+/// An upper bound of the size of a record and its envelope without the operations.
 const RECORD_OVERHEAD_BYTES: usize = 2048;
-/// The maximum number of new identities taken per call when the keys of its records are occupied.
-const MAX_TAKEN_KEYS: usize = 16;
+/// The maximum number of occupied keys per call. After each of them, the writer takes a new
+/// identity.
+const MAX_OCCUPIED_KEYS: usize = 16;
 
 /// The content of a record, and the deadline for writing it.
 struct Draft<'a> {
@@ -40,8 +45,8 @@ struct Draft<'a> {
 /// The result of one put.
 enum Sent {
     Judged(OwnVerdict),
-    /// Another value is stored under the key of the record. Whether the record was stored before it
-    /// is known once its writer is closed.
+    /// A different value is stored under the key of our record. Our record may have been stored
+    /// first. Only once this writer id has been closed do we know.
     Occupied(oneshot::Receiver<OwnVerdict>),
 }
 
@@ -57,7 +62,8 @@ pub(crate) struct Writer {
     closes: Vec<u64>,
     /// Whether the pin records this writer.
     is_pinned: bool,
-    /// Whether a record of this writer may still be stored, so that a successor has to close it.
+    /// Whether a record of this writer may still be stored, so that a successor has to close this
+    /// writer.
     in_doubt: bool,
     /// A request taken from the queue that did not fit into the previous record.
     left_over: Option<Request>,
@@ -86,19 +92,21 @@ impl Writer {
 
     /// Writes until every [`Submit`] is dropped or one of them closes the writer.
     pub(crate) async fn run(mut self) {
-        while let Some(first) = self.next().await {
+        let mut answers = FuturesUnordered::new();
+        while let Some(first) = while_answering(&mut answers, self.next()).await {
             let requests = self.gather(first);
             let announces = requests.iter().find_map(|request| request.announces);
             let (operations, replies): (Vec<_>, Vec<_>) =
                 requests.into_iter().map(|request| (request.operations, request.reply)).unzip();
-            let written = self.write(operations.into_iter().flatten().collect(), announces).await;
-            for reply in replies {
-                // Ignored if the caller is gone.
-                let _ = reply.send(written.clone().map(Position::new));
+            let write = self.write(operations.into_iter().flatten().collect(), announces);
+            match while_answering(&mut answers, write).await {
+                Ok(position) => answers.push(answer_when_searchable(Arc::clone(&self.shared), position, replies)),
+                Err(error) => answer(replies, &Err(error)),
             }
         }
+        while answers.next().await.is_some() {}
         if let Some(pin) = self.pin.filter(|_| !self.in_doubt) {
-            pin.ended_in_order();
+            pin.ended_cleanly();
         }
     }
 
@@ -143,7 +151,7 @@ impl Writer {
         self.wait_for_room().await?;
         self.pin_identity().await?;
         let mut in_doubt = None;
-        let written = self.write_through(&operations, announces, &mut in_doubt).await;
+        let written = self.write_until_accepted(&operations, announces, &mut in_doubt).await;
         match written {
             Err(error) if in_doubt.is_some() => Err(outcome_unknown(error)),
             written => written,
@@ -152,29 +160,29 @@ impl Writer {
 
     /// Writes until a record is accepted. `in_doubt` is the pending verdict on a record with an
     /// unknown outcome.
-    async fn write_through(
+    async fn write_until_accepted(
         &mut self,
         operations: &[Operation],
         announces: Option<Announcement>,
         in_doubt: &mut Option<oneshot::Receiver<OwnVerdict>>,
     ) -> Result<u64> {
         let deadline = Instant::now() + self.shared.settings.write_timeout;
-        let mut taken = 0;
+        let mut occupied = 0;
         loop {
             self.shared.check()?;
             if Instant::now() >= deadline {
                 let message = "the record was not accepted within the write timeout";
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
-            // Writers are closed first, by a record of its own. Once it is accepted, no outcome is
-            // unknown any more.
+            // Writers are closed first, by a separate record. Once that record is accepted, no
+            // outcome is unknown any more.
             let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let draft = if is_closing {
                 Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
             } else {
-                // A spilled body is stored again for each attempt, because the body of a record
-                // that is not accepted is trimmed with it.
+                // A spilled body is stored again for each attempt, because the body of a rejected
+                // record is trimmed together with the record.
                 Draft { body: self.body(operations).await?, announces, closes: Vec::new(), deadline }
             };
             match self.write_next(draft).await? {
@@ -198,8 +206,8 @@ impl Writer {
                     if !is_closing {
                         *in_doubt = Some(verdict);
                     }
-                    taken += 1;
-                    if taken == MAX_TAKEN_KEYS {
+                    occupied += 1;
+                    if occupied == MAX_OCCUPIED_KEYS {
                         let message =
                             "the keys of all records that this process tried to write are occupied by other values";
                         return Err(Error::new(ErrorKind::Unavailable, message));
@@ -222,8 +230,8 @@ impl Writer {
     async fn write_next(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let closes = draft.closes.len();
         let sent = self.write_once(draft).await;
-        // The sequence number grows in any case: the next accepted record makes sure that this one
-        // cannot become part of the order later.
+        // The sequence number increases in any case. Once the next record is accepted, this one can
+        // no longer become part of the order.
         self.sequence += 1;
         self.in_doubt |= !matches!(sent, Ok(Sent::Judged(_)));
         let sent = sent?;
@@ -236,7 +244,7 @@ impl Writer {
                 }
             }
             Sent::Occupied(_) => {
-                tracing::warn!("the key of the next record is occupied; writing under another identity");
+                tracing::warn!("the key of the next record is occupied; writing under a new identity");
                 self.closes.push(self.id);
                 self.take_new_identity().await?;
             }
@@ -248,8 +256,8 @@ impl Writer {
     async fn write_once(&mut self, draft: Draft<'_>) -> Result<Sent> {
         let Draft { body, announces, closes, deadline } = draft;
         let shared = Arc::clone(&self.shared);
-        let seen = shared.progress.read(|progress| progress.seen);
-        let (generation, manifest) = if shared.objects.rules.hold(Rule::RecordManifest) {
+        let seen = shared.history();
+        let (generation, manifest) = if shared.objects.rules.enforces(Rule::RecordManifest) {
             (seen.generation, seen.manifest)
         } else {
             (0, Digest::default())
@@ -257,19 +265,19 @@ impl Writer {
         let attest = attestation(seen.order, manifest);
         let record = Record { seen: seen.position, generation, attest, closes, announces, body };
         let key = Layout::record(self.id, self.sequence)?;
-        let sealed = records::seal(&shared.objects, &key, self.sequence, &record, &shared.text_options())?;
-        let digest = records::sealed_digest(&sealed);
+        let sealed = records::seal(&shared.objects, key, self.sequence, &record, &shared.text_options())?;
         #[cfg(feature = "simulation")]
         shared.objects.environment.observe(|| crate::observer::Event::Sealed {
             writer: self.id,
-            record: digest.0,
+            record: sealed.digest.0,
             seen: seen.position,
             order: seen.order.0,
             generation: seen.generation,
             manifest: seen.manifest.0,
         });
-        let mut verdict = shared.send(self.id, self.sequence, digest, sealed.clone());
-        let mut put = Put { shared: &shared, key, sealed, maybe_landed: false };
+        let mut put =
+            Put { shared: &shared, key: sealed.key.clone(), sealed: sealed.bytes.clone(), maybe_landed: false };
+        let mut verdict = shared.register_in_flight(self.id, self.sequence, sealed);
         let judged = async {
             tokio::select! {
                 biased;
@@ -279,7 +287,7 @@ impl Writer {
                     Answer::Occupied => return Ok(None),
                 },
             }
-            if !shared.objects.rules.hold(Rule::ReadBack) {
+            if !shared.objects.rules.enforces(Rule::ReadBack) {
                 return Ok(Some(OwnVerdict::Accepted(seen.position + 1)));
             }
             (&mut verdict).await.map(Some).map_err(|_| closed())
@@ -333,7 +341,7 @@ impl Writer {
         let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
         let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
         if !self.shared.progress.read(has_room) {
-            // Other processes may have a smaller memtable and not fold.
+            // Other processes may have a smaller memtable and no reason to fold.
             self.shared.folds.notify_one();
         }
         let room = self.shared.progress.wait_until(has_room);
@@ -341,6 +349,41 @@ impl Writer {
             let message = "the memtable is full, and folding it did not finish within the write timeout";
             Error::new(ErrorKind::Unavailable, message)
         })?
+    }
+}
+
+type Replies = Vec<oneshot::Sender<Result<Position>>>;
+
+/// Runs `future` to its end, and meanwhile answers the calls of earlier records.
+async fn while_answering<F: Future>(answers: &mut FuturesUnordered<impl Future<Output = ()>>, future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            Some(()) = answers.next() => {}
+            output = &mut future => return output,
+        }
+    }
+}
+
+/// Answers the calls of an accepted record once their documents are searchable.
+async fn answer_when_searchable(shared: Arc<Shared>, position: u64, replies: Replies) {
+    let reached = shared.progress.wait_until(|progress| progress.seen.position >= position);
+    let answered = if shared.objects.rules.enforces(Rule::ReadBack) {
+        tokio::time::timeout(shared.settings.write_timeout, reached).await.unwrap_or_else(|_| {
+            let message = "a record was written, but its documents were not searchable in time";
+            Err(Error::new(ErrorKind::OutcomeUnknown, message))
+        })
+    } else {
+        Ok(())
+    };
+    answer(replies, &answered.map(|()| Position::new(position)).map_err(outcome_unknown));
+}
+
+fn answer(replies: Replies, answer: &Result<Position>) {
+    for reply in replies {
+        // Ignored if the caller is gone.
+        let _ = reply.send(answer.clone());
     }
 }
 

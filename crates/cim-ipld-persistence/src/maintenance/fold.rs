@@ -32,7 +32,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, frozen: &Frozen) -> Result<()> {
         Ok(prepared) => prepared,
         Err(error) => {
             stored.discard(&shared.objects).await;
-            return shared.move_on(frozen.manifest.generation(), error).await;
+            return shared.wait_for_newer_manifest(frozen.manifest.generation(), error).await;
         }
     };
     let replacement = Some((segment, origin));
@@ -56,7 +56,7 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
         move |sink| Ok(build_segment(&input.memtable, &input.memtable_deletes, sink)?)
     })
     .await?;
-    let mut proposal = Proposal::again(&frozen.manifest.manifest);
+    let mut proposal = Proposal::based_on(&frozen.manifest.manifest);
     for (entry, deletes) in proposal.segments.iter_mut().zip(&input.segment_deletes) {
         if let Some(deletes) = deletes {
             let deletes = objects.store_deletes(deletes).await?;
@@ -67,12 +67,12 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
     let segment = built.segment.take();
     proposal.segments.extend(segment.iter().map(|segment| segment.handle.entry.clone()));
     let document_map = built.document_maps.pop().unwrap_or_default();
-    let (window, chunks) = store_order(objects, &input.order, stored).await?;
+    let (window, blocks) = store_order(objects, &input.order, stored).await?;
     let proposal = proposal.at(&input.order, window);
-    Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, chunks } })
+    Ok(Prepared { proposal, segment, origin: Origin::Memtable { input, document_map, blocks } })
 }
 
-/// Removes the objects that the new manifest replaced: the older window and chunks of the order,
+/// Removes the objects that the new manifest replaced: the older window and blocks of the order,
 /// and deletes that are no longer reachable.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);

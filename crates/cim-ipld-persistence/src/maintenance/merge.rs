@@ -1,5 +1,5 @@
-//! Merges segments, to keep their number small: several segments of one size class become one of
-//! the next, without the deleted documents.
+//! Merges segments, to keep their number small: several segments of one size class become one
+//! segment of the next class, without the deleted documents.
 //!
 //! Source: the tiered compaction of log-structured merge trees (O'Neil et al. 1996), as search
 //! engines use it.
@@ -13,7 +13,7 @@ use crate::Result;
 use crate::format::manifest::{Manifest, SegmentEntry};
 use crate::history::references::remove_unnamed;
 use crate::history::shared::Shared;
-use crate::history::state::{Origin, View, map};
+use crate::history::state::{Origin, View, remap_deletes};
 use crate::history::update::{Outcome, Proposal, publish_or_keep};
 use crate::objects::pass::Pass;
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
@@ -24,8 +24,8 @@ const FAN_OUT: usize = 8;
 /// The size below which a segment belongs to the smallest class.
 const SMALLEST_BYTES: u64 = 1 << 20;
 
-/// How often a merge is proposed again after a manifest of another process that left its inputs
-/// unchanged.
+/// The maximum number of times that one merge is proposed. It is proposed again if another process
+/// published a manifest first, but left the inputs of the merge unchanged.
 const PROPOSALS: usize = 16;
 
 /// A stored merged segment that is not published yet.
@@ -52,7 +52,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
         Err(error) => {
             stored.discard(&shared.objects).await;
             // Another process may have merged the same segments. The next step chooses again.
-            return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
+            return shared.wait_for_newer_manifest(view.manifest.generation(), error).await.map(|()| true);
         }
     };
     for _ in 0..PROPOSALS {
@@ -63,7 +63,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
             Ok(None) => break,
             Err(error) => {
                 stored.discard(&shared.objects).await;
-                return shared.move_on(view.manifest.generation(), error).await.map(|()| true);
+                return shared.wait_for_newer_manifest(view.manifest.generation(), error).await.map(|()| true);
             }
         };
         let replacement = Some((merged.segment.clone(), merged.origin()));
@@ -80,8 +80,8 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
 }
 
 /// Returns whether this process, which published last, should merge the chosen segments. The
-/// process whose fold filled the class merges it. Processes that fold later give it time, unless
-/// the class has become twice as full.
+/// process whose fold filled the class merges it. Processes that fold later wait for that process,
+/// unless the class has become twice as full.
 fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool {
     if chosen.len() <= FAN_OUT || chosen.len() >= 2 * FAN_OUT {
         return true;
@@ -92,7 +92,8 @@ fn is_turn(shared: &Shared, segments: &[SegmentEntry], chosen: &[usize]) -> bool
 
 /// Chooses the segments to merge, by index: a full size class, or one segment with mostly deleted
 /// documents. The total size of the inputs is limited to `budget_bytes`, because writers may have
-/// to wait for a merge, and their documents to what one segment can hold.
+/// to wait for a merge. The total number of their documents is limited to what one segment can
+/// hold.
 fn choose(segments: &[SegmentEntry], budget_bytes: u64) -> Option<Vec<usize>> {
     let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (position, segment) in segments.iter().enumerate() {
@@ -138,12 +139,14 @@ impl Merged {
         Origin::Segments { merged, document_maps: self.document_maps.clone() }
     }
 
-    /// Returns the proposal that follows `manifest`: the merged segment in place of its inputs,
-    /// with the documents that the manifest has deleted from them since. Documents deleted by later
-    /// journal records are marked when the follower adopts the new manifest, so that a snapshot of
-    /// the manifest includes exactly its watermark.
+    /// Returns the proposal that follows `manifest`: it names the merged segment instead of the
+    /// inputs. Documents that `manifest` has deleted from the inputs since the merge are marked as
+    /// deleted in the merged segment. Documents deleted by later journal records are marked when
+    /// the follower adopts the new manifest, so that a snapshot of that manifest contains exactly
+    /// the records up to its watermark.
     ///
-    /// Returns `None` if the manifest lacks an input, or has restored documents deleted from one.
+    /// Returns `None` if `manifest` no longer names one of the inputs, or if it has restored
+    /// documents that were already deleted from an input when it was merged.
     async fn propose(&self, shared: &Shared, manifest: &Manifest, stored: &mut Stored) -> Result<Option<Proposal>> {
         let objects = &shared.objects;
         let mut deleted = Deletes::new();
@@ -156,7 +159,7 @@ impl Merged {
             if !before.iter().all(|document| deletes.contains(document)) {
                 return Ok(None);
             }
-            map(&deletes, document_map, &mut deleted);
+            remap_deletes(&deletes, document_map, &mut deleted);
         }
         let mut new = self.segment.as_ref().map(|segment| segment.handle.entry.clone());
         if let Some(entry) = new.as_mut().filter(|_| !deleted.is_empty()) {
@@ -173,7 +176,7 @@ impl Merged {
                 segments.push(entry.clone());
             }
         }
-        Ok(Some(Proposal { segments, ..Proposal::again(manifest) }))
+        Ok(Some(Proposal { segments, ..Proposal::based_on(manifest) }))
     }
 }
 
@@ -186,7 +189,7 @@ mod tests {
     fn segment(bytes: u64, documents: u32, deleted: u32) -> SegmentEntry {
         let deletes = (deleted > 0).then_some(DeletesEntry {
             secret: [0; 32],
-            chunks: 1,
+            chunk_count: 1,
             documents: deleted,
             digest: Digest::default(),
         });

@@ -1,5 +1,6 @@
 //! Maintenance of an index: fold, merge, trim, snapshots, key rotation and verification.
 
+pub(crate) mod export_pin;
 mod fold;
 mod merge;
 pub(crate) mod rotation;
@@ -59,16 +60,16 @@ impl Maintenance {
     }
 
     /// Folds records that were stored again or overwritten before a manifest covered them, because
-    /// an opener would read them in another order. Writes an empty record first.
-    pub(crate) async fn keep_order(self: Arc<Self>) {
+    /// an opener would read them in a different order. A barrier record is written first.
+    pub(crate) async fn keep_folding_displaced(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
             self.shared.displaced.noted().await;
-            // Random, because one process suffices.
+            // The pause is random, so that usually only one of the processes folds.
             let pause = Duration::from_millis(self.shared.objects.environment.below(1000));
             tokio::time::sleep(pause).await;
             while self.shared.check().is_ok() && self.is_displaced() {
-                match self.finish_rotation().await {
+                match self.write_barrier_and_fold().await {
                     Ok(()) => backoff = Backoff::new(),
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
@@ -80,12 +81,12 @@ impl Maintenance {
         }
     }
 
-    /// Does immediately what [`keep_order`](Self::keep_order) does after a pause, because a closing
-    /// engine may be the only one that knows the order.
-    pub(crate) async fn settle_order(&self) {
+    /// Does immediately what [`keep_folding_displaced`](Self::keep_folding_displaced) does after a
+    /// pause, because a closing engine may be the only one that knows the order.
+    pub(crate) async fn fold_displaced(&self) {
         if self.shared.check().is_ok()
             && self.is_displaced()
-            && let Err(error) = self.finish_rotation().await
+            && let Err(error) = self.write_barrier_and_fold().await
         {
             tracing::warn!(%error, "a displaced record could not be folded");
         }
@@ -95,7 +96,7 @@ impl Maintenance {
         self.shared.displaced.position() > self.shared.view().manifest.position()
     }
 
-    /// Waits until there may be something to fold for this process.
+    /// Waits until there may be something for this process to fold.
     async fn wake(&self) {
         let due = self.shared.turn.due().filter(|due| *due > Instant::now());
         tokio::select! {
@@ -119,9 +120,9 @@ impl Maintenance {
         Ok((self.shared.published_last() && merge::step(&self.shared, false).await?) || has_folded)
     }
 
-    /// Finishes the work in progress, performs the fold and the merge that are this process's turn,
-    /// and refuses further work. Without this, short-lived processes would leave all maintenance to
-    /// each other.
+    /// Finishes the work in progress, performs a fold and a merge if it is this process's turn to
+    /// do so, and refuses further work. Without this, short-lived processes would leave all
+    /// maintenance to each other.
     pub(crate) async fn end(&self) {
         if self.shared.settings.background
             && self.shared.check().is_ok()

@@ -5,7 +5,7 @@ use cim_ipld_envelope::{DataKeyInfo, EncryptionAlgorithm, Envelope, KeySlotInfo,
 
 use super::Maintenance;
 use crate::format::announcement::Announcement;
-use crate::history::remains;
+use crate::history::repair;
 use crate::objects::{Root, root_digest};
 use crate::{Error, ErrorKind, Result};
 
@@ -57,8 +57,8 @@ impl Maintenance {
     async fn publish_keyset(&self, current: &Keyset, next: Keyset) -> Result<()> {
         let objects = &self.shared.objects;
         let (catalog, root_key) = (&objects.layout.catalog, &objects.layout.root);
-        // Sealed under the old key, so that a process that cannot open the new root knows that it
-        // is genuine.
+        // Sealed under the old key, so that a process that cannot decrypt the new root knows that
+        // the root is genuine.
         let announcement = Announcement { root: root_digest(next.record()), data_key: *next.active_key().as_bytes() };
         self.submit.announce(announcement).await?;
         let changed =
@@ -91,17 +91,17 @@ impl Maintenance {
                 if error.kind() != ErrorKind::Conflict {
                     return Err(error);
                 }
-                remains::check(&self.shared).await?;
+                repair::check_and_repair(&self.shared).await?;
                 return Err(Error::new(ErrorKind::Conflict, "another process changed the keyset concurrently"));
             }
         }
         objects.set_next_root(None);
-        self.finish_rotation().await
+        self.write_barrier_and_fold().await
     }
 
-    /// Writes an empty record and folds. This moves the order to the epoch of the newest data key
-    /// if a rotation was interrupted before it did.
-    pub(crate) async fn finish_rotation(&self) -> Result<()> {
+    /// Writes an empty record, the barrier, and folds. This completes an interrupted rotation,
+    /// because it moves the order to the epoch of the newest data key.
+    pub(crate) async fn write_barrier_and_fold(&self) -> Result<()> {
         self.submit.operations(Vec::new()).await?;
         self.fold().await.map(drop)
     }

@@ -1,13 +1,13 @@
 //! Named snapshots. A snapshot is a sealed list of segments that the manifest names. Pages are
 //! never copied; a snapshot keeps them from being removed. Creating, restoring and deleting a
-//! snapshot each replace the manifest, which orders them among themselves and with folds and
+//! snapshot each replace the manifest, which orders them relative to each other and to folds and
 //! merges.
 
 use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{ObjectNames, SealOptions};
 use cim_ipld_index::Timestamp;
 
-use super::Maintenance;
+use super::{Maintenance, export_pin};
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
 use crate::history::manifest::ManifestVersion;
@@ -49,7 +49,7 @@ pub struct SnapshotInfo {
     pub documents: u64,
     /// The size in bytes of the pages that it names.
     pub bytes: u64,
-    /// The position in the order of all writes up to which it includes everything.
+    /// The position in the order of all writes up to which the snapshot includes everything.
     pub position: Position,
 }
 
@@ -79,7 +79,7 @@ impl Maintenance {
             let record = SnapshotRecord {
                 name: name.to_owned(),
                 created_at_ms: self.shared.objects.environment.now().0,
-                documents: live_documents(&current.manifest),
+                documents: live_documents(&current.manifest.segments),
                 position: current.position(),
                 segments: current.manifest.segments.clone(),
             };
@@ -90,7 +90,7 @@ impl Maintenance {
     }
 
     /// Stores the record, then adds it to the manifest.
-    async fn publish_snapshot(
+    pub(super) async fn publish_snapshot(
         &self,
         current: &ManifestVersion,
         hidden_name: String,
@@ -104,14 +104,15 @@ impl Maintenance {
         let mut stored = Stored::default();
         stored.add(&objects.layout.catalog, vec![key.clone()]);
         objects.write(&objects.layout.catalog, &key, sealed, Precondition::Absent).await?;
-        let mut proposal = Proposal::again(&current.manifest);
+        let mut proposal = Proposal::based_on(&current.manifest);
         proposal.snapshots.push(entry);
         publish_or_discard(&self.shared, current, proposal, None, stored).await
     }
 
     pub(crate) async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         let references = References::newest(&self.shared).await?;
-        Ok(references.records()?.into_iter().map(SnapshotInfo::from).collect())
+        let named = references.records()?.into_iter().filter(|record| !export_pin::is_export_pin(&record.name));
+        Ok(named.map(SnapshotInfo::from).collect())
     }
 
     pub(crate) async fn restore_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
@@ -120,7 +121,7 @@ impl Maintenance {
         // Checks that the snapshot is readable before anything is written.
         read_snapshot(objects, find(&self.shared.newest_manifest().await?.manifest, name)?).await?;
         loop {
-            if objects.rules.hold(Rule::RestoreBarrier) {
+            if objects.rules.enforces(Rule::RestoreBarrier) {
                 // Every write that was acknowledged to any process before this restore began
                 // precedes this record.
                 self.submit.operations(Vec::new()).await?;
@@ -128,14 +129,14 @@ impl Maintenance {
             let (order, current) = self.capture().await?;
             let record = match read_snapshot(objects, find(&current.manifest, name)?).await {
                 Err(error) => {
-                    self.shared.move_on(current.generation(), error).await?;
+                    self.shared.wait_for_newer_manifest(current.generation(), error).await?;
                     continue;
                 }
                 read => read?,
             };
             let mut stored = Stored::default();
             let (window, _) = store_order(objects, &order, &mut stored).await?;
-            let mut proposal = Proposal::again(&current.manifest).at(&order, window);
+            let mut proposal = Proposal::based_on(&current.manifest).at(&order, window);
             proposal.segments.clone_from(&record.segments);
             // If another process deletes the snapshot, it replaces the manifest first, and this
             // proposal is superseded.
@@ -150,11 +151,15 @@ impl Maintenance {
 
     pub(crate) async fn delete_snapshot(&self, name: &str) -> Result<()> {
         check_name(name)?;
+        self.remove_snapshot(name).await
+    }
+
+    pub(super) async fn remove_snapshot(&self, name: &str) -> Result<()> {
         let objects = &self.shared.objects;
         loop {
             let current = self.shared.view().manifest.clone();
             let Ok(entry) = find(&current.manifest, name) else {
-                // Another process may have created it since.
+                // Another process may have created the snapshot since.
                 let newest = self.shared.newest_manifest().await?;
                 find(&newest.manifest, name)?;
                 self.shared.wait_generation(newest.generation()).await?;
@@ -162,7 +167,7 @@ impl Maintenance {
             };
             let record = match read_snapshot(objects, entry).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Lost | ErrorKind::Damaged) => {
-                    // Another process may have deleted it.
+                    // Another process may have deleted the snapshot.
                     if self.shared.newest_manifest().await?.generation() > current.generation() {
                         self.shared.wait_generation(current.generation() + 1).await?;
                         continue;
@@ -171,7 +176,7 @@ impl Maintenance {
                 }
                 record => Some(record?),
             };
-            let mut proposal = Proposal::again(&current.manifest);
+            let mut proposal = Proposal::based_on(&current.manifest);
             proposal.snapshots.retain(|other| other != entry);
             if publish(&self.shared, &current, proposal, None).await? == Outcome::Superseded {
                 continue;
@@ -186,7 +191,7 @@ impl Maintenance {
 }
 
 /// Returns the name under which the store sees a snapshot: a keyed hash.
-fn hidden_name(manifest: &Manifest, name: &str) -> String {
+pub(super) fn hidden_name(manifest: &Manifest, name: &str) -> String {
     ObjectNames::from_secret(manifest.names_secret).name_of(name)
 }
 
@@ -194,22 +199,26 @@ fn named<'a>(manifest: &'a Manifest, hidden_name: &str) -> Option<&'a SnapshotEn
     manifest.snapshots.iter().find(|entry| entry.hidden_name == hidden_name)
 }
 
-fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
+pub(super) fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
     named(manifest, &hidden_name(manifest, name))
         .ok_or_else(|| Error::new(ErrorKind::SnapshotMissing, format!("there is no snapshot named {name:?}")))
 }
 
-fn live_documents(manifest: &Manifest) -> u64 {
+pub(super) fn live_documents(segments: &[SegmentEntry]) -> u64 {
     let live = |segment: &SegmentEntry| {
         let deleted = segment.deletes.as_ref().map_or(0, |deletes| deletes.documents);
         u64::from(segment.documents.saturating_sub(deleted))
     };
-    manifest.segments.iter().map(live).sum()
+    segments.iter().map(live).sum()
 }
 
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
         let message = format!("the snapshot name has {} bytes: expected 1 to {MAX_NAME_BYTES}", name.len());
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    if export_pin::is_export_pin(name) {
+        let message = format!("the snapshot name {name:?} is reserved: exports use names of this form");
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Removes the journal records that the manifest *before* the newest one covers. Other processes
-//! can thus read a record until the next fold; a slower one finds a gap in the revisions and reads
-//! the manifest.
+//! can thus read a record until the next fold; a slower process finds a gap in the revisions and
+//! reads the manifest.
 
 use std::collections::HashSet;
 
@@ -20,12 +20,12 @@ use crate::{ErrorKind, Result};
 pub(crate) async fn run(shared: &Shared) -> Result<()> {
     let objects = &shared.objects;
     let manifest = &shared.view().manifest.manifest;
-    let dead_up_to = if objects.rules.hold(Rule::TrimDead) { manifest.previous_position } else { u64::MAX };
+    let dead_up_to = if objects.rules.enforces(Rule::TrimDead) { manifest.previous_position } else { u64::MAX };
     let Dead { mut keys, mut spilled, unseen } = shared.journal().take_dead(dead_up_to);
     if let Some(unseen) = unseen {
         let found = find_dead(shared, &unseen, &mut keys, &mut spilled).await;
         if found.is_err() {
-            shared.journal().look_again(unseen);
+            shared.journal().request_rescan(unseen);
         }
         found?;
     }
@@ -36,8 +36,8 @@ pub(crate) async fn run(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Finds the journal entries left by earlier processes: those that the order at the opening of this
-/// process no longer accepts.
+/// Finds the dead journal entries left by earlier processes. These are the entries that the order,
+/// as it was when this process opened the index, would ignore.
 async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spilled: &mut Vec<Chunked>) -> Result<()> {
     let Unseen { opened_at, through } = unseen;
     let objects = &shared.objects;
@@ -47,7 +47,7 @@ async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spille
     while let Some(entry) = journal.next().await {
         let entry = entry?;
         if entry.entry.revision > *through {
-            // From here on this process noted what it saw.
+            // This process has noted all later entries itself.
             break;
         }
         if shared.journal().position(&entry.key).is_some() {
@@ -58,7 +58,7 @@ async fn find_dead(shared: &Shared, unseen: &Unseen, keys: &mut Vec<Key>, spille
             Ok(opened) => opened,
             // Junk is removed if a later record of the same writer has been accepted.
             Err(error) => {
-                let place = Layout::record_place(&entry.key);
+                let place = Layout::parse_record_key(&entry.key);
                 let is_passed = place.is_some_and(|(writer, sequence)| opened_at.has_passed(writer, sequence));
                 if error.kind() == ErrorKind::Damaged && is_passed {
                     keys.push(entry.key);

@@ -98,7 +98,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Returns what names a segment with these deletes, and is therefore affected by its problems.
+/// Returns the index and the snapshots that name this segment with these deletes, and are therefore
+/// affected by its problems.
 fn owners(references: &References, entry: &SegmentEntry) -> String {
     let is_index = references.manifest.manifest.segments.contains(entry);
     let records = references.snapshots.iter().filter_map(|(_, read)| read.as_ref().ok());
@@ -118,14 +119,14 @@ impl Maintenance {
             self.shared.check()?;
             let mut report = VerifyReport::default();
             let known = Arc::clone(&self.shared.view().manifest);
-            let manifest = self.check_place(&known, &mut report).await?;
+            let manifest = self.check_root_and_manifest(&known, &mut report).await?;
             self.verify_as_of(manifest.clone(), &mut report).await?;
             // An object that a newer manifest no longer names is not lost. In that case, check
             // again what the newer manifest names.
-            let is_settled = report.is_sound()
+            let is_current = report.is_sound()
                 || read_manifest(&self.shared.objects).await.is_ok_and(|newest| newest.digest == manifest.digest)
                 || self.shared.view().manifest.digest == known.digest;
-            if is_settled {
+            if is_current {
                 return Ok(report);
             }
         }
@@ -133,7 +134,11 @@ impl Maintenance {
 
     /// Checks the entries of the root and the manifest, and returns the newest manifest that can be
     /// trusted.
-    async fn check_place(&self, known: &ManifestVersion, report: &mut VerifyReport) -> Result<ManifestVersion> {
+    async fn check_root_and_manifest(
+        &self,
+        known: &ManifestVersion,
+        report: &mut VerifyReport,
+    ) -> Result<ManifestVersion> {
         let objects = &self.shared.objects;
         let root = objects.backend.get(&objects.layout.catalog, &objects.layout.root).await?;
         if root.is_none_or(|entry| entry.value != objects.root().record) {
@@ -183,12 +188,12 @@ impl Maintenance {
         }
         let checked = self.verify_ancestry(manifest).await;
         report.note("the ancestry of the manifest", checked)?;
-        for checked in self.verify_past(manifest).await {
-            report.note("the order's past", checked)?;
+        for checked in self.verify_old_digests(manifest).await {
+            report.note("the older digests of the order", checked)?;
         }
         let checked = self.verify_journal(manifest, report).await;
         report.note("the journal", checked)?;
-        report.documents = self.shared.view().snapshot.document_count();
+        report.documents = self.shared.view().read_view.document_count();
         Ok(())
     }
 
@@ -205,12 +210,13 @@ impl Maintenance {
 
     /// Reads the digests of older positions. They are needed to check a pin that has not been used
     /// for a long time.
-    async fn verify_past(&self, manifest: &ManifestVersion) -> Vec<Result<()>> {
+    async fn verify_old_digests(&self, manifest: &ManifestVersion) -> Vec<Result<()>> {
         let objects = &self.shared.objects;
-        // Without the window, which the check of the journal reports, the chunks are unknown.
+        // The blocks are named by the window. If the window cannot be read, the check of the
+        // journal reports that.
         let Ok(order) = manifest.order(objects).await else { return Vec::new() };
-        let chunks = futures::stream::iter(order.chunks());
-        let checked = chunks.then(|chunk| async { manifest::fetch_chunk(objects, chunk).await.map(drop) });
+        let blocks = futures::stream::iter(order.blocks());
+        let checked = blocks.then(|block| async { manifest::fetch_block(objects, block).await.map(drop) });
         checked.collect().await
     }
 
@@ -231,7 +237,7 @@ impl Maintenance {
         let check = move || {
             let checked = opened.and_then(|(segment, deletes)| check(&pass, segment, deletes, documents, analyzer));
             let rest = pass.read_rest().into_iter().map(Err);
-            ([digests, checked].into_iter().chain(rest).collect(), pass.read())
+            ([digests, checked].into_iter().chain(rest).collect(), pass.pages_and_bytes_read())
         };
         // On a blocking thread, because every document is analyzed again.
         let (found, (pages, bytes)): (Vec<Result<()>>, _) = if shared.objects.environment.is_single_threaded() {
@@ -246,7 +252,7 @@ impl Maintenance {
     }
 
     /// Applies the whole journal to the order as of the manifest, as an opener would, and compares
-    /// what comes of it with what this process holds.
+    /// the result with the order of this process.
     async fn verify_journal(&self, manifest: &ManifestVersion, report: &mut VerifyReport) -> Result<()> {
         let objects = &self.shared.objects;
         let known = self.shared.progress.read(|progress| progress.seen);
@@ -278,10 +284,10 @@ impl Maintenance {
             }
             report.records = order.position() - manifest.position();
         }
-        for (key, revision) in junk.into_iter().filter(|(key, _)| could_be_needed(&at_manifest, key)) {
+        for (key, revision) in junk.into_iter().filter(|(key, _)| may_be_needed(&at_manifest, key)) {
             let message = format!(
-                "{key} at {revision} does not open: either a record was damaged and its writes are lost, or somebody \
-                 without a key stored it"
+                "{key} at {revision} cannot be decrypted: either a record was damaged and its writes are lost, or \
+                 someone without a key stored the entry"
             );
             report.note("the journal", Err(Error::new(ErrorKind::Damaged, message)))?;
         }
@@ -307,7 +313,7 @@ impl Maintenance {
             None => opened.record.generation > manifest.generation(),
         };
         if !attested {
-            let message = format!("the record at {revision} attests another history");
+            let message = format!("the record at {revision} attests a different history");
             return Err(Error::new(ErrorKind::Forked, message));
         }
         // A record that no process can read is not part of the order.
@@ -319,8 +325,8 @@ impl Maintenance {
 }
 
 /// Returns whether `key` belongs to a record that the manifest does not cover.
-fn could_be_needed(at_manifest: &Order, key: &Key) -> bool {
-    Layout::record_place(key).is_some_and(|(writer, sequence)| !at_manifest.has_passed(writer, sequence))
+fn may_be_needed(at_manifest: &Order, key: &Key) -> bool {
+    Layout::parse_record_key(key).is_some_and(|(writer, sequence)| !at_manifest.has_passed(writer, sequence))
 }
 
 fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64, analyzer: Analyzer) -> Result<()> {
@@ -336,8 +342,8 @@ fn check(pass: &Pass, segment: Arc<Segment>, deletes: Deletes, documents: u64, a
 }
 
 impl VerifyReport {
-    /// Adds a problem of the index to the report, once, and returns an error that prevents the
-    /// check.
+    /// Adds an error that is a problem of the index to the report, unless it is listed already.
+    /// Returns any other error, because it prevents the check.
     fn note(&mut self, what: &str, checked: Result<()>) -> Result<()> {
         match checked {
             Err(error)
@@ -360,7 +366,7 @@ impl VerifyReport {
 fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes every write");
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
     })
 }

@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) struct Chunked {
     pub(crate) kind: ObjectKind,
     pub(crate) secret: [u8; 32],
-    pub(crate) chunks: u32,
+    pub(crate) chunk_count: u32,
 }
 
 impl Chunked {
@@ -26,7 +26,7 @@ impl Chunked {
 
     fn names(&self) -> impl Iterator<Item = String> + use<> {
         let names = ObjectNames::from_secret(self.secret);
-        (0..self.chunks).map(move |chunk| names.name(0, chunk))
+        (0..self.chunk_count).map(move |chunk| names.name(0, chunk))
     }
 
     fn address<'a>(&self, layout: &'a Layout, name: &'a str) -> Address<'a> {
@@ -45,9 +45,9 @@ impl Objects {
     ) -> Result<Chunked> {
         let limit = self.backend.limits().max_value_bytes / 2;
         let parts: Vec<&[u8]> = content.chunks(CHUNK_BYTES.min(limit.max(1))).collect();
-        let chunks = u32::try_from(parts.len())
+        let chunk_count = u32::try_from(parts.len())
             .map_err(|_| Error::new(ErrorKind::InvalidInput, "the content is too large to be stored in chunks"))?;
-        let chunked = Chunked { kind, secret: self.environment.random(), chunks };
+        let chunked = Chunked { kind, secret: self.environment.random(), chunk_count };
         stream::iter(chunked.names().zip(parts).map(Ok))
             .try_for_each_concurrent(4, |(name, part)| async move {
                 let sealed = self.seal(&chunked.address(&self.layout, &name), part, options)?;
@@ -58,8 +58,8 @@ impl Objects {
         Ok(chunked)
     }
 
-    /// Reads content back. The cost of a hostile record is bounded by the chunks that exist, each
-    /// of which is refused if it decompresses to more than writers store.
+    /// Reads content back. The cost of a hostile record is bounded by the number of chunks that
+    /// exist. A chunk is refused if it decompresses to more than a writer puts into one chunk.
     pub(crate) async fn fetch_chunked(&self, chunked: &Chunked) -> Result<Vec<u8>> {
         let chunks: Vec<Bytes> = stream::iter(chunked.names())
             .map(|name| async move {
@@ -91,9 +91,9 @@ mod tests {
     use crate::objects::{Root, kind};
     use crate::{IndexName, Settings};
 
-    /// Compressed chunks, such as a holder of the key could store to exhaust memory.
+    /// A holder of the key could store compressed chunks like these to exhaust memory.
     #[tokio::test]
-    async fn reads_no_part_that_is_larger_than_writers_make_them() {
+    async fn refuses_a_chunk_that_is_larger_than_those_of_a_writer() {
         let backend = Arc::new(MemoryBackend::new());
         let layout = Layout::new(&IndexName::default()).expect("a layout");
         backend.create(&layout.metadata).await.expect("created");
@@ -104,7 +104,7 @@ mod tests {
         let cases = [(1, true), (CHUNK_BYTES, true), (CHUNK_BYTES + 1, false), (32 << 20, false)];
         for (number, (bytes, is_read)) in cases.into_iter().enumerate() {
             let secret = [u8::try_from(number).expect("few"); 32];
-            let chunked = Chunked { kind: kind::WINDOW, secret, chunks: 1 };
+            let chunked = Chunked { kind: kind::WINDOW, secret, chunk_count: 1 };
             let name = chunked.names().next().expect("one");
             let address = chunked.address(&objects.layout, &name);
             let sealed = objects.seal(&address, &vec![0; bytes], &compressed).expect("sealed");

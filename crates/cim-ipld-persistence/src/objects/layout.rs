@@ -43,6 +43,7 @@ impl IndexName {
 /// The buckets and catalog keys of one index.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    index_name: IndexName,
     pub(crate) text: Bucket,
     pub(crate) tag: Bucket,
     pub(crate) content_type: Bucket,
@@ -62,6 +63,7 @@ impl Layout {
             None => bucket.to_owned(),
         };
         Ok(Self {
+            index_name: name.clone(),
             text: Bucket::objects(&full("text_index_v1"))?,
             tag: Bucket::objects(&full("tag_index_v1"))?,
             content_type: Bucket::objects(&full("type_index_v1"))?,
@@ -72,6 +74,11 @@ impl Layout {
             journal: KeyPrefix::below("journal")?,
             snapshots: KeyPrefix::below("snapshot")?,
         })
+    }
+
+    /// Returns the name of the index, or `None` for the default index.
+    pub(crate) fn index_name(&self) -> Option<&str> {
+        self.index_name.as_str()
     }
 
     /// Returns all five, the catalog last: if the catalog exists, the others do too.
@@ -95,11 +102,11 @@ impl Layout {
     }
 
     /// Returns the writer and the sequence number of a journal key, or `None` if `key` is not one.
-    pub(crate) fn record_place(key: &Key) -> Option<(u64, u64)> {
+    pub(crate) fn parse_record_key(key: &Key) -> Option<(u64, u64)> {
         let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
-        let place = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
+        let parsed = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
         // Accepts only the canonical form that writers use.
-        (Self::record(place.0, place.1).as_ref().ok() == Some(key)).then_some(place)
+        (Self::record(parsed.0, parsed.1).as_ref().ok() == Some(key)).then_some(parsed)
     }
 
     pub(crate) fn snapshot(entry: &SnapshotEntry) -> Result<Key> {

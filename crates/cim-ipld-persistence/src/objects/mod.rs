@@ -1,4 +1,5 @@
-//! Sealed objects in the store. Objects are sealed and opened here, and unknown outcomes resolved.
+//! Sealed objects in the store. Objects are sealed and opened here, and the unknown outcomes of
+//! writes are resolved here.
 
 pub(crate) mod chunked;
 pub(crate) mod layout;
@@ -31,7 +32,7 @@ pub(crate) struct Objects {
     pub(crate) environment: Environment,
     pub(crate) rules: Rules,
     root: ArcSwap<Root>,
-    /// The root by which this process is about to replace the current one.
+    /// The root with which this process is about to replace the current one.
     next_root: Mutex<Option<Root>>,
     write_timeout: Duration,
     pub(crate) parallel_transfers: usize,
@@ -97,7 +98,7 @@ impl Objects {
         self.root.store(Arc::new(root));
     }
 
-    /// Sets the revision at which the root `record` was seen, unless another root is current.
+    /// Sets the revision at which the root `record` was seen, unless a different root is current.
     pub(crate) fn root_seen_at(&self, record: &Bytes, revision: Revision) {
         self.root.rcu(|known| match known.record == *record {
             true => Arc::new(Root { revision, ..(**known).clone() }),
@@ -134,9 +135,9 @@ impl Objects {
     }
 
     /// Writes sealed bytes, and retries failed writes until the write timeout. An unknown outcome
-    /// is resolved by reading back: a write is recognized by its bytes, which contain a fresh salt
-    /// or name something random. The precondition must not be `Any`, so that no attempt of the
-    /// write can take effect after another one.
+    /// is resolved by reading the value back. The bytes identify the write, because they contain a
+    /// fresh salt or a random name. The precondition must not be `Any`: otherwise, a delayed
+    /// attempt could overwrite a later write.
     pub(crate) async fn write(
         &self,
         bucket: &Bucket,
@@ -175,7 +176,7 @@ impl Objects {
         }
     }
 
-    /// Removes objects. A failure is only logged, because it leaves garbage, which costs nothing
+    /// Removes objects. A failure is only logged, because the garbage that it leaves costs nothing
     /// but space.
     pub(crate) async fn discard(&self, bucket: &Bucket, keys: &[Key]) {
         if keys.is_empty() {
@@ -204,7 +205,7 @@ pub(crate) mod kind {
     /// The recent past of the order.
     pub(crate) const WINDOW: ObjectKind = ObjectKind(0x13);
     /// Digests of older positions of the order.
-    pub(crate) const ORDER_CHUNK: ObjectKind = ObjectKind(0x14);
+    pub(crate) const DIGEST_BLOCK: ObjectKind = ObjectKind(0x14);
     /// A node of the manifest's ancestry.
     pub(crate) const ANCESTRY: ObjectKind = ObjectKind(0x15);
 }

@@ -1,8 +1,9 @@
 //! A sequential pass over whole segments. Pages are fetched from the store as the index core
-//! requests them, and dropped behind it.
+//! requests them, and dropped once it has moved past them.
 //!
 //! When merging or verifying, the index core requests the pages of a class roughly once and in
-//! order. Therefore a few pages of each class suffice, however large the segments are.
+//! order. Therefore it is sufficient to hold a few pages of each class, regardless of the size of
+//! the segments.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -16,7 +17,8 @@ use super::Objects;
 use super::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
-/// The number of pages of a class that are fetched at once, and that are kept behind them.
+/// The number of pages of a class that are fetched at once, and the number of earlier pages that
+/// are kept.
 const WINDOW_PAGES: u32 = 4;
 
 /// A page source that blocks until a page is fetched. Use it on blocking threads only.
@@ -78,7 +80,7 @@ impl Pass {
     }
 
     /// Returns the number and the total size of the pages read.
-    pub(crate) fn read(&self) -> (u64, u64) {
+    pub(crate) fn pages_and_bytes_read(&self) -> (u64, u64) {
         let state = self.state.borrow();
         (state.read.len() as u64, state.bytes)
     }
@@ -128,10 +130,10 @@ impl Pass {
         errors
     }
 
-    /// Fetches a page and the following ones, and keeps the pages near it.
+    /// Fetches a page and the ones that follow it. Pages that are far from it are dropped.
     fn fetch(&self, (segment, page): (SegmentId, PageId)) -> Result<Page> {
         let handle = self.segments.get(&segment).ok_or_else(|| {
-            Error::new(ErrorKind::Damaged, "a page of a segment was requested that this pass does not read")
+            Error::new(ErrorKind::Damaged, "a page was requested of a segment that this pass does not read")
         })?;
         let (first, class) = (page.ordinal, page.class);
         let end = handle.page_count(class).min(first.saturating_add(WINDOW_PAGES)).max(first.saturating_add(1));

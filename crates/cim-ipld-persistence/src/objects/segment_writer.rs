@@ -17,7 +17,8 @@ use crate::format::digest::ShortDigest;
 use crate::format::manifest::SegmentEntry;
 use crate::{Error, ErrorKind, Result};
 
-/// The objects stored for a manifest that is not published yet. They are garbage if it never is.
+/// The objects stored for a manifest that is not published yet. If that manifest is never
+/// published, they are garbage.
 #[derive(Debug, Default)]
 pub(crate) struct Stored {
     objects: Vec<(Bucket, Key)>,
@@ -45,7 +46,7 @@ impl Stored {
     }
 }
 
-/// A segment whose pages are stored and that no manifest names yet.
+/// A segment whose pages are stored, but which no manifest names yet.
 pub(crate) struct Built {
     /// `None` if there was no live document.
     pub(crate) segment: Option<BuiltSegment>,

@@ -82,11 +82,11 @@ impl SegmentHandle {
         self.names.name(page.class.code(), page.ordinal)
     }
 
-    fn table_chunks(&self) -> u32 {
+    pub(crate) fn table_chunks(&self) -> u32 {
         self.pages.div_ceil(TABLE_CHUNK_PAGES)
     }
 
-    fn table_name(&self, chunk: u32) -> String {
+    pub(crate) fn table_name(&self, chunk: u32) -> String {
         self.names.name(TABLE_CLASS, chunk)
     }
 
@@ -112,7 +112,7 @@ fn table_digest(bytes: &[u8]) -> Digest {
 
 impl DeletesEntry {
     pub(crate) fn chunked(&self) -> Chunked {
-        Chunked { kind: kind::DELETES, secret: self.secret, chunks: self.chunks }
+        Chunked { kind: kind::DELETES, secret: self.secret, chunk_count: self.chunk_count }
     }
 }
 
@@ -126,7 +126,8 @@ impl Objects {
         }
         let name = segment.page_name(page);
         let address = page_address(&self.layout, page, &name);
-        // The page first, because its absence is a more specific error than that of its digest.
+        // The page is fetched first, because a missing page is a more specific error than a missing
+        // digest.
         let opened = self.fetch(&address).await?;
         let digests = self.fetch_digests(segment).await?;
         let place = segment.first.get(&page.class.code()).and_then(|first| first.checked_add(page.ordinal));
@@ -228,7 +229,7 @@ impl Objects {
         let bytes = deletes.to_bytes();
         let chunked = self.store_chunked(kind::DELETES, &bytes, &SealOptions::default()).await?;
         let (digest, documents) = (deletes_digest(&bytes), deletes.len());
-        Ok(DeletesEntry { secret: chunked.secret, chunks: chunked.chunks, documents, digest })
+        Ok(DeletesEntry { secret: chunked.secret, chunk_count: chunked.chunk_count, documents, digest })
     }
 }
 

@@ -1,5 +1,5 @@
-//! An index cuts texts and queries by the analyzer that it was made with, in every process and
-//! whatever happens to it.
+//! An index splits texts and queries with the analyzer with which it was created, in every process
+//! and after every kind of maintenance.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use cim_ipld_persistence::{Engine, EngineBuilder, ErrorKind, Protection};
 
 use crate::support::{Store, by_hand, cid, cids, encrypted, key, memory};
 
-/// Words between semicolons.
+/// An analyzer that splits texts at semicolons.
 #[derive(Debug)]
 struct Semicolons(&'static str);
 
@@ -40,13 +40,14 @@ fn text(number: u32, text: &str) -> Document {
     Document::new(cid(number)).with_text(text)
 }
 
-/// The documents that a query finds.
+/// Returns the numbers of the documents that a query finds.
 async fn found(engine: &Engine, query: &str) -> Vec<u32> {
     let cids = cids(engine, query).await;
     (0..40).filter(|number| cids.contains(&cid(*number))).collect()
 }
 
-/// What the analyzer `en,de` finds and the default would not.
+/// Queries and the documents that they find with the analyzer `en,de`, but not with the default
+/// analyzer.
 const STEMMED: &[(&str, &[u32])] = &[
     ("whale", &[0, 2, 4]),
     ("singing", &[0, 3]),
@@ -58,7 +59,7 @@ const STEMMED: &[(&str, &[u32])] = &[
 ];
 
 #[tokio::test]
-async fn processes_answer_alike_by_the_analyzer_of_the_index() {
+async fn all_processes_use_the_analyzer_of_the_index() {
     for (name, store) in Store::all().await {
         let backend = store.connect().await;
         let writer = builder(&backend).analyzer(languages("en,de")).create(encrypted()).await.expect("created");
@@ -101,11 +102,11 @@ async fn processes_answer_alike_by_the_analyzer_of_the_index() {
     }
 }
 
-/// What an index is made with, what it is opened with, and the two names in the refusal.
+/// The analyzer at creation, the analyzer at opening, and the two names in the error, if any.
 type Case = (Option<Analyzer>, Option<Analyzer>, Option<[&'static str; 2]>);
 
 #[tokio::test]
-async fn another_analyzer_is_refused_and_both_are_named() {
+async fn a_different_analyzer_is_refused_and_both_are_named() {
     let tokenizer = || Analyzer::new(Semicolons("example.org semicolons/1"));
     let without = UnicodeWords::default().stem(Language::English).leave_out(Language::English);
     let cases: &[Case] = &[
@@ -139,7 +140,7 @@ async fn another_analyzer_is_refused_and_both_are_named() {
                     assert_eq!(*engine.analyzer(), made.clone().unwrap_or_default());
                 }
                 Some(names) => {
-                    let error = opened.expect_err("another analyzer");
+                    let error = opened.expect_err("a different analyzer");
                     assert_eq!(error.kind(), ErrorKind::Incompatible);
                     assert!(names.iter().all(|name| error.to_string().contains(name)), "{error}");
                 }
@@ -149,7 +150,7 @@ async fn another_analyzer_is_refused_and_both_are_named() {
 }
 
 #[tokio::test]
-async fn a_tokenizer_of_the_application_cuts_documents_and_queries() {
+async fn a_tokenizer_of_the_application_splits_documents_and_queries() {
     let backend = memory();
     let tokenizer = || Analyzer::new(Semicolons("example.org semicolons/1"));
     let engine = builder(&backend).analyzer(tokenizer()).create(encrypted()).await.expect("created");
@@ -166,7 +167,7 @@ async fn a_tokenizer_of_the_application_cuts_documents_and_queries() {
 }
 
 #[tokio::test]
-async fn an_analyzer_that_cannot_be_described_makes_no_index() {
+async fn an_analyzer_that_cannot_be_stored_creates_no_index() {
     let backend = memory();
     let long: &'static str = Box::leak("x".repeat(2000).into_boxed_str());
     let words = UnicodeWords::default().leave_out_words((0..20_000).map(|number| format!("word{number}")));

@@ -1,5 +1,5 @@
-//! Whoever can write to the store and has no key brings nothing back, makes nothing vanish and
-//! stops nobody. Each scenario fails when the rule against it is removed.
+//! An attacker who can write to the store, but has no key, cannot bring back deleted documents,
+//! remove documents or stop a process. Each scenario fails if the rule against it is removed.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use cim_ipld_persistence::{Engine, ErrorKind};
 use crate::hand::{BUCKETS, Hand, Held, Lie, Lying, Outcome, bucket, check, numbers, refused};
 use crate::support::{cid, document, documents};
 
-/// Checks that a running engine and one that is opened now have exactly these documents, and that
-/// nothing is wrong.
-async fn hold(held: Held, hand: &Hand, running: &[&Engine], expected: &[u32]) -> Outcome {
+/// Checks that the running engines and a newly opened one have exactly these documents, and that
+/// verification finds no problem.
+async fn check_documents(held: Held, hand: &Hand, running: &[&Engine], expected: &[u32]) -> Outcome {
     let fresh = held.open(hand.store()).await?;
     for engine in running.iter().copied().chain([&fresh]) {
         let found = numbers(engine).await?;
-        check(found == expected, format!("{found:?} are there instead of {expected:?}"))?;
+        check(found == expected, format!("found {found:?} instead of {expected:?}"))?;
         let problems = engine.verify().await?.problems;
         check(problems.is_empty(), format!("{problems:?}"))?;
     }
     Ok(())
 }
 
-/// (1) A record that was trimmed is published again.
+/// (1) A trimmed record is stored again.
 async fn trimmed_record_again(held: Held) -> Outcome {
     let hand = Hand::default();
     let engine = held.create(hand.store()).await?;
@@ -35,21 +35,20 @@ async fn trimmed_record_again(held: Held) -> Outcome {
         engine.index(&[document(number, 0)]).await?;
         engine.fold().await?;
     }
-    check(!hand.has(&record.key).await, "the record was trimmed")?;
+    check(!hand.has(&record.key).await, "the record was not trimmed")?;
     hand.again(&record).await;
     engine.index(&[document(5, 0)]).await?;
     let ignored = engine.stats().await?.ignored;
-    hold(held, &hand, &[&engine], &[2, 3, 4, 5]).await?;
+    check_documents(held, &hand, &[&engine], &[2, 3, 4, 5]).await?;
     check(ignored.duplicate == 1, format!("{ignored:?}"))
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_ignores_a_trimmed_record_that_is_published_again() {
+async fn history_ignores_a_trimmed_record_that_is_stored_again() {
     trimmed_record_again(Held::all()).await.expect("held");
 }
 
-/// (2) A put is acknowledged, with a revision that was given out already or one to come, and
-/// dropped.
+/// (2) A put is acknowledged, with a revision of the past or the future, but dropped.
 async fn dropped_put(held: Held) -> Outcome {
     for revision in [1, 2, 3, 4, 1000] {
         let hand = Hand::default();
@@ -59,7 +58,7 @@ async fn dropped_put(held: Held) -> Outcome {
         lying.lie(Lie::Drop(revision));
         refused(engine.index(&[document(2, 0)]).await, &[ErrorKind::OutcomeUnknown])?;
         engine.index(&[document(3, 0)]).await?;
-        hold(held, &hand, &[&engine], &[1, 3]).await?;
+        check_documents(held, &hand, &[&engine], &[1, 3]).await?;
     }
     Ok(())
 }
@@ -69,7 +68,7 @@ async fn history_reports_no_success_for_a_put_that_was_dropped() {
     dropped_put(Held::all()).await.expect("held");
 }
 
-/// (3) In place of a record, the store takes an older one again.
+/// (3) Instead of a record, the store stores an older one again.
 async fn replaced_by_replay(held: Held) -> Outcome {
     let hand = Hand::default();
     let lying = Lying::over(&hand);
@@ -80,20 +79,21 @@ async fn replaced_by_replay(held: Held) -> Outcome {
     lying.lie(Lie::Replay(first));
     refused(engine.index(&[document(3, 0)]).await, &[ErrorKind::OutcomeUnknown])?;
     engine.index(&[document(4, 0)]).await?;
-    check(numbers(&engine).await? == [1, 2, 4], "a running process has what it acknowledged")?;
-    // The older one is no longer where it was: the running process notices that, and folds.
+    check(numbers(&engine).await? == [1, 2, 4], "a running process lost an acknowledged write")?;
+    // The older record is no longer at its original revision. The running process notices that and
+    // folds.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    hold(held, &hand, &[&engine], &[1, 2, 4]).await
+    check_documents(held, &hand, &[&engine], &[1, 2, 4]).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_reports_no_success_for_a_record_that_was_replaced_by_another_ones_replay() {
+async fn history_reports_no_success_for_a_record_that_a_replay_replaced() {
     replaced_by_replay(Held::all()).await.expect("held");
 }
 
-/// (3) A record goes or is overwritten after others were written over it: nobody opens that as if
-/// it had not been there.
-async fn record_taken_out(held: Held) -> Outcome {
+/// (3) A record is removed or overwritten after later records have attested it. The index cannot be
+/// opened as if that record had never existed.
+async fn removed_record(held: Held) -> Outcome {
     for overwrite in [false, true] {
         let hand = Hand::default();
         let engine = held.create(hand.store()).await?;
@@ -107,22 +107,22 @@ async fn record_taken_out(held: Held) -> Outcome {
             false => hand.delete(&second.key).await,
         }
         engine.index(&[document(4, 0)]).await?;
-        check(numbers(&engine).await? == [1, 2, 3, 4], "a running process has what it acknowledged")?;
-        check(!engine.verify().await?.is_sound(), "verify passes the loss over")?;
+        check(numbers(&engine).await? == [1, 2, 3, 4], "a running process lost an acknowledged write")?;
+        check(!engine.verify().await?.is_sound(), "verify overlooks the loss")?;
         refused(held.open(hand.store()).await, &[ErrorKind::Lost, ErrorKind::Forked])?;
-        // What the running process has, it folds: then nothing is missing.
+        // The running process still has the record. After a fold, nothing is missing.
         engine.fold().await?;
-        hold(held, &hand, &[&engine], &[1, 2, 3, 4]).await?;
+        check_documents(held, &hand, &[&engine], &[1, 2, 3, 4]).await?;
     }
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_opens_no_journal_that_a_record_was_taken_out_of() {
-    record_taken_out(Held::all()).await.expect("held");
+async fn history_opens_no_journal_with_a_removed_record() {
+    removed_record(Held::all()).await.expect("held");
 }
 
-/// (4) The unchanged manifest of a restore is put again, after later writes; an older one too.
+/// (4) The manifest of a restore is stored again after later writes, and then an older manifest.
 async fn manifest_again_after_restore(held: Held) -> Outcome {
     let hand = Hand::default();
     let engine = held.create(hand.store()).await?;
@@ -135,26 +135,27 @@ async fn manifest_again_after_restore(held: Held) -> Outcome {
     engine.index(&[document(5, 0)]).await?;
     hand.put("manifest", restored.clone()).await;
     engine.index(&[document(6, 0)]).await?;
-    hold(held, &hand, &[&engine], &[1, 2, 3, 5, 6]).await?;
-    // Nobody runs: an opener of an older one misses what later records attest.
+    check_documents(held, &hand, &[&engine], &[1, 2, 3, 5, 6]).await?;
+    // Without a running process, the older manifest cannot be opened, because later records attest
+    // a newer history.
     let fork = hand.fork();
     fork.put("manifest", before.clone()).await;
     refused(held.open(fork.store()).await, &[ErrorKind::Lost, ErrorKind::Forked])?;
-    // Somebody runs: it is put right.
+    // A running process repairs the entry.
     hand.put("manifest", before).await;
     engine.index(&[document(7, 0)]).await?;
-    check(hand.value("manifest").await == restored, "the newest manifest was not put back")?;
-    hold(held, &hand, &[&engine], &[1, 2, 3, 5, 6, 7]).await?;
-    check(engine.stats().await?.ignored.replayed == 1, "the older manifest is counted")
+    check(hand.value("manifest").await == restored, "the newest manifest was not restored")?;
+    check_documents(held, &hand, &[&engine], &[1, 2, 3, 5, 6, 7]).await?;
+    check(engine.stats().await?.ignored.replayed == 1, "the older manifest was not counted")
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_keeps_later_writes_when_an_older_manifest_is_put_again() {
+async fn history_keeps_later_writes_when_an_older_manifest_is_stored_again() {
     manifest_again_after_restore(Held::all()).await.expect("held");
 }
 
-/// (5) A copy of the store goes its own way; its manifest, several generations ahead, is put into
-/// the first.
+/// (5) A copy of the store diverges. Its manifest, which is several generations ahead, is stored in
+/// the original.
 async fn forked_by_records(held: Held) -> Outcome {
     let hand = Hand::default();
     let engine = held.create(hand.store()).await?;
@@ -172,7 +173,7 @@ async fn forked_by_records(held: Held) -> Outcome {
     refuse_the_other_branch(held, &hand, &engine).await
 }
 
-/// (5) The same with branches that hold the same records and differ in their manifests alone.
+/// (5) The same, but the branches contain the same records and differ only in their manifests.
 async fn forked_by_manifests(held: Held) -> Outcome {
     let hand = Hand::default();
     let engine = held.create(hand.store()).await?;
@@ -223,25 +224,26 @@ async fn record_of_another_branch(held: Held) -> Outcome {
     for number in 20..23 {
         other.index(&[document(number, 0)]).await?;
     }
-    // Sealed over another record at the same position.
+    // This record attests a history with a different record at the same position.
     hand.again(&fork.last_record().await).await;
     engine.index(&[document(11, 0)]).await?;
     engine.index(&[document(12, 0)]).await?;
     let found = numbers(&engine).await?;
-    check(!found.contains(&22), format!("{found:?}: a record over another history was applied"))
+    check(!found.contains(&22), format!("{found:?}: a record of a different history was applied"))
 }
 
-/// A record over a history that this process does not have is ahead of it, or of another branch: it
-/// stops.
+/// A record that attests a history unknown to this process is either ahead of it or on another
+/// branch. The process stops.
 #[tokio::test(start_paused = true)]
 async fn history_applies_no_record_of_another_branch() {
     let error = record_of_another_branch(Held::all()).await.expect_err("stopped");
-    // What is missing is looked for some time, in which no write is acknowledged.
+    // The process looks for the missing records for some time, during which it acknowledges no
+    // write.
     let expected = ["history", "follows", "read back"];
     assert!(expected.iter().any(|what| error.to_string().contains(what)), "{error}");
 }
 
-/// (8) Junk in every place.
+/// (8) Junk under every key.
 async fn junk(held: Held) -> Outcome {
     let hand = Hand::default();
     let engine = held.create(hand.store()).await?;
@@ -269,22 +271,22 @@ async fn junk(held: Held) -> Outcome {
     engine.fold().await?;
     let fresh = held.open(hand.store()).await?;
     for engine in [&engine, &fresh] {
-        check(numbers(engine).await?.starts_with(&[1, 2, 3]), "all documents are there")?;
+        check(numbers(engine).await?.starts_with(&[1, 2, 3]), "a document is missing")?;
         engine.index(&[document(4, 0)]).await?;
         let report = engine.verify().await?;
         let named = report.problems.iter().any(|problem| problem.message.contains(stranger));
-        check(named, format!("verify names what may have been a record: {report:?}"))?;
+        check(named, format!("verify does not name the entry that may have been a record: {report:?}"))?;
     }
     let ignored = engine.stats().await?.ignored;
     check(ignored.junk >= 10, format!("{ignored:?}"))
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_is_stopped_by_no_junk_and_reports_it() {
+async fn history_is_not_stopped_by_junk_and_reports_it() {
     junk(Held::all()).await.expect("held");
 }
 
-/// Each scenario goes wrong, or comes to a stop, without the rule that it is about.
+/// Each scenario fails or stalls without its rule.
 #[cfg(feature = "simulation")]
 #[tokio::test(start_paused = true)]
 async fn history_breaks_without_each_rule() {
@@ -294,7 +296,7 @@ async fn history_breaks_without_each_rule() {
         (Rule::Duplicate, Box::new(|held| trimmed_record_again(held).boxed())),
         (Rule::ReadBack, Box::new(|held| dropped_put(held).boxed())),
         (Rule::ReadBack, Box::new(|held| replaced_by_replay(held).boxed())),
-        (Rule::RecordChain, Box::new(|held| record_taken_out(held).boxed())),
+        (Rule::RecordChain, Box::new(|held| removed_record(held).boxed())),
         (Rule::Generation, Box::new(|held| manifest_again_after_restore(held).boxed())),
         (Rule::Ancestry, Box::new(|held| forked_by_manifests(held).boxed())),
         (Rule::IgnoreJunk, Box::new(|held| junk(held).boxed())),

@@ -1,4 +1,4 @@
-//! A data key that was retired authenticates nothing new, and no keyset comes back.
+//! A retired data key authenticates nothing new, and an older keyset cannot be brought back.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use cim_ipld_persistence::Rule;
 use crate::hand::{Hand, Held, Lying, Outcome, check, numbers, refused};
 use crate::support::{document, documents, key};
 
-/// (6) A writer that has not heard of a rotation, over a store that forgets its fence.
+/// (6) A writer has not seen a rotation, and the store may ignore the fence.
 async fn retired_key(held: Held, fenceless: bool) -> Outcome {
     let hand = Hand::default();
     let lying = if fenceless { Lying::over(&hand).fenceless() } else { Lying::over(&hand) };
@@ -27,7 +27,7 @@ async fn retired_key(held: Held, fenceless: bool) -> Outcome {
         }
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    check(!writing.is_finished(), "the stale writer was answered before it can know anything")?;
+    check(!writing.is_finished(), "the stale writer got a reply before it can have seen the rotation")?;
     lying.release();
     refused(writing.await?, &[ErrorKind::KeyRotated])?;
     one.index(&[document(4, 0)]).await?;
@@ -50,7 +50,7 @@ async fn history_lets_a_retired_key_authenticate_nothing_new() {
     retired_key_without_fence(Held::all()).await.expect("held");
 }
 
-/// (6) The manifest of a stale process comes after the rotation.
+/// (6) The manifest of a stale process arrives after the rotation.
 async fn retired_manifest(held: Held) -> Outcome {
     let hand = Hand::default();
     let one = held.create(hand.store()).await?;
@@ -60,7 +60,7 @@ async fn retired_manifest(held: Held) -> Outcome {
     let thief = held.open(fork.store()).await?;
     one.rotate_key(&key(2), EncryptionAlgorithm::AES256GCM).await?;
     one.index(&[document(4, 0)]).await?;
-    // The holder of the old key makes as many manifests as it likes.
+    // The holder of the old key can create any number of manifests.
     for name in ["a", "b", "c", "d", "e"] {
         thief.create_snapshot(name).await?;
     }
@@ -69,17 +69,17 @@ async fn retired_manifest(held: Held) -> Outcome {
     one.index(&[document(5, 0)]).await?;
     let found = numbers(&one).await?;
     check(found == [1, 2, 3, 4, 5], format!("{found:?}"))?;
-    check(one.stats().await?.ignored.retired == 1, "the manifest under the old key is counted")?;
+    check(one.stats().await?.ignored.retired == 1, "the manifest under the old key was not counted")?;
     let fresh = held.open_with(hand.store(), key(2)).await?;
-    check(numbers(&fresh).await? == [1, 2, 3, 4, 5], "a fresh process has everything")
+    check(numbers(&fresh).await? == [1, 2, 3, 4, 5], "a new process lacks documents")
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_takes_up_no_manifest_under_a_retired_key() {
+async fn history_adopts_no_manifest_under_a_retired_key() {
     retired_manifest(Held::all()).await.expect("held");
 }
 
-/// (7) The keyset alone is rolled back.
+/// (7) Only the keyset is rolled back.
 async fn keyset_rolled_back(held: Held) -> Outcome {
     let hand = Hand::default();
     let one = held.create(hand.store()).await?;
@@ -94,11 +94,11 @@ async fn keyset_rolled_back(held: Held) -> Outcome {
     refused(held.open_with(fork.store(), key(2)).await, &[ErrorKind::WrongKey])?;
     hand.put("keyset", old).await;
     one.index(&[document(5, 0)]).await?;
-    check(hand.value("keyset").await == newest, "the newest keyset was put back")?;
+    check(hand.value("keyset").await == newest, "the newest keyset was not restored")?;
     let ignored = one.stats().await?.ignored;
-    check(ignored.total() > 0, format!("the older keyset is counted: {ignored:?}"))?;
+    check(ignored.total() > 0, format!("the older keyset was not counted: {ignored:?}"))?;
     let fresh = held.open_with(hand.store(), key(2)).await?;
-    check(numbers(&fresh).await? == [1, 2, 3, 4, 5], "a fresh process has everything")
+    check(numbers(&fresh).await? == [1, 2, 3, 4, 5], "a new process lacks documents")
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +106,7 @@ async fn history_refuses_a_keyset_that_was_rolled_back_alone() {
     keyset_rolled_back(Held::all()).await.expect("held");
 }
 
-/// Each scenario goes wrong without the rule that it is about.
+/// Each scenario fails without its rule.
 #[cfg(feature = "simulation")]
 #[tokio::test(start_paused = true)]
 async fn history_breaks_with_keys_without_each_rule() {

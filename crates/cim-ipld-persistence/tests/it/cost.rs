@@ -6,7 +6,7 @@ use cim_ipld_persistence::{Engine, IndexName, Settings};
 
 use crate::support::{create, document, documents, encrypted, key};
 
-/// Bytes that reach the store for one more document.
+/// Returns the number of bytes written to the store for one more document.
 async fn bytes_of_one_more(engine: &Engine, backend: &Counting, number: u32) -> u64 {
     let before = backend.counts();
     engine.index(&[document(number, 0)]).await.expect("indexed");
@@ -18,7 +18,7 @@ async fn persistence_writes_no_more_for_a_document_when_the_index_is_large() {
     let counting = Counting::new(MemoryBackend::new());
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
     let engine = create(&backend).await;
-    // Numbers of five digits all along, so that the documents themselves are equally long.
+    // All numbers have five digits, so that the documents have the same length.
     engine.index(&documents(10_000..11_000)).await.expect("indexed");
     engine.fold().await.expect("folded");
     let small = bytes_of_one_more(&engine, &counting, 90_001).await;
@@ -51,7 +51,7 @@ async fn persistence_opens_by_reading_the_tail_and_not_the_index() {
     assert!(costs[1] <= costs[0] + 8, "operations to open: {costs:?}");
 }
 
-/// What the opening of a process cost that writes one document and ends.
+/// The cost of opening the index in a process that writes one document and closes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Opening {
     operations: u64,
@@ -69,15 +69,16 @@ impl Opening {
     }
 }
 
-/// Opens, writes and ends so often, as a program that runs once for each document; returns the
-/// dearest opening of the last runs before each mark.
+/// Opens the index, writes a document and closes it again, once per run, until the last of `marks`
+/// is reached. For each mark, returns the most expensive opening among the `last_runs` runs before
+/// it.
 async fn openings(settings: Settings, marks: &[u32], last_runs: u32) -> Vec<Opening> {
     let counting = Counting::new(MemoryBackend::new());
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
     let (catalog, manifest) = (Bucket::log("catalog_v1").expect("a bucket"), Key::new("manifest").expect("a key"));
     let name = IndexName::default();
     Engine::create(Arc::clone(&backend), &name, encrypted(), settings.clone()).await.expect("created").close().await;
-    let (mut runs, mut dearest) = (0, Vec::new());
+    let (mut runs, mut most_expensive) = (0, Vec::new());
     for mark in marks {
         let mut most = Opening::default();
         while runs < *mark {
@@ -95,12 +96,13 @@ async fn openings(settings: Settings, marks: &[u32], last_runs: u32) -> Vec<Open
             }
         }
         eprintln!("after {mark} runs: {most:?}");
-        dearest.push(most);
+        most_expensive.push(most);
     }
-    dearest
+    most_expensive
 }
 
-/// What the window holds of a writer and of a position, until there are 4096 of them.
+/// The number of bytes in the window for a writer and a position. The window holds at most 4096 of
+/// each.
 const WINDOW_BYTES: u64 = 50;
 
 #[tokio::test]
@@ -115,7 +117,8 @@ async fn persistence_opens_as_cheaply_after_many_processes_that_wrote_once() {
     assert!(many.bytes <= few.bytes * 3 / 2 + u64::from(MARKS[1] - MARKS[0]) * WINDOW_BYTES, "{few:?}, {many:?}");
 }
 
-/// However much may stay in memory: a tail of many records is folded by one of those who end.
+/// A tail of many records is folded by one of the closing processes, even if it is far below the
+/// memtable budget.
 #[tokio::test]
 async fn persistence_leaves_no_long_tail_to_processes_that_write_once() {
     const TAIL: u32 = 512;
@@ -123,6 +126,6 @@ async fn persistence_leaves_no_long_tail_to_processes_that_write_once() {
     let openings = openings(Settings::default(), &MARKS, TAIL).await;
     let [few, many] = openings[..] else { panic!("two marks") };
     assert!(many.bytes <= few.bytes * 3 / 2 + u64::from(MARKS[1] - MARKS[0]) * WINDOW_BYTES, "{few:?}, {many:?}");
-    // As much again would be read without a fold.
+    // Without a fold, this would be exceeded.
     assert!(few.bytes < 200 << 10, "{few:?}");
 }

@@ -1,5 +1,5 @@
-//! What several processes write to one index, beside what one process writes for the same
-//! documents.
+//! The number of bytes that several processes write to one index, compared with a single process
+//! that writes the same documents.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ fn settings() -> Settings {
     settings
 }
 
-/// About as long as a short article, of words that repeat as those of a language do.
+/// Returns a document about as long as a short article, whose words repeat as in a natural
+/// language.
 fn article(number: u32) -> Document {
     let words: Vec<String> =
         (0..60u32).map(|place| format!("w{}", number.wrapping_mul(place * place + 7) % 2003)).collect();
@@ -46,8 +47,8 @@ async fn counts_of(processes: u32, documents: u32) -> Counts {
     counting.counts()
 }
 
-/// All at the same time, on as many threads as there are: none is made to wait for the others'
-/// folds and merges.
+/// All processes write at the same time, and none of them waits for the folds and merges of the
+/// others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn persistence_writes_for_ten_processes_little_more_than_for_one() {
     const DOCUMENTS: u32 = 3_000;

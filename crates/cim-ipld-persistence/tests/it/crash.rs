@@ -1,6 +1,6 @@
-//! A life is lived again and again, each time with a crash at the next operation, and goes on
-//! afterwards: what was acknowledged is there, what was under way is wholly there or wholly absent,
-//! and nothing is damaged.
+//! A sequence of steps is run repeatedly, each time with a crash at the next operation, and
+//! continued after the crash. Acknowledged writes are present, the interrupted step has taken
+//! effect completely or not at all, and nothing is damaged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use cim_ipld_persistence::{Engine, ErrorKind, IndexName, Protection, Result};
 
 use crate::support::{by_hand, cid, create, document, encrypted, key, open, total, try_open};
 
-/// Number of each live document, and its version.
+/// The version of each live document, by its number.
 type Model = BTreeMap<u32, u32>;
 
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ enum Step {
     Rotate(u8),
 }
 
-/// One step of each kind, and each after such steps as matter to it.
-fn life() -> Vec<Step> {
+/// Returns at least one step of each kind, each after the steps that affect it.
+fn all_steps() -> Vec<Step> {
     use Step::*;
     let mut steps = vec![
         Index(vec![(1, 0), (2, 0), (3, 0)]),
@@ -48,7 +48,7 @@ fn life() -> Vec<Step> {
         Forget("one"),
         Index(vec![(8, 0)]),
     ];
-    // Enough small segments that they are merged, with deletes in them and in the journal.
+    // Enough small segments to be merged, with deletes in the segments and in the journal.
     for number in 10..18 {
         steps.extend([Index(vec![(number, 0), (2, number)]), Fold]);
     }
@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-async fn live(engine: &Engine, step: &Step) -> Result<()> {
+async fn perform(engine: &Engine, step: &Step) -> Result<()> {
     match step {
         Step::Index(documents) => {
             let documents: Vec<_> = documents.iter().map(|&(number, version)| document(number, version)).collect();
@@ -107,11 +107,11 @@ async fn observed(engine: &Engine) -> Model {
     model
 }
 
-/// Lives on from `from` until the crash; returns the world as acknowledged and the step that was
-/// under way.
-async fn live_until_crash(engine: &Engine, backend: &Crashing, world: &mut World, steps: &[Step]) -> Option<usize> {
+/// Performs the steps until the crash, and applies the acknowledged ones to `world`. Returns the
+/// index of the interrupted step.
+async fn perform_until_crash(engine: &Engine, backend: &Crashing, world: &mut World, steps: &[Step]) -> Option<usize> {
     for (number, step) in steps.iter().enumerate() {
-        match live(engine, step).await {
+        match perform(engine, step).await {
             Ok(()) => world.apply(step),
             Err(error) => {
                 assert!(backend.has_crashed(), "{step:?}: {error:?}");
@@ -122,7 +122,8 @@ async fn live_until_crash(engine: &Engine, backend: &Crashing, world: &mut World
     None
 }
 
-/// Opens what the crash left, with the key before or after the step that was under way.
+/// Opens the store after the crash, with the key from before or after the interrupted step. Also
+/// returns the byte of that key.
 async fn reopen(backend: &Arc<dyn Backend>, before: &World, after: &World) -> (Engine, u8) {
     match try_open(backend, Some(key(before.key))).await {
         Ok(engine) => (engine, before.key),
@@ -133,7 +134,7 @@ async fn reopen(backend: &Arc<dyn Backend>, before: &World, after: &World) -> (E
 
 #[tokio::test(start_paused = true)]
 async fn persistence_survives_a_crash_at_every_step() {
-    let steps = life();
+    let steps = all_steps();
     for moment in CrashMoment::ALL {
         for operation in 0.. {
             let crashing = Crashing::new();
@@ -141,42 +142,42 @@ async fn persistence_survives_a_crash_at_every_step() {
             let engine = create(&backend).await;
             let mut world = World { key: 1, ..World::default() };
             crashing.crash_at(crashing.operations() + operation, moment);
-            let struck = live_until_crash(&engine, &crashing, &mut world, &steps).await;
+            let stopped_at = perform_until_crash(&engine, &crashing, &mut world, &steps).await;
             drop(engine);
-            if struck.is_none() && !crashing.has_crashed() {
+            if stopped_at.is_none() && !crashing.has_crashed() {
                 break;
             }
-            // The last operation of all removes garbage, and what comes of that nobody waits for.
-            let struck = struck.unwrap_or(steps.len());
-            let under_way = steps.get(struck);
-            let what = format!("crash at operation {operation}, {moment:?}, during {under_way:?}");
+            // The very last operation removes garbage, and no step waits for its result.
+            let stopped_at = stopped_at.unwrap_or(steps.len());
+            let interrupted = steps.get(stopped_at);
+            let what = format!("crash at operation {operation}, {moment:?}, during {interrupted:?}");
 
             let left = crashing.reopen();
             let backend: Arc<dyn Backend> = Arc::new(left.clone());
             let mut after = world.clone();
-            under_way.into_iter().for_each(|step| after.apply(step));
+            interrupted.into_iter().for_each(|step| after.apply(step));
             let (engine, key) = reopen(&backend, &world, &after).await;
             let found = observed(&engine).await;
             assert!(found == world.live || found == after.live, "{what}: {found:?}\nbefore {world:?}\nafter {after:?}");
             let report = engine.verify().await.expect("verified");
             assert!(report.is_sound(), "{what}: {:?}", report.problems);
 
-            // Life goes on: the rest of it ends as it would have, whether or not the struck step
-            // happened.
+            // The remaining steps have the expected result, whether or not the interrupted step
+            // took effect.
             let mut world = if found == after.live { after } else { world };
             world.key = key;
-            world.snapshots = names(&engine, &world).await;
+            world.snapshots = remaining_snapshots(&engine, &world).await;
             let rest: Vec<Step> =
-                steps.iter().skip(struck + 1).filter(|step| is_possible(step, &world)).cloned().collect();
-            assert_eq!(live_until_crash(&engine, &left, &mut world, &rest).await, None, "{what}");
+                steps.iter().skip(stopped_at + 1).filter(|step| is_possible(step, &world)).cloned().collect();
+            assert_eq!(perform_until_crash(&engine, &left, &mut world, &rest).await, None, "{what}");
             assert_eq!(observed(&engine).await, world.live, "{what}");
             assert!(engine.verify().await.expect("verified").is_sound(), "{what}");
         }
     }
 }
 
-/// The snapshots that the crash left, with what they hold.
-async fn names(engine: &Engine, world: &World) -> BTreeMap<&'static str, Model> {
+/// Returns the snapshots that exist after the crash, with their contents.
+async fn remaining_snapshots(engine: &Engine, world: &World) -> BTreeMap<&'static str, Model> {
     let there = engine.snapshots().await.expect("listed");
     let one = there.iter().any(|snapshot| snapshot.name == "one");
     one.then(|| ("one", world.snapshots.get("one").unwrap_or(&world.live).clone())).into_iter().collect()
@@ -191,10 +192,10 @@ fn is_possible(step: &Step, world: &World) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn persistence_resolves_every_lost_acknowledgement() {
-    let steps = life();
+    let steps = all_steps();
     for fault in [Fault::LostAfter, Fault::LostBefore, Fault::Fail(cim_ipld_backend::ErrorKind::Unavailable)] {
-        let (mut operation, mut struck) = (0, true);
-        while struck {
+        let (mut operation, mut was_hit) = (0, true);
+        while was_hit {
             let faulty = FaultInjecting::new(cim_ipld_backend::MemoryBackend::new());
             let backend: Arc<dyn Backend> = Arc::new(faulty.clone());
             let engine = create(&backend).await;
@@ -213,7 +214,7 @@ async fn persistence_resolves_every_lost_acknowledgement() {
                 })
             });
             for step in &steps {
-                live(&engine, step)
+                perform(&engine, step)
                     .await
                     .unwrap_or_else(|error| panic!("{step:?} with {fault:?} at put {operation}: {error:?}"));
                 world.apply(step);
@@ -222,18 +223,18 @@ async fn persistence_resolves_every_lost_acknowledgement() {
             drop(engine);
             let engine = try_open(&backend, Some(key(world.key))).await.expect("opened");
             assert_eq!(observed(&engine).await, world.live, "{fault:?} at put {operation}, opened again");
-            struck = hit.load(std::sync::atomic::Ordering::Relaxed);
+            was_hit = hit.load(std::sync::atomic::Ordering::Relaxed);
             operation += 1;
         }
-        assert!(operation > 20, "the life has that many puts");
+        assert!(operation > 20, "the steps need more puts than that");
     }
 }
 
-/// What a creation does to the store: five buckets, the root, the manifest.
+/// The number of operations of a creation: five buckets, the root and the manifest.
 const OPERATIONS: u64 = 7;
 
 #[tokio::test(start_paused = true)]
-async fn persistence_creates_an_index_wholly_or_not_at_all() {
+async fn persistence_creates_an_index_completely_or_not_at_all() {
     for moment in CrashMoment::ALL {
         for operation in 0.. {
             let crashing = Crashing::new();
@@ -243,8 +244,8 @@ async fn persistence_creates_an_index_wholly_or_not_at_all() {
             if created.is_ok() {
                 break;
             }
-            // Creating again, with the same key, makes the index unless it had been made to its
-            // end.
+            // Creating the index again with the same key completes it, unless it was already
+            // complete.
             let left = crashing.reopen();
             let backend: Arc<dyn Backend> = Arc::new(left.clone());
             let made = Engine::exists(&*backend, &IndexName::default()).await.expect("looked");
@@ -265,7 +266,7 @@ async fn persistence_creates_an_index_wholly_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn persistence_finishes_a_creation_under_the_key_and_algorithm_it_was_begun_with() {
+async fn persistence_completes_a_creation_with_its_original_key_and_algorithm() {
     let crashing = Crashing::new();
     crashing.crash_at(OPERATIONS - 1, CrashMoment::Before);
     let create = async |crashing: &Crashing, byte, algorithm| {
@@ -273,7 +274,7 @@ async fn persistence_finishes_a_creation_under_the_key_and_algorithm_it_was_begu
         let protection = Protection::Encrypted { algorithm, key: key(byte) };
         Engine::create(backend, &IndexName::default(), protection, by_hand()).await
     };
-    create(&crashing, 1, EncryptionAlgorithm::AES256GCM).await.expect_err("cut off");
+    create(&crashing, 1, EncryptionAlgorithm::AES256GCM).await.expect_err("interrupted");
     let left = crashing.reopen();
     for (byte, algorithm, expected) in [
         (2, EncryptionAlgorithm::AES256GCM, ErrorKind::WrongKey),
@@ -283,6 +284,6 @@ async fn persistence_finishes_a_creation_under_the_key_and_algorithm_it_was_begu
         assert_eq!(error.kind(), expected, "{error}");
     }
     create(&left, 1, EncryptionAlgorithm::AES256GCM).await.expect("finished");
-    let error = create(&left, 1, EncryptionAlgorithm::AES256GCM).await.expect_err("it is there now");
+    let error = create(&left, 1, EncryptionAlgorithm::AES256GCM).await.expect_err("the index exists");
     assert_eq!(error.kind(), ErrorKind::IndexExists);
 }

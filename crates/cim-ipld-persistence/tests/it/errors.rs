@@ -1,5 +1,5 @@
-//! Each thing that can be wrong with a store or a key has its own error, and opening changes
-//! nothing.
+//! Each problem with a store or a key is reported as a separate kind of error, and a failed opening
+//! changes nothing.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ async fn contents(backend: &Arc<dyn Backend>) -> Vec<(Bucket, KeyedEntry)> {
 }
 
 #[tokio::test]
-async fn encryption_tells_every_wrong_key_apart() {
+async fn encryption_distinguishes_the_errors_of_wrong_keys() {
     let sealed = memory();
     drop(create(&sealed).await);
     let plain = memory();
@@ -59,8 +59,8 @@ async fn encryption_tells_every_wrong_key_apart() {
     assert_eq!(again.expect_err("refused").kind(), ErrorKind::IndexExists);
 }
 
-/// A store with pages, deletes, a snapshot and a journal, and a query that needs every page it can.
-async fn furnished() -> MemoryBackend {
+/// Returns a store with pages, deletes, a snapshot and a journal.
+async fn populated() -> MemoryBackend {
     let memory = MemoryBackend::new();
     let backend: Arc<dyn Backend> = Arc::new(memory.clone());
     let engine = create(&backend).await;
@@ -73,7 +73,7 @@ async fn furnished() -> MemoryBackend {
     memory
 }
 
-/// Opens and uses everything; returns what was found wrong, and what was found.
+/// Opens the index and reads everything. Returns the problems and the documents found.
 async fn use_all(backend: &Arc<dyn Backend>) -> Result<(Vec<String>, Vec<Document>), cim_ipld_persistence::Error> {
     let engine = try_open(backend, Some(key(1))).await?;
     let mut problems: Vec<String> = engine.verify().await?.problems.iter().map(ToString::to_string).collect();
@@ -93,7 +93,7 @@ async fn use_all(backend: &Arc<dyn Backend>) -> Result<(Vec<String>, Vec<Documen
 
 #[tokio::test]
 async fn persistence_reports_every_planted_loss_and_every_flipped_bit() {
-    let whole: Arc<dyn Backend> = Arc::new(furnished().await);
+    let whole: Arc<dyn Backend> = Arc::new(populated().await);
     let (problems, answers) = use_all(&whole).await.expect("sound");
     assert_eq!(problems, Vec::<String>::new());
     let objects = contents(&whole).await;
@@ -113,12 +113,11 @@ async fn persistence_reports_every_planted_loss_and_every_flipped_bit() {
                 Ok((problems, _)) if flip.is_none() && is_last_record(&whole, &key).await => {
                     assert_eq!(problems, Vec::<String>::new(), "{what}: only its writer can know of the last record");
                 }
-                // What was folded already stays in the journal for one fold more, and nothing needs
-                // it.
+                // Folded records stay in the journal until the next fold, but nothing needs them.
                 Ok((problems, found)) if is_folded_record(&whole, &key, entry.revision).await => {
                     assert_eq!((problems, found), (Vec::new(), answers.clone()), "{what}");
                 }
-                Ok((problems, _)) => assert!(!problems.is_empty(), "{what} was answered around"),
+                Ok((problems, _)) => assert!(!problems.is_empty(), "{what}: not reported"),
                 Err(error) => assert!(
                     matches!(
                         error.kind(),
@@ -140,8 +139,8 @@ async fn persistence_reports_every_planted_loss_and_every_flipped_bit() {
 }
 
 #[tokio::test]
-async fn persistence_trims_folded_records_though_they_are_damaged() {
-    let whole: Arc<dyn Backend> = Arc::new(furnished().await);
+async fn persistence_trims_folded_records_even_if_they_are_damaged() {
+    let whole: Arc<dyn Backend> = Arc::new(populated().await);
     let mut folded = Vec::new();
     for (_, KeyedEntry { key, entry }) in contents(&whole).await {
         if is_folded_record(&whole, &key, entry.revision).await {
@@ -159,7 +158,7 @@ async fn persistence_trims_folded_records_though_they_are_damaged() {
 
 async fn is_folded_record(backend: &Arc<dyn Backend>, key: &Key, revision: Revision) -> bool {
     let manifest = backend.get(&bucket("catalog_v1"), &Key::new("manifest").expect("a key")).await.expect("read");
-    // The last manifest of the furnished store is that of a fold, and nobody wrote while it folded.
+    // The last manifest of the store is that of a fold, during which nothing was written.
     key.as_str().starts_with("journal.") && revision < manifest.expect("there").revision
 }
 
@@ -175,8 +174,8 @@ fn flipped(value: &Bytes, at: usize) -> Bytes {
     bytes.into()
 }
 
-/// A copy of a store, entry by entry in the same order and under the same revisions, with other
-/// values.
+/// Copies a store entry by entry, in the same order and under the same revisions, with the values
+/// returned by `change`.
 async fn copy_with(whole: &Arc<dyn Backend>, change: impl Fn(&Bucket, &Key, Bytes) -> Bytes) -> Arc<dyn Backend> {
     let copy: Arc<dyn Backend> = memory();
     for bucket in BUCKETS.map(bucket) {
@@ -193,8 +192,8 @@ async fn copy_with(whole: &Arc<dyn Backend>, change: impl Fn(&Bucket, &Key, Byte
     copy
 }
 
-/// Uses the revisions between two up, which were trimmed in the original, so that the copy's order
-/// is the original's.
+/// Uses up the revisions between two entries, which were trimmed in the original, so that the
+/// entries of the copy have the same revisions.
 async fn pad(backend: &Arc<dyn Backend>, bucket: &Bucket, last: Revision, next: Revision) {
     let padding = Key::new("padding").expect("a key");
     for _ in last.number() + 1..next.number() {
@@ -204,7 +203,7 @@ async fn pad(backend: &Arc<dyn Backend>, bucket: &Bucket, last: Revision, next: 
 }
 
 #[tokio::test(start_paused = true)]
-async fn persistence_ignores_and_heals_an_older_manifest_served_again() {
+async fn persistence_ignores_and_repairs_an_older_manifest_that_is_stored_again() {
     let memory = MemoryBackend::new();
     let backend: Arc<dyn Backend> = Arc::new(memory.clone());
     let engine = create(&backend).await;
@@ -218,7 +217,7 @@ async fn persistence_ignores_and_heals_an_older_manifest_served_again() {
     engine.index(&[document(7, 0)]).await.expect("indexed");
     assert_eq!(engine.stats().await.expect("counted").ignored.replayed, 1);
     assert_eq!(total(&engine, "shared").await, 4);
-    // Whoever knows better puts the newest one back.
+    // The process that knows the newest manifest restores it.
     while backend.get(&catalog, &manifest).await.expect("read").expect("there").value != newest.value {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

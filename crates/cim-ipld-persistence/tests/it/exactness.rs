@@ -1,5 +1,5 @@
-//! Honest stores whose networks lag, lose answers and deliver twice: what is folded is exactly what
-//! was applied, and each record once.
+//! Honest stores behind networks that lag, lose responses and deliver twice: a fold contains
+//! exactly the applied records, and each record takes effect once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,7 @@ use cim_ipld_persistence::{Engine, ErrorKind, Settings};
 use crate::hand::{Hand, Held, Lie, Lying, Outcome, check};
 use crate::support::{by_hand, cid, cids, document, documents, encrypted, key, total};
 
-/// (9) A process whose watch lags and claims to have caught up folds what it has applied, and no
-/// more.
+/// (9) A process whose watch lags, but claims to have caught up, folds exactly what it has applied.
 async fn lagging_watch(held: Held) -> Outcome {
     for delivered in 0..8 {
         let hand = Hand::default();
@@ -55,7 +54,7 @@ async fn history_folds_no_more_than_a_lagging_process_applied() {
     lagging_watch(Held::all()).await.expect("held");
 }
 
-/// (9) A fold that failed is done again after further records.
+/// (9) A failed fold is repeated after further records.
 async fn fold_again(held: Held) -> Outcome {
     let hand = Hand::default();
     let faulty = FaultInjecting::new(hand.0.clone());
@@ -65,7 +64,7 @@ async fn fold_again(held: Held) -> Outcome {
         let is_object = operation.kind == OperationKind::Put && !operation.bucket.name().starts_with("catalog");
         is_object.then_some(Fault::Fail(StoreErrorKind::Denied))
     });
-    check(engine.fold().await.is_err(), "the store refused")?;
+    check(engine.fold().await.is_err(), "the fold succeeded")?;
     faulty.heal();
     engine.index(&documents(5..12)).await?;
     engine.fold().await?;
@@ -78,23 +77,24 @@ async fn fold_again(held: Held) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_takes_the_position_of_what_is_folded_as_the_watermark() {
+async fn history_sets_the_watermark_to_the_position_of_the_folded_input() {
     fold_again(Held::all()).await.expect("held");
 }
 
-/// (9) A slow reader finds a record gone that another one was written beside, not after.
+/// (9) A slow reader misses a record that was trimmed. The next record was written concurrently
+/// with the missing one, so it does not attest it.
 async fn slow_reader(held: Held) -> Outcome {
     let hand = Hand::default();
     let one = held.create(hand.store()).await?;
-    let (beside, reading) = (Lying::over(&hand), Lying::over(&hand));
-    let two = held.open(beside.store()).await?;
+    let (concurrent, reading) = (Lying::over(&hand), Lying::over(&hand));
+    let two = held.open(concurrent.store()).await?;
     let reader = held.open(reading.store()).await?;
-    beside.allow(0);
+    concurrent.allow(0);
     reading.allow(0);
     one.index(&[document(1, 0)]).await?;
     one.fold().await?;
     let first = hand.last_record().await;
-    // It has seen neither the record nor the fold.
+    // This process has seen neither the record nor the fold.
     let writing = tokio::spawn({
         let two = two.clone();
         async move { two.index(&[document(2, 0)]).await }
@@ -104,10 +104,10 @@ async fn slow_reader(held: Held) -> Outcome {
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     one.fold().await?;
-    check(!hand.has(&first.key).await, "the first record was trimmed")?;
-    beside.release();
+    check(!hand.has(&first.key).await, "the first record was not trimmed")?;
+    concurrent.release();
     writing.await??;
-    // What was acknowledged to anybody is never missing while something later is there.
+    // No acknowledged write is missing while a later one is visible.
     reading.allow(1);
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -117,15 +117,15 @@ async fn slow_reader(held: Held) -> Outcome {
     reading.release();
     let last = one.index(&[document(3, 0)]).await?;
     reader.wait_for(last).await?;
-    check(total(&reader, "shared").await == 3, "the reader has everything")
+    check(total(&reader, "shared").await == 3, "the reader lacks documents")
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_shows_a_slow_reader_no_order_that_never_was() {
+async fn history_shows_a_slow_reader_no_order_that_never_existed() {
     slow_reader(Held::all()).await.expect("held");
 }
 
-/// (10) An acknowledgement is lost; the record is folded and trimmed, and lands once more.
+/// (10) An acknowledgement is lost; the record is folded and trimmed, and then arrives again.
 async fn landed_twice(held: Held) -> Outcome {
     let hand = Hand::default();
     let faulty = FaultInjecting::new(hand.0.clone());
@@ -143,29 +143,29 @@ async fn landed_twice(held: Held) -> Outcome {
         engine.index(&[document(number, 0)]).await?;
         engine.fold().await?;
     }
-    check(!hand.has(&record.key).await, "the record was trimmed")?;
+    check(!hand.has(&record.key).await, "the record was not trimmed")?;
     hand.again(&record).await;
     engine.index(&[document(5, 0)]).await?;
     let fresh = held.open(hand.store()).await?;
     for engine in [&engine, &fresh] {
-        check(total(engine, "shared").await == 5, "every document once")?;
+        check(total(engine, "shared").await == 5, "each document must be found once")?;
         check(cids(engine, "version1").await == [cid(1)], "an older version came back")?;
     }
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_applies_a_record_once_that_lands_again_after_a_trim() {
+async fn history_applies_a_record_only_once_if_it_arrives_again_after_a_trim() {
     landed_twice(Held::all()).await.expect("held");
 }
 
-/// (10) A write whose outcome was not known is written again; the first one lands later.
+/// (10) A write with an unknown outcome is repeated, and the first attempt arrives later.
 async fn landed_late(held: Held) -> Outcome {
     let hand = Hand::default();
     let lying = Lying::over(&hand);
     let engine = held.create(lying.store()).await?;
     engine.index(&[document(1, 0)]).await?;
-    // On its way for as long as the writer waits.
+    // The record is in flight for as long as the writer waits.
     lying.lie(Lie::Hold);
     let error = engine.index(&[document(2, 0)]).await.expect_err("not read back");
     check(error.kind() == ErrorKind::OutcomeUnknown, format!("{error:?}"))?;
@@ -177,18 +177,18 @@ async fn landed_late(held: Held) -> Outcome {
     let fresh = held.open(hand.store()).await?;
     for engine in [&engine, &fresh] {
         check(cids(engine, "version1").await == [cid(2)], "an older version came back")?;
-        check(total(engine, "shared").await == 2, "two documents")?;
+        check(total(engine, "shared").await == 2, "two documents must be found")?;
     }
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_lets_no_write_land_after_a_later_one_of_its_writer() {
+async fn history_ignores_a_write_that_arrives_after_a_later_one_of_its_writer() {
     landed_late(Held::all()).await.expect("held");
 }
 
-/// A restore while others write: what they write after it stays.
-async fn restore_beside_writes(held: Held) -> Outcome {
+/// A restore while other processes write: writes after the restore are kept.
+async fn restore_during_writes(held: Held) -> Outcome {
     let hand = Hand::default();
     let lying = Lying::over(&hand);
     let one = held.create(hand.store()).await?;
@@ -197,7 +197,7 @@ async fn restore_beside_writes(held: Held) -> Outcome {
     let two = held.open(lying.store()).await?;
     let last = one.index(&documents(10..15)).await?;
     two.wait_for(last).await?;
-    // The one that restores has not heard of what was acknowledged before.
+    // The process that restores has not seen the last acknowledged write.
     lying.allow(0);
     let before = one.index(&[document(20, 0)]).await?;
     let restoring = tokio::spawn({
@@ -222,11 +222,11 @@ async fn restore_beside_writes(held: Held) -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn history_restores_after_everything_that_was_acknowledged_before() {
-    restore_beside_writes(Held::all()).await.expect("held");
+    restore_during_writes(Held::all()).await.expect("held");
 }
 
 #[tokio::test]
-async fn history_keeps_concurrent_writes_beside_restores() {
+async fn history_keeps_concurrent_writes_during_restores() {
     let hand = Hand::default();
     let one = Held::all().create(hand.store()).await.expect("created");
     let two = Held::all().open(hand.store()).await.expect("opened");
@@ -243,7 +243,7 @@ async fn history_keeps_concurrent_writes_beside_restores() {
         tokio::task::yield_now().await;
     }
     let two = writing.await.expect("joined");
-    // Nothing is half there, and all agree.
+    // No write is applied partially, and all processes agree.
     let last = two.index(&[document(200, 0)]).await.expect("indexed");
     one.wait_for(last).await.expect("followed");
     let fresh = Held::all().open(hand.store()).await.expect("opened");
@@ -258,8 +258,8 @@ const BUDGET_BYTES: usize = 256 << 10;
 const ROUNDS: u32 = 300;
 const BATCH: u32 = 10;
 
-/// Writes the same documents by so many processes in turn; returns the bytes that reached the
-/// store.
+/// Writes a fixed set of documents, with the processes taking turns. Returns the number of bytes
+/// written to the store.
 async fn bytes_written(processes: usize) -> u64 {
     let counting = Counting::new(MemoryBackend::new());
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
@@ -273,14 +273,15 @@ async fn bytes_written(processes: usize) -> u64 {
     for round in 0..ROUNDS {
         let engine = &engines[round as usize % processes];
         engine.index(&documents(round * BATCH..(round + 1) * BATCH)).await.expect("indexed");
-        // As slow as a durable write; the clock stands still while anybody folds.
+        // About as slow as a durable write. The paused clock does not advance while a process
+        // folds.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let last = engines[0].index(&[document(0, 1)]).await.expect("indexed");
     for engine in &engines {
         engine.wait_for(last).await.expect("followed");
     }
-    // Whoever folds or merges still has a moment.
+    // Wait until the last folds and merges have finished.
     let mut before = counting.counts().bytes_written();
     loop {
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -292,7 +293,8 @@ async fn bytes_written(processes: usize) -> u64 {
     }
 }
 
-/// (11) Ten processes over one budget: each fold is made by one of them.
+/// (11) Ten processes write, and the tail exceeds the budget: each fold is performed by one of
+/// them.
 #[tokio::test(start_paused = true)]
 async fn history_folds_once_for_ten_processes() {
     let (one, ten) = (bytes_written(1).await, bytes_written(10).await);
@@ -300,14 +302,14 @@ async fn history_folds_once_for_ten_processes() {
     assert!(ten * 10 <= one * 13, "{one} bytes by one process, {ten} by ten");
 }
 
-/// (11) Two of them, and one that writes nothing.
+/// (11) Two processes, one of which writes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_folds_by_the_writer_that_takes_the_tail_over_the_budget() {
     let shared = Arc::new(MemoryBackend::new());
     let idle = Counting::over(Arc::clone(&shared) as Arc<dyn Backend>);
     let mut settings = by_hand();
     (settings.background, settings.memtable_budget_bytes) = (true, BUDGET_BYTES);
-    // It gives the writer a part of this to fold.
+    // The reader gives the writer a fraction of this time to fold.
     settings.write_timeout = Duration::from_secs(30);
     let writer = Engine::builder(shared).settings(settings.clone());
     let writer = writer.create(encrypted()).await.expect("created");
@@ -318,10 +320,10 @@ async fn history_folds_by_the_writer_that_takes_the_tail_over_the_budget() {
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(writer.stats().await.expect("counted").segments > 0);
-    assert_eq!(idle.counts().total(OperationKind::Put).operations, 0, "who writes nothing folds nothing");
+    assert_eq!(idle.counts().total(OperationKind::Put).operations, 0, "the process that writes nothing has folded");
 }
 
-/// Each scenario goes wrong without the rule that it is about.
+/// Each scenario fails without its rule.
 #[cfg(feature = "simulation")]
 #[tokio::test(start_paused = true)]
 async fn history_breaks_on_honest_stores_without_each_rule() {
@@ -332,7 +334,7 @@ async fn history_breaks_on_honest_stores_without_each_rule() {
         (Rule::GapRead, Box::new(|held| slow_reader(held).boxed())),
         (Rule::Duplicate, Box::new(|held| landed_twice(held).boxed())),
         (Rule::Duplicate, Box::new(|held| landed_late(held).boxed())),
-        (Rule::RestoreBarrier, Box::new(|held| restore_beside_writes(held).boxed())),
+        (Rule::RestoreBarrier, Box::new(|held| restore_during_writes(held).boxed())),
     ])
     .await;
 }

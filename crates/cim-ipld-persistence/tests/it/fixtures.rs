@@ -1,12 +1,12 @@
-//! Indexes that earlier versions wrote are opened, verified, searched and continued by this one.
+//! This version opens, verifies, searches and continues the indexes that earlier versions wrote.
 //!
-//! A fixture is named after the version that wrote it. One of this version is written where none
-//! is, with `WRITE_FIXTURE=1 cargo test -p cim-ipld-persistence --test it fixtures`; one that was
-//! released is never written again.
+//! A fixture is named after the version that wrote it. The fixture of this version is written with
+//! `WRITE_FIXTURE=1 cargo test -p cim-ipld-persistence --test it fixtures`. The fixture of a
+//! released version is never written again.
 //!
-//! A fixture is the entries of the five buckets in the order of their revisions, then the pin: for
-//! each, bucket (1 byte; 5 is the pin), revision (8), length of the key (2), length of the value
-//! (4), key, value, all little-endian.
+//! A fixture contains the entries of the five buckets in the order of their revisions, followed by
+//! the pin. Each of them is encoded as bucket (1 byte; 5 is the pin), revision (8), length of the
+//! key (2), length of the value (4), key, value, all little-endian.
 
 use std::fs;
 use std::io;
@@ -70,7 +70,7 @@ async fn save(backend: &Arc<dyn Backend>, pin: &MemoryPin) -> Vec<u8> {
     bytes
 }
 
-/// Puts every entry under its own revision into an empty store.
+/// Stores every entry in an empty store under its original revision.
 async fn load(mut bytes: &[u8]) -> (Arc<dyn Backend>, MemoryPin) {
     fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
         let (taken, rest) = bytes.split_at(length);
@@ -107,8 +107,8 @@ async fn load(mut bytes: &[u8]) -> (Arc<dyn Backend>, MemoryPin) {
     (backend, pin)
 }
 
-/// An index with a segment, deletes, a snapshot, more than 16 generations of manifests and a tail,
-/// whose process did not end in order.
+/// Creates an index with a segment, deletes, a snapshot, more than 16 generations of manifests and
+/// a tail. Its process does not end cleanly.
 async fn written() -> Vec<u8> {
     let (backend, pin) = (memory(), MemoryPin::default());
     let builder = Engine::builder(Arc::clone(&backend)).settings(by_hand()).pin(Arc::new(pin.clone()));
@@ -145,7 +145,7 @@ async fn check(bytes: &[u8]) {
     assert!(report.is_sound(), "{:?}", report.problems);
     assert_eq!((report.records, report.snapshots, report.documents, report.ignored.total()), (2, 1, 48, 0));
 
-    // The writer that did not end is closed by a record of its own.
+    // A separate record closes the writer that did not end cleanly.
     assert_eq!(engine.index(&[document(51, 0)]).await.expect("indexed").number(), 7);
     engine.fold().await.expect("folded");
     engine.restore_snapshot("forty").await.expect("restored");
@@ -153,7 +153,7 @@ async fn check(bytes: &[u8]) {
     assert!(engine.verify().await.expect("verified").is_sound());
     engine.close().await;
 
-    // Now it is newer than what it was loaded from.
+    // The pin is now newer than the fixture.
     assert_ne!(pin.load().expect("in memory"), pinned);
     let (backend, _) = load(bytes).await;
     let older = Engine::builder(backend).settings(by_hand()).pin(Arc::new(pin)).open(Some(key(1))).await;

@@ -1,5 +1,5 @@
-//! What somebody with access to the store and without a key does by hand, stores that lie, and
-//! engines that go without a rule.
+//! Direct access to a store without a key, stores that lie, and engines that do not enforce one of
+//! the rules.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -19,26 +19,26 @@ use tokio::sync::watch;
 
 use crate::support::{by_hand, cid, encrypted, key};
 
-/// What a scenario comes to: an error says what went wrong.
+/// The outcome of a scenario. The error describes what went wrong.
 pub(crate) type Outcome = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 pub(crate) const BUCKETS: [&str; 5] =
     ["catalog_v1", "text_index_v1", "tag_index_v1", "type_index_v1", "metadata_cache_v1"];
 
-/// Fails a scenario.
+/// Fails a scenario with the message `what` unless `holds` is true.
 pub(crate) fn check(holds: bool, what: impl Into<String>) -> Outcome {
     if holds { Ok(()) } else { Err(what.into().into()) }
 }
 
-/// Checks that something was refused for one of these reasons.
+/// Checks that a call failed with one of these kinds of errors.
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T>, kinds: &[ErrorKind]) -> Outcome {
     match result {
         Err(error) if kinds.contains(&error.kind()) => Ok(()),
-        other => Err(format!("{kinds:?} expected, not {other:?}").into()),
+        other => Err(format!("expected one of {kinds:?}, but got {other:?}").into()),
     }
 }
 
-/// The numbers of the documents that are there.
+/// Returns the numbers of the documents in the index.
 pub(crate) async fn numbers(engine: &Engine) -> Result<Vec<u32>> {
     let cids: Vec<_> = (0..200).map(cid).collect();
     let found = engine.documents(&cids).await?;
@@ -49,7 +49,7 @@ pub(crate) fn bucket(name: &str) -> Bucket {
     if name.starts_with("catalog") { Bucket::log(name) } else { Bucket::objects(name) }.expect("a name")
 }
 
-/// The rules that the engines of a scenario go by: all of them, or all but one.
+/// The rules that the engines of a scenario enforce: all of them, or all but one.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Held {
     #[cfg(feature = "simulation")]
@@ -86,11 +86,11 @@ impl Held {
     }
 }
 
-/// A rule, and a scenario that goes wrong without it.
+/// A rule, and a scenario that fails without it.
 #[cfg(feature = "simulation")]
 pub(crate) type Case = (Rule, Box<dyn Fn(Held) -> futures::future::BoxFuture<'static, Outcome>>);
 
-/// Checks that each scenario goes wrong, or comes to a stop, without its rule.
+/// Checks that each scenario fails or stalls without its rule.
 #[cfg(feature = "simulation")]
 pub(crate) async fn break_without(cases: Vec<Case>) {
     let mut unbroken = Vec::new();
@@ -100,7 +100,7 @@ pub(crate) async fn break_without(cases: Vec<Case>) {
             Err(fault) => eprintln!("without {rule:?}: {fault}"),
         }
     }
-    assert!(unbroken.is_empty(), "{unbroken:?} can be removed and nothing goes wrong");
+    assert!(unbroken.is_empty(), "no scenario fails without {unbroken:?}");
 }
 
 /// Direct access to a store.
@@ -112,12 +112,12 @@ impl Hand {
         Arc::new(self.0.clone())
     }
 
-    /// A copy of everything, which goes its own way.
+    /// Returns an independent copy of the store.
     pub(crate) fn fork(&self) -> Self {
         Self(self.0.fork())
     }
 
-    /// The value under a key of the catalog.
+    /// Returns the value under a key of the catalog.
     pub(crate) async fn value(&self, key: &str) -> Bytes {
         let key = Key::new(key).expect("a key");
         self.0.get(&bucket("catalog_v1"), &key).await.expect("read").expect("there").value
@@ -127,7 +127,7 @@ impl Hand {
         self.0.get(&bucket("catalog_v1"), key).await.expect("read").is_some()
     }
 
-    /// Puts a value under a key of the catalog, whatever is there.
+    /// Puts a value under a key of the catalog, unconditionally.
     pub(crate) async fn put(&self, key: &str, value: impl Into<Bytes>) -> Revision {
         let key = Key::new(key).expect("a key");
         self.0.put(&bucket("catalog_v1"), &key, value.into(), Precondition::Any).await.expect("put")
@@ -141,7 +141,7 @@ impl Hand {
         self.0.delete(&bucket("catalog_v1"), std::slice::from_ref(key)).await.expect("deleted");
     }
 
-    /// The journal's records, oldest first.
+    /// Returns the records of the journal, oldest first.
     pub(crate) async fn records(&self) -> Vec<KeyedEntry> {
         self.below(&bucket("catalog_v1"), &KeyPrefix::below("journal").expect("a prefix")).await
     }
@@ -159,7 +159,7 @@ impl Hand {
         entries.map(|entry| entry.expect("scanned")).collect().await
     }
 
-    /// Takes over the objects of another store, not its catalog.
+    /// Copies the objects of another store, but not its catalog.
     pub(crate) async fn take_objects(&self, other: &Self) {
         for name in &BUCKETS[1..] {
             for entry in other.all(name).await {
@@ -169,7 +169,7 @@ impl Hand {
         }
     }
 
-    /// Removes every bucket's entries, as a purge does.
+    /// Removes all entries of the buckets, like a purge.
     pub(crate) async fn purge(&self, names: &[&str]) {
         for name in names {
             let keys: Vec<Key> = self.all(name).await.into_iter().map(|entry| entry.key).collect();
@@ -178,14 +178,14 @@ impl Hand {
     }
 }
 
-/// What a store does to the next record that is put.
+/// What the store does with the next record that is put.
 #[derive(Clone, Debug)]
 pub(crate) enum Lie {
-    /// Drops it and acknowledges it with this revision.
+    /// Drops the record, and acknowledges it with this revision.
     Drop(u64),
-    /// Puts this one in its place and acknowledges that.
+    /// Stores this entry instead, and acknowledges that.
     Replay(KeyedEntry),
-    /// Acknowledges it and keeps it, to be delivered later.
+    /// Acknowledges the record, but holds it back so that it can be delivered later.
     Hold,
 }
 
@@ -195,11 +195,11 @@ pub(crate) struct Lying {
     inner: Hand,
     lie: Arc<Mutex<Option<Lie>>>,
     kept: Arc<Mutex<Option<(Key, Bytes)>>>,
-    /// Events that a watch may deliver before it waits.
+    /// The number of events that a watch may still deliver.
     allowance: watch::Sender<u64>,
-    /// A watch says at once that it has caught up.
+    /// Whether a watch claims immediately that it has caught up.
     claims: bool,
-    /// Records land though the root was replaced.
+    /// Whether records are stored even if the root was replaced.
     fenceless: bool,
 }
 
@@ -232,12 +232,12 @@ impl Lying {
         *self.lie.lock().expect("unpoisoned") = Some(lie);
     }
 
-    /// The record that was kept.
+    /// Returns the record that was held back.
     pub(crate) fn take_kept(&self) -> Option<(Key, Bytes)> {
         self.kept.lock().expect("unpoisoned").take()
     }
 
-    /// Lets the watch deliver so many further events, then wait.
+    /// Lets the watch deliver this number of further events.
     pub(crate) fn allow(&self, events: u64) {
         self.allowance.send_replace(events);
     }
@@ -289,7 +289,7 @@ impl Backend for Lying {
     fn watch(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> WatchStream {
         let events = self.inner.0.watch(bucket, prefix, after);
         let (sender, receiver) = (self.allowance.clone(), self.allowance.subscribe());
-        // Nothing is read from the store before it may be delivered.
+        // No event is read from the store before it may be delivered.
         let held = stream::unfold((events, sender, receiver), |(mut events, sender, mut receiver)| async move {
             loop {
                 receiver.wait_for(|left| *left > 0).await.ok()?;
@@ -321,7 +321,7 @@ impl Backend for Lying {
     }
 }
 
-/// A pin in memory, of which copies can be kept.
+/// A pin in memory that can be copied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemoryPin(Arc<Mutex<Option<Vec<u8>>>>);
 
@@ -330,7 +330,7 @@ impl MemoryPin {
         Arc::new(self.clone())
     }
 
-    /// As it is now; later changes of either are not seen in the other.
+    /// Returns an independent copy of the pin.
     pub(crate) fn fork(&self) -> Self {
         Self(Arc::new(Mutex::new(self.0.lock().expect("unpoisoned").clone())))
     }

@@ -1,5 +1,5 @@
-//! What somebody without a key, or with a retired one, puts into the store stops no process and
-//! costs no more than it is.
+//! Entries stored by someone without a key, or with a retired key, stop no process and cost little
+//! more than their size.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,15 +16,15 @@ use crate::support::{cid, document, documents, key, total};
 
 const AES: EncryptionAlgorithm = EncryptionAlgorithm::AES256GCM;
 
-/// The object with another data key's id in its header, which nobody has.
+/// Returns the object with the id of a data key that does not exist in its header.
 fn under_no_key(object: &Bytes) -> Vec<u8> {
     let mut object = object.to_vec();
     object[8] ^= 0xff;
     object
 }
 
-/// Puts what a case says, then goes on as if nothing had happened.
-async fn goes_on_after(puts: &[&str]) -> Outcome {
+/// Stores the entries of a case, and checks that the engine still works.
+async fn works_after(puts: &[&str]) -> Outcome {
     let hand = Hand::default();
     let engine = Held::all().create(hand.store()).await?;
     engine.index(&documents(0..3)).await?;
@@ -43,27 +43,27 @@ async fn goes_on_after(puts: &[&str]) -> Outcome {
     engine.fold().await?;
     let fresh = Held::all().open_with(hand.store(), key(2)).await?;
     for engine in [&engine, &fresh] {
-        check(numbers(engine).await? == [0, 1, 2, 3], "everything is there")?;
+        check(numbers(engine).await? == [0, 1, 2, 3], "a document is missing")?;
     }
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn keyless_objects_under_unknown_keys_stop_nobody() {
+async fn keyless_objects_under_unknown_keys_stop_no_process() {
     let cases: [&[&str]; 5] =
         [&["root"], &["manifest"], &["manifest", "other", "other"], &["manifest", "root"], &["root", "manifest"]];
     let mut stopped = Vec::new();
     for puts in cases {
-        if let Err(error) = goes_on_after(puts).await {
+        if let Err(error) = works_after(puts).await {
             stopped.push(format!("{puts:?}: {error}"));
         }
     }
     assert!(stopped.is_empty(), "{stopped:#?}");
 }
 
-/// A root that was announced, and replaced by the next rotation, is put again.
+/// A root that was announced, and then replaced by the next rotation, is stored again.
 #[tokio::test(start_paused = true)]
-async fn keyless_replay_of_an_announced_root_is_put_back() {
+async fn keyless_replay_of_an_announced_root_is_repaired() {
     let hand = Hand::default();
     let engine = Held::all().create(hand.store()).await.expect("created");
     engine.index(&documents(0..3)).await.expect("indexed");
@@ -79,10 +79,37 @@ async fn keyless_replay_of_an_announced_root_is_put_back() {
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2, 3]);
 }
 
+/// An older manifest is put into the store while the only process that knows the newest one is
+/// still reading what that one names.
+#[tokio::test(start_paused = true)]
+async fn keyless_replay_during_a_rebuild_is_put_back() {
+    let hand = Hand::default();
+    let staged = Staged::over(&hand);
+    let reader = Held::all().create(staged.store()).await.expect("created");
+    let writer = Held::all().open(hand.store()).await.expect("opened");
+    writer.index(&documents(0..3)).await.expect("indexed");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let older = hand.value("manifest").await;
+    staged.play(|call| match call {
+        Call::Get(key) if !["manifest", "keyset"].contains(&key.as_str()) => Act::Hold,
+        _ => Act::Pass,
+    });
+    writer.fold().await.expect("folded");
+    let newest = hand.value("manifest").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(writer);
+    hand.put("manifest", older).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    staged.release();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(hand.value("manifest").await, newest);
+    assert_eq!(numbers(&reader).await.expect("read"), [0, 1, 2]);
+}
+
 /// A rotation was announced and came to nothing; then somebody puts an entry whose header names an
 /// unknown data key.
 #[tokio::test(start_paused = true)]
-async fn keyless_junk_after_a_rotation_that_came_to_nothing_stops_nobody() {
+async fn keyless_junk_after_a_failed_rotation_stops_no_process() {
     let hand = Hand::default();
     let staged = Staged::over(&hand);
     let engine = Held::all().create(staged.store()).await.expect("created");
@@ -100,9 +127,9 @@ async fn keyless_junk_after_a_rotation_that_came_to_nothing_stops_nobody() {
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2, 3]);
 }
 
-/// A record under a retired key claims a body of a hundred thousand chunks, none of which is there.
+/// A record under a retired key claims a body of a hundred thousand chunks, none of which exists.
 #[tokio::test(start_paused = true)]
-async fn keyless_record_under_a_retired_key_costs_what_it_is() {
+async fn keyless_record_under_a_retired_key_costs_little() {
     let hand = Hand::default();
     let staged = Staged::over(&hand);
     let engine = Held::all().create(staged.store()).await.expect("created");
@@ -128,15 +155,15 @@ async fn keyless_record_under_a_retired_key_costs_what_it_is() {
         Act::Pass
     });
     engine.index(&[document(3, 0)]).await.expect("indexed");
-    assert_eq!(engine.stats().await.expect("read").ignored.total(), 1, "it is seen");
+    assert_eq!(engine.stats().await.expect("read").ignored.total(), 1, "the record is counted");
     engine.fold().await.expect("folded");
     let removed = removed.load(Ordering::Relaxed);
     assert!(removed < 4096, "{removed} objects were to be removed for an entry of a few hundred bytes");
 }
 
-/// Something is put into the manifest's place, and what mends it may or may not have landed.
+/// The manifest entry is overwritten, and its repair fails or has an unknown outcome.
 #[tokio::test(start_paused = true)]
-async fn keyless_disturbance_stops_nobody_whose_mending_fails() {
+async fn keyless_overwrite_stops_no_process_whose_repair_fails() {
     let mut stopped = Vec::new();
     for kind in [StoreErrorKind::OutcomeUnknown, StoreErrorKind::Full, StoreErrorKind::Denied] {
         let hand = Hand::default();
@@ -157,10 +184,10 @@ async fn keyless_disturbance_stops_nobody_whose_mending_fails() {
     assert!(stopped.is_empty(), "{stopped:#?}");
 }
 
-/// Two processes know different manifests of one generation after a replay that one of them did not
-/// see in time.
+/// Two processes follow different manifests of the same generation, because one of them did not see
+/// a replay in time.
 #[tokio::test]
-async fn keyless_replay_makes_no_two_processes_mend_against_each_other_for_ever() {
+async fn keyless_replay_makes_no_two_processes_overwrite_each_other_forever() {
     let hand = Hand::default();
     let late = Lying::over(&hand);
     let one = Held::all().create(late.store()).await.expect("created");
@@ -177,10 +204,11 @@ async fn keyless_replay_makes_no_two_processes_mend_against_each_other_for_ever(
     let before = hand.put("probe", "").await.number();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let writes = hand.put("probe", "").await.number() - before;
-    assert!(writes < 50, "{writes} writes in a second, while nobody writes anything");
+    assert!(writes < 50, "{writes} writes in a second, although no documents are written");
 }
 
-/// The bucket is gone when the manifest is read: whoever holds the index can put it back.
+/// The bucket is missing when the manifest is read. That is a loss, so the process can put the
+/// catalog back.
 #[tokio::test(start_paused = true)]
 async fn keyless_removal_of_the_bucket_is_a_loss() {
     let hand = Hand::default();
@@ -198,10 +226,10 @@ async fn keyless_removal_of_the_bucket_is_a_loss() {
     assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
 }
 
-/// Two records were written without knowledge of each other. The first is put again, byte for byte,
-/// so that it comes after the second in the store.
+/// Two records were written concurrently. The first is stored again, byte for byte, so that it
+/// comes after the second in the store.
 #[tokio::test(start_paused = true)]
-async fn keyless_repetition_of_a_record_changes_no_order() {
+async fn keyless_repetition_of_a_record_does_not_change_the_order() {
     let hand = Hand::default();
     let late = Lying::over(&hand);
     let one = Held::all().create(hand.store()).await.expect("created");
@@ -216,7 +244,7 @@ async fn keyless_repetition_of_a_record_changes_no_order() {
     late.release();
     let two = deleting.await.expect("ended").expect("acknowledged");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(total(&one, "shared").await, 0, "it was deleted after it was put");
+    assert_eq!(total(&one, "shared").await, 0, "the deletion follows the insertion");
     hand.again(&first).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let fresh = Held::all().open(hand.store()).await.expect("opened");
@@ -225,14 +253,14 @@ async fn keyless_repetition_of_a_record_changes_no_order() {
     }
     one.index(&[document(2, 0)]).await.expect("indexed");
     for engine in [&two, &fresh] {
-        engine.index(&[document(3, 0)]).await.expect("all of them follow one order");
+        engine.index(&[document(3, 0)]).await.expect("all processes follow the same order");
     }
 }
 
-/// A record is overwritten with another one's bytes, and the only process that knows it ends right
-/// after that: it leaves an index that opens whole.
+/// A record is overwritten with the bytes of another record, and the only process that knows the
+/// original closes immediately afterwards. The index that it leaves can be opened without loss.
 #[tokio::test(start_paused = true)]
-async fn keyless_substitution_is_settled_before_the_process_that_knows_ends() {
+async fn keyless_substitution_is_repaired_on_close() {
     let hand = Hand::default();
     let engine = Held::all().create(hand.store()).await.expect("created");
     for number in 1..=4 {

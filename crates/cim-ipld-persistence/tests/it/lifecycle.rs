@@ -42,7 +42,7 @@ async fn persistence_survives_restarts_on_every_backend() {
 }
 
 #[tokio::test]
-async fn persistence_closes_in_order() {
+async fn persistence_closes_cleanly() {
     for (name, store) in Store::all().await {
         let backend = store.connect().await;
         let engine = create(&backend).await;
@@ -62,7 +62,7 @@ async fn persistence_closes_in_order() {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Closed, "{name}: {error}"),
             }
         }
-        assert!(written > 0, "{name}: what was taken is written");
+        assert!(written > 0, "{name}: no call was written");
         let query = Query::parse("shared").expect("a query");
         for outcome in [
             clone.index(&[document(99, 0)]).await.map(drop),
@@ -134,7 +134,7 @@ async fn persistence_returns_documents_as_they_were_indexed() {
 }
 
 #[tokio::test]
-async fn persistence_folds_and_merges_by_itself_within_its_budget() {
+async fn persistence_folds_and_merges_automatically_within_its_budget() {
     let backend = memory();
     let mut settings = Settings::default();
     settings.memtable_budget_bytes = 64 << 10;
@@ -185,7 +185,7 @@ async fn persistence_filters_by_tag_and_type() {
 }
 
 #[tokio::test]
-async fn persistence_scores_alike_before_and_after_folding() {
+async fn persistence_scores_are_the_same_before_and_after_folding() {
     let backend = memory();
     let engine = create(&backend).await;
     engine.index(&documents(0..40)).await.expect("indexed");
@@ -195,7 +195,7 @@ async fn persistence_scores_alike_before_and_after_folding() {
 }
 
 #[tokio::test]
-async fn persistence_folds_a_journal_of_nothing_but_deletes() {
+async fn persistence_folds_a_journal_of_deletes_only() {
     let mut settings = Settings::default();
     settings.memtable_budget_bytes = 16 << 10;
     let engine = Engine::create(memory(), &IndexName::default(), encrypted(), settings).await.expect("created");
@@ -204,7 +204,7 @@ async fn persistence_folds_a_journal_of_nothing_but_deletes() {
             engine.delete(&[cid(1)]).await.expect("deleted");
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), folded).await.expect("the journal grows for ever");
+    tokio::time::timeout(std::time::Duration::from_secs(60), folded).await.expect("the journal is never folded");
 }
 
 /// The type of the setting rules out zero, which would wait forever.

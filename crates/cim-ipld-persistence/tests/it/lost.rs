@@ -1,5 +1,5 @@
-//! The catalog is purged or made anew under a process, a backup is numbered anew, a store is too
-//! small: nothing is acknowledged that is not there, and nothing is written over what is left.
+//! The catalog of a running process is purged or recreated, a backup is renumbered, or a store is
+//! too small. No lost write is acknowledged, and remaining objects are not overwritten.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use cim_ipld_persistence::{Engine, ErrorKind, IndexName};
 use crate::hand::{BUCKETS, Hand, Held, bucket};
 use crate::support::{cid, cids, document, documents, encrypted, total};
 
-/// An index with segments, a snapshot, deletes and a journal.
-async fn furnished(backend: Arc<dyn Backend>) -> Engine {
+/// Creates an index with segments, a snapshot, deletes and a journal.
+async fn populated(backend: Arc<dyn Backend>) -> Engine {
     let engine = Held::all().create(backend).await.expect("created");
     engine.index(&documents(0..10)).await.expect("indexed");
     engine.fold().await.expect("folded");
@@ -25,7 +25,7 @@ async fn furnished(backend: Arc<dyn Backend>) -> Engine {
     engine
 }
 
-/// Everything that this process had is lost and brought back.
+/// Puts back the lost catalog, and checks that the index is complete.
 async fn put_back(engine: &Engine, backend: Arc<dyn Backend>) {
     engine.put_back().await.expect("put back");
     engine.index(&[document(50, 0)]).await.expect("indexed");
@@ -41,7 +41,7 @@ async fn put_back(engine: &Engine, backend: Arc<dyn Backend>) {
 #[tokio::test(start_paused = true)]
 async fn history_acknowledges_nothing_after_its_catalog_was_purged() {
     let hand = Hand::default();
-    let engine = furnished(hand.store()).await;
+    let engine = populated(hand.store()).await;
     hand.purge(&["catalog_v1"]).await;
     for number in 20..23 {
         let error = engine.index(&[document(number, 0)]).await.expect_err("the index is gone");
@@ -61,9 +61,9 @@ async fn history_acknowledges_nothing_after_its_catalog_was_purged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_writes_over_no_other_index_that_was_made_in_its_place() {
+async fn history_overwrites_no_index_that_was_created_in_its_place() {
     let hand = Hand::default();
-    let engine = furnished(hand.store()).await;
+    let engine = populated(hand.store()).await;
     hand.purge(&BUCKETS).await;
     let other = Held::all().create(hand.store()).await.expect("nothing is left");
     other.index(&documents(100..103)).await.expect("indexed");
@@ -77,13 +77,13 @@ async fn history_writes_over_no_other_index_that_was_made_in_its_place() {
 }
 
 #[tokio::test]
-async fn history_is_lost_by_name_when_its_catalog_is_emptied_on_a_server() {
+async fn history_reports_a_catalog_that_was_emptied_on_a_server() {
     let server = NatsServer::start(ServerOptions::default());
     let connect = async || {
         let backend = NatsBackend::connect(&server.url()).await.expect("connected");
         Arc::new(backend) as Arc<dyn Backend>
     };
-    let engine = furnished(connect().await).await;
+    let engine = populated(connect().await).await;
     empty_catalog(&*connect().await).await;
     for number in 20..23 {
         let error = engine.index(&[document(number, 0)]).await.expect_err("the index is gone");
@@ -102,9 +102,9 @@ async fn empty_catalog(backend: &dyn Backend) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_creates_nothing_over_what_is_left() {
+async fn history_creates_no_index_over_remaining_objects() {
     let hand = Hand::default();
-    furnished(hand.store()).await.close().await;
+    populated(hand.store()).await.close().await;
     for gone in [&["keyset"][..], &["manifest"], &["keyset", "manifest"]] {
         let rest = hand.fork();
         for key in gone {
@@ -125,9 +125,9 @@ async fn history_creates_nothing_over_what_is_left() {
 }
 
 #[tokio::test]
-async fn history_opens_a_backup_that_another_server_numbered_anew() {
+async fn history_opens_a_backup_that_another_server_renumbered() {
     let hand = Hand::default();
-    let engine = furnished(hand.store()).await;
+    let engine = populated(hand.store()).await;
     engine.fold().await.expect("folded");
     engine.index(&documents(30..33)).await.expect("indexed");
     let server = NatsServer::start(ServerOptions::default());
@@ -135,7 +135,7 @@ async fn history_opens_a_backup_that_another_server_numbered_anew() {
     for name in BUCKETS {
         let bucket = bucket(name);
         backend.create(&bucket).await.expect("created");
-        // Other numbers than at home.
+        // The revisions differ from those of the original.
         let padding = Key::new("padding").expect("a key");
         for _ in 0..7 {
             backend.put(&bucket, &padding, "x".into(), Precondition::Any).await.expect("put");
@@ -157,7 +157,7 @@ async fn history_opens_a_backup_that_another_server_numbered_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_refuses_a_batch_that_no_reader_would_take_before_it_is_written() {
+async fn history_refuses_a_batch_that_no_reader_would_accept() {
     let hand = Hand::default();
     let engine = Held::all().create(hand.store()).await.expect("created");
     let text = "word ".repeat(1 << 20);
@@ -168,12 +168,12 @@ async fn history_refuses_a_batch_that_no_reader_would_take_before_it_is_written(
     assert!(error.to_string().contains(&(128 << 20).to_string()), "the limit is not named: {error}");
     assert_eq!(hand.all("metadata_cache_v1").await.len(), before);
     assert_eq!(hand.records().await, []);
-    engine.index(&batch[..4]).await.expect("it goes on");
+    engine.index(&batch[..4]).await.expect("a smaller batch");
     let fresh = Held::all().open(hand.store()).await.expect("opened");
     assert_eq!(total(&fresh, "word").await, 4);
 }
 
-/// A store that takes small values only.
+/// A store that accepts only small values.
 #[derive(Debug)]
 struct Small(MemoryBackend, usize);
 
@@ -216,7 +216,7 @@ impl Backend for Small {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_refuses_a_store_that_takes_small_values_only_with_the_number() {
+async fn history_names_the_limit_of_a_store_that_accepts_only_small_values() {
     let memory = MemoryBackend::new();
     let small: Arc<dyn Backend> = Arc::new(Small(memory.clone(), 10_000));
     let error = Engine::builder(Arc::clone(&small)).create(encrypted()).await.expect_err("refused");
@@ -226,7 +226,7 @@ async fn history_refuses_a_store_that_takes_small_values_only_with_the_number() 
     assert!(numbers.contains(&10_000), "{error}");
     let needed = *numbers.iter().max().expect("a number");
     assert!(!Engine::exists(&memory, &IndexName::default()).await.expect("looked"));
-    // With what it needs it works, whatever is written.
+    // With the required limit, everything can be written.
     let enough: Arc<dyn Backend> = Arc::new(Small(MemoryBackend::new(), needed));
     let engine = Held::all().create(Arc::clone(&enough)).await.expect("created");
     let long = document(1, 0).with_text("long text ".repeat(needed / 2));

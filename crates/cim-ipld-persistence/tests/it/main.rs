@@ -1,7 +1,10 @@
-//! The engine's life on every backend: what is acknowledged is there, in order, after restarts,
+//! Tests of the engine on every backend: acknowledged writes are present, in order, after restarts,
 //! crashes and faults.
 
 mod analyzers;
+mod archives;
+mod archives_kept;
+mod archives_refused;
 mod breaks;
 mod breaks_of_keys;
 mod cost;
@@ -14,10 +17,10 @@ mod hand;
 mod keyless;
 mod lifecycle;
 mod lost;
-mod moved;
+mod merged_away;
 mod pins;
 mod races;
-mod remains;
+mod repair;
 mod rotation;
 mod server;
 mod several;

@@ -1,4 +1,4 @@
-//! What a process that remembers more than the store shows makes of it.
+//! Processes whose pin records a newer or a different state than the store holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn open(held: Held, store: Arc<dyn Backend>, pin: &MemoryPin) -> Result<En
     held.builder(store).pin(pin.shared()).open(Some(key(1))).await
 }
 
-/// A copy of the store from before some change is put back.
+/// The store is replaced with a copy from before a change.
 async fn older_store(held: Held) -> Outcome {
     for what in ["record", "fold", "rotation"] {
         let (hand, pin) = (Hand::default(), MemoryPin::default());
@@ -40,21 +40,21 @@ async fn older_store(held: Held) -> Outcome {
         let refusal = open(held, older.store(), &kept).await;
         check(refusal.is_err(), format!("an older store was opened: {what}"))?;
         refused(refusal, &[ErrorKind::Rollback])?;
-        // By name it is accepted, and pinned from then on.
+        // The store can be accepted explicitly, and is pinned from then on.
         let accepting = held.builder(older.store()).pin(kept.shared()).accept_store();
         let accepted = accepting.open(Some(key(1))).await?;
-        check(total(&accepted, "shared").await == 4, "the older state")?;
+        check(total(&accepted, "shared").await == 4, "the older state was not accepted")?;
         accepted.index(&[document(9, 0)]).await?;
         accepted.close().await;
         let again = open(held, older.store(), &kept).await?;
-        check(total(&again, "shared").await == 5, "the accepted state goes on")?;
-        // What was lost stays lost: its records are of a retired epoch.
+        check(total(&again, "shared").await == 5, "the accepted state is not continued")?;
+        // Lost records stay lost, because they belong to a retired epoch.
         for record in hand.records().await {
             older.again(&record).await;
         }
         again.index(&[document(10, 0)]).await?;
-        check(!cids(&again, "shared").await.contains(&cid(4)), "what was lost came back")?;
-        // The store from before is another history now.
+        check(!cids(&again, "shared").await.contains(&cid(4)), "a lost record came back")?;
+        // The original store now holds a different history.
         refused(open(held, hand.store(), &kept).await, &[ErrorKind::Forked, ErrorKind::Rollback])?;
     }
     Ok(())
@@ -65,7 +65,7 @@ async fn history_refuses_a_store_that_is_older_than_the_pin() {
     older_store(Held::all()).await.expect("held");
 }
 
-/// A copy that went its own way is put in the store's place.
+/// The store is replaced with a copy that has diverged.
 async fn forked_store(held: Held) -> Outcome {
     for folds in [false, true] {
         let (hand, pin) = (Hand::default(), MemoryPin::default());
@@ -91,12 +91,12 @@ async fn forked_store(held: Held) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_refuses_a_store_of_another_branch_than_the_pin() {
+async fn history_refuses_a_store_of_a_different_branch_from_the_pin() {
     forked_store(Held::all()).await.expect("held");
 }
 
-/// A writer ends without a word while a record of it is on its way. Whoever opens next at its place
-/// makes the outcome definite.
+/// A writer ends without closing while one of its records is in flight. The next process with the
+/// same pin makes the outcome final.
 async fn unclean_end(held: Held) -> Outcome {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
     let engine = create(held, &hand, &pin).await?;
@@ -120,27 +120,27 @@ async fn unclean_end(held: Held) -> Outcome {
     writing.abort();
     drop(engine);
     let successor = open(held, hand.store(), &kept).await?;
-    check(total(&successor, "shared").await == 2, "nothing was deleted")?;
-    // The caller sees that and goes on.
+    check(total(&successor, "shared").await == 2, "the document was deleted")?;
+    // The caller sees that nothing was deleted and continues.
     successor.index(&[document(1, 1)]).await?;
     hand.put(late.0.as_str(), late.1).await;
     successor.index(&[document(3, 0)]).await?;
     let ignored = successor.stats().await?.ignored;
     let fresh = held.open(hand.store()).await?;
     for engine in [&successor, &fresh] {
-        check(total(engine, "shared").await == 3, "a record landed after its outcome had been looked at")?;
+        check(total(engine, "shared").await == 3, "a record was applied after its outcome had been observed")?;
     }
     check(ignored.closed == 1, format!("{ignored:?}"))
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_closes_a_writer_that_did_not_end_in_order() {
+async fn history_closes_a_writer_that_did_not_end_cleanly() {
     unclean_end(Held::all()).await.expect("held");
 }
 
-/// A pin of another index, or one that is damaged, opens nothing.
+/// With a damaged pin, or the pin of another index, no index is opened.
 #[tokio::test(start_paused = true)]
-async fn history_opens_nothing_beside_a_pin_that_it_cannot_read() {
+async fn history_opens_nothing_with_an_unreadable_pin() {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
     create(Held::all(), &hand, &pin).await.expect("created").close().await;
     let (other, strange) = (Hand::default(), MemoryPin::default());
@@ -154,7 +154,7 @@ async fn history_opens_nothing_beside_a_pin_that_it_cannot_read() {
     open(Held::all(), hand.store(), &pin).await.expect("opened");
 }
 
-/// Each scenario goes wrong without the rule that it is about.
+/// Each scenario fails without its rule.
 #[cfg(feature = "simulation")]
 #[tokio::test(start_paused = true)]
 async fn history_breaks_at_the_pin_without_each_rule() {

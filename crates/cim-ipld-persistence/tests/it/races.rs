@@ -1,4 +1,4 @@
-//! Processes that come into each other's way at the worst moment.
+//! Processes that interfere with each other at the worst moment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,8 +15,8 @@ fn is_manifest(operation: &Operation) -> bool {
     operation.key.as_ref().is_some_and(|key: &Key| key.as_str() == "manifest")
 }
 
-/// A restore that is slow to publish, and a deletion of that very snapshot in between: whichever
-/// wins, nothing is named that is gone.
+/// A restore is slow to publish, and its snapshot is deleted in the meantime. Whichever succeeds
+/// first, no manifest names a missing object.
 #[tokio::test(start_paused = true)]
 async fn persistence_restores_no_snapshot_that_is_being_deleted() {
     let memory = MemoryBackend::new();
@@ -26,7 +26,7 @@ async fn persistence_restores_no_snapshot_that_is_being_deleted() {
     let restoring = open(&(Arc::new(slow.clone()) as Arc<dyn Backend>)).await;
     other.index(&documents(0..10)).await.expect("indexed");
     other.create_snapshot("one").await.expect("snapshot");
-    // Enough that nothing but the snapshot names its pages.
+    // After this, only the snapshot names its pages.
     let last = other.delete(&(0..10).map(cid).collect::<Vec<_>>()).await.expect("deleted");
     other.fold().await.expect("folded");
     other.merge().await.expect("merged");
@@ -50,15 +50,15 @@ async fn persistence_restores_no_snapshot_that_is_being_deleted() {
     assert!(reopened.verify().await.expect("verified").is_sound());
     slow.heal();
     assert_eq!(restoring.restore_snapshot("one").await.expect_err("gone").kind(), ErrorKind::SnapshotMissing);
-    let last = restoring.index(&[document(1, 0)]).await.expect("the loser goes on");
+    let last = restoring.index(&[document(1, 0)]).await.expect("the process that lost the race continues");
     other.wait_for(last).await.expect("followed");
     assert_eq!(total(&other, "shared").await, 1);
 }
 
-/// A snapshot that is slow to be made, and a merge of all that it is about to name: what is made in
-/// the end names what is there.
+/// The creation of a snapshot is slow, and all segments that it is about to name are merged in the
+/// meantime. The resulting snapshot names only existing objects.
 #[tokio::test(start_paused = true)]
-async fn persistence_makes_a_snapshot_of_what_is_not_being_merged_away() {
+async fn persistence_creates_no_snapshot_of_segments_that_were_merged() {
     let shared: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
     let other = create(&shared).await;
     for round in 0..8 {
@@ -85,16 +85,16 @@ async fn persistence_makes_a_snapshot_of_what_is_not_being_merged_away() {
     engine.restore_snapshot("one").await.expect("restored");
     assert_eq!(total(&engine, "shared").await, 32);
     let records = shared.scan(&Bucket::log("catalog_v1").expect("a name"), &snapshots(), Revision::ZERO);
-    assert_eq!(records.count().await, 1, "the first try left nothing behind");
+    assert_eq!(records.count().await, 1, "the first attempt left no record behind");
 }
 
 fn snapshots() -> KeyPrefix {
     KeyPrefix::below("snapshot").expect("a prefix")
 }
 
-/// Two processes that make a snapshot of the same name at the same moment: one of them makes it.
+/// Two processes create a snapshot of the same name at the same time. One of them succeeds.
 #[tokio::test(start_paused = true)]
-async fn persistence_makes_a_snapshot_of_a_name_once() {
+async fn persistence_creates_a_snapshot_of_a_name_only_once() {
     let shared: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
     let one = create(&shared).await;
     one.index(&documents(0..4)).await.expect("indexed");
@@ -107,10 +107,10 @@ async fn persistence_makes_a_snapshot_of_a_name_once() {
     assert_eq!(two.snapshots().await.expect("listed").len(), 1);
 }
 
-/// A process that was cut off meets a record of a manifest that has been replaced since, and the
-/// store fails it just when it wants to read the newest one: that is no loss.
+/// A process that was disconnected reads a record that attests a newer manifest, and the store is
+/// unavailable when the process reads that manifest. This is not a loss.
 #[tokio::test(start_paused = true)]
-async fn persistence_takes_a_store_that_is_away_for_no_loss() {
+async fn persistence_does_not_report_an_unavailable_store_as_a_loss() {
     let memory = MemoryBackend::new();
     let shared: Arc<dyn Backend> = Arc::new(memory.clone());
     let writer = create(&shared).await;
@@ -121,7 +121,7 @@ async fn persistence_takes_a_store_that_is_away_for_no_loss() {
     faulty.when(move |operation| match operation.kind {
         OperationKind::Watch => {
             watches += 1;
-            // Keyset, manifest and the mark that these are all.
+            // The keyset, the manifest and the caught-up event.
             if watches == 1 {
                 return Some(Fault::CutAfter(3));
             }
@@ -147,13 +147,13 @@ async fn persistence_takes_a_store_that_is_away_for_no_loss() {
     failures.store(2, Ordering::SeqCst);
     away.store(false, Ordering::SeqCst);
     reader.wait_for(last).await.expect("followed");
-    assert_eq!(failures.load(Ordering::SeqCst), 0, "the store failed it");
+    assert_eq!(failures.load(Ordering::SeqCst), 0, "the store did not fail every planned read");
     assert_eq!(total(&reader, "shared").await, 9);
 }
 
-/// A call that nobody waits for any more has written all of its documents, or none.
+/// A dropped call has written either all of its documents or none.
 #[tokio::test(start_paused = true)]
-async fn persistence_writes_a_dropped_call_wholly_or_not_at_all() {
+async fn persistence_writes_a_dropped_call_completely_or_not_at_all() {
     for polls in 0..12 {
         let memory = MemoryBackend::new();
         let slow = FaultInjecting::new(memory.clone());
@@ -162,7 +162,7 @@ async fn persistence_writes_a_dropped_call_wholly_or_not_at_all() {
         slow.when(|operation| (operation.kind == OperationKind::Put).then_some(Fault::Delay(Duration::from_millis(5))));
         let batch = documents(0..4);
         let call = engine.index(&batch);
-        // As far as it gets in that time, then it is dropped.
+        // The call runs for this time, and is then dropped.
         let done = tokio::time::timeout(Duration::from_millis(polls), call).await;
         slow.heal();
         let last = engine.index(&[document(100, 0)]).await.expect("the next call");

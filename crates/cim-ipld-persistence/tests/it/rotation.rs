@@ -42,7 +42,7 @@ async fn encryption_keys_rotate_without_loss_on_every_backend() {
 }
 
 #[tokio::test]
-async fn encryption_is_not_rotated_where_there_is_none() {
+async fn encryption_keys_of_a_plaintext_index_cannot_be_rotated() {
     let engine =
         Engine::create(memory(), &IndexName::default(), Protection::Plaintext, by_hand()).await.expect("created");
     engine.index(&documents(0..3)).await.expect("indexed");

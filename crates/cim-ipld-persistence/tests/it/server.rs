@@ -1,4 +1,4 @@
-//! The server dies under an engine that writes, and comes back.
+//! The server is killed and restarted while an engine writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,8 @@ async fn persistence_survives_kills_of_the_nats_server() {
             let (engine, numbers) = (engine.clone(), numbers.clone());
             async move {
                 for number in numbers {
-                    // Pursued through the outage, every unknown outcome read back.
+                    // The write is retried during the outage, and unknown outcomes are resolved by
+                    // reading back.
                     engine.index(&[document(number, 0)]).await.expect("indexed");
                     if number % 16 == 15 {
                         engine.fold().await.expect("folded");
@@ -39,10 +40,10 @@ async fn persistence_survives_kills_of_the_nats_server() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), reached).await.expect("it writes");
+        tokio::time::timeout(Duration::from_secs(60), reached).await.expect("writes continue");
         server.kill();
         server.restart();
-        writing.await.expect("every write came to its end");
+        writing.await.expect("every write succeeded");
         assert_eq!(total(&engine, "shared").await, u64::from(numbers.end));
     }
     let elsewhere: Arc<dyn Backend> = Arc::new(NatsBackend::connect(&server.url()).await.expect("connected"));

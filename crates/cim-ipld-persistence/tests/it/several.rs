@@ -9,8 +9,8 @@ async fn persistence_shows_each_process_the_writes_of_the_others() {
     for (name, store) in Store::all().await {
         let backend = store.connect().await;
         let writer = create(&backend).await;
-        // The embedded store is one process's: engines share its backend. The others get
-        // connections of their own.
+        // Only one process can open the embedded store, so the engines share its backend. With the
+        // other stores, each engine has its own connection.
         let elsewhere = if name == "embedded" { Arc::clone(&backend) } else { store.connect().await };
         let reader = open(&elsewhere).await;
         let mut last = writer.index(&documents(0..10)).await.expect("indexed");
@@ -74,7 +74,7 @@ async fn persistence_lets_concurrent_callers_share_records() {
 }
 
 #[tokio::test]
-async fn persistence_says_when_another_process_took_the_key_away() {
+async fn persistence_reports_that_another_process_changed_the_key() {
     let backend = crate::support::memory();
     let one = create(&backend).await;
     let two = open(&backend).await;

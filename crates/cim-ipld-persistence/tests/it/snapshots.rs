@@ -85,7 +85,7 @@ async fn persistence_frees_what_only_a_deleted_snapshot_named() {
     engine.delete_snapshot("old").await.expect("deleted");
     assert_eq!(objects(&shared).await, kept, "another snapshot names the same pages");
     engine.delete_snapshot("empty later").await.expect("deleted");
-    assert_eq!(objects(&shared).await, 1, "nothing is alive and nothing is named but the order's window");
+    assert_eq!(objects(&shared).await, 1, "only the window of the order remains");
 }
 
 async fn objects(backend: &std::sync::Arc<dyn cim_ipld_backend::Backend>) -> usize {

@@ -1,4 +1,4 @@
-//! A store of which a test decides, call by call, what becomes of it.
+//! A store for which a test scripts the response to each call.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -13,20 +13,20 @@ use tokio::sync::watch;
 
 use crate::hand::Hand;
 
-/// What a process asks of the store.
+/// A call to the store.
 pub(crate) enum Call<'a> {
     Get(&'a Key),
     Put(&'a Key, &'a Bytes),
     Delete(&'a [Key]),
 }
 
-/// What becomes of a call.
+/// The response to a call.
 pub(crate) enum Act {
     Pass,
-    /// It waits until [`Staged::release`].
+    /// The call waits until [`Staged::release`].
     Hold,
     Fail(ErrorKind),
-    /// What a read finds.
+    /// A read returns this entry.
     Find(Option<Entry>),
 }
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Staged {
 }
 
 impl Staged {
-    /// A store that does as it is told.
+    /// Creates a store that passes every call on until it is given a script.
     pub(crate) fn over(hand: &Hand) -> Self {
         let (released, _) = watch::channel(false);
         Self { inner: hand.clone(), script: Arc::new(Mutex::new(Box::new(|_| Act::Pass))), released }
@@ -56,12 +56,12 @@ impl Staged {
         Arc::new(self.clone())
     }
 
-    /// Goes by `script` from here on.
+    /// Sets the script that decides the response to each later call.
     pub(crate) fn play(&self, script: impl FnMut(&Call<'_>) -> Act + Send + 'static) {
         *self.script.lock().expect("unpoisoned") = Box::new(script);
     }
 
-    /// Lets what waits go on, and does as it is told from here on.
+    /// Releases the waiting calls, and passes every later call on.
     pub(crate) fn release(&self) {
         self.play(|_| Act::Pass);
         self.released.send_replace(true);
@@ -75,7 +75,7 @@ impl Staged {
                 let _ = self.released.subscribe().wait_for(|released| *released).await;
                 Ok(None)
             }
-            Act::Fail(kind) => Err(Error::new(kind, "the store was told to answer this")),
+            Act::Fail(kind) => Err(Error::new(kind, "the script of the test returns this error")),
             Act::Find(entry) => Ok(Some(entry)),
         }
     }

@@ -12,7 +12,7 @@ use cim_ipld_index::{Document, Query, SearchOptions, SearchResults};
 use cim_ipld_nats::NatsBackend;
 use cim_ipld_persistence::{Engine, IndexName, Protection, Result, Settings, content_cid};
 
-/// A key that a test can hand out as often as it needs.
+/// Returns the key whose bytes are all `byte`.
 pub(crate) fn key(byte: u8) -> KeySource {
     KeySource::from(EncryptionKey::from_bytes(EncryptionAlgorithm::AES256GCM, [byte; 32]))
 }
@@ -21,7 +21,7 @@ pub(crate) fn encrypted() -> Protection {
     Protection::Encrypted { algorithm: EncryptionAlgorithm::AES256GCM, key: key(1) }
 }
 
-/// Settings under which nothing happens that the test did not ask for.
+/// Returns settings under which folds and merges happen only on request.
 pub(crate) fn by_hand() -> Settings {
     let mut settings = Settings::default();
     settings.background = false;
@@ -49,7 +49,7 @@ pub(crate) fn cid(number: u32) -> Cid {
     content_cid(&number.to_le_bytes())
 }
 
-/// A document whose words, tag and type tell its number and version.
+/// Returns a document whose words, tag and type are derived from its number and version.
 pub(crate) fn document(number: u32, version: u32) -> Document {
     Document::new(cid(number))
         .with_title(format!("title{number}"))
@@ -73,14 +73,14 @@ pub(crate) async fn total(engine: &Engine, query: &str) -> u64 {
     search(engine, query).await.total
 }
 
-/// What a search says, without scores: the same before and after folds, merges and restarts.
+/// Returns the CIDs that a search finds, in ascending order and without scores.
 pub(crate) async fn cids(engine: &Engine, query: &str) -> Vec<Cid> {
     let mut cids: Vec<Cid> = search(engine, query).await.hits.into_iter().map(|hit| hit.cid).collect();
     cids.sort();
     cids
 }
 
-/// A store that can be closed and opened again, as another process would.
+/// A store that can be closed and reopened, as if by another process.
 pub(crate) enum Store {
     Memory(MemoryBackend),
     Embedded(tempfile::TempDir),
@@ -88,7 +88,7 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// One of each kind.
+    /// Returns one store of each kind.
     pub(crate) async fn all() -> Vec<(&'static str, Self)> {
         let folder = tempfile::tempdir().expect("a folder");
         vec![

@@ -1,5 +1,5 @@
-//! Processes that share a place or a store and meet at the worst moment: nothing that was
-//! acknowledged goes, and no outcome that was looked at changes.
+//! Processes that share a pin or a store interfere at the worst moment: no acknowledged write is
+//! lost, and no observed outcome changes.
 
 use std::io;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ async fn until(mut reached: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A fold is published, and the process is suspended before it removes what the fold replaced.
-/// Meanwhile a restore names that again.
+/// A fold is published, and the process is suspended before it removes the deletes that the fold
+/// replaced. Meanwhile, a restore names those deletes again.
 #[tokio::test(start_paused = true)]
 async fn unlucky_fold_removes_no_deletes_that_a_restore_named_again() {
     let hand = Hand::default();
@@ -57,13 +57,13 @@ async fn unlucky_fold_removes_no_deletes_that_a_restore_named_again() {
     two.delete_snapshot("before").await.expect("deleted");
     staged.release();
     folding.await.expect("ended").expect("folded");
-    let fresh = Held::all().open(hand.store()).await.expect("the manifest's deletes are there");
+    let fresh = Held::all().open(hand.store()).await.expect("the deletes of the manifest exist");
     assert_eq!(numbers(&fresh).await.expect("read"), [1, 2, 3]);
     assert!(fresh.verify().await.expect("verified").is_sound());
 }
 
-/// A large record is not accepted, as its writer was closed, and is sealed again with the same
-/// body. A fold under way at that moment then trims the first one.
+/// A large record is not accepted, because its writer was closed, and is sealed again with the same
+/// operations. A fold that is in progress at that moment then trims the first record.
 #[tokio::test(start_paused = true)]
 async fn unlucky_trim_removes_no_body_that_an_accepted_record_needs() {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
@@ -91,14 +91,14 @@ async fn unlucky_trim_removes_no_body_that_an_accepted_record_needs() {
     two.wait_for(position).await.expect("read");
     staged.release();
     folding.await.expect("ended").expect("folded");
-    let fresh = Held::all().open(hand.store()).await.expect("the acknowledged record's body is there");
+    let fresh = Held::all().open(hand.store()).await.expect("the body of the acknowledged record exists");
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2]);
 }
 
-/// The catalog goes back further than the other buckets, as backups of buckets do that were made
-/// one after the other.
+/// The catalog is rolled back further than the other buckets, which happens if backups of the
+/// buckets were made one after the other.
 #[tokio::test(start_paused = true)]
-async fn unlucky_restore_of_the_catalog_alone_can_go_on() {
+async fn unlucky_restore_of_only_the_catalog_can_be_continued() {
     let hand = Hand::default();
     let one = Held::all().create(hand.store()).await.expect("created");
     one.index(&documents(0..3)).await.expect("indexed");
@@ -114,14 +114,14 @@ async fn unlucky_restore_of_the_catalog_alone_can_go_on() {
     let two = Held::all().open(older.store()).await.expect("opened");
     for number in 20..30 {
         two.index(&[document(number, 0)]).await.expect("indexed");
-        two.fold().await.expect("nothing is lost, and nobody else has this catalog");
+        two.fold().await.expect("nothing is lost, and no other process has this catalog");
     }
     assert!(two.verify().await.expect("verified").is_sound());
 }
 
-/// Puts a delete that the store keeps back, and ends without a word. Returns the record and the pin
-/// of that moment.
-async fn end_with_a_delete_under_way(lying: &Lying, engine: Engine, pin: &MemoryPin) -> (Key, Bytes, MemoryPin) {
+/// Writes a delete that the store holds back, and ends without closing. Returns the record, and the
+/// pin as it is at that moment.
+async fn crash_with_a_delete_in_flight(lying: &Lying, engine: Engine, pin: &MemoryPin) -> (Key, Bytes, MemoryPin) {
     lying.lie(Lie::Hold);
     let deleting = tokio::spawn({
         let engine = engine.clone();
@@ -140,15 +140,16 @@ async fn end_with_a_delete_under_way(lying: &Lying, engine: Engine, pin: &Memory
     (key, value, pin)
 }
 
-/// What opens next at the place sees that nothing was deleted and goes on; then the delete lands.
-async fn outcome_stays(hand: &Hand, pin: &MemoryPin, late: (Key, Bytes)) {
+/// The next process with this pin sees that nothing was deleted and continues. Then the delete
+/// arrives.
+async fn check_outcome_is_final(hand: &Hand, pin: &MemoryPin, late: (Key, Bytes)) {
     let successor = open(hand.store(), pin.shared()).await.expect("opened");
     assert!(numbers(&successor).await.expect("read").contains(&1), "nothing was deleted");
     successor.index(&[document(1, 1)]).await.expect("indexed");
     hand.put(late.0.as_str(), late.1).await;
     successor.index(&[document(99, 0)]).await.expect("indexed");
     let found = numbers(&successor).await.expect("read");
-    assert!(found.contains(&1), "a delete landed after its outcome had been looked at: {found:?}");
+    assert!(found.contains(&1), "a delete was applied after its outcome had been observed: {found:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,12 +160,12 @@ async fn unlucky_processes_of_one_pin_keep_each_others_writers() {
     let lying = Lying::over(&hand);
     let two = open(lying.store(), pin.shared()).await.expect("opened");
     two.index(&[document(2, 0)]).await.expect("indexed");
-    one.index(&[document(3, 0)]).await.expect("under a new identity, which the pin holds now");
-    let (key, late, pin) = end_with_a_delete_under_way(&lying, two, &pin).await;
-    outcome_stays(&hand, &pin, (key, late)).await;
+    one.index(&[document(3, 0)]).await.expect("under a new identity, which the pin now records");
+    let (key, late, pin) = crash_with_a_delete_in_flight(&lying, two, &pin).await;
+    check_outcome_is_final(&hand, &pin, (key, late)).await;
 }
 
-/// A store that says of every record that its key is taken, and keeps it.
+/// The store reports that the key of every record is occupied, and holds the record back.
 #[tokio::test(start_paused = true)]
 async fn unlucky_writer_of_many_identities_forgets_none_that_is_in_doubt() {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
@@ -183,11 +184,11 @@ async fn unlucky_writer_of_many_identities_forgets_none_that_is_in_doubt() {
         }
         _ => Act::Pass,
     });
-    engine.delete(&[cid(1)]).await.expect_err("every key is taken");
+    engine.delete(&[cid(1)]).await.expect_err("every key is occupied");
     let pin = pin.fork();
     drop(engine);
     let late = first.lock().expect("unpoisoned").take().expect("kept");
-    outcome_stays(&hand, &pin, late).await;
+    check_outcome_is_final(&hand, &pin, late).await;
 }
 
 /// A pin that cannot be stored for some time.
@@ -210,7 +211,7 @@ async fn unlucky_pin_that_fails_for_a_while_forgets_no_writer() {
     let lying = Lying::over(&hand);
     let first = create(lying.store(), &pin).await;
     first.index(&[document(1, 0)]).await.expect("indexed");
-    let (key, late, pin) = end_with_a_delete_under_way(&lying, first, &pin).await;
+    let (key, late, pin) = crash_with_a_delete_in_flight(&lying, first, &pin).await;
     let failing = Failing(pin.clone(), Arc::default());
     let second = open(lying.store(), Arc::new(failing.clone())).await.expect("opened");
     failing.1.store(true, Ordering::Relaxed);
@@ -219,15 +220,15 @@ async fn unlucky_pin_that_fails_for_a_while_forgets_no_writer() {
         assert_eq!(error.kind(), ErrorKind::PinUnavailable, "{error}");
     }
     failing.1.store(false, Ordering::Relaxed);
-    // Its first record, which would close the first writer, does not come through.
-    let (_, _, pin) = end_with_a_delete_under_way(&lying, second, &pin).await;
-    outcome_stays(&hand, &pin, (key, late)).await;
+    // Its first record, which would close the first writer, is held back.
+    let (_, _, pin) = crash_with_a_delete_in_flight(&lying, second, &pin).await;
+    check_outcome_is_final(&hand, &pin, (key, late)).await;
 }
 
-/// The key of a record is taken, so whether it landed is not known; then nothing comes through any
-/// more.
+/// The key of a record is occupied, so it is unknown whether the record was stored. All later
+/// writes fail.
 #[tokio::test(start_paused = true)]
-async fn unlucky_record_whose_key_was_taken_has_an_unknown_outcome() {
+async fn unlucky_record_whose_key_is_occupied_has_an_unknown_outcome() {
     let hand = Hand::default();
     let staged = Staged::over(&hand);
     let engine = Held::all().create(staged.store()).await.expect("created");
@@ -246,15 +247,15 @@ async fn unlucky_record_whose_key_was_taken_has_an_unknown_outcome() {
         }
         _ => Act::Pass,
     });
-    let error = engine.delete(&[cid(1)]).await.expect_err("nothing comes through");
+    let error = engine.delete(&[cid(1)]).await.expect_err("every write fails");
     let late = first.lock().expect("unpoisoned").take().expect("kept");
     hand.put(late.0.as_str(), late.1).await;
     let other = Held::all().open(hand.store()).await.expect("opened");
-    assert_eq!(total(&other, "shared").await, 0, "it landed after all");
+    assert_eq!(total(&other, "shared").await, 0, "the record was applied after all");
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
 }
 
-/// Accepting an older store fails before its new epoch began: then it is not accepted.
+/// If accepting an older store fails before the new epoch has begun, the store is not accepted.
 #[tokio::test(start_paused = true)]
 async fn unlucky_acceptance_that_fails_accepts_nothing() {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
@@ -274,9 +275,10 @@ async fn unlucky_acceptance_that_fails_accepts_nothing() {
     assert!(matches!(error.kind(), ErrorKind::Rollback | ErrorKind::Forked), "{error}");
 }
 
-/// Another process of the place publishes and pins a manifest after an opener read the one before.
+/// Another process that shares the pin publishes and pins a manifest after an opener has read the
+/// previous manifest.
 #[tokio::test(start_paused = true)]
-async fn unlucky_opening_beside_another_process_of_the_pin_is_no_rollback() {
+async fn unlucky_opening_during_a_publication_is_no_rollback() {
     let (hand, pin) = (Hand::default(), MemoryPin::default());
     let one = create(hand.store(), &pin).await;
     one.index(&documents(0..3)).await.expect("indexed");

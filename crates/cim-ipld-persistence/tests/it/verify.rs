@@ -13,8 +13,8 @@ const PAGES: [&str; 4] = ["text_index_v1", "tag_index_v1", "type_index_v1", "met
 async fn persistence_verifies_and_merges_by_reading_each_page_about_once() {
     let counting = Counting::new(MemoryBackend::new());
     let mut settings = by_hand();
-    // Far less than a segment, for the searches; merges and verification hold a few pages of their
-    // own.
+    // The cache for searches is far smaller than a segment. Merges and verification hold a few
+    // pages of their own.
     settings.cache_budget_bytes = 4 << 20;
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
     let engine = Engine::create(backend, &IndexName::default(), encrypted(), settings).await.expect("created");
@@ -45,7 +45,7 @@ async fn persistence_verifies_and_merges_by_reading_each_page_about_once() {
 }
 
 #[tokio::test]
-async fn persistence_finds_all_that_is_wrong_at_once() {
+async fn persistence_reports_all_problems_at_once() {
     let backend = memory();
     let engine = create(&backend).await;
     engine.index(&documents(0..30)).await.expect("indexed");

@@ -1,5 +1,5 @@
-//! Thousands of processes that each write one document: neither the manifest nor an opening grows
-//! with their number.
+//! Thousands of processes each write one document. Neither the size of the manifest nor the cost of
+//! opening grows with their number.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::hand::{Hand, Held, bucket};
 use crate::support::{document, total};
 
 const WRITERS: u32 = 2_000;
-/// How many of them come between two folds, as a budget would have it.
-const WRITERS_A_FOLD: u32 = 50;
+/// The number of writers between two folds.
+const WRITERS_PER_FOLD: u32 = 50;
 
 #[derive(Debug)]
 struct Cost {
@@ -22,7 +22,7 @@ struct Cost {
     window_bytes: usize,
 }
 
-/// What the next process costs right after a fold.
+/// Returns the cost of the next opening, right after a fold.
 async fn cost(hand: &Hand, counting: &Counting) -> Cost {
     let before = counting.counts();
     drop(open(counting).await);
@@ -49,7 +49,7 @@ async fn history_costs_no_more_after_thousands_of_writers() {
     for number in 0..WRITERS {
         let engine = open(&counting).await;
         engine.index(&[document(number, 0)]).await.expect("indexed");
-        if number % WRITERS_A_FOLD == WRITERS_A_FOLD - 1 {
+        if number % WRITERS_PER_FOLD == WRITERS_PER_FOLD - 1 {
             engine.fold().await.expect("folded");
             engine.merge().await.expect("merged");
         }
@@ -60,10 +60,11 @@ async fn history_costs_no_more_after_thousands_of_writers() {
         }
     }
     let [early, half, late] = &costs[..] else { panic!("three costs") };
-    // A writer is remembered for as long as its records may come again.
+    // The window contains a writer for as long as its records may be accepted.
     let bounded = |cost: &Cost| cost.window_bytes <= 64 * 4096 && cost.read_bytes <= 2 * 64 * 4096;
     assert!(costs.iter().all(bounded), "{costs:?}");
-    // The spine of the ancestry fills up by powers of sixteen, and segments come and go.
+    // The frontier of the ancestry grows with the logarithm of the generation, and segments come
+    // and go.
     assert!(late.manifest_bytes <= half.manifest_bytes + 1024, "{half:?}, then {late:?}");
     assert!(late.manifest_bytes <= early.manifest_bytes + 2048, "{early:?}, then {late:?}");
     assert!(late.gets <= early.gets + 20, "{early:?}, then {late:?}");
@@ -72,5 +73,5 @@ async fn history_costs_no_more_after_thousands_of_writers() {
     let journal =
         counting.scan(&bucket("catalog_v1"), &KeyPrefix::below("journal").expect("a prefix"), Default::default());
     let left = futures::StreamExt::count(journal).await;
-    assert!(left <= 2 * WRITERS_A_FOLD as usize, "{left} records are left in the journal");
+    assert!(left <= 2 * WRITERS_PER_FOLD as usize, "{left} records are left in the journal");
 }

@@ -1,6 +1,10 @@
 //! The operations that need persistence. They fail for an index that exists in memory only.
 
-use cim_ipld_persistence::{Engine, Error, ErrorKind, LoadReport, Result, SnapshotInfo, VerifyReport};
+use std::path::Path;
+
+use cim_ipld_persistence::{
+    Engine, Error, ErrorKind, ExportOptions, ExportReport, LoadReport, Result, SnapshotInfo, VerifyReport,
+};
 
 use super::ContentIndex;
 
@@ -54,7 +58,8 @@ impl ContentIndex {
     }
 
     /// Creates a named backup of everything indexed so far. No data is copied: the backup is a
-    /// snapshot in the same store.
+    /// snapshot in the same store. It protects from mistakes; [`backup_to`](Self::backup_to) protects
+    /// from the loss of the store.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -76,6 +81,38 @@ impl ContentIndex {
     /// [`Engine::create_snapshot`].
     pub async fn backup(&self, name: &str) -> Result<SnapshotInfo> {
         self.engine()?.create_snapshot(name).await
+    }
+
+    /// Writes everything indexed so far, and all named backups, to a new file outside the store.
+    /// [`restore_from`](crate::IndexPersistenceBuilder::restore_from) creates an index from it in any
+    /// store. It opens with the keys that are valid now.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld::backend::MemoryBackend;
+    /// # use cim_ipld::{ContentIndex, DocumentMetadata, IndexPersistence, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("monday.car");
+    /// # let builder = IndexPersistence::builder().backend(Arc::new(MemoryBackend::new()));
+    /// # let index = ContentIndex::with_persistence(Arc::new(builder.create().await?));
+    /// index.index_document(content_cid(b"1"), &DocumentMetadata::default(), Some("ebb and flow")).await?;
+    /// index.backup_to(&path).await?;
+    ///
+    /// let empty = IndexPersistence::builder().backend(Arc::new(MemoryBackend::new()));
+    /// let restored = ContentIndex::with_persistence(Arc::new(empty.restore_from(&path).await?));
+    /// assert_eq!(restored.stats().await?.total_documents, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for an index in memory only,
+    /// [`FileExists`](ErrorKind::FileExists) if there is a file of this name, and the errors of
+    /// [`Engine::export`].
+    pub async fn backup_to(&self, path: impl AsRef<Path>) -> Result<ExportReport> {
+        self.engine()?.export_to_file(path, ExportOptions::default()).await
     }
 
     /// Restores the index to the state of a backup, in every process that has it open.

@@ -61,7 +61,7 @@ pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_,
 }
 
 /// Looks up the documents of the lead's block that pass the filter, or that can be competitive with
-/// `elsewhere` more points, if they are few. Returns whether it did.
+/// `elsewhere` more points, if there are only a few of them. Returns whether it looked them up.
 fn look_up_few(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,

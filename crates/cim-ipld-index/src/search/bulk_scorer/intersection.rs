@@ -57,9 +57,9 @@ impl PlaceMap {
         Pooled::new()
     }
 
-    /// Finds the pairs between the lead's loaded block and the next block of the second list that
-    /// has any, to which `second` moves. Starts at place `at` of the lead's block and returns the
-    /// place at which to continue.
+    /// Finds pairs of postings with a common document, starting at place `at` of the lead's loaded
+    /// block. Moves `second` to its next block that has such a pair, and returns the place in the
+    /// lead's block at which to continue, or `None` if there are no more pairs.
     ///
     /// `upper` returns the bound of a document, given the bound of its block in the second list.
     pub(super) fn next(

@@ -17,8 +17,8 @@ const NONE: u32 = u32::MAX;
 /// The automaton for one word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LevenshteinAutomaton {
-    /// The characters of the word, padded with `limit` times [`NONE`] in front and with as many as
-    /// a window needs at the end.
+    /// The characters of the word. They are preceded by `limit` times [`NONE`], and followed by as
+    /// many of them as a window at the end of the word needs.
     padded: Vec<u32>,
     len: usize,
     limit: usize,
@@ -57,7 +57,7 @@ impl LevenshteinAutomaton {
         State { depth: 0, places }
     }
 
-    /// Returns the state after one more character, if it is alive.
+    /// Returns the state after one more character. `state` must be alive.
     #[inline]
     fn step(&self, state: State, c: char) -> State {
         let equal = self.window(state).iter().enumerate().fold(0, |equal, (bit, own)| {

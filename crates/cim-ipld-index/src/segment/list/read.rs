@@ -135,8 +135,8 @@ impl InlineList {
 }
 
 impl Directory {
-    /// Reads the directory and checks its plausibility. The last document of every block, including
-    /// the tail, goes to `last`.
+    /// Reads the directory and checks its plausibility. Writes the last document of every block to
+    /// `last`, including an upper bound for the tail.
     pub(crate) fn read(&mut self, list: &PagedBytes, df: u32, document_count: u32, last: &mut Vec<u32>) -> Result<()> {
         let blocks = df as usize / BLOCK;
         let tail_len = df as usize % BLOCK;

@@ -12,9 +12,9 @@ use super::missing::{Fault, Gap, Missing};
 use crate::history::change::Changes;
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
-use crate::history::progress::SETTLING;
+use crate::history::progress::RESTORE_GRACE_PERIOD;
 use crate::history::records;
-use crate::history::remains::{self, Reading};
+use crate::history::repair::{self, Reading};
 use crate::history::root::{self, RootChange};
 use crate::history::shared::SHORT_TAIL_RECORDS;
 use crate::history::state::Origin;
@@ -56,11 +56,11 @@ impl Follower {
             }
             Verdict::Ahead => return Ok(self.missed(revision, Gap::Records(opened.record.seen))),
         }
-        if let Some(step) = self.check_past(revision, &opened).await? {
+        if let Some(step) = self.check_attestation(revision, &opened).await? {
             return Ok(step);
         }
-        // A newer manifest may have removed what the record needs: the chunks of its body after a
-        // fold, the pages of older segments after a merge.
+        // The publisher of a newer manifest may have removed objects that the record needs: the
+        // chunks of its body after a fold, or the pages of older segments after a merge.
         let changes = match records::changes(&self.shared.objects, &opened.record.body).await {
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(revision, Gap::Body(fault))),
@@ -81,19 +81,8 @@ impl Follower {
             changes => changes?,
         };
         let before = self.current().memtable_bytes();
-        #[cfg(feature = "simulation")]
-        let (digest_before, listed) = (self.order().digest(), changes.list());
-        self.current().apply(&opened, changes)?;
-        #[cfg(feature = "simulation")]
-        shared.objects.environment.observe(|| crate::observer::Event::Accepted {
-            before: digest_before.0,
-            after: self.order().digest().0,
-            position: self.order().position(),
-            writer: opened.writer,
-            record: opened.digest.0,
-            epoch: opened.epoch,
-            changes: listed,
-        });
+        self.accept(&opened, &changes).await;
+        self.current().apply(changes)?;
         let position = self.order().position();
         self.shared.journal().accepted(entry.key, position, records::chunked(&opened.record.body));
         self.claim_fold(before, opened.writer);
@@ -101,10 +90,40 @@ impl Follower {
         Ok(Step::Applied)
     }
 
+    /// Appends the record to the order. If it is one of this process, its writer seals and sends
+    /// the next record while the documents of this one are inserted.
+    async fn accept(&mut self, opened: &OpenedRecord, changes: &Changes) {
+        #[cfg(feature = "simulation")]
+        let before = self.order().digest();
+        self.current().order.accept(opened);
+        #[cfg(feature = "simulation")]
+        self.shared.objects.environment.observe(|| crate::observer::Event::Accepted {
+            before: before.0,
+            after: self.order().digest().0,
+            position: self.order().position(),
+            writer: opened.writer,
+            record: opened.digest.0,
+            epoch: opened.epoch,
+            changes: changes.list(),
+        });
+        #[cfg(not(feature = "simulation"))]
+        let _ = changes;
+        // A state that is not live yet is answered for when it is published.
+        let is_live = self.rebuilding.is_none() && !self.catching_up;
+        if is_live && self.shared.accepted((opened.writer, opened.sequence, opened.digest), self.live.seen()) {
+            // Inserting the documents does not yield, and the writer may run on the same thread.
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Opens a record. Returns `None` and counts the entry as junk if it is not a record.
     pub(super) async fn open_record(&mut self, entry: &KeyedEntry) -> Result<Option<OpenedRecord>> {
-        let digest = self.shared.digest_of(&entry.entry.value);
-        let error = match records::open_as(&self.shared.objects, entry, digest) {
+        if let Some(own) = self.shared.own_record(entry)
+            && let Ok(opened) = records::open_own(&self.shared.objects, entry, &own)
+        {
+            return Ok(Some(opened));
+        }
+        let error = match records::open(&self.shared.objects, entry) {
             Ok(opened) => return Ok(Some(opened)),
             Err(error) => error,
         };
@@ -112,7 +131,7 @@ impl Follower {
             // The key id is not authenticated. A newer root may contain the key.
             ErrorKind::KeyRotated => {
                 if root::read_newer(&self.shared, self.order()).await?
-                    && let Ok(opened) = records::open_as(&self.shared.objects, entry, digest)
+                    && let Ok(opened) = records::open(&self.shared.objects, entry)
                 {
                     return Ok(Some(opened));
                 }
@@ -123,10 +142,10 @@ impl Follower {
                 }
             }
             ErrorKind::UnsupportedVersion => return Err(error),
-            _ if self.shared.objects.rules.hold(Rule::IgnoreJunk) => {}
+            _ if self.shared.objects.rules.enforces(Rule::IgnoreJunk) => {}
             _ => return Err(error),
         }
-        tracing::warn!(key = %entry.key, %error, "ignoring a journal entry that does not open");
+        tracing::warn!(key = %entry.key, %error, "ignoring a journal entry that cannot be decrypted or decoded");
         self.ignored.count(Ignored::Junk);
         self.note_displaced(&entry.key);
         self.shared.journal().junk();
@@ -139,8 +158,8 @@ impl Follower {
         if !is_replay {
             self.ignored.count(reason);
         }
-        // If the state already contains the record but has not published it, the writer is answered
-        // on publication.
+        // If the state contains the record but is not published yet, the writer is answered on
+        // publication.
         let holds = self
             .order()
             .writer(opened.writer)
@@ -155,8 +174,8 @@ impl Follower {
     }
 
     /// Notes an accepted record that was stored again or overwritten before a manifest covered it.
-    /// In the store, it now comes later than in the order, or is missing. A process that opens the
-    /// index would read another order until this one publishes a manifest.
+    /// In the store, the record now comes later than in the order, or is missing. Until this
+    /// process publishes a manifest, a process that opens the index would read a different order.
     fn note_displaced(&mut self, key: &Key) {
         let position = self.shared.journal().position(key);
         if self.rebuilding.is_none()
@@ -168,17 +187,21 @@ impl Follower {
 
     /// Checks that the record attests this history. Returns a step if the manifest has to be reread
     /// first.
-    pub(super) async fn check_past(&mut self, revision: Revision, opened: &OpenedRecord) -> Result<Option<Step>> {
+    pub(super) async fn check_attestation(
+        &mut self,
+        revision: Revision,
+        opened: &OpenedRecord,
+    ) -> Result<Option<Step>> {
         let shared = Arc::clone(&self.shared);
         let (objects, rules) = (&shared.objects, shared.objects.rules);
         let state = self.current();
         let generation = opened.record.generation;
-        if generation > state.manifest.generation() && rules.hold(Rule::RecordManifest) {
+        if generation > state.manifest.generation() && rules.enforces(Rule::RecordManifest) {
             return Ok(Some(self.missed(revision, Gap::Manifest(generation))));
         }
         let manifest = state.manifest.attested(objects, generation).await?;
         let attested = manifest.is_some_and(|manifest| state.order.attests(&opened.record, manifest));
-        if attested || !rules.hold(Rule::RecordChain) {
+        if attested || !rules.enforces(Rule::RecordChain) {
             return Ok(None);
         }
         Ok(Some(self.missed(revision, Gap::History)))
@@ -193,8 +216,8 @@ impl Follower {
     pub(super) async fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
         for state in [Some(&mut self.live), self.rebuilding.as_mut()].into_iter().flatten() {
             if entry.value == state.manifest.sealed {
-                if state.moved(entry.revision) {
-                    self.unsettled_until = Some(Instant::now() + SETTLING);
+                if state.set_manifest_revision(entry.revision) {
+                    self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
                 }
                 return Ok(Step::Applied);
             }
@@ -210,18 +233,19 @@ impl Follower {
             Ok(next) => next,
             Err(error) if error.kind() == ErrorKind::UnsupportedVersion => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "ignoring a manifest entry that does not open");
+                tracing::warn!(%error, "ignoring a manifest entry that cannot be decrypted or decoded");
                 return self.ignore_manifest(&entry, Ignored::Junk).await;
             }
         };
         if self.rebuilding.as_ref().is_some_and(|rebuilding| next.generation() <= rebuilding.manifest.generation()) {
-            // Already passed: a watch may lag behind the authoritative copy.
+            // Already superseded: a watch may lag behind the authoritative copy.
             return Ok(Step::Applied);
         }
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
         let succession = match succession {
             Err(error) if error.kind() == ErrorKind::Forked => return Ok(self.missed(entry.revision, Gap::History)),
-            // The objects that it names may be missing because a newer manifest has replaced it.
+            // The objects that this manifest names may be missing because a newer one has replaced
+            // it.
             Err(error) => match Fault::of(&error) {
                 Some(fault) => return Ok(self.missed(entry.revision, Gap::Window(fault))),
                 None => return Err(error),
@@ -235,24 +259,25 @@ impl Follower {
             }
             Succession::Older => self.ignore_manifest(&entry, Ignored::Replayed).await,
             Succession::Retired => self.ignore_manifest(&entry, Ignored::Retired).await,
-            Succession::Newer => Ok(self.take_up(next)),
+            Succession::Newer => Ok(self.adopt(next)),
         }
     }
 
     pub(super) async fn ignore_manifest(&mut self, entry: &Entry, reason: Ignored) -> Result<Step> {
         self.ignored.count(reason);
         self.refused = Some(manifest::manifest_digest(&entry.value));
-        self.unsettled_until = Some(Instant::now() + SETTLING);
-        self.mend(entry.revision).await.map(|()| Step::Applied)
+        self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
+        self.repair(entry.revision).await.map(|()| Step::Applied)
     }
 
-    /// Handles another manifest of the same generation. Another process follows it and restores it,
-    /// as this one restores its own. Each does so only from time to time, until a record decides
-    /// which of the two must stop.
+    /// Handles a different manifest of the same generation. Some other process follows that
+    /// manifest and restores it, just as this process restores the one that it follows. Each of
+    /// them does so only after a random pause, so that the two do not overwrite each other
+    /// continuously. A later record decides which of the two must stop.
     async fn ignore_sibling(&mut self, entry: &Entry) -> Result<Step> {
         if self.rival_until.is_some_and(|until| until > Instant::now()) {
             self.ignored.count(Ignored::Replayed);
-            self.unsettled_until = Some(Instant::now() + SETTLING);
+            self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
             return Ok(Step::Applied);
         }
         let pause = Duration::from_millis(2000 + self.shared.objects.environment.below(6000));
@@ -260,15 +285,16 @@ impl Follower {
         self.ignore_manifest(entry, Ignored::Replayed).await
     }
 
-    /// Restores the newest root and manifest if they were overwritten. This reads their current
-    /// entries, because a lagging copy of the catalog delivers entries that were replaced long ago.
-    pub(super) async fn mend(&mut self, seen: Revision) -> Result<()> {
+    /// Restores the newest root and manifest if they were overwritten. The current entries are read
+    /// first, because a lagging copy of the catalog may deliver entries that were replaced long
+    /// ago.
+    pub(super) async fn repair(&mut self, seen: Revision) -> Result<()> {
         let (shared, manifest) = (Arc::clone(&self.shared), Arc::clone(&self.live.manifest));
-        let reading = Reading { seen, is_whole: self.rebuilding.is_none() };
-        remains::mend(&shared, &manifest, &self.order().announced(), reading).await
+        let reading = Reading { seen, is_gapless: self.rebuilding.is_none() };
+        repair::repair_entries(&shared, &manifest, &self.order().announced(), reading).await
     }
 
-    pub(super) fn take_up(&mut self, next: ManifestVersion) -> Step {
+    pub(super) fn adopt(&mut self, next: ManifestVersion) -> Step {
         if self.rebuilding.is_some() {
             return Step::Resync(None);
         }
@@ -283,8 +309,8 @@ impl Follower {
         let own = self.shared.replacement().filter(|replacement| replacement.manifest == next.digest);
         match own {
             Some(own) if !self.catching_up && self.live.install(&next, &own) => {
-                if let Origin::Memtable { chunks, .. } = &own.origin {
-                    self.live.order.stored(next.position(), chunks.clone());
+                if let Origin::Memtable { blocks, .. } = &own.origin {
+                    self.live.order.stored(next.position(), blocks.clone());
                 }
                 Step::Applied
             }
@@ -294,23 +320,23 @@ impl Follower {
 
     pub(super) async fn apply_root(&mut self, entry: Entry) -> Result<()> {
         match root::examine(&self.shared.objects, &self.order().announced(), &entry)? {
-            RootChange::Known | RootChange::Taken => {}
+            RootChange::Known | RootChange::Adopted => {}
             RootChange::Ignored(reason) => {
                 tracing::warn!(?reason, "ignoring a root entry");
                 self.ignored.count(reason);
-                self.mend(entry.revision).await?;
+                self.repair(entry.revision).await?;
             }
             RootChange::Unknown => {
-                tracing::warn!("ignoring a root entry that opens under no known key and was not announced");
+                tracing::warn!("ignoring an unannounced root entry that cannot be decrypted under any known key");
                 self.ignored.count(Ignored::Junk);
-                self.mend(entry.revision).await?;
+                self.repair(entry.revision).await?;
             }
             RootChange::Rotated => return Err(root::rotated()),
         }
         Ok(())
     }
 
-    /// Claims the fold if a record of this process takes the tail over the budget.
+    /// Claims the fold if a record of this process pushes the tail over the budget.
     pub(super) fn claim_fold(&mut self, before: usize, writer: u64) {
         let settings = &self.shared.settings;
         let budget = settings.memtable_budget_bytes.max(1);
@@ -321,7 +347,7 @@ impl Follower {
         }
     }
 
-    /// Notes whether a record of this process took the tail to a multiple of
+    /// Notes whether a record of this process brought the tail to a multiple of
     /// [`SHORT_TAIL_RECORDS`]. If so, this process folds when it closes, because every opener
     /// replays the tail.
     fn claim_closing_fold(&mut self, writer: u64) {
@@ -344,7 +370,7 @@ impl Follower {
             return shared.turn.end();
         }
         const ON_OPENING: std::time::Duration = std::time::Duration::from_secs(1);
-        let patience = |took| if was_open { shared.patience(took) } else { shared.random_part(ON_OPENING) };
+        let patience = |took| if was_open { shared.patience(took) } else { shared.jitter(ON_OPENING) };
         if shared.turn.wait(self.live.manifest.position(), patience) {
             shared.folds.notify_one();
         }

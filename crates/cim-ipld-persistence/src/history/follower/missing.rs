@@ -4,8 +4,9 @@ use cim_ipld_backend::Revision;
 
 use crate::{Error, ErrorKind};
 
-/// Something that a catalog entry needs and the store does not hold. A newer manifest may explain
-/// that. If it is missing again under the same manifest, it is lost.
+/// Something that a catalog entry needs but the store does not hold. It may have been removed
+/// because a newer manifest no longer needs it. If it is missing again under the same manifest, it
+/// is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) record: Revision,
@@ -14,10 +15,49 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// Returns whether the same thing is missing again. The revision is not compared, because the
-    /// entry may have been stored again.
-    pub(super) fn is_again(&self, before: &Self) -> bool {
+    /// Returns whether this is the same thing that was missing before. The revision is not
+    /// compared, because the entry may have been stored again.
+    pub(super) fn is_same_as(&self, before: &Self) -> bool {
         (self.gap, self.manifest) == (before.gap, before.manifest)
+    }
+
+    /// Returns the error to report once the object is known to be lost.
+    pub(super) fn into_error(self) -> Error {
+        let Self { record, gap, .. } = self;
+        let mut kind = ErrorKind::Lost;
+        let mut object = |what: &str, fault: Fault| {
+            let (of, description) = fault.describe();
+            kind = of;
+            format!("{what} {description}")
+        };
+        let message = match gap {
+            Gap::Records(position) if record == Revision::ZERO => {
+                format!("the store is missing some of the first {position} records of the index")
+            }
+            Gap::Records(position) => {
+                format!(
+                    "the journal record at {record} follows {position} records, some of which are missing from the store"
+                )
+            }
+            Gap::Pinned(position) => {
+                let message = format!("the store holds fewer than the {position} records recorded in the pin");
+                return Error::new(ErrorKind::Rollback, message);
+            }
+            Gap::Manifest(generation) => {
+                format!(
+                    "the journal record at {record} follows a manifest of generation {generation} that is missing from the store"
+                )
+            }
+            Gap::Window(fault) => object(&format!("the window of the order named by the manifest at {record}"), fault),
+            Gap::Page(fault) => object(&format!("a page that the journal record at {record} needs"), fault),
+            Gap::Body(fault) => object(&format!("the body of the journal record at {record}"), fault),
+            Gap::History => {
+                let message =
+                    format!("the journal record at {record} attests a different history from that of this process");
+                return Error::new(ErrorKind::Forked, message);
+            }
+        };
+        Error::new(kind, message)
     }
 }
 
@@ -40,7 +80,7 @@ pub(super) enum Gap {
 }
 
 /// What is wrong with a needed object. A process that published a newer manifest may have removed
-/// it, and an attacker may have stored something else under its name since.
+/// the object, and an attacker may have stored something else under its name since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Gone,
@@ -57,49 +97,11 @@ impl Fault {
         }
     }
 
-    /// Returns the kind of error and its description.
-    fn told(self) -> (ErrorKind, &'static str) {
+    /// Returns the kind of the error and the end of its message.
+    fn describe(self) -> (ErrorKind, &'static str) {
         match self {
             Self::Gone => (ErrorKind::Lost, "is missing from the store"),
             Self::Damaged => (ErrorKind::Damaged, "is damaged"),
         }
     }
-}
-
-pub(super) fn lost(missing: Missing) -> Error {
-    let Missing { record, gap, .. } = missing;
-    let mut kind = ErrorKind::Lost;
-    let mut object = |what: &str, fault: Fault| {
-        let (of, told) = fault.told();
-        kind = of;
-        format!("{what} {told}")
-    };
-    let message = match gap {
-        Gap::Records(position) if record == Revision::ZERO => {
-            format!("the store is missing some of the first {position} records of the index")
-        }
-        Gap::Records(position) => {
-            format!(
-                "the journal record at {record} follows {position} records, some of which are missing from the store"
-            )
-        }
-        Gap::Pinned(position) => {
-            let message = format!("the store holds fewer than the {position} records recorded in the pin");
-            return Error::new(ErrorKind::Rollback, message);
-        }
-        Gap::Manifest(generation) => {
-            format!(
-                "the journal record at {record} follows a manifest of generation {generation} that is missing from the store"
-            )
-        }
-        Gap::Window(fault) => object(&format!("the window of the order named by the manifest at {record}"), fault),
-        Gap::Page(fault) => object(&format!("a page that the journal record at {record} needs"), fault),
-        Gap::Body(fault) => object(&format!("the body of the journal record at {record}"), fault),
-        Gap::History => {
-            let message =
-                format!("the journal record at {record} attests another history than the one of this process");
-            return Error::new(ErrorKind::Forked, message);
-        }
-    };
-    Error::new(kind, message)
 }

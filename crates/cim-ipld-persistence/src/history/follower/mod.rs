@@ -3,7 +3,7 @@
 //!
 //! There are at most two states: the live one, which has been published, and one that is being
 //! rebuilt from a newer manifest. Everything read from the store is checked against the live state.
-//! The rebuilt state replaces it once it has reached the published position.
+//! The rebuilt state replaces the live state once it has reached the published position.
 
 mod apply;
 mod missing;
@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::manifest::ManifestVersion;
 use super::order::Order;
-use super::progress::{IgnoredEntries, Progress, Seen};
-use super::remains;
+use super::progress::{IgnoredEntries, Progress};
+use super::repair;
 use super::shared::Shared;
 use super::state::{FoldInput, State};
 use crate::format::digest::{Digest, ShortDigest};
@@ -29,7 +29,7 @@ use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 use apply::Step;
 use missing::Missing;
-use rebuild::{has_moved_on, open_newest};
+use rebuild::{compare_manifest, open_newest};
 
 /// A request to the follower, handled between two catalog entries.
 pub(crate) enum Command {
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     PutBack(oneshot::Sender<Result<()>>),
 }
 
-/// The input of a fold, and the manifest that the new manifest must succeed.
+/// The input of a fold, and the manifest of which the new one must be the direct successor.
 pub(crate) struct Frozen {
     pub(crate) input: Arc<FoldInput>,
     pub(crate) manifest: Arc<ManifestVersion>,
@@ -65,19 +65,19 @@ pub(crate) struct Follower {
     /// The position recorded in the pin, which must be reached before anything is published.
     pinned: Option<(u64, ShortDigest)>,
     refused: Option<Digest>,
-    unsettled_until: Option<Instant>,
-    /// Until this time, another manifest of the same generation is not replaced again.
+    grace_until: Option<Instant>,
+    /// Until this time, a different manifest of the same generation is not overwritten again.
     rival_until: Option<Instant>,
     ignored: IgnoredEntries,
 }
 
-/// How long a running process waits for a missing object. A newer manifest may no longer name it,
-/// and that manifest may have to be restored by another process first.
+/// How long a running process waits for a missing object. Meanwhile, another process may restore a
+/// newer manifest that no longer names the object.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Follower {
-    /// Reads the journal after `manifest` up to its current end, and returns once that is
-    /// published.
+    /// Reads the journal after `manifest` up to its current end, and returns once the resulting
+    /// state is published.
     pub(crate) async fn start(
         shared: &Arc<Shared>,
         manifest: ManifestVersion,
@@ -89,7 +89,7 @@ impl Follower {
         let mut follower = Self {
             shared: Arc::clone(shared),
             commands,
-            rebuilding: Some(live.begin()),
+            rebuilding: Some(live.copy_without_journal()),
             live,
             catalog: watch(shared, after),
             catching_up: true,
@@ -97,7 +97,7 @@ impl Follower {
             is_open: false,
             pinned,
             refused: None,
-            unsettled_until: None,
+            grace_until: None,
             rival_until: None,
             ignored: IgnoredEntries::default(),
         };
@@ -122,17 +122,18 @@ impl Follower {
             let stepped = tokio::select! {
                 biased;
                 command = self.commands.recv(), if !self.catching_up => match command {
-                    Some(command) => self.obey(command).await,
+                    Some(command) => self.handle_command(command).await,
                     None => return,
                 },
                 event = next(&self.shared, &mut self.catalog) => match event {
-                    Ok(event) => self.take(event).await,
+                    Ok(event) => self.handle_event(event).await,
                     Err(error) => Err(error),
                 },
             };
             match stepped {
                 Ok(()) => backoff = Backoff::new(),
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                // A server that permits no more watches may do so later.
+                Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Full) => {
                     tracing::warn!(%error, "the catalog is unavailable; retrying");
                     backoff.wait().await;
                     self.rewatch();
@@ -151,7 +152,7 @@ impl Follower {
 
     async fn step(&mut self) -> Result<()> {
         let event = next(&self.shared, &mut self.catalog).await?;
-        self.take(event).await
+        self.handle_event(event).await
     }
 
     fn current(&mut self) -> &mut State {
@@ -162,22 +163,22 @@ impl Follower {
         &self.rebuilding.as_ref().unwrap_or(&self.live).order
     }
 
-    /// Restarts the watch after the last processed entry. The published view remains until it has
-    /// caught up.
+    /// Restarts the watch after the last processed entry. The published view repair until the
+    /// watch has caught up.
     fn rewatch(&mut self) {
         let after = self.current().last_seen;
         self.catalog = watch(&self.shared, after);
         self.catching_up = true;
     }
 
-    async fn obey(&mut self, command: Command) -> Result<()> {
+    async fn handle_command(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Freeze(reply) => {
-                let exact = self.shared.objects.rules.hold(Rule::ExactWatermark);
+                let exact = self.shared.objects.rules.enforces(Rule::ExactWatermark);
                 let input = self.live.freeze(exact);
                 let frozen = input.map(|input| Frozen { input, manifest: Arc::clone(&self.live.manifest) });
                 let _ = reply.send(frozen);
-                // The content is the same, but it is divided into other memtables.
+                // The content is unchanged, but it is divided among different memtables.
                 self.publish()
             }
             Command::Capture(reply) => {
@@ -191,20 +192,20 @@ impl Follower {
         }
     }
 
-    async fn take(&mut self, event: WatchEvent) -> Result<()> {
+    async fn handle_event(&mut self, event: WatchEvent) -> Result<()> {
         match event {
             WatchEvent::Entry(entry) => {
-                if self.has_gap_before(&entry) && has_moved_on(&self.shared, &self.live, false).await? {
+                if self.has_gap_before(&entry) && compare_manifest(&self.shared, &self.live, false).await?.is_gt() {
                     return self.resync().await;
                 }
-                self.look_at(entry).await
+                self.handle_entry(entry).await
             }
             WatchEvent::CaughtUp => self.caught_up().await,
             _ => Ok(()),
         }
     }
 
-    async fn look_at(&mut self, entry: KeyedEntry) -> Result<()> {
+    async fn handle_entry(&mut self, entry: KeyedEntry) -> Result<()> {
         let revision = entry.entry.revision;
         match self.apply(entry).await? {
             Step::Applied => {
@@ -212,17 +213,17 @@ impl Follower {
                 if !self.catching_up { self.publish() } else { Ok(()) }
             }
             Step::Resync(None) => self.resync().await,
-            Step::Resync(Some(missing)) => self.look_again(missing).await,
+            Step::Resync(Some(missing)) => self.resync_for_missing(missing).await,
         }
     }
 
-    /// Returns whether an entry was removed or replaced between the last entry and this one. A
-    /// manifest was published before that happened.
+    /// Returns whether an entry was removed or replaced between the last entry and this one. The
+    /// process that removed it has published a newer manifest first.
     fn has_gap_before(&self, entry: &KeyedEntry) -> bool {
         // While a state is being rebuilt, the check on catching up is sufficient.
         self.rebuilding.is_none()
             && entry.entry.revision.number() > self.live.last_seen.number() + 1
-            && self.shared.objects.rules.hold(Rule::GapRead)
+            && self.shared.objects.rules.enforces(Rule::GapRead)
     }
 
     fn publish(&mut self) -> Result<()> {
@@ -230,15 +231,10 @@ impl Follower {
         self.is_open = true;
         let (state, shared) = (&self.live, &self.shared);
         let progress = Progress {
-            seen: Seen {
-                position: state.order.position(),
-                order: state.order.digest(),
-                generation: state.manifest.generation(),
-                manifest: state.manifest.digest,
-            },
+            seen: state.seen(),
             memtable_bytes: state.memtable_bytes(),
             frozen_bytes: state.frozen_bytes(),
-            unsettled_until: self.unsettled_until,
+            grace_until: self.grace_until,
             refused: self.refused,
             fatal: None,
             ignored: self.ignored,
@@ -270,11 +266,11 @@ impl Follower {
     /// Restores the root and the manifest, and follows the catalog from its beginning. Returns
     /// whether that succeeded.
     async fn put_back(&mut self, reply: oneshot::Sender<Result<()>>) -> bool {
-        let revision = remains::put_back(&self.shared, &self.live.manifest).await;
+        let revision = repair::put_back(&self.shared, &self.live.manifest).await;
         let is_back = revision.is_ok();
         if let Ok(revision) = revision {
             self.rebuilding = None;
-            self.live.moved(revision);
+            self.live.set_manifest_revision(revision);
             self.live.last_seen = Revision::ZERO;
             self.shared.progress.modify(|progress| progress.fatal = None);
             self.rewatch();
@@ -291,7 +287,7 @@ async fn next(shared: &Shared, catalog: &mut WatchStream) -> Result<WatchEvent> 
         // The bucket was recreated, rolled back or deleted. The check determines whether the index
         // is lost.
         Some(Err(error)) if matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::BucketMissing) => {
-            remains::check(shared).await?;
+            repair::check_and_repair(shared).await?;
             Err(Error::new(
                 ErrorKind::Unavailable,
                 format!("the watch of bucket {bucket} was interrupted by a change of the bucket"),

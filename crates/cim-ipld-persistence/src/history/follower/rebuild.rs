@@ -1,13 +1,17 @@
 //! Rebuilds the state from a newer manifest until it may be published.
 
+use std::cmp::Ordering;
+
 use cim_ipld_backend::Revision;
 use tokio::time::Instant;
 
-use super::missing::{Fault, Gap, Missing, lost};
+use super::missing::{Fault, Gap, Missing};
 use super::{Follower, PATIENCE, watch};
-use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_no_manifest};
+use crate::history::manifest::{self, ManifestVersion, Succession, check_digest, is_missing_or_invalid};
+use crate::history::order::Ignored;
+use crate::history::progress::RESTORE_GRACE_PERIOD;
 use crate::history::records;
-use crate::history::remains::{self, Reading};
+use crate::history::repair::{self, Reading};
 use crate::history::root;
 use crate::history::shared::Shared;
 use crate::history::state::State;
@@ -20,58 +24,66 @@ impl Follower {
         // Entries that existed when the watch began may have been trimmed since. In that case, a
         // newer manifest covers them.
         let current = self.rebuilding.as_ref().unwrap_or(&self.live);
-        if self.shared.objects.rules.hold(Rule::CaughtUpRead)
-            && has_moved_on(&self.shared, current, self.rebuilding.is_none()).await?
-        {
+        let mut there = Ordering::Equal;
+        if self.shared.objects.rules.enforces(Rule::CaughtUpRead) {
+            there = compare_manifest(&self.shared, current, self.rebuilding.is_none()).await?;
+        }
+        if there.is_gt() {
             return self.resync().await;
         }
         if let Some(rebuilt) = &self.rebuilding {
-            if self.shared.objects.rules.hold(Rule::ReachFormer) {
+            if self.shared.objects.rules.enforces(Rule::ReachFormer) {
                 let (live, digest) = (self.live.order.position(), self.live.order.digest());
                 let former = (Gap::Records(live), live, digest);
                 let pinned = self.pinned.map(|(position, digest)| (Gap::Pinned(position), position, digest));
                 for (gap, position, digest) in [former].into_iter().chain(pinned) {
                     if rebuilt.order.position() < position {
                         let manifest = rebuilt.manifest.generation();
-                        return self.look_again(Missing { record: Revision::ZERO, gap, manifest }).await;
+                        return self.resync_for_missing(Missing { record: Revision::ZERO, gap, manifest }).await;
                     }
                     let found = manifest::digest_at(&self.shared.objects, &rebuilt.order, position).await?;
                     check_digest(position, found, digest)?;
                 }
             }
             self.pinned = None;
-            self.live = self.rebuilding.take().expect("it was looked at");
+            self.live = self.rebuilding.take().expect("checked above");
             self.shared.journal().forget(self.live.manifest.manifest.previous_position);
         }
         self.catching_up = false;
         self.missing = None;
+        if there.is_lt() {
+            // An older manifest replaced this one while the state was being rebuilt from it.
+            self.ignored.count(Ignored::Replayed);
+            self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
+            self.repair(self.live.last_seen).await?;
+        }
         self.publish()
     }
 
     /// Rereads the manifest because something is missing. If it is missing again, an opening fails
     /// immediately and a running engine after [`PATIENCE`].
-    pub(super) async fn look_again(&mut self, missing: Missing) -> Result<()> {
+    pub(super) async fn resync_for_missing(&mut self, missing: Missing) -> Result<()> {
         let mut since = Instant::now();
-        if let Some((_, known)) = self.missing.filter(|(known, _)| missing.is_again(known)) {
+        if let Some((_, known)) = self.missing.filter(|(known, _)| missing.is_same_as(known)) {
             since = known;
             if !self.is_open || since.elapsed() >= PATIENCE {
-                return Err(lost(missing));
+                return Err(missing.into_error());
             }
             tokio::time::sleep(PATIENCE / 20).await;
         }
         self.resync().await?;
-        // Set only after the manifest could be reread.
+        // Set only after the manifest was reread successfully.
         self.missing = Some((missing, since));
         Ok(())
     }
 
-    /// Restarts from the current manifest. The published view remains until the rebuilt state has
+    /// Restarts from the current manifest. The published view repair until the rebuilt state has
     /// caught up.
     pub(super) async fn resync(&mut self) -> Result<()> {
         let manifest = match manifest::read_manifest(&self.shared.objects).await {
-            Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
+            Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
                 root::read_newer(&self.shared, &self.live.order).await?;
-                match mended(&self.shared, &self.live, false).await? {
+                match repair_and_reread(&self.shared, &self.live, false).await? {
                     Some(newer) => newer,
                     None => (*self.live.manifest).clone(),
                 }
@@ -86,27 +98,28 @@ impl Follower {
     }
 }
 
-/// Reads the manifest and returns whether it is newer than that of `state`. `is_whole` is whether
+/// Reads the manifest and compares its generation with that of `state`. `is_gapless` is whether
 /// `state` has read the catalog without gaps.
-pub(super) async fn has_moved_on(shared: &Shared, state: &State, is_whole: bool) -> Result<bool> {
+pub(super) async fn compare_manifest(shared: &Shared, state: &State, is_gapless: bool) -> Result<Ordering> {
     match manifest::read_manifest(&shared.objects).await {
-        Ok(newest) => Ok(newest.generation() > state.manifest.generation()),
-        Err(error) if error.kind() == ErrorKind::KeyRotated || is_no_manifest(&error) => {
+        Ok(there) => Ok(there.generation().cmp(&state.manifest.generation())),
+        Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
             root::read_newer(shared, &state.order).await?;
-            Ok(mended(shared, state, is_whole).await?.is_some())
+            let newer = repair_and_reread(shared, state, is_gapless).await?;
+            Ok(if newer.is_some() { Ordering::Greater } else { Ordering::Equal })
         }
         Err(error) => Err(error),
     }
 }
 
-/// Restores the manifest, whose entry is missing or does not open. Returns a newer manifest if one
-/// has been stored meanwhile.
-async fn mended(shared: &Shared, state: &State, is_whole: bool) -> Result<Option<ManifestVersion>> {
-    let reading = Reading { seen: state.last_seen, is_whole };
-    remains::mend(shared, &state.manifest, &state.order.announced(), reading).await?;
+/// Restores the manifest, whose entry is missing or cannot be decrypted, and rereads it. Returns a
+/// newer manifest if one was stored in the meantime.
+async fn repair_and_reread(shared: &Shared, state: &State, is_gapless: bool) -> Result<Option<ManifestVersion>> {
+    let reading = Reading { seen: state.last_seen, is_gapless };
+    repair::repair_entries(shared, &state.manifest, &state.order.announced(), reading).await?;
     match manifest::read_manifest(&shared.objects).await {
         Ok(there) => Ok((there.generation() > state.manifest.generation()).then_some(there)),
-        Err(error) if is_no_manifest(&error) => Ok(None),
+        Err(error) if is_missing_or_invalid(&error) => Ok(None),
         Err(error) if error.kind() == ErrorKind::KeyRotated => {
             let message = "the manifest is sealed under a data key that is not known yet";
             Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
@@ -130,7 +143,7 @@ pub(super) async fn open_newest(
             opened => return opened,
         };
         let newest = match manifest::read_manifest(objects).await {
-            Err(error) if live.is_some() && is_no_manifest(&error) => None,
+            Err(error) if live.is_some() && is_missing_or_invalid(&error) => None,
             newest => Some(newest?),
         };
         let Some(newest) = newest.filter(|newest| newest.generation() > manifest.generation()) else {

@@ -1,5 +1,5 @@
-//! What others leave in the places that a process writes and reads: it gets past what nobody
-//! vouches for, writes over nothing that is newer than itself, and leaves nothing behind.
+//! Entries of others under the keys that a process reads and writes: unauthenticated entries do not
+//! stop it, it overwrites nothing newer than its own state, and it leaves no garbage.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::hand::{Hand, Held, Lying, MemoryPin, bucket, numbers};
 use crate::support::{cid, document, documents, encrypted, key, total};
 
-/// The keys of a writer's next records, as somebody who watches the journal foresees them.
+/// Returns the keys of a writer's next records, which anyone who watches the journal can predict.
 async fn next_keys(hand: &Hand) -> Vec<String> {
     let last = hand.last_record().await;
     let (writer, sequence) = last.key.as_str().rsplit_once('.').expect("a record's key");
@@ -21,7 +21,7 @@ async fn next_keys(hand: &Hand) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_taken_key_costs_a_writer_a_round_and_not_its_time() {
+async fn an_occupied_key_delays_a_writer_only_briefly() {
     let hand = Hand::default();
     let engine = Held::all().create(hand.store()).await.expect("created");
     for number in 0..5 {
@@ -40,7 +40,7 @@ async fn a_taken_key_costs_a_writer_a_round_and_not_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn root_and_manifest_are_put_back_beside_a_known_record() {
+async fn root_and_manifest_are_restored_if_a_known_record_exists() {
     for emptied in [&["keyset", "manifest"][..], &["manifest", "keyset"], &["keyset"], &["manifest"]] {
         let hand = Hand::default();
         let engine = Held::all().create(hand.store()).await.expect("created");
@@ -63,7 +63,7 @@ async fn root_and_manifest_are_put_back_beside_a_known_record() {
     }
 }
 
-/// Seals `content` for the manifest's place, as a newer software with the key does.
+/// Seals `content` as a manifest, as newer software with the key would.
 async fn sealed_manifest(hand: &Hand, content: &[u8]) -> bytes::Bytes {
     let envelope = Envelope::open_root(&hand.value("keyset").await, Some(&key(1))).await.expect("opened");
     let catalog = bucket("catalog_v1");
@@ -87,14 +87,15 @@ async fn a_manifest_of_a_newer_format_stops_a_process_and_is_never_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_claims_a_newer_format_is_junk() {
+async fn an_unauthenticated_newer_format_is_junk() {
     let hand = Hand::default();
     let engine = Held::all().create(hand.store()).await.expect("created");
     engine.index(&documents(0..3)).await.expect("indexed");
     for place in ["manifest", "keyset"] {
         let before = hand.value(place).await;
         for version in [0, 3, 99, 255] {
-            // The version is the second byte of an envelope's header, the first of some others.
+            // The version is the second byte of the header of an envelope, and the first byte of
+            // some other formats.
             for at in 0..6 {
                 let mut claimed = before.to_vec();
                 claimed[at] = version;
@@ -110,11 +111,11 @@ async fn what_only_claims_a_newer_format_is_junk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pin_of_another_index_is_not_written_over() {
+async fn a_pin_of_another_index_is_not_overwritten() {
     let (first, second, pin) = (Hand::default(), Hand::default(), MemoryPin::default());
     let one = Held::all().builder(first.store()).pin(pin.shared()).create(encrypted()).await.expect("created");
     one.index(&[document(1, 0)]).await.expect("indexed");
-    // A new index takes the place, on purpose, of whatever was pinned there.
+    // Creating an index deliberately replaces whatever the pin records.
     let other = Held::all().builder(second.store()).pin(pin.shared()).create(encrypted()).await.expect("created");
     other.index(&documents(0..3)).await.expect("indexed");
     one.index(&[document(2, 0)]).await.expect("indexed");
@@ -125,7 +126,7 @@ async fn a_pin_of_another_index_is_not_written_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn restoring_leaves_nothing_behind() {
+async fn restoring_leaves_no_garbage() {
     let hand = Hand::default();
     let engine = Held::all().create(hand.store()).await.expect("created");
     engine.index(&documents(0..3)).await.expect("indexed");
@@ -142,11 +143,11 @@ async fn restoring_leaves_nothing_behind() {
         }
         objects.push(count);
     }
-    // One node of the manifests' ancestry comes with every sixteenth of them.
+    // Every sixteenth manifest adds a node of the ancestry.
     assert!(objects.iter().max() <= objects.iter().min().map(|least| least + 2).as_ref(), "{objects:?}");
 }
 
-/// The chunks of the bodies that are too large for a record.
+/// Overwrites the metadata objects that are not `known`, such as the chunks of a spilled body.
 async fn spoil_metadata(hand: &Hand, known: &[Key]) {
     let metadata = bucket("metadata_cache_v1");
     let entries = hand.0.scan(&metadata, &KeyPrefix::all(), Revision::ZERO);
@@ -157,7 +158,7 @@ async fn spoil_metadata(hand: &Hand, known: &[Key]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_damaged_body_stops_only_who_needs_it() {
+async fn a_damaged_body_stops_only_processes_that_need_it() {
     let hand = Hand::default();
     let writer = Held::all().create(hand.store()).await.expect("created");
     writer.index(&documents(0..3)).await.expect("indexed");
@@ -168,13 +169,13 @@ async fn a_damaged_body_stops_only_who_needs_it() {
     let large = document(3, 0).with_text(format!("shared {}", "words and ".repeat(300_000)));
     writer.index(&[large]).await.expect("indexed");
     spoil_metadata(&hand, &known).await;
-    assert!(hand.all("metadata_cache_v1").await.len() > known.len(), "the body was too large for a record");
-    // Nobody else has it yet.
+    assert!(hand.all("metadata_cache_v1").await.len() > known.len(), "the body was spilled");
+    // No other process has the body yet.
     let error = Held::all().open(hand.store()).await.expect_err("damaged");
     assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
     late.release();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // The process that has it folds it: then nobody needs the body.
+    // After the process that has the body folds it, no process needs the body any more.
     writer.fold().await.expect("folded");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let fresh = Held::all().open(hand.store()).await.expect("opened");

@@ -1,4 +1,4 @@
-//! The first reads of an opener: the root and the manifest, checked against each other.
+//! The checks on opening an index: the root and the manifest must match each other.
 
 use cim_ipld_backend::Entry;
 use cim_ipld_envelope::{Envelope, KeySource};
@@ -32,10 +32,10 @@ pub(super) async fn open_under_root(
     read_manifest(objects).await
 }
 
-/// Refuses a root that is older than the one under which the manifest was sealed: only the keyset
-/// was rolled back.
+/// Refuses a root that is older than the one under which the manifest was sealed, because only the
+/// keyset was rolled back.
 pub(super) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
-    if !objects.rules.hold(Rule::RootFloor) {
+    if !objects.rules.enforces(Rule::RootFloor) {
         return Ok(());
     }
     let (root, floor) = (objects.root(), manifest.manifest.keyset_generation);

@@ -1,12 +1,12 @@
-//! Checks what remains of the root and the manifest in the store, and repairs them. A process that
-//! knows the newest state restores an entry that was deleted or overwritten by junk or an older
-//! state. If neither entry belongs to this index, the index is lost: another index may have been
-//! created in its place, which must not be overwritten.
+//! Checks and repairs the root and the manifest in the store. A process that knows the newest state
+//! restores an entry that was deleted, or overwritten with junk or an older state. If neither entry
+//! belongs to this index, the index is lost. Nothing is restored then, because another index may
+//! have been created in its place.
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
 use super::announced::Announced;
-use super::manifest::{ManifestVersion, is_no_manifest, open_manifest};
+use super::manifest::{ManifestVersion, is_missing_or_invalid, open_manifest};
 use super::records;
 use super::root::{self, RootChange};
 use super::shared::Shared;
@@ -16,39 +16,40 @@ use crate::{Error, ErrorKind, Result};
 
 /// What is stored in the entry of the root or the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum EntryState {
     /// The state known to this process, or a newer one.
     Sound(Revision),
     /// An older state of this index.
     Older(Revision),
     /// Nothing, or something that does not belong to this index.
     Foreign(Option<Revision>),
-    /// Something that names this index and is sealed under an unknown key.
+    /// An entry that names this index and is sealed under an unknown key.
     Unknown(Revision),
 }
 
-/// How far a process has read the catalog. The announcement of a rotation precedes the new root.
+/// How far a process has read the catalog. Because the announcement of a rotation precedes the new
+/// root, this determines whether an announcement can have been missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// The last revision processed.
     pub(crate) seen: Revision,
-    /// Whether no entry before it was skipped.
-    pub(crate) is_whole: bool,
+    /// Whether every entry up to that revision was read.
+    pub(crate) is_gapless: bool,
 }
 
 impl Reading {
     /// The reading of a process that does not follow the catalog.
-    pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_whole: false };
+    pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_gapless: false };
 }
 
-/// Restores the root and the manifest where the entry holds junk, an older state or nothing. A
-/// compare-and-set makes sure that nothing newer is overwritten. If it fails, the repair is left to
-/// the next check.
+/// Restores the root and the manifest if their entries hold junk, an older state or nothing. A
+/// compare-and-set ensures that nothing newer is overwritten. If the compare-and-set fails, the
+/// repair is left to the next check.
 ///
 /// # Errors
 /// `Lost` if neither entry nor the journal belongs to this index, `KeyRotated` if the key was
 /// changed, and `UnsupportedVersion` if newer software wrote one of the entries.
-pub(crate) async fn mend(
+pub(crate) async fn repair_entries(
     shared: &Shared,
     known: &ManifestVersion,
     announced: &Announced,
@@ -56,9 +57,11 @@ pub(crate) async fn mend(
 ) -> Result<()> {
     let objects = &shared.objects;
     let layout = &objects.layout;
-    let (root, manifest) = places(objects, known, announced).await?;
+    let (root, manifest) = entry_states(objects, known, announced).await?;
     let has_record = is_of_index(root) || is_of_index(manifest) || has_record(shared, known).await?;
-    if matches!((root, manifest), (Place::Unknown(_), Place::Unknown(_))) && !(reading.is_whole && has_record) {
+    if matches!((root, manifest), (EntryState::Unknown(_), EntryState::Unknown(_)))
+        && !(reading.is_gapless && has_record)
+    {
         // The announcement of the root may have been skipped or removed. The entries are not
         // replaced, because that could undo a rotation permanently.
         return Err(root::rotated());
@@ -67,23 +70,23 @@ pub(crate) async fn mend(
         let message =
             format!("bucket {} no longer holds anything of this index: it was emptied or recreated", layout.catalog);
         let lost = Error::new(ErrorKind::Lost, message);
-        // From here on, no call is answered as if the index still existed.
+        // From now on, every call fails with this error.
         shared.progress.fail(lost.clone());
         return Err(lost);
     }
     // An announcement precedes its root. Therefore an unannounced root is known to be junk only
-    // once the catalog has been read up to it.
-    let judged = |place| match place {
-        Place::Unknown(revision) if revision > reading.seen => Place::Sound(revision),
-        place => place,
+    // once the catalog has been read up to that root.
+    let judged = |state| match state {
+        EntryState::Unknown(revision) if revision > reading.seen => EntryState::Sound(revision),
+        state => state,
     };
-    if let Some(precondition) = judged(root).replaced() {
+    if let Some(precondition) = judged(root).overwrite_precondition() {
         let record = objects.root().record.clone();
         if let Some(revision) = replace(objects, &layout.root, record.clone(), precondition).await? {
             objects.root_seen_at(&record, revision);
         }
     }
-    if let Some(precondition) = judged(manifest).replaced() {
+    if let Some(precondition) = judged(manifest).overwrite_precondition() {
         replace(objects, &layout.manifest, known.sealed.clone(), precondition).await?;
     }
     Ok(())
@@ -92,44 +95,48 @@ pub(crate) async fn mend(
 /// Checks that the store still holds this index, and repairs it.
 ///
 /// # Errors
-/// The same as for [`mend`].
-pub(crate) async fn check(shared: &Shared) -> Result<()> {
+/// The same as for [`repair_entries`].
+pub(crate) async fn check_and_repair(shared: &Shared) -> Result<()> {
     let view = shared.view();
-    mend(shared, &view.manifest, &view.announced, Reading::NONE).await
+    repair_entries(shared, &view.manifest, &view.announced, Reading::NONE).await
 }
 
 /// Reads the entries of the root and the manifest. The manifest is read first, because a manifest
 /// under a new data key is stored after the root that contains the key.
-async fn places(objects: &Objects, known: &ManifestVersion, announced: &Announced) -> Result<(Place, Place)> {
+async fn entry_states(
+    objects: &Objects,
+    known: &ManifestVersion,
+    announced: &Announced,
+) -> Result<(EntryState, EntryState)> {
     let layout = &objects.layout;
     let manifest = read(objects, &layout.manifest).await?;
     let root = match read(objects, &layout.root).await? {
-        None => Place::Foreign(None),
+        None => EntryState::Foreign(None),
         Some(entry) => match root::examine(objects, announced, &entry)? {
-            RootChange::Known | RootChange::Taken => Place::Sound(entry.revision),
+            RootChange::Known | RootChange::Adopted => EntryState::Sound(entry.revision),
             RootChange::Rotated => return Err(root::rotated()),
-            RootChange::Ignored(super::order::Ignored::Replayed) => Place::Older(entry.revision),
-            RootChange::Ignored(_) => Place::Foreign(Some(entry.revision)),
-            RootChange::Unknown => Place::Unknown(entry.revision),
+            RootChange::Ignored(super::order::Ignored::Replayed) => EntryState::Older(entry.revision),
+            RootChange::Ignored(_) => EntryState::Foreign(Some(entry.revision)),
+            RootChange::Unknown => EntryState::Unknown(entry.revision),
         },
     };
     let manifest = match manifest {
-        None => Place::Foreign(None),
-        Some(entry) if entry.value == known.sealed => Place::Sound(entry.revision),
+        None => EntryState::Foreign(None),
+        Some(entry) if entry.value == known.sealed => EntryState::Sound(entry.revision),
         Some(entry) => match open_manifest(objects, &entry) {
             Ok(there) if there.generation() > known.generation() && there.epoch >= known.manifest.epoch => {
-                Place::Sound(entry.revision)
+                EntryState::Sound(entry.revision)
             }
-            Ok(_) => Place::Older(entry.revision),
-            Err(error) if is_no_manifest(&error) => Place::Foreign(Some(entry.revision)),
+            Ok(_) => EntryState::Older(entry.revision),
+            Err(error) if is_missing_or_invalid(&error) => EntryState::Foreign(Some(entry.revision)),
             Err(error) if error.kind() == ErrorKind::KeyRotated => {
                 if announced.has_key_of(&objects.root().digest(), &entry.value) {
                     return Err(error);
                 }
                 // The root, which was read later, does not contain the key.
                 match root {
-                    Place::Sound(_) => Place::Foreign(Some(entry.revision)),
-                    _ => Place::Unknown(entry.revision),
+                    EntryState::Sound(_) => EntryState::Foreign(Some(entry.revision)),
+                    _ => EntryState::Unknown(entry.revision),
                 }
             }
             // Not replaced: it has a newer format than this software can read.
@@ -146,12 +153,12 @@ async fn read(objects: &Objects, key: &Key) -> Result<Option<Entry>> {
     }
 }
 
-fn is_of_index(place: Place) -> bool {
-    matches!(place, Place::Sound(_) | Place::Older(_))
+fn is_of_index(state: EntryState) -> bool {
+    matches!(state, EntryState::Sound(_) | EntryState::Older(_))
 }
 
-/// Returns whether the journal still holds a record known to this process. In that case, the bucket
-/// still belongs to this index although the root and the manifest were replaced.
+/// Returns whether the journal still holds a record known to this process. If so, the bucket
+/// belongs to this index even if both the root and the manifest were replaced.
 async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
     let objects = &shared.objects;
     for mark in [shared.view().last, known.manifest.watermark.record].into_iter().flatten() {
@@ -163,9 +170,9 @@ async fn has_record(shared: &Shared, known: &ManifestVersion) -> Result<bool> {
     Ok(false)
 }
 
-impl Place {
-    /// Returns the precondition for replacing the entry, or `None` if it is to be kept.
-    fn replaced(self) -> Option<Precondition> {
+impl EntryState {
+    /// Returns the precondition for overwriting the entry, or `None` if the entry must be kept.
+    fn overwrite_precondition(self) -> Option<Precondition> {
         match self {
             Self::Sound(_) => None,
             Self::Foreign(None) => Some(Precondition::Absent),
@@ -203,7 +210,7 @@ async fn replace(
 /// manifest.
 ///
 /// # Errors
-/// `IndexExists` if another index exists there now.
+/// `IndexExists` if the store now holds another index.
 pub(crate) async fn put_back(shared: &Shared, known: &ManifestVersion) -> Result<Revision> {
     let objects = &shared.objects;
     for bucket in objects.layout.buckets() {
