@@ -4,6 +4,8 @@
 //! Each function takes arbitrary bytes, returns whether they were accepted, and panics if an
 //! invariant is violated.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use cim_ipld_backend::Revision;
 use futures::FutureExt;
@@ -127,7 +129,8 @@ pub fn archive_root(data: &[u8]) -> bool {
 /// Decodes a directory of an archive.
 pub fn archive_directory(data: &[u8]) -> bool {
     accepted(data, Directory::from_bytes, Directory::to_bytes, |directory| {
-        assert!(directory.entries.iter().map(|entry| entry.place.id()).count() as u64 <= directory.blocks);
+        let places: HashSet<_> = directory.entries.iter().map(|entry| entry.place.id()).collect();
+        assert!(places.len() <= directory.entries.len() && directory.entries.len() as u64 <= directory.blocks);
     })
 }
 

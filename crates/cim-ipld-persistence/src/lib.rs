@@ -118,9 +118,10 @@ pub use cim_ipld_backend as backend;
 pub use cim_ipld_envelope as envelope;
 pub use cim_ipld_index as index;
 
-pub use archive::{CopyReport, ExportOptions, ExportReport, Import, ImportOptions, ImportReport};
+pub use archive::{ExportOptions, ExportReport, ImportOptions, ImportReport};
 pub use content::content_cid;
 pub use content_metadata::{AudioMetadata, DocumentMetadata, ImageMetadata, VideoMetadata, unix_seconds};
+pub use engine::archives::{CopyReport, Import};
 pub use engine::{Engine, EngineBuilder, EngineStats, LoadReport, Protection};
 pub use environment::{Clock, Environment, Randomness};
 pub use error::{Error, ErrorKind, Result};

@@ -284,13 +284,13 @@ impl IndexPersistenceBuilder {
     }
 
     /// Creates an index in an empty store from an archive that
-    /// [`backup_to`](crate::ContentIndex::backup_to) or an export wrote, and opens it. Continues if an
-    /// earlier call was interrupted.
+    /// [`backup_to`](crate::ContentIndex::backup_to) or an export wrote, and opens it. Continues if
+    /// an earlier call was interrupted.
     ///
     /// # Errors
     /// [`IndexExists`](ErrorKind::IndexExists) if the store is not empty,
-    /// [`Damaged`](ErrorKind::Damaged) if the archive is incomplete or was altered, and otherwise the
-    /// same as for [`EngineBuilder::import`].
+    /// [`Damaged`](ErrorKind::Damaged) if the archive is incomplete or was altered, and otherwise
+    /// the same as for [`EngineBuilder::import`].
     pub async fn restore_from(mut self, path: impl AsRef<Path>) -> Result<IndexPersistence> {
         let key = self.key.take();
         let engine = self.engine(Missing::Create).await?;

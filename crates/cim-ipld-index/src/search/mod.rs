@@ -112,11 +112,7 @@ pub(crate) fn find<'a>(
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
 ) -> Result<Option<TopDocs<'a>>> {
-    let reach = options.offset.saturating_add(options.limit);
-    if reach > MAX_RESULT_WINDOW {
-        let detail = format!("limit plus offset is {reach}; the maximum is {MAX_RESULT_WINDOW}");
-        return Err(Error::new(ErrorKind::InvalidQuery, detail));
-    }
+    let reach = reach(options)?;
     let (resolved, resolution) = name_resolution::resolve(query, &sources, fetcher)?;
     let planned = plan::plan(&resolved, analyzer)?;
     let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
@@ -176,6 +172,16 @@ pub(crate) fn find<'a>(
     let facets = facets.collect::<Result<_>>()?;
     let best = rank::order(&sources, candidates, options, fetcher)?;
     Ok(Some(TopDocs { total, best, sources, facets, planned, collection: statistics.collection }))
+}
+
+/// Returns the number of best documents that are needed.
+fn reach(options: &SearchOptions) -> Result<usize> {
+    let reach = options.offset.saturating_add(options.limit);
+    if reach > MAX_RESULT_WINDOW {
+        let detail = format!("limit plus offset is {reach}; the maximum is {MAX_RESULT_WINDOW}");
+        return Err(Error::new(ErrorKind::InvalidQuery, detail));
+    }
+    Ok(reach)
 }
 
 /// The lists of each source's leaves, and the table entries of its names.

@@ -33,8 +33,8 @@ pub struct SearchOptions {
     /// The facets to count over all matches; none by default.
     pub facets: Vec<Facet>,
     /// The maximum number of word positions that phrases may compare, after which the search fails
-    /// with [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive); 2^28 by default, which takes
-    /// about a second.
+    /// with [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive); 2^28 by default, which
+    /// takes about a second.
     pub max_positions: u64,
 }
 

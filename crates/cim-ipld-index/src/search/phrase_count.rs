@@ -118,7 +118,8 @@ impl Occurrences {
     }
 
     /// Counts how often the words occur in order with at most `slop` other words in between. For
-    /// each occurrence of the first word, only the nearest occurrences of the others are considered.
+    /// each occurrence of the first word, only the nearest occurrences of the others are
+    /// considered.
     pub(super) fn count_in_order(&mut self, words: &[Word], slop: u32, budget: &PhraseBudget) -> Result<u32> {
         let Some(((first, mut previous), rest)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
             return Ok(0);

@@ -94,8 +94,8 @@ async fn store(
     Ok(put_once(objects, &to, sealed, &content).await?.then_some(bytes))
 }
 
-/// Puts a sealed object, unless the store already holds one with the same content. Returns whether it
-/// was put.
+/// Puts a sealed object, unless the store already holds one with the same content. Returns whether
+/// it was put.
 pub(super) async fn put_once(objects: &Objects, address: &Address<'_>, sealed: Bytes, content: &[u8]) -> Result<bool> {
     match objects.write(address.bucket, &address.key()?, sealed, Precondition::Absent).await {
         Ok(_) => Ok(true),

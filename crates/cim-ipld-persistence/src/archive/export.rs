@@ -56,8 +56,8 @@ impl Bases {
 /// Writes the archive.
 ///
 /// # Errors
-/// `Lost` or `Damaged` if an object of the state cannot be read, `Conflict` if another process deleted
-/// a snapshot in the meantime, and the errors of the store and of `writer`.
+/// `Lost` or `Damaged` if an object of the state cannot be read, `Conflict` if another process
+/// deleted a snapshot in the meantime, and the errors of the store and of `writer`.
 pub(crate) async fn write<W: AsyncWrite + Unpin>(
     shared: &Shared,
     state: &PinnedState,
@@ -135,8 +135,8 @@ async fn read_patiently(objects: &Objects, address: &Address<'_>, deadline: Inst
     }
 }
 
-/// Returns the reason why an object could not be read: another process may have deleted the snapshot
-/// that kept it.
+/// Returns the reason why an object could not be read: another process may have deleted the
+/// snapshot that kept it.
 async fn explain(shared: &Shared, state: &PinnedState, error: Error) -> Error {
     if error.kind() != ErrorKind::Lost {
         return error;

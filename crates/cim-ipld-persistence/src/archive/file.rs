@@ -84,8 +84,8 @@ impl NewFile {
     }
 }
 
-/// Links the file to `path`, which must not exist. A rename would replace a file that another process
-/// has created in the meantime.
+/// Links the file to `path`, which must not exist. A rename would replace a file that another
+/// process has created in the meantime.
 fn name(temporary: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(temporary, path) {
         Ok(()) => fs::remove_file(temporary)?,

@@ -102,8 +102,8 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
     /// Stores everything. Returns the objects of the new index under its own root.
     ///
     /// # Errors
-    /// `IndexExists` if the store is not empty, `Damaged` if the archive is not sound, `Lost` if blocks
-    /// are missing that an earlier archive holds, and the errors of the store.
+    /// `IndexExists` if the store is not empty, `Damaged` if the archive is not sound, `Lost` if
+    /// blocks are missing that an earlier archive holds, and the errors of the store.
     pub(crate) async fn run(mut self, key: Option<&KeySource>, bases: Vec<Source>) -> Result<(Objects, ImportReport)> {
         for bucket in self.objects.layout.buckets() {
             self.objects.backend.create(bucket).await?;
@@ -138,7 +138,7 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
                 Err(error) => return Err(error),
             }
         }
-        if !marked.is_some_and(|entry| objects.open(&address, entry.value).is_ok()) {
+        if marked.is_none_or(|entry| objects.open(&address, entry.value).is_err()) {
             let message = "the store holds an unfinished import of another index";
             return Err(Error::new(ErrorKind::IndexExists, message).with_hint(CHOOSE_EMPTY));
         }

@@ -20,8 +20,8 @@ use std::pin::Pin;
 use cid::Cid;
 use tokio::io::{AsyncRead, BufReader};
 
+use crate::Result;
 use crate::position::Position;
-use crate::{Engine, Result};
 
 /// The size of the buffers between files and archives.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -72,8 +72,8 @@ impl ExportOptions {
         self
     }
 
-    /// Leaves out the blocks of an earlier archive of the same index. An import then needs both. Can
-    /// be given several times.
+    /// Leaves out the blocks of an earlier archive of the same index. An import then needs both.
+    /// Can be given several times.
     pub fn since(mut self, archive: impl AsyncRead + Send + 'static) -> Self {
         self.bases.push(Source::Stream(Box::pin(archive)));
         self
@@ -101,7 +101,8 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    /// Adds an earlier archive, whose blocks the imported archive lacks. Can be given several times.
+    /// Adds an earlier archive, whose blocks the imported archive lacks. Can be given several
+    /// times.
     pub fn since(mut self, archive: impl AsyncRead + Send + 'static) -> Self {
         self.bases.push(Source::Stream(Box::pin(archive)));
         self
@@ -115,6 +116,20 @@ impl ImportOptions {
 }
 
 /// The result of [`Engine::export`](crate::Engine::export).
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use cim_ipld_backend::MemoryBackend;
+/// # use cim_ipld_persistence::{Engine, ExportOptions, ImportOptions, Protection};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = Engine::builder(Arc::new(MemoryBackend::new())).create(Protection::Plaintext).await?;
+/// let mut archive = Vec::new();
+/// let exported = engine.export(&mut archive, ExportOptions::default()).await?;
+/// assert_eq!((exported.bytes, exported.documents), (archive.len() as u64, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportReport {
@@ -136,18 +151,23 @@ pub struct ExportReport {
     pub unreadable_snapshots: u64,
 }
 
-/// The result of [`EngineBuilder::import`](crate::EngineBuilder::import): the imported index, open,
-/// and what was read.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Import {
-    /// The engine of the imported index.
-    pub engine: Engine,
-    /// What was read and stored.
-    pub report: ImportReport,
-}
-
 /// What an import read and stored.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use cim_ipld_backend::MemoryBackend;
+/// # use cim_ipld_persistence::{Engine, ExportOptions, ImportOptions, Protection};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = Engine::builder(Arc::new(MemoryBackend::new())).create(Protection::Plaintext).await?;
+/// let mut archive = Vec::new();
+/// let exported = engine.export(&mut archive, ExportOptions::default()).await?;
+/// let target = Engine::builder(Arc::new(MemoryBackend::new()));
+/// let imported = target.import(&archive[..], None, ImportOptions::default()).await?;
+/// assert_eq!((imported.report.root, imported.report.documents), (exported.root, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportReport {
@@ -163,16 +183,4 @@ pub struct ImportReport {
     pub documents: u64,
     /// The number of snapshots imported.
     pub snapshots: u64,
-}
-
-/// The result of [`Engine::copy_to`](crate::Engine::copy_to).
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct CopyReport {
-    /// The engine of the copy.
-    pub engine: Engine,
-    /// What was read from the index.
-    pub export: ExportReport,
-    /// What was stored in the copy.
-    pub import: ImportReport,
 }

@@ -9,21 +9,74 @@ use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use super::opening::EngineBuilder;
 use super::{Engine, creation};
 use crate::archive::import::{Importing, Target};
-use crate::archive::{CopyReport, ExportOptions, ExportReport, Import, ImportOptions, export, file};
+use crate::archive::{ExportOptions, ExportReport, ImportOptions, ImportReport, export, file};
 use crate::objects::layout::Layout;
 use crate::{Error, ErrorKind, Result};
 
 /// The size of the pipe between the two halves of a copy.
 const PIPE_BYTES: usize = 1 << 20;
 
+/// The result of [`EngineBuilder::import`]: the imported index, open,
+/// and what was read.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use cim_ipld_backend::MemoryBackend;
+/// # use cim_ipld_persistence::{Engine, ExportOptions, ImportOptions, Protection};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = Engine::builder(Arc::new(MemoryBackend::new())).create(Protection::Plaintext).await?;
+/// let mut archive = Vec::new();
+/// let exported = engine.export(&mut archive, ExportOptions::default()).await?;
+/// let target = Engine::builder(Arc::new(MemoryBackend::new()));
+/// let imported = target.import(&archive[..], None, ImportOptions::default()).await?;
+/// assert_eq!(imported.engine.stats().await?.index.documents, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Import {
+    /// The engine of the imported index.
+    pub engine: Engine,
+    /// What was read and stored.
+    pub report: ImportReport,
+}
+
+/// The result of [`Engine::copy_to`].
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use cim_ipld_backend::MemoryBackend;
+/// # use cim_ipld_persistence::{Engine, ExportOptions, ImportOptions, Protection};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let engine = Engine::builder(Arc::new(MemoryBackend::new())).create(Protection::Plaintext).await?;
+/// let target = Engine::builder(Arc::new(MemoryBackend::new()));
+/// let copy = engine.copy_to(target, None, ExportOptions::default()).await?;
+/// assert_eq!(copy.export.root, copy.import.root);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CopyReport {
+    /// The engine of the copy.
+    pub engine: Engine,
+    /// What was read from the index.
+    pub export: ExportReport,
+    /// What was stored in the copy.
+    pub import: ImportReport,
+}
+
 impl Engine {
     /// Writes an archive of the index: one CARv1 file that any store can
     /// [import](EngineBuilder::import).
     ///
     /// The archive includes every write that was acknowledged to any process before this call, and
-    /// nothing that was written later. The blocks are the sealed objects of the index, so the archive
-    /// is as confidential as the store, and opens with the keys that are valid now. Writers are not
-    /// blocked.
+    /// nothing that was written later. The blocks are the sealed objects of the index, so the
+    /// archive is as confidential as the store, and opens with the keys that are valid now. Writers
+    /// are not blocked.
     ///
     /// ```
     /// # use std::sync::{Arc, OnceLock};
@@ -46,10 +99,10 @@ impl Engine {
     ///
     /// # Errors
     /// * [`SnapshotMissing`](ErrorKind::SnapshotMissing) if there is no snapshot of the given name.
-    /// * [`InvalidInput`](ErrorKind::InvalidInput) if an earlier archive belongs to another index, and
-    ///   [`Damaged`](ErrorKind::Damaged) if it is incomplete.
-    /// * [`Lost`](ErrorKind::Lost) or [`Damaged`](ErrorKind::Damaged) if an object of the index cannot
-    ///   be read. What was written until then is not a complete archive.
+    /// * [`InvalidInput`](ErrorKind::InvalidInput) if an earlier archive belongs to another index,
+    ///   and [`Damaged`](ErrorKind::Damaged) if it is incomplete.
+    /// * [`Lost`](ErrorKind::Lost) or [`Damaged`](ErrorKind::Damaged) if an object of the index
+    ///   cannot be read. What was written until then is not a complete archive.
     /// * [`Conflict`](ErrorKind::Conflict) if a snapshot was deleted during the export.
     /// * [`Full`](ErrorKind::Full), [`Denied`](ErrorKind::Denied) or
     ///   [`Unavailable`](ErrorKind::Unavailable) if `writer` fails, and otherwise the same as for
@@ -65,8 +118,8 @@ impl Engine {
         written
     }
 
-    /// Like [`export`](Self::export), to a new file. The file appears under its name only when it is
-    /// complete and durable; until then it has the additional suffix `.part`.
+    /// Like [`export`](Self::export), to a new file. The file appears under its name only when it
+    /// is complete and durable; until then it has the additional suffix `.part`.
     ///
     /// ```
     /// # use std::sync::{Arc, OnceLock};
@@ -85,8 +138,8 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// [`FileExists`](ErrorKind::FileExists) if there is a file of this name, and otherwise the same
-    /// as for [`export`](Self::export).
+    /// [`FileExists`](ErrorKind::FileExists) if there is a file of this name, and otherwise the
+    /// same as for [`export`](Self::export).
     pub async fn export_to_file(&self, path: impl AsRef<Path>, options: ExportOptions) -> Result<ExportReport> {
         self.shared.check()?;
         let unique = u64::from_le_bytes(self.shared.objects.environment.random());
@@ -189,11 +242,11 @@ impl EngineBuilder {
     /// * [`Damaged`](ErrorKind::Damaged) if the archive is cut off or was altered.
     /// * [`Lost`](ErrorKind::Lost) if an earlier archive is needed.
     /// * [`IndexExists`](ErrorKind::IndexExists) if the store is not empty.
-    /// * [`Incompatible`](ErrorKind::Incompatible) if the store accepts only smaller values than the
-    ///   archive holds, or the index needs another analyzer.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if the store accepts only smaller values than
+    ///   the archive holds, or the index needs another analyzer.
     /// * [`Full`](ErrorKind::Full), [`Denied`](ErrorKind::Denied),
-    ///   [`Unavailable`](ErrorKind::Unavailable) or [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) as
-    ///   reported by the store.
+    ///   [`Unavailable`](ErrorKind::Unavailable) or [`OutcomeUnknown`](ErrorKind::OutcomeUnknown)
+    ///   as reported by the store.
     pub async fn import(
         self,
         reader: impl AsyncRead + Send,
@@ -238,8 +291,8 @@ impl EngineBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if there is no such file, and otherwise the same as
-    /// for [`import`](Self::import).
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if there is no such file, and otherwise the same
+    /// as for [`import`](Self::import).
     pub async fn import_file(
         self,
         path: impl AsRef<Path>,

@@ -39,8 +39,8 @@ pub(crate) struct ArchiveRoot {
     pub(crate) documents: u64,
     /// The snapshots of the index that the archive includes.
     pub(crate) snapshots: Vec<ArchivedSnapshot>,
-    /// The SHA-256 digests of the archive roots of earlier archives, which hold the blocks that this
-    /// archive lacks.
+    /// The SHA-256 digests of the archive roots of earlier archives, which hold the blocks that
+    /// this archive lacks.
     pub(crate) bases: Vec<[u8; 32]>,
 }
 

@@ -1,15 +1,15 @@
 //! Keeps the pages of an exported state in the store until the export has read them, although the
 //! index goes on changing.
 //!
-//! The pages are kept by a snapshot with a reserved name, which is deleted at the end of the export.
-//! A process that dies leaves it behind; a later export deletes it once it has expired.
+//! The pages are kept by a snapshot with a reserved name, which is deleted at the end of the
+//! export. A process that dies leaves it behind; a later export deletes it once it has expired.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::Maintenance;
+use super::export_names::{PREFIX, is_expired, is_export_pin};
 use super::snapshots::{find, hidden_name, live_documents};
 use crate::format::archive::ArchivedSnapshot;
 use crate::format::manifest::{SegmentEntry, SnapshotEntry};
@@ -21,24 +21,6 @@ use crate::history::update::Outcome;
 use crate::objects::Objects;
 use crate::objects::layout::Layout;
 use crate::{Error, ErrorKind, Result};
-
-/// The start of the names of the snapshots that exports create.
-const PREFIX: &str = "cim/export/";
-
-/// The time after which the snapshot of an export is taken for one that a dead process left. No
-/// export takes that long.
-const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// Returns whether `name` is that of a snapshot with which an export keeps its pages.
-pub(crate) fn is_export_pin(name: &str) -> bool {
-    name.starts_with(PREFIX)
-}
-
-/// Returns whether the snapshot was left by an export that did not end.
-pub(crate) fn is_expired(record: &SnapshotRecord, now_ms: i64) -> bool {
-    let lifetime_ms = i64::try_from(LIFETIME.as_millis()).expect("a week");
-    is_export_pin(&record.name) && now_ms.saturating_sub(record.created_at_ms) > lifetime_ms
-}
 
 /// A state of the index whose pages are kept in the store.
 pub(crate) struct PinnedState {

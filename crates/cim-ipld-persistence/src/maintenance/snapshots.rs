@@ -7,7 +7,8 @@ use cim_ipld_backend::Precondition;
 use cim_ipld_envelope::{ObjectNames, SealOptions};
 use cim_ipld_index::Timestamp;
 
-use super::{Maintenance, export_pin};
+use super::Maintenance;
+use super::export_names::is_export_pin;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
 use crate::history::manifest::ManifestVersion;
@@ -111,7 +112,7 @@ impl Maintenance {
 
     pub(crate) async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         let references = References::newest(&self.shared).await?;
-        let named = references.records()?.into_iter().filter(|record| !export_pin::is_export_pin(&record.name));
+        let named = references.records()?.into_iter().filter(|record| !is_export_pin(&record.name));
         Ok(named.map(SnapshotInfo::from).collect())
     }
 
@@ -217,7 +218,7 @@ fn check_name(name: &str) -> Result<()> {
         let message = format!("the snapshot name has {} bytes: expected 1 to {MAX_NAME_BYTES}", name.len());
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
-    if export_pin::is_export_pin(name) {
+    if is_export_pin(name) {
         let message = format!("the snapshot name {name:?} is reserved: exports use names of this form");
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }

@@ -58,8 +58,8 @@ impl ContentIndex {
     }
 
     /// Creates a named backup of everything indexed so far. No data is copied: the backup is a
-    /// snapshot in the same store. It protects from mistakes; [`backup_to`](Self::backup_to) protects
-    /// from the loss of the store.
+    /// snapshot in the same store. It protects from mistakes; [`backup_to`](Self::backup_to)
+    /// protects from the loss of the store.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -84,8 +84,8 @@ impl ContentIndex {
     }
 
     /// Writes everything indexed so far, and all named backups, to a new file outside the store.
-    /// [`restore_from`](crate::IndexPersistenceBuilder::restore_from) creates an index from it in any
-    /// store. It opens with the keys that are valid now.
+    /// [`restore_from`](crate::IndexPersistenceBuilder::restore_from) creates an index from it in
+    /// any store. It opens with the keys that are valid now.
     ///
     /// ```
     /// # use std::sync::Arc;
