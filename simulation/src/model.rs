@@ -9,7 +9,8 @@
 //!
 //! Hashes and seals are perfect: a digest *is* the order that it represents. Not modelled are
 //! spilled bodies, repair of the manifest entry, cloned machines, page forgery, the encoding of the
-//! ancestry, pins older than a crash, and a recreated bucket with its own revisions.
+//! ancestry, and a pin that lacks the last acknowledged writes (a model process stores its pin at
+//! every acknowledgement).
 
 mod adversary;
 mod cases;

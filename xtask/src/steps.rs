@@ -12,9 +12,8 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-/// No step sets RUSTFLAGS, a profile or features, so that clippy and doc share checked
-/// dependencies, and tests and examples share built ones. Only the release build of the last step
-/// recompiles them.
+/// Except for the release build of the last step, no step sets RUSTFLAGS, a profile or features, so
+/// that clippy and doc share checked dependencies, and tests and Cargo examples share built ones.
 const STEPS: &[Step] = &[
     Step { name: "setup", run: || setup::run(&[]) },
     Step { name: "fmt", run: || succeed(&mut cargo(&["fmt", "--all", "--check"])) },

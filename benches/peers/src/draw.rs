@@ -9,9 +9,10 @@ use crate::queries::Sets;
 
 /// Draws `count` word lists of every set, from a seed.
 ///
-/// *Frequent* words are the 45 that occur in most documents, *medium* words occur in 0.1 % to 2 %
-/// of the documents, *rare* words in 2 to 20 documents. The words of a list come from one document,
-/// so that at least one document contains all of them; a pair of frequent words may be any two.
+/// *Frequent* words are the 45 with the highest document frequency, *medium* words occur in 0.1 %
+/// to 2 % of the documents, *rare* words in 2 to 20 documents. The words of a list come from one
+/// document, so that at least one document contains all of them; a pair of frequent words may be
+/// any two.
 pub fn sets(documents: &[Document], count: usize, seed: u64) -> Sets {
     let mut drawer = Drawer::new(documents, seed);
     let mut sets = Sets::new();

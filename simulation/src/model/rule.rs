@@ -34,16 +34,18 @@ pub(crate) enum Rule {
     /// Nothing is published before the watch has passed the last revision that the leader had when
     /// the watch began.
     CaughtUp,
-    /// A watch that passes that revision without an entry has a gap, so the manifest is read.
+    /// If a watch passes the last revision that the leader had when it began, and no entry had that
+    /// revision, something was removed: the manifest is read before anything is published.
     CaughtUpRead,
     /// A record is stored only while the root is the one known to its writer.
     RootFence,
-    /// A refused record is sealed again only after the follower has passed the new root, because it
-    /// may have been stored before.
+    /// A refused record is sealed again only after the follower has passed the new root, because an
+    /// earlier attempt may have stored it before the root changed.
     RefusalWaits,
     /// A watch ends if its bucket is recreated, and the process reads the manifest.
     WatchIdentity,
-    /// The scan hint locates the start of a replay only if its record is at the recorded revision.
+    /// A replay starts after the last folded record only if that record is still at the revision of
+    /// the scan hint.
     ScanRevision,
     /// Only records covered by the predecessor of the newest manifest are trimmed.
     TrimPrevious,

@@ -8,7 +8,7 @@ use cim_ipld_persistence::Event;
 pub(super) type Order = [u8; 16];
 pub(super) type Manifest = [u8; 32];
 
-/// The version of a document, or `None` if it does not exist.
+/// The version of every existing document, by its number.
 pub(super) type Documents = BTreeMap<usize, u64>;
 
 /// One record in an order.

@@ -69,7 +69,7 @@ impl World {
         shown
     }
 
-    /// Returns an invented entry, to be shown before the one at `revision` or in place of it.
+    /// Returns an invented entry, to be shown before the one at `revision`.
     fn invent(
         &mut self,
         client: ClientId,

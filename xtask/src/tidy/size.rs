@@ -31,7 +31,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(
                 path,
                 0,
-                format!("exceeds the limit of {aim} lines: split it, or justify this line in {BASELINE}: {line}"),
+                format!("exceeds the limit of {aim} lines: split it, or add `{line}` to {BASELINE} and justify it in the commit"),
             ));
         }
     }

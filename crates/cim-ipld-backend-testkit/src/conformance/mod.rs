@@ -26,6 +26,7 @@ use cim_ipld_backend::{
 };
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use tokio::time::Instant;
 
 /// The time limit of a case.
 pub const CASE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -204,15 +205,25 @@ async fn value(backend: &dyn Backend, bucket: &Bucket, name: &str) -> Option<Byt
     backend.get(bucket, &key(name)).await.unwrap().map(|entry| entry.value)
 }
 
-/// Scans until the removed values are gone, which takes a moment on a replicated store, and checks
-/// that the others are there all the time.
+/// Scans until the removed values are gone.
 async fn scanned_after_removal(backend: &dyn Backend, bucket: &Bucket, kept: &[&str]) -> Vec<KeyedEntry> {
+    after_removal(kept, async || scanned(backend, bucket, &KeyPrefix::all(), Revision::ZERO).await).await
+}
+
+/// Watches from the beginning until the removed values are gone.
+async fn watched_after_removal(backend: &dyn Backend, bucket: &Bucket, kept: &[&str]) -> Vec<KeyedEntry> {
+    after_removal(kept, async || catch_up(&mut backend.watch(bucket, &KeyPrefix::all(), Revision::ZERO)).await).await
+}
+
+/// Reads until the removed values are gone, which takes a moment on a replicated store, and checks
+/// that the others are there all the time.
+async fn after_removal(kept: &[&str], read: impl AsyncFn() -> Vec<KeyedEntry>) -> Vec<KeyedEntry> {
     const PATIENCE: Duration = Duration::from_secs(10);
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        let entries = scanned(backend, bucket, &KeyPrefix::all(), Revision::ZERO).await;
+        let entries = read().await;
         let found = names(&entries);
-        if found == kept || tokio::time::Instant::now() >= deadline {
+        if found == kept || Instant::now() >= deadline {
             assert_eq!(found, kept, "the removed values are gone, and only those");
             return entries;
         }

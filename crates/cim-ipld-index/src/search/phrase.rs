@@ -96,7 +96,6 @@ impl<'a> Phrase<'a> {
         let [lead, second] = self.rarest();
         let document = self.cursors[lead].documents()[places[0]];
         let counts = [self.cursors[lead].frequency(places[0])?, self.cursors[second].frequency(places[1])?];
-        self.budget.charge(counts[0] as usize + counts[1] as usize)?;
         if self.is_exact() && floor > 0 {
             let norm = self.cursors[lead].weight(places[0])?.1;
             if self.scorer.points(counts[0].min(counts[1]), norm) < floor {

@@ -1,4 +1,4 @@
-//! One process of the soak: a writer, a folder or a reader.
+//! One process of the soak, which writes, folds and merges, or reads.
 
 use std::collections::BTreeMap;
 use std::io::Write;

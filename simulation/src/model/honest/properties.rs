@@ -20,7 +20,7 @@ pub(super) const ALL: &[Property<Honest>] = &[
     Property { name: "nothing that landed after a purge is acknowledged", holds: purge_is_noticed },
 ];
 
-/// A process must report a purge, and nothing else.
+/// A process may raise an alarm only after the bucket was purged or recreated.
 fn no_alarm(_: &Honest, state: &State) -> bool {
     state.before_purge.is_some() || state.processes.iter().all(|process| process.alarm.is_none())
 }
