@@ -8,7 +8,7 @@ use crate::model::cid;
 fn indexes() -> [MemoryIndex; 2] {
     [false, true].map(|is_sealed| {
         let index = MemoryIndex::new();
-        let text = format!("{} end", "a ".repeat(100_000));
+        let text = format!("{} end ended", "a ".repeat(100_000));
         index.insert(&Document::new(cid(1)).with_text(text)).unwrap();
         if is_sealed {
             index.compact().unwrap();
