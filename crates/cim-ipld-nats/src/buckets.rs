@@ -13,8 +13,8 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 
 use crate::NatsSettings;
 use crate::backoff::Backoff;
-use crate::denials::Denials;
 use crate::error::{JETSTREAM_OFF, bucket_missing, error_response, jetstream_kind, unavailable};
+use crate::notices::Notices;
 
 /// The minimum duplicate window. A write that is retried within this window is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -23,7 +23,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 #[derive(Clone)]
 pub(crate) struct Buckets {
     context: jetstream::Context,
-    denials: Denials,
+    notices: Notices,
     settings: NatsSettings,
     known: Arc<Mutex<HashMap<String, Stream>>>,
     /// The last revision of each bucket seen by this process.
@@ -33,8 +33,8 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    pub(crate) fn new(context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
-        Self { context, denials, settings, known: Arc::default(), seen: Arc::default(), foreign: Arc::default() }
+    pub(crate) fn new(context: jetstream::Context, notices: Notices, settings: NatsSettings) -> Self {
+        Self { context, notices, settings, known: Arc::default(), seen: Arc::default(), foreign: Arc::default() }
     }
 
     /// Returns the stream of a bucket, from the cache if possible.
@@ -61,7 +61,7 @@ impl Buckets {
                 _ => self.no_response(&format!("opening bucket {bucket}"), error),
             })
         };
-        let stream = self.denials.watch(&[&subject], asked).await?;
+        let stream = self.notices.watch(&[&subject], asked).await?;
         self.check(bucket, &stream.cached_info().config)?;
         self.known().insert(bucket.name().to_owned(), stream.clone());
         Ok(stream)
@@ -97,7 +97,7 @@ impl Buckets {
                 }
             })
         };
-        self.denials.watch(&[&subject], asked).await?;
+        self.notices.watch(&[&subject], asked).await?;
         // This call created the stream, so restarting its revisions is expected.
         self.seen_by_bucket().remove(bucket.name());
         Ok(())

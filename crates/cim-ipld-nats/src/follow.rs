@@ -23,9 +23,9 @@ use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
 use crate::delete_on_drop::DeleteOnDrop;
 use crate::delivery::{self, Content, Delivery};
-use crate::denials::Denials;
 use crate::error::{error_response, unavailable};
 use crate::leader::{self, Wanted};
+use crate::notices::Notices;
 
 /// Entries buffered ahead of the reader. Bounds the memory used for a slow reader, together with
 /// the flow control window of the server.
@@ -33,9 +33,6 @@ const READ_AHEAD: usize = 64;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// A consumer that sends nothing for this long is considered dead.
 const SILENCE: Duration = Duration::from_millis(2_000);
-/// The number of consumers that may fail at one position before the message at that position is
-/// read from the leader instead.
-const STUMBLES: u32 = 2;
 /// How long the server keeps a consumer without a subscriber, if this process ends before it has
 /// deleted the consumer. A stream has only so many consumers.
 const CONSUMER_LIFE: Duration = Duration::from_secs(3);
@@ -44,7 +41,7 @@ const CONSUMER_LIFE: Duration = Duration::from_secs(3);
 pub(crate) struct Source {
     pub(crate) context: jetstream::Context,
     pub(crate) buckets: Buckets,
-    pub(crate) denials: Denials,
+    pub(crate) notices: Notices,
     pub(crate) bucket: Bucket,
     pub(crate) prefix: KeyPrefix,
     /// How long to wait for an unavailable server while `CaughtUp` has not been sent yet.
@@ -138,19 +135,18 @@ struct Consumer {
 impl Follower {
     async fn run(mut self, events: &Events) -> Result<()> {
         let mut backoff = Backoff::new(self.source.patience);
-        let mut broken_here = 0;
+        let mut first = true;
         loop {
             let last = self.last;
-            let problem = match self.follow(events, broken_here).await {
+            let problem = match self.follow(events, first).await {
                 Ok(End::ReaderGone) => return Ok(()),
                 Ok(End::Broken) => None,
                 Err(error) if error.kind() == ErrorKind::Unavailable => Some(error),
                 Err(error) => return Err(error),
             };
-            broken_here += 1;
+            first = false;
             if self.last > last {
                 backoff = Backoff::new(self.source.patience);
-                broken_here = 0;
             }
             if let Some(error) = problem {
                 tracing::warn!(bucket = %self.source.bucket, %error, "following the bucket was interrupted; trying again");
@@ -166,9 +162,10 @@ impl Follower {
         }
     }
 
-    /// Follows with one consumer, until it fails or the reader is dropped.
-    async fn follow(&mut self, events: &Events, broken_here: u32) -> Result<End> {
-        let stream = self.source.buckets.refresh(&self.source.bucket).await?;
+    /// Follows with one consumer, until it fails or the reader is dropped. Unless it is the first,
+    /// the next message is read from the leader before: the last consumer may have failed at it.
+    async fn follow(&mut self, events: &Events, first: bool) -> Result<End> {
+        let stream = self.refresh().await?;
         if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
             return Ok(if self.send_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
@@ -177,7 +174,7 @@ impl Follower {
         // acknowledged before the watch has this sequence or a lower one. A replacement consumer
         // keeps the goal of the first one.
         self.goal.get_or_insert(stream.cached_info().state.last_sequence);
-        if broken_here >= STUMBLES && !self.read_from_leader(events).await? {
+        if !first && !self.read_from_leader(events).await? {
             return Ok(End::ReaderGone);
         }
         let client = self.source.context.client();
@@ -239,7 +236,7 @@ impl Follower {
     }
 
     /// Reads the next message from the leader and passes it on. This gets past a message at which
-    /// consumers keep failing, because the client closes the connection when a message with
+    /// every consumer fails, because the client closes the connection when a message with
     /// malformed headers is delivered. Returns false if the reader was dropped.
     async fn read_from_leader(&mut self, events: &Events) -> Result<bool> {
         let filter = self.filter();
@@ -255,7 +252,13 @@ impl Follower {
     }
 
     async fn ask_leader(&self, wanted: Wanted<'_>) -> Result<Option<RawMessage>> {
-        leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
+        let Source { context, notices, bucket, .. } = &self.source;
+        notices.while_connected(leader::read(context, notices, bucket, wanted)).await
+    }
+
+    async fn refresh(&self) -> Result<Stream> {
+        let Source { buckets, notices, bucket, .. } = &self.source;
+        notices.while_connected(buckets.refresh(bucket)).await
     }
 
     /// Refuses a stream that was recreated, or that ends before a sequence already seen, because
@@ -276,7 +279,7 @@ impl Follower {
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-            stream = self.source.buckets.refresh(&self.source.bucket).await?;
+            stream = self.refresh().await?;
         }
         Ok(stream)
     }
@@ -307,7 +310,8 @@ impl Follower {
                 _ => unavailable("following a bucket", error),
             })
         };
-        self.source.denials.watch(&[&asked], made).await
+        let notices = &self.source.notices;
+        notices.while_connected(notices.watch(&[&asked], made)).await
     }
 
     /// Sends `CaughtUp` once it is certain that everything older was delivered. Returns false if

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use crate::NatsSettings;
 use crate::backoff::Backoff;
 use crate::buckets::Buckets;
-use crate::denials::Denials;
 use crate::error::{jetstream_error, jetstream_kind};
+use crate::notices::Notices;
 
 /// The maximum size of the headers of a write. The largest value is `max_payload` of the server
 /// minus this.
@@ -36,7 +36,7 @@ pub const VALUE_OVERHEAD_BYTES: usize = {
 pub(crate) struct Publisher {
     context: jetstream::Context,
     buckets: Buckets,
-    denials: Denials,
+    notices: Notices,
     /// One permit per byte.
     in_flight: Arc<Semaphore>,
     capacity: u32,
@@ -47,14 +47,14 @@ impl Publisher {
     pub(crate) fn new(
         mut context: jetstream::Context,
         buckets: Buckets,
-        denials: Denials,
+        notices: Notices,
         settings: &NatsSettings,
     ) -> Self {
         context.set_timeout(Duration::from_millis(settings.ack_timeout_ms));
         let capacity = u32::try_from(settings.in_flight_bytes).unwrap_or(u32::MAX).max(1);
         let in_flight = Arc::new(Semaphore::new(capacity as usize));
         let patience = Duration::from_millis(settings.patience_ms);
-        Self { context, buckets, denials, in_flight, capacity, patience }
+        Self { context, buckets, notices, in_flight, capacity, patience }
     }
 
     /// Stores a value. A write is retried here only if it certainly did not happen. After a timeout
@@ -107,7 +107,7 @@ impl Publisher {
         let seen = self.buckets.last_seen(bucket);
         let sent = async {
             let acknowledgement =
-                self.context.send_publish(self.denials.published(&subject), message).await.map_err(|error| {
+                self.context.send_publish(self.notices.published(&subject), message).await.map_err(|error| {
                     let kind = match error.kind() {
                         PublishErrorKind::MaxPayloadExceeded => ErrorKind::TooLarge,
                         _ => ErrorKind::Unavailable,
@@ -117,7 +117,7 @@ impl Publisher {
                 })?;
             Ok(acknowledgement.await)
         };
-        let acknowledgement = match self.denials.watch(&[&subject], sent).await? {
+        let acknowledgement = match self.notices.watch(&[&subject], sent).await? {
             Ok(acknowledgement) => acknowledgement,
             Err(error) => return Err(refused(bucket, key, precondition, error)),
         };
