@@ -6,12 +6,14 @@ pub(crate) mod announcement;
 pub(crate) mod archive;
 pub(crate) mod digest;
 pub(crate) mod manifest;
+pub(crate) mod name_secret;
 pub(crate) mod pin;
 pub(crate) mod record;
 #[cfg(test)]
 mod sizes;
 pub(crate) mod snapshot;
 pub(crate) mod window;
+pub(crate) mod writer_id;
 
 use bincode::BorrowDecode;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};

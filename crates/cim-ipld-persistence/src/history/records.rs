@@ -8,6 +8,7 @@ use super::change::Change;
 use super::order::OpenedRecord;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::record::{self, Body, Operation, Record};
+use crate::format::writer_id::WriterId;
 use crate::objects::chunked::Chunked;
 use crate::objects::layout::Layout;
 use crate::objects::{Address, Objects, kind};
@@ -79,7 +80,7 @@ fn decoded(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest, plaintext
     Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
 }
 
-fn place(entry: &KeyedEntry) -> Result<(u64, u64)> {
+fn place(entry: &KeyedEntry) -> Result<(WriterId, u64)> {
     Layout::parse_record_key(&entry.key).ok_or_else(|| not_a_record(entry))
 }
 

@@ -19,6 +19,7 @@ use super::records::SealedRecord;
 use super::state::{Replacement, View};
 use super::turn::Turn;
 use crate::format::digest::{Digest, ShortDigest};
+use crate::format::writer_id::WriterId;
 use crate::objects::Objects;
 use crate::objects::page_cache::PageCache;
 use crate::{Error, ErrorKind, Result, Settings};
@@ -88,7 +89,7 @@ impl Displaced {
 /// A record that this process has sent. It is kept until its verdict is known and, if it was
 /// accepted, until the view that contains it is published.
 struct InFlight {
-    writer: u64,
+    writer: WriterId,
     sequence: u64,
     record: SealedRecord,
     /// `None` once the writer knows that the record was accepted.
@@ -96,7 +97,7 @@ struct InFlight {
 }
 
 impl InFlight {
-    fn is(&self, (writer, sequence, digest): (u64, u64, ShortDigest)) -> bool {
+    fn is(&self, (writer, sequence, digest): (WriterId, u64, ShortDigest)) -> bool {
         (self.writer, self.sequence, self.record.digest) == (writer, sequence, digest)
     }
 
@@ -177,14 +178,14 @@ impl Shared {
     }
 
     /// Answers the writer that its record was ignored.
-    pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
+    pub(crate) fn ignored(&self, writer: WriterId, sequence: u64, digest: ShortDigest, reason: Ignored) {
         self.answer(|own| own.is((writer, sequence, digest)).then_some(OwnVerdict::Ignored(reason)));
     }
 
     /// Tells the writer that a record of this process was accepted, so that it can seal and send
     /// the next one before the documents of this one are searchable. Returns false if the record is
     /// not one that the writer waits for.
-    pub(crate) fn accepted(&self, record: (u64, u64, ShortDigest), seen: Seen) -> bool {
+    pub(crate) fn accepted(&self, record: (WriterId, u64, ShortDigest), seen: Seen) -> bool {
         let mut in_flight = lock(&self.in_flight);
         let Some(own) = in_flight.iter_mut().find(|own| own.is(record)) else { return false };
         *lock(&self.accepted) = Some(seen);
@@ -212,7 +213,7 @@ impl Shared {
     /// verdict.
     pub(crate) fn register_in_flight(
         &self,
-        writer: u64,
+        writer: WriterId,
         sequence: u64,
         record: SealedRecord,
     ) -> oneshot::Receiver<OwnVerdict> {
@@ -229,7 +230,7 @@ impl Shared {
     }
 
     /// Returns whether a record of `writer` is in flight in this process.
-    pub(crate) fn is_own(&self, writer: u64) -> bool {
+    pub(crate) fn is_own(&self, writer: WriterId) -> bool {
         lock(&self.in_flight).iter().any(|own| own.writer == writer)
     }
 

@@ -187,17 +187,18 @@ mod tests {
     use super::*;
     use crate::format::digest::Digest;
     use crate::format::manifest::DeletesEntry;
+    use crate::format::name_secret::NameSecret;
 
     fn segment(bytes: u64, documents: u32, deleted: u32) -> SegmentEntry {
         let deletes = (deleted > 0).then_some(DeletesEntry {
-            secret: [0; 32],
+            secret: NameSecret([0; 32]),
             chunk_count: 1,
             documents: deleted,
             digest: Digest::default(),
         });
         SegmentEntry {
             id: [0; 16],
-            secret: [0; 32],
+            secret: NameSecret([0; 32]),
             pages: Vec::new(),
             digests: Digest::default(),
             documents,

@@ -4,6 +4,7 @@ use cim_ipld_backend::{Bucket, Key, KeyPrefix};
 use cim_ipld_index::SubIndex;
 
 use crate::format::manifest::SnapshotEntry;
+use crate::format::writer_id::WriterId;
 use crate::{Error, ErrorKind, Result};
 
 /// The name of one of several indexes in a store. The default index has none.
@@ -97,14 +98,14 @@ impl Layout {
     }
 
     /// Returns the key of record `sequence` of writer `writer`, which no other writer uses.
-    pub(crate) fn record(writer: u64, sequence: u64) -> Result<Key> {
-        Ok(Key::new(&format!("journal.{writer:016x}.{sequence}"))?)
+    pub(crate) fn record(writer: WriterId, sequence: u64) -> Result<Key> {
+        Ok(Key::new(&format!("journal.{writer}.{sequence}"))?)
     }
 
     /// Returns the writer and the sequence number of a journal key, or `None` if `key` is not one.
-    pub(crate) fn parse_record_key(key: &Key) -> Option<(u64, u64)> {
+    pub(crate) fn parse_record_key(key: &Key) -> Option<(WriterId, u64)> {
         let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
-        let parsed = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
+        let parsed = (WriterId::from_hex(writer)?, sequence.parse().ok()?);
         // Accepts only the canonical form that writers use.
         (Self::record(parsed.0, parsed.1).as_ref().ok() == Some(key)).then_some(parsed)
     }

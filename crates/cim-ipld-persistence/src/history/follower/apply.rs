@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Follower;
 use super::missing::{Fault, Gap, Missing};
+use crate::format::writer_id::WriterId;
 use crate::history::change::Changes;
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
@@ -101,7 +102,7 @@ impl Follower {
             before: before.0,
             after: self.order().digest().0,
             position: self.order().position(),
-            writer: opened.writer,
+            writer: opened.writer.0,
             record: opened.digest.0,
             epoch: opened.epoch,
             changes: changes.list(),
@@ -338,7 +339,7 @@ impl Follower {
     }
 
     /// Claims the fold if a record of this process pushes the tail over the budget.
-    pub(super) fn claim_fold(&mut self, before: usize, writer: u64) {
+    pub(super) fn claim_fold(&mut self, before: usize, writer: WriterId) {
         let settings = &self.shared.settings;
         let budget = settings.memtable_budget_bytes.max(1);
         let state = self.rebuilding.as_ref().unwrap_or(&self.live);
@@ -351,7 +352,7 @@ impl Follower {
     /// Notes whether a record of this process brought the tail to a multiple of
     /// [`SHORT_TAIL_RECORDS`]. If so, this process folds when it closes, because every opener
     /// replays the tail.
-    fn claim_closing_fold(&mut self, writer: u64) {
+    fn claim_closing_fold(&mut self, writer: WriterId) {
         let state = self.current();
         let tail = state.order.position().saturating_sub(state.manifest.position());
         if tail > 0 && tail.is_multiple_of(SHORT_TAIL_RECORDS) {
