@@ -38,8 +38,8 @@ struct Args {
     /// The NATS server to store the index on, instead of a temporary folder
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
-    /// Answers the queries of a first process with this home; used by the demonstration to start
-    /// itself
+    /// The folder of the process that started this one: answer the queries saved there and exit;
+    /// the demonstration passes it to its second process
     #[arg(long, hide = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
 }
@@ -252,7 +252,7 @@ fn look_into_the_store(home: &Home, questions: &[SearchQuery]) -> Result<()> {
             ensure!(!content.contains(word), "{word:?} is stored unencrypted");
         }
     }
-    report("look", started, format_args!("none of these words in the {bytes} bytes of the store"));
+    report("look", started, format_args!("none of the words of the queries is in the {bytes} bytes of the store"));
     Ok(())
 }
 

@@ -50,7 +50,7 @@ impl Tree {
         self.counts
     }
 
-    /// Returns the document of a file, unless it is not text or a duplicate.
+    /// Returns the document of a file, or `None` if the file is a duplicate or is not text.
     fn document(&mut self, path: &Path) -> Result<Option<Document>> {
         let bytes = fs::read(path)?;
         let Ok(text) = std::str::from_utf8(&bytes) else {

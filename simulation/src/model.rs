@@ -1,11 +1,11 @@
 //! The catalog protocol as an executable specification, and an exhaustive search of its states.
 //!
 //! [`protocol`] specifies each process; read it together with docs/protocol.md. Two stores drive
-//! it: [`adversary`] shows any sealed object to any process at any time; [`honest`] delays, loses
-//! acknowledgements, stores puts late or twice, trims and crashes. [`search`] visits every state
-//! within a number of actions, breadth first, checks named properties, and returns a shortest trace
-//! to a violation. Each [`rule`] can be removed; [`cases`] lists the searches and the property that
-//! depends on each rule.
+//! it: [`adversary`] shows any sealed object to any process at any time; [`honest`] loses
+//! acknowledgements, stores puts late or twice and lets watches lag, while processes trim the log
+//! and crash. [`search`] visits every state within a number of actions, breadth first, checks named
+//! properties, and returns a shortest trace to a violation. Each [`rule`] can be removed; [`cases`]
+//! lists the searches and the property that depends on each rule.
 //!
 //! Hashes and seals are perfect: a digest *is* the order that it represents. Not modelled are
 //! spilled bodies, repair of the manifest entry, cloned machines, page forgery, the encoding of the

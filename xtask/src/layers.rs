@@ -24,7 +24,10 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         eprintln!("{violation}");
     }
     if !violations.is_empty() {
-        return Err(format!("{} violations of docs/architecture.md, \"Crates and dependencies\"", violations.len()));
+        return Err(format!(
+            "{} violations of the rules in xtask/src/layers (docs/architecture.md lists the allowed dependencies)",
+            violations.len()
+        ));
     }
     let (packages, restrictions) = (metadata.members.len(), RESTRICTED.len());
     println!("layers: {packages} packages have only allowed dependencies, and follow {restrictions} restrictions");

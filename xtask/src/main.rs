@@ -19,7 +19,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-/// The result of a task. The error is one sentence.
+/// The result of a task. The error is printed after the name of the task.
 type Outcome = Result<(), String>;
 
 struct Task {
@@ -31,7 +31,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "setup",
-        about: "install nats-server and the Python packages of the independent reader in .tools",
+        about: "install in .tools what the tests need: nats-server, and the packages of the readers in Python",
         run: setup::run,
     },
     Task { name: "test", about: "set up, then run every check and every test", run: steps::test },
@@ -41,12 +41,12 @@ const TASKS: &[Task] = &[
     Task { name: "examples", about: "check that public types and methods have examples", run: examples::run },
     Task {
         name: "bench",
-        about: "run the micro-benchmarks, or compare the index core with Tantivy and SQLCipher (--peers, --peers --help)",
+        about: "run the micro-benchmarks, or with --peers compare the index core with Tantivy and SQLCipher (--peers --help lists the options)",
         run: bench::run,
     },
     Task {
         name: "model",
-        about: "search the model of the catalog protocol and print statistics (--full: to the accepted depths)",
+        about: "search the model of the catalog protocol and print statistics (--full: search deeper, about 15 minutes)",
         run: model::run,
     },
     Task {

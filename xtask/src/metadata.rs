@@ -1,4 +1,4 @@
-//! The part of `cargo metadata` that the layers check needs.
+//! The parts of the output of `cargo metadata` that `layers` and `examples` use.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -15,7 +15,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     become_command(command)
 }
 
-/// Only the server handles Ctrl-C, so that it closes its store before this process exits.
+/// Replaces this process by the server, so that no parent exits on Ctrl-C before the server has
+/// closed its store.
 #[cfg(unix)]
 fn become_command(mut command: Command) -> Outcome {
     use std::os::unix::process::CommandExt;

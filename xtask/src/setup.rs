@@ -20,7 +20,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let server = nats_server()?;
     println!("nats-server: {}", server.display());
     let python = reader_python()?;
-    println!("python of the independent reader: {}", python.display());
+    println!("python of the readers: {}", python.display());
     Ok(())
 }
 
@@ -73,10 +73,12 @@ fn fetch_server(target: &Path) -> Outcome {
     clear(&wheels)
 }
 
-/// Returns a Python that can import the dependencies of the independent reader.
+/// Returns a Python that can import the dependencies of the programs that read our formats
+/// independently.
 ///
-/// It is always `.tools/venv/bin/python`: a virtual environment or, if Python cannot create one
-/// (Debian without python3-venv), a script of that name over packages in `.tools/python`.
+/// It is `.tools/venv/bin/python` (on Windows `.tools/venv/Scripts/python.exe`): the interpreter of
+/// a virtual environment or, if Python cannot create one (Debian without python3-venv), a shell
+/// script that runs Python with the packages in `.tools/python`.
 fn reader_python() -> Result<PathBuf, String> {
     let venv = tools().join("venv");
     let interpreter = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });

@@ -12,8 +12,9 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-/// Except for the release build of the last step, no step sets RUSTFLAGS, a profile or features, so
-/// that clippy and doc share checked dependencies, and tests and Cargo examples share built ones.
+/// No step sets RUSTFLAGS or features, and only the last one sets a profile. So clippy and doc
+/// reuse the same `cargo check` output of the dependencies, and the tests and the example targets
+/// built by `cargo test` share compiled dependencies.
 const STEPS: &[Step] = &[
     Step { name: "setup", run: || setup::run(&[]) },
     Step { name: "fmt", run: || succeed(&mut cargo(&["fmt", "--all", "--check"])) },

@@ -63,7 +63,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
 struct Tree {
     /// All files.
     paths: BTreeSet<String>,
-    /// The files written by hand.
+    /// The text of the files that `text::is_text` accepts.
     texts: BTreeMap<String, String>,
     /// The Rust files among `texts`.
     sources: BTreeMap<String, Source>,

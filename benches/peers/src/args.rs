@@ -9,8 +9,8 @@ usage: cargo xtask bench --peers [options]
 
   --corpus FILE    documents as JSON lines, optionally .zst (or CIM_CORPUS); by default, a generated corpus
   --queries FILE   word lists by set as JSON; by default, queries drawn from the corpus
-  --scale N        use N altered copies of the documents
-  --only A,B       only searches, and only classes of queries whose names start with A or B
+  --scale N        use the documents and N-1 altered copies of them
+  --only A,B       measure only searches, of classes whose names start with A or B; print a table instead of writing files
   --quick          fewer queries and repeats
   --no-sqlite      leave out SQLCipher, which is then not compiled
   --out FOLDER     write index-core.md and .json there, or index-core-xN with --scale N (target/benchmarks)

@@ -67,9 +67,9 @@ impl Corpus {
 
     /// Makes a corpus `factor` times as large.
     ///
-    /// Every copy has its own CID. In each copy, three words in twenty are swapped with another
-    /// word of the same text, and one in thirty gets a suffix that is specific to the copy, so that
-    /// the dictionary grows and phrases are not simply repeated.
+    /// Every copy has its own CID. In each copy but the first, three words in twenty are swapped
+    /// with another word of the same text, and one in thirty gets a suffix that is specific to the
+    /// copy, so that the dictionary grows and phrases are not simply repeated.
     #[must_use]
     pub fn scaled(self, factor: usize) -> Self {
         if factor <= 1 {

@@ -53,7 +53,7 @@ impl<'a> Differential<'a> {
         let difference = difference.or_else(|| same_start(&uncounted.hits, &all.hits));
         let scores = places.iter().map(|(_, score)| score.to_bits());
         let is_same = scores.eq(counted.hits.iter().map(|hit| hit.score.to_bits()));
-        Ok(difference.or_else(|| (!is_same).then(|| "the addresses have other scores than the hits".to_owned())))
+        Ok(difference.or_else(|| (!is_same).then(|| "the best ten without stored fields do not have the scores of the best ten hits".to_owned())))
     }
 
     /// Returns every match and its expected score, by document number.

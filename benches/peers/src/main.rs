@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     };
     let corpus = corpus.scaled(args.scale);
     let classes = queries::classes(&sets, &args.only, args.most_queries());
-    ensure!(!classes.is_empty(), "no class of queries is called {}", args.only.join(" or "));
+    ensure!(!classes.is_empty(), "the queries have no usable list of words for the classes to be measured");
     let mut report = Report { run: describe(&args, &corpus, origin), ..Report::default() };
     measure(&args, &corpus, &classes, &mut report)?;
     report.run.load_after = machine::load();

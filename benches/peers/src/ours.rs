@@ -31,11 +31,11 @@ pub fn fill(documents: &[Document]) -> Result<Memtable> {
 }
 
 impl Ours {
-    /// Returns the index of a memtable.
+    /// Creates a read view of one memtable.
     ///
     /// # Errors
     ///
-    /// None that depend on the documents.
+    /// If the memtable was not built with the default analyzer.
     pub fn of_memtable(memtable: &Memtable) -> Result<Self> {
         let memtables = vec![(memtable.view(), Deletes::new())];
         Ok(Self { snapshot: ReadView::new(Analyzer::default(), Vec::new(), memtables)?, pages: PageMap::new() })

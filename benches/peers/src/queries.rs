@@ -88,7 +88,7 @@ pub fn classes(sets: &Sets, only: &[String], most: usize) -> Vec<Class> {
     let classes = CLASSES.iter().filter(|(name, ..)| wanted(name));
     let classes = classes.map(|(name, set, goal, make)| {
         let lists = sets.get(*set).map_or(&[][..], Vec::as_slice);
-        // The first of a filtered list names a tag.
+        // In the lists of the tag and section classes, the first entry is the tag or section.
         let first_word = usize::from(name.starts_with("tag") || name.starts_with("section"));
         let plain = |list: &&Vec<String>| {
             list.len() > first_word && list[first_word..].iter().all(|word| analyzer.words(word) == [word.as_str()])

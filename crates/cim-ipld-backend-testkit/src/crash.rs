@@ -113,8 +113,9 @@ impl Crashing {
     }
 
     /// Creates an empty backend whose last `unsynced` acknowledged operations do not survive a
-    /// crash, like a server that acknowledges before syncing. Revisions that are lost are assigned
-    /// again.
+    /// crash, like a server that acknowledges before syncing. If a crash is planned at
+    /// `CrashMoment::Midway` or `After` and its operation is accepted, all earlier operations
+    /// survive. Revisions that are lost are assigned again.
     #[must_use]
     pub fn losing(unsynced: usize) -> Self {
         Self::from_durable(MemoryBackend::new(), unsynced)

@@ -9,7 +9,8 @@ use crate::{Bucket, Key, KeyPrefix, Limits, Precondition, Result, Revision};
 /// Stores buckets of revisioned values: everything the engine needs from a storage system.
 ///
 /// Implementations are shared among tasks and must be safe to call concurrently. A future that is
-/// dropped before it completes leaves its operation either fully applied or not applied at all.
+/// dropped before it completes leaves its operation either fully applied or not applied at all,
+/// except that a `delete` may have removed only some of its keys.
 ///
 /// Callers pass a `&dyn Backend`, so an implementation is chosen at run time:
 ///

@@ -47,7 +47,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The storage has no space left. Free some space, then retry.
     Full,
-    /// The storage did not respond, and nothing was changed. Retry later.
+    /// The storage did not respond. No value was written, but a bucket may have been created or
+    /// some keys removed. Retry later.
     Unavailable,
     /// The write was sent but no acknowledgement was received, so it may have happened. Read the
     /// key back.
@@ -65,7 +66,7 @@ pub enum ErrorKind {
     BucketMissing,
     /// The bucket or store has settings or a format that violate the contract.
     Incompatible,
-    /// Another process has the store open. Close it there first.
+    /// The store is already open, in this process or another. Close it there first.
     Locked,
     /// The storage returned invalid data, or lacks data that it must have. Restore or repair it.
     Corrupt,
@@ -140,7 +141,9 @@ impl Error {
             }
             ErrorKind::BucketMissing => "check the store's name, or create the index first",
             ErrorKind::Incompatible => "use another location, or change the setting that the message names",
-            ErrorKind::Locked => "close the other process, or share the store over NATS",
+            ErrorKind::Locked => {
+                "close the store where it is open, or use a store on NATS, which several processes can share"
+            }
             ErrorKind::Corrupt => "verify the store, then repair it or restore a backup",
             ErrorKind::InvalidName => "correct the name",
             ErrorKind::InvalidSettings => "correct what the message names",

@@ -35,7 +35,8 @@
 //!
 //! # Follow a bucket
 //!
-//! A watch delivers what is stored, then [`WatchEvent::CaughtUp`], then every later write.
+//! A watch delivers what is stored, then [`WatchEvent::CaughtUp`], then later writes as they
+//! happen. It may skip a value that was replaced or removed in the meantime.
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, MemoryBackend, Precondition, Revision, WatchEvent};
@@ -56,7 +57,7 @@
 //! # }
 //! ```
 //!
-//! # Retry a write whose outcome is unknown
+//! # Resolve a write whose outcome is unknown
 //!
 //! A write whose acknowledgement was lost fails with [`ErrorKind::OutcomeUnknown`]. The caller
 //! reads the key back to find out whether the write happened.

@@ -96,7 +96,7 @@ pub(crate) enum Command {
 
 /// A summary of the query language. docs/search.md describes it in full.
 const QUERY_LANGUAGE: &str = "\
-Query language (any text is a valid query; quote it for the shell):
+Query language (quote queries for the shell):
   whale ship            either word; documents with both rank higher
   whale AND ship        both words; also +whale +ship
   whale -ship           whale, but not ship; also whale NOT ship
@@ -110,7 +110,7 @@ Query language (any text is a valid query; quote it for the shell):
   lang:en               an attribute; plain text if no document has an attribute \"lang\"
   (a OR b) AND c        groups; also within a field: tag:(red OR blue)
   whale^2 ship          whale counts double in the score
-  C\\+\\+  \"localhost:80\"  after a backslash or in quotes, a sign is not an operator";
+  C\\+\\+  \"localhost:80\"  a character after a backslash is not an operator; in quotes, only wildcards are";
 
 /// An index and its key.
 #[derive(Debug, Args)]
@@ -282,7 +282,7 @@ pub(crate) struct ImportArguments {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Earlier archive with which the archive was exported; can be repeated
+    /// Earlier archive that was given to `cim export --since`; can be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) since: Vec<PathBuf>,
     #[command(flatten)]

@@ -68,7 +68,7 @@ impl Pins {
     }
 }
 
-/// Checks that a pin can be read and its folder exists, before the index is created.
+/// Checks that the pin can be read, and creates its folder, before the index is created.
 pub(crate) fn prepare(pin: &FilePin) -> Result<()> {
     pin.load().map_err(|error| unavailable(&error.to_string()))?;
     match pin.path().parent().filter(|folder| !folder.as_os_str().is_empty()) {

@@ -64,8 +64,9 @@ impl EmbeddedBackend {
     /// * [`Full`](ErrorKind::Full), [`Denied`](ErrorKind::Denied),
     ///   [`Unavailable`](ErrorKind::Unavailable) if the store cannot be read or written.
     ///
-    /// On an error the folder is unchanged, except for recovery after a crash. A store on a
-    /// read-only file system is opened for reading; writes to it fail with
+    /// On an error, an existing store keeps its content, apart from what recovery after an earlier
+    /// crash changes. A creation that fails may leave an unfinished store, which the next `open`
+    /// replaces. A store on a read-only file system is opened for reading; writes to it fail with
     /// [`Denied`](ErrorKind::Denied).
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Create, EmbeddedSettings::default()).await

@@ -169,7 +169,8 @@ impl OpenDatabase {
         Ok(chunk)
     }
 
-    /// Writes and syncs the batch and the `meta` records of its buckets atomically.
+    /// Writes the batch and the `meta` records of its buckets atomically, and syncs them if `mode`
+    /// requires it.
     pub(crate) fn commit(&self, batch: &Batch, records: &Records, mode: PersistMode) -> Result<()> {
         let changes = self.changes(batch, records)?;
         let failed = |failure| from_fjall("writing", failure);
@@ -236,9 +237,9 @@ impl OpenDatabase {
     }
 
     /// Merges the tables of each keyspace that has many small tables. fjall does not merge tables
-    /// with disjoint key ranges, and tables whose keys are revisions always have disjoint ranges.
-    /// Each process that writes little and exits adds one table, and every later opening reads all
-    /// tables.
+    /// with disjoint key ranges, and tables whose keys are revisions have disjoint ranges unless
+    /// they contain removals of older revisions. Each process that writes little and exits adds one
+    /// table, and every later opening reads all tables.
     pub(crate) fn merge_small_tables(&self) -> Result<()> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner).clone();
         for keyspace in buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]) {

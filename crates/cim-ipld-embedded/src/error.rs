@@ -67,7 +67,7 @@ fn what(kind: ErrorKind) -> &'static str {
         ErrorKind::Denied => "the operating system denied access",
         ErrorKind::Corrupt => "the store is damaged",
         ErrorKind::Locked => "the store is already open",
-        ErrorKind::Incompatible => "the store has another format",
+        ErrorKind::Incompatible => "this version cannot read the format of the store",
         ErrorKind::InvalidName => "its path is invalid",
         _ => "the disk operation failed",
     }

@@ -9,8 +9,8 @@
 //!   has no effect. Reads continue, and writes succeed again once space is available.
 //!
 //! A write whose future is dropped is applied completely or not at all. The store is closed when
-//! the backend, its clones and its streams are dropped; [`EmbeddedBackend::close`] does so without
-//! blocking the runtime.
+//! the backend, its clones and its streams are dropped; [`EmbeddedBackend::close`] drops one of
+//! these handles without blocking the runtime.
 //!
 //! # Create a store, close it, and open it again
 //!

@@ -108,8 +108,9 @@ impl Envelope {
     /// Returns this envelope with a smaller limit on the content of objects that it opens.
     ///
     /// An uncompressed and unpadded object over the limit is refused before it is copied, and
-    /// decompression stops at the limit. A body with the compressed or padded flag is copied at its
-    /// own size, at most twice [`MAX_OBJECT_BYTES`], before its content size is known.
+    /// compressed content that declares a length over the limit is refused before it is
+    /// decompressed. A body with the compressed or padded flag is copied at its own size, at most
+    /// twice [`MAX_OBJECT_BYTES`], before its content size is known.
     #[must_use]
     pub fn with_content_limit(mut self, bytes: usize) -> Self {
         self.content_limit = bytes.min(MAX_OBJECT_BYTES);
@@ -261,8 +262,8 @@ impl Envelope {
         Ok(resealed.into())
     }
 
-    /// Returns whether the object is sealed differently from how this envelope seals now, so that a
-    /// rotation must [`reseal`](Self::reseal) it.
+    /// Returns whether the header names a data key other than the active one, so that a rotation
+    /// must [`reseal`](Self::reseal) it.
     ///
     /// This reads only the header, which is not authenticated: an attacker who controls the storage
     /// can make an old object look new. Before destroying an old data key, [`open`](Self::open) the
@@ -343,7 +344,8 @@ impl Envelope {
         Ok(())
     }
 
-    /// Authenticates an object and decrypts its body into `body`; zeroizes `body` on failure.
+    /// Authenticates an object and decrypts `body`, its ciphertext, in place. Zeroizes `body` if
+    /// the tag does not match; after any other failure it is unchanged.
     fn open_body(&self, context: &ObjectContext<'_>, parsed: &ParsedObject, body: &mut [u8]) -> Result<()> {
         if parsed.fields.kind != context.kind {
             return Err(damaged_at(context));

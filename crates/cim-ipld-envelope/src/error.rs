@@ -45,7 +45,9 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The key, passphrase or provider opens none of the slots of the keyset. Use the right key.
+    /// The key, passphrase or provider opens none of the slots of the keyset or was refused; or a
+    /// value or wrapper was sealed with a different key or different associated data. Use the right
+    /// key.
     WrongKey,
     /// The store is encrypted, but no key was given. Provide a key.
     MissingKey,
@@ -78,7 +80,8 @@ pub enum ErrorKind {
     Io,
     /// A size, count or cost exceeds what this crate accepts.
     Limit,
-    /// The request cannot be carried out on this keyset, for example the removal of its last slot.
+    /// The request or an argument is invalid, for example the removal of the last slot of a keyset,
+    /// or the text of an id.
     InvalidRequest,
     /// The key provider did not respond. Try again later.
     ProviderUnavailable,

@@ -137,10 +137,10 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 ///   `MAX_MEMORY_KIB` × `MAX_PASSES`, or sixteen times the product of the profile passed if that is
 ///   more. Slots that fail the individual rules are skipped and do not count.
 ///
-/// Adding or replacing a slot is refused if the resulting keyset would lock others out: all slots
-/// together must be acceptable when the default profile or the profile of any slot is passed. A
-/// single slot beyond the bounds can be created, but only callers that pass a profile at least as
-/// large can open it; for others it is skipped.
+/// A change that adds a passphrase slot is refused if the resulting keyset would lock others out:
+/// all slots together must be acceptable with the default profile and with the profile of every
+/// passphrase slot. A single slot beyond the bounds can be created, but only callers that pass a
+/// profile at least as large can open it; for others it is skipped.
 ///
 /// ```
 /// use cim_ipld_envelope::{Argon2Profile, ErrorKind};
@@ -233,7 +233,7 @@ impl Argon2Profile {
     }
 
     /// Checks that the total cost of the slots is accepted with the default profile and with the
-    /// profile of any slot. A writer must not create a record that locks out the owners of other
+    /// profile of every slot. A writer must not create a record that locks out the owners of other
     /// slots.
     pub(crate) fn check_written(slots: &[Self]) -> Result<()> {
         let openers = slots.iter().copied().chain([Self::default()]);

@@ -72,7 +72,8 @@ impl fmt::Debug for KeySource {
 /// does not disclose.
 ///
 /// Each slot of a provider contains a random key-encryption key, wrapped by the provider. The
-/// provider is called once per opening of a keyset, never per object.
+/// provider is called when one of its slots is created, and when a keyset is opened, for each slot
+/// with its name until one opens; never per object.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -111,7 +112,7 @@ pub trait KeyProvider: Send + Sync {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/local_provider.rs"));
     ///
     /// # fn main() {
-    /// let provider = Local::generate(); // as above
+    /// let provider = Local::generate(); // the provider above, with a new key
     /// assert_eq!(provider.name(), "local");
     /// # }
     /// ```
@@ -125,7 +126,7 @@ pub trait KeyProvider: Send + Sync {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), ProviderError> {
-    /// let provider = Local::generate(); // as above
+    /// let provider = Local::generate(); // the provider above, with a new key
     /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
     /// assert!(wrapped.len() <= 4096);
     /// # Ok(())
@@ -146,7 +147,7 @@ pub trait KeyProvider: Send + Sync {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), ProviderError> {
-    /// let provider = Local::generate(); // as above
+    /// let provider = Local::generate(); // the provider above, with a new key
     /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
     /// assert_eq!(*provider.unwrap(&wrapped, b"slot 1").await?, [7; 32]);
     /// let refused = provider.unwrap(&wrapped, b"slot 2").await.unwrap_err();

@@ -17,8 +17,8 @@ use crate::{ContentKey, EncryptedData, EncryptionKey, Error, Result};
 /// the wrapper can confirm a guess of the content by hashing it; to prevent this, use
 /// [`HiddenCidWrapper`].
 ///
-/// Encoded as DAG-CBOR, the wrapper is an IPLD block with its [own CID](Self::wrapper_cid), in
-/// which `cid` is a link.
+/// Encoded as DAG-CBOR, the wrapper is an IPLD block that contains `cid` as a link and has its [own
+/// CID](Self::wrapper_cid).
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptedCidWrapper, EncryptionAlgorithm, EncryptionKey};
@@ -56,7 +56,8 @@ impl EncryptedCidWrapper {
         Self::seal_under(&key.sealing_root(), cid, metadata, aad.into())
     }
 
-    /// Seals many wrappers with the same `aad`. The root of the key is derived only once.
+    /// Seals many wrappers with the same `aad`. The intermediate key from which their subkeys are
+    /// derived is computed from `key` only once.
     ///
     /// # Errors
     ///
@@ -216,7 +217,8 @@ impl HiddenCidWrapper {
         Self::seal_under(&key.sealing_root(), names, cid, metadata, aad.into())
     }
 
-    /// Seals many wrappers with the same `aad`. The root of the key is derived only once.
+    /// Seals many wrappers with the same `aad`. The intermediate key from which their subkeys are
+    /// derived is computed from `key` only once.
     ///
     /// # Errors
     ///

@@ -33,7 +33,8 @@ pub enum ErrorKind {
     InvalidQuery,
     /// The query would take too long. The message names the part that does, and the limit.
     QueryTooExpensive,
-    /// The memtable or segment is full. Seal it and start another.
+    /// A memtable is full: build a segment from it and start another. Or a segment exceeds the
+    /// capacity of its format: build or merge smaller segments.
     Full,
     /// The page sink returned an error, which is the source of this error.
     Sink,

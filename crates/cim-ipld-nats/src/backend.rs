@@ -127,10 +127,10 @@ impl NatsBackend {
         Self { context, buckets, publisher, notices, settings }
     }
 
-    /// Declares that the server is expected to encrypt its files, and checks what a client can
-    /// check: that JetStream responds and that buckets are stored in files. Clients cannot find out
-    /// whether a server encrypts; only the server's operator can, by its configuration or the bytes
-    /// on its disk.
+    /// Checks what a client can check if the server is expected to encrypt its files: that
+    /// JetStream responds, and that the settings do not store new buckets in memory. Clients cannot
+    /// find out whether a server encrypts; only the server's operator can, by its configuration or
+    /// the bytes on its disk.
     ///
     /// ```no_run
     /// use cim_ipld_nats::NatsBackend;

@@ -16,7 +16,8 @@ use crate::backoff::Backoff;
 use crate::error::{JETSTREAM_OFF, bucket_missing, error_response, jetstream_kind, unavailable};
 use crate::notices::Notices;
 
-/// The minimum duplicate window. A write that is retried within this window is stored once.
+/// The minimum duplicate window. A write with `AbsentWhile` that is repeated within this window is
+/// stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// The buckets of one connection. Each is checked on first use.

@@ -162,8 +162,9 @@ impl Follower {
         }
     }
 
-    /// Follows with one consumer, until it fails or the reader is dropped. Unless it is the first,
-    /// the next message is read from the leader before: the last consumer may have failed at it.
+    /// Follows with one consumer, until it fails or the reader is dropped. On every call but the
+    /// first, the next message is read from the leader beforehand, because the previous consumer
+    /// may have failed at that message.
     async fn follow(&mut self, events: &Events, first: bool) -> Result<End> {
         let stream = self.refresh().await?;
         if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
@@ -386,7 +387,7 @@ impl Follower {
 enum Evidence {
     /// The consumer has nothing pending, according to the replica that serves it.
     NothingPending,
-    /// The consumer has sent an idle heartbeat. It delivers nothing more if its pending messages
-    /// were removed.
+    /// The consumer has sent an idle heartbeat. If its pending messages were removed, no further
+    /// delivery will report that nothing is pending, so the heartbeat is the only evidence.
     Idle,
 }

@@ -14,8 +14,8 @@
 //! write fails with `Conflict` even if the value has been removed since. A write to a key that is
 //! not remembered, because it was written too long ago or with a different precondition, replaces
 //! the existing value. After a restart, the server remembers only the keys of messages that are
-//! still stored. A replicated bucket processes one fenced write at a time; concurrent fenced writes
-//! are retried within milliseconds.
+//! still stored. A replicated bucket processes one fenced write at a time for each fence;
+//! concurrent fenced writes are retried within milliseconds.
 //!
 //! A single server with default settings acknowledges a write before syncing it, which is
 //! [`Durability::Crash`](cim_ipld_backend::Durability). For safety against power failures, use

@@ -68,8 +68,9 @@ impl Notices {
         }
     }
 
-    /// Converts a subject that the server denied to the form that is passed to `watch`, which has
-    /// no prefix of this connection.
+    /// Converts a subject that the server denied to the form that is passed to `watch`: the API
+    /// prefix of this connection is removed from `$KV.` subjects and replaced by the default prefix
+    /// in others.
     fn as_watched(&self, subject: &str) -> String {
         match subject.strip_prefix(&*self.api).and_then(|rest| rest.strip_prefix('.')) {
             Some(rest) if rest.starts_with("$KV.") => rest.to_owned(),
@@ -78,8 +79,8 @@ impl Notices {
         }
     }
 
-    /// Runs `operation`, which only reads or may happen twice, and fails with `Unavailable` as soon
-    /// as the connection is lost, instead of waiting for a response until the timeout.
+    /// Runs `operation`, which must only read or be safe to repeat. Fails with `Unavailable` as
+    /// soon as the connection is lost, instead of waiting for a response until the timeout.
     pub(crate) async fn while_connected<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         let mut losses = self.losses.subscribe();
         tokio::select! {

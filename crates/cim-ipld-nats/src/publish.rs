@@ -123,7 +123,7 @@ impl Publisher {
         };
         if acknowledgement.duplicate {
             return Err(conflict(format!(
-                "key {key} was written recently, but the write requires a key without a value"
+                "key {key} was already written within the duplicate window of the bucket, so the server did not store this write"
             ))
             .into());
         }
@@ -177,8 +177,8 @@ const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /// Why an attempt to write failed.
 enum Failure {
-    /// Another write of the same keys is in progress: nothing was stored, and the condition clears
-    /// within milliseconds.
+    /// Another write with the same fence or to the same key is in progress: nothing was stored, and
+    /// the condition clears within milliseconds.
     Busy(Error),
     Final(Error),
 }

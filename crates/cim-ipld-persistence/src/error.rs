@@ -91,7 +91,8 @@ pub enum ErrorKind {
     InvalidInput,
     /// The query would take too long. The message names the part that does, and the limit.
     QueryTooExpensive,
-    /// The store did not answer; nothing was changed.
+    /// The store did not answer. No document was changed; an operation of several steps, such as a
+    /// key rotation, may have performed some of them.
     Unavailable,
     /// A write was sent, but its outcome is unknown.
     OutcomeUnknown,
@@ -128,8 +129,8 @@ impl Error {
         self
     }
 
-    /// Returns the hint of this error or of the underlying one if it has one that is more specific
-    /// than the hint of the kind.
+    /// Returns the hint for this particular error, or `None` if there is only the general hint of
+    /// its kind.
     #[must_use]
     pub fn own_hint(&self) -> Option<&'static str> {
         self.hint

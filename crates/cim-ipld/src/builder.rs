@@ -63,9 +63,9 @@ impl IndexPersistence {
     /// plaintext index, or none for an encrypted one, is an error.
     ///
     /// `server_encryption` states that the server is expected to encrypt its files as well. A
-    /// client cannot verify that, because JetStream decrypts its responses; the connection checks
-    /// what it can, and the rest is up to the operator. [`NatsEncryption`](crate::NatsEncryption)
-    /// configures the server.
+    /// client cannot verify that, because JetStream decrypts the data before it responds; the
+    /// connection checks what it can, and the rest is up to the operator.
+    /// [`NatsEncryption`](crate::NatsEncryption) configures the server.
     ///
     /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")]
@@ -237,9 +237,9 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Accepts the current state of the store regardless of the pin, and records it in the pin.
-    /// An encrypted index starts a new epoch with a new data key, so that lost records cannot be
-    /// accepted if they reappear.
+    /// Accepts the current state of the store regardless of the pin, and records it in the pin. An
+    /// encrypted index also gets a new data key, so that writes that are missing from the store now
+    /// cannot be accepted if they reappear later.
     pub fn accept_store(mut self) -> Self {
         self.accepts_store = true;
         self

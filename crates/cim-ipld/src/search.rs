@@ -26,8 +26,9 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct SearchQuery {
     /// The query text, as typed by a user: words are alternatives unless joined by `AND`.
-    /// [`Query::parse`] and `docs/search.md` describe the language. Any text is valid, unless it
-    /// contains a value that its field cannot hold, or a misspelt field name.
+    /// [`Query::parse`] and `docs/search.md` describe the language. A text is refused if it
+    /// contains a value that its field cannot hold or a misspelt field name, or if it exceeds a
+    /// limit, for example on nesting. Misplaced operators and unbalanced quotes are accepted.
     pub text: Option<String>,
     /// Tags. A document must have all of them.
     pub tags: Vec<String>,
@@ -221,7 +222,8 @@ impl SearchQuery {
         self
     }
 
-    /// Requires a value in an attribute: a word of a text, a whole keyword, a number or a date.
+    /// Requires an attribute to match `value`: a word that a text contains, the whole of a keyword,
+    /// a number or a date.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.push((name.into(), value.into()));

@@ -10,7 +10,7 @@ use super::search::{Report, search};
 pub enum Scope {
     /// Depths that a test can afford.
     Test,
-    /// The depths at which the protocol was accepted: about 15 minutes of one core and 5 GiB.
+    /// The greatest depths searched: about 15 minutes of one core and 5 GiB.
     Full,
 }
 

@@ -53,13 +53,14 @@ pub(super) struct State {
     pinned: BTreeMap<usize, Published>,
     /// On an honest store, the digest of every position published by any process.
     agreed: BTreeMap<u64, Order>,
-    /// Whether the catalog was purged.
+    /// When the catalog was purged or recreated, as a logical time.
     pub(super) purged_at: Option<u64>,
     /// The open processes, and the time until which none of them may end, because it may be the
     /// only one that can repair the catalog.
     pub(super) open: BTreeSet<usize>,
     pub(super) quiet_until: Option<Instant>,
-    /// The key of the index, and how often it was changed.
+    /// The number of the newest key: 0 at creation, and one more after each rotation that
+    /// succeeded or may have succeeded.
     pub(super) key: u8,
     pub(super) rotating: bool,
 }
@@ -136,7 +137,8 @@ impl World {
         let newest = state.published.values().map(|published| published.generation).max();
         let known =
             state.open.iter().filter_map(|slot| state.published.get(slot)).map(|published| published.generation);
-        // One attack at a time: an attacker that writes continuously could also delete everything.
+        // One attack at a time: nothing is promised against an attacker that overwrites these
+        // entries continuously, who could as well delete everything.
         let is_quiet = state.quiet_until.is_some_and(|until| until > Instant::now());
         let has_records = state.acknowledged.iter().any(|write| write.position > 0);
         let is_known = newest.is_some() && known.max() == newest && !state.rotating && !is_quiet && has_records;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use syn::visit::{self, Visit};
 
-/// An accepted cycle and the reason for it. At most three.
+/// The accepted cycles, each with its reason. At most three.
 pub(crate) const ACCEPTED: &[Accepted] = &[];
 
 pub(crate) struct Accepted {

@@ -120,7 +120,7 @@ pub(crate) const RESTRICTED: &[RestrictedPackage] = &[
     RestrictedPackage {
         package: "async-nats",
         access: Access::DeclaredBy { always: &[NATS], by_feature: &[FACADE] },
-        why: "only one crate communicates with the server; the facade re-exports it under its feature",
+        why: "only cim-ipld-nats communicates with the server; the facade, under its feature `nats`, only re-exports async-nats",
     },
     RestrictedPackage {
         package: "async-nats",

@@ -136,7 +136,7 @@ fn a_package_that_was_moved_or_removed_is_found() {
     assert!(gone.violations().iter().any(|line| line.contains("cim-ipld-cli: listed in xtask")));
 }
 
-/// Checks that sources contain a cycle, given as `parent: members`.
+/// Sources, as path and text, and the cycles to be found in them, each as `parent: members`.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
 const CYCLES: &[Case<'static>] = &[

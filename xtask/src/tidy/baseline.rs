@@ -19,6 +19,14 @@ impl Entry {
         }
     }
 
+    /// Returns the name of what is measured, as the subject of a sentence.
+    pub(super) fn subject(&self) -> String {
+        match self {
+            Self::Lines { .. } => "the file".to_owned(),
+            Self::Function { name, .. } => format!("function {name}"),
+        }
+    }
+
     pub(super) fn line(&self, size: usize) -> String {
         match self {
             Self::Lines { path } => format!("lines {size} {path}"),

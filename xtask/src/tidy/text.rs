@@ -8,7 +8,7 @@ const TEXT_ENDINGS: &[&str] = &[".rs", ".toml", ".md", ".py", ".sh", ".yml", ".y
 const MACHINE_PATHS: &[(&str, &str)] =
     &[("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/"), ("/tm", "p/"), ("/wo", "rk/"), ("C:\\", "Users")];
 
-/// Returns whether the file is written by hand.
+/// Returns whether the rules for text apply to the file, judged by its path.
 pub(super) fn is_text(path: &str) -> bool {
     path == ".ci/run" || path == super::BASELINE || TEXT_ENDINGS.iter().any(|ending| path.ends_with(ending))
 }

@@ -224,11 +224,11 @@ async fn after_removal(kept: &[&str], read: impl AsyncFn() -> Vec<KeyedEntry>) -
         let entries = read().await;
         let found = names(&entries);
         if found == kept || Instant::now() >= deadline {
-            assert_eq!(found, kept, "the removed values are gone, and only those");
+            assert_eq!(found, kept, "removed values are still delivered, or others are missing");
             return entries;
         }
         let left: Vec<_> = found.into_iter().filter(|name| kept.contains(name)).collect();
-        assert_eq!(left, kept, "the other values stay");
+        assert_eq!(left, kept, "values that were not removed are missing");
         tokio::time::sleep(PATIENCE / 100).await;
     }
 }

@@ -58,7 +58,7 @@ enum Stopped {
 }
 
 /// Stores the batches read by a separate thread, until the end of the input, an error or a signal.
-/// Batches in progress are finished.
+/// Batches in progress are finished, unless storing one of them fails.
 async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &mut Progress) -> Result<Stopped> {
     // Files are reconciled with those of earlier runs, if any.
     let fits = plan.has_files() && engine.stats().await?.index.documents > 0;

@@ -29,7 +29,7 @@ fn query(arguments: &SearchArguments) -> Result<Query> {
     let mut query = Query::parse_typed(&arguments.query).map_err(|error| {
         Failure::usage(
             error.to_string(),
-            "see the query language with `cim search --help`; quoted text is always taken literally",
+            "see the query language with `cim search --help`; in quotes, everything except wildcards is taken literally",
         )
     })?;
     for tag in &arguments.tags {

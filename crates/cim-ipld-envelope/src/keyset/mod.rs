@@ -27,7 +27,8 @@ use crate::{DataKeyId, EncryptionAlgorithm, Error, ErrorKind, IndexId, KeySource
 /// The maximum number of data keys of a keyset, including destroyed ones.
 pub const MAX_DATA_KEYS: usize = 1024;
 
-/// The opened data keys of one store.
+/// The opened data keys of one store. In the record they are sealed under a random *keyset key*,
+/// and each *key slot* contains the keyset key, sealed for one key, passphrase or provider.
 ///
 /// A keyset is immutable: each change returns a new keyset with the next
 /// [`generation`](Self::generation). The caller must store the [`record`](Self::record) of the new
@@ -119,8 +120,9 @@ impl Keyset {
         }
     }
 
-    /// Opens a newer record of this keyset with the keyset key in memory, so that a running process
-    /// follows changes by others without asking for the key again.
+    /// Opens a newer record of this keyset with the keyset key that this keyset holds in memory, so
+    /// that a running process follows changes by others without asking for a key or passphrase
+    /// again.
     ///
     /// Whatever the record contains, the [usage](DataKeyInfo::usage) of a data key in the returned
     /// keyset is at least the usage known to this keyset. Call this method on the keyset whose

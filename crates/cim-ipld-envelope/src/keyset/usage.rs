@@ -11,7 +11,7 @@ use crate::EncryptionAlgorithm;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// The number of objects sealed.
+    /// The number of objects, values and wrappers sealed.
     pub seals: u64,
     /// The number of 16-byte blocks sealed.
     pub blocks: u64,

@@ -6,8 +6,9 @@ pub(crate) const HASH_BYTES: usize = 32;
 
 pub(crate) type Hash = [u8; HASH_BYTES];
 
-/// Returns the SHA-256 (FIPS 180-4) of `content`, the digest of content identifiers that every IPFS
-/// tool can check. Use [`labelled_hash`] for chains and fingerprints.
+/// Returns the SHA-256 (FIPS 180-4) of `content`, the digest that a sha2-256 CID of the content
+/// contains, so that every IPFS tool can check it. For digests with other purposes use
+/// [`labelled_hash`].
 ///
 /// ```
 /// use cim_ipld_envelope::content_sha256;
@@ -31,8 +32,7 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
 /// Returns the SHA-256 of `label` and `parts`, each preceded by its length in 8 bytes,
 /// little-endian. The encoding is injective over labels and lists of parts.
 ///
-/// Used for chains and fingerprints outside this crate, each with a label of its own for domain
-/// separation.
+/// Used for digests outside this crate, each use with a label of its own for domain separation.
 ///
 /// ```
 /// use cim_ipld_envelope::labelled_hash;

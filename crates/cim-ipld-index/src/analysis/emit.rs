@@ -270,7 +270,8 @@ fn is_version(word: &[u8]) -> bool {
 }
 
 /// Returns where to split a run into a date and a time (`29T10`, `20240229T103015`), omitting the
-/// `T`, or into a time and its zone (`15Z`), if the run follows a separator within a time.
+/// `T`. A run that follows `:`, `.` or `T` may instead be split into the end of a time and its zone
+/// (`15Z`).
 fn time_cut(word: &[u8], is_behind_sign: bool) -> Option<Range<usize>> {
     let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (letter, rest) = word[digits..].split_first()?;

@@ -236,12 +236,12 @@ impl fmt::Display for AnalyzerSpec {
         }
         f.write_str(if words.cjk == Cjk::Bigrams { " with CJK bigrams only" } else { "" })?;
         f.write_str(if words.camel_case { " with parts of camel case" } else { "" })?;
-        f.write_str(if words.joined { " with joined hyphens" } else { "" })
+        f.write_str(if words.joined { " with hyphenated words joined" } else { "" })
     }
 }
 
-/// Parses a comma-separated list of languages, each an ISO 639-1 code or an English name. An empty
-/// list stands for any language.
+/// Parses a comma-separated list of languages, each an ISO 639-1 code or an English name. With an
+/// empty list, nothing is stemmed, which suits text in any language.
 ///
 /// Returns [`ErrorKind::UnknownLanguage`] for a language without a stemmer.
 impl FromStr for AnalyzerSpec {

@@ -83,8 +83,9 @@ impl Query {
     /// If no document has such an attribute, `name:value` is plain text, as in `localhost:8080`,
     /// but the search is refused if the name resembles that of a field.
     ///
-    /// Tags, types, sizes, times and attributes are required when they are next to words; only `OR`
-    /// makes them alternatives. A field name applies to a whole group in `tag:(red OR blue)`. A
+    /// Tags, types, sizes, times and attributes are required when they are next to words, unless
+    /// `OR` makes them alternatives. Several types are alternatives even without `OR`, since a
+    /// document has at most one. A field name applies to a whole group in `tag:(red OR blue)`. A
     /// backslash escapes the next character: `C\+\+`, `"the \"best\""`, `my\ name:value`.
     ///
     /// `docs/search.md` in the repository describes the whole language with examples.

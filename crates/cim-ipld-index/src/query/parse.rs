@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Tags, types, numbers and times are filters: they are required whatever words are next to them,
-//! unless OR joins them. So are conditions on attributes, whose words are also scored.
+//! unless OR joins them. Several types are alternatives even without OR. So are conditions on
+//! attributes, whose words are also scored.
 //!
 //! One parser reads a text in three ways. In strict mode, a deviation from the grammar is an error.
 //! In lenient mode, it is recorded and taken literally: a misplaced operator is punctuation,

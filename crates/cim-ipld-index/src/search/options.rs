@@ -69,7 +69,7 @@ pub struct Facet {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FacetField {
-    /// Tags, in lower case.
+    /// Tags, in their folded form: lower case, without accents.
     Tags,
     /// Content types, in lower case.
     ContentTypes,

@@ -17,9 +17,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// Stores the blocks of archives.
 pub(super) struct Storing<'a> {
-    /// The objects by the names of the exported index.
+    /// The objects of the exported index, under the bucket names that it had.
     pub(super) source: &'a Objects,
-    /// The objects by the names of the new index.
+    /// The objects of the new index, under its own bucket names.
     pub(super) objects: &'a Objects,
     /// The places for which the store holds the block.
     pub(super) stored: &'a mut HashSet<PlaceId>,

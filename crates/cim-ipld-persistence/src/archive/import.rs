@@ -1,8 +1,9 @@
 //! Stores the blocks of an archive in an empty store, then publishes them as an index.
 //!
 //! Everything is put on the condition that its key is free. The root record and the manifest come
-//! last, so that there is no index before it is complete. A marker in the catalog tells the objects
-//! of an interrupted import from those of an index that lost its root and manifest.
+//! last, so that there is no index before it is complete. A marker in the catalog
+//! distinguishes the objects of an interrupted import from those of an index that lost its root and
+//! manifest.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -94,7 +95,7 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
         Ok(Self { archive, source, objects, manifest, stored, is_resumed: false, report })
     }
 
-    /// Returns the encoded description of the analyzer of the index.
+    /// Returns the exported manifest.
     pub(crate) fn manifest(&self) -> &ManifestVersion {
         &self.manifest
     }
@@ -193,7 +194,7 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
         let archived = &self.archive.root;
         for snapshot in &archived.snapshots {
             if snapshot_digest(&snapshot.record) != snapshot.entry.digest {
-                return Err(incomplete("the record of a snapshot is not the one that its root block names"));
+                return Err(incomplete("a snapshot record in its root block does not match the digest given for it"));
             }
             let key = Layout::snapshot(&snapshot.entry)?;
             let address = snapshot_address(objects, &key);

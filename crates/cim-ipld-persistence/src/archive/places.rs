@@ -16,8 +16,8 @@ use crate::objects::layout::Layout;
 use crate::objects::segments::SegmentHandle;
 use crate::objects::{Address, kind};
 
-/// A short identification of a place. Two of a million places are the same with a probability of
-/// less than 2^-88.
+/// A short identification of a place. Among a million places, the probability that two have the
+/// same id is less than 2^-88.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PlaceId(u128);
 
@@ -72,7 +72,7 @@ impl<'a> Places<'a> {
             segments: Vec::new(),
             deletes: Vec::new(),
             generation: manifest.generation,
-            node_names: ObjectNames::from_secret(manifest.names_secret),
+            node_names: manifest.names_secret.names(),
         };
         let (mut ids, mut secrets) = (HashSet::new(), HashSet::new());
         let mut add = |entries: Vec<SegmentEntry>| {

@@ -4,7 +4,7 @@
 //! merges.
 
 use cim_ipld_backend::Precondition;
-use cim_ipld_envelope::{ObjectNames, SealOptions};
+use cim_ipld_envelope::SealOptions;
 use cim_ipld_index::Timestamp;
 
 use super::Maintenance;
@@ -193,7 +193,7 @@ impl Maintenance {
 
 /// Returns the name under which the store sees a snapshot: a keyed hash.
 pub(super) fn hidden_name(manifest: &Manifest, name: &str) -> String {
-    ObjectNames::from_secret(manifest.names_secret).name_of(name)
+    manifest.names_secret.names().name_of(name)
 }
 
 fn named<'a>(manifest: &'a Manifest, hidden_name: &str) -> Option<&'a SnapshotEntry> {

@@ -33,7 +33,7 @@ pub(crate) struct SegmentHandle {
 
 impl SegmentHandle {
     pub(crate) fn new(entry: SegmentEntry) -> Self {
-        let names = ObjectNames::from_secret(entry.secret);
+        let names = entry.secret.names();
         let (mut first, mut pages) = (BTreeMap::new(), 0_u32);
         for (class, count) in &entry.pages {
             first.insert(*class, pages);

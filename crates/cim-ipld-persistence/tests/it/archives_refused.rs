@@ -238,8 +238,8 @@ async fn a_copy_and_its_original_are_never_taken_for_each_other() {
     let error = with_pin(&original).open(Some(key(1))).await.expect_err("the copy has a newer root");
     assert!([ErrorKind::Rollback, ErrorKind::Forked].contains(&error.kind()), "{error:?}");
 
-    // Once the original has gone on, a pin of it refuses the copy, and still does when that has
-    // gone on too.
+    // Once the original has been written to, its pin refuses the copy, even after the copy has been
+    // written to as well.
     std::fs::write(pin.path(), saved).expect("written");
     let engine = with_pin(&original).open(Some(key(1))).await.expect("opened");
     engine.index(&[document(10, 0)]).await.expect("indexed");

@@ -85,7 +85,7 @@ impl ContentIndex {
 
     /// Writes everything indexed so far, and all named backups, to a new file outside the store.
     /// [`restore_from`](crate::IndexPersistenceBuilder::restore_from) creates an index from it in
-    /// any store. It opens with the keys that are valid now.
+    /// any store. The restored index opens with the keys that are valid when the file is written.
     ///
     /// ```
     /// # use std::sync::Arc;

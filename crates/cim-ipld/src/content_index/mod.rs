@@ -258,8 +258,8 @@ impl ContentIndex {
         }
     }
 
-    /// Searches the index, and returns the best results, by descending score and then by the bytes
-    /// of the CID.
+    /// Searches the index, and returns the first results, by descending score unless
+    /// [`SearchQuery::sort`] specifies otherwise. Ties are broken by the bytes of the CID.
     ///
     /// ```
     /// # use cim_ipld::{ContentIndex, DocumentMetadata, SearchQuery, content_cid};

@@ -188,7 +188,8 @@ impl Run {
     fn drain(&mut self, who: &str) {
         let ended = format!("{who} ended");
         let before = self.counts.get(&ended).copied().unwrap_or(0);
-        // A process that reported a failure has already ended.
+        // After a failure, the process may have ended by itself, and its line may have been
+        // counted.
         while self.problems.is_empty() && self.counts.get(&ended).copied().unwrap_or(0) == before {
             self.wait(5);
         }

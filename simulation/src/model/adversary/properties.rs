@@ -46,7 +46,8 @@ fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     })
 }
 
-/// If the orders of two processes have diverged, neither knows the manifest of the other.
+/// If the orders of two processes have diverged but both know the same manifest, their orders are
+/// on one chain with what that manifest folds.
 fn manifests_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, _)| {
         let folded = &state.sealed.manifest(one.manifest).folded;
