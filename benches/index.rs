@@ -18,7 +18,8 @@ const SEED: u64 = 42;
 fn analysis(criterion: &mut Criterion) {
     let documents = synthetic::documents(200, SEED);
     let plain: Vec<&str> = documents.iter().filter_map(|document| document.text.as_deref()).collect();
-    // One letter in twelve has an accent, so every chunk takes the Unicode path.
+    // About one word in six gets an accent. Those words take the Unicode path, the others the ASCII
+    // path for words of a text that is not ASCII.
     let accented: Vec<String> = plain.iter().map(|text| text.replace("ba", "bä")).collect();
     let accented: Vec<&str> = accented.iter().map(String::as_str).collect();
     let analyzer = Analyzer::default();
@@ -83,7 +84,7 @@ fn searching(criterion: &mut Criterion) {
         }
     }
     let query = Query::term("ba");
-    // All documents with the most frequent word, unranked: mostly decoding.
+    // All documents with two frequent words, counted but not ranked: mostly the cost of decoding.
     group.bench_function("postings", |bencher| {
         let all = Query::all([query.clone(), Query::term("da")]);
         let options = SearchOptions::default().limit(0);
@@ -92,7 +93,7 @@ fn searching(criterion: &mut Criterion) {
     group.bench_function("hits", |bencher| {
         bencher.iter(|| snapshot.search(black_box(&query), &SearchOptions::default(), &pages));
     });
-    group.bench_function("hits from no page at hand", |bencher| {
+    group.bench_function("hits, no page cached", |bencher| {
         bencher.iter(|| cold(&snapshot, black_box(&query), &pages));
     });
     group.finish();
@@ -142,13 +143,13 @@ fn segment(memtable: &Memtable, number: u8) -> (Arc<Segment>, PageMap) {
 /// Searches without cached pages, and provides the requested pages: the cost of cache misses
 /// without the I/O.
 fn cold(snapshot: &ReadView, query: &Query, pages: &PageMap) -> u64 {
-    let mut at_hand = PageMap::new();
+    let mut fetched = PageMap::new();
     loop {
-        match snapshot.search(query, &SearchOptions::default(), &at_hand).expect("the pages are sound") {
+        match snapshot.search(query, &SearchOptions::default(), &fetched).expect("the pages are sound") {
             Progress::Ready(results) => return results.total,
             Progress::Need(needed) => {
                 for (segment, id) in needed {
-                    at_hand.insert(segment, id, pages.page(segment, id).expect("every page is in the map"));
+                    fetched.insert(segment, id, pages.page(segment, id).expect("every page is in the map"));
                 }
             }
         }

@@ -17,8 +17,9 @@ use cim_ipld::{ContentIndex, DocumentMetadata, ErrorKind, IndexPersistence, Sear
 struct PartNumbers;
 
 impl Analyze for PartNumbers {
-    /// Returns the identity stored with the index. Change it with every change of the words,
-    /// because an index cannot be opened with another identity.
+    /// Returns the identity stored with the index. Change it whenever the tokenizer begins to
+    /// produce other words: an index written with the old words is then refused, instead of being
+    /// searched with the new ones.
     fn identity(&self) -> &str {
         "example.org part-numbers/1"
     }

@@ -38,8 +38,8 @@ struct Args {
     /// The NATS server to store the index on, instead of a temporary folder
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
-    /// Answers the queries of a first process with this home; used by the demonstration to start
-    /// itself
+    /// The folder of the process that started this one: answer the queries saved there and exit;
+    /// the demonstration passes it to its second process
     #[arg(long, hide = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
 }
@@ -117,7 +117,7 @@ async fn search(home: &Home, questions: &[SearchQuery]) -> Result<Vec<Answer>> {
     for question in questions {
         let started = Instant::now();
         let answer = Answer::to(question, &index).await?;
-        ensure!(answer.total > 0, "nothing was found for {question:?}, which stands in the input");
+        ensure!(answer.total > 0, "nothing was found for {question:?}, which occurs in the input");
         let best = answer.hits[0].title.as_deref().unwrap_or("untitled");
         report("search", started, format_args!("{}: {} found, best {best}", wording(question), answer.total));
         answers.push(answer);
@@ -249,10 +249,10 @@ fn look_into_the_store(home: &Home, questions: &[SearchQuery]) -> Result<()> {
         bytes += content.len();
         let content = String::from_utf8_lossy(&content).to_lowercase();
         for word in &words {
-            ensure!(!content.contains(word), "{word:?} stands in the store for anyone to read");
+            ensure!(!content.contains(word), "{word:?} is stored unencrypted");
         }
     }
-    report("look", started, format_args!("none of these words in the {bytes} bytes of the store"));
+    report("look", started, format_args!("none of the words of the queries is in the {bytes} bytes of the store"));
     Ok(())
 }
 
@@ -284,7 +284,7 @@ impl Home {
 
     fn store(&self) -> String {
         match &self.nats {
-            Some(_) => "an index of its own on the NATS server".to_owned(),
+            Some(_) => "a separate index on the NATS server".to_owned(),
             None => format!("an index in {}", self.store_folder().display()),
         }
     }

@@ -1,7 +1,8 @@
 //! A reproducible synthetic corpus: Zipf-distributed words, topics, skewed tags.
 //!
-//! Each document has a topic. Three words in ten come from the vocabulary order of the topic, so
-//! that words co-occur as in real text. Pairs of words repeat, so that phrases have hits.
+//! Each document has a topic. Three words in ten are drawn from the vocabulary in an order specific
+//! to the topic, so that each topic has its own frequent words and words co-occur as in real text.
+//! Pairs of words repeat, so that phrases have hits.
 
 use cim_ipld_index::Document;
 
@@ -82,7 +83,7 @@ fn word(number: usize) -> String {
     }
 }
 
-/// Returns a rank with probability 1 / (rank + 2).
+/// Draws ranks, each with a probability proportional to 1 / (rank + 2).
 struct Zipf {
     cumulative: Vec<f64>,
 }

@@ -6,7 +6,7 @@ use cim_ipld::index::Document;
 /// chance.
 pub const SEARCHED_BYTES: usize = 8;
 
-/// Queries derived from the input: words of the documents number 1, 2, 4, 8 and so on, and a tag.
+/// Queries derived from the input: words from the 1st, 2nd, 4th, 8th document and so on, and a tag.
 #[derive(Default)]
 pub struct Questions {
     words: Vec<String>,
@@ -15,7 +15,7 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// Derives queries from a document, the `number`th from 1.
+    /// Derives queries from a document. `number` is its place in the input, counted from 1.
     pub fn consider(&mut self, document: &Document, number: u64) {
         if self.tag.is_none() {
             self.tag = document.tags.last().cloned();

@@ -8,8 +8,8 @@ use cim_ipld::index::Document;
 use cim_ipld::{Cid, DocumentMetadata, content_cid};
 use ignore::{DirEntry, Walk, WalkBuilder};
 
-/// Reads the text files of a folder as documents. The CID of a document is that of its bytes, its
-/// title is its path, and its tags are the folders of the path.
+/// Reads the text files of a folder as documents. A document has the CID of its bytes, its path as
+/// title, and the folders of the path as tags.
 ///
 /// Hidden files, files ignored by `.gitignore`, files that are not UTF-8 and duplicates of earlier
 /// files are skipped.
@@ -50,7 +50,7 @@ impl Tree {
         self.counts
     }
 
-    /// Returns the document of a file, unless it is not text or a duplicate.
+    /// Returns the document of a file, or `None` if the file is a duplicate or is not text.
     fn document(&mut self, path: &Path) -> Result<Option<Document>> {
         let bytes = fs::read(path)?;
         let Ok(text) = std::str::from_utf8(&bytes) else {

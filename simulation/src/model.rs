@@ -1,15 +1,16 @@
 //! The catalog protocol as an executable specification, and an exhaustive search of its states.
 //!
 //! [`protocol`] specifies each process; read it together with docs/protocol.md. Two stores drive
-//! it: [`adversary`] shows any sealed object to any process at any time; [`honest`] delays, loses
-//! acknowledgements, stores puts late or twice, trims and crashes. [`search`] visits every state
-//! within a number of actions, breadth first, checks named properties, and returns a shortest trace
-//! to a violation. Each [`rule`] can be removed; [`cases`] lists the searches and the property that
-//! depends on each rule.
+//! it: [`adversary`] shows any sealed object to any process at any time; [`honest`] loses
+//! acknowledgements, stores puts late or twice and lets watches lag, while processes trim the log
+//! and crash. [`search`] visits every state within a number of actions, breadth first, checks named
+//! properties, and returns a shortest trace to a violation. Each [`rule`] can be removed; [`cases`]
+//! lists the searches and the property that depends on each rule.
 //!
 //! Hashes and seals are perfect: a digest *is* the order that it represents. Not modelled are
 //! spilled bodies, repair of the manifest entry, cloned machines, page forgery, the encoding of the
-//! ancestry, pins older than a crash, and a recreated bucket with its own revisions.
+//! ancestry, and a pin that lacks the last acknowledged writes (a model process stores its pin at
+//! every acknowledgement).
 
 mod adversary;
 mod cases;
@@ -29,8 +30,8 @@ pub use cases::Scope;
 /// Runs every search of `scope`, then one with each rule removed, and passes a line of statistics
 /// for each to `print`.
 ///
-/// Returns whether no complete search found a violation and each removed rule led to the expected
-/// one.
+/// Returns whether no search of the complete protocol found a violation, and each search without a
+/// rule found the expected one.
 pub fn check(scope: Scope, mut print: impl FnMut(String)) -> bool {
     let mut is_good = true;
     for case in cases::complete(scope) {
@@ -53,7 +54,7 @@ pub fn check(scope: Scope, mut print: impl FnMut(String)) -> bool {
         is_good &= found == Some((removal.property, removal.depth));
         match found {
             Some((property, depth)) => {
-                print(format!("without {:?}: not true after {depth}: {property}", removal.removed))
+                print(format!("without {:?}: violated after {depth} actions: {property}", removal.removed))
             }
             None => print(format!("without {:?}: no violation", removal.removed)),
         }

@@ -1,9 +1,9 @@
-//! Runs real engines over the simulated store, and compares what they do with what the protocol
-//! promises.
+//! Runs real engines over the simulated store, and checks them against the promises of the
+//! protocol.
 //!
-//! One seed is one run: its kind of store, its processes, what they write and read, when they
-//! crash, what the store does to them. Every choice follows from it, so that a fault is found again
-//! by its seed. [`run`] returns what is wrong.
+//! A seed determines a run: the kind of store, the processes, their operations and crashes, and the
+//! actions of the store. A fault can therefore be reproduced from its seed. [`run`] returns the
+//! violations that it found.
 
 mod actions;
 mod checks;
@@ -24,11 +24,11 @@ use plan::{Kind, Plan};
 use watchdog::Watchdog;
 use world::World;
 
-/// Positions that a record may lag behind in a simulated engine: few, so that the limit is met.
+/// The number of positions that a record may lag behind in a simulated engine. It is small, so that
+/// runs reach the limit.
 const WINDOW_POSITIONS: u64 = 12;
 
-/// What [`run`] is asked to leave out, in turn: each rule alone, and rules that only stand in for
-/// each other together.
+/// The rules to remove in turn, each alone.
 pub const REMOVALS: [&[Rule]; 23] = [
     &[Rule::IgnoreJunk],
     &[Rule::Epoch],
@@ -55,26 +55,27 @@ pub const REMOVALS: [&[Rule]; 23] = [
     &[Rule::GracePeriod],
 ];
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What was wrong, the first thing first.
+    /// The violations, in the order in which they were found.
     pub violations: Vec<String>,
-    /// What the seed means.
+    /// The choices that the seed determines.
     pub plan: String,
-    /// Identifies what happened.
+    /// Identifies the trace.
     pub trace_hash: String,
-    /// What happened, one line for each operation and each act of the store.
+    /// One line for each operation and each event of the store.
     pub trace: Vec<String>,
-    /// Writes that were acknowledged.
+    /// The number of acknowledged writes.
     pub acknowledged: usize,
 }
 
-/// Runs the simulation of `seed` without the rules of `removed`.
+/// Runs the simulation of `seed` without the rules in `removed`.
+///
+/// A run that hangs exits the process with a message that names the seed.
 ///
 /// # Panics
-/// When the runtime cannot be made. A run that hangs ends the process, which says which seed it
-/// was.
+/// If the runtime cannot be created.
 #[must_use]
 pub fn run(seed: u64, removed: &[Rule]) -> Outcome {
     let _watchdog = Watchdog::new(format!("seed {seed} without {removed:?}"));
@@ -84,11 +85,11 @@ pub fn run(seed: u64, removed: &[Rule]) -> Outcome {
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime needs nothing that could be missing");
+        .expect("a runtime without I/O can always be created");
     runtime.block_on(async {
         let plan = Plan::of(seed);
         let faults = match plan.kind {
-            // Whoever restores is often behind those who write.
+            // A process that restores a snapshot should often be behind the writers.
             Kind::Honest if plan.restores => Faults { lagging_watch: Rate::per_mille(300), ..Faults::honest() },
             Kind::Honest => Faults::honest(),
             Kind::Vandal => Faults { delay: Faults::honest().delay, ..Faults::none() },

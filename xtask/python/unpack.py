@@ -1,4 +1,4 @@
-"""Take one program out of a wheel: unpack.py FOLDER_WITH_ONE_WHEEL PROGRAM TARGET"""
+"""Extracts a program from a wheel: unpack.py FOLDER_WITH_ONE_WHEEL PROGRAM TARGET"""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the micro-benchmarks, or the comparison of the index core with its peers.
+//! `cargo xtask bench`: runs the micro-benchmarks, or compares the index core with its peers.
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Outcome;
 use crate::workspace::{cargo, output, root, succeed};
 
-/// With `--peers` builds and runs benches/peers, to which all other arguments go; else runs
-/// The Criterion benchmarks.
+/// Runs the Criterion benchmarks. With `--peers`, builds and runs `benches/peers` instead, and
+/// passes it all other arguments.
 pub(crate) fn run(args: &[String]) -> Outcome {
     if args.iter().any(|arg| arg == "--peers") {
         return peers(args);
@@ -23,7 +23,7 @@ fn peers(args: &[String]) -> Outcome {
     let folder = root().join("benches/peers");
     let mut build = cargo(&["build", "--release", "--quiet"]);
     build.current_dir(&folder);
-    // Without SQLCipher, OpenSSL is not compiled. A separate folder keeps the two builds apart.
+    // Without SQLCipher, OpenSSL is not compiled. The two builds use separate folders.
     let mut target = folder.join("target");
     if args.iter().any(|arg| arg == "--no-sqlite") {
         target.push("no-sqlite");
@@ -45,8 +45,8 @@ fn today() -> Result<String, String> {
     Ok(format!("{year}-{month:02}-{day:02}"))
 }
 
-/// The date of a number of days after 1970-01-01; Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms".
+/// Returns the date that is a number of days after 1970-01-01. Source: Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms".
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, of_era) = (shifted / 146_097, shifted % 146_097);

@@ -1,7 +1,8 @@
 //! `cargo xtask examples`: checks that the public documentation has examples.
 //!
-//! Every public type of a library needs an example, and so does every method of the most important
-//! types and traits. The documentation tests check that the examples compile.
+//! Every public type that a library re-exports by name from its root needs an example, and so does
+//! every public method of the most important types and traits. The documentation tests check that
+//! the examples compile.
 
 use std::collections::BTreeSet;
 

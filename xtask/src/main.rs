@@ -19,7 +19,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-/// The result of a task. The error is one sentence.
+/// The result of a task. The error is printed after the name of the task.
 type Outcome = Result<(), String>;
 
 struct Task {
@@ -31,32 +31,32 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "setup",
-        about: "get nats-server and the Python of the independent reader into .tools",
+        about: "install in .tools what the tests need: nats-server, and the packages of the readers in Python",
         run: setup::run,
     },
     Task { name: "test", about: "set up, then run every check and every test", run: steps::test },
-    Task { name: "ci", about: "the same on a clean checkout, which must still be clean at the end", run: steps::ci },
-    Task { name: "layers", about: "check who may depend on whom", run: layers::run },
-    Task { name: "tidy", about: "check the habits of the house (--shrink lowers the baseline)", run: tidy::run },
-    Task { name: "examples", about: "check that public types and methods are shown by example", run: examples::run },
+    Task { name: "ci", about: "like test, on a clean checkout that must be clean again at the end", run: steps::ci },
+    Task { name: "layers", about: "check the dependencies between packages and between modules", run: layers::run },
+    Task { name: "tidy", about: "check the conventions of the project (--shrink lowers the baseline)", run: tidy::run },
+    Task { name: "examples", about: "check that public types and methods have examples", run: examples::run },
     Task {
         name: "bench",
-        about: "run the micro-benchmarks, or with --peers the index core beside Tantivy and SQLCipher (--peers --help)",
+        about: "run the micro-benchmarks, or with --peers compare the index core with Tantivy and SQLCipher (--peers --help lists the options)",
         run: bench::run,
     },
     Task {
         name: "model",
-        about: "search the model of the catalog protocol and print figures (--full: to the accepted depths)",
+        about: "search the model of the catalog protocol and print statistics (--full: search deeper, about 15 minutes)",
         run: model::run,
     },
     Task {
         name: "simulate",
-        about: "run engines over a simulated store (--seeds N, --seed S, --without RULE, --rules)",
+        about: "run engines over a simulated store (--help lists the options)",
         run: simulate::run,
     },
     Task {
         name: "soak",
-        about: "kill and pause writers, readers and servers (--minutes N, --replicas 1|3): nothing is lost, nothing is twice",
+        about: "kill and pause processes and servers, and check that no write is lost or duplicated (--minutes N, --replicas 1|3)",
         run: soak::run,
     },
     Task {
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Some(task) = TASKS.iter().find(|task| task.name == name) else {
-        eprint!("xtask: no task is called {name}\n\n{}", usage());
+        eprint!("xtask: there is no task {name}\n\n{}", usage());
         return ExitCode::from(2);
     };
     match (task.run)(rest) {
@@ -101,6 +101,6 @@ fn usage() -> String {
 fn no_arguments(args: &[String]) -> Outcome {
     match args.first() {
         None => Ok(()),
-        Some(arg) => Err(format!("takes no argument, got {arg}")),
+        Some(arg) => Err(format!("unexpected argument {arg}")),
     }
 }

@@ -1,4 +1,4 @@
-//! The part of `cargo metadata` that the layers check needs.
+//! The parts of the output of `cargo metadata` that `layers` and `examples` use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,7 +115,7 @@ fn dependency(value: &Value) -> Option<Dependency> {
     Some(Dependency { name: value["name"].as_str()?.into(), kind, optional: value["optional"].as_bool()? })
 }
 
-/// Returns whether an edge of the graph is not only a dev-dependency.
+/// Returns whether an edge of the graph is a normal or build dependency, possibly among others.
 fn is_shipped(edge: &Value) -> bool {
     let kinds = edge["dep_kinds"].as_array();
     kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind["kind"].as_str() != Some("dev")))

@@ -1,4 +1,4 @@
-//! `cargo xtask nats`: a server for development.
+//! `cargo xtask nats`: runs a server for development.
 
 use std::process::Command;
 
@@ -9,13 +9,14 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let server = setup::nats_server()?;
     let store = workspace::tools().join("nats-data");
-    println!("nats://127.0.0.1:4222, data in {}, Ctrl-C stops it", store.display());
+    println!("nats://127.0.0.1:4222, data in {}; stop it with Ctrl-C", store.display());
     let mut command = Command::new(server);
     command.args(["--addr", "127.0.0.1", "--port", "4222", "--jetstream", "--store_dir"]).arg(store);
     become_command(command)
 }
 
-/// Only the server handles Ctrl-C, so that it closes its store before this process exits.
+/// Replaces this process by the server, so that no parent exits on Ctrl-C before the server has
+/// closed its store.
 #[cfg(unix)]
 fn become_command(mut command: Command) -> Outcome {
     use std::os::unix::process::CommandExt;

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let server = nats_server()?;
     println!("nats-server: {}", server.display());
     let python = reader_python()?;
-    println!("python of the independent reader: {}", python.display());
+    println!("python of the readers: {}", python.display());
     Ok(())
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn nats_server() -> Result<PathBuf, String> {
     if let Some(named) = std::env::var_os("NATS_SERVER").filter(|path| !path.is_empty()) {
         return match server_version(Path::new(&named)) {
             Ok(version) if version >= OLDEST_SERVER => Ok(named.into()),
-            Ok((major, minor)) => Err(format!("NATS_SERVER is version {major}.{minor}; 2.12 or newer is needed")),
+            Ok((major, minor)) => Err(format!("NATS_SERVER is version {major}.{minor}, but 2.12 or newer is required")),
             Err(error) => Err(format!("NATS_SERVER: {error}")),
         };
     }
@@ -41,7 +41,7 @@ pub(crate) fn nats_server() -> Result<PathBuf, String> {
     let pinned = tools().join(&on_path);
     if server_version(&pinned).is_err() {
         fetch_server(&pinned).map_err(|error| {
-            format!("{error}\nNo pinned nats-server could be fetched for this platform. Set NATS_SERVER to a nats-server of 2.12 or newer.")
+            format!("{error}\nThe pinned nats-server could not be downloaded. Set NATS_SERVER to a nats-server of version 2.12 or newer.")
         })?;
         server_version(&pinned)?;
     }
@@ -50,7 +50,8 @@ pub(crate) fn nats_server() -> Result<PathBuf, String> {
 
 fn server_version(program: &Path) -> Result<(u32, u32), String> {
     let text = output(Command::new(program).arg("--version"))?;
-    parse_version(&text).ok_or_else(|| format!("{}: no version in {:?}", program.display(), text.trim()))
+    parse_version(&text)
+        .ok_or_else(|| format!("{}: the output {:?} contains no version", program.display(), text.trim()))
 }
 
 /// Parses `nats-server: v2.15.1`.
@@ -72,10 +73,12 @@ fn fetch_server(target: &Path) -> Outcome {
     clear(&wheels)
 }
 
-/// Returns a Python that can import the dependencies of the independent reader.
+/// Returns a Python that can import the dependencies of the programs that read our formats
+/// independently.
 ///
-/// It is always `.tools/venv/bin/python`: a virtual environment or, if Python cannot create one
-/// (Debian without python3-venv), a script of that name over packages in `.tools/python`.
+/// It is `.tools/venv/bin/python` (on Windows `.tools/venv/Scripts/python.exe`): the interpreter of
+/// a virtual environment or, if Python cannot create one (Debian without python3-venv), a shell
+/// script that runs Python with the packages in `.tools/python`.
 fn reader_python() -> Result<PathBuf, String> {
     let venv = tools().join("venv");
     let interpreter = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
@@ -129,7 +132,7 @@ fn make_executable(_: &Path) -> std::io::Result<()> {
 fn python() -> Command {
     let default = if cfg!(windows) { "python" } else { "python3" };
     let mut command = Command::new(std::env::var_os("PYTHON").unwrap_or_else(|| OsString::from(default)));
-    // Disables the warning of pip for root: nothing is installed outside `.tools`.
+    // Disables pip's warning about running as root: nothing is installed outside `.tools`.
     command.env("PIP_ROOT_USER_ACTION", "ignore");
     command
 }

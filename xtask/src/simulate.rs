@@ -1,4 +1,4 @@
-//! `cargo xtask simulate`: real engines over a store with seeded faults and lies.
+//! `cargo xtask simulate`: runs engines over a store with seeded faults and lies.
 
 use crate::Outcome;
 use crate::workspace::{cargo, succeed};

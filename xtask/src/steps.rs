@@ -12,9 +12,9 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-/// No step sets RUSTFLAGS, a profile or features, so that clippy and doc share checked
-/// dependencies, and tests and examples share built ones. Only the release build of the last step
-/// recompiles them.
+/// No step sets RUSTFLAGS or features, and only the last one sets a profile. So clippy and doc
+/// reuse the same `cargo check` output of the dependencies, and the tests and the example targets
+/// built by `cargo test` share compiled dependencies.
 const STEPS: &[Step] = &[
     Step { name: "setup", run: || setup::run(&[]) },
     Step { name: "fmt", run: || succeed(&mut cargo(&["fmt", "--all", "--check"])) },
@@ -130,7 +130,9 @@ impl Tally {
         match self {
             Self { passed: 0, .. } => Err("no test ran".into()),
             Self { failed, .. } if *failed > 0 => Err(format!("{failed} tests failed")),
-            Self { ignored, .. } if *ignored > 0 => Err(format!("{ignored} tests were ignored; a test runs or goes")),
+            Self { ignored, .. } if *ignored > 0 => {
+                Err(format!("{ignored} tests were ignored: run them or delete them"))
+            }
             _ => Ok(()),
         }
     }

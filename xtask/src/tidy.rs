@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let shrink = match args {
         [] => false,
         [flag] if flag == "--shrink" => true,
-        _ => return Err("takes --shrink or nothing".into()),
+        _ => return Err("expected --shrink or no argument".into()),
     };
     let mut tree = Tree::read()?;
     if shrink {
@@ -63,7 +63,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
 struct Tree {
     /// All files.
     paths: BTreeSet<String>,
-    /// The files written by hand.
+    /// The text of the files that `text::is_text` accepts.
     texts: BTreeMap<String, String>,
     /// The Rust files among `texts`.
     sources: BTreeMap<String, Source>,

@@ -17,7 +17,7 @@ pub(crate) fn tools() -> PathBuf {
 /// Returns a cargo command as if called from a shell in the workspace folder.
 ///
 /// `cargo run` sets variables that describe the xtask package for the program that it starts. Build
-/// scripts such as that of ring are rerun if those differ, so a cargo that inherits them would
+/// scripts such as the one of ring are rerun if those differ, so a cargo that inherits them would
 /// recompile what a manual `cargo test` has compiled.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

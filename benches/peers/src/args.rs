@@ -7,16 +7,16 @@ use anyhow::{Context, Result, bail};
 pub const USAGE: &str = "\
 usage: cargo xtask bench --peers [options]
 
-  --corpus FILE    documents as JSON lines, .zst accepted (or CIM_CORPUS); without it a corpus is made
-  --queries FILE   word lists by set as JSON; without it queries are drawn from the corpus
-  --scale N        N times the documents, altered
-  --only A,B       only classes of queries whose names begin so, and nothing but searches
+  --corpus FILE    documents as JSON lines, optionally .zst (or CIM_CORPUS); by default, a generated corpus
+  --queries FILE   word lists by set as JSON; by default, queries drawn from the corpus
+  --scale N        use the documents and N-1 altered copies of them
+  --only A,B       measure only searches, of classes whose names start with A or B; print a table instead of writing files
   --quick          fewer queries and repeats
-  --no-sqlite      without SQLCipher, which is then not even compiled
-  --out FOLDER     where index-core.md and .json go, with --scale N as index-core-xN (target/benchmarks)
+  --no-sqlite      leave out SQLCipher, which is then not compiled
+  --out FOLDER     write index-core.md and .json there, or index-core-xN with --scale N (target/benchmarks)
   --publish        the same as --out docs/benchmarks";
 
-/// What to run.
+/// The arguments.
 #[derive(Debug, Clone)]
 pub struct Args {
     pub corpus: Option<PathBuf>,
@@ -26,18 +26,18 @@ pub struct Args {
     pub quick: bool,
     pub sqlite: bool,
     pub out: PathBuf,
-    /// What only the caller knows, for the report.
+    /// For the report, like `commit` and `compiler`: known only to the caller.
     pub date: String,
     pub commit: String,
     pub compiler: String,
 }
 
 impl Args {
-    /// Reads the arguments; `None` if help was asked for.
+    /// Parses the arguments. Returns `None` for `--help`.
     ///
     /// # Errors
     ///
-    /// If an argument is not known or lacks its value.
+    /// If an argument is unknown or lacks its value.
     pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Self>> {
         let mut parsed = Self {
             corpus: std::env::var_os("CIM_CORPUS").map(PathBuf::from),
@@ -58,7 +58,7 @@ impl Args {
                 "--help" | "-h" => return Ok(None),
                 "--corpus" => parsed.corpus = Some(value()?.into()),
                 "--queries" => parsed.queries = Some(value()?.into()),
-                "--scale" => parsed.scale = value()?.parse().context("--scale takes a number")?,
+                "--scale" => parsed.scale = value()?.parse().context("--scale needs a number")?,
                 "--only" => parsed.only = value()?.split(',').map(str::to_owned).collect(),
                 "--quick" => parsed.quick = true,
                 "--no-sqlite" => parsed.sqlite = false,
@@ -67,7 +67,7 @@ impl Args {
                 "--date" => parsed.date = value()?,
                 "--commit" => parsed.commit = value()?,
                 "--compiler" => parsed.compiler = value()?,
-                other => bail!("{other} is not known\n\n{USAGE}"),
+                other => bail!("unknown argument {other}\n\n{USAGE}"),
             }
         }
         Ok(Some(parsed))
@@ -78,12 +78,12 @@ impl Args {
         if self.quick { 5 } else { 11 }
     }
 
-    /// Returns how many queries of a class run at most.
+    /// Returns the maximum number of queries of a class.
     pub fn most_queries(&self) -> usize {
         if self.quick { 50 } else { 200 }
     }
 
-    /// Returns how many documents are made if none are given.
+    /// Returns the number of documents of a generated corpus.
     pub fn synthetic_documents(&self) -> usize {
         if self.quick { 5_000 } else { 30_000 }
     }

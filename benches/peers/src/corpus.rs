@@ -1,4 +1,4 @@
-//! The documents that are measured: read from a file, or made.
+//! The documents, read from a file or generated.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,12 +11,12 @@ use cim_ipld_benches::{cid_of, synthetic};
 use cim_ipld_index::Document;
 use serde::Deserialize;
 
-/// Documents and where they are from.
+/// Documents and their origin.
 #[derive(Debug)]
 pub struct Corpus {
     /// The name for the report.
     pub name: String,
-    /// In the order in which every index gets them.
+    /// In the order in which they are indexed.
     pub documents: Vec<Document>,
 }
 
@@ -33,12 +33,12 @@ struct Line {
 }
 
 impl Corpus {
-    /// Reads JSON lines with `title`, `author`, `tags`, `type`, `size` and `text`; a name that ends
-    /// in `.zst` is unpacked. Lines that are wholly equal are read once.
+    /// Reads JSON lines with `title`, `author`, `tags`, `type`, `size` and `text`, and decompresses
+    /// a file whose name ends in `.zst`. Duplicate lines are skipped.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or a line is not such an object.
+    /// If the file cannot be read or a line cannot be parsed.
     pub fn read(path: &Path) -> Result<Self> {
         let file = File::open(path).with_context(|| path.display().to_string())?;
         let reader: Box<dyn Read> = match path.extension() {
@@ -60,16 +60,16 @@ impl Corpus {
         Ok(Self { name, documents })
     }
 
-    /// Makes a corpus of words from a Zipf distribution.
+    /// Generates a corpus with Zipf-distributed words.
     pub fn synthetic(count: usize, seed: u64) -> Self {
         Self { name: format!("synthetic, seed {seed}"), documents: synthetic::documents(count, seed) }
     }
 
     /// Makes a corpus `factor` times as large.
     ///
-    /// Copies get CIDs of their own, and of each copy's words three in twenty are swapped with
-    /// another word of the same text and one in thirty gets a suffix of its copy, so that the
-    /// dictionary grows and phrases do not just repeat.
+    /// Every copy has its own CID. In each copy but the first, three words in twenty are swapped
+    /// with another word of the same text, and one in thirty gets a suffix that is specific to the
+    /// copy, so that the dictionary grows and phrases are not simply repeated.
     #[must_use]
     pub fn scaled(self, factor: usize) -> Self {
         if factor <= 1 {
@@ -85,7 +85,7 @@ impl Corpus {
         Self { name: format!("{}, {factor} times", self.name), documents }
     }
 
-    /// Returns the bytes of all texts, titles and authors.
+    /// Returns the total size of all texts, titles and authors in bytes.
     pub fn text_bytes(&self) -> u64 {
         let bytes = |document: &Document| {
             let parts = [&document.text, &document.title, &document.author];

@@ -1,7 +1,7 @@
-//! Ours against Tantivy, hit by hit.
+//! Compares the hits of the index core with those of Tantivy.
 //!
-//! Tantivy says of every matching document what it scores; ours must find the same documents with
-//! the same scores, and its best ten must be the first ten by score and, among equal scores, by the
+//! Tantivy scores every matching document. The index core must find the same documents with the
+//! same scores, and its best ten must be the first ten by score and, among equal scores, by the
 //! bytes of the CID.
 
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use crate::ours::{self, Ours};
 use crate::queries::Question;
 use crate::tantivy_peer::Tantivy;
 
-/// Scores further apart than this are different.
+/// The largest difference between scores that count as equal.
 pub const TOLERANCE: f32 = 1e-4;
 
-/// Knows which document is which in both indexes.
+/// Compares hits over documents that both engines have indexed.
 pub struct Differential<'a> {
     tantivy: &'a Tantivy,
     numbers: HashMap<Cid, u32>,
@@ -26,18 +26,18 @@ pub struct Differential<'a> {
 }
 
 impl<'a> Differential<'a> {
-    /// Prepares comparisons over documents that Tantivy got in this order; hits are compared down
-    /// to `depth`.
+    /// Prepares comparisons of the first `depth` hits. `documents` are in the order in which
+    /// Tantivy indexed them.
     pub fn new(documents: &[Document], tantivy: &'a Tantivy, depth: usize) -> Self {
         let numbers = documents.iter().enumerate().map(|(number, document)| (document.cid, number as u32)).collect();
         Self { tantivy, numbers, depth: depth.min(MAX_RESULT_WINDOW) }
     }
 
-    /// Asks both and returns what differs, in words; nothing if all is equal.
+    /// Searches with both engines and describes the first difference, if there is one.
     ///
     /// # Errors
     ///
-    /// If an engine reports one.
+    /// The errors of the engines.
     pub fn compare(&self, ours: &Ours, question: &Question) -> Result<Option<String>> {
         let expected = self.expected(question)?;
         let query = ours::query(question);
@@ -53,14 +53,14 @@ impl<'a> Differential<'a> {
         let difference = difference.or_else(|| same_start(&uncounted.hits, &all.hits));
         let scores = places.iter().map(|(_, score)| score.to_bits());
         let is_same = scores.eq(counted.hits.iter().map(|hit| hit.score.to_bits()));
-        Ok(difference.or_else(|| (!is_same).then(|| "the places have other scores than the hits".to_owned())))
+        Ok(difference.or_else(|| (!is_same).then(|| "the best ten without stored fields do not have the scores of the best ten hits".to_owned())))
     }
 
-    /// Every match and its score, by document number.
+    /// Returns every match and its expected score, by document number.
     fn expected(&self, question: &Question) -> Result<HashMap<u32, f32>> {
         let scores = match question {
-            // Tantivy gives every match of these the score 1: what they should score comes from its
-            // postings.
+            // Tantivy scores every match of these as 1, so the expected scores are computed from
+            // its postings.
             Question::Prefix(_) | Question::Fuzzy(_) => {
                 let scores = expanded::scores(self.tantivy, question)?;
                 let matches = self.tantivy.all_scores(&*self.tantivy.query(question))?;
@@ -81,13 +81,13 @@ impl<'a> Differential<'a> {
         best.sort_unstable_by(|a, b| b.total_cmp(a));
         for (place, (hit, best)) in hits.iter().zip(&best).enumerate() {
             let Some(score) = self.numbers.get(&hit.cid).and_then(|number| expected.get(number)) else {
-                return Some(format!("hit {place} is no match of Tantivy's"));
+                return Some(format!("hit {place} does not match in Tantivy"));
             };
             if (hit.score - score).abs() > TOLERANCE {
-                return Some(format!("hit {place} scores {}, Tantivy's document {score}", hit.score));
+                return Some(format!("hit {place} scores {}, but {score} in Tantivy", hit.score));
             }
             if (hit.score - best).abs() > TOLERANCE {
-                return Some(format!("place {place} scores {}, Tantivy's place {best}", hit.score));
+                return Some(format!("hit {place} scores {}, but Tantivy's hit {place} scores {best}", hit.score));
             }
         }
         hits.windows(2).enumerate().find_map(|(place, pair)| {
@@ -97,12 +97,12 @@ impl<'a> Differential<'a> {
         })
     }
 
-    /// Checks Tantivy's own best ten against all of its scores: the peer that is timed answers the
-    /// same questions.
+    /// Checks Tantivy's best ten against the scores of all its matches, to make sure that the query
+    /// that is timed is the query that is compared.
     ///
     /// # Errors
     ///
-    /// If Tantivy reports one.
+    /// The errors of Tantivy.
     pub fn peer_is_consistent(&self, question: &Question) -> Result<bool> {
         let query = self.tantivy.query(question);
         let all: HashMap<u32, f32> = self.tantivy.all_scores(&*query)?.into_iter().collect();
@@ -114,7 +114,7 @@ impl<'a> Differential<'a> {
     }
 }
 
-/// The few best must be the beginning of all.
+/// Compares the best ten with the beginning of all hits.
 fn same_start(best: &[Hit], all: &[Hit]) -> Option<String> {
     let key = |hit: &Hit| (hit.cid, hit.score.to_bits());
     let is_equal = best.len() == all.len().min(10) && best.iter().zip(all).all(|(a, b)| key(a) == key(b));

@@ -1,4 +1,4 @@
-//! Queries drawn from a corpus, for runs that bring no file of queries.
+//! Draws queries from a corpus, for runs without a query file.
 
 use std::collections::HashMap;
 
@@ -9,24 +9,25 @@ use crate::queries::Sets;
 
 /// Draws `count` word lists of every set, from a seed.
 ///
-/// *Frequent* words are the 45 in most documents; *middling* ones are in 0.1 % to 2 % of them;
-/// *rare* ones in 2 to 20 documents. The words of a list come from one document, so that it matches
-/// all of them; the words of a pair of frequent ones are any two.
+/// *Frequent* words are the 45 with the highest document frequency, *medium* words occur in 0.1 %
+/// to 2 % of the documents, *rare* words in 2 to 20 documents. The words of a list come from one
+/// document, so that at least one document contains all of them; a pair of frequent words may be
+/// any two.
 pub fn sets(documents: &[Document], count: usize, seed: u64) -> Sets {
     let mut drawer = Drawer::new(documents, seed);
     let mut sets = Sets::new();
     let mut add = |name: &str, draw: &mut dyn FnMut() -> Option<Vec<String>>| {
-        // A document may lack what is wanted; then another is tried.
+        // If a document lacks suitable words, another one is tried.
         let lists: Vec<_> = (0..count * 20).filter_map(|_| draw()).take(count).collect();
         sets.insert(name.to_owned(), lists);
     };
-    add("term_mid", &mut || drawer.one(Rank::Middling));
+    add("term_mid", &mut || drawer.one(Rank::Medium));
     add("term_rare", &mut || drawer.one(Rank::Rare));
-    add("pair", &mut || drawer.together(&[Rank::Middling; 2]));
-    add("triple", &mut || drawer.together(&[Rank::Middling; 3]));
-    add("five", &mut || drawer.together(&[Rank::Middling; 5]));
+    add("pair", &mut || drawer.together(&[Rank::Medium; 2]));
+    add("triple", &mut || drawer.together(&[Rank::Medium; 3]));
+    add("five", &mut || drawer.together(&[Rank::Medium; 5]));
     add("five_mixed", &mut || {
-        drawer.together(&[Rank::Frequent, Rank::Frequent, Rank::Middling, Rank::Middling, Rank::Rare])
+        drawer.together(&[Rank::Frequent, Rank::Frequent, Rank::Medium, Rank::Medium, Rank::Rare])
     });
     add("pair_hi", &mut || drawer.frequent_pair());
     add("phrase2", &mut || drawer.phrase(2));
@@ -42,7 +43,7 @@ pub fn sets(documents: &[Document], count: usize, seed: u64) -> Sets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rank {
     Frequent,
-    Middling,
+    Medium,
     Rare,
     Between,
 }
@@ -80,7 +81,7 @@ impl<'a> Drawer<'a> {
         match () {
             () if self.frequent.iter().any(|frequent| frequent == word) => Rank::Frequent,
             () if (2..=20).contains(&count) => Rank::Rare,
-            () if (0.001..0.02).contains(&share) => Rank::Middling,
+            () if (0.001..0.02).contains(&share) => Rank::Medium,
             () => Rank::Between,
         }
     }
@@ -99,7 +100,7 @@ impl<'a> Drawer<'a> {
         self.choose(&words, ranks)
     }
 
-    /// Different words of these ranks, in this order.
+    /// Chooses different words of these ranks, in this order.
     fn choose(&mut self, words: &[String], ranks: &[Rank]) -> Option<Vec<String>> {
         let mut chosen: Vec<String> = Vec::with_capacity(ranks.len());
         for rank in ranks {
@@ -126,7 +127,7 @@ impl<'a> Drawer<'a> {
     }
 
     fn prefix(&mut self) -> Option<Vec<String>> {
-        let word = self.one(Rank::Middling)?.pop()?;
+        let word = self.one(Rank::Medium)?.pop()?;
         Some(vec![word.get(..3)?.to_owned()])
     }
 
@@ -137,12 +138,12 @@ impl<'a> Drawer<'a> {
             return None;
         }
         let mut list = vec![(*self.rng.pick(&tags)).to_owned()];
-        list.extend(self.choose(&words, &[Rank::Middling; 2])?);
+        list.extend(self.choose(&words, &[Rank::Medium; 2])?);
         Some(list)
     }
 
     fn misspelt(&mut self) -> Option<Vec<String>> {
-        let word = self.one(Rank::Middling)?.pop()?;
+        let word = self.one(Rank::Medium)?.pop()?;
         if word.len() < 5 || !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
             return None;
         }

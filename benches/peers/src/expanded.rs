@@ -1,9 +1,8 @@
-//! What prefixes and fuzzy words should score, computed from Tantivy's dictionary, postings and
-//! lengths.
+//! Computes the expected scores of prefix and fuzzy queries from Tantivy's dictionary, postings and
+//! lengths, because Tantivy itself scores every match of such a query as 1.
 //!
-//! The index core takes all words that fit for one word: in a document their frequencies add up,
-//! and so do their document frequencies, up to the number of documents. Tantivy gives every match
-//! of such queries the score 1.
+//! The index core treats all matching words as one word: it adds up their frequencies in a
+//! document, and their document frequencies, up to the number of documents.
 
 use std::collections::HashMap;
 
@@ -18,7 +17,7 @@ use crate::tantivy_peer::Tantivy;
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// Returns every match with the score that it should have.
+/// Returns every match with its expected score.
 ///
 /// # Errors
 ///
@@ -27,7 +26,7 @@ pub fn scores(tantivy: &Tantivy, question: &Question) -> Result<Vec<(u32, f32)>>
     let fits: Box<dyn Fn(&str) -> bool> = match question {
         Question::Prefix(prefix) => Box::new(|word: &str| word.starts_with(prefix.as_str())),
         Question::Fuzzy(wanted) => Box::new(|word: &str| is_within_one_edit(wanted, word)),
-        other => bail!("{other:?} expands to nothing"),
+        other => bail!("{other:?} has no words to expand"),
     };
     let segment = tantivy.segment()?;
     let field = tantivy.fields().any;
@@ -58,7 +57,8 @@ pub fn scores(tantivy: &Tantivy, question: &Question) -> Result<Vec<(u32, f32)>>
     Ok(frequencies.into_iter().map(|(document, count)| (document, score(document, count as f32))).collect())
 }
 
-/// One insertion, deletion or replacement of a character, or none.
+/// Returns whether the words differ by at most one insertion, deletion or replacement of a
+/// character.
 fn is_within_one_edit(a: &str, b: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };

@@ -1,5 +1,5 @@
-//! The index core beside what a user would take instead: the same documents, words and questions
-//! for each.
+//! Compares the index core with the alternatives that a user might choose, on the same documents,
+//! words and queries.
 
 pub mod args;
 pub mod corpus;

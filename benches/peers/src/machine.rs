@@ -1,8 +1,8 @@
-//! What the numbers were measured on.
+//! The machine and the versions, for the report.
 
 use std::fs;
 
-/// Describes processor, cores and memory, as far as the system says.
+/// Describes processor, cores and memory, as far as the system reports them.
 pub fn describe() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).and_then(|line| line.split_once(": "));

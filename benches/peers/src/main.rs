@@ -1,4 +1,4 @@
-//! Runs the index core and its peers in turn and writes what came out.
+//! Measures the index core and its peers, and writes the report.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use peers::tantivy_peer::{Tantivy, Words};
 use peers::{draw, machine, markdown, sizes, writes};
 use tantivy::store::Compressor;
 
-/// A corpus of so many documents is compared down to the last hit; a larger one down to `SHALLOW`.
+/// Up to this number of documents, all hits are compared; in a larger corpus, the first `SHALLOW`.
 const COMPARED_WHOLE: usize = 100_000;
 const SHALLOW: usize = 1_000;
 
@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     };
     let corpus = corpus.scaled(args.scale);
     let classes = queries::classes(&sets, &args.only, args.most_queries());
-    ensure!(!classes.is_empty(), "no class of queries is called {}", args.only.join(" or "));
+    ensure!(!classes.is_empty(), "the queries have no usable list of words for the classes to be measured");
     let mut report = Report { run: describe(&args, &corpus, origin), ..Report::default() };
     measure(&args, &corpus, &classes, &mut report)?;
     report.run.load_after = machine::load();
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         }
     }
     let is_equal = report.equalities.iter().all(|equality| equality.equal == equality.of);
-    ensure!(is_equal, "the hits are not those of Tantivy");
+    ensure!(is_equal, "the hits differ from those of Tantivy");
     Ok(())
 }
 
@@ -151,7 +151,7 @@ fn search_goals(searches: &[Search]) -> Vec<Goal> {
     searches.iter().filter_map(goal).collect()
 }
 
-/// The class where the memtable fares worst decides.
+/// Returns the goal for searches of a memtable, measured by the class with the worst ratio.
 fn memtable_goal(searches: &[Search]) -> Option<Goal> {
     let ratio = |search: &Search| {
         let (memtable, segment) = (search.times(searches::OURS_MEMTABLE)?, search.times(searches::OURS_TOP)?);
@@ -168,7 +168,7 @@ fn memtable_goal(searches: &[Search]) -> Option<Goal> {
         figure: *worst,
         unit: "of the segment's time".into(),
         note: format!(
-            "{class}; {within} of {} classes within the goal; the middle class {:.2}",
+            "{class}; {within} of {} classes within the goal; the median class {:.2}",
             ratios.len(),
             ratios[ratios.len() / 2].0
         ),

@@ -1,33 +1,34 @@
-//! Times, taken in turn: ours, theirs, ours, theirs.
+//! Measures times. The engines take turns.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::Result;
 
-/// Something to time: one query of one engine.
+/// Runs one query, given by its index, on one engine.
 pub type Run<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 
-/// The distribution of a class: of each query the median of its repeats, in nanoseconds.
+/// The distribution of the query times of a class, in nanoseconds. The time of a query is the
+/// median of its repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 pub struct Times {
-    /// The middle query.
+    /// The median.
     pub p50_ns: f64,
-    /// The query that one in a hundred exceeds.
+    /// The 99th percentile.
     pub p99_ns: f64,
-    /// The average query.
+    /// The mean.
     pub mean_ns: f64,
 }
 
 /// Times `count` queries on every engine, `repeats` times each.
 ///
-/// Every query is first run once by each engine without a clock. Then the engines take turns, and
-/// who is first changes from repeat to repeat, so that a slow moment of the machine and a cache
-/// warmed by the other fall on all alike.
+/// Every query first runs once on each engine without being timed. Then the engines take turns, and
+/// the first engine changes from repeat to repeat, so that slow phases of the machine and caches
+/// warmed by another engine affect all engines equally.
 ///
 /// # Errors
 ///
-/// The first that an engine reports.
+/// The first error of an engine.
 pub fn alternate(count: usize, repeats: usize, engines: &mut [Box<Run<'_>>]) -> Result<Vec<Times>> {
     let mut medians = vec![Vec::with_capacity(count); engines.len()];
     let mut samples = vec![Vec::with_capacity(repeats); engines.len()];
@@ -52,14 +53,15 @@ pub fn alternate(count: usize, repeats: usize, engines: &mut [Box<Run<'_>>]) -> 
 }
 
 impl Times {
-    /// Summarises one number per query.
+    /// Summarizes one time per query.
     pub fn of(values: &mut [f64]) -> Self {
         let mean_ns = values.iter().sum::<f64>() / values.len().max(1) as f64;
         Self { p50_ns: quantile(values, 0.5), p99_ns: quantile(values, 0.99), mean_ns }
     }
 }
 
-/// Returns the value that a share of the values does not exceed; sorts them.
+/// Returns the smallest of the values for which at least this share of the values is less than or
+/// equal to it. Sorts the values.
 pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let place = (share * values.len() as f64).ceil() as usize;

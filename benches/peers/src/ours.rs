@@ -1,4 +1,4 @@
-//! The index core, used through its public interface.
+//! The index core, through its public interface.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use cim_ipld_index::{
 
 use crate::queries::Question;
 
-/// A snapshot with all of its pages in memory.
+/// A read view with all of its pages in memory.
 #[derive(Debug)]
 pub struct Ours {
     snapshot: ReadView,
@@ -31,11 +31,11 @@ pub fn fill(documents: &[Document]) -> Result<Memtable> {
 }
 
 impl Ours {
-    /// Searches a memtable as it is.
+    /// Creates a read view of one memtable.
     ///
     /// # Errors
     ///
-    /// None that the documents can cause.
+    /// If the memtable was not built with the default analyzer.
     pub fn of_memtable(memtable: &Memtable) -> Result<Self> {
         let memtables = vec![(memtable.view(), Deletes::new())];
         Ok(Self { snapshot: ReadView::new(Analyzer::default(), Vec::new(), memtables)?, pages: PageMap::new() })
@@ -55,11 +55,11 @@ impl Ours {
         Ok(Self { snapshot, pages })
     }
 
-    /// Makes a segment of each part but the last, which stays a memtable.
+    /// Builds a segment of each part except the last, which remains a memtable.
     ///
     /// # Errors
     ///
-    /// As [`fill`] and [`sealed`](Self::sealed).
+    /// The same as for [`fill`] and [`sealed`](Self::sealed).
     pub fn in_parts(parts: &[&[Document]]) -> Result<Self> {
         let (last, sealed) = parts.split_last().context("no parts")?;
         let mut pages = PageMap::new();
@@ -77,13 +77,13 @@ impl Ours {
     ///
     /// # Errors
     ///
-    /// If the options reach too deep.
+    /// If the options exceed a limit of the index.
     #[inline]
     pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
         ready(self.snapshot.search(query, options, &self.pages)?)
     }
 
-    /// Returns places and scores of the best ten: what Tantivy's `TopDocs` does.
+    /// Returns the addresses and scores of the best ten, like Tantivy's `TopDocs`.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Ours {
         ready(self.snapshot.matches(query, &options, &self.pages)?)
     }
 
-    /// Returns places and scores of the best ten, and the exact number of matches.
+    /// Returns the addresses and scores of the best ten, and the exact number of matches.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Ours {
         &self.pages
     }
 
-    /// Returns the snapshot.
+    /// Returns the read view.
     pub fn snapshot(&self) -> &ReadView {
         &self.snapshot
     }
@@ -128,7 +128,7 @@ impl Ours {
 fn ready<T>(progress: Progress<T>) -> Result<T> {
     match progress {
         Progress::Ready(value) => Ok(value),
-        Progress::Need(pages) => bail!("{} pages are not there", pages.len()),
+        Progress::Need(pages) => bail!("{} pages are missing", pages.len()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is asked: classes of questions, each in the form that every engine translates for itself.
+//! The queries, by class, in a form that is translated for each engine.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use cim_ipld_index::Analyzer;
 
-/// One question. Words are already as the analyzer gives them.
+/// One query. Its words have already been analyzed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// One word.
@@ -17,31 +17,32 @@ pub enum Question {
     Any(Vec<String>),
     /// The words in this order, next to each other.
     Phrase(Vec<String>),
-    /// Words that begin so.
+    /// Words with this prefix.
     Prefix(String),
     /// Words one insertion, deletion or replacement away.
     Fuzzy(String),
-    /// Only documents with the tag.
+    /// The question, restricted to documents with the tag.
     Tagged(String, Box<Question>),
 }
 
-/// Questions of one kind.
+/// The questions of one kind.
 #[derive(Debug, Clone)]
 pub struct Class {
     /// The name in reports and for `--only`.
     pub name: String,
-    /// The goal: our time as a fraction of Tantivy's, at most.
+    /// The goal: the maximum of our time as a fraction of Tantivy's.
     pub goal: Option<f64>,
     /// The questions.
     pub questions: Vec<Question>,
 }
 
-/// Word lists by the name of their set, as in a file of queries.
+/// Lists of words by the name of their set, as in a query file.
 pub type Sets = BTreeMap<String, Vec<Vec<String>>>;
 
 type Make = fn(&[String]) -> Question;
 
-/// Class, set, goal, and how a list of words becomes a question.
+/// The name, set and goal of each class, and the function that turns a list of words into a
+/// question.
 const CLASSES: &[(&str, &str, Option<f64>, Make)] = &[
     ("term_rare", "term_rare", Some(0.5), |words| Question::Term(words[0].clone())),
     ("term_mid", "term_mid", Some(0.5), |words| Question::Term(words[0].clone())),
@@ -66,27 +67,28 @@ const CLASSES: &[(&str, &str, Option<f64>, Make)] = &[
     ("fuzzy1", "fuzzy1", None, |words| Question::Fuzzy(words[0].clone())),
 ];
 
-/// Reads a file that holds word lists by the name of their set.
+/// Reads a query file.
 ///
 /// # Errors
 ///
-/// If it cannot be read or is not such a file.
+/// If it cannot be read or parsed.
 pub fn read(path: &Path) -> Result<Sets> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }
 
-/// Makes the classes that `only` names, by their own name or a beginning of it; all if it is empty.
+/// Returns the classes whose names start with one of `only`, or all classes if that is empty, with
+/// at most `most` questions each.
 ///
-/// Lists with a word that the analyzer does not leave as one word are left out: no engine could be
-/// asked for it alone.
+/// Lists with a word that the analyzer changes or splits are skipped, because the engines could not
+/// search for it as one word.
 pub fn classes(sets: &Sets, only: &[String], most: usize) -> Vec<Class> {
     let analyzer = Analyzer::default();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|prefix| name.starts_with(prefix.as_str()));
     let classes = CLASSES.iter().filter(|(name, ..)| wanted(name));
     let classes = classes.map(|(name, set, goal, make)| {
         let lists = sets.get(*set).map_or(&[][..], Vec::as_slice);
-        // The first of a filtered list names a tag.
+        // In the lists of the tag and section classes, the first entry is the tag or section.
         let first_word = usize::from(name.starts_with("tag") || name.starts_with("section"));
         let plain = |list: &&Vec<String>| {
             list.len() > first_word && list[first_word..].iter().all(|word| analyzer.words(word) == [word.as_str()])

@@ -1,4 +1,4 @@
-//! What was measured, as data.
+//! The results as data.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub struct Report {
     pub cold: Vec<Cold>,
 }
 
-/// Where, when and on what.
+/// The circumstances of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Run {
     pub date: String,
@@ -34,11 +34,11 @@ pub struct Run {
     pub command: String,
 }
 
-/// A goal and whether it holds.
+/// A goal, and the measured figure.
 #[derive(Debug, Serialize)]
 pub struct Goal {
     pub what: String,
-    /// The largest figure that holds, or the smallest if `at_least`.
+    /// The largest figure that meets the goal, or the smallest if `at_least`.
     pub goal: f64,
     pub at_least: bool,
     pub figure: f64,
@@ -46,7 +46,7 @@ pub struct Goal {
     pub note: String,
 }
 
-/// One class of queries on every engine, in nanoseconds.
+/// The times of one class of queries on every engine.
 #[derive(Debug, Serialize)]
 pub struct Search {
     pub class: String,
@@ -55,7 +55,7 @@ pub struct Search {
     pub engines: Vec<Engine>,
 }
 
-/// How one engine fared.
+/// The times of one engine.
 #[derive(Debug, Serialize)]
 pub struct Engine {
     pub engine: &'static str,
@@ -63,7 +63,7 @@ pub struct Engine {
     pub times: Times,
 }
 
-/// A comparison of hits.
+/// The result of comparing hits.
 #[derive(Debug, Serialize)]
 pub struct Equality {
     pub what: String,
@@ -72,7 +72,7 @@ pub struct Equality {
     pub differences: Vec<String>,
 }
 
-/// A figure about writing.
+/// A figure of the write benchmarks.
 #[derive(Debug, Serialize)]
 pub struct Write {
     pub what: String,
@@ -81,7 +81,7 @@ pub struct Write {
     pub unit: &'static str,
 }
 
-/// Bytes of one part.
+/// The size of one part of a segment, in bytes.
 #[derive(Debug, Serialize)]
 pub struct Size {
     pub part: String,
@@ -90,7 +90,7 @@ pub struct Size {
     pub note: String,
 }
 
-/// What a search on a segment takes of which no page is at hand.
+/// The cost of searching a segment when none of its pages is cached.
 #[derive(Debug, Serialize)]
 pub struct Cold {
     pub class: String,
@@ -100,14 +100,14 @@ pub struct Cold {
 }
 
 impl Goal {
-    /// Says whether the figure reaches the goal.
+    /// Returns whether the figure meets the goal.
     pub fn holds(&self) -> bool {
         if self.at_least { self.figure >= self.goal } else { self.figure <= self.goal }
     }
 }
 
 impl Search {
-    /// Returns the times of an engine.
+    /// Returns the times of `engine`, if it was measured.
     pub fn times(&self, engine: &str) -> Option<&Times> {
         self.engines.iter().find(|known| known.engine == engine).map(|known| &known.times)
     }

@@ -1,4 +1,4 @@
-//! Times of searches, class by class.
+//! Measures searches by class.
 
 use std::hint::black_box;
 
@@ -10,13 +10,13 @@ use crate::queries::{Class, Question};
 use crate::report::{Engine, Search};
 use crate::tantivy_peer::Tantivy;
 
-/// Scores and places of the best ten.
+/// The scores and addresses of the best ten.
 pub const OURS_TOP: &str = "ours";
-/// The same beside the exact number of matches.
+/// The same, with the exact number of matches.
 pub const OURS_TOTAL: &str = "ours, exact total";
 /// The best ten with title, author, tags and so on, and the exact number of matches.
 pub const OURS_HITS: &str = "ours, hits";
-/// The best ten of a memtable that holds all documents.
+/// The best ten in a memtable with all documents.
 pub const OURS_MEMTABLE: &str = "ours, memtable";
 /// `TopDocs`.
 pub const TANTIVY_TOP: &str = "Tantivy";
@@ -27,7 +27,7 @@ pub const TANTIVY_HITS: &str = "Tantivy, hits";
 /// FTS5 in SQLCipher, rows and ranks of the best ten.
 pub const SQLITE: &str = "SQLCipher";
 
-/// What is searched: the same documents everywhere.
+/// The engines, all with the same documents.
 pub struct Engines {
     pub sealed: Ours,
     pub memtable: Ours,
@@ -36,7 +36,7 @@ pub struct Engines {
     pub sqlite: Option<crate::sqlite_peer::Sqlite>,
 }
 
-/// SQLite is hundreds of times slower: so many queries of a class, so many repeats are enough.
+/// The number of queries of a class for SQLite, which is hundreds of times slower.
 const SQLITE_QUERIES: usize = 20;
 const SQLITE_REPEATS: usize = 3;
 
@@ -44,7 +44,7 @@ const SQLITE_REPEATS: usize = 3;
 ///
 /// # Errors
 ///
-/// The first that an engine reports.
+/// The first error of an engine.
 pub fn class(class: &Class, engines: &Engines, repeats: usize) -> Result<Search> {
     let Engines { sealed, memtable, tantivy, .. } = engines;
     let ours: Vec<_> = class.questions.iter().map(ours::query).collect();
@@ -84,7 +84,7 @@ fn sqlite(_: &[Question], _: &Engines) -> Result<Option<Engine>> {
     Ok(None)
 }
 
-/// Keeps the compiler from leaving out a run whose result nobody reads.
+/// Prevents the compiler from removing a run whose result is not used.
 fn done<T>(result: Result<T>) -> Result<()> {
     result.map(|value| drop(black_box(value)))
 }

@@ -1,4 +1,5 @@
-//! Bytes: of a segment by part, of an open segment in memory, of what a cold search fetches.
+//! Sizes in bytes: the parts of a segment, an open segment in memory, and the pages that a cold
+//! search fetches.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::ours::{self, Ours};
 use crate::queries::Class;
 use crate::report::{Cold, Goal, Size};
 
-/// No query may need more.
+/// The maximum number of rounds of fetching that a query may need.
 const MOST_ROUNDS: usize = 3;
 
 /// Compares the parts of the segments; `plain` is Tantivy's segment with stored documents left
@@ -18,7 +19,7 @@ const MOST_ROUNDS: usize = 3;
 ///
 /// # Errors
 ///
-/// None but what the engines report.
+/// The errors of the engines.
 pub fn segments(ours: &Ours, packed: &SegmentSpaceUsage, plain: &SegmentSpaceUsage) -> Result<(Vec<Size>, Vec<Goal>)> {
     let mut classes: BTreeMap<PageClass, u64> = BTreeMap::new();
     for (_, id, page) in ours.pages().iter() {
@@ -41,7 +42,7 @@ pub fn segments(ours: &Ours, packed: &SegmentSpaceUsage, plain: &SegmentSpaceUsa
             "postings",
             of(&[PageClass::Postings]),
             text(SegmentSpaceUsage::postings),
-            "ours holds lists of up to 4 documents in the dictionary",
+            "ours stores lists of up to 4 documents in the dictionary",
         ),
         row("positions", of(&[PageClass::Positions]), text(SegmentSpaceUsage::positions), ""),
         row("lengths", of(&[PageClass::Norms]), text(SegmentSpaceUsage::fieldnorms), ""),
@@ -60,7 +61,8 @@ pub fn segments(ours: &Ours, packed: &SegmentSpaceUsage, plain: &SegmentSpaceUsa
         (ours.pages().bytes(), packed.store().total().get_bytes(), plain.store().total().get_bytes());
     let (index, index_theirs) = (all - stored, packed.total().get_bytes() - stored_packed);
     rows.push(row("all but stored documents", index, index_theirs, ""));
-    rows.push(row("stored documents", stored, stored_plain, "neither compressed: the envelope compresses ours"));
+    let uncompressed = "neither compressed; the envelope can compress ours, but does not by default";
+    rows.push(row("stored documents", stored, stored_plain, uncompressed));
     rows.push(row("stored documents", stored, stored_packed, "Tantivy with LZ4, its default"));
     rows.push(row("all", all, index_theirs + stored_plain, "stored documents not compressed"));
     rows.push(row("all", all, index_theirs + stored_packed, "Tantivy's stored documents with LZ4"));
@@ -88,7 +90,7 @@ pub fn segments(ours: &Ours, packed: &SegmentSpaceUsage, plain: &SegmentSpaceUsa
     Ok((rows, goals))
 }
 
-/// What is in no class of words, sets, CIDs, documents or headers is numbers.
+/// Returns the bytes of the pages with numbers: those of all classes that are not listed here.
 fn numbers(classes: &BTreeMap<PageClass, u64>) -> u64 {
     let is_number = |class: &PageClass| {
         !matches!(
@@ -123,31 +125,31 @@ fn resident(ours: &Ours) -> Goal {
         at_least: false,
         figure: 100.0 * resident as f64 / ours.pages().bytes() as f64,
         unit: "% of the segment".into(),
-        note: format!("{resident} bytes; the CID filter is in pages of its own and not among them"),
+        note: format!("{resident} bytes; without the CID filter, which has its own pages"),
     }
 }
 
-/// Searches with no page at hand, fetching what is asked for until the hits are there.
+/// Searches without cached pages, and fetches the requested pages until the hits are complete.
 ///
 /// # Errors
 ///
-/// If a search needs more rounds than it may.
+/// If a search keeps requesting pages.
 pub fn cold(classes: &[Class], ours: &Ours) -> Result<(Vec<Cold>, Goal)> {
     let mut rows = Vec::new();
     for class in classes {
         let (mut most_rounds, mut pages, mut bytes) = (0, 0, 0);
         for question in &class.questions {
             let query = ours::query(question);
-            let mut at_hand = PageMap::new();
+            let mut fetched = PageMap::new();
             let mut rounds = 0;
-            while let Progress::Need(needed) = ours.snapshot().search(&query, &SearchOptions::default(), &at_hand)? {
+            while let Progress::Need(needed) = ours.snapshot().search(&query, &SearchOptions::default(), &fetched)? {
                 rounds += 1;
-                ensure!(rounds <= 2 * MOST_ROUNDS, "{question:?} asks for pages without end");
+                ensure!(rounds <= 2 * MOST_ROUNDS, "{question:?} keeps requesting pages");
                 for (segment, id) in needed {
                     if let Some(page) = ours.pages().page(segment, id) {
                         pages += 1;
                         bytes += page.len();
-                        at_hand.insert(segment, id, page);
+                        fetched.insert(segment, id, page);
                     }
                 }
             }
@@ -162,7 +164,7 @@ pub fn cold(classes: &[Class], ours: &Ours) -> Result<(Vec<Cold>, Goal)> {
         at_least: false,
         figure: rows.iter().map(|row| row.most_rounds).max().unwrap_or(0) as f64,
         unit: "rounds".into(),
-        note: "hits with stored fields, from no page at hand".into(),
+        note: "hits with stored fields, no page cached".into(),
     };
     Ok((rows, goal))
 }

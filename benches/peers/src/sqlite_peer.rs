@@ -1,8 +1,8 @@
-//! SQLite FTS5 in an SQLCipher file: what an application that wants encrypted search takes today.
+//! SQLite FTS5 in an SQLCipher file, a common choice of applications that need encrypted search.
 //!
-//! Words are cut by FTS5's own `unicode61` with accents removed, so its hits are close to ours and
-//! Tantivy's but not compared. The three text columns are searched together, as a search without a
-//! column does; `rank` is FTS5's BM25.
+//! Text is tokenized by FTS5's `unicode61` with accents removed, so the hits are similar to those
+//! of the index core and Tantivy, but are not compared. The three text columns are searched
+//! together, as by any search without a column; `rank` is FTS5's BM25.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ use rusqlite::{CachedStatement, Connection, Transaction, params};
 
 use crate::queries::Question;
 
-/// A database in a temporary file, which goes when this does.
+/// A database in a temporary file, which is removed on drop.
 pub struct Sqlite {
     connection: Connection,
     folder: PathBuf,
 }
 
-/// What to run: a statement and its parameters.
+/// A statement and its parameters.
 #[derive(Debug)]
 pub struct Ask {
     matches: String,
@@ -30,12 +30,12 @@ const TOP_TAGGED: &str = "SELECT rowid, rank FROM words WHERE words MATCH ?1
      AND rowid IN (SELECT document FROM tags WHERE tag = ?2) ORDER BY rank LIMIT 10";
 
 impl Sqlite {
-    /// Makes an empty database: SQLCipher with a raw key, write-ahead log, `synchronous = NORMAL`,
-    /// a page cache of 256 MB.
+    /// Creates an empty database: SQLCipher with a raw key, write-ahead log,
+    /// `synchronous = NORMAL`, and a page cache of 256 MB.
     ///
     /// # Errors
     ///
-    /// If SQLite reports one.
+    /// The errors of SQLite.
     pub fn create(name: &str) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("cim-peers-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
@@ -57,7 +57,7 @@ impl Sqlite {
     ///
     /// # Errors
     ///
-    /// If SQLite reports one.
+    /// The errors of SQLite.
     pub fn insert_all(&mut self, documents: &[Document]) -> Result<()> {
         let transaction = self.connection.transaction()?;
         for document in documents {
@@ -66,7 +66,7 @@ impl Sqlite {
         Ok(transaction.commit()?)
     }
 
-    /// Translates a question; SQLite has no fuzzy words.
+    /// Translates a question. Returns `None` for fuzzy words, which SQLite does not support.
     pub fn ask(question: &Question) -> Option<Ask> {
         let quoted = |word: &str| format!("\"{word}\"");
         let joined =
@@ -87,7 +87,7 @@ impl Sqlite {
     ///
     /// # Errors
     ///
-    /// If SQLite reports one.
+    /// The errors of SQLite.
     pub fn top(&self, ask: &Ask) -> Result<Vec<(i64, f64)>> {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let collect = |mut statement: CachedStatement<'_>, tag: Option<&String>| -> Result<Vec<(i64, f64)>> {
@@ -100,11 +100,11 @@ impl Sqlite {
         collect(self.connection.prepare_cached(sql)?, ask.tag.as_ref())
     }
 
-    /// Returns the bytes of the database after the log was written back.
+    /// Returns the size of the database in bytes, after a checkpoint of the log.
     ///
     /// # Errors
     ///
-    /// If SQLite reports one.
+    /// The errors of SQLite.
     pub fn bytes(&self) -> Result<u64> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(std::fs::metadata(self.folder.join("peer.db"))?.len())
@@ -114,7 +114,7 @@ impl Sqlite {
     ///
     /// # Errors
     ///
-    /// If SQLite reports one.
+    /// The errors of SQLite.
     pub fn versions(&self) -> Result<String> {
         let sqlite: String = self.connection.query_row("SELECT sqlite_version()", [], |row| row.get(0))?;
         let cipher: String = self.connection.query_row("PRAGMA cipher_version", [], |row| row.get(0))?;
@@ -124,7 +124,7 @@ impl Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        // A folder that cannot be removed is the system's to clean up.
+        // If the folder cannot be removed, the system cleans it up.
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }

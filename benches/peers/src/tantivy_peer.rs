@@ -1,4 +1,4 @@
-//! Tantivy in RAM, one segment, one thread, with the fields that the index core has.
+//! Tantivy in RAM, with one segment, one thread and the fields of the index core.
 
 use anyhow::{Context, Result};
 use cim_ipld_index::{Document, codec};
@@ -21,13 +21,13 @@ use crate::tokens::{CoreTokenizer, combined};
 
 const MEMORY_BUDGET_BYTES: usize = 3_000_000_000;
 
-/// An index that does not change any more.
+/// An index that is complete.
 pub struct Tantivy {
     searcher: Searcher,
     fields: Fields,
 }
 
-/// Who cuts text into words.
+/// The tokenizer of texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Words {
     /// The index core's analyzer.
@@ -36,8 +36,9 @@ pub enum Words {
     Simple,
 }
 
-/// The index core's fields: a combined one with positions, title and author alone, tags, type and
-/// kind as they are, the size as a column, the CID, and the encoded document, stored.
+/// The fields of the index core: a combined field with positions, title and author separately, the
+/// tags, type and kind as exact names, the size as a column, the CID, and the stored encoded
+/// document.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields {
     pub any: Field,
@@ -73,7 +74,7 @@ pub fn schema(words: Words) -> (Schema, Fields) {
     (builder.build(), fields)
 }
 
-/// Makes the peer's form of a document.
+/// Converts a document.
 ///
 /// # Errors
 ///
@@ -113,17 +114,17 @@ pub fn document(document: &Document, fields: &Fields, words: Words) -> Result<Ta
 }
 
 impl Tantivy {
-    /// Indexes the documents on the calling thread into one segment; `compressor` is for the stored
-    /// documents.
+    /// Indexes the documents on the calling thread into one segment. `compressor` compresses the
+    /// stored documents.
     ///
     /// # Errors
     ///
-    /// If Tantivy reports one.
+    /// The errors of Tantivy.
     pub fn build(documents: &[Document], compressor: Compressor, words: Words) -> Result<Self> {
         let (schema, fields) = schema(words);
         let settings = IndexSettings {
             docstore_compression: compressor,
-            // No thread of its own for compression: all work is on the calling one.
+            // Compression also runs on the calling thread.
             docstore_compress_dedicated_thread: false,
             ..IndexSettings::default()
         };
@@ -171,11 +172,11 @@ impl Tantivy {
         }
     }
 
-    /// Returns scores and places of the best ten, without counting all.
+    /// Returns the scores and addresses of the best ten, without counting all matches.
     ///
     /// # Errors
     ///
-    /// If Tantivy reports one.
+    /// The errors of Tantivy.
     #[inline]
     pub fn top(&self, query: &dyn Query) -> Result<Vec<(f32, DocAddress)>> {
         Ok(self.searcher.search(query, &TopDocs::with_limit(10).order_by_score())?)
@@ -185,7 +186,7 @@ impl Tantivy {
     ///
     /// # Errors
     ///
-    /// If Tantivy reports one.
+    /// The errors of Tantivy.
     pub fn top_and_count(&self, query: &dyn Query) -> Result<(Vec<(f32, DocAddress)>, usize)> {
         Ok(self.searcher.search(query, &(TopDocs::with_limit(10).order_by_score(), Count))?)
     }
@@ -194,7 +195,7 @@ impl Tantivy {
     ///
     /// # Errors
     ///
-    /// If Tantivy reports one.
+    /// The errors of Tantivy.
     pub fn hits(&self, query: &dyn Query) -> Result<(Vec<(f32, Document)>, usize)> {
         let (top, total) = self.top_and_count(query)?;
         let hits = top.into_iter().map(|(score, address)| {
@@ -209,21 +210,21 @@ impl Tantivy {
     ///
     /// # Errors
     ///
-    /// If Tantivy reports one.
+    /// The errors of Tantivy.
     pub fn all_scores(&self, query: &dyn Query) -> Result<Vec<(u32, f32)>> {
         Ok(self.searcher.search(query, &Everything)?)
     }
 
-    /// Returns the bytes of the segment by component.
+    /// Returns the size of the segment by component.
     ///
     /// # Errors
     ///
-    /// If Tantivy reports one.
+    /// The errors of Tantivy.
     pub fn space(&self) -> Result<SegmentSpaceUsage> {
         Ok(self.segment()?.space_usage()?)
     }
 
-    /// Returns the one segment.
+    /// Returns the only segment.
     ///
     /// # Errors
     ///
@@ -238,11 +239,11 @@ impl Tantivy {
     }
 }
 
-/// Makes an empty index in RAM, to be written by an `IndexWriter`.
+/// Creates an empty index in RAM, for an `IndexWriter`.
 ///
 /// # Errors
 ///
-/// If Tantivy reports one.
+/// The errors of Tantivy.
 pub fn create_in_ram(words: Words) -> Result<(Index, Fields)> {
     let (schema, fields) = schema(words);
     Ok((Index::builder().schema(schema).tokenizers(tokenizers()).create_in_ram()?, fields))

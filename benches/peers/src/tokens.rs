@@ -1,15 +1,17 @@
-//! Our analyzer as Tantivy's tokenizer, so that both index the same words at the same positions.
+//! The analyzer of the index core as a tokenizer for Tantivy, so that both index the same words at
+//! the same positions.
 
 use cim_ipld_index::{Analyze, Document, UnicodeWords};
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
-/// Separates the parts of a combined text; our analyzer takes it for no part of a word.
+/// Separates the parts of a combined text. The analyzer never treats it as part of a word.
 const SEPARATOR: char = '\u{0}';
 
 /// The positions that the index core leaves free between two parts of its combined field.
 const FIELD_GAP: usize = 32;
 
-/// Returns text, title and author as one value: the order of the index core's combined field.
+/// Returns text, title and author as one value, in the order of the combined field of the index
+/// core.
 pub fn combined(document: &Document) -> String {
     let mut combined = String::new();
     for part in [&document.text, &document.title, &document.author].into_iter().flatten() {
@@ -21,22 +23,22 @@ pub fn combined(document: &Document) -> String {
     combined
 }
 
-/// Cuts a combined text, or a plain one, as the index core does.
+/// Tokenizes a combined or a plain text like the index core.
 #[derive(Debug, Clone, Default)]
 pub struct CoreTokenizer {
     words: UnicodeWords,
     cut: Cut,
 }
 
-/// The words of one text, all in one string: no allocation per word.
+/// The words of one text, all in one string to avoid an allocation per word.
 #[derive(Debug, Clone, Default)]
 struct Cut {
     text: String,
-    /// Where each word ends in `text`, and its position.
+    /// The end of each word in `text`, and its position.
     ends: Vec<(usize, usize)>,
 }
 
-/// Visits the words of one text.
+/// Iterates over the words of one text.
 #[derive(Debug)]
 pub struct CoreTokens<'a> {
     cut: &'a Cut,

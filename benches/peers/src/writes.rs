@@ -1,4 +1,4 @@
-//! Times of writing: one document until it is visible, and many.
+//! Measures writing: single documents until they are visible, and bulk indexing.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use crate::ours::{self, Ours};
 use crate::report::{Goal, Write};
 use crate::tantivy_peer::{self, Tantivy, Words};
 
-/// Inserts documents one by one, each visible before the next, and times each.
+/// Inserts documents one by one, and measures the time until each is visible.
 ///
 /// # Errors
 ///
-/// The first that an engine reports.
+/// The first error of an engine.
 pub fn visible(documents: &[Document], most: usize, with_sqlite: bool) -> Result<(Vec<Write>, Goal)> {
     let few = &documents[..documents.len().min(most)];
     let mut ours = ours_visible(few)?;
@@ -90,11 +90,12 @@ fn sqlite_visible(documents: &[Document]) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-/// Indexes all documents on one thread, engines in turn; the best of the repeats counts.
+/// Indexes all documents on one thread, with the engines taking turns, and reports the fastest of
+/// the repeats.
 ///
 /// # Errors
 ///
-/// The first that an engine reports.
+/// The first error of an engine.
 pub fn bulk(documents: &[Document], repeats: usize, with_sqlite: bool) -> Result<(Vec<Write>, Goal)> {
     let mut best = [f64::INFINITY; 4];
     for _ in 0..repeats {

@@ -1,4 +1,4 @@
-//! Every kind of question, ours against Tantivy, on a corpus that anybody can make.
+//! Compares the index core with Tantivy on a generated corpus, for every kind of query.
 
 use cim_ipld_index::{Document, MAX_RESULT_WINDOW};
 use peers::corpus::Corpus;
@@ -20,7 +20,7 @@ fn corpus() -> (Vec<Document>, Vec<Class>) {
 }
 
 fn tantivy(documents: &[Document]) -> Tantivy {
-    Tantivy::build(documents, Compressor::None, Words::Core).expect("Tantivy takes the documents")
+    Tantivy::build(documents, Compressor::None, Words::Core).expect("Tantivy accepts the documents")
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_questions_have_hits() {
     }
 }
 
-/// A comparison that finds nothing must be one that could have.
+/// The comparison must be able to find differences.
 #[test]
 fn a_difference_is_seen() {
     let (documents, classes) = corpus();
@@ -91,7 +91,7 @@ fn a_difference_is_seen() {
             classes.iter().filter(|class| class.name.starts_with("term_hi")).flat_map(|class| &class.questions);
         let differences =
             questions.filter(|question| differential.compare(&ours, question).expect("both answer").is_some());
-        assert!(differences.count() > 20, "{what}, and nothing was seen");
+        assert!(differences.count() > 20, "{what}, but no difference was found");
     }
 }
 

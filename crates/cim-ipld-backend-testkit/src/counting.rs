@@ -73,7 +73,7 @@ pub struct Counts(BTreeMap<(String, OperationKind), Count>);
 pub struct Count {
     /// Calls, including those that failed.
     pub operations: u64,
-    /// Values read or written, and keys removed.
+    /// Values read, and values and keys passed to `put` and `delete`, even if the call failed.
     pub values: u64,
     /// Bytes of the values read or written, without keys.
     pub bytes: u64,
@@ -144,7 +144,7 @@ impl Counts {
         [OperationKind::Get, OperationKind::Scan, OperationKind::Watch].map(|kind| self.total(kind).bytes).iter().sum()
     }
 
-    /// Returns the difference to `earlier`, an older copy of the same counts.
+    /// Returns the counts since `earlier`, an older copy of the same counts.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let less = |key: &(String, OperationKind), count: &Count| {

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 /// A backend that separates what a running process sees from what survives a crash, and crashes at
 /// a chosen operation.
 ///
-/// Mutating operations (`create`, `put`, `delete`) are numbered from 0. Reads are not, because a
-/// crash at a read leaves the same state as a crash before the next mutation. At the chosen
-/// operation, that call fails with `OutcomeUnknown`. Every later call on this handle and its clones
+/// Mutating operations (`create`, `put`, `delete`) are numbered from 0. Reads are not numbered,
+/// because a crash during a read leaves the same state as a crash before the next mutation. The
+/// chosen operation fails with `OutcomeUnknown`. Every later call on this handle and its clones
 /// fails with `Unavailable`, and open streams end with `Unavailable`. [`reopen`](Crashing::reopen)
 /// then returns a backend with only the durable state.
 ///
@@ -45,8 +45,8 @@ pub struct Crashing {
     crashed: watch::Sender<bool>,
 }
 
-/// How much of the operation is durable when the crash happens. Its caller gets `OutcomeUnknown` in
-/// every case.
+/// How much of the operation is durable when the crash happens. The operation fails with
+/// `OutcomeUnknown` in every case.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, Key, Precondition};
@@ -113,8 +113,9 @@ impl Crashing {
     }
 
     /// Creates an empty backend whose last `unsynced` acknowledged operations do not survive a
-    /// crash, like a server that acknowledges before syncing. Revisions that are lost are assigned
-    /// again.
+    /// crash, like a server that acknowledges before syncing. If a crash is planned at
+    /// `CrashMoment::Midway` or `After` and its operation is accepted, all earlier operations
+    /// survive. Revisions that are lost are assigned again.
     #[must_use]
     pub fn losing(unsynced: usize) -> Self {
         Self::from_durable(MemoryBackend::new(), unsynced)
@@ -144,8 +145,8 @@ impl Crashing {
         self.lock().operations
     }
 
-    /// Crashes unless that has already happened, and returns a backend with only the durable state
-    /// and without a planned crash.
+    /// Crashes unless the backend has already crashed, and returns a backend with only the durable
+    /// state and without a planned crash.
     #[must_use]
     pub fn reopen(&self) -> Self {
         self.crash();
@@ -251,6 +252,7 @@ impl Backend for Crashing {
     }
 
     async fn check_bucket(&self, bucket: &Bucket) -> Result<()> {
+        self.check()?;
         self.live.check_bucket(bucket).await
     }
 

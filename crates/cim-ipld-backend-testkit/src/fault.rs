@@ -12,7 +12,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use crate::{Operation, OperationKind};
 
-/// A fault of one operation.
+/// A fault to inject into one operation.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
@@ -33,9 +33,8 @@ use crate::{Operation, OperationKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The operation is not executed and returns an error of this kind. For a write whose outcome
-    /// is unknown, use [`LostBefore`](Fault::LostBefore) or [`LostAfter`](Fault::LostAfter)
-    /// instead.
+    /// The operation is not executed and fails with this kind. For a write whose outcome is
+    /// unknown, use [`LostBefore`](Fault::LostBefore) or [`LostAfter`](Fault::LostAfter) instead.
     Fail(ErrorKind),
     /// The operation is executed, or the stream opened, after this delay.
     Delay(Duration),
@@ -44,18 +43,18 @@ pub enum Fault {
     /// conditional write is refused, and the first revision is acknowledged. Reads and streams are
     /// unaffected.
     Duplicate,
-    /// A write or removal is not executed and returns `OutcomeUnknown`. A read or stream returns
-    /// `Unavailable`.
+    /// A write or removal is not executed and fails with `OutcomeUnknown`. A read, a stream or the
+    /// creation of a bucket is not executed and fails with `Unavailable`.
     LostBefore,
-    /// A write or removal is executed and returns `OutcomeUnknown`. A read or stream returns
-    /// `Unavailable`.
+    /// A write or removal is executed and fails with `OutcomeUnknown`. The creation of a bucket is
+    /// executed and fails with `Unavailable`. A read or stream fails with `Unavailable`.
     LostAfter,
-    /// A stream returns this many items, then `Unavailable`, then ends. Other operations are
-    /// unaffected.
+    /// A stream yields this many items, then an `Unavailable` error, then ends. Other operations
+    /// are unaffected.
     CutAfter(usize),
 }
 
-/// A wrapper that injects planned faults and passes all other operations on.
+/// A wrapper that injects planned faults and passes on all other operations.
 ///
 /// Operations are numbered from 0 in call order, over all buckets and methods; clones share the
 /// numbers and the plan. A fault planned with [`at`](FaultInjecting::at) applies once; one planned

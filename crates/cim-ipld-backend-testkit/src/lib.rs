@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! # Test how code handles a failing storage
+//! # Test how code handles storage failures
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};

@@ -21,7 +21,7 @@ use std::path::Path;
 ///
 /// # Panics
 /// If the target panics or accepts the empty input, if all seeds are accepted or all are refused,
-/// or if there are fewer than three.
+/// or if `folder` has fewer than three seeds.
 pub fn run(folder: &Path, target: fn(&[u8]) -> bool, mutations: u64) {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("a seed").path()).collect();
@@ -37,7 +37,10 @@ pub fn run(folder: &Path, target: fn(&[u8]) -> bool, mutations: u64) {
             target(&random.mutate(&seed));
         }
     }
-    assert!(accepted >= 1 && refused >= 1, "of the seeds, {accepted} are accepted and {refused} refused");
+    assert!(
+        accepted >= 1 && refused >= 1,
+        "at least one seed must be accepted and one refused, but {accepted} were accepted and {refused} refused"
+    );
 }
 
 /// xorshift64* (Marsaglia; Vigna 2016): small, and reproducible on every machine.

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use crate::{Bucket, Key, KeyPrefix, Limits, Result};
+use crate::{Bucket, Key, KeyPrefix, Limits, Precondition, Result, Revision};
 
-/// Stores buckets of revisioned values: everything the engine needs of a storage system.
+/// Stores buckets of revisioned values: everything the engine needs from a storage system.
 ///
 /// Implementations are shared among tasks and must be safe to call concurrently. A future that is
-/// dropped before it completes leaves its operation either fully applied or not applied at all.
+/// dropped before it completes leaves its operation either fully applied or not applied at all,
+/// except that a `delete` may have removed only some of its keys.
 ///
 /// Callers pass a `&dyn Backend`, so an implementation is chosen at run time:
 ///
@@ -57,8 +58,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   settings that violate this contract.
     async fn create(&self, bucket: &Bucket) -> Result<()>;
 
-    /// Checks that `bucket` exists, before anything is written that depends on it. A store for
-    /// which this is expensive may return `Ok` without checking; the default implementation does.
+    /// Checks that `bucket` exists. The engine calls this before it writes anything that depends on
+    /// the bucket. A backend for which the check is expensive may return `Ok` without checking, as
+    /// the default implementation does.
     ///
     /// ```
     /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend};
@@ -172,7 +174,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// The stream includes every value whose write was acknowledged to any client before the scan
     /// began, unless it has been removed or replaced since. It may or may not include values
-    /// written while it runs.
+    /// written while it runs. On a replicated store, it may still include a value that was removed
+    /// shortly before.
     ///
     /// ```
     /// use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, MemoryBackend, Precondition, Revision};
@@ -194,9 +197,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn scan(&self, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> EntryStream;
 
-    /// Streams the values that [`scan`](Backend::scan) would, then [`WatchEvent::CaughtUp`] once,
-    /// then every later write as it happens, in revision order. A value that is still the newest of
-    /// its key is neither skipped nor repeated.
+    /// Streams the values that [`scan`](Backend::scan) would return, then [`WatchEvent::CaughtUp`]
+    /// once, then later writes as they happen, all in revision order. A value that is still the
+    /// newest of its key is delivered exactly once. A value that has been replaced or removed in
+    /// the meantime may be skipped.
     ///
     /// The stream ends only after an error or when it is dropped. After an error, watch again from
     /// the last revision received.
@@ -231,86 +235,6 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// assert!(limits.preferred_value_bytes <= limits.max_value_bytes);
     /// ```
     fn limits(&self) -> Limits;
-}
-
-/// The position of a write in its bucket's total order. Zero precedes every write.
-///
-/// ```
-/// use cim_ipld_backend::Revision;
-///
-/// let first = Revision::new(1);
-/// assert!(Revision::ZERO < first && first.number() == 1);
-/// assert_eq!(first.to_string(), "r1");
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// The position before the first write.
-    pub const ZERO: Self = Self(0);
-
-    /// Creates a revision from the backend's own number, which is at least 1 for a write.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Returns the backend's own number.
-    #[must_use]
-    pub const fn number(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "r{}", self.0)
-    }
-}
-
-/// The condition under which a [`put`](Backend::put) is applied.
-///
-/// ```
-/// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend, Precondition};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), cim_ipld_backend::Error> {
-/// let backend = MemoryBackend::new();
-/// let (bucket, root, record) = (Bucket::log("catalog_v1")?, Key::new("root")?, Key::new("journal.a.1")?);
-/// backend.create(&bucket).await?;
-/// let revision = backend.put(&bucket, &root, "root".into(), Precondition::Absent).await?;
-///
-/// // A record is fenced on the root: once that is replaced or removed, no further record is written.
-/// let fence = Precondition::AbsentWhile { key: root.clone(), revision };
-/// backend.put(&bucket, &record, "record".into(), fence.clone()).await?;
-/// backend.put(&bucket, &root, "another root".into(), Precondition::Unchanged(revision)).await?;
-/// let refused = backend.put(&bucket, &Key::new("journal.a.2")?, "record".into(), fence).await.unwrap_err();
-/// assert_eq!(refused.kind(), ErrorKind::Conflict);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Precondition {
-    /// Always holds: the value replaces any existing one.
-    Any,
-    /// The bucket has no value for the key.
-    Absent,
-    /// The newest value of the key has this revision: a compare-and-set.
-    Unchanged(Revision),
-    /// The bucket has no value for the key, and the newest value of another key, the fence, has the
-    /// given revision.
-    ///
-    /// The check of the fence is exact on every backend. The check for absence is exact among
-    /// writes with this precondition. A backend that detects duplicates by remembering recently
-    /// written keys may overlook a value that was written with another precondition, and may refuse
-    /// a key whose value was recently removed. Use it only for keys that are written once.
-    AbsentWhile {
-        /// The key of the fence.
-        key: Key,
-        /// The revision that the newest value of the fence must have.
-        revision: Revision,
-    },
 }
 
 /// A value and its revision.
@@ -364,10 +288,10 @@ pub struct KeyedEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WatchEvent {
-    /// A value, written before the watch began or since.
+    /// A value, written before or after the watch began.
     Entry(KeyedEntry),
     /// Every value whose write was acknowledged to any client before the watch began has been
-    /// delivered, unless it has been removed or replaced since. Events after this one are live. It
+    /// delivered, unless it has been removed or replaced since. Later events are live. This event
     /// is sent once per watch, and never on the basis of a replica that may lag behind.
     CaughtUp,
 }

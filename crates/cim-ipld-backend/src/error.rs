@@ -4,8 +4,8 @@ use std::fmt;
 /// The result of a storage operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of a storage operation: a [`kind`](Error::kind) for the program to act on, a message
-/// and a [`hint`](Error::hint) for people.
+/// An error from a storage operation: a [`kind`](Error::kind) for the program to act on, and a
+/// message and a [`hint`](Error::hint) for people.
 ///
 /// ```
 /// use cim_ipld_backend::{Error, ErrorKind};
@@ -22,7 +22,7 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The kind of a storage error, by what the caller can do about it.
+/// The kind of a storage error, which determines what the caller can do about it.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, MemoryBackend};
@@ -45,9 +45,10 @@ pub enum ErrorKind {
     Conflict,
     /// The value exceeds [`max_value_bytes`](crate::Limits::max_value_bytes). Split it.
     TooLarge,
-    /// The storage has no space left. Free some, then retry.
+    /// The storage has no space left. Free some space, then retry.
     Full,
-    /// The storage did not respond, and nothing was changed. Retry later.
+    /// The storage did not respond. No value was written, but a bucket may have been created or
+    /// some keys removed. Retry later.
     Unavailable,
     /// The write was sent but no acknowledgement was received, so it may have happened. Read the
     /// key back.
@@ -59,24 +60,24 @@ pub enum ErrorKind {
     /// The server's identity could not be verified, or it does not offer TLS although TLS is
     /// required. Correct the trusted certificates or the server's configuration.
     Untrusted,
-    /// The server, or this account on it, has this kind of storage turned off. Turn it on there.
+    /// This kind of storage is turned off on the server or for this account. Turn it on there.
     Disabled,
     /// The bucket does not exist. Create it, or correct its name.
     BucketMissing,
     /// The bucket or store has settings or a format that violate the contract.
     Incompatible,
-    /// Another process has the store open. Close it there first.
+    /// The store is already open, in this process or another. Close it there first.
     Locked,
     /// The storage returned invalid data, or lacks data that it must have. Restore or repair it.
     Corrupt,
     /// A bucket name, key or prefix is malformed.
     InvalidName,
-    /// A setting is invalid, or a file named by a setting is. Correct it.
+    /// A setting, or a file named by a setting, is invalid. Correct it.
     InvalidSettings,
 }
 
 impl Error {
-    /// Creates an error of `kind`. `message` is one line that describes what happened, and to which
+    /// Creates an error of `kind`. `message` is one line that describes what happened and to which
     /// object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None, source: None }
@@ -123,7 +124,7 @@ impl Error {
         matches!(self.kind, ErrorKind::Unavailable)
     }
 
-    /// Returns one line that tells a person what to do.
+    /// Returns one line that describes what a person can do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         self.hint.unwrap_or(match self.kind {
@@ -136,11 +137,13 @@ impl Error {
             ErrorKind::Unauthenticated => "check the credentials",
             ErrorKind::Untrusted => "check the server's certificate and the trusted certificate authorities",
             ErrorKind::Disabled => {
-                "turn it on in the server's configuration and for this account, or use another server"
+                "turn on this kind of storage in the server's configuration and for this account, or use another server"
             }
             ErrorKind::BucketMissing => "check the store's name, or create the index first",
             ErrorKind::Incompatible => "use another location, or change the setting that the message names",
-            ErrorKind::Locked => "close the other process, or share the store over NATS",
+            ErrorKind::Locked => {
+                "close the store where it is open, or use a store on NATS, which several processes can share"
+            }
             ErrorKind::Corrupt => "verify the store, then repair it or restore a backup",
             ErrorKind::InvalidName => "correct the name",
             ErrorKind::InvalidSettings => "correct what the message names",

@@ -35,7 +35,8 @@
 //!
 //! # Follow a bucket
 //!
-//! A watch delivers what is stored, then [`WatchEvent::CaughtUp`], then every later write.
+//! A watch delivers what is stored, then [`WatchEvent::CaughtUp`], then later writes as they
+//! happen. It may skip a value that was replaced or removed in the meantime.
 //!
 //! ```
 //! use cim_ipld_backend::{Backend, Bucket, Key, KeyPrefix, MemoryBackend, Precondition, Revision, WatchEvent};
@@ -56,7 +57,7 @@
 //! # }
 //! ```
 //!
-//! # Retry a write whose outcome is unknown
+//! # Resolve a write whose outcome is unknown
 //!
 //! A write whose acknowledgement was lost fails with [`ErrorKind::OutcomeUnknown`]. The caller
 //! reads the key back to find out whether the write happened.
@@ -82,17 +83,23 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod backend;
 mod error;
 mod limits;
 mod memory;
 mod name;
+mod precondition;
+mod revision;
 
-pub use backend::{Backend, Entry, EntryStream, KeyedEntry, Precondition, Revision, WatchEvent, WatchStream};
+pub use backend::{Backend, Entry, EntryStream, KeyedEntry, WatchEvent, WatchStream};
 pub use error::{Error, ErrorKind, Result};
 pub use limits::{Durability, Limits};
 pub use memory::MemoryBackend;
 pub use name::{Bucket, BucketKind, Key, KeyPrefix, MAX_BUCKET_BYTES, MAX_KEY_BYTES};
+pub use precondition::Precondition;
+pub use revision::Revision;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -32,7 +32,8 @@ impl Limits {
     /// ```
     ///
     /// # Errors
-    /// [`Incompatible`](ErrorKind::Incompatible) if it does not; the message has both numbers.
+    /// [`Incompatible`](ErrorKind::Incompatible) if the backend does not; the message contains both
+    /// sizes.
     pub fn require(&self, needed_bytes: usize) -> Result<()> {
         let largest = self.max_value_bytes;
         if needed_bytes <= largest {
@@ -58,9 +59,9 @@ impl Limits {
 pub enum Durability {
     /// Nothing: values are in the memory of this process.
     Process,
-    /// A crash of this process or of the server's, but not a power failure of the machine that
-    /// stores it.
+    /// A crash of this process or of the server, but not a power failure of the machine that stores
+    /// the value.
     Crash,
-    /// A power failure of the machine that stores it, too.
+    /// A crash, and a power failure of the machine that stores the value.
     PowerLoss,
 }

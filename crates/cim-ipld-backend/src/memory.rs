@@ -107,23 +107,9 @@ impl BucketState {
         Self { values: self.values.clone(), order: self.order.clone(), last }
     }
 
-    fn put(&mut self, key: &Key, value: Bytes, precondition: Precondition) -> Result<Revision> {
+    fn put(&mut self, key: &Key, value: Bytes, precondition: &Precondition) -> Result<Revision> {
         let current = self.values.get(key).map(|entry| entry.revision);
-        let holds = match &precondition {
-            Precondition::Any => true,
-            Precondition::Absent => current.is_none(),
-            Precondition::Unchanged(revision) => current == Some(*revision),
-            Precondition::AbsentWhile { key: fence, revision } => {
-                current.is_none() && self.values.get(fence).is_some_and(|entry| entry.revision == *revision)
-            }
-        };
-        if !holds {
-            let found = current.map_or_else(|| "no value".to_owned(), |revision| revision.to_string());
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("key {key} has {found}, but the write expected {precondition:?}"),
-            ));
-        }
+        precondition.check(key, current, |fence| Ok(self.values.get(fence).map(|entry| entry.revision)))?;
         let revision = Revision::new(self.last.borrow().number() + 1);
         if let Some(old) = current {
             self.order.remove(&old);
@@ -155,7 +141,7 @@ impl Backend for MemoryBackend {
             let message = format!("the value of {} bytes exceeds the limit of {MAX_VALUE_BYTES}", value.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        self.with(bucket, |state| state.put(key, value, precondition))
+        self.with(bucket, |state| state.put(key, value, &precondition))
     }
 
     async fn delete(&self, bucket: &Bucket, keys: &[Key]) -> Result<()> {

@@ -6,9 +6,9 @@ use crate::{Error, ErrorKind, Result};
 /// The maximum length of a bucket name, in bytes.
 pub const MAX_BUCKET_BYTES: usize = 128;
 
-/// The maximum length of a key, in bytes. NATS puts the key into a subject, and a message whose
-/// protocol line exceeds the server's limit (4 KiB by default) closes the whole connection. This
-/// limit leaves room for every prefix.
+/// The maximum length of a key, in bytes. In NATS a key is part of a subject, and the server closes
+/// the connection of a client that sends a protocol line longer than the server's limit (4 KiB by
+/// default). This maximum leaves room for whatever precedes the key in the subject.
 pub const MAX_KEY_BYTES: usize = 512;
 
 /// A bucket: its name, `[-_a-zA-Z0-9]+`, and how its values are used.
@@ -49,7 +49,7 @@ impl Bucket {
     ///
     /// # Errors
     /// [`InvalidName`](ErrorKind::InvalidName) if the name is empty, longer than
-    /// [`MAX_BUCKET_BYTES`], or contains any other character.
+    /// [`MAX_BUCKET_BYTES`], or contains a character other than `A-Z`, `a-z`, `0-9`, `-` and `_`.
     pub fn log(name: &str) -> Result<Self> {
         Self::parse(name, BucketKind::Log)
     }
@@ -111,8 +111,9 @@ impl Key {
     /// Parses a key.
     ///
     /// # Errors
-    /// [`InvalidName`](ErrorKind::InvalidName) if it is empty, too long, contains any other
-    /// character, or has an empty token (a leading or trailing dot, or two dots in a row).
+    /// [`InvalidName`](ErrorKind::InvalidName) if `key` is empty, is longer than [`MAX_KEY_BYTES`],
+    /// contains a character other than `A-Z`, `a-z`, `0-9`, `-`, `/`, `_`, `=` and the dot, or has
+    /// an empty token (a leading or trailing dot, or two dots in a row).
     pub fn new(key: &str) -> Result<Self> {
         if is_tokens(key) && key.len() <= MAX_KEY_BYTES {
             Ok(Self(key.into()))
@@ -140,7 +141,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// A set of keys: all keys, or those that begin with given tokens.
+/// A set of keys: all keys, or those that begin with certain tokens.
 ///
 /// ```
 /// use cim_ipld_backend::{Key, KeyPrefix};

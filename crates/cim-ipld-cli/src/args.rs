@@ -84,31 +84,37 @@ pub(crate) enum Command {
     /// Create, list, restore and delete named snapshots
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Write an archive of the index, which any store can import
+    Export(ExportArguments),
+    /// Create an index from an archive
+    Import(ImportArguments),
+    /// Copy an index to another store
+    Copy(CopyArguments),
     /// Generate keys, and rotate or list the keys of an index
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Show, reset or delete the state of an index recorded on this machine
+    /// Show, replace or delete the pin of an index: its state as recorded on this machine
     #[command(subcommand)]
     Pin(PinCommand),
 }
 
-/// A summary of the query language, which docs/search.md describes in full.
+/// A summary of the query language. docs/search.md describes it in full.
 const QUERY_LANGUAGE: &str = "\
-Query language (any text is a query; quote it for the shell):
-  whale ship            either; what has both ranks higher
-  whale AND ship        both; also +whale +ship
-  whale -ship           the first without the second; also NOT
-  \"white whale\"         these words in this order; \"white whale\"~2 with up to two between
-  whal*  *hale  wh?le   wildcards; \"white wha*\" ends in one
-  whele~  whele~2       one or two letters may differ
-  title:whale           in a field: title, author, text
-  tag:sea  type:text/*  filters, wanted beside words
-  size:>=100            numbers; created:2024-02, modified:[2024-01-15 TO *] dates (UTC)
-  title:*               has a title; so with every field
-  lang:en               an attribute; without documents that have it, plain text
-  (a OR b) AND c        groups; tag:(red OR blue)
-  whale^2 ship          counts double
-  C\\+\\+  \"localhost:80\"  a backslash or quotes make signs plain";
+Query language (quote queries for the shell):
+  whale ship            either word; documents with both rank higher
+  whale AND ship        both words; also +whale +ship
+  whale -ship           whale, but not ship; also whale NOT ship
+  \"white whale\"         adjacent words in this order; with ~2, up to two words in between
+  whal*  *hale  wh?le   wildcards, also in quotes: \"white wha*\"
+  whele~  whele~2       one letter, or two, may be wrong, missing or superfluous
+  title:whale           only in this field: title, author or text
+  tag:sea  type:text/*  filters, which are required in addition to words
+  size:>=100            numbers and dates (UTC): created:2024-02, modified:[2024-01-15 TO *]
+  title:*               documents that have a title; works for every field
+  lang:en               an attribute; plain text if no document has an attribute \"lang\"
+  (a OR b) AND c        groups; also within a field: tag:(red OR blue)
+  whale^2 ship          whale counts double in the score
+  C\\+\\+  \"localhost:80\"  a character after a backslash is not an operator; in quotes, only wildcards are";
 
 /// An index and its key.
 #[derive(Debug, Args)]
@@ -197,6 +203,9 @@ pub(crate) struct SearchArguments {
     /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
+    /// Fail if matching the phrases would compare more than N word positions [default: 268435456]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_positions: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -279,13 +288,57 @@ pub(crate) struct RestoreArguments {
     pub(crate) discard: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// File to create; an existing file is never overwritten
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Export the state of this snapshot instead of the current state with all snapshots
+    #[arg(long, value_name = "NAME")]
+    pub(crate) snapshot: Option<String>,
+    /// Leave out what this earlier archive of the index holds; the import then needs both; can be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Archive written by `cim export`
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Earlier archive that was given to `cim export --since`; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) buckets: BucketArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    #[command(flatten)]
+    pub(crate) at: StoreArguments,
+    /// Empty store of the copy; the connection options apply to both
+    #[arg(value_name = "TO")]
+    pub(crate) to: StoreName,
+    /// Copy the state of this snapshot instead of the current state with all snapshots
+    #[arg(long, value_name = "NAME")]
+    pub(crate) snapshot: Option<String>,
+    #[command(flatten)]
+    pub(crate) buckets: BucketArguments,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// Write a random key to a new file that only you can read
     Generate(GenerateArguments),
     /// Replace the key or passphrase of the index
     Rotate(RotateArguments),
-    /// List the keys that open the index and its data keys, without key material
+    /// List the key slots and the data keys of the index, without key material
     List(ReportArguments),
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct DocumentJson<'a> {
     attributes: BTreeMap<&'a str, serde_json::Value>,
 }
 
-/// A search hit. Every field is always present.
+/// The object of `search --json`. Every field is always present, here and in the hits.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultsJson<'a> {
     total: u64,

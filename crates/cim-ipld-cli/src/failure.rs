@@ -106,11 +106,12 @@ impl From<persistence::Error> for Failure {
                 "give its key with --key-file FILE, or its passphrase with --passphrase-file FILE"
             }
             ErrorKind::WrongKey => {
-                "give the key or passphrase file with which it was created or to which it was last rotated"
+                "give the current key or passphrase file: the one with which the index was created, or the new one of its \
+                 last rotation"
             }
             ErrorKind::NotEncrypted => {
-                "if it was ever encrypted, it was replaced: restore a backup; leave out --key-file, --passphrase-file and \
-                 CIM_KEY_FILE only if you know that it was created as plaintext"
+                "if the index used to be encrypted, the store was replaced: restore a backup; leave out --key-file, \
+                 --passphrase-file and CIM_KEY_FILE only if you know that the index was created as plaintext"
             }
             ErrorKind::Damaged | ErrorKind::Lost => "run `cim verify` to see what is affected, then restore a backup",
             ErrorKind::UnsupportedVersion => "use a version of cim at least as new as the one that wrote it",
@@ -119,10 +120,11 @@ impl From<persistence::Error> for Failure {
                 "find out why the store holds an older state; if that is intended, accept it with `cim pin accept`"
             }
             ErrorKind::Forked => {
-                "find out who changed or copied the store and which history is right; accept the one in the store with \
-                 `cim pin accept`"
+                "find out who changed or copied the store, and which history is right; if it is the one in the store, \
+                 accept it with `cim pin accept`"
             }
             ErrorKind::PinUnavailable => "check the pin file, choose another one with --pin FILE, or use --no-pin",
+            ErrorKind::QueryTooExpensive => "shorten the phrases of the query, or raise --max-positions",
             ErrorKind::SnapshotMissing => "list the snapshots with `cim snapshot list`",
             _ => error.hint(),
         };

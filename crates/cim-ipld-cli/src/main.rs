@@ -64,7 +64,7 @@ fn run(arguments: Arguments) -> Result<()> {
 /// quote indexed content. Acknowledged writes are durable whenever the program exits.
 fn stop_at_bug(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
-    Failure::new(format!("the program has a bug{place}"), "report this line with what you did").print();
+    Failure::new(format!("the program has a bug{place}"), "report this line, and describe what you did").print();
     std::process::exit(1);
 }
 

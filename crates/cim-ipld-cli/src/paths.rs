@@ -1,5 +1,6 @@
-//! The paths of a document read from files. The same bytes under several paths are one document.
-//! When a file has changed, its path is removed from the document that it had before.
+//! The paths of a document that was read from files. Files with the same bytes are one document
+//! with several paths. If a file has changed, its path is moved from the document of its old bytes
+//! to the document of its new bytes.
 
 use std::collections::HashMap;
 
@@ -59,10 +60,13 @@ pub(crate) fn merge(paths: &mut Vec<FilePath>, more: Vec<FilePath>) {
     }
 }
 
-/// Reconciles a batch of file documents with the index: adds the paths that the same bytes have in
-/// the index, and removes the paths from the documents that they had before. Returns the documents
-/// left without a path. Batches must be processed one at a time, because each depends on the
-/// changes of the previous one.
+/// Reconciles the paths of a batch of file documents with the index. To each document, it adds the
+/// paths that the document already has in the index. If a path belongs to another document in the
+/// index, it is removed there, and that document is added to the batch. Returns the documents that
+/// have no path any more.
+///
+/// Batches must be processed one at a time, because each depends on the changes of the previous
+/// one.
 pub(crate) async fn fit(engine: &Engine, documents: &mut Vec<Document>) -> Result<Vec<Cid>> {
     let mut by_cid: HashMap<Cid, Vec<FilePath>> = HashMap::new();
     for document in documents.iter() {

@@ -36,7 +36,8 @@ impl Pins {
             Self::Refused => None,
             Self::File(file) => Some(FilePin::new(file)),
             Self::Folder(folder) => match std::fs::create_dir_all(folder) {
-                // The home of another user, or none: no pin of this user can be stored there.
+                // The folder belongs to another user or is on a read-only file system, so no pin
+                // can be stored in it.
                 Err(error) if is_out_of_reach(error.kind()) => {
                     eprintln!("note: no pin is stored: {}: {error}", folder.display());
                     None
@@ -52,10 +53,13 @@ impl Pins {
         }
     }
 
-    /// Returns the pin of the index at `place` for a command about it.
+    /// Returns the pin of the index at `place` for a command that shows, replaces or deletes it.
     pub(crate) fn required(&self, place: &Place) -> Result<FilePin> {
         self.of(place).ok_or_else(|| match self {
             Self::Refused => Failure::usage("the command needs a pin, but --no-pin is given", "leave out --no-pin"),
+            Self::Folder(_) => {
+                Failure::usage("the folder for pins cannot be created", "name a writable file with --pin FILE")
+            }
             _ => Failure::usage(
                 "there is no folder for pins: neither XDG_STATE_HOME nor HOME is set",
                 "set one of them, or name a file with --pin FILE",
@@ -64,7 +68,7 @@ impl Pins {
     }
 }
 
-/// Checks that a pin can be read and its folder exists, before the index is created.
+/// Checks that the pin can be read, and creates its folder, before the index is created.
 pub(crate) fn prepare(pin: &FilePin) -> Result<()> {
     pin.load().map_err(|error| unavailable(&error.to_string()))?;
     match pin.path().parent().filter(|folder| !folder.as_os_str().is_empty()) {

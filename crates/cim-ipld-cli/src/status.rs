@@ -73,18 +73,18 @@ impl Status {
         match self {
             Self::Failed => "interrupted, unreadable input, or any failure not listed below",
             Self::Usage => "invalid command line, query or environment",
-            Self::Skipped => "done, but something named on the command line could not be read and was skipped",
+            Self::Skipped => {
+                "done, but files were skipped: unreadable or malformed in a folder, or named but too large or not text"
+            }
             Self::NotFound => "no such document, snapshot or pin",
             Self::NoIndex => "no index at STORE",
-            Self::Exists => "an index, a snapshot or a key file of that name already exists",
+            Self::Exists => "an index, a snapshot, a key file or an archive of that name already exists",
             Self::Key => "missing key, wrong key, or unusable key file",
             Self::Locked => "another process has the folder open; --wait SECONDS waits for it",
             Self::Damaged => {
                 "stored objects are damaged or lost; from `cim verify`: but every document can be recovered by `cim repair`"
             }
-            Self::History => {
-                "the store holds an older state or another history than the pin, or the pin cannot be used"
-            }
+            Self::History => "the store is older than its pin or has another history, or the pin cannot be used",
             Self::Unavailable => "the store does not answer, or its response was lost",
             Self::Denied => "access denied by the server or the operating system",
             Self::Full => "the store is full",
@@ -108,13 +108,13 @@ impl From<ErrorKind> for Status {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::NoIndex => Self::NoIndex,
-            ErrorKind::IndexExists | ErrorKind::SnapshotExists => Self::Exists,
+            ErrorKind::IndexExists | ErrorKind::SnapshotExists | ErrorKind::FileExists => Self::Exists,
             ErrorKind::KeyRequired | ErrorKind::WrongKey | ErrorKind::NotEncrypted | ErrorKind::KeyRotated => Self::Key,
             ErrorKind::UnsupportedVersion | ErrorKind::Incompatible => Self::Incompatible,
             ErrorKind::Damaged | ErrorKind::Lost => Self::Damaged,
             ErrorKind::Rollback | ErrorKind::Forked | ErrorKind::PinUnavailable => Self::History,
             ErrorKind::SnapshotMissing => Self::NotFound,
-            ErrorKind::InvalidInput => Self::Usage,
+            ErrorKind::InvalidInput | ErrorKind::QueryTooExpensive => Self::Usage,
             ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Self::Unavailable,
             ErrorKind::Denied => Self::Denied,
             ErrorKind::Full => Self::Full,

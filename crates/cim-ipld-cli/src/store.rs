@@ -11,7 +11,7 @@ use cim_ipld::persistence::{
     Engine, EngineBuilder, Error, ErrorKind, FilePin, Protection, Recovery, RepairSource, StoreSource,
 };
 
-use crate::args::{InitArguments, NatsArguments, StoreArguments};
+use crate::args::{BucketArguments, InitArguments, NatsArguments, StoreArguments};
 use crate::context::Context;
 use crate::failure::{Failure, NO_INDEX, Result};
 use crate::keys::KeyFile;
@@ -33,6 +33,17 @@ impl Place {
         arguments: &InitArguments,
         context: &Context,
     ) -> Result<Engine> {
+        let builder = self.new_index(&arguments.at.nats, &arguments.buckets, context).await?;
+        builder.analyzer(analyzer).create(protection).await.map_err(|error| self.failed(error))
+    }
+
+    /// Returns a builder for an index that is about to be created here, with a new pin.
+    pub(crate) async fn new_index(
+        &self,
+        arguments: &NatsArguments,
+        buckets: &BucketArguments,
+        context: &Context,
+    ) -> Result<EngineBuilder> {
         let pin = context.pins.of(self);
         pin.as_ref().map(pins::prepare).transpose().map_err(|failure| failure.at(self))?;
         let backend: Arc<dyn Backend> = match self {
@@ -40,11 +51,9 @@ impl Place {
                 let opened = EmbeddedBackend::open_with(folder, embedded(context)).await;
                 Arc::new(opened.map_err(|error| self.unopened(error))?)
             }
-            Self::Nats { servers, .. } => {
-                self.connect(servers, &arguments.at.nats, nats::new_buckets(&arguments.buckets)).await?
-            }
+            Self::Nats { servers, .. } => self.connect(servers, arguments, nats::new_buckets(buckets)).await?,
         };
-        self.engine(backend, pin).analyzer(analyzer).create(protection).await.map_err(|error| self.failed(error))
+        Ok(self.engine(backend, pin))
     }
 
     /// Returns a builder for the existing index.

@@ -18,7 +18,8 @@ use crate::{error, stream};
 const MAX_VALUE_BYTES: usize = 16 << 20;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
 
-/// A durable backend in a folder that one process at a time has open. Clones share the open store.
+/// A durable backend in a folder that only one process at a time can open. Clones share the open
+/// store.
 ///
 /// ```
 /// use cim_ipld_backend::{Backend, Bucket, Durability, Key, KeyPrefix, Precondition, Revision};
@@ -55,16 +56,17 @@ impl EmbeddedBackend {
     /// exist.
     ///
     /// # Errors
-    /// * [`Locked`](ErrorKind::Locked) if another process, or another handle in this one, has it
-    ///   open.
-    /// * [`Incompatible`](ErrorKind::Incompatible) if the folder contains anything else, or a store
-    ///   of a newer format.
+    /// * [`Locked`](ErrorKind::Locked) if the store is open in another process, or through another
+    ///   handle in this process.
+    /// * [`Incompatible`](ErrorKind::Incompatible) if the folder contains anything other than a
+    ///   store, or a store in a newer format.
     /// * [`Corrupt`](ErrorKind::Corrupt) if the store is damaged.
     /// * [`Full`](ErrorKind::Full), [`Denied`](ErrorKind::Denied),
-    ///   [`Unavailable`](ErrorKind::Unavailable) if it cannot be read or written.
+    ///   [`Unavailable`](ErrorKind::Unavailable) if the store cannot be read or written.
     ///
-    /// On an error the folder is unchanged, except for recovery after a crash. A store on a
-    /// read-only file system is opened for reading; writes to it return
+    /// On an error, an existing store keeps its content, apart from what recovery after an earlier
+    /// crash changes. A creation that fails may leave an unfinished store, which the next `open`
+    /// replaces. A store on a read-only file system is opened for reading; writes to it fail with
     /// [`Denied`](ErrorKind::Denied).
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), Opening::Create, EmbeddedSettings::default()).await
@@ -99,7 +101,7 @@ impl EmbeddedBackend {
 
     /// Drops this handle. If it was the last one, waits until the store is closed.
     pub async fn close(self) {
-        // An error while closing is repaired by the next opening, as after a crash.
+        // If closing fails, the next opening recovers the store, as after a crash.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 

@@ -14,7 +14,7 @@ use crate::record::KeyRecord;
 const BATCH_BYTES: usize = 8 << 20;
 const BATCH_WRITES: usize = 1024;
 
-/// The encoded `meta` records of the buckets in a batch, as of its commit.
+/// The encoded `meta` records that the buckets in a batch will have once it is committed.
 pub(crate) type Records = Vec<(String, [u8; 16])>;
 
 /// The changes to one keyspace, by key; `None` removes the record. The last change to a key wins.
@@ -54,8 +54,8 @@ impl Batch {
         self.buckets.iter().map(|(name, changes)| (name.as_str(), changes))
     }
 
-    /// The record of `key` as of the commit of this batch, or `None` if the batch does not change
-    /// it.
+    /// Returns the record that `key` will have once this batch is committed, or `None` if the batch
+    /// does not change the key.
     pub(crate) fn pending(&self, bucket: &BucketHandle, key: &Key) -> Option<Result<Option<KeyRecord>>> {
         let pending = self.buckets.get(&bucket.name)?.keys.get(key.as_str().as_bytes())?;
         Some(pending.as_deref().map(KeyRecord::decode).transpose())

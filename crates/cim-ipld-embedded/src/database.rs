@@ -10,18 +10,19 @@ use cim_ipld_backend::{Entry, Error, ErrorKind, Key, KeyPrefix, KeyedEntry, Resu
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::batch::{Batch, Records};
+use crate::clock;
 use crate::error::from_fjall;
 use crate::record::{self, BucketRecord, KeyRecord};
 
 const META: &str = "meta";
-/// Bounds the journal replayed after a crash, and so the time that opening takes.
+/// Bounds the journal replayed after a crash, and with it the time that opening takes.
 const MAX_JOURNAL_BYTES: u64 = 128 << 20;
 const KEYS_MEMTABLE_BYTES: u64 = 4 << 20;
 const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// The number of tables that a keyspace may have regardless of their size, and the minimum average
-/// size of a table beyond that number.
+/// The number of tables that a keyspace may have, regardless of their size.
 const TOLERATED_TABLES: u64 = 8;
+/// The minimum average size of the tables of a keyspace that has more than [`TOLERATED_TABLES`].
 const TABLE_BYTES: u64 = 1 << 20;
 
 pub(crate) struct OpenDatabase {
@@ -168,7 +169,8 @@ impl OpenDatabase {
         Ok(chunk)
     }
 
-    /// Writes and syncs the batch and the `meta` records of its buckets atomically.
+    /// Writes the batch and the `meta` records of its buckets atomically, and syncs them if `mode`
+    /// requires it.
     pub(crate) fn commit(&self, batch: &Batch, records: &Records, mode: PersistMode) -> Result<()> {
         let changes = self.changes(batch, records)?;
         let failed = |failure| from_fjall("writing", failure);
@@ -183,7 +185,8 @@ impl OpenDatabase {
         write.commit().map_err(failed)
     }
 
-    /// Returns whether the database contains the batch, to resolve a commit that failed.
+    /// Returns whether the database contains the batch. The caller uses this to find out whether a
+    /// commit that failed took effect.
     pub(crate) fn holds(&self, batch: &Batch, records: &Records) -> Result<bool> {
         for (keyspace, key, value) in self.changes(batch, records)? {
             let found = keyspace.get(key).map_err(|failure| from_fjall("reading what was written", failure))?;
@@ -213,7 +216,7 @@ impl OpenDatabase {
     fn wait_for_flushes<'a>(&self, keyspaces: impl Iterator<Item = &'a Keyspace> + Clone) -> fjall::Result<()> {
         while keyspaces.clone().any(|keyspace| keyspace.sealed_memtable_count() >= 2) {
             self.check_workers()?;
-            std::thread::sleep(POLL_INTERVAL);
+            clock::sleep(POLL_INTERVAL);
         }
         Ok(())
     }
@@ -233,9 +236,10 @@ impl OpenDatabase {
         Ok(())
     }
 
-    /// Merges the tables of each keyspace that has many small ones. fjall does not merge tables
-    /// with disjoint key ranges, which keys in revision order always have. Each process that writes
-    /// little and exits leaves one more table, which every later opening reads.
+    /// Merges the tables of each keyspace that has many small tables. fjall does not merge tables
+    /// with disjoint key ranges, and tables whose keys are revisions have disjoint ranges unless
+    /// they contain removals of older revisions. Each process that writes little and exits adds one
+    /// table, and every later opening reads all tables.
     pub(crate) fn merge_small_tables(&self) -> Result<()> {
         let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner).clone();
         for keyspace in buckets.values().flat_map(|bucket| [&bucket.keys, &bucket.values]) {
@@ -247,13 +251,13 @@ impl OpenDatabase {
         Ok(())
     }
 
-    /// Flushes a keyspace. `rotate_memtable_and_wait` of fjall waits forever if its worker has
-    /// failed.
+    /// Flushes a keyspace. This does not use fjall's `rotate_memtable_and_wait`, which waits
+    /// forever if the flush worker has failed.
     fn flush_keyspace(&self, keyspace: &Keyspace) -> fjall::Result<()> {
         keyspace.rotate_memtable()?;
         while keyspace.sealed_memtable_count() > 0 {
             self.check_workers()?;
-            std::thread::sleep(POLL_INTERVAL);
+            clock::sleep(POLL_INTERVAL);
         }
         Ok(())
     }
@@ -272,8 +276,8 @@ impl OpenDatabase {
 }
 
 /// Detects a `meta` record that is older than the values. A journal that is damaged in the middle
-/// is replayed only up to the damage, although tables are newer; `meta` has then gone back, and
-/// revisions would be reused.
+/// is replayed only up to the damage, but the tables may contain later writes. The replayed `meta`
+/// record is then out of date, and revisions would be reused.
 fn check_last(bucket: &str, values: &Keyspace, last: Revision) -> Result<()> {
     let Some(newest) = values.last_key_value() else { return Ok(()) };
     let newest = newest.key().map_err(|failure| from_fjall("opening a bucket", failure))?;

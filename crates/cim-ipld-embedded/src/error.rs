@@ -3,7 +3,7 @@ use std::io;
 use cim_ipld_backend::{Error, ErrorKind};
 use futures::stream::{self, BoxStream, StreamExt};
 
-/// Converts an error of fjall; `doing` describes what was attempted.
+/// Converts an error from fjall; `doing` describes what was attempted.
 pub(crate) fn from_fjall(doing: &str, failure: fjall::Error) -> Error {
     let kind = match failure {
         fjall::Error::Io(cause) | fjall::Error::Storage(fjall::LsmError::Io(cause)) => return from_io(doing, cause),
@@ -22,14 +22,14 @@ pub(crate) fn from_io(doing: &str, failure: io::Error) -> Error {
     hinted(Error::new(kind, format!("{doing}: {}: {failure}", what(kind)))).with_source(failure)
 }
 
-/// Replaces the hints that mention a server, since there is none.
+/// Replaces the hints that mention a server, because the embedded store has none.
 fn hinted(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Unavailable => {
             error.with_hint("check the folder, its disk and the limits of this process, then try again")
         }
         ErrorKind::Denied => error.with_hint("check the owner of the folder and whether its file system is writable"),
-        ErrorKind::InvalidName => error.with_hint("choose another folder"),
+        ErrorKind::InvalidName => error.with_hint("choose a different folder"),
         _ => error,
     }
 }
@@ -50,8 +50,9 @@ fn io_kind(kind: io::ErrorKind) -> ErrorKind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         io::ErrorKind::InvalidFilename => ErrorKind::InvalidName,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-        // The first three: a file that the store refers to is truncated, unreadable or missing. The
-        // last: a file exists although another one, which is missing, should refer to it.
+        // `UnexpectedEof`, `InvalidData`, `NotFound`: a file that the store refers to is truncated,
+        // unreadable or missing. `AlreadyExists`: fjall tries to create a file that exists, because
+        // the file that should refer to it is missing.
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::InvalidData
         | io::ErrorKind::NotFound
@@ -66,7 +67,7 @@ fn what(kind: ErrorKind) -> &'static str {
         ErrorKind::Denied => "the operating system denied access",
         ErrorKind::Corrupt => "the store is damaged",
         ErrorKind::Locked => "the store is already open",
-        ErrorKind::Incompatible => "the store has another format",
+        ErrorKind::Incompatible => "this version cannot read the format of the store",
         ErrorKind::InvalidName => "its path is invalid",
         _ => "the disk operation failed",
     }

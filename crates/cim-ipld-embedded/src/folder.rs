@@ -1,10 +1,11 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cim_ipld_backend::{Error, ErrorKind, Result};
 
+use crate::clock;
 use crate::error::from_io;
 use crate::read_only_copy::ReadOnlyCopy;
 
@@ -51,8 +52,8 @@ impl Folder {
     /// Nothing is written until the folder is known to contain a store of a supported format, or to
     /// be an empty folder in which one may be created.
     ///
-    /// A store on a read-only file system is opened as a temporary copy, which is removed with the
-    /// handle.
+    /// A store on a read-only file system is opened as a temporary copy, which is removed when the
+    /// handle is dropped.
     pub(crate) fn open(path: &Path, opening: Opening, patience: Duration) -> Result<Self> {
         let found = find(path)?;
         if found != Found::Store && opening == Opening::Existing {
@@ -91,7 +92,7 @@ impl Folder {
         &self.data
     }
 
-    /// Whether the store is a temporary copy, to which writes would be lost.
+    /// Returns whether the store is a temporary copy, in which writes would be lost.
     pub(crate) fn is_read_only(&self) -> bool {
         self.copy.is_some()
     }
@@ -111,7 +112,7 @@ impl Folder {
 /// Determines whether `path` contains a store that this version can read.
 fn find(path: &Path) -> Result<Found> {
     let mut text = String::new();
-    // A format file of any version is short; a longer file is not one.
+    // A format file of any version is short; a longer file is not a format file.
     let read = File::open(path.join(FORMAT_FILE)).and_then(|file| file.take(256).read_to_string(&mut text));
     match read {
         Ok(_) => {}
@@ -126,7 +127,7 @@ fn find(path: &Path) -> Result<Found> {
         Some(FORMAT_VERSION) if path.join(DATA_FOLDER).join(DATABASE_FILE).is_file() => Ok(Found::Store),
         Some(FORMAT_VERSION) => {
             let message = format!(
-                "the data of the store in {} is missing: its folder {DATA_FOLDER} is missing or empty, as if a disk is not mounted",
+                "the data of the store in {} is missing: its folder {DATA_FOLDER} is missing or empty; perhaps its disk is not mounted",
                 path.display()
             );
             Err(Error::new(ErrorKind::Corrupt, message))
@@ -156,7 +157,7 @@ fn no_store(path: &Path) -> Result<Found> {
         if name == DATA_FOLDER && !begun {
             return Err(Error::new(ErrorKind::Corrupt, "the store's FORMAT file is missing"));
         }
-        // Files that remain if a process crashed while it created the store.
+        // Only these remain if a process crashed while it created the store.
         if name != DATA_FOLDER && name != LOCK_FILE && name != temporary_name(FORMAT_FILE).as_str() {
             let message = format!("{} contains files that do not belong to a store", path.display());
             return Err(Error::new(ErrorKind::Incompatible, message));
@@ -195,8 +196,8 @@ fn lock(path: &Path, patience: Duration) -> Result<File, LockFailure> {
     Ok(file)
 }
 
-/// Takes a shared lock, which excludes writers that use the same lock file. A store that was copied
-/// without its lock file has none.
+/// Takes a shared lock, which excludes writers that use the same lock file. Returns `None` for a
+/// store that was copied without its lock file.
 fn lock_to_read(path: &Path, patience: Duration) -> Result<Option<File>> {
     let file = match File::open(path.join(LOCK_FILE)) {
         Ok(file) => file,
@@ -212,11 +213,11 @@ fn lock_to_read(path: &Path, patience: Duration) -> Result<Option<File>> {
 
 fn wait(patience: Duration, attempt: impl Fn() -> Result<(), TryLockError>) -> Result<(), LockFailure> {
     const INTERVAL: Duration = Duration::from_millis(10);
-    let deadline = Instant::now() + patience;
+    let deadline = clock::now() + patience;
     loop {
         match attempt() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(INTERVAL),
+            Err(TryLockError::WouldBlock) if clock::now() < deadline => clock::sleep(INTERVAL),
             Err(TryLockError::WouldBlock) => return Err(LockFailure::Held),
             Err(TryLockError::Error(failure)) => return Err(LockFailure::File(failure)),
         }

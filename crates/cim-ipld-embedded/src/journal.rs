@@ -2,20 +2,21 @@
 //!
 //! fjall reads the whole journal whenever it opens a database, including records that have long
 //! been in tables, and starts a new file only after 64 MB. For processes that write little and
-//! exit, this would dominate the cost of opening. fjall accepts an empty file: it truncates the
-//! newest file after its last complete batch.
+//! exit, this would dominate the cost of opening. fjall accepts an empty file, because on opening,
+//! it truncates the newest file after its last complete batch.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The amount that may remain for the next opening to read.
+/// The size, in bytes, up to which the journal is left for the next opening to read.
 const TOLERATED_BYTES: u64 = 256 << 10;
 const EXTENSION: &str = "jnl";
 
-/// Empties the journal of a closed database unless it is short. All its records must be in synced
-/// tables. A crash in between leaves more of the journal, which is harmless. The newest file is
-/// kept, because without one fjall restarts its sequence numbers.
+/// Empties the journal of a closed database unless the journal is short. All records of the journal
+/// must be in synced tables. A crash during this function leaves some of the journal, which is
+/// harmless. The newest file is kept, because fjall restarts its sequence numbers if there is no
+/// journal file.
 pub(crate) fn empty_if_long(data: &Path) -> io::Result<()> {
     let files = files(data)?;
     let Some(newest) = files.iter().max_by_key(|file| number(file)) else { return Ok(()) };
@@ -49,7 +50,8 @@ fn files(data: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Returns the allocated size of a file, whose length includes preallocated space.
+/// Returns the allocated size of a file. The length would include preallocated space that was never
+/// written.
 #[cfg(unix)]
 fn bytes_of(file: &PathBuf) -> io::Result<u64> {
     const BLOCK_BYTES: u64 = 512;

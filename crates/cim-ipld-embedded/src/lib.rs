@@ -1,16 +1,16 @@
-//! A durable backend of cim-ipld in a folder, for one process at a time, built on the embedded
-//! store [fjall](https://docs.rs/fjall).
+//! A durable storage backend for cim-ipld that keeps its data in one folder, used by one process at
+//! a time. It is built on the embedded store [fjall](https://docs.rs/fjall).
 //!
 //! * A write is acknowledged after it is synced to disk. Concurrent writes share one sync.
-//! * Opening a store that is already open, in this process or another, returns
+//! * Opening a store that is already open, in this process or another, fails with
 //!   [`Locked`](cim_ipld_backend::ErrorKind::Locked).
 //! * Values are opaque bytes: encrypt before you store. Only the owner can access the folder.
-//! * A write that finds the disk full returns [`Full`](cim_ipld_backend::ErrorKind::Full) and has
-//!   no effect. Reads continue, and writes succeed again once space is available.
+//! * A write that finds the disk full fails with [`Full`](cim_ipld_backend::ErrorKind::Full) and
+//!   has no effect. Reads continue, and writes succeed again once space is available.
 //!
 //! A write whose future is dropped is applied completely or not at all. The store is closed when
-//! the backend, its clones and its streams are dropped; [`EmbeddedBackend::close`] does so without
-//! blocking the runtime.
+//! the backend, its clones and its streams are dropped; [`EmbeddedBackend::close`] drops one of
+//! these handles without blocking the runtime.
 //!
 //! # Create a store, close it, and open it again
 //!
@@ -75,10 +75,13 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod backend;
 mod batch;
 mod blocking;
 mod bucket;
+mod clock;
 mod database;
 mod error;
 mod folder;

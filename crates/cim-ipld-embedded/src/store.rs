@@ -9,6 +9,7 @@ use cim_ipld_backend::{Bucket, Durability, Entry, Error, ErrorKind, Key, KeyPref
 use tokio::sync::watch;
 
 use crate::bucket::BucketHandle;
+use crate::clock;
 use crate::database::{Chunk, OpenDatabase};
 use crate::error::copy;
 use crate::folder::{Folder, Opening};
@@ -31,7 +32,7 @@ pub(crate) struct Store {
     /// Whether the journal contains a write whose sync failed. Nothing is appended to the journal
     /// until that write is in a table.
     in_doubt: AtomicBool,
-    /// Whether everything is in tables and nothing will be written any more.
+    /// Whether everything is in tables and no more writes will follow.
     is_flushed: AtomicBool,
     /// Serializes reopening.
     reopening: Mutex<()>,
@@ -87,7 +88,7 @@ impl Store {
         }
     }
 
-    /// Closes the database, which refuses further writes, and reopens it.
+    /// Closes the database after it has started to refuse writes, and reopens it.
     pub(crate) fn reopen(&self) -> Result<()> {
         let _turn = self.lock_reopening();
         self.open_again()
@@ -101,7 +102,7 @@ impl Store {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let closing = Error::new(ErrorKind::Unavailable, "the store is being reopened");
         // Closed first, because the database holds a lock of its own.
-        drop(std::mem::replace(&mut *state, State::Closed(closing, Instant::now())));
+        drop(std::mem::replace(&mut *state, State::Closed(closing, clock::now())));
         match self.try_open() {
             Ok(opened) => {
                 *state = State::Open(opened);
@@ -110,7 +111,7 @@ impl Store {
                 Ok(())
             }
             Err(error) => {
-                *state = State::Closed(copy(&error), Instant::now());
+                *state = State::Closed(copy(&error), clock::now());
                 Err(error)
             }
         }
@@ -137,8 +138,9 @@ impl Store {
         Ok(opened)
     }
 
-    /// Flushes a write that is in the journal although its sync failed into tables, which are
-    /// synced separately. If this fails too, the store stays closed.
+    /// Makes a write durable after the sync of the journal failed, by flushing it to tables, which
+    /// are synced separately. If the flush fails too, the database is reopened and flushed again;
+    /// if that fails, the store stays closed.
     pub(crate) fn flush_failed_sync(&self) -> Result<()> {
         self.in_doubt.store(true, Ordering::Release);
         match self.with(OpenDatabase::flush) {
@@ -215,7 +217,7 @@ impl Drop for Store {
     /// Closes the database, then truncates its journal while the folder is still locked.
     fn drop(&mut self) {
         let closed = Error::new(ErrorKind::Unavailable, "the store was closed");
-        *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::Closed(closed, Instant::now());
+        *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) = State::Closed(closed, clock::now());
         if *self.is_flushed.get_mut()
             && let Err(error) = journal::empty_if_long(self.folder.data())
         {
@@ -224,7 +226,8 @@ impl Drop for Store {
     }
 }
 
-/// Converts an error of a read: a full disk prevents reads only temporarily.
+/// Converts an error from a read. A full disk is reported as `Unavailable`, because it prevents
+/// reads only until the database has been reopened.
 fn for_reader(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Full => Error::new(ErrorKind::Unavailable, error.to_string()).with_source(error),

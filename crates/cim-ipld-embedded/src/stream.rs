@@ -28,7 +28,7 @@ pub(crate) fn scan(store: Arc<Store>, bucket: Arc<BucketHandle>, prefix: KeyPref
     chunks.flatten().boxed()
 }
 
-/// Streams what [`scan`] would, then every later write.
+/// Streams what [`scan`] would return, then every later write.
 pub(crate) fn watch(store: Arc<Store>, bucket: Arc<BucketHandle>, prefix: KeyPrefix, after: Revision) -> WatchStream {
     let mut news = bucket.last.subscribe();
     let tail = *news.borrow_and_update();

@@ -105,7 +105,7 @@ struct WriteLoop {
     store: Arc<Store>,
     /// The `meta` records of the buckets, including the batch in progress.
     records: HashMap<String, BucketRecord>,
-    /// The number of the database opening at which `records` was read.
+    /// The value of [`Store::openings`] when `records` was read.
     read_at: u64,
     /// The bytes removed from each bucket since its last compaction.
     removed: HashMap<String, u64>,
@@ -192,26 +192,8 @@ impl WriteLoop {
         let Put { bucket, key, value, precondition } = write;
         let current = self.current(batch, bucket, key)?;
         let found = current.map(|record| record.revision);
-        let holds = match precondition {
-            Precondition::Any => true,
-            Precondition::Absent => found.is_none(),
-            Precondition::Unchanged(revision) => found == Some(*revision),
-            Precondition::AbsentWhile { key: fence, revision } => {
-                let is_as_expected = |record: KeyRecord| record.revision == *revision;
-                found.is_none() && self.current(batch, bucket, fence)?.is_some_and(is_as_expected)
-            }
-            _ => {
-                return Err(Error::new(
-                    ErrorKind::Incompatible,
-                    "the embedded store does not support this precondition",
-                ));
-            }
-        };
-        if !holds {
-            let found = found.map_or_else(|| "no value".to_owned(), |revision| revision.to_string());
-            let message = format!("key {key} has {found}, but the write expected {precondition:?}");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+        precondition
+            .check(key, found, |fence| Ok(self.current(batch, bucket, fence)?.map(|record| record.revision)))?;
         let record = self.records.entry(bucket.name.clone()).or_default();
         record.last = Revision::new(record.last.number() + 1);
         record.live_bytes += value.len() as u64;
@@ -244,7 +226,7 @@ impl WriteLoop {
         Ok(())
     }
 
-    /// Returns the record of `key` as of the commit of the batch.
+    /// Returns the record that `key` will have once the batch is committed.
     fn current(&self, batch: &Batch, bucket: &BucketHandle, key: &Key) -> Result<Option<KeyRecord>> {
         let stored = || self.store.with(|opened| opened.key(&bucket.name, key));
         batch.pending(bucket, key).unwrap_or_else(stored)
@@ -264,14 +246,14 @@ impl WriteLoop {
         if std::mem::take(&mut self.refuses)
             && let Err(error) = self.store.reopen()
         {
-            tracing::error!(%error, "the store could not be reopened; the next operation tries again");
+            tracing::error!(%error, "the store could not be reopened; the next operation will try again");
         }
         touched.iter().for_each(|bucket| self.compact_if_wasteful(bucket));
     }
 
-    /// Writes and syncs the batch. After a failure, possibly an earlier one of a background worker,
-    /// the database refuses everything. It is then reopened, which shows whether the batch was
-    /// written; if it was not, it is tried once more.
+    /// Writes and syncs the batch. After a failure, which may be an earlier failure of a background
+    /// worker, the database refuses all writes. This function then reopens the database to find out
+    /// whether the batch was written. If it was not, it tries the batch once more.
     fn commit(&mut self, batch: &Batch) -> Result<()> {
         let record = |(name, _): (&str, _)| {
             let record = self.records.get(name).copied().unwrap_or_default();
@@ -287,7 +269,8 @@ impl WriteLoop {
             let landed = self.store.reopen().and_then(|()| self.store.with(|opened| opened.holds(batch, &records)));
             match landed {
                 Ok(true) => return self.store.flush_failed_sync().map_err(in_doubt),
-                // The batch was not written. A second attempt may succeed, unless the disk is full.
+                // The batch was not written. A second attempt may succeed, but not if the disk is
+                // full.
                 Ok(false) if failure.kind() != ErrorKind::Full && !tried_again => tried_again = true,
                 Ok(false) => return Err(failure),
                 Err(error) => return Err(in_doubt(error)),
@@ -325,8 +308,8 @@ impl WriteLoop {
         }
     }
 
-    /// Flushes the journal into checksummed tables, so that a store that was closed properly opens
-    /// fast, and damage to it cannot be mistaken for the torn end of a journal.
+    /// Flushes the journal to checksummed tables. A properly closed store then opens fast, and
+    /// damage to it cannot be mistaken for the torn end of a journal.
     fn flush(&self) {
         if !self.dirty {
             return;

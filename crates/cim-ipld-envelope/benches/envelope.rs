@@ -1,12 +1,12 @@
 //! Sealing and opening objects compared with the raw ciphers, in one run.
 //!
-//! * `raw`: the cipher alone with a prepared key, in place: that of ring, or for XChaCha20-Poly1305
-//!   that of the chacha20poly1305 crate.
+//! * `raw`: the cipher alone with a prepared key, in place. The cipher is ring's or, for
+//!   XChaCha20-Poly1305, that of the chacha20poly1305 crate.
 //! * `in-place`: an object, sealed or opened in place: salt, key derivation, commitment, cipher.
 //! * `copy`: the same with a copy, including its allocation.
 //!
-//! Inputs are created anew for every call, outside of the measured time, eight at once, in the same
-//! way for all.
+//! Every call has new inputs. They are created in batches of eight, outside of the measured time,
+//! in the same way in every benchmark.
 
 mod raw;
 

@@ -1,12 +1,12 @@
 //! The speed of an envelope relative to the raw cipher, as a table.
 //!
 //! The raw cipher and the envelope run alternately, a few microseconds each, many times. The result
-//! is the fastest run of each, so other load on the machine, which makes averages useless, hardly
+//! is the fastest run of each. Other load on the machine, which makes averages useless, then hardly
 //! matters.
 //!
-//! The raw cipher is that of ring with a prepared key, in place. For XChaCha20-Poly1305 that is the
-//! ChaCha20-Poly1305 of ring, and the last column is the XChaCha20-Poly1305 of the chacha20poly1305
-//! crate.
+//! The raw cipher is ring's, with a prepared key, in place. For XChaCha20-Poly1305 the raw cipher
+//! is ring's ChaCha20-Poly1305, and the last column is the XChaCha20-Poly1305 of the
+//! chacha20poly1305 crate.
 //!
 //! A second table shows the parts of the overhead: the same steps with ring alone, on inputs of the
 //! same sizes.
@@ -90,7 +90,7 @@ fn open(algorithm: EncryptionAlgorithm, envelope: &Envelope, bytes: usize) {
     best.print(algorithm, bytes, "open");
 }
 
-/// The reference that the envelope is compared with, and other implementations.
+/// The reference with which the envelope is compared, and other implementations.
 fn ciphers(algorithm: EncryptionAlgorithm) -> (Raw, Option<Raw>) {
     match algorithm {
         EncryptionAlgorithm::XChaCha20Poly1305 => {

@@ -1,4 +1,4 @@
-//! Reading little-endian records. Every method returns `None` at the end of the input.
+//! Reading little-endian records. Methods that read return `None` if too little input is left.
 
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],

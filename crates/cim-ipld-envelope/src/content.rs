@@ -11,7 +11,9 @@ use crate::primitives::hash::{Hash, sha256};
 use crate::primitives::hkdf;
 use crate::sealing::{COMMITMENT_BYTES, Commitment, Place, SALT_BYTES, Salt};
 use crate::secret::Secret;
-use crate::{DataKeyId, EncryptionAlgorithm, EncryptionKey, Error, Keyset, MAX_OBJECT_BYTES, Result, random};
+use crate::{
+    DataKeyId, EncryptionAlgorithm, EncryptionKey, Error, ErrorKind, Keyset, MAX_OBJECT_BYTES, Result, random,
+};
 
 /// Encrypts and decrypts single values with associated data.
 ///
@@ -164,7 +166,8 @@ impl ContentRoots for Keyset {
     }
 }
 
-/// The purpose of an encryption: a value of one domain never opens as one of another.
+/// The purpose of an encryption: a value of one domain cannot be decrypted as a value of another
+/// domain.
 #[derive(Clone, Copy)]
 pub(crate) struct Domain(&'static [u8]);
 
@@ -347,7 +350,9 @@ impl TryFrom<Wire> for EncryptedData {
             return Err(Error::unsupported(EncryptedData::NAME, wire.v, DATA_VERSION));
         }
         if wire.ciphertext.len() > MAX_OBJECT_BYTES + TAG_BYTES {
-            return Err(Error::damaged("the oversized encrypted value"));
+            let bytes = wire.ciphertext.len();
+            let message = format!("the encrypted value is damaged: its ciphertext of {bytes} bytes exceeds the limit");
+            return Err(Error::new(ErrorKind::Damaged, message));
         }
         if wire.v != DATA_VERSION || wire.ciphertext.len() < TAG_BYTES {
             return Err(Error::damaged("the encrypted value"));

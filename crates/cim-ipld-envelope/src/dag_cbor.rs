@@ -21,7 +21,7 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     serde_ipld_dagcbor::to_vec(value).expect("these types have an encoding, and writing to memory does not fail")
 }
 
-/// Decodes `bytes` and refuses encodings that encoding the value would not reproduce.
+/// Decodes `bytes`, and refuses them if encoding the decoded value does not reproduce them.
 pub(crate) fn decode<T: DagCbor>(bytes: &[u8]) -> Result<T> {
     let damaged = || Error::new(ErrorKind::Damaged, format!("{} is not in canonical DAG-CBOR", T::NAME));
     let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {

@@ -95,7 +95,8 @@ impl Envelope {
         }
     }
 
-    /// Returns the root record, which declares the store plaintext, or encrypted with its keyset.
+    /// Returns the root record. It declares that the store is plaintext, or contains the keyset of
+    /// an encrypted store.
     #[must_use]
     pub fn root_record(&self) -> Bytes {
         match &self.mode {
@@ -107,8 +108,9 @@ impl Envelope {
     /// Returns this envelope with a smaller limit on the content of objects that it opens.
     ///
     /// An uncompressed and unpadded object over the limit is refused before it is copied, and
-    /// decompression stops at the limit. A body with the compressed or padded flag is copied at its
-    /// own size, at most twice [`MAX_OBJECT_BYTES`], before its content size is known.
+    /// compressed content that declares a length over the limit is refused before it is
+    /// decompressed. A body with the compressed or padded flag is copied at its own size, at most
+    /// twice [`MAX_OBJECT_BYTES`], before its content size is known.
     #[must_use]
     pub fn with_content_limit(mut self, bytes: usize) -> Self {
         self.content_limit = bytes.min(MAX_OBJECT_BYTES);
@@ -124,7 +126,7 @@ impl Envelope {
         }
     }
 
-    /// Returns the keyset of an encrypted store, or `None` for a plaintext one.
+    /// Returns the keyset of an encrypted store, or `None` for a plaintext store.
     #[must_use]
     pub fn keyset(&self) -> Option<&Keyset> {
         match &self.mode {
@@ -169,7 +171,7 @@ impl Envelope {
         Ok(object.freeze())
     }
 
-    /// Seals a body that is already compressed and padded, or is declared so.
+    /// Seals a body that is already compressed and padded, or declared to be.
     #[cfg(test)]
     pub(crate) fn seal_body(
         &self,
@@ -191,7 +193,8 @@ impl Envelope {
     /// * [`Damaged`](ErrorKind::Damaged) if the object was changed or sealed for another location,
     ///   or is a plaintext object in an encrypted store.
     /// * [`UnknownDataKey`](ErrorKind::UnknownDataKey) and
-    ///   [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) if its key is not available.
+    ///   [`DestroyedDataKey`](ErrorKind::DestroyedDataKey) if the data key of the object is not
+    ///   available.
     /// * [`Encrypted`](ErrorKind::Encrypted) if it is an encrypted object in a plaintext store.
     /// * [`UnsupportedVersion`](ErrorKind::UnsupportedVersion), [`Limit`](ErrorKind::Limit).
     pub fn open(&self, context: &ObjectContext<'_>, object: &[u8]) -> Result<Bytes> {
@@ -223,8 +226,8 @@ impl Envelope {
         Ok(object.freeze())
     }
 
-    /// Opens an object in place if no other handle shares its memory, as with bytes just read from
-    /// storage; otherwise copies it.
+    /// Opens an object in place if no other handle shares its memory, for example bytes just read
+    /// from storage; otherwise copies it first.
     ///
     /// # Errors
     ///
@@ -259,12 +262,12 @@ impl Envelope {
         Ok(resealed.into())
     }
 
-    /// Returns whether the object is sealed differently from how this envelope seals now, so that a
-    /// rotation must [`reseal`](Self::reseal) it.
+    /// Returns whether the header names a data key other than the active one, so that a rotation
+    /// must [`reseal`](Self::reseal) it.
     ///
-    /// It reads the header, which is not authenticated: an attacker who controls the storage can
-    /// make an old object look new. Before destroying an old data key, [`open`](Self::open) the
-    /// objects that seem fresh, or reseal all.
+    /// This reads only the header, which is not authenticated: an attacker who controls the storage
+    /// can make an old object look new. Before destroying an old data key, [`open`](Self::open) the
+    /// objects that seem fresh, or reseal all objects.
     ///
     /// # Errors
     ///
@@ -274,7 +277,7 @@ impl Envelope {
     }
 
     /// Returns the id of the data key in the header, or `None` for an object of a plaintext store.
-    /// It is not authenticated, as in [`is_stale`](Self::is_stale).
+    /// As with [`is_stale`](Self::is_stale), the header is not authenticated.
     ///
     /// # Errors
     ///
@@ -283,8 +286,11 @@ impl Envelope {
         Ok(ObjectHeader::parse(object)?.key_id())
     }
 
-    /// Returns the epoch of an *opened* object: the keyset generation that introduced its data key,
-    /// which [`open`](Self::open) has authenticated. 0 in a plaintext store.
+    /// Returns the epoch of a sealed object: the keyset generation that introduced its data key. It
+    /// is 0 in a plaintext store.
+    ///
+    /// Call this only after [`open`](Self::open) has succeeded for the same bytes, because this
+    /// method does not authenticate the header.
     ///
     /// # Errors
     ///
@@ -338,7 +344,8 @@ impl Envelope {
         Ok(())
     }
 
-    /// Authenticates an object and decrypts its body into `body`; zeroizes `body` on failure.
+    /// Authenticates an object and decrypts `body`, its ciphertext, in place. Zeroizes `body` if
+    /// the tag does not match; after any other failure it is unchanged.
     fn open_body(&self, context: &ObjectContext<'_>, parsed: &ParsedObject, body: &mut [u8]) -> Result<()> {
         if parsed.fields.kind != context.kind {
             return Err(damaged_at(context));

@@ -5,7 +5,7 @@ use std::fmt;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error: a [`kind`](Error::kind) for the program to act on, a message of one line, and a
-/// [`hint`](Error::hint) that tells a person what to do.
+/// [`hint`](Error::hint) that describes what a person can do.
 ///
 /// No message contains plaintext, key material, or anything that distinguishes one wrong key from
 /// another.
@@ -28,7 +28,7 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The kind of an envelope error, by what the caller can do about it.
+/// The kind of an envelope error, which determines what the caller can do about it.
 ///
 /// ```
 /// use cim_ipld_envelope::{Envelope, ErrorKind, IndexId};
@@ -45,9 +45,11 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The key, passphrase or provider opens none of the slots of the keyset. Use the right one.
+    /// The key, passphrase or provider opens none of the slots of the keyset or was refused; or a
+    /// value or wrapper was sealed with a different key or different associated data. Use the right
+    /// key.
     WrongKey,
-    /// The store is encrypted, but no key was given. Provide one.
+    /// The store is encrypted, but no key was given. Provide a key.
     MissingKey,
     /// A key was given, but the root record declares a plaintext store. If the store was ever
     /// encrypted, its record was replaced, and retrying without the key would complete a downgrade
@@ -71,20 +73,22 @@ pub enum ErrorKind {
     },
     /// A key or passphrase file has no valid content.
     InvalidKeyFile,
-    /// Users other than the owner can read a key or passphrase file, or it belongs to another user.
+    /// Users other than the owner can read a key or passphrase file, or the file belongs to another
+    /// user.
     KeyFilePermissions,
     /// A key or passphrase file could not be read or written.
     Io,
     /// A size, count or cost exceeds what this crate accepts.
     Limit,
-    /// The request cannot be carried out on this keyset, such as removing its last slot.
+    /// The request or an argument is invalid, for example the removal of the last slot of a keyset,
+    /// or the text of an id.
     InvalidRequest,
     /// The key provider did not respond. Try again later.
     ProviderUnavailable,
 }
 
 impl Error {
-    /// Creates an error of `kind`. `message` is one line that describes what happened, and to which
+    /// Creates an error of `kind`. `message` is one line that describes what happened and to which
     /// object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None, source: None }
@@ -116,19 +120,19 @@ impl Error {
         self.kind
     }
 
-    /// Returns one line that tells a person what to do.
+    /// Returns one line that describes what a person can do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         self.hint.unwrap_or(match self.kind {
             ErrorKind::WrongKey => {
-                "use the key or passphrase with which this store was created or to which it was last rotated"
+                "use the current key or passphrase of this store, set when it was created or last changed"
             }
             ErrorKind::MissingKey => "provide the key file or passphrase of the store",
             ErrorKind::NotEncrypted => {
                 "if this store was ever encrypted, its root record was replaced: write nothing and restore a backup; \
                  omit the key only if you know that the store was created as plaintext"
             }
-            ErrorKind::Encrypted => "check that the object comes from this store; verify and repair it",
+            ErrorKind::Encrypted => "check that the object comes from this store, then verify and repair the store",
             ErrorKind::UnknownDataKey => "read the newest keyset, or check that the object belongs to this store",
             ErrorKind::DestroyedDataKey => "restore the object from an export made before its key was destroyed",
             ErrorKind::Damaged => "verify the store, then repair it or restore a backup",
@@ -139,13 +143,13 @@ impl Error {
             }
             ErrorKind::Io => "check the path and its permissions",
             ErrorKind::Limit => "use smaller objects or settings within the documented limits",
-            ErrorKind::InvalidRequest => "correct the request as the message says",
+            ErrorKind::InvalidRequest => "correct the request as the message describes",
             ErrorKind::ProviderUnavailable => "check the key provider, then try again",
         })
     }
 
     pub(crate) fn damaged(what: impl fmt::Display) -> Self {
-        Self::new(ErrorKind::Damaged, format!("{what} is damaged, or was not written at this place"))
+        Self::new(ErrorKind::Damaged, format!("{what} is damaged or belongs to another location"))
     }
 
     pub(crate) fn unsupported(what: &str, found: u8, supported: u8) -> Self {

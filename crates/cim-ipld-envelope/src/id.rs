@@ -72,8 +72,8 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// The identity of a store. It is bound into every object, so that objects of other stores do
-    /// not open.
+    /// The identity of a store. It is bound into every object, so that objects of other stores
+    /// cannot be opened.
     ///
     /// ```
     /// use cim_ipld_envelope::IndexId;

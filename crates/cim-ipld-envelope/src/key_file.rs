@@ -15,8 +15,8 @@ use crate::{EncryptionAlgorithm, Error, ErrorKind, Result, hex};
 const MAX_FILE_BYTES: usize = 64 * 1024;
 
 /// The hint if only the group permission is too wide.
-const GROUP_MAY_READ: &str = "restrict it to its owner (chmod 600), allow group access if intended, as for a container \
-                              secret, or pass it through a pipe (/dev/stdin)";
+const GROUP_MAY_READ: &str = "restrict it to its owner (chmod 600), pass it through a pipe (/dev/stdin), or, for a \
+                              container secret, permit group access in the settings";
 
 pub(crate) struct KeyFile {
     pub(crate) algorithm: EncryptionAlgorithm,
@@ -103,9 +103,9 @@ fn create_private(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<
     })
 }
 
-/// Makes the name of the file as durable as its content: if the key file is lost in a crash, so is
-/// the store. Some file systems do not support this operation (fsync(2): EINVAL) and persist names
-/// in their own way.
+/// Makes the name of the file as durable as its content, because a store is lost if a crash loses
+/// its key file. Some file systems do not support this operation (fsync(2): EINVAL) and persist
+/// names in their own way.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -123,8 +123,8 @@ fn sync_folder_of(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Access control lists of other systems are not checked; securing the file is up to its
-/// administrator.
+/// Checks the type, the permissions and the owner of an open file. Only Unix has this check: the
+/// access control lists of other systems are not read.
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Result<()> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -147,8 +147,8 @@ fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Res
         let error = Error::new(ErrorKind::KeyFilePermissions, message);
         return Err(if mode & 0o037 == 0 { error.with_hint(GROUP_MAY_READ) } else { error });
     }
-    // Only the superuser can open such a file of another user, who knows the key and may replace
-    // it.
+    // A file of a different user is refused even if this process can read it, as the superuser or
+    // as a member of the group: that user knows the key and could replace it.
     let owner = metadata.uid();
     if owner != user && owner != 0 {
         let message = format!("{} belongs to user {owner}, but this process runs as user {user}", path.display());
@@ -158,7 +158,7 @@ fn check_private(file: &File, path: &Path, user: u32, access: FileAccess) -> Res
 }
 
 fn io_error(what: &str, path: &Path, error: std::io::Error) -> Error {
-    // A text that does not exist as a file and does not look like a path may be the secret itself.
+    // If there is no such file and the text does not look like a path, it may be the secret itself.
     let is_path = |path: &Path| path.components().count() > 1 || path.extension().is_some();
     let missing = error.kind() == std::io::ErrorKind::NotFound && !is_path(path);
     if missing && path.to_string_lossy().contains(char::is_whitespace) {
@@ -186,7 +186,7 @@ mod tests {
         write_private(&path, b"first").expect("written");
         let again = write_private(&path, b"second").expect_err("the name is taken");
         assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&path).expect("the file"), b"first", "a file of before is not removed");
+        assert_eq!(std::fs::read(&path).expect("the file"), b"first", "an existing file is not removed");
     }
 
     /// A key file must belong to the user of the process or to the superuser.

@@ -8,8 +8,8 @@ pub(crate) const KEY_PREFIX: &str = "cim-key-v1:";
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-const GIVE_ANOTHER: &str = "use the file that key generation created; a new key does not open an existing index";
-const USE_A_COPY: &str = "use another copy of this key file: without its key the index cannot be read";
+const GIVE_ANOTHER: &str = "use the file that key generation created; a new key cannot open an existing index";
+const USE_A_COPY: &str = "use a different copy of this key file: without its key the index cannot be read";
 
 /// Why a file is not a key file.
 pub(crate) struct Refusal {
@@ -46,7 +46,9 @@ pub(crate) fn parse(content: &[u8]) -> Result<(EncryptionAlgorithm, Secret), Ref
     let Some(line) = lines.next() else { return refused("it contains no key", GIVE_ANOTHER) };
     let Some(fields) = line.strip_prefix(KEY_PREFIX.as_bytes()) else {
         return match line.starts_with(b"cim-key-v") {
-            true => refused("its key has another version", "use a version of the software at least as new as the file"),
+            true => {
+                refused("its key has an unknown version", "use a version of the software at least as new as the file")
+            }
             false => refused("it does not begin with a key", GIVE_ANOTHER),
         };
     };

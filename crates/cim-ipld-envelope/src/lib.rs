@@ -10,9 +10,9 @@
 //! * [`EncryptedCidWrapper`] pairs an unencrypted CID with encrypted metadata; [`HiddenCidWrapper`]
 //!   hides the CID too.
 //!
-//! This crate has no access to storage, network or clocks; it only reads and writes key files.
-//! `docs/format.md` of the project specifies every byte that it writes, and `docs/threat-model.md`
-//! describes what an attacker can learn.
+//! This crate does not access storage, the network or clocks. The only files that it reads or
+//! writes are key and passphrase files. `docs/format.md` of the project specifies every byte that
+//! it writes, and `docs/threat-model.md` describes what an attacker can learn.
 //!
 //! Caution: if every key of a keyset is lost, the store is lost. There is no back door.
 //!
@@ -49,7 +49,7 @@
 //!
 //! # Change the passphrase, then rotate the data key
 //!
-//! Each change is a new value, whose record must be stored before it is used.
+//! Each change returns a new keyset, whose record must be stored before the keyset is used.
 //!
 //! ```
 //! # use cim_ipld_envelope::Argon2Profile;
@@ -60,7 +60,7 @@
 //! # let source = |text: &str| {
 //! #     Ok::<_, cim_ipld_envelope::Error>(KeySource::Passphrase(Passphrase::new(text)?, Argon2Profile::new(8, 1, 1)?))
 //! # };
-//! let old = source("correct horse battery staple")?; // KeySource::from(Passphrase::new(..)?)
+//! let old = source("correct horse battery staple")?; // KeySource::from(Passphrase::new("…")?)
 //! let new = source("many more words than before")?;
 //! let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &old).await?;
 //!
@@ -70,6 +70,8 @@
 //! # Ok(())
 //! # }
 //! ```
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod algorithm;
 mod codec;
@@ -114,7 +116,7 @@ pub use object::{
     ObjectKind, Padding, SealOptions,
 };
 pub use passphrase::{Argon2Profile, MAX_SLOTS, Passphrase};
-pub use primitives::hash::labelled_hash;
+pub use primitives::hash::{content_sha256, labelled_hash};
 pub use provider::{KeyProvider, KeySource, ProviderError};
 pub use random::random;
 pub use seal_buffer::SealBuffer;

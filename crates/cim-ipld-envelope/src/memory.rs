@@ -43,20 +43,21 @@ pub struct MemoryProtection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtectionStatus {
-    /// It is active.
+    /// The protection is active.
     Active,
-    /// The platform does not support it.
+    /// The platform does not support the protection.
     Unsupported,
-    /// The platform refused it, for the given reason.
+    /// The platform refused the protection, for the given reason.
     Refused(String),
 }
 
 impl MemoryProtection {
-    /// Disables core dumps of this process, and locks every key created from now on in memory.
+    /// Disables core dumps of this process, and locks in memory every key that is created from now
+    /// on.
     ///
-    /// Each locked key occupies one page of the limit for locked memory (`RLIMIT_MEMLOCK` on Unix).
-    /// Keys beyond the limit are not locked, and [`unlocked_keys`](Self::unlocked_keys) counts
-    /// them.
+    /// Each locked key counts as one page towards the limit on locked memory (`RLIMIT_MEMLOCK` on
+    /// Unix). Keys beyond the limit are not locked, and [`unlocked_keys`](Self::unlocked_keys)
+    /// counts them.
     #[must_use]
     pub fn enable() -> Self {
         let key_memory = match LockedPage::new() {
@@ -79,7 +80,7 @@ impl MemoryProtection {
 static LOCK_KEYS: AtomicBool = AtomicBool::new(false);
 static UNLOCKED: AtomicUsize = AtomicUsize::new(0);
 
-/// Zeroed memory for one secret, locked if that is enabled and the limit permits.
+/// Zeroed memory for one secret, locked if locking is enabled and the limit permits.
 pub(crate) enum SecretMemory {
     Plain(Box<[u8; 32]>),
     Locked(LockedPage),
@@ -129,7 +130,7 @@ pub(crate) struct LockedPage {
 impl LockedPage {
     fn new() -> region::Result<Self> {
         if region::page::size() > size_of::<Page>() {
-            return Err(region::Error::InvalidParameter("a page size of at most 16 KiB"));
+            return Err(region::Error::InvalidParameter("the page size is larger than 16 KiB"));
         }
         let memory = Box::new(Page([0; PAGE_BYTES]));
         let lock = region::lock(memory.0.as_ptr(), 32)?;

@@ -24,7 +24,7 @@ impl ObjectNames {
         Self(Secret::random())
     }
 
-    /// Uses the secret of another instance.
+    /// Creates an instance that computes the same names as the instance with this `secret`.
     #[must_use]
     pub fn from_secret(mut secret: [u8; 32]) -> Self {
         Self(Secret::take(&mut secret))
@@ -45,9 +45,9 @@ impl ObjectNames {
         base32(&mac)
     }
 
-    /// Returns a name for `text` that does not reveal it: as [`name`](Self::name), of
-    /// HMAC-SHA-256(secret, "cim/v1/text-name" | text). It never equals the name of a class and
-    /// ordinal.
+    /// Returns a name for `text` that does not reveal the text. It is encoded like
+    /// [`name`](Self::name), but from HMAC-SHA-256(secret, "cim/v1/text-name" | text), and never
+    /// equals the name of a class and ordinal.
     #[must_use]
     pub fn name_of(&self, text: &str) -> String {
         base32(&hmac_sha256(self.0.as_bytes(), &[b"cim/v1/text-name", text.as_bytes()]))

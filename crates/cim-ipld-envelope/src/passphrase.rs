@@ -7,8 +7,8 @@ use crate::primitives::argon2id::{self, Cost};
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, FileAccess, Result, key_file, key_text};
 
-/// The maximum number of key slots of a keyset. It bounds the cost of opening one, because a
-/// passphrase is tried on each of its slots.
+/// The maximum number of key slots of a keyset. It bounds the cost of opening a keyset, because a
+/// passphrase is tried on each passphrase slot.
 pub const MAX_SLOTS: usize = 16;
 
 /// A passphrase. Its memory is zeroized on drop.
@@ -38,13 +38,14 @@ impl Passphrase {
         Ok(Self(passphrase))
     }
 
-    /// Reads a passphrase from a file, without a trailing newline and a leading byte order mark.
+    /// Reads a passphrase from a file, without a leading byte order mark or a trailing newline.
     ///
     /// # Errors
     ///
     /// * [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) if users other than the owner can
     ///   read it, or it belongs to another user (Unix).
-    /// * [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) if it is empty or larger than 64 KiB.
+    /// * [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) if it is empty, larger than 64 KiB, or
+    ///   UTF-16 text.
     /// * [`Io`](ErrorKind::Io) if it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
         Self::read_file_as(path, FileAccess::OwnerOnly)
@@ -58,7 +59,11 @@ impl Passphrase {
     pub fn read_file_as(path: impl AsRef<Path>, access: FileAccess) -> Result<Self> {
         let path = path.as_ref();
         let mut content = key_file::read_private(path, access)?;
-        let marks = content.len() - key_text::unmarked(&content).map_err(|refusal| refusal.into_error(path))?.len();
+        let unmarked = key_text::unmarked(&content).map_err(|refusal| {
+            let message = format!("the passphrase file {} cannot be used: {}", path.display(), refusal.what);
+            Error::new(ErrorKind::InvalidKeyFile, message).with_hint(refusal.hint)
+        })?;
+        let marks = content.len() - unmarked.len();
         content.drain(..marks);
         if content.ends_with(b"\n") {
             content.pop();
@@ -79,7 +84,7 @@ impl Passphrase {
     /// # Errors
     ///
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) if it has fewer than
-    /// [`MIN_NEW_CHARACTERS`](Self::MIN_NEW_CHARACTERS).
+    /// [`MIN_NEW_CHARACTERS`](Self::MIN_NEW_CHARACTERS) characters.
     pub fn check_new(&self) -> Result<()> {
         // In UTF-8, every byte except continuation bytes starts a character.
         let characters = self.0.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
@@ -120,20 +125,22 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 /// The default is the second recommended profile of RFC 9106: 64 MiB, 3 passes, 4 lanes.
 ///
 /// The profile is stored in the key slot of the passphrase. Because a record may come from hostile
-/// storage, the cost that it demands is bounded *before* anything is allocated:
+/// storage, the cost that it demands is bounded *before* anything is allocated. A higher profile in
+/// the [`KeySource`](crate::KeySource) passed when opening raises the bounds:
 ///
 /// * A slot may demand at most [`MAX_MEMORY_KIB`](Self::MAX_MEMORY_KIB),
 ///   [`MAX_PASSES`](Self::MAX_PASSES) and [`MAX_LANES`](Self::MAX_LANES), or the values of the
-///   opener's profile if these are higher.
-/// * The product of memory and passes of a slot may be at most that of a slot at these bounds, or
-///   that of the opener's profile.
-/// * All passphrase slots of a record together may cost at most as much as two slots at these
-///   bounds, or as sixteen slots with the opener's profile.
+///   profile passed if these are higher.
+/// * The product of memory and passes of a slot may be at most `MAX_MEMORY_KIB` × `MAX_PASSES`, or
+///   the product of the profile passed if it is higher.
+/// * The products of all passphrase slots of a record together may be at most twice
+///   `MAX_MEMORY_KIB` × `MAX_PASSES`, or sixteen times the product of the profile passed if that is
+///   more. Slots that fail the individual rules are skipped and do not count.
 ///
-/// Adding and replacing slots refuses keysets that would lock others out: all slots together must
-/// be acceptable to the default profile and to the profile of each slot. A single slot beyond the
-/// bounds can be created, but it opens only for callers that specify a similar profile; others skip
-/// it.
+/// A change that adds a passphrase slot is refused if the resulting keyset would lock others out:
+/// all slots together must be acceptable with the default profile and with the profile of every
+/// passphrase slot. A single slot beyond the bounds can be created, but only callers that pass a
+/// profile at least as large can open it; for others it is skipped.
 ///
 /// ```
 /// use cim_ipld_envelope::{Argon2Profile, ErrorKind};
@@ -151,11 +158,11 @@ impl Argon2Profile {
     /// RFC 9106, section 4, second recommended option: 64 MiB, 3 passes, 4 lanes.
     pub const RFC_9106_SECOND: Self = Self(Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 });
 
-    /// The maximum memory that a record may demand if the opener's profile is smaller: 256 MiB.
+    /// The maximum memory that a record may demand if the profile passed is smaller: 256 MiB.
     pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
-    /// The maximum number of passes that a record may demand if the opener's profile has fewer.
+    /// The maximum number of passes that a record may demand if the profile passed has fewer.
     pub const MAX_PASSES: u32 = 8;
-    /// The maximum number of lanes that a record may demand if the opener's profile has fewer.
+    /// The maximum number of lanes that a record may demand if the profile passed has fewer.
     pub const MAX_LANES: u32 = 16;
 
     /// Creates a profile of `memory_kib` KiB, `passes` and `lanes`.
@@ -190,10 +197,10 @@ impl Argon2Profile {
         self.0.lanes
     }
 
-    /// The maximum cost of a slot if the opener's profile costs less.
+    /// The maximum cost of a slot if the profile passed costs less.
     const DEAREST_KIB_PASSES: u64 = Self::MAX_MEMORY_KIB as u64 * Self::MAX_PASSES as u64;
 
-    /// Checks a profile from a record, where `self` is the profile of the opener.
+    /// Checks a profile from a record; `self` is the profile passed when opening.
     pub(crate) fn accept(&self, stored: &Self) -> Result<()> {
         let within = stored.memory_kib() <= self.memory_kib().max(Self::MAX_MEMORY_KIB)
             && stored.passes() <= self.passes().max(Self::MAX_PASSES)
@@ -203,16 +210,18 @@ impl Argon2Profile {
             return Ok(());
         }
         Err(Error::limit(format!(
-            "the record demands {} KiB, {} passes and {} lanes of Argon2id, which exceeds the limits: specify a profile as large to accept it",
+            "the record demands {} KiB, {} passes and {} lanes of Argon2id, which exceeds the limits: specify a profile at least as large to accept it",
             stored.memory_kib(),
             stored.passes(),
             stored.lanes()
         )))
     }
 
-    /// Checks the total cost of all passphrase slots of a record, where `self` is the profile of
-    /// the opener: at most that of two slots at the bounds, or of as many slots with the opener's
-    /// profile as a record may have.
+    /// Checks the total cost of the passphrase slots of a record that are acceptable individually;
+    /// `self` is the profile passed when opening. The sum of the products of memory and passes may
+    /// be at most twice `MAX_MEMORY_KIB` × `MAX_PASSES`, or [`MAX_SLOTS`] times the product of the
+    /// profile passed if that is higher. Slots that fail the individual rules are skipped and do
+    /// not count.
     pub(crate) fn accept_all<'a>(&self, stored: impl Iterator<Item = &'a Self>) -> Result<()> {
         let accepted = (2 * Self::DEAREST_KIB_PASSES).max(self.kib_passes().saturating_mul(MAX_SLOTS as u64));
         let costs = stored.filter(|stored| self.accept(stored).is_ok()).map(Self::kib_passes);
@@ -223,8 +232,9 @@ impl Argon2Profile {
         Err(Error::limit("the passphrase slots of the record together demand more Argon2id work than is accepted"))
     }
 
-    /// Checks that the slots of others do not prevent opening with the default profile, or with the
-    /// profile of any slot. A writer must not create a record that locks them out.
+    /// Checks that the total cost of the slots is accepted with the default profile and with the
+    /// profile of every slot. A writer must not create a record that locks out the owners of other
+    /// slots.
     pub(crate) fn check_written(slots: &[Self]) -> Result<()> {
         let openers = slots.iter().copied().chain([Self::default()]);
         openers.into_iter().try_for_each(|own| own.accept_all(slots.iter())).map_err(|_| {

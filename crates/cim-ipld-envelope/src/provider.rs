@@ -72,7 +72,8 @@ impl fmt::Debug for KeySource {
 /// does not disclose.
 ///
 /// Each slot of a provider contains a random key-encryption key, wrapped by the provider. The
-/// provider is called once per opening of a keyset, never per object.
+/// provider is called when one of its slots is created, and when a keyset is opened, for each slot
+/// with its name until one opens; never per object.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -111,7 +112,7 @@ pub trait KeyProvider: Send + Sync {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/local_provider.rs"));
     ///
     /// # fn main() {
-    /// let provider = Local::generate(); // as above
+    /// let provider = Local::generate(); // the provider above, with a new key
     /// assert_eq!(provider.name(), "local");
     /// # }
     /// ```
@@ -125,7 +126,7 @@ pub trait KeyProvider: Send + Sync {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), ProviderError> {
-    /// let provider = Local::generate(); // as above
+    /// let provider = Local::generate(); // the provider above, with a new key
     /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
     /// assert!(wrapped.len() <= 4096);
     /// # Ok(())
@@ -146,7 +147,7 @@ pub trait KeyProvider: Send + Sync {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), ProviderError> {
-    /// let provider = Local::generate(); // as above
+    /// let provider = Local::generate(); // the provider above, with a new key
     /// let wrapped = provider.wrap(&[7; 32], b"slot 1").await?;
     /// assert_eq!(*provider.unwrap(&wrapped, b"slot 1").await?, [7; 32]);
     /// let refused = provider.unwrap(&wrapped, b"slot 2").await.unwrap_err();
@@ -162,7 +163,7 @@ pub trait KeyProvider: Send + Sync {
     async fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<Zeroizing<[u8; 32]>, ProviderError>;
 }
 
-/// The error of a [`KeyProvider`].
+/// An error from a [`KeyProvider`].
 ///
 /// ```
 /// use cim_ipld_envelope::ProviderError;
@@ -174,19 +175,19 @@ pub trait KeyProvider: Send + Sync {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// It did not respond. Try again later.
+    /// The provider did not respond. Try again later.
     Unavailable(Box<dyn StdError + Send + Sync>),
-    /// It refused: another key, no permission, or bytes that it did not wrap.
+    /// The provider refused: a different key, no permission, or bytes that it did not wrap.
     Refused(Box<dyn StdError + Send + Sync>),
 }
 
 impl ProviderError {
-    /// Creates the error of a provider that did not respond.
+    /// Creates the error for a provider that did not respond.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }
 
-    /// Creates the error of a provider that refused.
+    /// Creates the error for a provider that refused.
     pub fn refused(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Refused(source.into())
     }

@@ -18,6 +18,7 @@ pub fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Fills `bytes` like [`random`], so that a secret is generated at its final location.
+#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the only source of randomness"))]
 pub(crate) fn fill(bytes: &mut [u8]) {
     #[cfg(test)]
     if seeded::fill(bytes) {

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crate::HEADER_BYTES;
 use crate::primitives::aead::TAG_BYTES;
 
-/// A buffer for content that is sealed in place: it has room for the header before the content and
+/// A buffer for content that is sealed in place, with room for the header before the content and
 /// for the tag after it.
 ///
 /// ```

@@ -1,8 +1,9 @@
 //! Freezes the format: the crate must reproduce `tests/vectors/v1.json` byte for byte.
 //!
 //! The file is read by the integration tests of this crate, through the public interface, and by an
-//! independent reader in Python. To add vectors for a new format version, run the tests with
-//! `CIM_WRITE_VECTORS=1`. A changed line of an existing version breaks the format.
+//! independent reader in Python. With `CIM_WRITE_VECTORS=1`, the test overwrites the file, which is
+//! how vectors are added to it. A new format version needs a file of its own. A changed line of an
+//! existing version breaks the format.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -307,8 +308,8 @@ fn key_of(label: &str, algorithm: EncryptionAlgorithm) -> EncryptionKey {
     EncryptionKey::from_bytes(algorithm, sha256(&[label.as_bytes(), algorithm.as_str().as_bytes()]))
 }
 
-/// A provider that does not encrypt, so that a reader of the vectors needs no provider: the wrapped
-/// key is the key itself.
+/// A provider that does not encrypt: the wrapped key is the key itself, so a reader of the vectors
+/// needs no provider.
 struct ClearProvider;
 
 #[async_trait]

@@ -13,12 +13,12 @@ use crate::{ContentKey, EncryptedData, EncryptionKey, Error, Result};
 /// An unencrypted CID with encrypted metadata.
 ///
 /// Content can be fetched by [`cid`](Self::cid) without a key. The metadata is bound to the CID and
-/// to [`aad`](Self::aad), so a wrapper with any changed field does not open. Anyone who sees the
-/// wrapper can confirm a guess of the content by hashing it; to prevent this, use
+/// to [`aad`](Self::aad), so a wrapper with any changed field cannot be decrypted. Anyone who sees
+/// the wrapper can confirm a guess of the content by hashing it; to prevent this, use
 /// [`HiddenCidWrapper`].
 ///
-/// Encoded as DAG-CBOR, the wrapper is an IPLD block with its [own CID](Self::wrapper_cid), in
-/// which `cid` is a link.
+/// Encoded as DAG-CBOR, the wrapper is an IPLD block that contains `cid` as a link and has its [own
+/// CID](Self::wrapper_cid).
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptedCidWrapper, EncryptionAlgorithm, EncryptionKey};
@@ -56,7 +56,8 @@ impl EncryptedCidWrapper {
         Self::seal_under(&key.sealing_root(), cid, metadata, aad.into())
     }
 
-    /// Seals many wrappers with the same `aad`. The root of the key is derived only once.
+    /// Seals many wrappers with the same `aad`. The intermediate key from which their subkeys are
+    /// derived is computed from `key` only once.
     ///
     /// # Errors
     ///
@@ -81,13 +82,13 @@ impl EncryptedCidWrapper {
     ///
     /// # Errors
     ///
-    /// As for [`ContentEncryption::decrypt`](crate::ContentEncryption::decrypt); any changed field
-    /// counts as other associated data.
+    /// As for [`ContentEncryption::decrypt`](crate::ContentEncryption::decrypt), with `cid` and
+    /// `aad` as the associated data.
     pub fn open(&self, key: &impl ContentKey) -> Result<Vec<u8>> {
         self.encrypted_metadata.open(key, Domain::WRAPPER, &[&self.cid.to_bytes(), &self.aad])
     }
 
-    /// Encrypts a value in DAG-CBOR encoding; otherwise as [`seal`](Self::seal).
+    /// Encodes a value as DAG-CBOR and encrypts the encoding as [`seal`](Self::seal) does.
     ///
     /// # Errors
     ///
@@ -121,7 +122,7 @@ impl EncryptedCidWrapper {
     /// As for [`open`](Self::open), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the
     /// metadata is not a value of type `T`.
     pub fn open_value<T: DeserializeOwned>(&self, key: &impl ContentKey) -> Result<T> {
-        // The error of the decoder may quote the metadata, so it is dropped.
+        // The decoder's error may quote the metadata, so it is dropped.
         serde_ipld_dagcbor::from_slice(&self.open(key)?)
             .map_err(|_| Error::invalid_request("the decrypted metadata is not a value of this type"))
     }
@@ -216,7 +217,8 @@ impl HiddenCidWrapper {
         Self::seal_under(&key.sealing_root(), names, cid, metadata, aad.into())
     }
 
-    /// Seals many wrappers with the same `aad`. The root of the key is derived only once.
+    /// Seals many wrappers with the same `aad`. The intermediate key from which their subkeys are
+    /// derived is computed from `key` only once.
     ///
     /// # Errors
     ///
@@ -241,8 +243,8 @@ impl HiddenCidWrapper {
         Ok(Self { name, encrypted, aad })
     }
 
-    /// Decrypts the CID and the metadata. Hostile storage may return another wrapper than the one
-    /// requested, so compare the CID with the expected one.
+    /// Decrypts the CID and the metadata. Hostile storage may return a different wrapper from the
+    /// one requested, so compare the CID with the expected CID.
     ///
     /// # Errors
     ///
@@ -304,7 +306,8 @@ impl From<HiddenWrapperVersion> for u8 {
     }
 }
 
-/// Names for CIDs that reveal nothing without the secret: HMAC-SHA-256 of the bytes of the CID.
+/// Names for CIDs: HMAC-SHA-256 of the bytes of the CID. Without the secret, a name reveals
+/// nothing.
 ///
 /// The names must not change when data keys are rotated: store the secret in a sealed object, or
 /// derive it from a key that is not rotated.
@@ -328,7 +331,7 @@ impl CidNames {
         Self(Secret::random())
     }
 
-    /// Uses the secret of another instance.
+    /// Creates an instance that computes the same names as the instance with this `secret`.
     #[must_use]
     pub fn from_secret(mut secret: [u8; 32]) -> Self {
         Self(Secret::take(&mut secret))

@@ -5,8 +5,8 @@ pub(crate) trait Automaton {
     /// Examines a key.
     fn accept(&mut self, key: &[u8]) -> AcceptStatus;
 
-    /// Examines the prefix of a key. Returns the same as [`accept`](Self::accept) for the whole
-    /// key, or `None` if the prefix does not determine it.
+    /// Examines the prefix of a key. Returns what [`accept`](Self::accept) would return for the
+    /// whole key, or `None` if the prefix does not determine that.
     fn accept_prefix(&mut self, beginning: &[u8]) -> Option<AcceptStatus>;
 
     /// Returns the key to seek to after [`AcceptStatus::Seek`].

@@ -128,8 +128,8 @@ impl Deletes {
         docset::ones(&words[..]).last().map(|bit| DocId(chunk as u32 * CHUNK_DOCUMENTS + bit))
     }
 
-    /// Visits the documents that are in exactly one of two sets, with `true` if it is this one.
-    /// Chunks that both sets share are skipped.
+    /// Visits the documents that are in exactly one of two sets, with `true` for documents of this
+    /// set. Chunks that both sets share are skipped.
     pub(crate) fn visit_difference(&self, other: &Self, mut each: impl FnMut(DocId, bool)) {
         const NONE: ChunkWords = [0; CHUNK_WORDS];
         let chunk = |set: &Self, index: usize| set.chunks.get(index).cloned().flatten();

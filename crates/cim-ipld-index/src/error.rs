@@ -29,15 +29,18 @@ pub enum ErrorKind {
     UnknownLanguage,
     /// The document exceeds a limit, which the message names. Shorten or split the document.
     InvalidDocument,
-    /// The query or its options are invalid. The message says what is wrong.
+    /// The query or its options are invalid. The message describes what is wrong.
     InvalidQuery,
-    /// The memtable or segment is full. Seal it and start another.
+    /// The query would take too long. The message names the part that does, and the limit.
+    QueryTooExpensive,
+    /// A memtable is full: build a segment from it and start another. Or a segment exceeds the
+    /// capacity of its format: build or merge smaller segments.
     Full,
-    /// The page sink returned an error, which is the error's source.
+    /// The page sink returned an error, which is the source of this error.
     Sink,
 }
 
-/// An error of the index core.
+/// An error from the index core.
 ///
 /// Match on [`Error::kind`]; the message is for people.
 ///

@@ -1,5 +1,5 @@
-//! A search index over content-addressed documents. Inserts are searchable at once; sealed data is
-//! immutable and divided into pages.
+//! A search index over content-addressed documents. Inserts are searchable at once. A full memtable
+//! becomes an immutable segment that is divided into pages.
 //!
 //! Choose by where the index is stored:
 //!
@@ -102,6 +102,8 @@
 //! assert_eq!(results.hits[0].cid, cid);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod analysis;
 mod automaton;

@@ -134,9 +134,11 @@ impl MemoryIndex {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit and offset exceed
-    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query exceeds a limit, or a cursor
-    /// belongs to another search.
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit plus offset exceeds
+    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query has too many words or is nested
+    /// too deeply, a name is not an attribute but resembles a field, or a cursor belongs to another
+    /// search. [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases
+    /// would compare more than [`SearchOptions::max_positions`] positions.
     pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
         let state = self.shared.published.load();
         ready(state.snapshot.search(query, options, &state.pages)?)

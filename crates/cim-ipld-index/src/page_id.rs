@@ -12,7 +12,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SegmentId(pub [u8; 16]);
 
-/// The number of a document within one segment or memtable, densely from 0.
+/// The number of a document within one segment or memtable. Numbers are consecutive and start at 0.
 ///
 /// In a segment the numbers follow the byte order of the CIDs.
 ///

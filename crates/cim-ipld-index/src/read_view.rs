@@ -86,7 +86,7 @@ impl ReadView {
     /// # Errors
     ///
     /// [`ErrorKind::AnalyzerMismatch`](crate::ErrorKind::AnalyzerMismatch) if a part was built with
-    /// another analyzer.
+    /// a different analyzer.
     pub fn new(
         analyzer: Analyzer,
         segments: Vec<(Arc<Segment>, Deletes)>,
@@ -131,9 +131,12 @@ impl ReadView {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit and offset exceed
-    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query exceeds a limit, or a cursor
-    /// belongs to another search. [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
+    /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit plus offset exceeds
+    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query has too many words or is nested
+    /// too deeply, a name is not an attribute but resembles a field, or a cursor belongs to another
+    /// search. [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases
+    /// would compare more than [`SearchOptions::max_positions`] positions.
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
     /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for pages that
     /// cannot be decoded.
     pub fn search(
@@ -150,7 +153,7 @@ impl ReadView {
     ///
     /// # Errors
     ///
-    /// As [`search`](Self::search).
+    /// As for [`search`](Self::search).
     pub fn matches(&self, query: &Query, options: &SearchOptions, pages: &dyn PageSource) -> Result<Progress<Matches>> {
         let fetcher = Fetcher::new(pages);
         let Some(found) = search::find(self.sources(), &self.analyzer, query, options, &fetcher)? else {
@@ -170,8 +173,9 @@ impl ReadView {
         Ok(Progress::Ready(Matches { total: found.total, best }))
     }
 
-    /// Returns the location of the live document of each CID. Once the filters are available, CIDs
-    /// that are not in the index rarely need another page.
+    /// Returns the location of the live document of each CID. Once the pages of the Bloom filters
+    /// ([`PageClass::CidFilter`](crate::PageClass::CidFilter)) are available, a CID that is not in
+    /// the index rarely needs another page.
     ///
     /// # Errors
     ///

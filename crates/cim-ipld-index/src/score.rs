@@ -37,11 +37,11 @@ pub(crate) fn length_of_norm(norm: u8) -> u32 {
 /// A score within a search, as an integer multiple of a unit, so that sums do not depend on the
 /// order of addition.
 ///
-/// The unit is a power of two, chosen so that all parts of a query together stay below 2^24. Sums
-/// and the scores they represent are therefore exact.
+/// The unit is a power of two, chosen so that all parts of a query together stay below 2^23. An
+/// `f32` is exact up to 2^24, so sums and the scores they represent are exact.
 pub(crate) type Points = u32;
 
-/// The maximum points of all parts of a query together.
+/// The limit of the points of all parts of a query together: 2^23.
 const MAX_POINTS: f32 = 8_388_608.0;
 
 /// The value of a point in one search.
@@ -56,7 +56,7 @@ impl Scale {
         if !(ceiling > 0.0 && ceiling.is_finite()) {
             return Self { points_per_score: 1.0 };
         }
-        // Half of the range is left for the rounding of many parts.
+        // Half of `MAX_POINTS` is left for rounding, which may add to each of many parts.
         let exponent = (MAX_POINTS / 2.0 / ceiling).log2().floor().clamp(-100.0, 100.0);
         Self { points_per_score: exponent.exp2() }
     }
@@ -182,7 +182,8 @@ pub(crate) struct BoundBuilder {
     most: u32,
 }
 
-/// The number of frequencies that are distinguished before they are paired.
+/// The number of frequency classes from which the pairs of a bound are computed: one for each lower
+/// frequency, and one for all frequencies from this number on.
 const DISTINCT: usize = 16;
 const NONE: u8 = u8::MAX;
 
@@ -205,14 +206,15 @@ impl BoundBuilder {
     }
 
     pub(crate) fn finish(&self) -> Bound {
-        // A posting with both a lower frequency and a greater length than another one is dominated
-        // by it.
+        // A posting with both a lower frequency and a greater length than another posting is
+        // dominated by that posting.
         let mut front = [(0u32, NONE); DISTINCT];
         let mut len = 0;
         let mut shortest = NONE;
         for class in (0..=class_of(self.most)).rev() {
             let norm = self.shortest[class];
-            // The maximum length has the code that stands for "none".
+            // `NONE` is also the code of the maximum length, so the largest frequency is always
+            // taken.
             if norm < shortest || len == 0 {
                 // The last class stands for many frequencies, which the largest of them covers.
                 let frequency = if class + 1 == DISTINCT { self.most } else { class as u32 + 1 };

@@ -19,10 +19,10 @@ use crate::buckets::{Buckets, stream_name};
 use crate::connect;
 use crate::connection::NatsConnection;
 use crate::delivery::is_marker;
-use crate::denials::Denials;
 use crate::error::{bucket_missing, error_response, jetstream_kind, unavailable};
 use crate::follow::{self, Source};
 use crate::leader::{self, Wanted};
+use crate::notices::Notices;
 use crate::publish::{Publisher, VALUE_OVERHEAD_BYTES, subject};
 
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
@@ -48,14 +48,15 @@ pub struct NatsBackend {
     context: jetstream::Context,
     buckets: Buckets,
     publisher: Publisher,
-    denials: Denials,
+    notices: Notices,
     settings: NatsSettings,
 }
 
 impl NatsBackend {
     /// Returns a backend on an existing JetStream context. With such a context, a denied permission
-    /// appears as `Unavailable` or `OutcomeUnknown` after a timeout, because the server reports the
-    /// reason only to the owner of the connection. [`connect`](Self::connect) reports it at once.
+    /// appears as `Unavailable` or `OutcomeUnknown` after a timeout, because only the creator of
+    /// the connection can receive the reason. A backend made by [`connect`](Self::connect) reports
+    /// the reason at once.
     ///
     /// ```no_run
     /// use cim_ipld_nats::{NatsBackend, async_nats};
@@ -74,7 +75,7 @@ impl NatsBackend {
     /// Returns a backend on an existing JetStream context, with `settings`.
     #[must_use]
     pub fn with_settings(context: jetstream::Context, settings: NatsSettings) -> Self {
-        Self::over(context, Denials::new(), settings)
+        Self::over(context, Notices::new(), settings)
     }
 
     /// Connects to the servers in `url`, which has the form described at [`NatsConnection::to`].
@@ -110,25 +111,26 @@ impl NatsBackend {
     ///   read or is malformed.
     /// * [`Unavailable`](ErrorKind::Unavailable) if no server responds.
     /// * [`Unauthenticated`](ErrorKind::Unauthenticated) if a server rejects the credentials.
-    /// * [`Untrusted`](ErrorKind::Untrusted) if the identity of a server cannot be verified, or it
-    ///   does not offer TLS although TLS is required.
+    /// * [`Untrusted`](ErrorKind::Untrusted) if the identity of a server cannot be verified, or if
+    ///   the server does not offer TLS although TLS is required.
     /// * [`Full`](ErrorKind::Full) if a limit on connections is reached.
     pub async fn connect_to(connection: &NatsConnection, settings: NatsSettings) -> Result<Self> {
-        let denials = Denials::of(connection);
-        let client = connect::connect(connection, denials.clone()).await?;
-        Ok(Self::over(jetstream::with_prefix(client, connection.api()), denials, settings))
+        let notices = Notices::of(connection);
+        let client = connect::connect(connection, notices.clone()).await?;
+        Ok(Self::over(jetstream::with_prefix(client, connection.api()), notices, settings))
     }
 
-    fn over(mut context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
+    fn over(mut context: jetstream::Context, notices: Notices, settings: NatsSettings) -> Self {
         context.set_timeout(Duration::from_millis(settings.request_timeout_ms));
-        let buckets = Buckets::new(context.clone(), denials.clone(), settings.clone());
-        let publisher = Publisher::new(context.clone(), buckets.clone(), denials.clone(), &settings);
-        Self { context, buckets, publisher, denials, settings }
+        let buckets = Buckets::new(context.clone(), notices.clone(), settings.clone());
+        let publisher = Publisher::new(context.clone(), buckets.clone(), notices.clone(), &settings);
+        Self { context, buckets, publisher, notices, settings }
     }
 
-    /// Declares that the server is expected to encrypt its files, and checks what a client can
-    /// check: that JetStream responds and that buckets are stored in files. A server does not tell
-    /// its clients whether it encrypts; only its operator, or the bytes on its disk, can.
+    /// Checks what a client can check if the server is expected to encrypt its files: that
+    /// JetStream responds, and that the settings do not store new buckets in memory. Clients cannot
+    /// find out whether a server encrypts; only the server's operator can, by its configuration or
+    /// the bytes on its disk.
     ///
     /// ```no_run
     /// use cim_ipld_nats::NatsBackend;
@@ -170,20 +172,20 @@ impl NatsBackend {
         self.buckets.foreign_messages()
     }
 
-    /// Reads a value from any replica; returns `None` if the replica does not have it or none
-    /// responded.
+    /// Reads a value from any replica; returns `None` if the replica does not have the value or no
+    /// replica responded.
     async fn get_from_any(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Option<StreamMessage> {
         let asked = format!("$JS.API.DIRECT.GET.{}.{subject}", stream_name(bucket));
         let read = async {
             let answer = stream.direct_get_last_for_subject(subject).await;
             answer.map_err(|error| unavailable("reading from a replica", error))
         };
-        self.denials.watch(&[&asked], read).await.ok()
+        self.notices.watch(&[&asked], read).await.ok()
     }
 
-    /// Reads a value from the leader, whose absences are authoritative.
+    /// Reads a value from the leader. If the leader has no value, the key is certainly absent.
     async fn get_from_leader(&self, bucket: &Bucket, subject: &str) -> Result<Option<StreamMessage>> {
-        let read = leader::read(&self.context, &self.denials, bucket, Wanted::Last(subject)).await;
+        let read = leader::read(&self.context, &self.notices, bucket, Wanted::Last(subject)).await;
         if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::BucketMissing) {
             self.buckets.forget(bucket);
         }
@@ -207,7 +209,7 @@ impl NatsBackend {
                     Error::new(kind, message).with_source(error)
                 })
             };
-            match self.denials.watch(&[&asked], purged).await {
+            match self.notices.watch(&[&asked], purged).await {
                 Err(error) if error.kind() == ErrorKind::OutcomeUnknown && backoff.wait().await => {}
                 Err(error) if error.kind() == ErrorKind::BucketMissing => {
                     self.buckets.forget(bucket);
@@ -296,7 +298,7 @@ impl NatsBackend {
         Source {
             context: self.context.clone(),
             buckets: self.buckets.clone(),
-            denials: self.denials.clone(),
+            notices: self.notices.clone(),
             bucket: bucket.clone(),
             prefix: prefix.clone(),
             patience: Duration::from_millis(self.settings.patience_ms),

@@ -19,7 +19,8 @@ impl Backoff {
         Self { pause: FIRST_PAUSE, deadline: Instant::now() + patience }
     }
 
-    /// As [`new`](Self::new), with shorter pauses, for conditions that clear within milliseconds.
+    /// Like [`new`](Self::new), but with shorter pauses, for conditions that clear within
+    /// milliseconds.
     pub(crate) fn brief(patience: Duration) -> Self {
         Self { pause: BRIEF_PAUSE, deadline: Instant::now() + patience }
     }
@@ -34,6 +35,7 @@ impl Backoff {
     }
 
     /// Waits before the next attempt, regardless of the deadline.
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "only the length of a pause depends on it"))]
     pub(crate) async fn pause(&mut self) {
         // Hasher keys are random, which suffices for jitter.
         let random = RandomState::new().hash_one(self.pause) % 1000;

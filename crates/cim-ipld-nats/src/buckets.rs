@@ -13,17 +13,18 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 
 use crate::NatsSettings;
 use crate::backoff::Backoff;
-use crate::denials::Denials;
 use crate::error::{JETSTREAM_OFF, bucket_missing, error_response, jetstream_kind, unavailable};
+use crate::notices::Notices;
 
-/// The minimum duplicate window. A write that is retried within it is stored once.
+/// The minimum duplicate window. A write with `AbsentWhile` that is repeated within this window is
+/// stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// The buckets of one connection. Each is checked on first use.
 #[derive(Clone)]
 pub(crate) struct Buckets {
     context: jetstream::Context,
-    denials: Denials,
+    notices: Notices,
     settings: NatsSettings,
     known: Arc<Mutex<HashMap<String, Stream>>>,
     /// The last revision of each bucket seen by this process.
@@ -33,8 +34,8 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    pub(crate) fn new(context: jetstream::Context, denials: Denials, settings: NatsSettings) -> Self {
-        Self { context, denials, settings, known: Arc::default(), seen: Arc::default(), foreign: Arc::default() }
+    pub(crate) fn new(context: jetstream::Context, notices: Notices, settings: NatsSettings) -> Self {
+        Self { context, notices, settings, known: Arc::default(), seen: Arc::default(), foreign: Arc::default() }
     }
 
     /// Returns the stream of a bucket, from the cache if possible.
@@ -46,8 +47,8 @@ impl Buckets {
         }
     }
 
-    /// As [`open`](Self::open), but always asks the server, so that the stream information is
-    /// current.
+    /// Like [`open`](Self::open), but always requests the stream information from the server, so
+    /// that it is current.
     pub(crate) async fn refresh(&self, bucket: &Bucket) -> Result<Stream> {
         let name = stream_name(bucket);
         let subject = format!("$JS.API.STREAM.INFO.{name}");
@@ -61,14 +62,14 @@ impl Buckets {
                 _ => self.no_response(&format!("opening bucket {bucket}"), error),
             })
         };
-        let stream = self.denials.watch(&[&subject], asked).await?;
+        let stream = self.notices.watch(&[&subject], asked).await?;
         self.check(bucket, &stream.cached_info().config)?;
         self.known().insert(bucket.name().to_owned(), stream.clone());
         Ok(stream)
     }
 
     /// Creates the bucket unless it exists. Retries while the server reports a temporary failure,
-    /// as after a restart, or while it removes a bucket of the same name.
+    /// as it does after a restart or while it is removing a bucket of the same name.
     pub(crate) async fn create(&self, bucket: &Bucket) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
         loop {
@@ -97,14 +98,14 @@ impl Buckets {
                 }
             })
         };
-        self.denials.watch(&[&subject], asked).await?;
+        self.notices.watch(&[&subject], asked).await?;
         // This call created the stream, so restarting its revisions is expected.
         self.seen_by_bucket().remove(bucket.name());
         Ok(())
     }
 
-    /// Converts the failure of a request without a response. A server without JetStream reports no
-    /// responders at once.
+    /// Converts the error from a request that received no response. If JetStream is not enabled,
+    /// the server immediately reports that the request has no responders.
     fn no_response(&self, what: &str, error: impl StdError + Send + Sync + 'static) -> Error {
         if has_no_responders(&error) && !self.context.client().server_info().jetstream {
             let message = format!("{what}: JetStream is not enabled on the NATS server");

@@ -5,11 +5,11 @@ use cim_ipld_backend::Result;
 
 use crate::connect_error;
 use crate::connection::NatsConnection;
-use crate::denials::Denials;
+use crate::notices::Notices;
 
-pub(crate) async fn connect(connection: &NatsConnection, denials: Denials) -> Result<Client> {
+pub(crate) async fn connect(connection: &NatsConnection, notices: Notices) -> Result<Client> {
     let options = connection.options().await?.event_callback(move |event| {
-        denials.note(&event);
+        notices.note(&event);
         std::future::ready(())
     });
     options.connect(connection.servers().for_client()?).await.map_err(connect_error::from_client)

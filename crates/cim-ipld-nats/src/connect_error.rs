@@ -1,5 +1,5 @@
-//! Why connecting failed. The actual cause is among the sources of the error of the client, which
-//! reports most failures alike.
+//! Determines why connecting failed. The client reports most failures with the same kind of error;
+//! the actual cause is among the sources of that error.
 
 use std::error::Error as StdError;
 use std::io;
@@ -15,9 +15,9 @@ const CREDENTIALS: &str = "check the user and password, token, NKey or credentia
 const CERTIFICATE: &str =
     "trust the authority that signed the server's certificate (a CA file), and use the host name in the certificate";
 const CLIENT_CERTIFICATE: &str = "use a client certificate and key signed by an authority that the server trusts";
-const NO_TLS: &str = "connect without TLS (nats://), or turn TLS on at the server";
+const NO_TLS: &str = "connect without TLS (nats://), or turn on TLS at the server";
 const NOBODY: &str = "start a server at that address, or correct the address and port";
-const SILENCE: &str = "check the address and the network; if the server starts with the TLS handshake, set TLS first";
+const SILENCE: &str = "check the address and the network; if the server starts with the TLS handshake, set tls_first";
 const NAME: &str = "correct the host name, or check the name resolution of this machine";
 
 pub(crate) fn from_client(error: ConnectError) -> Error {

@@ -71,8 +71,8 @@ impl NatsConnection {
         }
     }
 
-    /// Authenticates with a user name and a password. Replaces credentials that were set before, as
-    /// the other credential methods do.
+    /// Authenticates with a user name and a password. Replaces credentials that were set earlier,
+    /// as the other methods for credentials do.
     pub fn user_and_password(mut self, user: impl Into<String>, password: Zeroizing<String>) -> Self {
         self.credentials = Credentials::Password(user.into(), password);
         self

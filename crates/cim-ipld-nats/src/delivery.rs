@@ -1,6 +1,7 @@
 //! Classification of the messages that arrive at a consumer's inbox. All of them are untrusted: any
-//! client that may write to the bucket chooses the subject, the headers and the status line of a
-//! stored message, so these alone never make it a heartbeat.
+//! client that may write to the bucket can choose the key, the headers and the status line of a
+//! stored message. The status line alone therefore never makes a message a heartbeat: its subject
+//! must also lie outside the bucket.
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use cim_ipld_backend::Key;
@@ -35,7 +36,8 @@ pub(crate) enum Content {
     Value(Key),
     /// The marker of another NATS KV client for a removed value.
     Removal,
-    /// A message whose subject is not a valid key.
+    /// A message that is not a value: its subject is not a valid key, or its headers cannot be
+    /// parsed.
     Foreign,
 }
 

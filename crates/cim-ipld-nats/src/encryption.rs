@@ -89,7 +89,7 @@ impl NatsEncryption {
         Ok(format!("cipher: {}\nkey: ${}\n", self.server_cipher()?, variable(key_variable)?))
     }
 
-    /// Renders the settings for a server that changes its key: it encrypts with the key in
+    /// Renders the settings for a server whose key changes. The server encrypts with the key in
     /// `key_variable` and still reads files encrypted with the key in `previous_key_variable`.
     ///
     /// ```
@@ -154,8 +154,8 @@ impl NatsEncryption {
 pub struct ServerKey(Zeroizing<String>);
 
 impl ServerKey {
-    /// Returns the key in quotes, as the server's configuration or an environment variable named
-    /// there requires it. Without quotes, the server would parse some keys as numbers.
+    /// Returns the key in quotes, for the server's configuration or for an environment variable to
+    /// which the configuration refers. Without quotes, the server would parse some keys as numbers.
     #[must_use]
     pub fn configuration_value(&self) -> &str {
         &self.0

@@ -8,7 +8,7 @@ pub(crate) fn unavailable(what: &str, source: impl StdError + Send + Sync + 'sta
         .with_source(source)
 }
 
-/// Converts an error response of JetStream and keeps the server's description; `what` is what was
+/// Converts an error response from JetStream and keeps the server's description; `what` is what was
 /// attempted.
 pub(crate) fn error_response(what: &str, answer: jetstream::Error) -> Error {
     let kind = jetstream_kind(&answer).unwrap_or(ErrorKind::Unavailable);
@@ -20,7 +20,7 @@ pub(crate) fn error_response(what: &str, answer: jetstream::Error) -> Error {
     }
 }
 
-/// Returns the hint for an error code that needs a more specific one than its kind.
+/// Returns the hint for an error code for which the hint of its kind is too general.
 fn hint(answer: &jetstream::Error) -> Option<&'static str> {
     Some(match answer.error_code().0 {
         10_039 | 10_076 => JETSTREAM_OFF,
@@ -34,9 +34,8 @@ fn hint(answer: &jetstream::Error) -> Option<&'static str> {
     })
 }
 
-/// The hint if JetStream is turned off.
-pub(crate) const JETSTREAM_OFF: &str =
-    "turn JetStream on in the server's configuration and for this account, or use another server or JetStream domain";
+/// The hint for the case that JetStream is turned off.
+pub(crate) const JETSTREAM_OFF: &str = "turn JetStream on in the server's configuration and for this account, or use a different server or JetStream domain";
 
 pub(crate) fn bucket_missing(bucket: &Bucket) -> Error {
     Error::new(ErrorKind::BucketMissing, format!("bucket {bucket} does not exist"))
@@ -67,8 +66,8 @@ pub(crate) fn jetstream_kind(error: &jetstream::Error) -> Option<ErrorKind> {
     })
 }
 
-/// Finds the JetStream error among the sources of `error`; the client wraps codes that it does not
-/// know.
+/// Finds the JetStream error among the sources of `error`, because the client wraps errors whose
+/// codes it does not know.
 pub(crate) fn jetstream_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a jetstream::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,10 +1,10 @@
 //! Reads a bucket in order: everything stored so far, then every later write.
 //!
-//! An ephemeral push consumer with flow control delivers the messages. Its deliveries are numbered,
-//! and its heartbeats report how many there were. Any mismatch (a gap, a timeout, a reconnect) ends
-//! the consumer, and another one is created after the last revision passed on, so nothing is
-//! repeated or skipped. The stream is checked each time: one that was recreated or rolled back
-//! cannot be followed any further.
+//! An ephemeral push consumer with flow control delivers the messages. It numbers its deliveries
+//! and reports their number in its heartbeats. When deliveries are missing or the consumer is
+//! silent, for example after a reconnect, it is abandoned. A new consumer then starts after the
+//! last revision that was passed on, so nothing is repeated or skipped. The stream is checked
+//! before each start, because a stream that was recreated or rolled back can no longer be followed.
 
 use std::time::Duration;
 
@@ -21,10 +21,11 @@ use tokio::sync::mpsc;
 
 use crate::backoff::Backoff;
 use crate::buckets::{Buckets, stream_name};
+use crate::delete_on_drop::DeleteOnDrop;
 use crate::delivery::{self, Content, Delivery};
-use crate::denials::Denials;
 use crate::error::{error_response, unavailable};
 use crate::leader::{self, Wanted};
+use crate::notices::Notices;
 
 /// Entries buffered ahead of the reader. Bounds the memory used for a slow reader, together with
 /// the flow control window of the server.
@@ -32,26 +33,25 @@ const READ_AHEAD: usize = 64;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// A consumer that sends nothing for this long is considered dead.
 const SILENCE: Duration = Duration::from_millis(2_000);
-/// How often consumers may fail at one position before the message there is read individually.
-const STUMBLES: u32 = 2;
-/// How long the server keeps a consumer without a subscriber.
-const CONSUMER_LIFE: Duration = Duration::from_secs(10);
+/// How long the server keeps a consumer without a subscriber, if this process ends before it has
+/// deleted the consumer. A stream has only so many consumers.
+const CONSUMER_LIFE: Duration = Duration::from_secs(3);
 
 /// The bucket to follow, and how.
 pub(crate) struct Source {
     pub(crate) context: jetstream::Context,
     pub(crate) buckets: Buckets,
-    pub(crate) denials: Denials,
+    pub(crate) notices: Notices,
     pub(crate) bucket: Bucket,
     pub(crate) prefix: KeyPrefix,
-    /// How long to wait for an unavailable server before `CaughtUp` was sent.
+    /// How long to wait for an unavailable server while `CaughtUp` has not been sent yet.
     pub(crate) patience: Duration,
 }
 
 /// Where to start.
 #[derive(Clone, Copy)]
 enum Start {
-    /// After a revision that was seen. A bucket that ends before it has lost data.
+    /// After a revision that was seen. If the bucket ends before this revision, it has lost data.
     AfterSeen,
     /// After any number, possibly beyond the end of the bucket.
     AfterAny,
@@ -106,7 +106,7 @@ struct Follower {
     last: u64,
     /// Whether `CaughtUp` was sent.
     caught_up: bool,
-    /// The sequence at which everything older has been delivered.
+    /// The sequence up to which everything must be delivered before `CaughtUp` is sent.
     goal: Option<u64>,
     /// The creation time of the stream being followed.
     created: Option<String>,
@@ -117,7 +117,7 @@ type Events = mpsc::Sender<Result<WatchEvent>>;
 /// Why a consumer ended.
 #[derive(PartialEq, Eq)]
 enum End {
-    /// Its deliveries do not match its reports, or it is silent.
+    /// The deliveries of the consumer do not match its reports, or the consumer is silent.
     Broken,
     /// The reader was dropped.
     ReaderGone,
@@ -135,24 +135,23 @@ struct Consumer {
 impl Follower {
     async fn run(mut self, events: &Events) -> Result<()> {
         let mut backoff = Backoff::new(self.source.patience);
-        let mut broken_here = 0;
+        let mut first = true;
         loop {
             let last = self.last;
-            let problem = match self.follow(events, broken_here).await {
+            let problem = match self.follow(events, first).await {
                 Ok(End::ReaderGone) => return Ok(()),
                 Ok(End::Broken) => None,
                 Err(error) if error.kind() == ErrorKind::Unavailable => Some(error),
                 Err(error) => return Err(error),
             };
-            broken_here += 1;
+            first = false;
             if self.last > last {
                 backoff = Backoff::new(self.source.patience);
-                broken_here = 0;
             }
             if let Some(error) = problem {
-                tracing::warn!(bucket = %self.source.bucket, %error, "following the bucket was interrupted; it is retried");
-                // Before `CaughtUp`, the caller waits for existing data and must learn of the
-                // error; afterwards, it can wait longer.
+                tracing::warn!(bucket = %self.source.bucket, %error, "following the bucket was interrupted; trying again");
+                // Before `CaughtUp`, the caller is waiting for existing data and must receive the
+                // error. Afterwards, the caller can wait longer.
                 if !self.caught_up && !backoff.wait().await {
                     return Err(error);
                 }
@@ -163,28 +162,37 @@ impl Follower {
         }
     }
 
-    /// Follows with one consumer, until it fails or the reader is dropped.
-    async fn follow(&mut self, events: &Events, broken_here: u32) -> Result<End> {
-        let stream = self.source.buckets.refresh(&self.source.bucket).await?;
+    /// Follows with one consumer, until it fails or the reader is dropped. On every call but the
+    /// first, the next message is read from the leader beforehand, because the previous consumer
+    /// may have failed at that message.
+    async fn follow(&mut self, events: &Events, first: bool) -> Result<End> {
+        let stream = self.refresh().await?;
         if matches!(self.start, Start::AfterAny) && stream.cached_info().state.last_sequence <= self.last {
             return Ok(if self.send_caught_up(events).await { End::Broken } else { End::ReaderGone });
         }
         let stream = self.check_history(stream).await?;
-        // Read from the leader after the watch began, so every earlier acknowledged write has this
-        // sequence or a lower one.
+        // The sequence is read from the leader after the watch began, so every write that was
+        // acknowledged before the watch has this sequence or a lower one. A replacement consumer
+        // keeps the goal of the first one.
         self.goal.get_or_insert(stream.cached_info().state.last_sequence);
-        if broken_here >= STUMBLES && !self.read_from_leader(events).await? {
+        if !first && !self.read_from_leader(events).await? {
             return Ok(End::ReaderGone);
         }
         let client = self.source.context.client();
         let inbox = client.new_inbox();
-        // Subscribes before the consumer is created, so that its first delivery is received.
+        // Subscribes before creating the consumer, so that the first delivery is received.
         let deliveries =
             client.subscribe(inbox.clone()).await.map_err(|error| unavailable("following a bucket", error))?;
         let made = self.make_consumer(&stream, inbox).await?;
         let made = made.cached_info();
-        let mut consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
+        let consumer = Consumer { deliveries, received: 0, may_lag: stream.cached_info().config.num_replicas > 1 };
         let nothing_waits = made.num_pending == 0 && made.delivered.consumer_sequence == 0;
+        let _delete = DeleteOnDrop { name: made.name.clone(), bucket: self.source.bucket.clone(), stream };
+        self.receive(consumer, nothing_waits, events).await
+    }
+
+    /// Handles the deliveries of a consumer, until it fails or the reader is dropped.
+    async fn receive(&mut self, mut consumer: Consumer, nothing_waits: bool, events: &Events) -> Result<End> {
         if nothing_waits && !self.check_caught_up(&consumer, Evidence::NothingPending, events).await? {
             return Ok(End::ReaderGone);
         }
@@ -200,7 +208,8 @@ impl Follower {
         }
     }
 
-    /// Handles a message of the consumer; returns how the consumer ends, if it does.
+    /// Handles a message from the consumer. Returns why the consumer ends, or `None` if it does
+    /// not.
     async fn take(&mut self, message: Message, consumer: &mut Consumer, events: &Events) -> Result<Option<End>> {
         let goes_on = match delivery::decode(&self.subjects(), &message) {
             Delivery::Stored { place, .. } if place.consumer != consumer.received + 1 => return Ok(Some(End::Broken)),
@@ -227,9 +236,9 @@ impl Follower {
         Ok((!goes_on).then_some(End::ReaderGone))
     }
 
-    /// Reads the message at which consumers fail from the leader and passes it on: malformed
-    /// headers make the client close the connection on which they are delivered. Returns false if
-    /// the reader was dropped.
+    /// Reads the next message from the leader and passes it on. This gets past a message at which
+    /// every consumer fails, because the client closes the connection when a message with
+    /// malformed headers is delivered. Returns false if the reader was dropped.
     async fn read_from_leader(&mut self, events: &Events) -> Result<bool> {
         let filter = self.filter();
         let Some(message) = self.ask_leader(Wanted::Next(&filter, self.last + 1)).await? else { return Ok(true) };
@@ -244,12 +253,18 @@ impl Follower {
     }
 
     async fn ask_leader(&self, wanted: Wanted<'_>) -> Result<Option<RawMessage>> {
-        leader::read(&self.source.context, &self.source.denials, &self.source.bucket, wanted).await
+        let Source { context, notices, bucket, .. } = &self.source;
+        notices.while_connected(leader::read(context, notices, bucket, wanted)).await
     }
 
-    /// Refuses a stream that was recreated, or that ends before a sequence already seen:
-    /// acknowledged data is lost. A leader may apply a message a moment after the replica that
-    /// delivered it.
+    async fn refresh(&self) -> Result<Stream> {
+        let Source { buckets, notices, bucket, .. } = &self.source;
+        notices.while_connected(buckets.refresh(bucket)).await
+    }
+
+    /// Refuses a stream that was recreated, or that ends before a sequence already seen, because
+    /// acknowledged data is lost. Looks several times, because the leader may apply a message a
+    /// moment later than the replica that delivered it.
     async fn check_history(&mut self, mut stream: Stream) -> Result<Stream> {
         const LOOKS: usize = 10;
         for look in 0.. {
@@ -265,7 +280,7 @@ impl Follower {
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-            stream = self.source.buckets.refresh(&self.source.bucket).await?;
+            stream = self.refresh().await?;
         }
         Ok(stream)
     }
@@ -296,16 +311,18 @@ impl Follower {
                 _ => unavailable("following a bucket", error),
             })
         };
-        self.source.denials.watch(&[&asked], made).await
+        let notices = &self.source.notices;
+        notices.while_connected(notices.watch(&[&asked], made)).await
     }
 
     /// Sends `CaughtUp` once it is certain that everything older was delivered. Returns false if
     /// the reader was dropped.
     ///
-    /// A consumer may be served by a replica that lags behind, whose pending count proves nothing.
-    /// A delivery at or past the leader's last sequence is proof. So is the delivery of the last
-    /// message that the leader now has under the prefix, because anything later was removed since
-    /// the watch began.
+    /// The goal is the last sequence that the leader had when the watch began. If the bucket has
+    /// one replica, a pending count of zero proves that everything up to the goal was delivered. If
+    /// it has several, the consumer may be served by a replica that lags behind, so the count
+    /// proves nothing. Then there are two proofs: a message at or after the goal was delivered, or
+    /// the message that is now the last one of the leader under the prefix was delivered.
     async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);
@@ -365,11 +382,12 @@ impl Follower {
     }
 }
 
-/// Why everything older may have been delivered.
+/// Why everything up to the goal may have been delivered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
     /// The consumer has nothing pending, according to the replica that serves it.
     NothingPending,
-    /// It has been idle for a while; pending messages may have been removed.
+    /// The consumer has sent an idle heartbeat. If its pending messages were removed, no further
+    /// delivery will report that nothing is pending, so the heartbeat is the only evidence.
     Idle,
 }

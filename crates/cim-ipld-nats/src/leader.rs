@@ -8,8 +8,8 @@ use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 use crate::buckets::stream_name;
-use crate::denials::Denials;
 use crate::error::{bucket_missing, error_response, jetstream_kind, unavailable};
+use crate::notices::Notices;
 
 /// Which message to read. Subjects may contain wildcards.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ pub(crate) enum Wanted<'a> {
 /// Reads a message as it is stored; returns `None` if the leader has none.
 pub(crate) async fn read(
     context: &jetstream::Context,
-    denials: &Denials,
+    notices: &Notices,
     bucket: &Bucket,
     wanted: Wanted<'_>,
 ) -> Result<Option<RawMessage>> {
@@ -48,7 +48,7 @@ pub(crate) async fn read(
             Response::Err { error } => Err(error_response(&reading, error)),
         }
     };
-    denials.watch(&[&format!("$JS.API.{api}")], read).await
+    notices.watch(&[&format!("$JS.API.{api}")], read).await
 }
 
 /// Parses the headers of a message; returns `None` if they are malformed.

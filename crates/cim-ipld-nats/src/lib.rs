@@ -1,19 +1,21 @@
-//! A backend of cim-ipld on NATS JetStream Key-Value buckets, and the configuration of the server's
-//! encryption at rest.
+//! A storage backend for cim-ipld on NATS JetStream Key-Value buckets, and a generator for the
+//! server's encryption-at-rest configuration.
 //!
 //! A bucket `b` is the stream `KV_b` on the subjects `$KV.b.>`, and a revision is a stream
 //! sequence. Values are opaque bytes: encrypt before you store. Buckets of kind `Log` are read
 //! through the leader of the stream. Buckets of kind `Objects` are read from any replica, and the
-//! leader is asked before an absence is reported. Removing a key purges its subject and leaves no
-//! tombstone.
+//! leader is consulted before an absence is reported. Removing a key purges its subject and leaves
+//! no tombstone.
 //!
 //! [`AbsentWhile`](cim_ipld_backend::Precondition::AbsentWhile) requires server 2.12 or newer. The
 //! server checks the fence exactly. It can compare only one subject per message, so the absence of
-//! the key is checked by message id. A key that was written with `AbsentWhile` within the duplicate
-//! window of the bucket (2 minutes) is a `Conflict`, even if it was removed since; a key that was
-//! written earlier, or with another precondition, is replaced. After a restart, the server knows
-//! the ids of the messages that are still stored. A replicated bucket processes one fenced write at
-//! a time; concurrent ones are retried within milliseconds.
+//! the key is checked by message id. For the duplicate window of the bucket, which is at least 2
+//! minutes, the server remembers the keys that were written with `AbsentWhile`, and a second such
+//! write fails with `Conflict` even if the value has been removed since. A write to a key that is
+//! not remembered, because it was written too long ago or with a different precondition, replaces
+//! the existing value. After a restart, the server remembers only the keys of messages that are
+//! still stored. A replicated bucket processes one fenced write at a time for each fence;
+//! concurrent fenced writes are retried within milliseconds.
 //!
 //! A single server with default settings acknowledges a write before syncing it, which is
 //! [`Durability::Crash`](cim_ipld_backend::Durability). For safety against power failures, use
@@ -72,18 +74,21 @@
 //! # Ok::<(), cim_ipld_backend::Error>(())
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod backend;
 mod backoff;
 mod buckets;
 mod connect;
 mod connect_error;
 mod connection;
+mod delete_on_drop;
 mod delivery;
-mod denials;
 mod encryption;
 mod error;
 mod follow;
 mod leader;
+mod notices;
 mod publish;
 mod servers;
 mod settings;

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use crate::NatsSettings;
 use crate::backoff::Backoff;
 use crate::buckets::Buckets;
-use crate::denials::Denials;
 use crate::error::{jetstream_error, jetstream_kind};
+use crate::notices::Notices;
 
 /// The maximum size of the headers of a write. The largest value is `max_payload` of the server
 /// minus this.
@@ -36,7 +36,7 @@ pub const VALUE_OVERHEAD_BYTES: usize = {
 pub(crate) struct Publisher {
     context: jetstream::Context,
     buckets: Buckets,
-    denials: Denials,
+    notices: Notices,
     /// One permit per byte.
     in_flight: Arc<Semaphore>,
     capacity: u32,
@@ -47,19 +47,19 @@ impl Publisher {
     pub(crate) fn new(
         mut context: jetstream::Context,
         buckets: Buckets,
-        denials: Denials,
+        notices: Notices,
         settings: &NatsSettings,
     ) -> Self {
         context.set_timeout(Duration::from_millis(settings.ack_timeout_ms));
         let capacity = u32::try_from(settings.in_flight_bytes).unwrap_or(u32::MAX).max(1);
         let in_flight = Arc::new(Semaphore::new(capacity as usize));
         let patience = Duration::from_millis(settings.patience_ms);
-        Self { context, buckets, denials, in_flight, capacity, patience }
+        Self { context, buckets, notices, in_flight, capacity, patience }
     }
 
-    /// Stores a value. Only writes that certainly did not happen are retried here. After a timeout
-    /// the caller must read the key back, because only the caller can tell its own value from
-    /// another one.
+    /// Stores a value. A write is retried here only if it certainly did not happen. After a timeout
+    /// the caller must read the key back, because only the caller can distinguish its own value
+    /// from a different one.
     pub(crate) async fn put(
         &self,
         bucket: &Bucket,
@@ -83,8 +83,8 @@ impl Publisher {
                 Err(Failure::Final(error)) if error.kind() == ErrorKind::Unavailable => error,
                 Err(Failure::Final(error)) => return Err(error),
             };
-            // Either the stream does not exist, or its server has just restarted; its stream
-            // information tells which.
+            // Either the stream does not exist, or its server has just restarted. Requesting the
+            // stream information shows which.
             match self.buckets.refresh(bucket).await {
                 Err(error) if error.kind() != ErrorKind::Unavailable => return Err(error),
                 _ if backoff.wait().await => {}
@@ -102,12 +102,12 @@ impl Publisher {
     ) -> Result<Revision, Failure> {
         let message = self.message(bucket, key, value, precondition)?;
         let subject = subject(bucket, key);
-        // Acknowledgements may arrive out of order, so each is compared with the last revision seen
-        // before its request.
+        // Acknowledgements may arrive out of order, so each acknowledgement is compared with the
+        // last revision seen before its request was sent.
         let seen = self.buckets.last_seen(bucket);
         let sent = async {
             let acknowledgement =
-                self.context.send_publish(self.denials.published(&subject), message).await.map_err(|error| {
+                self.context.send_publish(self.notices.published(&subject), message).await.map_err(|error| {
                     let kind = match error.kind() {
                         PublishErrorKind::MaxPayloadExceeded => ErrorKind::TooLarge,
                         _ => ErrorKind::Unavailable,
@@ -117,12 +117,15 @@ impl Publisher {
                 })?;
             Ok(acknowledgement.await)
         };
-        let acknowledgement = match self.denials.watch(&[&subject], sent).await? {
+        let acknowledgement = match self.notices.watch(&[&subject], sent).await? {
             Ok(acknowledgement) => acknowledgement,
             Err(error) => return Err(refused(bucket, key, precondition, error)),
         };
         if acknowledgement.duplicate {
-            return Err(conflict(format!("key {key} was written recently, but the write expected no value")).into());
+            return Err(conflict(format!(
+                "key {key} was already written within the duplicate window of the bucket, so the server did not store this write"
+            ))
+            .into());
         }
         if acknowledgement.sequence <= seen {
             self.buckets.forget(bucket);
@@ -142,11 +145,16 @@ impl Publisher {
             Precondition::Absent => Ok(message.expected_last_subject_sequence(0)),
             Precondition::Unchanged(revision) => match sequence(revision) {
                 Some(sequence) => Ok(message.expected_last_subject_sequence(sequence)),
-                None => Err(conflict(format!("key {key} cannot have the revision that the write expects"))),
+                None => Err(conflict(never_holds("key", key, *revision))),
             },
             Precondition::AbsentWhile { key: fence, revision } => {
-                let Some(sequence) = sequence(revision).filter(|_| fence != key) else {
-                    return Err(conflict(format!("key {fence} cannot have the revision that the write expects")));
+                if fence == key {
+                    let message =
+                        format!("key {key} cannot be its own fence, because the write expects it to be absent");
+                    return Err(conflict(message));
+                }
+                let Some(sequence) = sequence(revision) else {
+                    return Err(conflict(never_holds("the fence key", fence, *revision)));
                 };
                 let version = self.context.client().server_info().version;
                 if !compares_other_subjects(&version) {
@@ -169,8 +177,8 @@ const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /// Why an attempt to write failed.
 enum Failure {
-    /// Another write of the same keys is in progress: nothing was stored, and the condition clears
-    /// within milliseconds.
+    /// Another write with the same fence or to the same key is in progress: nothing was stored, and
+    /// the condition clears within milliseconds.
     Busy(Error),
     Final(Error),
 }
@@ -181,11 +189,11 @@ impl From<Error> for Failure {
     }
 }
 
-/// Converts the error of a write that was sent and not acknowledged.
+/// Converts the error from a write that was sent but not acknowledged.
 fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: PublishError) -> Failure {
     let answer = jetstream_error(&error);
-    // A replicated stream processes one write per compared subject (10164) and per message id
-    // (10158) at a time.
+    // A replicated stream processes only one write at a time for each compared subject (10164) and
+    // for each message id (10158).
     let busy = matches!(precondition, Precondition::AbsentWhile { .. })
         && answer.is_some_and(|answer| matches!(answer.error_code().0, 10_158 | 10_164));
     let kind = match (error.kind(), answer) {
@@ -196,18 +204,27 @@ fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: Publi
         (_, Some(answer)) => jetstream_kind(answer).unwrap_or(ErrorKind::Unavailable),
         _ => ErrorKind::OutcomeUnknown,
     };
-    let error = Error::new(kind, format!("writing {key} to bucket {bucket} failed: {error}")).with_source(error);
+    let mut message = format!("writing {key} to bucket {bucket} failed: {error}");
+    if let (Precondition::AbsentWhile { key: fence, revision }, ErrorKind::Conflict) = (precondition, kind) {
+        message = format!("{message}; the write expected the fence key {fence} to have {revision}");
+    }
+    let error = Error::new(kind, message).with_source(error);
     if busy { Failure::Busy(error) } else { Failure::Final(error) }
 }
 
-/// Returns the error for a write that was acknowledged with a revision at or before one seen
-/// earlier: it went to another stream.
+/// Returns the error for a write that was acknowledged with a revision at or before a revision seen
+/// earlier, because the write went to a different stream.
 fn rolled_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
     let (acknowledged, seen) = (Revision::new(acknowledged), Revision::new(seen));
     let message = format!(
         "bucket {bucket} acknowledged a write as {acknowledged} after {seen}: it was recreated or restored from an older state"
     );
     Error::new(ErrorKind::Corrupt, message)
+}
+
+/// Describes why a key cannot have the revision that a write expects, which is zero.
+fn never_holds(what: &str, key: &Key, expected: Revision) -> String {
+    format!("{what} {key} cannot have {expected}, which the write expected: the first revision is r1")
 }
 
 fn conflict(message: String) -> Error {

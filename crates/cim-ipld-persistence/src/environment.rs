@@ -151,6 +151,7 @@ impl fmt::Debug for Environment {
 struct System;
 
 impl Clock for System {
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the clock of the default environment"))]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

@@ -108,9 +108,14 @@ pub enum ErrorKind {
     SnapshotMissing,
     /// A snapshot of this name already exists.
     SnapshotExists,
+    /// The file that an export was to write already exists.
+    FileExists,
     /// A document, a query, a name or a setting is invalid or exceeds a limit.
     InvalidInput,
-    /// The store did not answer; nothing was changed.
+    /// The query would take too long. The message names the part that does, and the limit.
+    QueryTooExpensive,
+    /// The store did not answer. No document was changed; an operation of several steps, such as a
+    /// key rotation, may have performed some of them.
     Unavailable,
     /// A write was sent, but its outcome is unknown.
     OutcomeUnknown,
@@ -159,8 +164,15 @@ impl Error {
         self.object.as_deref()
     }
 
-    /// Returns the hint of the underlying error if it has one that is more specific than the hint
-    /// of the kind.
+    /// Replaces the hint of the kind with a more specific one.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Returns the hint for this particular error, or `None` if there is only the general hint of
+    /// its kind.
     #[must_use]
     pub fn own_hint(&self) -> Option<&'static str> {
         self.hint
@@ -200,7 +212,9 @@ impl Error {
             ErrorKind::Conflict => "try again",
             ErrorKind::SnapshotMissing => "list the snapshots to see their names",
             ErrorKind::SnapshotExists => "choose another name, or delete the existing snapshot first",
+            ErrorKind::FileExists => "choose another file name, or remove the file first",
             ErrorKind::InvalidInput => "correct the input named in the message",
+            ErrorKind::QueryTooExpensive => "shorten the part of the query named in the message, or raise the limit",
             ErrorKind::Unavailable => "check that the store is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => {
                 "check whether the write is there before repeating it; indexing the same CID twice is harmless"
@@ -282,6 +296,7 @@ impl From<index::Error> for Error {
             From::Damaged => ErrorKind::Damaged,
             From::UnsupportedVersion => ErrorKind::UnsupportedVersion,
             From::AnalyzerMismatch => ErrorKind::Incompatible,
+            From::QueryTooExpensive => ErrorKind::QueryTooExpensive,
             _ => ErrorKind::InvalidInput,
         };
         Self::new(kind, error.to_string()).with_source(error)

@@ -4,16 +4,22 @@
 //! Each function takes arbitrary bytes, returns whether they were accepted, and panics if an
 //! invariant is violated.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use cim_ipld_backend::Revision;
+use futures::FutureExt;
 
+use crate::archive::reader::ArchiveReader;
 use crate::format::ancestry::{Node, Path};
+use crate::format::archive::{ArchiveRoot, Directory};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, SegmentEntry, Watermark};
 use crate::format::pin::PinRecord;
 use crate::format::record::{self, Body, Operation, Record};
 use crate::format::snapshot::SnapshotRecord;
 use crate::format::window::{Window, block_from_bytes, block_to_bytes};
+use crate::format::writer_id::WriterId;
 use crate::history::change::Change;
 use crate::history::order::{OpenedRecord, Order, Verdict};
 use crate::history::records;
@@ -51,7 +57,8 @@ pub fn window(data: &[u8]) -> bool {
     accepted(data, Window::from_bytes, Window::to_bytes, |window| {
         let digest = *window.digests.last().expect("at least one");
         let (position, blocks) = (window.position, window.blocks.clone());
-        let writers: Vec<u64> = window.writers.iter().map(|writer| writer.id).take(4).chain([0, u64::MAX]).collect();
+        let more = [WriterId(0), WriterId(u64::MAX)];
+        let writers: Vec<WriterId> = window.writers.iter().map(|writer| writer.id).take(4).chain(more).collect();
         let watermark = Watermark { position, digest, record: None };
         let mut order = Order::at(Rules::default(), &watermark, 0, Some(window)).expect("of this watermark");
         for writer in writers {
@@ -84,7 +91,7 @@ pub fn journal_record(data: &[u8]) -> bool {
         }
         let watermark = Watermark { position: 0, digest: ShortDigest::default(), record: None };
         let mut order = Order::at(Rules::default(), &watermark, 0, None).expect("consistent");
-        let opened = OpenedRecord { record, ..opened(1, 0) };
+        let opened = OpenedRecord { record, ..opened(WriterId(1), 0) };
         order.attests(&opened.record, Digest::default());
         if order.judge(&opened) == Verdict::Next {
             order.accept(&opened);
@@ -111,6 +118,32 @@ pub fn snapshot(data: &[u8]) -> bool {
 /// Decodes a pin.
 pub fn pin(data: &[u8]) -> bool {
     accepted(data, PinRecord::from_bytes, PinRecord::to_bytes, drop)
+}
+
+/// Decodes the root block of an archive, and derives the names of its objects.
+pub fn archive_root(data: &[u8]) -> bool {
+    accepted(data, ArchiveRoot::from_bytes, ArchiveRoot::to_bytes, |root| {
+        segments(&root.segments);
+        root.snapshots.iter().for_each(|snapshot| drop(SnapshotRecord::from_bytes(&snapshot.record)));
+    })
+}
+
+/// Decodes a directory of an archive.
+pub fn archive_directory(data: &[u8]) -> bool {
+    accepted(data, Directory::from_bytes, Directory::to_bytes, |directory| {
+        let places: HashSet<_> = directory.entries.iter().map(|entry| entry.place.id()).collect();
+        assert!(places.len() <= directory.entries.len() && directory.entries.len() as u64 <= directory.blocks);
+    })
+}
+
+/// Reads a whole archive of a plaintext index.
+pub fn archive(data: &[u8]) -> bool {
+    let read = async {
+        let mut archive = ArchiveReader::open(data, None).await?;
+        while archive.next().await?.is_some() {}
+        Ok::<_, crate::Error>(())
+    };
+    read.now_or_never().expect("reading from memory never waits").is_ok()
 }
 
 /// Checks that a decoded value encodes to bytes that decode to the same value.
@@ -151,190 +184,12 @@ fn changes(operations: &[Operation]) {
     operations.iter().for_each(|operation| drop(Change::decode(operation)));
 }
 
-fn opened(writer: u64, seen: u64) -> OpenedRecord {
+fn opened(writer: WriterId, seen: u64) -> OpenedRecord {
     let body = Body::Inline(Vec::new());
     let attest = ShortDigest::default();
-    let record = Record { seen, generation: 1, attest, closes: vec![writer ^ 1], announces: None, body };
+    let record = Record { seen, generation: 1, attest, closes: vec![WriterId(writer.0 ^ 1)], announces: None, body };
     OpenedRecord { writer, sequence: 1, epoch: 0, digest: ShortDigest::default(), revision: Revision::ZERO, record }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::PathBuf;
-
-    use allocation_counter::measure;
-    use cim_ipld_backend_testkit::seeds;
-    use cim_ipld_index::{AnalyzerSpec, Document, codec};
-
-    use super::*;
-    use crate::content_cid;
-    use crate::format::announcement::Announcement;
-    use crate::format::manifest::{DeletesEntry, RecordMark, SnapshotEntry, WindowEntry};
-    use crate::format::window::{DigestBlock, WriterEntry};
-
-    type Target = (&'static str, fn(&[u8]) -> bool, Vec<u8>);
-
-    fn digest(number: u8) -> Digest {
-        Digest::of("seed", &[&[number]])
-    }
-
-    fn segment() -> SegmentEntry {
-        SegmentEntry {
-            id: [7; 16],
-            secret: [8; 32],
-            pages: vec![(1, 1), (2, 3), (6, 300)],
-            digests: digest(1),
-            documents: 1000,
-            bytes: 1 << 20,
-            deletes: Some(DeletesEntry { secret: [9; 32], chunk_count: 1, documents: 12, digest: digest(2) }),
-        }
-    }
-
-    fn sound_manifest() -> Manifest {
-        let mut ancestry = crate::format::ancestry::Ancestry::default();
-        (1..40).for_each(|generation| drop(ancestry.push(digest(generation))));
-        let record = RecordMark { writer: 1 << 60, sequence: 3, revision: 70_000, digest: digest(3).short() };
-        Manifest {
-            generation: 40,
-            parent: digest(39),
-            ancestry,
-            watermark: Watermark { position: 5000, digest: digest(4).short(), record: Some(record) },
-            previous_position: 4000,
-            epoch: 1,
-            keyset_generation: 2,
-            root_digest: digest(5),
-            window: Some(WindowEntry { secret: [1; 32], chunk_count: 1, digest: digest(6) }),
-            names_secret: [2; 32],
-            analyzer: AnalyzerSpec::default().to_bytes(),
-            segments: vec![segment()],
-            snapshots: vec![SnapshotEntry { hidden_name: "k5yxiyvq".into(), id: [3; 16], digest: digest(7) }],
-        }
-    }
-
-    fn sound_window() -> Window {
-        let writer = |id, sequence, is_closed| WriterEntry {
-            id,
-            sequence,
-            is_closed,
-            position: 4097,
-            record: digest(8).short(),
-        };
-        Window {
-            position: 4098,
-            digests: (0..9).map(|number| digest(number).short()).collect(),
-            writers: vec![writer(3, Some(0), false), writer(1 << 40, None, true), writer(u64::MAX, Some(300), false)],
-            blocks: vec![DigestBlock { index: 0, secret: [4; 32], chunk_count: 1, digest: digest(9) }],
-            announced: vec![Announcement { root: digest(10), data_key: [10; 8] }],
-        }
-    }
-
-    fn sound_operations() -> Vec<Operation> {
-        let document = Document::new(content_cid(b"a")).with_title("Title").with_text("some words").with_tag("tag");
-        let encoded = codec::encode(&document).expect("within the limits");
-        vec![Operation::Put(encoded.into()), Operation::Delete(content_cid(b"b").to_bytes().into())]
-    }
-
-    fn sound_record() -> Record {
-        Record {
-            seen: 0,
-            generation: 1,
-            attest: digest(11).short(),
-            closes: vec![1, u64::MAX],
-            announces: Some(Announcement { root: digest(12), data_key: [12; 8] }),
-            body: Body::Inline(sound_operations()),
-        }
-    }
-
-    /// Every target with a sound encoding.
-    fn targets() -> [Target; 8] {
-        let (name, segments) = ("before the move".to_owned(), vec![segment()]);
-        let snapshot_record =
-            SnapshotRecord { name, created_at_ms: 1_700_000_000_000, documents: 988, position: 5000, segments };
-        let pin_record = PinRecord {
-            generation: 40,
-            manifest: digest(40),
-            position: 5000,
-            order: digest(4).short(),
-            keyset_generation: 2,
-            root: digest(5),
-            writers: vec![1 << 60, 4],
-        };
-        let mut node = vec![1, 16];
-        (0..16).for_each(|number| node.extend(digest(number).0));
-        let chunk: Vec<ShortDigest> = (0..4).map(|number| digest(number).short()).collect();
-        [
-            ("catalog_manifest", manifest, sound_manifest().to_bytes()),
-            ("catalog_ancestry_node", ancestry_node, node),
-            ("catalog_window", window, sound_window().to_bytes()),
-            ("catalog_order_chunk", order_chunk, block_to_bytes(&chunk)),
-            ("catalog_record", journal_record, sound_record().to_bytes()),
-            ("catalog_operations", operations, record::operations_to_bytes(&sound_operations())),
-            ("catalog_snapshot", snapshot, snapshot_record.to_bytes()),
-            ("catalog_pin", pin, pin_record.to_bytes()),
-        ]
-    }
-
-    fn folder(name: &str) -> PathBuf {
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds")).join(name)
-    }
-
-    /// Rewrites the seeds if the environment variable `WRITE_SEEDS` is set.
-    #[test]
-    fn sound_content_is_accepted() {
-        for (name, target, sound) in targets() {
-            assert!(target(&sound), "{name}");
-            if std::env::var_os("WRITE_SEEDS").is_some() {
-                let folder = folder(name);
-                fs::create_dir_all(&folder).expect("a folder");
-                let newer = [&[sound[0].wrapping_add(1)], &sound[1..], &[0]].concat();
-                let seeds = [("sound", &sound[..]), ("cut", &sound[..sound.len() * 2 / 3]), ("newer", &newer)];
-                seeds.iter().for_each(|(seed, bytes)| fs::write(folder.join(seed), bytes).expect("written"));
-            }
-        }
-    }
-
-    #[test]
-    fn targets_accept_any_content() {
-        for (name, target, _) in targets() {
-            seeds::run(&folder(name), target, 4000);
-        }
-    }
-
-    #[test]
-    fn allocations_are_bounded_by_the_size_of_the_content() {
-        const LENGTHS: [&[u8]; 5] = [
-            &[250],
-            &[251, 0xff, 0xff],
-            &[252, 0, 0, 0x10, 0],
-            &[252, 0xff, 0xff, 0xff, 0x0e],
-            &[253, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
-        ];
-        for (name, target, sound) in targets() {
-            for at in 1..sound.len() {
-                for length in LENGTHS {
-                    let hostile = [&sound[..at], length, &sound[at + 1..]].concat();
-                    let taken = measure(|| assert!(target(&hostile) || !hostile.is_empty()));
-                    let limit = (128 << 10) + 256 * hostile.len() as u64;
-                    assert!(taken.bytes_max <= limit, "{name} at {at}: {taken:?} for {} bytes", hostile.len());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn counts_that_no_index_reaches_are_refused() {
-        let mut far = sound_manifest();
-        far.watermark.position = u64::MAX;
-        assert!(!manifest(&far.to_bytes()));
-        let mut large = sound_manifest();
-        large.segments[0].bytes = u64::MAX;
-        assert!(!manifest(&large.to_bytes()));
-        let mut far = sound_window();
-        far.blocks[0].index = u64::MAX;
-        assert!(!window(&far.to_bytes()));
-        far = sound_window();
-        far.position = u64::MAX;
-        assert!(!window(&far.to_bytes()));
-    }
-}
+mod tests;

@@ -91,6 +91,9 @@
 //! Snapshots live in the same store as the index. They protect against mistakes, not against the
 //! loss of the store.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
+mod archive;
 mod content;
 mod content_metadata;
 mod engine;
@@ -115,8 +118,10 @@ pub use cim_ipld_backend as backend;
 pub use cim_ipld_envelope as envelope;
 pub use cim_ipld_index as index;
 
+pub use archive::{ExportOptions, ExportReport, ImportOptions, ImportReport};
 pub use content::content_cid;
 pub use content_metadata::{AudioMetadata, DocumentMetadata, ImageMetadata, VideoMetadata, unix_seconds};
+pub use engine::archives::{CopyReport, Import};
 pub use engine::{Engine, EngineBuilder, EngineStats, LoadReport, Protection, Recovery, SnapshotList};
 pub use environment::{Clock, Environment, Randomness};
 pub use error::{Error, ErrorKind, Result, StoredObject};

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(feature = "nats")]
@@ -12,7 +12,8 @@ use cim_ipld_persistence::backend::{self, Backend};
 use cim_ipld_persistence::envelope::{EncryptionAlgorithm, EncryptionKey, KeySource, Passphrase};
 use cim_ipld_persistence::index::Analyzer;
 use cim_ipld_persistence::{
-    Engine, EngineBuilder, Environment, Error, ErrorKind, FilePin, IndexName, PinStore, Protection, Result, Settings,
+    Engine, EngineBuilder, Environment, Error, ErrorKind, FilePin, ImportOptions, IndexName, PinStore, Protection,
+    Result, Settings,
 };
 
 use crate::index_persistence::IndexPersistence;
@@ -62,9 +63,9 @@ impl IndexPersistence {
     /// plaintext index, or none for an encrypted one, is an error.
     ///
     /// `server_encryption` states that the server is expected to encrypt its files as well. A
-    /// client cannot verify that, because JetStream decrypts its responses; the connection checks
-    /// what it can, and the rest is up to the operator. [`NatsEncryption`](crate::NatsEncryption)
-    /// configures the server.
+    /// client cannot verify that, because JetStream decrypts the data before it responds; the
+    /// connection checks what it can, and the rest is up to the operator.
+    /// [`NatsEncryption`](crate::NatsEncryption) configures the server.
     ///
     /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")]
@@ -118,7 +119,7 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Stores the index in a folder, which one process can open at a time.
+    /// Stores the index in a folder, which only one process can open at a time.
     #[cfg(feature = "embedded")]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.store = Some(Store::Folder(folder.into()));
@@ -140,7 +141,8 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Selects one of several indexes in the store by name. Without this, it is the default index.
+    /// Selects one of several indexes in the store by name. By default, the builder opens the
+    /// default index, which has no name.
     pub fn name(mut self, name: IndexName) -> Self {
         self.name = name;
         self
@@ -163,7 +165,7 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Sets the algorithm that encrypts a new index. By default it is the algorithm of the key, or
+    /// Sets the algorithm that encrypts a new index. The default is the algorithm of the key, or
     /// AES-256-GCM for other key sources.
     pub fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.algorithm = Some(algorithm);
@@ -177,9 +179,9 @@ impl IndexPersistenceBuilder {
     }
 
     /// Sets the analyzer that splits texts and queries into words. A new index stores the
-    /// description of its analyzer permanently. An existing index is opened with its own analyzer,
-    /// which has to be given here only if it is an
-    /// [`Analyze`](cim_ipld_persistence::index::Analyze) of the application.
+    /// description of its analyzer permanently. An existing index is opened with the analyzer that
+    /// it describes, so this is needed only for a custom
+    /// [`Analyze`](cim_ipld_persistence::index::Analyze) implementation.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -205,10 +207,9 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Records the newest state of the index in the file at `path`, which belongs outside the
-    /// store. A store that holds an older state is then refused with
-    /// [`Rollback`](ErrorKind::Rollback), and one with another history with
-    /// [`Forked`](ErrorKind::Forked).
+    /// Records the newest state of the index in the file at `path`, which should be outside the
+    /// store. A store with an older state is then refused with [`Rollback`](ErrorKind::Rollback),
+    /// and a store with another history with [`Forked`](ErrorKind::Forked).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -230,15 +231,15 @@ impl IndexPersistenceBuilder {
         self.pin_store(Arc::new(FilePin::new(path)))
     }
 
-    /// Records the newest state of the index in `pin`, like [`pin`](Self::pin) does in a file.
+    /// Records the newest state of the index in `pin`, as [`pin`](Self::pin) does in a file.
     pub fn pin_store(mut self, pin: Arc<dyn PinStore>) -> Self {
         self.pin = Some(pin);
         self
     }
 
-    /// Accepts the state that the store holds now, whatever the pin records, and pins that state.
-    /// An encrypted index starts a new epoch with a new data key, so that lost records cannot be
-    /// accepted if they reappear.
+    /// Accepts the current state of the store regardless of the pin, and records it in the pin. An
+    /// encrypted index also gets a new data key, so that writes that are missing from the store now
+    /// cannot be accepted if they reappear later.
     pub fn accept_store(mut self) -> Self {
         self.accepts_store = true;
         self
@@ -257,7 +258,7 @@ impl IndexPersistenceBuilder {
     /// [`open_or_create`](Self::open_or_create).
     pub async fn open(mut self) -> Result<IndexPersistence> {
         let key = self.key.take();
-        Ok(self.engine(Missing::IsAnError).await?.open(key).await?.into())
+        Ok(self.engine(Missing::Fail).await?.open(key).await?.into())
     }
 
     /// Creates a new index.
@@ -268,7 +269,7 @@ impl IndexPersistenceBuilder {
     /// same as for [`open_or_create`](Self::open_or_create).
     pub async fn create(mut self) -> Result<IndexPersistence> {
         let protection = Protection::of(self.key.take(), self.algorithm)?;
-        Ok(self.engine(Missing::IsMade).await?.create(protection).await?.into())
+        Ok(self.engine(Missing::Create).await?.create(protection).await?.into())
     }
 
     /// Opens the index, or creates it if it does not exist.
@@ -279,7 +280,21 @@ impl IndexPersistenceBuilder {
     /// * The errors of [`EngineBuilder::open`] and [`EngineBuilder::create`].
     pub async fn open_or_create(mut self) -> Result<IndexPersistence> {
         let (key, algorithm) = (self.key.take(), self.algorithm);
-        Ok(self.engine(Missing::IsMade).await?.open_or_create(key, algorithm).await?.into())
+        Ok(self.engine(Missing::Create).await?.open_or_create(key, algorithm).await?.into())
+    }
+
+    /// Creates an index in an empty store from an archive that
+    /// [`backup_to`](crate::ContentIndex::backup_to) or an export wrote, and opens it. Continues if
+    /// an earlier call was interrupted.
+    ///
+    /// # Errors
+    /// [`IndexExists`](ErrorKind::IndexExists) if the store is not empty,
+    /// [`Damaged`](ErrorKind::Damaged) if the archive is incomplete or was altered, and otherwise
+    /// the same as for [`EngineBuilder::import`].
+    pub async fn restore_from(mut self, path: impl AsRef<Path>) -> Result<IndexPersistence> {
+        let key = self.key.take();
+        let engine = self.engine(Missing::Create).await?;
+        Ok(engine.import_file(path, key, ImportOptions::default()).await?.engine.into())
     }
 
     async fn engine(self, missing: Missing) -> Result<EngineBuilder> {
@@ -302,8 +317,8 @@ impl IndexPersistenceBuilder {
             Some(Store::Backend(backend)) => Ok(Arc::clone(backend)),
             #[cfg(feature = "embedded")]
             Some(Store::Folder(folder)) => Ok(Arc::new(match missing {
-                Missing::IsMade => EmbeddedBackend::open(folder).await?,
-                Missing::IsAnError => EmbeddedBackend::open_existing(folder).await.map_err(unopened)?,
+                Missing::Create => EmbeddedBackend::open(folder).await?,
+                Missing::Fail => EmbeddedBackend::open_existing(folder).await.map_err(unopened)?,
             })),
             #[cfg(feature = "nats")]
             Some(Store::JetStream(context)) => {
@@ -321,7 +336,7 @@ impl IndexPersistenceBuilder {
     }
 }
 
-/// Converts the error for a folder without a store, which holds no index either.
+/// Converts an error of opening a folder. A folder without a store contains no index.
 #[cfg(feature = "embedded")]
 fn unopened(error: backend::Error) -> Error {
     match error.kind() {
@@ -333,8 +348,8 @@ fn unopened(error: backend::Error) -> Error {
 /// What to do if the store does not exist.
 #[derive(Clone, Copy)]
 enum Missing {
-    IsMade,
-    IsAnError,
+    Create,
+    Fail,
 }
 
 impl fmt::Debug for IndexPersistenceBuilder {

@@ -31,8 +31,9 @@ pub struct IndexPersistence {
 }
 
 impl IndexPersistence {
-    /// Replaces the key of this index by `new_key`, and encrypts later writes under a new data key
-    /// of its algorithm. Existing objects remain readable; the old key no longer opens the index.
+    /// Replaces the key of this index with `new_key`. Later writes are encrypted under a new data
+    /// key, with the algorithm of `new_key`. Existing objects remain readable; the old key no
+    /// longer opens the index.
     ///
     /// # Errors
     /// The same as for [`Engine::rotate_key`].

@@ -6,8 +6,8 @@
 //! * [`ContentIndex`] indexes and searches documents, images, audio and video. With an
 //!   [`IndexPersistence`], every acknowledged write is durable; [`ContentIndex::new`] keeps the
 //!   index in memory only.
-//! * [`IndexPersistence`] stores an index. [`IndexPersistence::new`] uses NATS JetStream,
-//!   [`IndexPersistence::builder`] any store: a folder, JetStream or a backend of your own.
+//! * [`IndexPersistence`] stores an index. [`IndexPersistence::new`] uses NATS JetStream;
+//!   [`IndexPersistence::builder`] supports any store: a folder, JetStream or a custom backend.
 //! * [`ContentEncryption`] generates keys and encrypts single values; [`EncryptedCidWrapper`] pairs
 //!   a CID with encrypted metadata; `NatsEncryption` (feature `nats`) configures the encryption of
 //!   the server.
@@ -49,7 +49,8 @@
 //!
 //! # How to page through results
 //!
-//! A [`SearchPage`] has the number of all matches and a cursor, which continues the same query:
+//! A [`SearchPage`] contains the number of all matches and a cursor for the next page of the same
+//! query:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -134,8 +135,9 @@ pub use cim_ipld_persistence::envelope::{
     KeySource, Passphrase,
 };
 pub use cim_ipld_persistence::{
-    AudioMetadata, DocumentMetadata, Environment, Error, ErrorKind, FilePin, IgnoredEntries, ImageMetadata, IndexName,
-    LoadReport, PinInfo, PinStore, Position, Result, Settings, SnapshotInfo, VerifyReport, VideoMetadata, content_cid,
+    AudioMetadata, DocumentMetadata, Environment, Error, ErrorKind, ExportOptions, ExportReport, FilePin,
+    IgnoredEntries, ImageMetadata, IndexName, LoadReport, PinInfo, PinStore, Position, Result, Settings, SnapshotInfo,
+    VerifyReport, VideoMetadata, content_cid,
 };
 
 #[cfg(all(doctest, feature = "nats"))]

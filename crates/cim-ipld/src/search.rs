@@ -25,27 +25,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchQuery {
-    /// The query text as a user types it: words are alternatives unless joined by `AND`. The
-    /// language is described at [`Query::parse`] and in `docs/search.md`. Any text is valid, unless
-    /// it names a value that a field cannot hold.
+    /// The query text, as typed by a user: words are alternatives unless joined by `AND`.
+    /// [`Query::parse`] and `docs/search.md` describe the language. A text is refused if it
+    /// contains a value that its field cannot hold or a misspelt field name, or if it exceeds a
+    /// limit, for example on nesting. Misplaced operators and unbalanced quotes are accepted.
     pub text: Option<String>,
-    /// The tags that a document must have, all of them.
+    /// Tags. A document must have all of them.
     pub tags: Vec<String>,
-    /// The tags of which a document must have none.
+    /// Excluded tags. A document must have none of them.
     pub no_tags: Vec<String>,
-    /// The content types of which a document must have one. Parameters are ignored unless they are
-    /// given; `image/*` matches any image type.
+    /// Content types. A document must have one of them, unless the list is empty. The parameters of
+    /// a document's type are ignored unless the type in this list has some; `image/*` matches any
+    /// image type.
     pub content_types: Vec<String>,
-    /// The kinds of content of which a document must have one.
+    /// Kinds of content. A document must have one of them, unless the list is empty.
     pub kinds: Vec<DocumentKind>,
-    /// The attributes that a document must have, all of them, as names and values in the syntax of
-    /// a query text.
+    /// Attributes, as names and values in the syntax of a query text. A document must have all of
+    /// them.
     pub attributes: Vec<(String, String)>,
-    /// The ranges of numbers and times that a document must match, all of them.
+    /// Ranges of numbers and times. A document must match all of them.
     pub ranges: Vec<NumberRange>,
     /// The maximum number of results, 10 by default.
     pub limit: Option<usize>,
-    /// The number of best results to skip.
+    /// The number of results to skip.
     pub offset: Option<usize>,
     /// The order of the results, by descending score by default.
     pub sort: Option<Sort>,
@@ -55,6 +57,9 @@ pub struct SearchQuery {
     pub facets: Vec<Facet>,
     /// How snippets are cut: one passage of at most 200 characters by default.
     pub snippet: Option<SnippetOptions>,
+    /// The maximum number of word positions that phrases may compare, see
+    /// [`SearchOptions::max_positions`].
+    pub max_positions: Option<u64>,
 }
 
 /// A page of search results, with the number of all matches and their facets.
@@ -109,7 +114,7 @@ pub struct SearchResult {
     /// The byte ranges of the matching words within the snippet.
     #[serde(default)]
     pub highlights: Vec<Range<usize>>,
-    /// The tags of the document that the query required.
+    /// The tags of the document that are among [`SearchQuery::tags`], ignoring case.
     pub matching_tags: Vec<String>,
     /// The metadata of the content.
     pub metadata: SearchResultMetadata,
@@ -145,8 +150,8 @@ pub struct SearchResultMetadata {
 
 /// The counts of an index.
 ///
-/// Words, tags and content types are counted per segment, and those in several segments several
-/// times. Their counts are therefore upper bounds.
+/// Words, tags and content types are counted per segment, so one that occurs in several segments is
+/// counted several times. These counts are therefore upper bounds.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -160,7 +165,7 @@ pub struct SearchResultMetadata {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IndexStats {
-    /// The number of documents, without images, audio and video.
+    /// The number of documents other than images, audio and video.
     pub total_documents: u64,
     /// The number of images.
     pub total_images: u64,
@@ -177,7 +182,7 @@ pub struct IndexStats {
 }
 
 impl SearchQuery {
-    /// Returns a query for a text as a user types it.
+    /// Returns a query for a text, as typed by a user.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..Self::default() }
@@ -203,21 +208,22 @@ impl SearchQuery {
         self
     }
 
-    /// Adds a content type to the set of which a document must have one.
+    /// Accepts documents of a content type. If several types are added, one of them must match.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_types.push(content_type.into());
         self
     }
 
-    /// Adds a kind to the set of which a document must have one.
+    /// Accepts documents of a kind. If several kinds are added, one of them must match.
     #[must_use]
     pub fn kind(mut self, kind: DocumentKind) -> Self {
         self.kinds.push(kind);
         self
     }
 
-    /// Requires a value of an attribute: a word of a text, a whole keyword, a number or a date.
+    /// Requires an attribute to match `value`: a word that a text contains, the whole of a keyword,
+    /// a number or a date.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.push((name.into(), value.into()));
@@ -237,7 +243,7 @@ impl SearchQuery {
         Self { limit: Some(limit), ..self }
     }
 
-    /// Sets the number of best results to skip.
+    /// Sets the number of results to skip.
     #[must_use]
     pub fn offset(self, offset: usize) -> Self {
         Self { offset: Some(offset), ..self }
@@ -290,6 +296,7 @@ impl SearchQuery {
         let options = SearchOptions::default().snippet(self.snippet.clone().unwrap_or_default());
         let limit = self.limit.unwrap_or(options.limit);
         let options = options.limit(limit).offset(self.offset.unwrap_or(0)).sort(self.sort.clone().unwrap_or_default());
+        let options = self.max_positions.into_iter().fold(options, SearchOptions::max_positions);
         let options = self.after.iter().cloned().fold(options, SearchOptions::after);
         self.facets.iter().cloned().fold(options, SearchOptions::facet)
     }

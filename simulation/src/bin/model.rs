@@ -1,4 +1,4 @@
-//! Searches the model of the catalog protocol and prints figures: `model [--full]`.
+//! Searches the model of the catalog protocol and prints statistics: `model [--full]`.
 
 use std::process::ExitCode;
 

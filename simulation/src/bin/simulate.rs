@@ -1,4 +1,4 @@
-//! Runs seeds of the simulation; `cargo xtask simulate` calls it.
+//! Runs seeds of the simulation, for `cargo xtask simulate`.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,11 +11,13 @@ const USAGE: &str = "usage: simulate [--seeds N] [--first S] [--threads N] [--wi
        simulate --seed S [--without RULES]
        simulate --rules [--seeds N]
 
-  --seeds N        how many seeds to run (10000)
-  --first S        the first of them (0)
-  --without RULES  with rules of the protocol removed, a comma between: stops at the first seed that finds the fault
-  --seed S         one seed, with everything that happens in it
-  --rules          each rule removed in turn, and some together: which seed finds it";
+  --seeds N        run N seeds (10000)
+  --first S        start with seed S (0)
+  --threads N      run N seeds at a time (one per core)
+  --without RULES  remove these rules, separated by commas, and stop at the first seed that fails
+  --seed S         run one seed, and print its trace
+  --rules          remove each rule in turn, and print the first seed that fails
+  --help           print this text";
 
 struct Options {
     seeds: u64,
@@ -28,7 +30,11 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = match parse(std::env::args().skip(1)) {
-        Ok(options) => options,
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         Err(what) => {
             eprintln!("{what}\n{USAGE}");
             return ExitCode::from(2);
@@ -42,7 +48,8 @@ fn main() -> ExitCode {
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+/// Parses the arguments. Returns `None` for `--help`.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut options = Options { seeds: 10_000, first: 0, threads, one: None, removed: Vec::new(), all_rules: false };
     while let Some(argument) = arguments.next() {
@@ -55,15 +62,16 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--seed" => options.one = Some(number(value()?)?),
             "--rules" => options.all_rules = true,
             "--without" => options.removed = value()?.split(',').map(rule).collect::<Result<_, _>>()?,
-            other => return Err(format!("{other} is not an option")),
+            "--help" | "-h" => return Ok(None),
+            other => return Err(format!("unknown option {other}")),
         }
     }
-    Ok(options)
+    Ok(Some(options))
 }
 
 fn rule(name: &str) -> Result<Rule, String> {
     let found = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
-    found.ok_or_else(|| format!("there is no rule {name:?}: {:?}", Rule::ALL))
+    found.ok_or_else(|| format!("there is no rule {name:?}; the rules are {:?}", Rule::ALL))
 }
 
 fn run_one(seed: u64, removed: &[Rule]) -> bool {
@@ -75,7 +83,7 @@ fn run_one(seed: u64, removed: &[Rule]) -> bool {
     violations.is_empty()
 }
 
-/// Returns the first seed that goes wrong, if any does, and what does.
+/// Returns the first seed that fails, if there is one, with its first violation.
 fn run_many(options: &Options, removed: &[Rule]) -> Option<(u64, String)> {
     let begin = Instant::now();
     let (next, acknowledged, failed) = (AtomicU64::new(0), AtomicUsize::new(0), std::sync::Mutex::new(None));
@@ -92,7 +100,7 @@ fn run_many(options: &Options, removed: &[Rule]) -> Option<(u64, String)> {
                     acknowledged.fetch_add(outcome.acknowledged, Ordering::Relaxed);
                     if let Some(what) = outcome.violations.first() {
                         println!("seed {seed}: {what}");
-                        let mut failed = failed.lock().expect("no thread panics with it");
+                        let mut failed = failed.lock().expect("no thread panics while it holds the lock");
                         if failed.as_ref().is_none_or(|(first, _)| *first > seed) {
                             *failed = Some((seed, what.clone()));
                         }
@@ -107,19 +115,19 @@ fn run_many(options: &Options, removed: &[Rule]) -> Option<(u64, String)> {
     let failed = failed.into_inner().expect("no thread panicked");
     let (seconds, acknowledged) = (begin.elapsed().as_secs_f64(), acknowledged.into_inner());
     match &failed {
-        Some((seed, _)) if !removed.is_empty() => println!("seed {seed} finds it, after {seconds:.1} s"),
+        Some((seed, _)) if !removed.is_empty() => println!("seed {seed} fails, after {seconds:.1} s"),
         _ => println!("{} seeds in {seconds:.1} s, {acknowledged} writes acknowledged", options.seeds),
     }
     failed
 }
 
 fn run_rules(options: &Options) -> bool {
-    let mut table = vec!["| without | seed | what goes wrong |".to_owned(), "|---|---|---|".to_owned()];
+    let mut table = vec!["| without | first seed | violation |".to_owned(), "|---|---|---|".to_owned()];
     for removed in simulator::REMOVALS {
         let names: Vec<String> = removed.iter().map(|rule| format!("`{rule:?}`")).collect();
         let row = match run_many(options, removed) {
             Some((seed, what)) => format!("| {} | {seed} | {what} |", names.join(", ")),
-            None => format!("| {} | | nothing in {} seeds |", names.join(", "), options.seeds),
+            None => format!("| {} | | none in {} seeds |", names.join(", "), options.seeds),
         };
         println!("{row}");
         table.push(row);

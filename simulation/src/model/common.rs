@@ -65,7 +65,7 @@ fn is_applied_once(sealed: &Sealed, process: &Process) -> bool {
     })
 }
 
-/// The operations of a client occur in the order in which it submits them.
+/// Returns whether the operations of each client occur in the order in which it submits them.
 fn is_in_client_order(sealed: &Sealed, process: &Process) -> bool {
     let records = || process.order.iter().map(|record| sealed.record(record));
     let changes = || records().enumerate().filter(|(_, record)| record.operation != Operation::Barrier);
@@ -75,7 +75,8 @@ fn is_in_client_order(sealed: &Sealed, process: &Process) -> bool {
     })
 }
 
-/// Returns the result of the order and of the restores in the chain of manifests, without folds.
+/// Returns the documents that result from applying the order and the last restore among the
+/// ancestors of the manifest, independent of any fold.
 fn documents_of(sealed: &Sealed, process: &Process) -> Documents {
     let known = sealed.manifest(process.manifest);
     let chain = known.ancestors.with(process.manifest);

@@ -33,7 +33,7 @@ pub(crate) struct Honest {
     pub(crate) time_outs: bool,
     pub(crate) rotation: bool,
     pub(crate) purge: bool,
-    /// Whether the bucket may be deleted and another index created in one of the same name.
+    /// Whether the bucket may be deleted and recreated under the same name with another index.
     pub(crate) recreate: bool,
     /// Whether a manifest may be published that folds nothing new, as a merge or a snapshot does.
     pub(crate) merges: bool,
@@ -365,15 +365,15 @@ impl fmt::Display for Action {
                 write!(f, "p{process} learns that its put was refused, and reads the new root")
             }
             Self::Deliver { process } => write!(f, "the watch of p{process} delivers its next entry"),
-            Self::Follow { process } => write!(f, "p{process} takes its next entry"),
+            Self::Follow { process } => write!(f, "p{process} processes its next entry"),
             Self::Locate { process } => write!(f, "p{process} finds the start of its replay"),
-            Self::CatchUp { process } => write!(f, "the watch of p{process} has caught up behind a gap"),
+            Self::CatchUp { process } => write!(f, "the watch of p{process} has caught up after a gap"),
             Self::Fold { process, manifest } => write!(f, "p{process} folds m{manifest}"),
             Self::Trim { process } => write!(f, "p{process} trims"),
             Self::Restart { process } => write!(f, "p{process} crashes and opens again"),
             Self::Rotate { process, record } => write!(f, "p{process} rotates and submits the barrier as r{record}"),
             Self::Purge => write!(f, "the bucket is purged"),
-            Self::Recreate => write!(f, "the bucket is deleted, and another index created in its place"),
+            Self::Recreate => write!(f, "the bucket is deleted, and another index is created under its name"),
         }
     }
 }

@@ -87,7 +87,8 @@ pub(crate) struct Pin {
 pub(crate) enum Alarm {
     /// The store shows an older state than the pin.
     Rollback,
-    /// Something that an accepted writer had seen is missing.
+    /// Something that the writer of a record had seen is missing, or the root or manifest that the
+    /// process needs is.
     Lost,
     /// Two orders or manifests contradict each other.
     Forked,
@@ -186,7 +187,8 @@ impl Process {
         newest.max(sealed.manifest(self.manifest).epoch)
     }
 
-    /// "Judging a record when p records were applied, in this order".
+    /// Judges a record by rules 2 to 7 of "Judging a record" in docs/protocol.md, but applies rules
+    /// 6 and 7 first to the attested order, then to the attested manifest.
     pub(crate) fn judge(&self, rules: Rules, window: usize, sealed: &Sealed, record: &Record) -> Verdict {
         let (applied, seen) = (self.order.len(), record.attested.len());
         if record.epoch > self.key {
@@ -305,7 +307,9 @@ impl Process {
         }
     }
 
-    /// Returns the manifest that folds everything applied so far, if there is something to fold.
+    /// Returns the manifest that folds everything applied so far, or `None` if the process has
+    /// stopped or is recovering, or if its key is not the current one. The caller checks whether
+    /// there is anything new to fold.
     pub(crate) fn next_manifest(&self, sealed: &Sealed) -> Option<Manifest> {
         let known = sealed.manifest(self.manifest);
         let epoch = self.epoch(sealed);
@@ -377,7 +381,8 @@ impl Process {
         self.closes = List::EMPTY;
     }
 
-    /// Ends the recovery once the order has reached that of the pin. Another order is `Rollback`.
+    /// Ends the recovery once the order has reached the order in the pin. A different order is
+    /// `Rollback`.
     fn compare_with_pin(&mut self) {
         if !self.recovering {
             return;

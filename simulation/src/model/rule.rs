@@ -5,11 +5,11 @@
 pub(crate) enum Rule {
     /// A record under a key older than the newest epoch of the order is ignored.
     Retired,
-    /// A record that attests a position more than the window behind is ignored.
+    /// A record is ignored if the position that it attests is more than the window behind.
     Stale,
     /// A record whose writer has an equal or higher sequence number in the window is ignored.
     Duplicate,
-    /// A record of a writer that a record of the window closes is ignored.
+    /// A record is ignored if its writer was closed by a record within the window.
     Closed,
     /// A record is accepted only if the order that it attests is a prefix of this order.
     OrderAttestation,
@@ -18,7 +18,7 @@ pub(crate) enum Rule {
     ManifestAttestation,
     /// A manifest is adopted only if the known one is its ancestor.
     Ancestry,
-    /// A manifest is adopted only if its order and that of the process are one chain.
+    /// A manifest is adopted only if its order and the order of the process are one chain.
     ManifestOrder,
     /// A restarted process publishes nothing before it has reached the state of its pin.
     Pin,
@@ -31,19 +31,21 @@ pub(crate) enum Rule {
     GapRead,
     /// `Lost` and `Forked` are final only if the manifest, when reread, has not changed.
     FinalVerdict,
-    /// Nothing is published before the watch has passed the last revision of the leader at its
-    /// start.
+    /// Nothing is published before the watch has passed the last revision that the leader had when
+    /// the watch began.
     CaughtUp,
-    /// A watch that passes that revision without an entry has a gap, so the manifest is read.
+    /// If a watch passes the last revision that the leader had when it began, and no entry had that
+    /// revision, something was removed: the manifest is read before anything is published.
     CaughtUpRead,
     /// A record is stored only while the root is the one known to its writer.
     RootFence,
-    /// A refused record is sealed again only after the follower has passed the new root, because it
-    /// may have been stored before.
+    /// A refused record is sealed again only after the follower has passed the new root, because an
+    /// earlier attempt may have stored it before the root changed.
     RefusalWaits,
     /// A watch ends if its bucket is recreated, and the process reads the manifest.
     WatchIdentity,
-    /// The scan hint locates the start of a replay only if its record is at the recorded revision.
+    /// A replay starts after the last folded record only if that record is still at the revision of
+    /// the scan hint.
     ScanRevision,
     /// Only records covered by the predecessor of the newest manifest are trimmed.
     TrimPrevious,

@@ -30,7 +30,7 @@ pub(crate) struct Property<S: Specification + ?Sized> {
 /// The statistics of a search and the first violation found.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// The number of actions within which every state was checked.
+    /// Every state that can be reached by this number of actions was checked.
     pub(crate) depth: usize,
     pub(crate) states: usize,
     pub(crate) transitions: u64,
@@ -121,8 +121,8 @@ fn trace<S: Specification>(specification: &S, parents: &Parents, state: &S::Stat
     actions
 }
 
-/// Maps the fingerprint of each state to that of the state from which it was first reached, or 0
-/// for the initial state.
+/// Maps the fingerprint of each state to the fingerprint of the state from which it was first
+/// reached, or to 0 for the initial state.
 type Parents = HashMap<u64, u64, BuildHasherDefault<Fingerprint>>;
 
 /// A 64-bit keyed hash with a fixed key. Among 10^8 states, the probability of a collision is about

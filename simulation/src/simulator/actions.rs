@@ -16,7 +16,7 @@ pub(super) enum End {
 }
 
 pub(super) async fn act(world: &World, slot: usize, life: usize, engine: &Engine) -> Result<(), Error> {
-    // A restore is most error-prone after writes of others that this process has not seen.
+    // A restore is most error-prone if this process has not seen the latest writes of others.
     let is_behind = world.published(slot).is_some_and(|published| published.position < world.newest_acknowledged());
     let restores = match world.plan.restores {
         true if is_behind => 60,

@@ -14,7 +14,7 @@ use super::process::check_error;
 use super::world::World;
 use crate::store::Faults;
 
-/// Opens the index once more, with a store without faults.
+/// Opens the index once more, on a store without faults, and checks it.
 pub(super) async fn final_checks(world: &World) {
     if world.plan.kind == Kind::Adversary || world.lock().purged_at.is_some() || !world.violations().is_empty() {
         return;
@@ -32,7 +32,7 @@ pub(super) async fn final_checks(world: &World) {
             Ok(engine) => break engine,
             // An interrupted rotation may have succeeded or not.
             Err(error) if error.kind() == cim_ipld_persistence::ErrorKind::WrongKey && number > 0 => number -= 1,
-            // The vandal acted last, and no process was left to repair the damage.
+            // The vandal's last action was not repaired, because no process was running any more.
             Err(_) if world.plan.kind == Kind::Vandal => return,
             Err(error) => return check_error(world, "the last opening", &error),
         }
@@ -40,7 +40,7 @@ pub(super) async fn final_checks(world: &World) {
     let position = world.published(slot).map_or(0, |published| published.position);
     let acknowledged = world.newest_acknowledged();
     if position < acknowledged && world.plan.kind == Kind::Honest {
-        world.violation(format!("the last opening shows position {position} of {acknowledged} acknowledged"));
+        world.violation(format!("the last opening shows position {position}, but {acknowledged} was acknowledged"));
     }
     check_documents(world, slot, &engine).await;
     match engine.verify().await {

@@ -49,7 +49,7 @@ pub(super) fn of(world: &World, slot: usize, life: usize) -> Environment {
     Environment::deterministic(Arc::new(Still), Arc::new(Seeded(Mutex::new(seed)))).observed_by(Arc::new(watching))
 }
 
-/// The pin of a place, in memory.
+/// The pin of a process, in memory.
 #[derive(Debug)]
 pub(super) struct PlacePin {
     pub(super) world: World,

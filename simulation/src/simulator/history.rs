@@ -8,7 +8,7 @@ use cim_ipld_persistence::Event;
 pub(super) type Order = [u8; 16];
 pub(super) type Manifest = [u8; 32];
 
-/// The version of a document, or `None` if it does not exist.
+/// The version of every existing document, by its number.
 pub(super) type Documents = BTreeMap<usize, u64>;
 
 /// One record in an order.
@@ -88,7 +88,7 @@ impl History {
         }
     }
 
-    /// Returns whether `ancestor` is `manifest` or an ancestor of it, or its origin is unknown.
+    /// Returns whether `ancestor` is `manifest` or one of its known ancestors.
     pub(super) fn descends(&self, manifest: Manifest, ancestor: Manifest) -> bool {
         let mut at = manifest;
         loop {
@@ -128,7 +128,7 @@ impl History {
             }
             epoch = epoch.max(link.epoch);
             let Some(sealed) = self.sealed.get(&link.record) else {
-                return Err(format!("a record that nobody sealed is applied at position {position}"));
+                return Err(format!("a record that no process sealed is applied at position {position}"));
             };
             if sealed.seen >= position {
                 return Err(format!("the record at position {position} was sealed after that position"));
@@ -142,7 +142,7 @@ impl History {
             }
             let newest = lives.entry(sealed.slot).or_insert(sealed.life);
             if closes && sealed.life < *newest {
-                return Err(format!("the record at position {position} is of a writer that was closed"));
+                return Err(format!("a record of a closed writer is applied at position {position}"));
             }
             *newest = sealed.life.max(*newest);
         }

@@ -55,8 +55,8 @@ impl Plan {
         }
     }
 
-    /// Returns the faults of an adversarial store: all kinds of lies in some runs, one kind in
-    /// others.
+    /// Returns the faults of an adversarial store: all kinds of lies in some runs; in others
+    /// one kind, or both kinds of false acknowledgement.
     pub(super) fn lies(&self) -> Faults {
         let bits = crate::store::mix(self.seed ^ 0x6c69_6573);
         let mut faults = Faults::adversarial();

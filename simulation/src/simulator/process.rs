@@ -45,7 +45,7 @@ pub(super) async fn create(world: &World) {
     let created = builder(world, 0, 0, world.store.client()).create(protection).await;
     match created {
         Ok(engine) => engine.close().await,
-        Err(error) => world.violation(format!("the index cannot be made: {error:?}")),
+        Err(error) => world.violation(format!("the index cannot be created: {error:?}")),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn run(world: World, slot: usize) {
             biased;
             opened = opening => opened,
             () = crashed => Err(Error::new(ErrorKind::Closed, "crashed")),
-            () = too_long(&world, "an opening") => Err(Error::new(ErrorKind::Closed, "it takes too long")),
+            () = too_long(&world, "an opening") => Err(Error::new(ErrorKind::Closed, "the operation takes too long")),
         };
         match opened {
             Ok(engine) => {
@@ -111,11 +111,11 @@ async fn open(world: &World, slot: usize, life: usize, client: Client) -> Result
 fn check_opened(world: &World, slot: usize, acknowledged: u64) {
     let position = world.published(slot).map_or(0, |published| published.position);
     if world.plan.kind == Kind::Honest && position < acknowledged {
-        world.violation(format!("a process was opened at position {position}, after {acknowledged} was acknowledged"));
+        world.violation(format!("a process was opened at position {position} after {acknowledged} was acknowledged"));
     }
 }
 
-/// Returns whether such a store may cause an error.
+/// Reports a violation if the kind of store must not cause this error.
 pub(super) fn check_error(world: &World, what: &str, error: &Error) {
     let is_false_alarm = match world.plan.kind {
         Kind::Adversary => false,

@@ -16,7 +16,7 @@ impl Watchdog {
         let (running, ended) = mpsc::channel();
         thread::spawn(move || {
             if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("{run} has not ended after {} s: it spins", LIMIT.as_secs());
+                eprintln!("{run} has not ended after {} s: it is stuck in a loop", LIMIT.as_secs());
                 std::process::exit(101);
             }
         });

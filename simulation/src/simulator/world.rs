@@ -48,18 +48,19 @@ pub(super) struct State {
     /// When each snapshot was created.
     pub(super) snapshots: BTreeMap<String, u64>,
     pub(super) published: BTreeMap<usize, Published>,
-    /// The pin of each place, and the published state that it records.
+    /// The pin of each process, and the published state that it records.
     pub(super) pins: BTreeMap<usize, Vec<u8>>,
     pinned: BTreeMap<usize, Published>,
     /// On an honest store, the digest of every position published by any process.
     agreed: BTreeMap<u64, Order>,
-    /// Whether the catalog was purged.
+    /// When the catalog was purged or recreated, as a logical time.
     pub(super) purged_at: Option<u64>,
     /// The open processes, and the time until which none of them may end, because it may be the
     /// only one that can repair the catalog.
     pub(super) open: BTreeSet<usize>,
     pub(super) quiet_until: Option<Instant>,
-    /// The key of the index, and how often it was changed.
+    /// The number of the newest key: 0 at creation, and one more after each rotation that
+    /// succeeded or may have succeeded.
     pub(super) key: u8,
     pub(super) rotating: bool,
 }
@@ -129,14 +130,15 @@ impl World {
         self.lock().acknowledged.iter().map(|write| write.position).max().unwrap_or(0)
     }
 
-    /// Allows the root and the manifest to be overwritten if an open process knows the newest of
-    /// both, and keeps that process open.
+    /// Returns whether the root and the manifest may be overwritten now: only if an open process
+    /// knows the newest manifest and can restore both. In this case, no process ends for a while.
     pub(super) fn disturb(&self) -> bool {
         let mut state = self.lock();
         let newest = state.published.values().map(|published| published.generation).max();
         let known =
             state.open.iter().filter_map(|slot| state.published.get(slot)).map(|published| published.generation);
-        // One attack at a time: an attacker that keeps writing could as well delete everything.
+        // One attack at a time: nothing is promised against an attacker that overwrites these
+        // entries continuously, who could as well delete everything.
         let is_quiet = state.quiet_until.is_some_and(|until| until > Instant::now());
         let has_records = state.acknowledged.iter().any(|write| write.position > 0);
         let is_known = newest.is_some() && known.max() == newest && !state.rotating && !is_quiet && has_records;
@@ -171,7 +173,7 @@ impl World {
         }
         let survivor = self.lock().survivor(found, generation);
         if let Some(write) = survivor {
-            self.violation(format!("what was acknowledged at position {} survived a restore", write.position));
+            self.violation(format!("the write acknowledged at position {} survived a restore", write.position));
         }
     }
 
@@ -207,8 +209,8 @@ impl World {
 }
 
 impl State {
-    /// Returns a write undone by a restore that `found`, read under a manifest of `generation`,
-    /// still shows.
+    /// Returns a write that a restore should have undone, but that is still visible in `found`,
+    /// which was read under a manifest of `generation`.
     fn survivor(&self, found: &Documents, generation: u64) -> Option<Acknowledged> {
         let undoes = |restore: &Restore, write: &Acknowledged| {
             let is_held = restore.generation.is_some_and(|restored| restored <= generation);
@@ -237,17 +239,14 @@ impl State {
         let Some(pinned) = self.pinned.get(&slot).filter(|pinned| pinned.life < published.life) else { return Ok(()) };
         if published.position < pinned.position {
             let (from, to) = (pinned.position, published.position);
-            return Err(format!("an opener shows position {to}, and its pin remembers {from}"));
+            return Err(format!("an opener shows position {to}, but its pin records {from}"));
         }
         let prefix = self.history.digest_at(published.order, pinned.position);
         if prefix.is_some_and(|prefix| prefix != pinned.order) {
-            return Err(format!(
-                "an opener shows another order than its pin remembers at position {}",
-                pinned.position
-            ));
+            return Err(format!("the order of an opener differs from its pin at position {}", pinned.position));
         }
         if !self.history.descends(published.manifest, pinned.manifest) {
-            return Err(format!("an opener shows another branch than its pin of generation {}", pinned.generation));
+            return Err(format!("an opener is on another branch than its pin of generation {}", pinned.generation));
         }
         Ok(())
     }
@@ -263,15 +262,12 @@ impl State {
             let prefix = self.history.digest_at(published.order, former.position);
             if prefix.is_some_and(|prefix| prefix != former.order) {
                 return Err(format!(
-                    "what was published at position {} was replaced by another order",
+                    "the published order was replaced by one that differs at position {}",
                     former.position
                 ));
             }
             if !self.history.descends(published.manifest, former.manifest) {
-                return Err(format!(
-                    "a manifest of another branch was taken up after generation {}",
-                    former.generation
-                ));
+                return Err(format!("a manifest of another branch was adopted after generation {}", former.generation));
             }
         }
         self.check_pin(slot, published)?;

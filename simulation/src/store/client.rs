@@ -23,8 +23,8 @@ pub struct Client {
 enum Fate {
     Goes,
     Unavailable,
-    /// The client crashes during the operation, which is never answered and sent only if this is
-    /// true.
+    /// The client crashes during the operation, which never returns. `is_sent` is whether the
+    /// request still reaches the store.
     Crashes {
         is_sent: bool,
     },
@@ -232,8 +232,8 @@ impl World {
         self.random.within(&self.faults.delay)
     }
 
-    /// `is_last` is whether the client crashes with this write. If late writes are enabled, half of
-    /// those take effect late, because a successor has to handle that.
+    /// Chooses the fate of a write. If the client crashes during it (`is_last`) and late writes are
+    /// enabled, it is late with probability one half, because a successor has to handle that case.
     fn plan_write(&mut self, is_last: bool) -> Plan {
         let late = Duration::ZERO..=self.faults.late;
         let may_be_late = is_last && self.faults.late_landing > Rate::NEVER;

@@ -19,7 +19,7 @@ pub struct Faults {
     /// Writes that are lost: `OutcomeUnknown`.
     pub lost_write: Rate,
     /// Writes that take effect after their caller got `OutcomeUnknown`, up to `late` afterwards.
-    /// Unless this is never, so do half of the writes during which a client crashes.
+    /// Unless this rate is zero, half of the writes during which a client crashes are late too.
     pub late_landing: Rate,
     /// Writes that are sent twice, up to `late` apart. The second one takes effect if its
     /// precondition still holds.
@@ -45,23 +45,24 @@ pub struct Faults {
 /// The lies of a store.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lies {
-    /// A read is answered with an older value of its key.
+    /// A read returns an older value of its key.
     pub older: Rate,
-    /// A read, or an entry of a watch or scan, is answered with the value of another key.
+    /// A read, or an entry of a watch or scan, has the value of another key.
     pub substitute: Rate,
-    /// A read is answered with nothing; an entry of a watch or scan is left out.
+    /// A read finds nothing; an entry of a watch or scan is omitted.
     pub withhold: Rate,
-    /// A watch or scan gives a value that was put before once more, under its key.
+    /// A watch or scan delivers an earlier value again, under its key.
     pub replay: Rate,
     /// The same, under another key.
     pub misplaced_replay: Rate,
-    /// A watch or scan gives an entry of random bytes.
+    /// A watch or scan delivers an entry of random bytes.
     pub junk: Rate,
-    /// A write is acknowledged with any revision and dropped.
+    /// A write is acknowledged with an arbitrary revision and dropped.
     pub dropped_write: Rate,
-    /// A write lands and is acknowledged with another revision.
+    /// A write takes effect and is acknowledged with another revision.
     pub wrong_revision: Rate,
-    /// A watch or scan claims to have caught up with less than was acknowledged before it began.
+    /// A watch or scan reports that it has caught up before it has delivered all writes that were
+    /// acknowledged when it began.
     pub early_caught_up: Rate,
 }
 

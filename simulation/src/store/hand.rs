@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// `BucketMissing`.
     pub fn recreate(&self, branch: BranchId, bucket: &Bucket) -> Result<()> {
-        self.change(format_args!("{bucket} is created anew"), |world| world.branches[branch.0].recreate(bucket))
+        self.change(format_args!("{bucket} is recreated"), |world| world.branches[branch.0].recreate(bucket))
     }
 
     /// Copies a branch. Later changes of one are not visible in the other.
@@ -183,7 +183,7 @@ impl Store {
         self.change(what, |world| world.clients[client.0].withheld.insert((bucket.name().to_owned(), key.clone())));
     }
 
-    /// Answers the reads of a key by a client with a value of the archive, until
+    /// Makes the reads of a key by a client return value `number` of the archive, until
     /// [`release`](Store::release).
     pub fn serve(&self, client: ClientId, bucket: &Bucket, key: &Key, number: usize) {
         let what = format!("{client} is served value {number} as {key} of {bucket}");

@@ -1,4 +1,4 @@
-//! Lies: what a client is shown instead of the actual content.
+//! Lies: false content that a client is shown.
 
 use bytes::Bytes;
 use cim_ipld_backend::{Bucket, Entry, Key, KeyPrefix, KeyedEntry, Revision};
@@ -69,7 +69,7 @@ impl World {
         shown
     }
 
-    /// Returns an invented entry, to be shown before the one at `revision` or in place of it.
+    /// Returns an invented entry, to be shown before the one at `revision`.
     fn invent(
         &mut self,
         client: ClientId,

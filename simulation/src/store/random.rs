@@ -24,7 +24,7 @@ impl Rate {
     /// Every time.
     pub const ALWAYS: Self = Self(1000);
 
-    /// Returns a rate of `count` out of 1000, at most every time.
+    /// Returns a rate of `count` in 1000. A count above 1000 means every time.
     #[must_use]
     pub const fn per_mille(count: u16) -> Self {
         Self(if count > 1000 { 1000 } else { count })

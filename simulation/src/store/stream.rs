@@ -39,7 +39,7 @@ struct Follower {
     /// The revision after which it reports having caught up, until it has done so.
     tail: Option<u64>,
     delivered: VecDeque<KeyedEntry>,
-    /// The error with which it ends after the delivered entries.
+    /// Whether it ends with an error after the delivered entries.
     breaks: bool,
     has_ended: bool,
 }
@@ -135,7 +135,8 @@ impl Follower {
         let mut batch = self.batch()?;
         if let Some((time, is_read_late)) = lag {
             sleep(time).await;
-            // Entries replaced or removed meanwhile were delivered already, or never are.
+            // If the batch is read after the lag, entries that were replaced or removed during the
+            // lag are never delivered.
             if is_read_late {
                 batch = self.batch()?;
             }
@@ -157,7 +158,7 @@ impl Follower {
         let world = self.client.shared.lock();
         let branch = world.branch(self.client.id);
         if Some(branch.tail(&self.bucket)?.incarnation) != self.incarnation {
-            return Err(Error::new(ErrorKind::Corrupt, "the bucket was created anew"));
+            return Err(Error::new(ErrorKind::Corrupt, "the bucket was recreated"));
         }
         branch.after(&self.bucket, &self.prefix, self.after)
     }

@@ -1,4 +1,5 @@
-//! The simulated store: right without faults, repeatable with them, and each fault happens.
+//! Tests of the simulated store: it is correct without faults and reproducible with them, and each
+//! fault occurs.
 
 mod adversary;
 mod faults;
@@ -15,7 +16,7 @@ async fn without_faults_it_keeps_the_contract() {
     conformance::run(async || Fixture::new(Store::new(1, Faults::none()).client())).await;
 }
 
-/// A store with one bucket, and a client of it. The faults begin afterwards.
+/// Creates a store with one bucket and a client, and then enables the faults.
 async fn opened(seed: u64, faults: Faults) -> (Store, Client, Bucket) {
     let store = Store::new(seed, Faults::none());
     let client = store.client();
@@ -39,7 +40,7 @@ async fn get(client: &Client, bucket: &Bucket, name: &str) -> Option<(String, u6
     found.map(|entry| (String::from_utf8_lossy(&entry.value).into_owned(), entry.revision.number()))
 }
 
-/// What a watch gives until it has caught up: the keys, values and revisions.
+/// Returns the keys, values and revisions that a watch delivers until it has caught up.
 async fn watched(client: &Client, bucket: &Bucket) -> Vec<(String, String, u64)> {
     let mut watch = client.watch(bucket, &KeyPrefix::all(), Revision::ZERO);
     let mut entries = Vec::new();

@@ -17,12 +17,12 @@ fn a_seed_repeats_a_run() {
         let mut different = hashes.clone();
         different.sort_unstable();
         different.dedup();
-        assert_eq!(different.len(), hashes.len(), "each seed is a run of its own");
+        assert_eq!(different.len(), hashes.len(), "different seeds have different runs");
     }
 }
 
-/// Three clients write, read, remove and watch at the same time; one crashes, one is forked off and
-/// joined again.
+/// Runs three clients that write, read, remove and watch concurrently. One crashes, and one is
+/// moved to another branch and back.
 fn run(seed: u64, faults: &Faults) -> String {
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let store = Store::new(seed, faults.clone());
@@ -51,7 +51,7 @@ fn run(seed: u64, faults: &Faults) -> String {
 }
 
 async fn write(client: &Client, bucket: &Bucket, writer: usize) {
-    // Each call may fail; what matters is that it fails the same way each time.
+    // Each call may fail, but in a repeated run it must fail in the same way.
     let _ = client.create(bucket).await;
     for number in 0..20 {
         let name = key(&format!("journal.{writer}.{number}"));

@@ -1,5 +1,5 @@
-//! Seeds of the simulation that every build runs; `cargo xtask simulate` runs as many more as are
-//! asked for.
+//! The seeds of the simulation that every test run checks. `cargo xtask simulate` runs any number
+//! of further seeds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -28,7 +28,7 @@ fn every_seed_keeps_what_the_protocol_promises() {
     });
 }
 
-/// A fault is found again by its seed.
+/// A seed reproduces its run.
 #[test]
 fn a_seed_repeats_its_run() {
     let mut acknowledged = 0;
@@ -37,16 +37,16 @@ fn a_seed_repeats_its_run() {
         assert_eq!(first.trace_hash, second.trace_hash, "seed {seed}");
         acknowledged += first.acknowledged;
     }
-    assert!(acknowledged > 100, "runs that write nothing prove nothing");
+    assert!(acknowledged > 100, "runs without writes prove nothing");
 }
 
-/// Without a rule, some seeds find what it is for.
+/// Without a rule, some seed finds the fault that the rule prevents.
 #[test]
 fn a_removed_rule_is_found() {
     let table = [
         (Rule::IgnoreJunk, "is not the key of a journal record"),
         (Rule::Duplicate, "a record is applied twice"),
-        (Rule::Closed, "is of a writer that was closed"),
+        (Rule::Closed, "a record of a closed writer is applied"),
         (Rule::RecordChain, "was sealed over another"),
         (Rule::RecordManifest, "was sealed over another branch of manifests"),
         (Rule::Generation, "does not descend from the known one"),
@@ -55,7 +55,7 @@ fn a_removed_rule_is_found() {
         (Rule::ReachFormer, "the published position went back"),
         (Rule::ExactWatermark, "the documents are"),
         (Rule::TrimDead, "two processes have different orders"),
-        (Rule::Pin, "and its pin remembers"),
+        (Rule::Pin, "but its pin records"),
     ];
     for (rule, what) in table {
         let breaks = |seed: &u64| simulator::run(*seed, &[rule]).violations.iter().any(|found| found.contains(what));

@@ -10,23 +10,23 @@ use std::path::Path;
 
 use syn::visit::{self, Visit};
 
-/// An accepted cycle and the reason for it. At most three.
+/// The accepted cycles, each with its reason. At most three.
 pub(crate) const ACCEPTED: &[Accepted] = &[];
 
 pub(crate) struct Accepted {
     pub(crate) package: &'static str,
     pub(crate) members: &'static [&'static str],
-    #[expect(dead_code, reason = "it is for the reader")]
+    #[expect(dead_code, reason = "documentation")]
     pub(crate) why: &'static str,
 }
 
 /// Modules that depend on each other, by their names below `parent`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Circle {
+pub(crate) struct Cycle {
     pub(crate) parent: String,
     pub(crate) members: Vec<String>,
     /// One path in the sources for each dependency.
-    pub(crate) arrows: Vec<String>,
+    pub(crate) edges: Vec<String>,
 }
 
 type Module = Vec<String>;
@@ -53,7 +53,7 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<(String, String)>, String> {
 }
 
 /// Finds all cycles in the sources of one crate, given with their paths below `src`.
-pub(crate) fn circles(sources: &[(String, String)]) -> Result<Vec<Circle>, String> {
+pub(crate) fn cycles(sources: &[(String, String)]) -> Result<Vec<Cycle>, String> {
     let mut modules = BTreeMap::new();
     for (path, text) in sources.iter().filter(|(path, _)| !path.starts_with("bin/")) {
         let file = syn::parse_file(text).map_err(|error| format!("{path}: {error}"))?;
@@ -65,39 +65,39 @@ pub(crate) fn circles(sources: &[(String, String)]) -> Result<Vec<Circle>, Strin
             let (named, to) = path;
             let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
             if shared < from.len() && shared < to.len() {
-                let arrow = (from[shared].clone(), to[shared].clone());
+                let edge = (from[shared].clone(), to[shared].clone());
                 let said = format!("{} -> {}", from.join("::"), named.join("::"));
-                graphs.entry(from[..shared].to_vec()).or_default().entry(arrow).or_insert(said);
+                graphs.entry(from[..shared].to_vec()).or_default().entry(edge).or_insert(said);
             }
         }
     }
-    Ok(graphs.into_iter().flat_map(|(parent, arrows)| circles_below(&parent, &arrows)).collect())
+    Ok(graphs.into_iter().flat_map(|(parent, edges)| cycles_below(&parent, &edges)).collect())
 }
 
-fn circles_below(parent: &Module, arrows: &BTreeMap<(String, String), String>) -> Vec<Circle> {
-    let names: BTreeSet<&String> = arrows.keys().flat_map(|(from, to)| [from, to]).collect();
-    let reach: BTreeMap<&String, BTreeSet<&String>> = names.iter().map(|name| (*name, reached(name, arrows))).collect();
-    let mut circles = BTreeSet::new();
+fn cycles_below(parent: &Module, edges: &BTreeMap<(String, String), String>) -> Vec<Cycle> {
+    let names: BTreeSet<&String> = edges.keys().flat_map(|(from, to)| [from, to]).collect();
+    let reach: BTreeMap<&String, BTreeSet<&String>> = names.iter().map(|name| (*name, reached(name, edges))).collect();
+    let mut cycles = BTreeSet::new();
     for name in names {
         let members: Vec<String> =
             reach[name].iter().filter(|other| reach[**other].contains(name)).map(|other| (*other).clone()).collect();
         if members.len() > 1 {
-            circles.insert(members);
+            cycles.insert(members);
         }
     }
-    let circle = |members: Vec<String>| {
+    let cycle = |members: Vec<String>| {
         let within = |(from, to): &(String, String)| members.contains(from) && members.contains(to);
-        let arrows = arrows.iter().filter(|(arrow, _)| within(arrow)).map(|(_, said)| said.clone()).collect();
-        Circle { parent: parent.join("::"), arrows, members }
+        let edges = edges.iter().filter(|(edge, _)| within(edge)).map(|(_, said)| said.clone()).collect();
+        Cycle { parent: parent.join("::"), edges, members }
     };
-    circles.into_iter().map(circle).collect()
+    cycles.into_iter().map(cycle).collect()
 }
 
 /// Returns the transitive dependencies of `start`, which include itself only in a cycle.
-fn reached<'a>(start: &'a str, arrows: &'a BTreeMap<(String, String), String>) -> BTreeSet<&'a String> {
+fn reached<'a>(start: &'a str, edges: &'a BTreeMap<(String, String), String>) -> BTreeSet<&'a String> {
     let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
     while let Some(name) = next.pop() {
-        for to in arrows.keys().filter(|(from, _)| from == name).map(|(_, to)| to) {
+        for to in edges.keys().filter(|(from, _)| from == name).map(|(_, to)| to) {
             if seen.insert(to) {
                 next.push(to);
             }

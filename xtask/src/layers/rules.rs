@@ -1,8 +1,8 @@
 //! The allowed dependencies, as listed in docs/architecture.md under "Crates and dependencies".
 //! Change both together.
 
-/// A package: its folder and the packages of this workspace that it may depend on.
-pub(crate) struct Room {
+/// A package, its folder, and the packages of this workspace on which it may depend.
+pub(crate) struct AllowedDependencies {
     pub(crate) folder: &'static str,
     pub(crate) package: &'static str,
     /// Allowed as normal or build dependencies.
@@ -30,73 +30,102 @@ const SIMULATION: &str = "cim-ipld-simulation";
 const LIBRARIES: &[&str] = &[INDEX, ENVELOPE, BACKEND, TESTKIT, EMBEDDED, NATS, PERSISTENCE, FACADE];
 
 /// All packages of the workspace. Any other package is refused.
-pub(crate) const ROOMS: &[Room] = &[
-    Room { folder: "crates/cim-ipld-index", package: INDEX, uses: &[], by_feature: &[], tests: &[] },
-    Room { folder: "crates/cim-ipld-envelope", package: ENVELOPE, uses: &[], by_feature: &[], tests: &[] },
-    Room { folder: "crates/cim-ipld-backend", package: BACKEND, uses: &[], by_feature: &[], tests: &[TESTKIT] },
-    Room { folder: "crates/cim-ipld-backend-testkit", package: TESTKIT, uses: &[BACKEND], by_feature: &[], tests: &[] },
-    Room {
+pub(crate) const ALLOWED: &[AllowedDependencies] = &[
+    AllowedDependencies { folder: "crates/cim-ipld-index", package: INDEX, uses: &[], by_feature: &[], tests: &[] },
+    AllowedDependencies {
+        folder: "crates/cim-ipld-envelope",
+        package: ENVELOPE,
+        uses: &[],
+        by_feature: &[],
+        tests: &[],
+    },
+    AllowedDependencies {
+        folder: "crates/cim-ipld-backend",
+        package: BACKEND,
+        uses: &[],
+        by_feature: &[],
+        tests: &[TESTKIT],
+    },
+    AllowedDependencies {
+        folder: "crates/cim-ipld-backend-testkit",
+        package: TESTKIT,
+        uses: &[BACKEND],
+        by_feature: &[],
+        tests: &[],
+    },
+    AllowedDependencies {
         folder: "crates/cim-ipld-embedded",
         package: EMBEDDED,
         uses: &[BACKEND],
         by_feature: &[],
         tests: &[TESTKIT],
     },
-    Room { folder: "crates/cim-ipld-nats", package: NATS, uses: &[BACKEND], by_feature: &[], tests: &[TESTKIT] },
-    Room {
+    AllowedDependencies {
+        folder: "crates/cim-ipld-nats",
+        package: NATS,
+        uses: &[BACKEND],
+        by_feature: &[],
+        tests: &[TESTKIT],
+    },
+    AllowedDependencies {
         folder: "crates/cim-ipld-persistence",
         package: PERSISTENCE,
         uses: &[INDEX, ENVELOPE, BACKEND],
         by_feature: &[],
         tests: &[TESTKIT, EMBEDDED, NATS],
     },
-    Room {
+    AllowedDependencies {
         folder: "crates/cim-ipld",
         package: FACADE,
         uses: &[PERSISTENCE],
         by_feature: &[EMBEDDED, NATS],
         tests: &[TESTKIT, EMBEDDED, NATS, BACKEND],
     },
-    Room {
+    AllowedDependencies {
         folder: "crates/cim-ipld-cli",
         package: CLI,
         uses: &[FACADE],
         by_feature: &[],
         tests: &[TESTKIT, EMBEDDED, NATS, BACKEND],
     },
-    Room { folder: "examples", package: EXAMPLES, uses: LIBRARIES, by_feature: &[], tests: &[] },
-    Room { folder: "benches", package: BENCHES, uses: LIBRARIES, by_feature: &[], tests: &[] },
-    Room { folder: "simulation", package: SIMULATION, uses: LIBRARIES, by_feature: &[], tests: &[] },
-    Room { folder: "xtask", package: "xtask", uses: &[], by_feature: &[], tests: &[] },
+    AllowedDependencies { folder: "examples", package: EXAMPLES, uses: LIBRARIES, by_feature: &[], tests: &[] },
+    AllowedDependencies { folder: "benches", package: BENCHES, uses: LIBRARIES, by_feature: &[], tests: &[] },
+    AllowedDependencies { folder: "simulation", package: SIMULATION, uses: LIBRARIES, by_feature: &[], tests: &[] },
+    AllowedDependencies { folder: "xtask", package: "xtask", uses: &[], by_feature: &[], tests: &[] },
 ];
 
 /// An external package whose use is restricted.
-pub(crate) struct Fence {
-    pub(crate) around: &'static str,
-    pub(crate) reach: Reach,
+pub(crate) struct RestrictedPackage {
+    pub(crate) package: &'static str,
+    pub(crate) access: Access,
     pub(crate) why: &'static str,
 }
 
-pub(crate) enum Reach {
-    /// The packages that may name it in their `Cargo.toml`; the second list only by a feature.
-    Named { by: &'static [&'static str], by_feature: &'static [&'static str] },
+pub(crate) enum Access {
+    /// The only packages that may declare it in their `Cargo.toml`; those in `by_feature` only as
+    /// an optional dependency.
+    DeclaredBy { always: &'static [&'static str], by_feature: &'static [&'static str] },
     /// The only packages that may depend on it, directly or transitively.
-    Led { from: &'static [&'static str] },
+    ReachableFrom(&'static [&'static str]),
     /// The packages that must not depend on it, directly or transitively.
-    NotLed { from: &'static [&'static str] },
+    NotReachableFrom(&'static [&'static str]),
 }
 
-pub(crate) const FENCES: &[Fence] = &[
-    Fence { around: "tokio", reach: Reach::NotLed { from: &[INDEX] }, why: "the index core is pure and synchronous" },
-    Fence {
-        around: "async-nats",
-        reach: Reach::Named { by: &[NATS], by_feature: &[FACADE] },
-        why: "one crate speaks to the server; the facade re-exports it under its feature",
+pub(crate) const RESTRICTED: &[RestrictedPackage] = &[
+    RestrictedPackage {
+        package: "tokio",
+        access: Access::NotReachableFrom(&[INDEX]),
+        why: "the index core is pure and synchronous",
     },
-    Fence {
-        around: "async-nats",
-        reach: Reach::Led { from: &[NATS, FACADE, CLI, EXAMPLES, BENCHES, SIMULATION] },
-        why: "the engine works over any backend",
+    RestrictedPackage {
+        package: "async-nats",
+        access: Access::DeclaredBy { always: &[NATS], by_feature: &[FACADE] },
+        why: "only cim-ipld-nats communicates with the server; the facade, under its feature `nats`, only re-exports async-nats",
+    },
+    RestrictedPackage {
+        package: "async-nats",
+        access: Access::ReachableFrom(&[NATS, FACADE, CLI, EXAMPLES, BENCHES, SIMULATION]),
+        why: "the engine works with any backend",
     },
 ];
 

@@ -1,34 +1,36 @@
-//! Artificial workspaces: the current one passes, and each forbidden dependency is reported.
+//! Tests the rules on artificial workspaces: one with only allowed dependencies passes, and each
+//! forbidden dependency is reported.
 
 use serde_json::{Value, json};
 
-use super::modules::{ACCEPTED, circles};
-use super::{ROOMS, circle_offences, offences};
+use super::modules::{ACCEPTED, cycles};
+use super::{ALLOWED, cycle_violations, violations};
 use crate::metadata::Metadata;
 
-/// Returns a workspace that follows every rule, for a test to modify.
-struct Forged {
+/// The metadata of an artificial workspace.
+struct Artificial {
     packages: Vec<Value>,
     nodes: Vec<Value>,
 }
 
-impl Forged {
-    fn lawful() -> Self {
-        let mut forged = Self { packages: Vec::new(), nodes: Vec::new() };
-        for room in ROOMS {
-            forged.add(room.package, room.folder);
-            room.uses.iter().for_each(|target| forged.depend(room.package, target, None, false));
-            room.by_feature.iter().for_each(|target| forged.depend(room.package, target, None, true));
-            room.tests.iter().for_each(|target| forged.depend(room.package, target, Some("dev"), false));
+impl Artificial {
+    /// Returns a workspace that follows every rule, to be modified by a test.
+    fn valid() -> Self {
+        let mut workspace = Self { packages: Vec::new(), nodes: Vec::new() };
+        for allowed in ALLOWED {
+            workspace.add(allowed.package, allowed.folder);
+            allowed.uses.iter().for_each(|target| workspace.depend(allowed.package, target, None, false));
+            allowed.by_feature.iter().for_each(|target| workspace.depend(allowed.package, target, None, true));
+            allowed.tests.iter().for_each(|target| workspace.depend(allowed.package, target, Some("dev"), false));
         }
         for foreign in ["tokio", "async-nats", "middle"] {
-            forged.add(foreign, "../registry");
+            workspace.add(foreign, "../registry");
         }
-        forged.depend("cim-ipld-nats", "async-nats", None, false);
-        forged.depend("cim-ipld-backend", "tokio", None, false);
-        forged.depend("async-nats", "tokio", None, false);
-        forged.depend("cim-ipld-index", "tokio", Some("dev"), false);
-        forged
+        workspace.depend("cim-ipld-nats", "async-nats", None, false);
+        workspace.depend("cim-ipld-backend", "tokio", None, false);
+        workspace.depend("async-nats", "tokio", None, false);
+        workspace.depend("cim-ipld-index", "tokio", Some("dev"), false);
+        workspace
     }
 
     fn add(&mut self, name: &str, folder: &str) {
@@ -45,99 +47,99 @@ impl Forged {
         self.nodes[at]["deps"].as_array_mut().expect("is a list").push(edge);
     }
 
-    fn offences(&self) -> Vec<String> {
+    fn violations(&self) -> Vec<String> {
         let ours = |package: &&Value| !package["manifest_path"].as_str().is_some_and(|path| path.contains("registry"));
         let members: Vec<&Value> = self.packages.iter().filter(ours).map(|package| &package["id"]).collect();
         let json = json!({
             "workspace_root": "/w", "workspace_members": members,
             "packages": self.packages, "resolve": { "nodes": self.nodes },
         });
-        offences(&Metadata::parse(&json.to_string()).expect("the forgery has cargo's shape"))
+        violations(&Metadata::parse(&json.to_string()).expect("the metadata is complete"))
     }
 }
 
 #[test]
-fn the_map_itself_is_lawful() {
-    assert_eq!(Forged::lawful().offences(), Vec::<String>::new());
+fn a_workspace_with_only_allowed_dependencies_passes() {
+    assert_eq!(Artificial::valid().violations(), Vec::<String>::new());
 }
 
 #[test]
-fn each_forbidden_arrow_is_found() {
+fn each_forbidden_dependency_is_found() {
     // from, to, kind, optional, expected text of the violation
-    let arrows = [
-        ("cim-ipld-index", "cim-ipld-backend", None, false, "not on the map"),
-        ("cim-ipld-index", "cim-ipld-backend", Some("build"), false, "not on the map"),
-        ("cim-ipld-index", "cim-ipld-backend", None, true, "not on the map"),
+    let dependencies = [
+        ("cim-ipld-index", "cim-ipld-backend", None, false, "not an allowed dependency"),
+        ("cim-ipld-index", "cim-ipld-backend", Some("build"), false, "not an allowed dependency"),
+        ("cim-ipld-index", "cim-ipld-backend", None, true, "not an allowed dependency"),
         ("cim-ipld-index", "cim-ipld-backend", Some("dev"), false, "not even in tests"),
-        ("cim-ipld-backend", "cim-ipld-envelope", None, false, "not on the map"),
-        ("cim-ipld-envelope", "cim-ipld-index", None, false, "not on the map"),
-        ("cim-ipld-persistence", "cim-ipld-nats", None, false, "not on the map"),
+        ("cim-ipld-backend", "cim-ipld-envelope", None, false, "not an allowed dependency"),
+        ("cim-ipld-envelope", "cim-ipld-index", None, false, "not an allowed dependency"),
+        ("cim-ipld-persistence", "cim-ipld-nats", None, false, "not an allowed dependency"),
         ("cim-ipld", "cim-ipld-nats", None, false, "only as an optional dependency"),
-        ("cim-ipld", "cim-ipld-index", None, false, "not on the map"),
-        ("cim-ipld-cli", "cim-ipld-persistence", None, false, "not on the map"),
-        ("xtask", "cim-ipld", None, false, "not on the map"),
+        ("cim-ipld", "cim-ipld-index", None, false, "not an allowed dependency"),
+        ("cim-ipld-cli", "cim-ipld-persistence", None, false, "not an allowed dependency"),
+        ("xtask", "cim-ipld", None, false, "not an allowed dependency"),
         ("cim-ipld-index", "tokio", None, false, "pure and synchronous"),
-        ("cim-ipld-persistence", "async-nats", None, false, "one crate speaks to the server"),
-        ("cim-ipld", "async-nats", None, false, "one crate speaks to the server"),
+        ("cim-ipld-persistence", "async-nats", None, false, "only one crate communicates"),
+        ("cim-ipld", "async-nats", None, false, "only one crate communicates"),
     ];
-    for (from, to, kind, optional, says) in arrows {
-        let mut forged = Forged::lawful();
-        forged.depend(from, to, kind, optional);
-        let found = forged.offences();
+    for (from, to, kind, optional, says) in dependencies {
+        let mut workspace = Artificial::valid();
+        workspace.depend(from, to, kind, optional);
+        let found = workspace.violations();
         let named = found.iter().any(|line| line.contains(from) && line.contains(to) && line.contains(says));
-        assert!(named, "{from} -> {to} ({kind:?}) went unseen: {found:?}");
+        assert!(named, "{from} -> {to} ({kind:?}) was not reported: {found:?}");
     }
 }
 
 #[test]
-fn what_is_reached_over_others_is_found() {
+fn forbidden_transitive_dependencies_are_found() {
     for (from, to) in [("cim-ipld-index", "tokio"), ("cim-ipld-persistence", "async-nats")] {
-        let mut forged = Forged::lawful();
-        forged.depend(from, "middle", None, false);
-        forged.depend("middle", to, None, false);
+        let mut workspace = Artificial::valid();
+        workspace.depend(from, "middle", None, false);
+        workspace.depend("middle", to, None, false);
         let chain = format!("{from} -> middle -> {to}");
-        let found = forged.offences();
-        assert!(found.iter().any(|line| line.starts_with(&chain)), "{chain} went unseen: {found:?}");
+        let found = workspace.violations();
+        assert!(found.iter().any(|line| line.starts_with(&chain)), "{chain} was not reported: {found:?}");
     }
 }
 
 #[test]
-fn the_facade_may_name_async_nats_by_feature() {
-    let mut forged = Forged::lawful();
-    forged.depend("cim-ipld", "async-nats", None, true);
-    assert_eq!(forged.offences(), Vec::<String>::new());
+fn the_facade_may_declare_async_nats_by_feature() {
+    let mut workspace = Artificial::valid();
+    workspace.depend("cim-ipld", "async-nats", None, true);
+    assert_eq!(workspace.violations(), Vec::<String>::new());
 }
 
 #[test]
 fn names_and_folders_are_checked() {
     let cases = [
-        ("cim-ipld-common", "crates/cim-ipld-common", "says nothing"),
-        ("cim-ipld-extra", "crates/cim-ipld-extra", "has no room"),
-        ("cim-ipld-extra", "crates/extra", "one name"),
+        ("cim-ipld-common", "crates/cim-ipld-common", "does not describe a purpose"),
+        ("cim-ipld-extra", "crates/cim-ipld-extra", "add its allowed dependencies"),
+        ("cim-ipld-extra", "crates/extra", "must have the name of the package"),
     ];
     for (name, folder, says) in cases {
-        let mut forged = Forged::lawful();
-        forged.add(name, folder);
-        let found = forged.offences();
+        let mut workspace = Artificial::valid();
+        workspace.add(name, folder);
+        let found = workspace.violations();
         assert!(found.iter().any(|line| line.contains(name) && line.contains(says)), "{name}: {found:?}");
     }
 }
 
 #[test]
-fn a_package_that_moved_or_went_is_found() {
-    let mut moved = Forged::lawful();
+fn a_package_that_was_moved_or_removed_is_found() {
+    let mut moved = Artificial::valid();
     moved.packages[0]["manifest_path"] = json!("/w/lib/cim-ipld-index/Cargo.toml");
-    assert!(moved.offences().iter().any(|line| line.contains("belongs in crates/cim-ipld-index")));
+    assert!(moved.violations().iter().any(|line| line.contains("belongs in crates/cim-ipld-index")));
 
-    let mut gone = Forged::lawful();
+    let mut gone = Artificial::valid();
     gone.packages.retain(|package| package["name"] != "cim-ipld-cli");
-    assert!(gone.offences().iter().any(|line| line.contains("cim-ipld-cli: the room stands empty")));
+    assert!(gone.violations().iter().any(|line| line.contains("cim-ipld-cli: listed in xtask")));
 }
 
-/// Checks that sources contain a cycle, given as `parent: members`.
+/// Sources, as path and text, and the cycles to be found in them, each as `parent: members`.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
-const CIRCLES: &[Case<'static>] = &[
+const CYCLES: &[Case<'static>] = &[
     (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "pub struct B;")], &[]),
     (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "use super::a;")], &[": a b"]),
     // Through a re-export, a nested file and a path in an expression.
@@ -170,7 +172,7 @@ const CIRCLES: &[Case<'static>] = &[
         ],
         &["m: a b"],
     ),
-    // Paths to child or parent modules do not count, nor do those of tests.
+    // Paths to child or parent modules do not count, nor do paths in tests.
     (
         &[
             ("lib.rs", "mod a; mod b; pub use a::A;"),
@@ -183,18 +185,18 @@ const CIRCLES: &[Case<'static>] = &[
 ];
 
 #[test]
-fn circles_of_modules_are_found() {
-    for (sources, expected) in CIRCLES {
+fn cycles_of_modules_are_found() {
+    for (sources, expected) in CYCLES {
         let sources: Vec<_> = sources.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        let circles = circles(&sources).expect("they parse");
+        let cycles = cycles(&sources).expect("they parse");
         let found: Vec<String> =
-            circles.iter().map(|circle| format!("{}: {}", circle.parent, circle.members.join(" "))).collect();
+            cycles.iter().map(|cycle| format!("{}: {}", cycle.parent, cycle.members.join(" "))).collect();
         assert_eq!(&found, expected, "{sources:?}");
-        assert_eq!(circle_offences("some", &circles).len(), expected.len());
+        assert_eq!(cycle_violations("some", &cycles).len(), expected.len());
     }
 }
 
 #[test]
-fn few_circles_are_accepted() {
+fn few_cycles_are_accepted() {
     assert!(ACCEPTED.len() <= 3);
 }

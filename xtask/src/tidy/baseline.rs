@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-const HEAD: &str = "# What is larger than the aim, and how large it may be. Entries shrink and go (`cargo xtask tidy --shrink`);\n\
-    # a new or larger one is written by hand and defended in its commit.\n";
+const HEAD: &str = "# Files and functions above the size limits, and their allowed sizes. `cargo xtask tidy --shrink` lowers and removes\n\
+    # entries; a new or larger entry is written by hand and justified in its commit.\n";
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
@@ -16,6 +16,14 @@ impl Entry {
     pub(super) fn path(&self) -> &str {
         match self {
             Self::Lines { path } | Self::Function { path, .. } => path,
+        }
+    }
+
+    /// Returns the name of what is measured, as the subject of a sentence.
+    pub(super) fn subject(&self) -> String {
+        match self {
+            Self::Lines { .. } => "the file".to_owned(),
+            Self::Function { name, .. } => format!("function {name}"),
         }
     }
 

@@ -18,13 +18,13 @@ fn broken(tree: &Tree, path: &str, target: &str) -> Option<String> {
         return None;
     }
     let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-    let Some(file) = resolve(path, file) else { return Some(format!("{target} leads out of the project")) };
+    let Some(file) = resolve(path, file) else { return Some(format!("the link {target} leaves the project")) };
     if !tree.paths.contains(&file) && !tree.has_folder(&file) && !file.is_empty() {
-        return Some(format!("{target} leads nowhere"));
+        return Some(format!("the target of the link {target} does not exist"));
     }
     let text = tree.texts.get(&file).filter(|_| file.ends_with(".md") && !anchor.is_empty())?;
     let known = headings(text).any(|heading| slug(heading) == anchor);
-    (!known).then(|| format!("{target}: {file} has no such heading"))
+    (!known).then(|| format!("the link {target} names a heading that {file} does not have"))
 }
 
 /// Resolves `target` relative to the file `from`. An empty target is that file.

@@ -22,7 +22,7 @@ fn crate_parts(tree: &Tree, folder: &str, findings: &mut Vec<Finding>) {
     }
     let library = format!("{folder}/src/lib.rs");
     if tree.texts.get(&library).is_some_and(|text| !starts_with_documentation(text)) {
-        findings.push(Finding::new(&library, 1, "the first page of a library is its documentation (//!)"));
+        findings.push(Finding::new(&library, 1, "a library must begin with its documentation (//!)"));
     }
 }
 
@@ -38,9 +38,9 @@ fn decisions(tree: &Tree, findings: &mut Vec<Finding>) {
     for (path, name) in inside {
         let number = name.split_once('-').filter(|(digits, _)| digits.len() == 4 && name.ends_with(".md"));
         match number.and_then(|(digits, _)| digits.parse::<u32>().ok()) {
-            None => findings.push(Finding::new(path, 0, "is not called NNNN-title.md")),
+            None => findings.push(Finding::new(path, 0, "its name is not NNNN-title.md")),
             Some(number) if number != expected => {
-                findings.push(Finding::new(path, 0, format!("is number {number:04}; {expected:04} comes next")));
+                findings.push(Finding::new(path, 0, format!("has number {number:04}, but {expected:04} is next")));
                 expected = number + 1;
             }
             Some(_) => expected += 1,

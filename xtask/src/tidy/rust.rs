@@ -14,7 +14,7 @@ pub(super) struct Source {
 
 /// Macros that mark unfinished work, and the finding for each.
 const UNFINISHED: &[(&str, &str)] =
-    &[("dbg!", "a debugging print"), ("todo!", "work not done"), ("unimplemented!", "work not done")];
+    &[("dbg!", "a debugging print"), ("todo!", "unfinished work"), ("unimplemented!", "unfinished work")];
 
 /// The maximum width of comments, which as prose need shorter lines than code.
 const COMMENT_COLUMNS: usize = 100;
@@ -44,14 +44,14 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
             }
             for mark in ["FIXME", "TODO"] {
                 if has_word(comment, mark) {
-                    find(format!("{mark}: do it, or write it down where it will be found"));
+                    find(format!("{mark}: do it, or record it outside of the code"));
                 }
             }
             if code.contains("#[ignore") {
-                find("#[ignore]: a test runs or goes".into());
+                find("#[ignore]: run the test or delete it".into());
             }
             if comment.split_once("```").is_some_and(|(_, info)| info.split(',').any(|word| word.trim() == "ignore")) {
-                find("an example that nothing compiles".into());
+                find("an example that is not compiled".into());
             }
             if is_library && !test_lines.contains(&index) && code.contains(".unwrap()") {
                 find(".unwrap() in a library: return the error, or expect() with the invariant".into());

@@ -1,4 +1,4 @@
-//! A tree that follows every rule, with one planted violation at a time.
+//! Tests each rule on a tree with one violation.
 
 use super::{BASELINE, Tree, check, rust::Source, size};
 
@@ -42,19 +42,19 @@ fn the_lawful_tree_passes() {
 }
 
 #[test]
-fn offences_in_any_text_are_found() {
+fn violations_in_any_text_are_found() {
     let paths = [concat!("/ho", "me/me"), concat!("\"/tm", "p/x\""), concat!("see /wo", "rk/main")];
     for path in paths {
-        assert_found("docs/a.md", &format!("{path}\n"), "path of one machine");
+        assert_found("docs/a.md", &format!("{path}\n"), "machine-specific path");
     }
     assert_found("docs/a.md", "a\tb\n", "docs/a.md:1: a tab");
-    assert_found("docs/a.md", "a\nb \n", "docs/a.md:2: blanks at the end");
+    assert_found("docs/a.md", "a\nb \n", "docs/a.md:2: whitespace at the end");
     assert_found("docs/a.md", "a", "newline");
     assert_eq!(found(&[("docs/a.md", concat!("target/tm", "p/x and $DIR/tm", "p/x\n"))]).len(), 0);
 }
 
 #[test]
-fn offences_in_rust_are_found() {
+fn violations_in_rust_are_found() {
     let cases = [
         ("fn a() { dbg!(1); }\n", "dbg!"),
         ("fn a() { todo!() }\n", "todo!"),
@@ -62,8 +62,8 @@ fn offences_in_rust_are_found() {
         ("// FIXME later\n", "FIXME"),
         ("/* a\n   TODO: b */\n", ":2: TODO"),
         ("#[test]\n#[ignore = \"slow\"]\nfn a() {}\n", ":2: #[ignore]"),
-        ("/// ```ignore\n/// ```\nfn a() {}\n", "nothing compiles"),
-        ("/// ```rust,ignore\n/// ```\nfn a() {}\n", "nothing compiles"),
+        ("/// ```ignore\n/// ```\nfn a() {}\n", "not compiled"),
+        ("/// ```rust,ignore\n/// ```\nfn a() {}\n", "not compiled"),
         ("fn a() { b().unwrap(); }\n", ".unwrap() in a library"),
         ("#[cfg(test)]\nmod tests { fn a() { b().unwrap() } }\nfn c() { d().unwrap() }\n", ":3: .unwrap()"),
     ];
@@ -130,7 +130,7 @@ fn sizes_are_held_to_the_baseline() {
     assert!(check(&file(401), baseline(""))[0].contains("lines 401 crates/one/src/a.rs"));
     assert_eq!(check(&file(401), baseline("lines 401 crates/one/src/a.rs")), Vec::<String>::new());
     assert!(check(&file(402), baseline("lines 401 crates/one/src/a.rs"))[0].contains("lines 402"));
-    assert!(check(&file(801), baseline("lines 801 crates/one/src/a.rs"))[0].contains("800 is a bug"));
+    assert!(check(&file(801), baseline("lines 801 crates/one/src/a.rs"))[0].contains("the limit is 800"));
     for stale in ["lines 500 crates/one/src/a.rs", "lines 500 crates/one/src/gone.rs"] {
         assert!(check(&file(450), baseline(stale)).iter().any(|line| line.contains("has shrunk")), "{stale}");
     }
@@ -171,14 +171,14 @@ fn every_part_of_a_crate_is_asked_for() {
         let found = check(&tree(&rest));
         assert!(found.iter().any(|finding| finding.what.contains(says)), "{part}: {found:?}");
     }
-    assert_found("crates/one/src/lib.rs", "pub struct A;\n", "first page");
+    assert_found("crates/one/src/lib.rs", "pub struct A;\n", "must begin with its documentation");
     assert_eq!(found(&[("crates/one/src/lib.rs", "#![doc = include_str!(\"../README.md\")]\n")]).len(), 0);
 }
 
 #[test]
 fn decisions_are_numbered_without_gaps() {
-    assert_found("docs/decisions/0003-fourth.md", "# Fourth\n", "0002 comes next");
-    assert_found("docs/decisions/0001-twin.md", "# Twin\n", "is number 0001; 0002 comes next");
+    assert_found("docs/decisions/0003-fourth.md", "# Fourth\n", "but 0002 is next");
+    assert_found("docs/decisions/0001-twin.md", "# Twin\n", "has number 0001, but 0002 is next");
     assert_found("docs/decisions/notes.md", "# Notes\n", "NNNN-title.md");
 }
 
@@ -210,13 +210,13 @@ fn the_facade_keeps_few_features() {
 }
 
 #[test]
-fn links_that_lead_nowhere_are_found() {
+fn broken_links_are_found() {
     let cases = [
-        ("[a](gone.md)\n", "gone.md leads nowhere"),
+        ("[a](gone.md)\n", "gone.md does not exist"),
         ("text\n[a](decisions/0000-first.md#second)\n", "docs/a.md:2: "),
-        ("[a](#none)\n", "no such heading"),
-        ("[a](../../out.md)\n", "leads out"),
-        ("[a]: gone.md\n", "gone.md leads nowhere"),
+        ("[a](#none)\n", "names a heading"),
+        ("[a](../../out.md)\n", "leaves the project"),
+        ("[a]: gone.md\n", "gone.md does not exist"),
     ];
     for (text, says) in cases {
         assert_found("docs/a.md", text, says);

@@ -1,4 +1,4 @@
-//! Rules for every text: whitespace, and no paths of the machine it was written on.
+//! Rules for every text file: whitespace, and no machine-specific paths.
 
 use super::{Finding, Tree};
 
@@ -8,7 +8,7 @@ const TEXT_ENDINGS: &[&str] = &[".rs", ".toml", ".md", ".py", ".sh", ".yml", ".y
 const MACHINE_PATHS: &[(&str, &str)] =
     &[("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/"), ("/tm", "p/"), ("/wo", "rk/"), ("C:\\", "Users")];
 
-/// Returns whether the file is written by hand.
+/// Returns whether the rules for text apply to the file, judged by its path.
 pub(super) fn is_text(path: &str) -> bool {
     path == ".ci/run" || path == super::BASELINE || TEXT_ENDINGS.iter().any(|ending| path.ends_with(ending))
 }
@@ -21,11 +21,11 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
                 find("a tab; indent with spaces".into());
             }
             if line.ends_with([' ', '\t']) {
-                find("blanks at the end of the line".into());
+                find("whitespace at the end of the line".into());
             }
             for (one, two) in MACHINE_PATHS {
                 if names_machine_path(line, &format!("{one}{two}")) {
-                    find(format!("{one}{two}… is a path of one machine"));
+                    find(format!("{one}{two}… is a machine-specific path"));
                 }
             }
         }

@@ -27,5 +27,5 @@ pub(super) async fn revisions_grow_across_reopening(stage: Stage) {
 
     let Some(reopened) = stage.reopen().await else { return };
     let next = put(&*reopened, &bucket, "next", "v").await;
-    assert!(next > last, "{next} was given after {last}, across reopening");
+    assert!(next > last, "revision {next}, assigned after reopening, is not greater than {last}");
 }

@@ -1,4 +1,4 @@
-//! [`Precondition::AbsentWhile`], to the extent that every backend checks it exactly.
+//! Tests of [`Precondition::AbsentWhile`], limited to what every backend checks exactly.
 
 use std::sync::Arc;
 
@@ -151,8 +151,8 @@ pub(super) async fn no_write_lands_after_its_fence_has_moved(stage: Stage) {
     }
 }
 
-/// Replaces the root. A storage that processes one write per compared key at a time may refuse this
-/// during a fenced write.
+/// Replaces the root. A backend that processes one write per compared key at a time may refuse the
+/// replacement during a fenced write.
 async fn swap(backend: &dyn Backend, bucket: &Bucket, root: Revision) -> Revision {
     const TRIES: usize = 1000;
     for _ in 0..TRIES {

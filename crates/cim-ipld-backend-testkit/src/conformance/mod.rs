@@ -26,6 +26,7 @@ use cim_ipld_backend::{
 };
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use tokio::time::Instant;
 
 /// The time limit of a case.
 pub const CASE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -51,14 +52,16 @@ pub struct Fixture {
 type Reopen = Box<dyn FnOnce() -> LocalBoxFuture<'static, Arc<dyn Backend>>>;
 
 impl Fixture {
-    /// Creates a fixture that cannot reopen its store; the durability cases then have no effect.
+    /// Creates a fixture that cannot reopen its store, so the durability cases pass without
+    /// checking anything.
     #[must_use]
     pub fn new(backend: impl Backend) -> Self {
         Self { backend: Arc::new(backend), reopen: None }
     }
 
-    /// Sets how to reopen the same store, by any means that acknowledged writes must survive: a new
-    /// connection, a restart, a kill. It is called after the first backend was dropped.
+    /// Sets the function that reopens the same store. It is called after the first backend was
+    /// dropped, and may do anything that acknowledged writes must survive, such as connecting
+    /// again, restarting the store or killing it.
     #[must_use]
     pub fn reopened_by<B, F>(mut self, reopen: impl FnOnce() -> F + 'static) -> Self
     where
@@ -180,7 +183,7 @@ impl Stage {
         bucket
     }
 
-    /// Drops the backend and reopens its store; returns `None` if the fixture cannot.
+    /// Drops the backend and reopens its store; returns `None` if the fixture cannot reopen it.
     async fn reopen(self) -> Option<Arc<dyn Backend>> {
         drop(self.fixture.backend);
         match self.fixture.reopen {
@@ -200,6 +203,34 @@ async fn put(backend: &dyn Backend, bucket: &Bucket, name: &str, value: &str) ->
 
 async fn value(backend: &dyn Backend, bucket: &Bucket, name: &str) -> Option<Bytes> {
     backend.get(bucket, &key(name)).await.unwrap().map(|entry| entry.value)
+}
+
+/// Scans until the removed values are gone.
+async fn scanned_after_removal(backend: &dyn Backend, bucket: &Bucket, kept: &[&str]) -> Vec<KeyedEntry> {
+    after_removal(kept, async || scanned(backend, bucket, &KeyPrefix::all(), Revision::ZERO).await).await
+}
+
+/// Watches from the beginning until the removed values are gone.
+async fn watched_after_removal(backend: &dyn Backend, bucket: &Bucket, kept: &[&str]) -> Vec<KeyedEntry> {
+    after_removal(kept, async || catch_up(&mut backend.watch(bucket, &KeyPrefix::all(), Revision::ZERO)).await).await
+}
+
+/// Reads until the removed values are gone, which takes a moment on a replicated store, and checks
+/// that the others are there all the time.
+async fn after_removal(kept: &[&str], read: impl AsyncFn() -> Vec<KeyedEntry>) -> Vec<KeyedEntry> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let entries = read().await;
+        let found = names(&entries);
+        if found == kept || Instant::now() >= deadline {
+            assert_eq!(found, kept, "removed values are still delivered, or others are missing");
+            return entries;
+        }
+        let left: Vec<_> = found.into_iter().filter(|name| kept.contains(name)).collect();
+        assert_eq!(left, kept, "values that were not removed are missing");
+        tokio::time::sleep(PATIENCE / 100).await;
+    }
 }
 
 async fn scanned(backend: &dyn Backend, bucket: &Bucket, prefix: &KeyPrefix, after: Revision) -> Vec<KeyedEntry> {

@@ -27,7 +27,7 @@ pub(super) async fn revisions_are_not_reused_after_deletion(stage: Stage) {
     for emptied in [vec![key("newest")], vec![key("newest"), key("kept")]] {
         backend.delete(&bucket, &emptied).await.unwrap();
         let next = put(&*backend, &bucket, "newest", "v").await;
-        assert!(next > last, "{next} was given after {last}");
+        assert!(next > last, "revision {next} is not greater than {last}, which was assigned before");
         last = next;
     }
 }

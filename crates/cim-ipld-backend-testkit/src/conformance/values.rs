@@ -17,7 +17,7 @@ pub(super) async fn a_value_reads_back_as_written(stage: Stage) {
 pub(super) async fn values_of_every_allowed_size_are_kept(stage: Stage) {
     let (backend, bucket, limits) = (stage.backend(), stage.bucket().await, stage.backend().limits());
     assert!(limits.preferred_value_bytes <= limits.max_value_bytes);
-    assert!(limits.max_value_bytes >= 64 << 10, "values must have room for a page");
+    assert!(limits.max_value_bytes >= 64 << 10, "the maximum value size is too small for a page");
 
     for size in [0, 1, 4096, limits.preferred_value_bytes, limits.max_value_bytes] {
         let (name, bytes) = (format!("size.{size}"), pattern(size));

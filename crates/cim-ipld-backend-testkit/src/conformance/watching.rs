@@ -135,8 +135,8 @@ fn start_writers(backend: &Arc<dyn Backend>, bucket: &Bucket) -> Vec<tokio::task
     (0..WRITERS).map(start).collect()
 }
 
-/// Asserts that every write was delivered exactly once, in the order of the bucket and of its
-/// writer.
+/// Asserts that every write was delivered exactly once: all writes in revision order, and the
+/// writes of each writer in the order in which they were made.
 fn assert_complete(seen: Vec<KeyedEntry>) {
     assert_increasing(&seen);
     for writer in 0..WRITERS {

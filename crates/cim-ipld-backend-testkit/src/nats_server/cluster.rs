@@ -65,15 +65,16 @@ impl NatsCluster {
         &mut self.nodes[node]
     }
 
-    /// Returns the number of the node with this name, which is how stream information refers to the
-    /// leader.
+    /// Returns the number of the node with this name. Stream information identifies the leader by
+    /// its name.
     #[must_use]
     pub fn number_of(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.name() == name)
     }
 }
 
-/// Returns free ports. All of them are bound until all are known, so that they differ.
+/// Returns free ports. All listeners stay bound until every port is known, so that the ports
+/// differ.
 fn free_ports() -> Vec<u16> {
     let listen = |_| TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listeners: Vec<TcpListener> = (0..NODES).map(listen).collect();

@@ -19,8 +19,9 @@ impl Process {
         command.arg("-c").arg(config).envs(environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        // The standard input of the guardian is a pipe from this process. A line means a regular
-        // end; end of file means that this process died.
+        // The standard input of the guardian is a pipe from this process. If the guardian reads a
+        // line, this process has ended the server itself. If it reads end of file, this process has
+        // died.
         let guardian = Command::new("sh")
             .args(["-c", r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#, "guardian"])
             .arg(child.id().to_string())
@@ -34,7 +35,7 @@ impl Process {
     }
 
     pub(super) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("the child can be asked").is_some()
+        self.child.try_wait().expect("the status of the child can be read").is_some()
     }
 
     /// Sends the signal with this name.

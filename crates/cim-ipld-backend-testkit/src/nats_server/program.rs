@@ -4,8 +4,8 @@ use std::process::Command;
 /// The oldest version with the features that the NATS backend uses.
 const OLDEST: (u32, u32) = (2, 12);
 
-/// Finds the nats-server program: `NATS_SERVER`, then `PATH` if it is 2.12 or newer, then the
-/// `.tools` folder of the workspace.
+/// Finds the nats-server program: the one named by `NATS_SERVER`, else the one on the `PATH` if it
+/// is 2.12 or newer, else the one in the `.tools` folder of the workspace.
 ///
 /// ```no_run
 /// use cim_ipld_backend_testkit::nats_server::find_program;

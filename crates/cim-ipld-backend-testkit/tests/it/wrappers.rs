@@ -120,6 +120,7 @@ async fn a_crash_at_any_operation_leaves_a_prefix_of_the_script() {
             assert_eq!(script(&backend).await.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
             assert!(backend.has_crashed());
             assert_eq!(backend.create(&bucket()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+            assert_eq!(backend.check_bucket(&bucket()).await.unwrap_err().kind(), ErrorKind::Unavailable);
 
             let reopened = backend.reopen();
             if reopened.get(&bucket(), &key("x")).await.is_err() {
@@ -148,7 +149,7 @@ async fn a_server_that_syncs_late_loses_its_last_acknowledged_writes() {
     assert_eq!(names(&backend).await, ["a", "b", "c"]);
     let reopened = backend.reopen();
     assert_eq!(names(&reopened).await, ["a"]);
-    assert_eq!(put(&reopened, "d").await.unwrap(), Revision::new(2), "lost revisions are given again");
+    assert_eq!(put(&reopened, "d").await.unwrap(), Revision::new(2), "lost revisions are assigned again");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "NATS options")]
 pub(crate) struct NatsArguments {
-    /// Context of the `nats` program to connect with; STORE is then nats:///INDEX, or names other
-    /// servers
+    /// Context of the `nats` program to use for the connection; with STORE nats:///INDEX, it also
+    /// provides the servers
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Credentials file (.creds)

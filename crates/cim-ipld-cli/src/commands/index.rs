@@ -17,11 +17,11 @@ use crate::progress::Progress;
 const BATCHES_IN_FLIGHT: usize = 4;
 /// The number of batches read ahead.
 const BATCHES_READ_AHEAD: usize = 2;
-/// The memtable size from which the journal is folded at the end, so that the next opening has
-/// little to replay.
+/// The journal is folded at the end if the memtable has at least this size, so that the next
+/// opening has little to replay.
 const FOLD_AT_BYTES: usize = 4 << 20;
 
-const GO_ON: &str = "run the command again to continue; documents that are already stored are replaced";
+const CONTINUE: &str = "run the command again to continue; documents that are already stored are replaced";
 
 pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<()> {
     let plan = Plan::new(&arguments.paths, arguments.format, context.verbose)?;
@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<
             engine.close().await;
             progress.stopped_early()?;
             let message = format!("interrupted; the first {} documents are stored", progress.documents());
-            return Err(Failure::new(message, GO_ON));
+            return Err(Failure::new(message, CONTINUE));
         }
         Err(failure) => {
             progress.stopped_early()?;
@@ -58,7 +58,7 @@ enum Stopped {
 }
 
 /// Stores the batches read by a separate thread, until the end of the input, an error or a signal.
-/// Batches in progress are finished.
+/// Batches in progress are finished, unless storing one of them fails.
 async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &mut Progress) -> Result<Stopped> {
     // Files are reconciled with those of earlier runs, if any.
     let fits = plan.has_files() && engine.stats().await?.index.documents > 0;
@@ -106,7 +106,7 @@ fn watch_signals() -> Result<(oneshot::Receiver<()>, Arc<AtomicBool>)> {
         noted.store(true, Ordering::Release);
         if stop.send(()).is_err() {
             // Everything has been stored; only the fold is running, which may be aborted.
-            Failure::new("interrupted; what was acknowledged is stored", GO_ON).print();
+            Failure::new("interrupted; everything acknowledged is stored", CONTINUE).print();
             std::process::exit(1);
         }
         signals.next().await;
@@ -146,7 +146,7 @@ async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
 }
 
 /// Returns whether this signal was ignored when the program started, as a shell arranges for
-/// background jobs. It then stays ignored. If the system does not tell, the signal is handled.
+/// background jobs. It then stays ignored. If this cannot be determined, the signal is handled.
 #[cfg(unix)]
 fn is_ignored(signal: tokio::signal::unix::SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod archive;
 mod gc;
 mod get;
 mod ignored;
@@ -33,6 +34,9 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Snapshot(SnapshotCommand::Restore(arguments)) => snapshot::restore(arguments, context).await,
         Command::Snapshot(SnapshotCommand::Delete(arguments)) => snapshot::delete(arguments, context).await,
         Command::Snapshot(SnapshotCommand::List(arguments)) => snapshot::list(arguments, context).await,
+        Command::Export(arguments) => archive::export(arguments, context).await,
+        Command::Import(arguments) => archive::import(arguments, context).await,
+        Command::Copy(arguments) => archive::copy(arguments, context).await,
         Command::Key(KeyCommand::Generate(arguments)) => key::generate(arguments, context),
         Command::Key(KeyCommand::Rotate(arguments)) => key::rotate(arguments, context).await,
         Command::Key(KeyCommand::List(arguments)) => key::list(arguments, context).await,

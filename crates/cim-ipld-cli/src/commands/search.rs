@@ -13,6 +13,7 @@ pub(crate) async fn run(arguments: SearchArguments, context: &Context) -> Result
     let query = query(&arguments)?;
     let options =
         SearchOptions::default().limit(arguments.limit).offset(arguments.offset).snippet(SnippetOptions::default());
+    let options = arguments.max_positions.into_iter().fold(options, SearchOptions::max_positions);
     let engine = arguments.at.open(context).await?;
     let started = Instant::now();
     let results = engine.search(&query, &options).await?;
@@ -28,7 +29,7 @@ fn query(arguments: &SearchArguments) -> Result<Query> {
     let mut query = Query::parse_typed(&arguments.query).map_err(|error| {
         Failure::usage(
             error.to_string(),
-            "see the query language with `cim search --help`; quoted text is always taken literally",
+            "see the query language with `cim search --help`; in quotes, everything except wildcards is taken literally",
         )
     })?;
     for tag in &arguments.tags {

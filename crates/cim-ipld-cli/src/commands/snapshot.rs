@@ -55,10 +55,10 @@ pub(crate) async fn restore(arguments: RestoreArguments, context: &Context) -> R
     let writes = before.map(|(_, position)| position.saturating_sub(snapshot.position.number()));
     let mut line = format!("restored snapshot {}: {} documents", one_line(&snapshot.name), snapshot.documents);
     if let (Some((documents, _)), Some(writes)) = (before, writes) {
-        line.push_str(&format!("; it had {documents} documents, and {writes} newer writes were discarded"));
+        line.push_str(&format!("; before, the index had {documents} documents; {writes} later writes were undone"));
     }
     match &kept {
-        Some(Ok(kept)) => line.push_str(&format!(" (kept in snapshot {})", kept.name)),
+        Some(Ok(kept)) => line.push_str(&format!(" (the previous state is kept in snapshot {})", kept.name)),
         Some(Err(error)) => eprintln!("note: the previous state could not be kept: {}", one_line(&error.to_string())),
         None => {}
     }

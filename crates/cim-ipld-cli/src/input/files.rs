@@ -13,7 +13,8 @@ use super::skipped::Reason;
 use super::{Batcher, Skipped, Stop, json_line, text, unreadable};
 use crate::paths::FilePath;
 
-/// The part of the maximum document size reserved for the other fields.
+/// The maximum size of a file. The rest of the maximum document size is reserved for the other
+/// fields.
 const MAX_FILE_BYTES: u64 = MAX_DOCUMENT_BYTES as u64 - (64 << 10);
 
 /// Reads a file named on the command line. It must be readable; its title is its name.

@@ -4,16 +4,15 @@
 //! documents of an encrypted index must not end up in a log.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use cim_ipld::index::{self, Document, MAX_DOCUMENT_BYTES, MAX_KEYWORD_BYTES, Timestamp, content_id};
 use cim_ipld::persistence::content_cid;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::json_fields::Fields;
 use super::{Batcher, Skipped, Stop, unreadable};
 use crate::failure::Failure;
 
@@ -64,79 +63,6 @@ pub(super) fn read(
         batcher.add(document, content.len() as u64)?;
     }
     Ok(())
-}
-
-/// The names of the fields that are read.
-const NAMES: [&str; 10] =
-    ["attributes", "author", "cid", "created_at", "modified_at", "size", "tags", "text", "title", "type"];
-
-/// The values of the known fields of a line, and the names of the others. Of a repeated field, the
-/// last value counts.
-#[derive(Default)]
-struct Fields {
-    values: [Option<Value>; NAMES.len()],
-    unknown: Vec<String>,
-}
-
-impl Fields {
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.values[NAMES.iter().position(|known| *known == name)?].take()
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(name) = map.next_key()? {
-            let value: Value = map.next_value()?;
-            match name {
-                Name::Known(index) => fields.values[index] = Some(value),
-                Name::Unknown(name) => fields.unknown.push(name),
-            }
-        }
-        Ok(fields)
-    }
-}
-
-/// The name of a field: its index in [`NAMES`], or an unknown name.
-enum Name {
-    Known(usize),
-    Unknown(String),
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl Visitor<'_> for NameVisitor {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a field")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        let index = NAMES.iter().position(|known| *known == name);
-        Ok(index.map_or_else(|| Name::Unknown(name.to_owned()), Name::Known))
-    }
 }
 
 /// Parses a line as a JSON object.
@@ -247,13 +173,14 @@ fn attributes(fields: &mut Fields) -> Result<BTreeMap<String, index::Value>, Str
     Ok(read)
 }
 
-/// Parses the value of an attribute. A string that is a date with a day becomes a date.
+/// Parses the value of an attribute. A string becomes a date if it is a date with year, month and
+/// day.
 fn attribute(value: Value) -> Result<Option<index::Value>, String> {
     let value = match value {
         Value::Null => return Ok(None),
         Value::Array(values) => {
             let values = values.into_iter().filter(|value| !value.is_null()).map(|value| match value {
-                Value::Array(_) => Err(mismatch("attributes", "no list in a list", &value)),
+                Value::Array(_) => Err(mismatch("attributes", "no nested lists", &value)),
                 value => item(value),
             });
             index::Value::List(values.collect::<Result<_, _>>()?)
@@ -302,8 +229,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Returns the message of serde_json without its line number. It does not quote input when parsing
-/// arbitrary values.
+/// Returns the message of serde_json without its line number. The message quotes no input, because
+/// lines are parsed as arbitrary values.
 fn syntax(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
@@ -411,7 +338,7 @@ mod tests {
                 "{\"attributes\":{\"a\":{\"b\":\"secret\"}}}",
                 "attributes: expected strings, numbers, dates, booleans and lists of them, found an object",
             ),
-            ("{\"attributes\":{\"a\":[[]]}}", "attributes: expected no list in a list, found an array"),
+            ("{\"attributes\":{\"a\":[[]]}}", "attributes: expected no nested lists, found an array"),
             (
                 "{\"created_at\":\"secret\"}",
                 "created_at: expected a date such as 2024-02-29 or 2024-02-29T12:00:00Z, or Unix seconds",

@@ -1,6 +1,7 @@
 //! The input of `cim index`: JSON lines and files, read as batches of documents.
 
 mod files;
+mod json_fields;
 mod json_line;
 mod skipped;
 mod text;
@@ -110,7 +111,7 @@ impl Plan {
     /// Reads the inputs in order, on the calling thread, until all are read or the receiver of the
     /// batches is closed.
     ///
-    /// A batch that contains something unreadable is never sent.
+    /// If reading fails, the batch being collected is not sent.
     pub(crate) fn read(&self, batch_documents: usize, batches: mpsc::Sender<Batch>) -> Result<Skipped> {
         let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches, paths: HashMap::new() };
         let mut skipped = Skipped::new(self.verbose);

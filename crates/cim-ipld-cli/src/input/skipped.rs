@@ -49,7 +49,7 @@ impl Reason {
 pub(crate) struct Skipped {
     verbose: bool,
     files: [u64; Reason::ALL.len()],
-    /// Unreadable files, and skipped files named on the command line.
+    /// Unreadable and malformed files, and skipped files named on the command line.
     missed: u64,
     unknown_fields: BTreeSet<String>,
 }
@@ -116,14 +116,14 @@ impl Skipped {
         object.into()
     }
 
-    /// Returns the failure of the run if a requested file was skipped.
+    /// Returns the failure of the run if any file counts as missed.
     pub(crate) fn failure(&self) -> Option<Failure> {
         let files = match self.missed {
             0 => return None,
             1 => "1 file was".to_owned(),
             count => format!("{count} files were"),
         };
-        let hint = "everything else is stored; see the lines above for what is wrong with each";
+        let hint = "the rest is stored; the lines above say what is wrong with each file";
         Some(Failure::of(Status::Skipped, format!("{files} skipped"), hint))
     }
 }

@@ -1,9 +1,9 @@
-"""Attacks a `cim` index without its key. What `cim` acknowledged must not vanish, return or change without an error.
+"""Attacks a `cim` index without its key. Acknowledged writes must not be lost, undone or changed without an error.
 
     attack.py CIM HOST:PORT FOLDER
 
-Each attack has an index of its own on the server and is tried on a process that runs and on processes started after it.
-Prints one line an attack; ends with status 1 when one succeeded.
+Each attack uses a separate index on the server, and is tried on a running process and on processes that are started later.
+Prints one line per attack, and exits with status 1 if an attack succeeds.
 """
 
 import concurrent.futures
@@ -51,7 +51,10 @@ class Running:
         self.lines.put(None)
 
     def add(self, number):
-        """Whether the document was acknowledged; what it was not, the process ended over with an error."""
+        """Returns whether the document was acknowledged.
+
+        A process that closes its output without acknowledging it must exit with an error.
+        """
         try:
             self.process.stdin.write(line(number) + "\n")
         except (BrokenPipeError, OSError):
@@ -114,7 +117,7 @@ class Victim:
         self.has.discard(number)
 
     def snapshot(self, name):
-        """Also the only way to make it fold now."""
+        """Creates a snapshot, which also folds the journal."""
         self.done("snapshot", "create", self.place, name, *self.key)
 
     def found(self, key=None):
@@ -168,11 +171,12 @@ def substitution_of_a_record(victim):
     middle = victim.store.records()[-2]
     victim.store.put(middle[0], first[1])
     process.add(5)
-    # The running process brings the record that it knows into a manifest, sooner or later. Until then
-    # both are refused; whoever is not refused finds everything.
+    # Sooner or later, the running process covers the original record, which it has read, with a
+    # manifest. Until then, `verify` and a fresh search may fail, but a search that succeeds finds
+    # everything.
     is_sound = victim.run("verify", victim.place, *victim.key).returncode == 0
     error = victim.check(may_fail=True)
-    ensure(error is None or not is_sound, f"verify passed a substitution over, which stops a fresh process: {error}")
+    ensure(error is None or not is_sound, f"verify overlooked a substitution that stops a fresh process: {error}")
     ensure(process.add(6), "a running process was stopped")
     process.end()
     victim.check()
@@ -186,10 +190,10 @@ def dropped(victim, sequence):
     proxy.lie = lambda: sequence
     acknowledged = process.add(50)
     ensure(len(proxy.taken) > 0, "nothing was dropped: nothing is tried")
-    # Whoever pursues it may have written it after all.
+    # The running process may have sent the dropped record again.
     error, found = victim.found()
     ensure(error is None and (50 in found or not acknowledged), f"acknowledged and not there: {error}")
-    # It lands after all.
+    # Now the dropped record reaches the server.
     victim.store.put(*proxy.taken[-1])
     victim.index(60)
     error, found = victim.found()
@@ -211,7 +215,7 @@ def replay_in_place_of_a_record(victim):
     ensure(process.add(3), "the proxy does not work")
     proxy.lie = lambda: victim.store.put(*first)
     acknowledged = process.add(50)
-    # The older record is no longer where it was: a loss by name.
+    # Storing the older record again moved it to a new revision, so a fresh process may report a loss.
     error, found = victim.found()
     ensure(error is not None or 50 in found or not acknowledged, "acknowledged and not there")
     process.process.kill()
@@ -236,7 +240,8 @@ def manifest_again(victim):
         ensure(process.add(max(victim.has) + 1), "a running process was stopped")
     process.end()
     victim.check()
-    # And while nobody runs: later records attest the newer one.
+    # The same while no process runs. A fresh process may refuse it, because later records attest the
+    # newer manifest.
     victim.store.put("manifest", older)
     victim.check(may_fail=True)
 
@@ -248,7 +253,7 @@ def fork(victim):
     process = victim.running()
     process.add(4)
     one, has_one = victim.store.copy(), set(victim.has)
-    # Another place with another memory works on the copy.
+    # A machine with a pin of its own works on the copy.
     victim.store.replace_by(before)
     ensure(not process.add(5), "acknowledged on a store that went back")
     # What that process tried is not part of the copy.
@@ -265,7 +270,8 @@ def fork(victim):
     if has_pin():
         victim.has = has_one
         ensure(victim.check(may_fail=True) is not None, "the pin does not tell the branches apart")
-    # Its manifest, and then its records, are put into the first branch while a process runs there.
+    # The objects and the manifest of the second branch are put into the first one while a process runs
+    # there; afterwards, its records are put there while none runs.
     victim.store.replace_by(one)
     victim.has = set(has_one)
     process = victim.running()

@@ -112,7 +112,10 @@ class Store:
 
 
 class LyingProxy:
-    """Stands between a client and the server, and takes the next record for itself."""
+    """Relays between clients and the server.
+
+    Once `lie` is set, it withholds the next record and acknowledges it with the number that `lie` returns.
+    """
 
     def __init__(self, server):
         self.server = server
@@ -143,7 +146,7 @@ class LyingProxy:
             self.pass_on(client, server)
         except OSError:
             pass
-        # Whoever reads from it wakes up.
+        # This wakes the thread that reads from the server.
         server.shutdown(socket.SHUT_RDWR)
 
     def pass_on(self, client, server):

@@ -1,4 +1,4 @@
-//! Attacks on the program by somebody who has its store and not its key: `tests/attack/attack.py`.
+//! Attacks on the program with access to its store, but without its key: `tests/attack/attack.py`.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ fn attacks_without_a_key_are_withstood() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attack/attack.py");
     let mut command = Command::new("python3");
-    // It leaves nothing beside the script.
+    // Python must not write bytecode next to the script.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     for variable in ["CIM_KEY_FILE", "CIM_PASSPHRASE_FILE", "CIM_LOG"] {
         command.env_remove(variable);

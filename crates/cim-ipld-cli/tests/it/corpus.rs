@@ -1,11 +1,11 @@
-//! Documents to index: generated ones, or those of the JSON-lines file that `CIM_CORPUS` names.
+//! Documents to index, generated or from the JSON-lines file named by `CIM_CORPUS`.
 
 use cim_ipld::persistence::content_cid;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-/// Lines of JSON, one a document, without a `cid` field.
+/// Lines of JSON, one per document, without a `cid` field.
 pub(crate) struct Corpus {
     pub(crate) lines: Vec<String>,
 }
@@ -16,7 +16,7 @@ const SYLLABLES: [&str; 20] = [
 ];
 
 impl Corpus {
-    /// The file that `CIM_CORPUS` names, or `documents` generated ones.
+    /// Returns the documents of the file named by `CIM_CORPUS`, or `documents` generated ones.
     pub(crate) fn given_or_generated(documents: usize) -> Self {
         match std::env::var_os("CIM_CORPUS").filter(|path| !path.is_empty()) {
             Some(path) => {
@@ -27,7 +27,7 @@ impl Corpus {
         }
     }
 
-    /// Documents of words that exist nowhere else: four syllables each.
+    /// Generates documents with words of four syllables that occur nowhere else.
     pub(crate) fn generated(documents: usize) -> Self {
         let mut random = StdRng::seed_from_u64(20_240_229);
         let vocabulary: Vec<String> = (0..2_000).map(|_| word(&mut random)).collect();
@@ -44,7 +44,7 @@ impl Corpus {
     }
 }
 
-/// The number makes a text unlike every other one, so that no two documents have a CID in common.
+/// The number makes every text unique, so that no two documents have the same CID.
 fn line(number: usize, vocabulary: &[String], random: &mut StdRng) -> String {
     let mut words = |count: usize| -> Vec<&str> {
         (0..count).map(|_| vocabulary.choose(random).expect("there are words").as_str()).collect()

@@ -1,4 +1,4 @@
-//! What `cim index` takes, refuses, passes over and says.
+//! The input that `cim index` accepts, refuses and skips, and its output.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -74,7 +74,7 @@ fn formats_are_chosen() {
     }
     let output = cim(["index", &store.name(), "-"]).write_stdin(lines).output().expect("the program starts");
     assert!(succeeded(&output).lines().last().is_some_and(|last| last.starts_with("2 documents, 30 bytes, ")));
-    // The two lines, and the file that holds them.
+    // The two lines, and the file that contains them.
     assert_eq!(documents(&store), 3);
 }
 
@@ -140,7 +140,7 @@ fn indexing_again_replaces() {
     let store = plaintext();
     let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
     let line = |title: &str| format!("{{\"cid\":\"{cid}\",\"title\":\"{title}\"}}\n");
-    // The last one wins: within a batch, between batches, between runs.
+    // The last version is kept: within a batch, between batches, between runs.
     for (content, batch, title) in [
         (line("first") + &line("second"), "2", "second"),
         (line("third") + &line("fourth"), "1", "fourth"),
@@ -213,8 +213,8 @@ fn an_interruption_keeps_what_was_acknowledged() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        // More than the acknowledged ones are sent, and the input stays open: the program waits for
-        // the rest of a batch.
+        // The input has more documents than the program acknowledges, because it waits for the rest
+        // of a batch.
         let mut input = child.stdin.take().expect("its standard input");
         input.write_all(Corpus::text(&Corpus::generated(25).lines).as_bytes()).expect("it reads");
         let mut output = BufReader::new(child.stdout.take().expect("its standard output"));
@@ -232,16 +232,16 @@ fn an_interruption_keeps_what_was_acknowledged() {
     }
 }
 
-/// The disk takes no more: what was acknowledged is there, and the program ends and says why.
+/// On a full disk, the program fails with the reason, and every acknowledged document is stored.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_told_and_loses_nothing() {
+fn a_full_disk_is_reported_and_loses_nothing() {
     let store = Store::folder();
     let key = store.init_with_key();
     let lines = Corpus::generated(3_000).lines;
     let path = store.write("lines.jsonl", Corpus::text(&lines));
-    // A limit on the size of a file (in blocks of 512 bytes), whose signal is ignored, is what a
-    // full disk looks like.
+    // A limit on the size of files (in blocks of 512 bytes) has the same effect as a full disk if
+    // its signal is ignored.
     let script = "trap '' XFSZ; ulimit -f 2048; exec \"$@\"";
     let output = Command::new("sh")
         .args(["-c", script, "sh", env!("CARGO_BIN_EXE_cim")])
@@ -258,7 +258,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
     done(["verify", &store.name(), "--key-file", &key]);
     let there = json(["stats", &store.name(), "--key-file", &key, "--json"])["documents"].as_u64().expect("a count");
     assert!(there >= stored, "{there} of {stored} acknowledged documents are there");
-    // With room again, the same command goes on.
+    // Without the limit, the same command continues.
     done(["index", &store.name(), &path, "--key-file", &key]);
     let stats = json(["stats", &store.name(), "--key-file", &key, "--json"]);
     assert_eq!(stats["documents"], json!(3_000));
@@ -283,16 +283,16 @@ fn inputs_at_the_edge_are_taken_for_what_they_are() {
     std::fs::create_dir(&folder).expect("made");
     let output = done(["index", &store.name(), &folder.display().to_string()]);
     assert!(output.starts_with("0 documents, 0 bytes, "), "{output}");
-    // The line, however often it came, and the file without content.
+    // One document for the repeated line, and one for the empty file.
     assert_eq!(documents(&store), 2);
     done(["verify", &store.name()]);
 }
 
-/// A file that was asked for and could not be taken is named, and the run does not end as if all
-/// were well.
+/// A file that was named on the command line and could not be indexed is reported, and the run does
+/// not end with status 0.
 #[cfg(unix)]
 #[test]
-fn what_is_passed_over_is_named() {
+fn skipped_files_are_named() {
     let binary = b"\x1f\x8b\x00\x01";
     for (inside, named, options, status, on_stderr) in
         [(binary, false, vec![], 0, false), (binary, false, vec!["-v"], 0, true), (binary, true, vec![], 3, true)]
@@ -314,10 +314,10 @@ fn what_is_passed_over_is_named() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{error}");
     assert!(error.contains("bad.jsonl: not JSON lines: ") && error.contains("line 2"), "{error}");
-    assert_eq!(documents(&store), 2, "what is good is stored");
+    assert_eq!(documents(&store), 2, "the valid documents are stored");
 }
 
-/// What the search for `query` finds: the title and the last part of each path.
+/// Returns the title and the last parts of the paths of every hit.
 fn found(store: &Store, query: &str) -> Vec<(String, Vec<String>)> {
     let name = |path: &serde_json::Value| path.as_str().expect("a path").rsplit('/').next().expect("a name").to_owned();
     let hits = json(["search", &store.name(), query, "--json"])["hits"].as_array().expect("hits").clone();
@@ -340,26 +340,26 @@ fn a_file_is_known_by_its_path_and_its_bytes() {
     assert!(index().starts_with("1 documents, "), "the same bytes are one document");
     assert_eq!(found(&store, "harbour"), [hit("a.txt | b.txt", &["a.txt", "b.txt"])]);
     assert_eq!(found(&store, "b.txt"), [hit("a.txt | b.txt", &["a.txt", "b.txt"])]);
-    // One of the two changes: the other one stays what it was.
+    // If one of the two changes, the other one is unaffected.
     store.write("d/b.txt", "harbour final");
     index();
     assert_eq!(found(&store, "draft"), [hit("a.txt", &["a.txt"])]);
     assert_eq!(found(&store, "final"), [hit("b.txt", &["b.txt"])]);
-    // They change places.
+    // The two files are exchanged.
     store.write("d/a.txt", "harbour final");
     store.write("d/b.txt", "harbour draft");
     index();
     assert_eq!(found(&store, "draft"), [hit("b.txt", &["b.txt"])]);
     assert_eq!(found(&store, "final"), [hit("a.txt", &["a.txt"])]);
-    // Both change: nothing of before is left. The same file under another spelling of its path is
-    // no other file.
+    // If both change, no earlier document remains. Another spelling of a path denotes the same
+    // file.
     store.write("d/a.txt", "quay");
     store.write("d/b.txt", "pier");
     index();
     done(["index", &store.name(), &store.file("d/../d/a.txt").display().to_string()]);
     assert_eq!(documents(&store), 2);
     assert!(found(&store, "harbour").is_empty());
-    // A copy elsewhere in a later run is another path of the same document.
+    // A copy in another folder, indexed by a later run, is another path of the same document.
     let copy = store.write("e/c.txt", "quay");
     done(["index", &store.name(), &copy]);
     assert_eq!(found(&store, "quay"), [hit("a.txt | c.txt", &["a.txt", "c.txt"])]);

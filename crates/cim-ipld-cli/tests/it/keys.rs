@@ -70,7 +70,7 @@ fn the_environment_names_key_files() {
     let rotate = ["key", "rotate", &store.name(), "--new-passphrase-file", &phrase];
     run(&rotate, "CIM_KEY_FILE", &key);
     run(&["stats", &store.name()], "CIM_PASSPHRASE_FILE", &phrase);
-    // An option counts more than the environment.
+    // An option takes precedence over the environment.
     let output = cim(["stats", &store.name(), "--passphrase-file", &phrase]).env("CIM_KEY_FILE", &key).output();
     succeeded(&output.expect("the program starts"));
 }
@@ -149,9 +149,9 @@ fn rotation_changes_what_opens_the_index_and_loses_nothing() {
     }
 }
 
-/// The power fails when the new keyset is there and nothing has retired the old data key.
+/// A power failure after the new keyset was stored, but before the old data key was retired.
 #[test]
-fn a_rotation_that_was_cut_off_is_finished() {
+fn an_interrupted_rotation_is_finished() {
     for store in Store::each() {
         let at = store.name();
         let old = store.init_with_key();
@@ -162,7 +162,7 @@ fn a_rotation_that_was_cut_off_is_finished() {
         let output = done(["key", "rotate", &at, "--key-file", &old, "--finish"]);
         assert_eq!(output, "there is no rotation to finish\n");
         done(["key", "rotate", &at, "--key-file", &old, "--new-key-file", &new]);
-        // The last record begins the epoch of the new data key, and the manifest holds it.
+        // The last record begins the epoch of the new data key, and the manifest covers it.
         let is_manifest = |stored: &&Stored| stored.bucket == "catalog_v1" && stored.key == "manifest";
         let manifest = before.iter().find(is_manifest).expect("it was there");
         let after = store.contents();

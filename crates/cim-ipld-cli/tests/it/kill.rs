@@ -1,7 +1,7 @@
-//! kill -9 of an indexing run at random moments: what was acknowledged is there, and nothing is
-//! half there.
+//! Kills indexing runs at random moments (SIGKILL). Every acknowledged document must be stored, and
+//! no batch partially.
 //!
-//! `CIM_KILLS` says how often each store's runs are killed, `CIM_SEED` repeats a sequence,
+//! `CIM_KILLS` sets the number of kills for each store, `CIM_SEED` repeats a sequence of kills, and
 //! `CIM_CORPUS` names a file of JSON lines to index instead of generated documents.
 
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ fn check(store: &Store) {
     let key = store.init_with_key();
     let mut expected = BTreeSet::new();
 
-    // A run that nobody kills tells how long the others may live.
+    // A run without a kill determines the range of moments for the others.
     let whole = chunks.next().expect("the corpus is not empty");
     let started = Instant::now();
     let stdout = run(store, &key, whole, None);
@@ -68,8 +68,8 @@ fn check(store: &Store) {
     }
 }
 
-/// Indexes `lines` and returns the standard output, of a run that is killed at `moment` if it is
-/// still under way then.
+/// Indexes `lines` and returns the standard output. The run is killed after `moment`, if it has not
+/// ended by then.
 fn run(store: &Store, key: &str, lines: &[String], moment: Option<Duration>) -> String {
     let path = store.write("lines.jsonl", Corpus::text(lines));
     let mut child = Command::new(env!("CARGO_BIN_EXE_cim"))
@@ -93,7 +93,7 @@ fn run(store: &Store, key: &str, lines: &[String], moment: Option<Duration>) -> 
     reader.join().expect("the reader ends").expect("its output can be read")
 }
 
-/// Checks that the index holds these documents and no others, and that everything in it is sound.
+/// Checks that the index contains exactly these documents, and that it is sound.
 #[track_caller]
 fn assert_holds(store: &Store, key: &str, expected: &BTreeSet<String>) {
     let found = cids(store, key);

@@ -1,4 +1,4 @@
-//! The languages of an index: chosen by `init`, kept by the index.
+//! The languages of an index, which `init` sets and the index stores.
 
 use cim_ipld::index::Language;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! With a key set, no word, title or tag of a document leaves the program in the clear.
+//! With a key, no word, title or tag of a document leaves the program in plaintext.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use crate::store::{Store, files_below};
 
 const GENERATED_DOCUMENTS: usize = 500;
 
-/// Words and titles from this length on are looked for: shorter ones are found by chance.
+/// The minimum length of words and titles to search for. Shorter ones occur by chance.
 const WORD_LETTERS: usize = 8;
-/// Tags from this length on are.
+/// The minimum length of tags to search for.
 const TAG_BYTES: usize = PREFIX_BYTES;
 const PREFIX_BYTES: usize = 6;
 
@@ -29,8 +29,7 @@ fn nothing_is_readable_on_a_server() {
     check(&Store::nats_with(logging()), &Store::nats_with(logging()));
 }
 
-/// What the test looks for is found where nothing is encrypted, so that not finding it means
-/// something.
+/// Without encryption, the needles are found, so the other tests could find them.
 #[test]
 fn everything_is_readable_without_a_key() {
     let store = Store::folder();
@@ -40,8 +39,8 @@ fn everything_is_readable_without_a_key() {
     assert!(needles.found_in(&seen).len() * 2 > needles.count, "{:?}", needles.found_in(&seen));
 }
 
-/// Whatever a store holds of `control`'s generated documents too is the format's own and not the
-/// corpus's.
+/// Checks that no needle of the corpus is found in `store`. Needles that are also found in
+/// `control`, which contains only generated documents, belong to the format and are ignored.
 fn check(store: &Store, control: &Store) {
     let corpus = Corpus::given_or_generated(GENERATED_DOCUMENTS);
     let needles = Needles::of(&corpus.lines);
@@ -61,8 +60,8 @@ fn check(store: &Store, control: &Store) {
     assert!(leaked.is_empty(), "{} are in the clear: {leaked:?}", leaked.len());
 }
 
-/// Makes an index, lets it do everything that it can, and returns its log, and every byte that it
-/// left anywhere.
+/// Creates an index, runs every command on it, and returns its log and every byte that it stored
+/// anywhere.
 fn live(store: &Store, lines: &[String], init: &[&str], open: &[&str]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let at = &store.name();
     let path = store.write("lines.jsonl", Corpus::text(lines));
@@ -97,10 +96,10 @@ fn live(store: &Store, lines: &[String], init: &[&str], open: &[&str]) -> (Vec<u
     (log, seen)
 }
 
-/// What is looked for, by its first bytes; letters in either case are the same.
+/// The texts to search for, by their first bytes. Case is ignored.
 struct Needles {
     by_prefix: HashMap<[u8; PREFIX_BYTES], Vec<String>>,
-    /// Whether any needle begins with these two bytes: most places are passed over by this alone.
+    /// Whether any needle starts with these two bytes, which quickly rules out most positions.
     by_start: Vec<bool>,
     count: usize,
 }
@@ -161,7 +160,7 @@ impl Needles {
     }
 }
 
-/// The first two bytes as a number.
+/// Returns the first two bytes as a number.
 fn start(bytes: &[u8]) -> usize {
     usize::from(bytes[0]) << 8 | usize::from(bytes[1])
 }

@@ -14,7 +14,7 @@ fn cid(line: &str) -> String {
     cim_ipld::persistence::content_cid(line.as_bytes()).to_string()
 }
 
-/// An index of the three documents and the options that open it.
+/// An index of the three documents, and the options that open it.
 fn indexed(store: &Store) -> [String; 3] {
     let key = store.init_with_key();
     let lines = store.write("three.jsonl", format!("{WHALE}\n\n{HARBOUR}\n{BREAD}"));

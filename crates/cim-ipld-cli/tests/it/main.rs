@@ -1,5 +1,6 @@
-//! The program, through its binary.
+//! Tests of the program through its binary.
 
+mod archives;
 mod attack;
 mod corpus;
 mod indexing;

@@ -1,4 +1,4 @@
-//! CIDs as they are typed: every spelling of a name finds its document, and nothing else does.
+//! CIDs on the command line: every valid spelling finds its document, and no other text does.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::store::Store;
 
 const V0: &str = "QmRN6wdp1S2A5EtjW9A3M1vKSBuQQGcgvuhoMUoEz4iiT5";
 const V1: &str = "bafybeibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
-/// The bytes of `V1` and two more.
+/// The bytes of `V1`, followed by two more.
 const TRAILING: &str = "bafybeibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yer5hu";
 
 fn index_of(cid: &str, text: &str) -> Store {

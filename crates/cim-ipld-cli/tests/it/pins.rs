@@ -1,4 +1,4 @@
-//! Pins: a store that went back is refused, until it is accepted by name.
+//! Pins: a store that was rolled back is refused until it is accepted explicitly.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn documents(store: &Store, key: &str, options: &[&str]) -> Value {
     stats["documents"].clone()
 }
 
-/// Puts the store's files back to what they were.
+/// Restores earlier files of the store.
 fn put_back(store: &Store, files: &[(PathBuf, Vec<u8>)]) {
     let folder = store.data_folder();
     std::fs::remove_dir_all(&folder).expect("the folder is removed");
@@ -50,7 +50,7 @@ fn an_older_copy_of_a_folder_is_refused_until_it_is_accepted() {
             assert!(refusal.error.starts_with(&format!("{}: ", store.name())), "{refusal:?}");
             assert!(refusal.hint.contains("older state") && refusal.hint.contains("cim pin accept"), "{refusal:?}");
         }
-        // It still remembers what is missing, and the store can be read without it.
+        // The pin is unchanged, and the store can be read without it.
         assert_eq!(shown(&store, &key, &[]), known);
         assert_eq!(documents(&store, &key, &["--no-pin"]), json!(1));
         let refusal = refused(["stats", &store.name(), "--key-file", &key]);
@@ -62,7 +62,7 @@ fn an_older_copy_of_a_folder_is_refused_until_it_is_accepted() {
         add(&store, &key, "bakery", &[]);
         assert_eq!(documents(&store, &key, &[]), json!(2));
         done(["verify", &store.name(), "--key-file", &key]);
-        // What was accepted is pinned: the same copy again is older than that.
+        // The accepted store was pinned, so the same old copy is refused again.
         put_back(&store, &older);
         let refusal = refused(["stats", &store.name(), "--key-file", &key]);
         assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
@@ -100,7 +100,7 @@ fn a_pin_is_kept_in_the_file_that_is_named() {
     let key = store.key("key");
     let pin = store.file("pins/mine.pin").display().to_string();
     let here = ["--pin", &pin];
-    // Before the command as well as after it.
+    // The option may precede the command.
     succeeded(
         &cim([here.as_slice(), &["init", &store.name(), "--key-file", &key]].concat()).output().expect("it starts"),
     );
@@ -110,7 +110,7 @@ fn a_pin_is_kept_in_the_file_that_is_named() {
     add(&store, &key, "storm", &here);
     assert_eq!(shown(&store, &key, &here)["file"], json!(pin));
     put_back(&store, &older);
-    // The default place knows nothing of this store.
+    // There is no pin for this store in the default folder.
     assert_eq!(documents(&store, &key, &[]), json!(1));
     let refusal = refused([["stats", &store.name(), "--key-file", &key].as_slice(), &here].concat());
     assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
@@ -165,14 +165,14 @@ fn no_pin_is_kept_where_none_is_wanted_or_can_be() {
     assert!(refusal.status == 2 && refusal.hint.contains("--pin FILE"), "{refusal:?}");
     succeeded(&run(&["stats", &at, "--key-file", &key], Some(&home)));
     let mut files = files_below(&home);
-    // Beside the pin is what processes lock while they change it.
+    // The lock file of the pin is not a pin.
     files.retain(|(file, _)| file.extension().is_none_or(|extension| extension != "lock"));
     let [(file, _)] = &files[..] else { panic!("one pin: {files:?}") };
     assert_eq!(file.parent(), Some(home.join(".local/state/cim").as_path()));
 }
 
 #[test]
-fn a_pin_that_cannot_be_used_is_told() {
+fn an_unusable_pin_is_reported() {
     let store = Store::folder();
     let key = store.init_with_key();
     add(&store, &key, "harbour", &[]);
@@ -185,14 +185,14 @@ fn a_pin_that_cannot_be_used_is_told() {
     assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
     done(["pin", "accept", &store.name(), "--key-file", &key, "--pin", &junk]);
     done(["stats", &store.name(), "--key-file", &key, "--pin", &junk]);
-    // Nothing is made that its pin could not remember.
+    // No index is created if its pin cannot be stored.
     let other = format!("file:{}", store.file("other").display());
     let refusal = refused(["init", &other, "--key-file", &key, "--pin", &folder]);
     assert!(refusal.status == 10 && !store.file("other").exists(), "{refusal:?}");
 }
 
 #[test]
-fn a_new_index_begins_its_pin_anew() {
+fn a_new_index_starts_a_new_pin() {
     let store = Store::folder();
     let key = store.init_with_key();
     add(&store, &key, "harbour", &[]);
@@ -203,8 +203,7 @@ fn a_new_index_begins_its_pin_anew() {
     assert_eq!(documents(&store, &other, &[]), json!(0));
 }
 
-/// Somebody deletes every bucket and makes the index again, or restores an older backup of the
-/// server.
+/// The server shows an earlier manifest, as after an older backup was restored.
 #[test]
 fn another_history_on_a_server_is_refused() {
     let store = Store::nats();

@@ -1,4 +1,4 @@
-//! Running `cim` and reading what it says.
+//! Runs `cim` and checks its output.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program with nothing of the environment that changes what it does.
+/// Returns a command without the environment variables that affect the program.
 pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cim"));
     for variable in ["CIM_KEY_FILE", "CIM_PASSPHRASE_FILE", "CIM_LOG", "NO_COLOR"] {
@@ -19,8 +19,8 @@ pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Co
     command
 }
 
-/// Starts what follows with SIGINT as it is by default: a program inherits it ignored from a
-/// shell's background.
+/// Runs the command that follows with the default handling of SIGINT. A background job of a shell
+/// would otherwise inherit that the signal is ignored.
 #[cfg(unix)]
 pub(crate) const WITH_SIGINT: [&str; 3] = [
     "python3",
@@ -28,26 +28,27 @@ pub(crate) const WITH_SIGINT: [&str; 3] = [
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])",
 ];
 
-/// Where the programs of this test binary keep their pins.
+/// Returns the folder for the pins of this test binary.
 pub(crate) fn state_home() -> &'static Path {
     static FOLDER: LazyLock<TempDir> =
         LazyLock::new(|| TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder"));
     FOLDER.path()
 }
 
-/// Runs the program and returns its standard output, which must be all that it has to say.
+/// Runs the program, which must succeed without output on standard error, and returns its standard
+/// output.
 #[track_caller]
 pub(crate) fn done<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> String {
     let output = cim(arguments).output().expect("the program starts");
     succeeded(&output)
 }
 
-/// Checks a run that went well and returns its standard output.
+/// Checks that a run succeeded and returns its standard output.
 #[track_caller]
 pub(crate) fn succeeded(output: &Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "it failed: {error}");
-    assert_eq!(error, "", "standard error of a run that went well");
+    assert_eq!(error, "", "a successful run wrote to standard error");
     String::from_utf8(output.stdout.clone()).expect("standard output is UTF-8")
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn json<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> V
     serde_json::from_str(&output).expect("standard output is JSON")
 }
 
-/// What a failed run said in its two lines.
+/// The status of a failed run, and its two lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: i32,
@@ -67,7 +68,7 @@ pub(crate) struct Refusal {
     pub(crate) hint: String,
 }
 
-/// Runs the program, which must fail as the contract says: a status of its kind, `error: …` and
+/// Runs the program, which must fail with the status of its kind and the lines `error: …` and
 /// `hint: …` on standard error.
 #[track_caller]
 pub(crate) fn refused<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Refusal {
@@ -93,7 +94,7 @@ pub(crate) fn refusal(output: &Output) -> Refusal {
     Refusal { status, error: error.to_owned(), hint: hint.to_owned() }
 }
 
-/// The names of a JSON object's fields, in alphabetical order.
+/// Returns the names of the fields of a JSON object, in alphabetical order.
 #[track_caller]
 pub(crate) fn names(value: &Value) -> Vec<&str> {
     let mut names: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -101,7 +102,8 @@ pub(crate) fn names(value: &Value) -> Vec<&str> {
     names
 }
 
-/// The documents that a run of `cim index` had acknowledged, by its last whole line that says so.
+/// Returns the number of documents that a run of `cim index` has acknowledged, according to the
+/// last complete line of acknowledgement.
 pub(crate) fn acknowledged(stdout: &str) -> u64 {
     let whole = stdout.rfind('\n').map_or("", |end| &stdout[..end]);
     let counts = whole.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.strip_suffix(" documents"));

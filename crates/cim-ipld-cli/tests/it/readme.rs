@@ -1,4 +1,4 @@
-//! The README's transcript is what happens.
+//! Runs the transcript in the README and compares the output.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::store::Store;
 const README: &str = include_str!("../../README.md");
 
 #[test]
-fn the_transcript_is_what_happens() {
+fn the_transcript_is_up_to_date() {
     let store = Store::folder();
     let folder = store.file(".");
     let transcript =
@@ -31,13 +31,13 @@ fn the_transcript_is_what_happens() {
     }
 }
 
-/// The text without what differs from run to run.
+/// Returns the text without the parts that differ between runs.
 fn comparable(text: &str) -> String {
     without_page_bytes(&without_times(text))
 }
 
-/// The text with the length that `cim verify` reports replaced: pages hold the files' times, packed
-/// into as few bits as they take.
+/// Returns the text without the size that `cim verify` reports. It differs between runs, because
+/// pages contain the times of the files in a variable number of bits.
 fn without_page_bytes(text: &str) -> String {
     let Some((before, after)) = text.split_once(" pages, ") else { return text.to_owned() };
     let (bytes, after) = after.split_once(" bytes, ").expect("the pages' bytes");
@@ -45,9 +45,8 @@ fn without_page_bytes(text: &str) -> String {
     format!("{before} pages, {after}")
 }
 
-/// The text with every duration replaced: the number before `s` at the end of a line, and the one
-/// after `"took_us":`. Scores are cut to four decimals: the last ones depend on the order in which
-/// they are summed.
+/// Returns the text without durations (the number before `s` at the end of a line, and the one
+/// after `"took_us":`), and with scores rounded to four decimals.
 fn without_times(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines().map(with_short_scores) {

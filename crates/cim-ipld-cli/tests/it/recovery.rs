@@ -16,7 +16,8 @@ fn with_snapshot(store: &Store) -> (String, Vec<Stored>) {
     };
     index("one.jsonl", "{\"title\":\"Harbour\"}");
     done(["snapshot", "create", &at, "good", "--key-file", &key]);
-    let before: Vec<(String, String)> = store.contents().into_iter().map(|stored| (stored.bucket, stored.key)).collect();
+    let before: Vec<(String, String)> =
+        store.contents().into_iter().map(|stored| (stored.bucket, stored.key)).collect();
     index("two.jsonl", "{\"title\":\"Storm\"}");
     done(["snapshot", "create", &at, "later", "--key-file", &key]);
     let is_new = |stored: &Stored| !before.contains(&(stored.bucket.clone(), stored.key.clone()));

@@ -1,5 +1,4 @@
-//! Stores that must not be opened, or not be believed: each its own words, and nothing in the store
-//! changes.
+//! Stores that must be refused. Each refusal has its own message, and changes nothing in the store.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -11,7 +10,7 @@ use crate::store::{Store, Stored, files_below};
 
 const LINE: &str = "{\"title\":\"Whale song\",\"text\":\"low calls\"}\n";
 
-/// Every command that opens an index, without STORE.
+/// Returns every command that opens an index, without the options for its key.
 fn openers(store: &Store) -> Vec<Vec<String>> {
     let lines = store.write("line.jsonl", LINE);
     let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
@@ -38,8 +37,8 @@ fn openers(store: &Store) -> Vec<Vec<String>> {
     .to_vec()
 }
 
-/// Runs every command with `options` and expects the same refusal of each, and the same store after
-/// it.
+/// Runs every command with `options`, and checks that each is refused in the same way and leaves
+/// the store unchanged.
 #[track_caller]
 fn all_refused(store: &Store, options: &[&str], status: i32, error: &str, hint: &str) {
     let before = store.contents();
@@ -86,8 +85,7 @@ fn a_refused_opening_leaves_every_file_alone() {
     let store = Store::folder();
     store.init_with_key();
     let other = store.key("other");
-    // The first openings after the program that made it may tidy up, on a thread of the store's
-    // own.
+    // After the store was created, the first openings may tidy up in a background thread.
     let mut rounds = (0..5).map(|_| {
         let before = files_below(&store.data_folder());
         refused(["stats", &store.name(), "--key-file", &other]);
@@ -179,7 +177,8 @@ fn a_damaged_byte_is_noticed() {
         let targets = [
             the_one(&contents, catalog("keyset")),
             the_one(&contents, catalog("manifest")),
-            // An older record is in the manifest already: nothing is lost with it.
+            // The newest record. An older one is covered by the manifest, so losing it loses
+            // nothing.
             contents.iter().rfind(|stored| catalog("journal")(stored)).expect("the store holds it").clone(),
             the_one(&contents, catalog("snapshot")),
             the_one(&contents, |stored| stored.bucket == "text_index_v1"),
@@ -191,7 +190,7 @@ fn a_damaged_byte_is_noticed() {
             damaged[middle] ^= 0x10;
             store.replace(&target, damaged);
             let before = store.contents();
-            // A pin misses what was damaged before anything is verified.
+            // With a pin, the damage may be reported as a rollback before the index is verified.
             assert!(matches!(refused(["verify", &store.name(), "--key-file", &key]).status, 9 | 10 | 15 | 16));
             let verify = ["verify", &store.name(), "--key-file", &key, "--no-pin"];
             let output = cim(verify).output().expect("the program starts");
@@ -208,7 +207,7 @@ fn a_damaged_byte_is_noticed() {
 
 #[test]
 fn a_lost_object_is_noticed() {
-    // What a server that lost a message answers: nothing at all.
+    // A server that has lost a message reports that there is none.
     let store = Store::folder();
     let key = with_two_documents(&store);
     let page = the_one(&store.contents(), |stored| stored.bucket == "text_index_v1");
@@ -221,8 +220,8 @@ fn a_lost_object_is_noticed() {
     assert_eq!(report["problems"][0]["kind"], "lost", "{report}");
 }
 
-/// The keys say so themselves. Before it is opened nobody vouches for what an object claims: the
-/// manifest may be newer or damaged.
+/// A root record of a newer format is reported as such. The version of a manifest is not
+/// authenticated before the manifest is opened, so it may be newer or damaged.
 #[test]
 fn a_newer_format_is_named() {
     for store in Store::each() {
@@ -230,7 +229,7 @@ fn a_newer_format_is_named() {
         let contents = store.contents();
         for (start, status, hint) in [("keyset", 14, "at least as new"), ("manifest", 9, "restore a backup")] {
             let target = the_one(&contents, |stored| stored.bucket == "catalog_v1" && stored.key.starts_with(start));
-            // The version stands after the four bytes of the magic, in the clear.
+            // The version follows the four bytes of the magic, unencrypted.
             let mut newer = target.value.clone();
             newer[4] += 1;
             store.replace(&target, newer);
@@ -240,8 +239,7 @@ fn a_newer_format_is_named() {
     }
 }
 
-/// Whoever can write to the store can put anything into the journal: it changes nothing and stops
-/// nobody.
+/// Junk that somebody without the key writes to the journal neither changes nor stops anything.
 #[test]
 fn junk_in_the_journal_is_ignored_and_counted() {
     for store in Store::each() {
@@ -249,8 +247,8 @@ fn junk_in_the_journal_is_ignored_and_counted() {
         let newest = |stored: &&Stored| stored.bucket == "catalog_v1" && stored.key.starts_with("journal");
         let contents = store.contents();
         let record = contents.iter().rfind(newest).expect("the store holds it").clone();
-        // A header that nobody vouches for claims a newer version; the writer has no record of that
-        // number.
+        // An unauthenticated header claims a newer version. The writer has no record with this
+        // sequence number.
         let mut value = record.value.clone();
         value[4] += 1;
         let mut junk = record.clone();
@@ -262,7 +260,7 @@ fn junk_in_the_journal_is_ignored_and_counted() {
         assert_eq!((&stats["documents"], &stats["ignored"]["junk"]), (&json!(2), &json!(1)), "{stats}");
         let text = done(["stats", &store.name(), "--key-file", &key]);
         assert!(text.lines().any(|line| line.split_whitespace().eq(["ignored", "1", "junk"])), "{text}");
-        // It stands where a record could be: nobody can tell that none was lost there.
+        // It has the key of a possible record, so it may be a damaged record.
         let output = cim(["verify", &store.name(), "--key-file", &key, "--json"]).output().expect("the program starts");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(refusal(&output).status, 15, "{report}");
@@ -290,8 +288,7 @@ fn a_folder_of_something_else_is_left_alone() {
     assert!(files_below(&store.data_folder()) == before);
 }
 
-/// A bucket that somebody deleted is a loss: it is reported, and nothing is acknowledged into what
-/// is left.
+/// A deleted bucket is reported as a loss, and no write is acknowledged into the remaining ones.
 #[test]
 fn a_deleted_bucket_is_a_loss() {
     let store = Store::nats();

@@ -1,4 +1,4 @@
-//! Keys and credentials: taken in many forms, shown in none.
+//! Keys and credentials: many forms are accepted, and none is ever printed.
 
 use cim_ipld_backend_testkit::nats_server::ServerOptions;
 use serde_json::json;
@@ -86,7 +86,7 @@ fn a_context_of_the_nats_program_says_how_to_connect() {
         cim(arguments).env("XDG_CONFIG_HOME", store.file(".")).output().expect("the program starts")
     };
     succeeded(&run(&["init", "nats:///notes", "--context", "good", "--plaintext"]));
-    // Servers in STORE count more than those of the context.
+    // The servers in STORE take precedence over the servers of the context.
     succeeded(&run(&["stats", &format!("{}/notes", store.name()), "--context", "good"]));
     for (name, status, error) in [
         ("wrong", 12, "authorization"),

@@ -1,5 +1,5 @@
-//! What a script can rely on: statuses, JSON on failure, waiting, signals, stores that cannot be
-//! written.
+//! The interface for scripts: exit statuses, JSON on failure, waiting, signals, and stores that
+//! cannot be written.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -89,7 +89,7 @@ fn times_sort_as_text() {
     assert!(times.is_sorted() && times.iter().all(|time| time.len() == "2023-11-14T22:13:20.000Z".len()), "{times:?}");
 }
 
-/// A run of `cim index` that reads lines from this process.
+/// Starts a run of `cim index` that reads lines from this process.
 fn indexing(store: &Store, before: &[&str]) -> std::process::Child {
     let (store, program) = (store.name(), env!("CARGO_BIN_EXE_cim"));
     let command = [before, &[program, "index", &store, "-"]].concat();
@@ -108,7 +108,7 @@ fn a_folder_in_use_is_waited_for_as_long_as_asked() {
     done(["init", &store.name(), "--plaintext"]);
     let mut first = indexing(&store, &[]);
     let mut input = first.stdin.take().expect("its standard input");
-    // It has the folder when somebody else is locked out.
+    // The first run has the folder open once another one is locked out.
     while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
     let second = Command::new(env!("CARGO_BIN_EXE_cim"))
         .env("XDG_STATE_HOME", state_home())
@@ -128,22 +128,36 @@ fn a_folder_in_use_is_waited_for_as_long_as_asked() {
 #[test]
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let ignored = ["sh", "-c", "trap '' INT; exec \"$0\" \"$@\""];
-    for (before, expected) in [(ignored, Some(0)), (WITH_SIGINT, Some(1))] {
+    for (before, is_ignored) in [(ignored, true), (WITH_SIGINT, false)] {
         let store = Store::folder();
         done(["init", &store.name(), "--plaintext"]);
         let mut run = indexing(&store, &before);
-        while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
-        // The folder is opened before signals are watched.
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        while !watches_signals(&run) {
+            assert_eq!(run.try_wait().expect("its status"), None, "{before:?}");
+            std::thread::yield_now();
+        }
         let interrupt = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill runs");
         assert!(interrupt.success());
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        // Without an interrupt, the program ends only after its input.
         let mut input = run.stdin.take().expect("its standard input");
-        // The other one reads nothing any more.
-        let _ = input.write_all(LINE.as_bytes());
-        drop(input);
-        assert_eq!(run.wait().expect("it ends").code(), expected, "{before:?}");
+        if is_ignored {
+            input.write_all(LINE.as_bytes()).expect("it reads");
+            drop(input);
+            assert_eq!(run.wait().expect("it ends").code(), Some(0), "{before:?}");
+        } else {
+            assert_eq!(run.wait().expect("it ends").code(), Some(1), "{before:?}");
+        }
     }
+}
+
+/// Returns whether a run of `cim index` has installed its signal handlers, the last of which is for
+/// SIGTERM.
+#[cfg(target_os = "linux")]
+fn watches_signals(run: &std::process::Child) -> bool {
+    const SIGTERM: u32 = 15;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).expect("the process exists");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("the mask of handled signals");
+    u64::from_str_radix(mask.trim(), 16).expect("hexadecimal") >> (SIGTERM - 1) & 1 == 1
 }
 
 #[cfg(unix)]

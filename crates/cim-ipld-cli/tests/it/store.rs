@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::program::done;
 
-/// A place for an index, a folder for other files, and a key.
+/// A store for an index, and a folder for other files.
 pub(crate) struct Store {
     files: TempDir,
     server: Option<NatsServer>,
@@ -28,12 +28,12 @@ pub(crate) struct Stored {
 }
 
 impl Store {
-    /// A place on disk.
+    /// Creates a store in a folder.
     pub(crate) fn folder() -> Self {
         Self { files: tempfile::tempdir().expect("a temporary folder"), server: None }
     }
 
-    /// A place on a nats-server of its own.
+    /// Creates a store on a separate nats-server.
     pub(crate) fn nats() -> Self {
         Self::nats_with(ServerOptions::default())
     }
@@ -42,12 +42,12 @@ impl Store {
         Self { server: Some(NatsServer::start(options)), ..Self::folder() }
     }
 
-    /// One of each kind.
+    /// Returns one store of each kind.
     pub(crate) fn each() -> [Self; 2] {
         [Self::folder(), Self::nats()]
     }
 
-    /// STORE for the command line.
+    /// Returns the STORE argument.
     pub(crate) fn name(&self) -> String {
         match &self.server {
             Some(server) => server.url(),
@@ -55,7 +55,7 @@ impl Store {
         }
     }
 
-    /// Where the bytes of the index end up.
+    /// Returns the folder that contains the bytes of the index.
     pub(crate) fn data_folder(&self) -> PathBuf {
         match &self.server {
             Some(server) => server.store_folder(),
@@ -67,12 +67,12 @@ impl Store {
         self.server.as_ref()
     }
 
-    /// A path beside the index.
+    /// Returns a path in the folder for other files.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.files.path().join(name)
     }
 
-    /// Writes a file beside the index and returns its path.
+    /// Writes a file to the folder for other files and returns its path.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.file(name);
         std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("the folder is made");
@@ -80,21 +80,21 @@ impl Store {
         path.display().to_string()
     }
 
-    /// Makes a key file by the program and returns its path.
+    /// Generates a key file with the program and returns its path.
     pub(crate) fn key(&self, name: &str) -> String {
         let path = self.file(name).display().to_string();
         done(["key", "generate", &path]);
         path
     }
 
-    /// Makes an index that a new key opens, and returns that key's file.
+    /// Creates an index with a new key, and returns the path of the key file.
     pub(crate) fn init_with_key(&self) -> String {
         let key = self.key("key");
         done(["init", &self.name(), "--key-file", &key]);
         key
     }
 
-    /// Opens the backend beside the program's back.
+    /// Opens the backend without the program.
     pub(crate) async fn backend(&self) -> Arc<dyn Backend> {
         match &self.server {
             Some(server) => Arc::new(NatsBackend::connect(&server.url()).await.expect("the server answers")),
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// Everything that the store holds.
+    /// Returns all stored values.
     pub(crate) fn contents(&self) -> Vec<Stored> {
         block_on(async {
             let backend = self.backend().await;
@@ -123,7 +123,7 @@ impl Store {
         })
     }
 
-    /// Replaces a stored value, as a faulty disk or a stranger would.
+    /// Replaces a stored value, like a faulty disk or an attacker.
     pub(crate) fn replace(&self, stored: &Stored, value: Vec<u8>) {
         let (bucket, key) = stored.place();
         block_on(async {
@@ -146,7 +146,7 @@ impl Stored {
     }
 }
 
-/// Every file below a folder with its content.
+/// Returns every file below a folder with its content.
 pub(crate) fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,4 +1,4 @@
-//! Bad usage: status 2, two lines, nothing touched.
+//! Invalid usage: status 2, two lines, and nothing is changed.
 
 use crate::program::{cim, refused, succeeded};
 use crate::store::Store;
@@ -20,6 +20,9 @@ fn bad_usage_is_refused_with_what_to_do() {
         (&["get", &at, "no-cid"], "CID", "--help"),
         (&["snapshot", "create", &at], "NAME", "cim snapshot create --help"),
         (&["key", "rotate", &at], "--new-key-file", "cim key rotate --help"),
+        (&["export", &at], "FILE", "cim export --help"),
+        (&["import", "a.car"], "STORE", "cim import --help"),
+        (&["copy", &at], "TO", "cim copy --help"),
         (&["init", &at, "--algorithm", "rot13"], "rot13", "--help"),
         (&["init", &at, "--key", "0123"], "--key", "--help"),
         (&["init", &at, "--plaintext", "--key-file", "k"], "--plaintext", "cim init --help"),
@@ -74,7 +77,7 @@ fn a_password_is_never_shown() {
             assert!(!format!("{refusal:?}").contains("s3cret"), "{refusal:?}");
         }
     }
-    // Port 1 of this machine serves no NATS.
+    // No NATS server listens on port 1.
     let refusal = refused(["stats", "nats://ann:s3cret@127.0.0.1:1"]);
     assert_eq!(refusal.status, 11);
     assert!(refusal.error.starts_with("nats://127.0.0.1:1: "), "{refusal:?}");

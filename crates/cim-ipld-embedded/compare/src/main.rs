@@ -1,9 +1,9 @@
-//! Measures redb against fjall on the load of cim-ipld: journal records of 1–4 KiB that are each
-//! synced, pages of 64–512 KiB, opening again after a clean end and after a kill, bytes on disk,
-//! removal of most of it.
+//! Compares redb with fjall under the workload of cim-ipld: journal records of 1–4 KiB that are
+//! each synced, pages of 64–512 KiB, reopening after a clean exit and after a kill, bytes on disk,
+//! and removal of most of the data.
 //!
-//! `cargo run --release -- [FOLDER]` prints one table; each store runs in processes of its own so
-//! that a kill is one.
+//! `cargo run --release -- [FOLDER]` prints one table per store. Each phase runs in a process of
+//! its own, so that the process can be killed without closing the store.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +31,7 @@ fn main() {
         for phase in ["write", "reopen", "remove", "compact", "compact", "reopen"] {
             let mut command = Command::new(std::env::current_exe().expect("this program"));
             let status = command.args([kind, phase]).arg(folder.path()).status().expect("a child");
-            // The writing phase ends by a kill, on purpose.
+            // The writing phase kills its own process, on purpose.
             assert!(status.success() || phase == "write", "{kind} {phase}: {status}");
             println!("| bytes on disk after {phase} | {:.1} MiB |", mib(disk_bytes(folder.path())));
         }
@@ -90,8 +90,8 @@ fn write(store: &mut dyn Store) {
         }
         println!("| write pages of {} KiB | {:.0} MiB/s |", bytes >> 10, rate(PAGE_TOTAL, start));
     }
-    println!("| bytes given | {:.1} MiB |", mib(PAGE_TOTAL as u64 * 3 + (JOURNAL_RECORDS + GROUP * GROUPS) * 2554));
-    // As a crash would: nothing is closed.
+    println!("| bytes written | {:.1} MiB |", mib(PAGE_TOTAL as u64 * 3 + (JOURNAL_RECORDS + GROUP * GROUPS) * 2554));
+    // Closes nothing, as in a crash.
     std::process::abort();
 }
 
@@ -101,7 +101,7 @@ fn read(store: &dyn Store) {
         let pages = PAGE_TOTAL / bytes;
         let mut found = 0;
         for n in 0..pages {
-            // Every page once, in an order that is not that of writing.
+            // Reads every page once, in an order different from that of the writes.
             let at = (n * 7919) % pages;
             found += store.get((bytes as u64) << 32 | at as u64).unwrap_or(0);
         }
@@ -111,7 +111,7 @@ fn read(store: &dyn Store) {
     }
 }
 
-/// Removes the journal and nine pages of ten, in calls of 64 keys.
+/// Removes the journal and nine of every ten pages, in calls of 64 keys.
 fn remove(store: &mut dyn Store) {
     let start = Instant::now();
     let mut keys: Vec<u64> = (0..JOURNAL_RECORDS).chain(1_000_000..1_000_000 + GROUP * GROUPS).collect();
@@ -124,7 +124,7 @@ fn remove(store: &mut dyn Store) {
     println!("| remove {} keys | {:.0} ms |", keys.len(), ms(start.elapsed()));
 }
 
-/// Bytes that do not compress, as ciphertext does not.
+/// Returns incompressible bytes, as ciphertext is.
 fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {

@@ -3,7 +3,7 @@ use std::path::Path;
 use fjall::{KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use redb::{ReadableDatabase, TableDefinition};
 
-/// What the backend needs of a store: batches that are durable when the call returns, reads,
+/// What the backend needs from a store: batches that are durable when the call returns, reads,
 /// removal.
 pub trait Store {
     fn put(&mut self, batch: &[(u64, &[u8])]);

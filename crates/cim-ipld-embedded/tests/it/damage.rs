@@ -90,7 +90,7 @@ async fn a_flipped_byte_is_told_or_harmless() {
             fs::remove_dir_all(&damaged).unwrap();
         }
     }
-    assert!(told >= 10, "only {told} of the damages were noticed");
+    assert!(told >= 10, "only {told} damaged copies were refused");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A fenced write is checked exactly, even next to other writes of its batch.
+//! A fenced write is checked exactly, even among other writes in its batch.
 
 use cim_ipld_backend::{Backend, Bucket, ErrorKind, Key, Precondition};
 use cim_ipld_embedded::EmbeddedBackend;

@@ -1,5 +1,5 @@
-//! A full disk: writes return `Full` and have no effect, acknowledged writes remain, and the same
-//! process can write again once space is available.
+//! A full disk: writes fail with `Full` and have no effect, acknowledged writes remain, and the
+//! same process can write again once space is available.
 //!
 //! The writer is this test program, started again with an environment variable that names the
 //! folder. Its files are subject to a size limit that the test sets and lifts.
@@ -83,7 +83,7 @@ impl Writer {
         answers.filter_map(|line| line.strip_prefix("> ").map(str::to_owned)).next().expect("an answer")
     }
 
-    /// Writes `count` values; returns the errors of those that were not stored.
+    /// Writes `count` values, and returns the errors of the writes that failed.
     fn put(&mut self, count: usize, bytes: usize) -> BTreeSet<String> {
         let mut refused = BTreeSet::new();
         for _ in 0..count {
@@ -108,8 +108,9 @@ impl Writer {
     }
 }
 
-/// The limits: the journal cannot grow; the journal cannot be followed by a new file, which a
-/// worker of the store tries to create.
+/// Tests two limits on the size of a file. Under the first, the journal cannot grow. Under the
+/// second, the journal grows until a worker of the store has to create the next journal file and
+/// fails.
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room() {
     for (before, limit, during, bytes) in [(20, 1_000_000, 6, 100_000), (2, 66_000_000, 70, MIB)] {

@@ -60,7 +60,8 @@ async fn acknowledged_writes_survive_kill_9() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // A different number of acknowledgements each time, then no warning.
+        // Waits for a different number of acknowledgements in each round, then kills without
+        // warning.
         let mut read = 0;
         for line in lines.by_ref() {
             read += take(&line.unwrap(), &mut acknowledged);
@@ -85,7 +86,7 @@ async fn acknowledged_writes_survive_kill_9() {
 /// Records an acknowledgement and counts it.
 fn take(line: &str, acknowledged: &mut HashMap<String, u64>) -> usize {
     let words: Vec<&str> = line.split(' ').collect();
-    // A line that was cut off by the kill has no line end.
+    // A line that was cut off by the kill lacks the final `end`.
     let ["acknowledged", revision, name, "end"] = words[..] else { return 0 };
     acknowledged.insert(name.to_owned(), revision.parse().unwrap());
     1
@@ -99,6 +100,6 @@ async fn check(backend: &EmbeddedBackend, acknowledged: &HashMap<String, u64>) {
     let found: HashMap<String, u64> =
         found.into_iter().map(|found| (found.key.to_string(), found.entry.revision.number())).collect();
     for (name, revision) in acknowledged {
-        assert_eq!(found.get(name), Some(revision), "the acknowledged {name} is not there");
+        assert_eq!(found.get(name), Some(revision), "{name} was acknowledged but is missing");
     }
 }

@@ -50,7 +50,7 @@ async fn a_store_is_made_only_where_there_is_nothing() {
     for path in [&other, &file] {
         assert_eq!(EmbeddedBackend::open(path).await.unwrap_err().kind(), ErrorKind::Incompatible);
     }
-    assert_eq!(contents(&other).len(), 1, "a folder of something else was written to");
+    assert_eq!(contents(&other).len(), 1, "a folder that contains something else was written to");
 }
 
 #[cfg(unix)]

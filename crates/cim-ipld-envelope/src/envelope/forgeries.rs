@@ -1,4 +1,4 @@
-//! Forgeries that only a holder of the data keys can make, and that must not open.
+//! Forgeries that only a holder of the data keys can make, and that the envelope must refuse.
 
 use crate::object::Fields;
 use crate::random::seeded::{self, now};
@@ -11,7 +11,8 @@ use crate::{
 const INDEX: [u8; 16] = *b"sixteen id bytes";
 const PLACE: ObjectContext<'static> = ObjectContext::new("text_index_v1", ObjectKind::PAGE, "page", 3);
 
-/// Stores may have identical data keys: every bit of the index id separates them, in every suite.
+/// In every suite, a store cannot open the objects of another store with the same data keys if the
+/// index ids of the two differ in at least one bit.
 #[test]
 fn encryption_finds_every_flipped_bit_of_the_index() {
     for algorithm in EncryptionAlgorithm::ALL {
@@ -34,7 +35,8 @@ fn encryption_finds_every_flipped_bit_of_the_index() {
     }
 }
 
-/// A data key is used with one suite. An object sealed under it with another suite is refused.
+/// A data key is used with one suite. An object sealed under the key with a different suite is
+/// refused.
 #[test]
 fn encryption_refuses_a_data_key_of_another_suite() {
     for algorithm in EncryptionAlgorithm::ALL {

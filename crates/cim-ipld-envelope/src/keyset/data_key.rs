@@ -28,7 +28,7 @@ use crate::{DataKeyId, EncryptionAlgorithm, IndexId, ObjectKind};
 pub enum DataKeyState {
     /// It seals new objects and opens old ones. Exactly one key of a keyset is active.
     Active,
-    /// It opens the objects that it sealed, but seals no new ones.
+    /// It opens the objects that it sealed, but seals no new objects.
     DecryptOnly,
     /// Its bytes were deleted, so the objects that it sealed cannot be opened. Its id is kept to
     /// report this.
@@ -62,7 +62,7 @@ pub struct DataKeyInfo {
     pub state: DataKeyState,
     /// The keyset generation that introduced it.
     pub since_generation: u64,
-    /// Its usage: that in the record, plus that of this process since.
+    /// Its usage: the usage in the record, plus what this process has sealed since.
     pub usage: Usage,
 }
 
@@ -129,8 +129,8 @@ impl KeyEntry {
             self.key.clone_from(&known.key);
             self.included = known.included;
         }
-        // A record that was rolled back, or that won against one with this usage, does not undo the
-        // usage.
+        // Usage known to this process is kept even if the record was rolled back, or if another
+        // process stored it before this process could store its own usage.
         self.recorded = self.recorded.plus(known.usage().since(self.usage()));
         Some(())
     }
@@ -160,7 +160,7 @@ struct PurposeRoot {
     root: Arc<Secret>,
 }
 
-/// The maximum number of cached roots. Further ones are derived each time.
+/// The maximum number of cached roots. Further roots are derived each time.
 const MAX_CACHED_ROOTS: usize = 64;
 
 impl DataKey {

@@ -27,12 +27,13 @@ use crate::{DataKeyId, EncryptionAlgorithm, Error, ErrorKind, IndexId, KeySource
 /// The maximum number of data keys of a keyset, including destroyed ones.
 pub const MAX_DATA_KEYS: usize = 1024;
 
-/// The opened data keys of one store.
+/// The opened data keys of one store. In the record they are sealed under a random *keyset key*,
+/// and each *key slot* contains the keyset key, sealed for one key, passphrase or provider.
 ///
-/// A keyset is a value: [`create`](Self::create) and [`open`](Self::open) return one, and each
-/// change returns a new one with the next [`generation`](Self::generation). The caller must store
-/// its [`record`](Self::record) by compare-and-set *before* the new keyset seals anything, so that
-/// no object refers to a key that is not in a stored record.
+/// A keyset is immutable: each change returns a new keyset with the next
+/// [`generation`](Self::generation). The caller must store the [`record`](Self::record) of the new
+/// keyset by compare-and-set *before* the new keyset seals anything, so that no object refers to a
+/// key that is not in a stored record.
 ///
 /// Clones share the keys and are cheap. Keys are zeroized when the last keyset that contains them
 /// is dropped.
@@ -70,7 +71,8 @@ struct Inner {
 pub(crate) struct Opened {
     index: IndexId,
     generation: u64,
-    /// The algorithm for the body, and for slots of sources without an algorithm of their own.
+    /// The algorithm that seals the body, and the slots of key sources without an algorithm of
+    /// their own, such as passphrases.
     algorithm: EncryptionAlgorithm,
     slots: Vec<Slot>,
     keys: Vec<KeyEntry>,
@@ -118,22 +120,26 @@ impl Keyset {
         }
     }
 
-    /// Opens a newer record of this keyset with the keyset key in memory, so that a running process
-    /// follows changes by others without asking for the key again.
+    /// Opens a newer record of this keyset with the keyset key that this keyset holds in memory, so
+    /// that a running process follows changes by others without asking for a key or passphrase
+    /// again.
     ///
-    /// The [usage](DataKeyInfo::usage) of a data key never falls below the usage known to this
-    /// value, whatever the record contains. Reopen from the value whose record was stored last:
-    /// from a value before [`with_usage_recorded`](Self::with_usage_recorded), its seals are
-    /// counted twice, which is safe. An older record of the keyset opens as well; the caller must
-    /// compare generations and decide whether a rollback is intended.
+    /// Whatever the record contains, the [usage](DataKeyInfo::usage) of a data key in the returned
+    /// keyset is at least the usage known to this keyset. Call this method on the keyset whose
+    /// record was stored last. If it is called on the keyset from before a call of
+    /// [`with_usage_recorded`](Self::with_usage_recorded), the usage recorded by that call is
+    /// counted twice, which is safe. An older record of the keyset can be opened as well; the
+    /// caller must compare generations and decide whether a rollback is intended.
     ///
     /// # Errors
     ///
-    /// * [`WrongKey`](ErrorKind::WrongKey) if the record was sealed under a new keyset key, as by
-    ///   [`with_slots_replaced`](Self::with_slots_replaced), or was changed without a key. Only
-    ///   [`open`](Self::open) with one of its keys distinguishes the two.
+    /// * [`WrongKey`](ErrorKind::WrongKey) if the record was sealed under a new keyset key, for
+    ///   example by [`with_slots_replaced`](Self::with_slots_replaced), or was changed by someone
+    ///   without a key. To distinguish the two cases, [`open`](Self::open) the record with one of
+    ///   its keys.
     /// * [`Damaged`](ErrorKind::Damaged) if the record belongs to another store or to a plaintext
-    ///   one, or contains other bytes for a known data key: the store was replaced or mixed up.
+    ///   store, or contains different bytes for a known data key: the store was replaced or mixed
+    ///   up.
     /// * Otherwise as for [`open`](Self::open).
     pub fn reopen(&self, record: &[u8]) -> Result<Self> {
         let Root::Encrypted(sealed) = decode_root(record)? else {
@@ -147,7 +153,7 @@ impl Keyset {
             return Err(Error::damaged("the store's root record"));
         }
         let mut opened = sealed.open(Arc::clone(&self.0.opened.keyset_key), || {
-            Error::new(ErrorKind::WrongKey, "the record was sealed under another keyset key, or was changed")
+            Error::new(ErrorKind::WrongKey, "the record was sealed under a different keyset key, or was changed")
         })?;
         for entry in &mut opened.keys {
             if let Some(known) = self.entry(entry.id) {
@@ -188,9 +194,9 @@ impl Keyset {
         self.active_entry().id
     }
 
-    /// Returns the generation of this keyset that introduced the data key `id`, or `None` if it
-    /// does not contain that key. It orders data keys in time: an object sealed under a key is no
-    /// older than the generation of the key.
+    /// Returns the generation of this keyset that introduced the data key `id`, or `None` if the
+    /// keyset does not contain that key. Generations order data keys in time: an object sealed
+    /// under a key is no older than the generation of the key.
     #[must_use]
     pub fn introduced(&self, id: DataKeyId) -> Option<u64> {
         self.entry(id).map(|entry| entry.since_generation)
@@ -215,8 +221,8 @@ impl Keyset {
     }
 
     /// Returns the slot by which the keyset was opened, or with which it was created. After that
-    /// slot is [removed](Self::with_slot_removed), it is the first remaining one. A newer record
-    /// that was [reopened](Self::reopen) may no longer contain it.
+    /// slot is [removed](Self::with_slot_removed), returns the first remaining slot. A newer record
+    /// that was [reopened](Self::reopen) may no longer contain the slot.
     #[must_use]
     pub fn unlocked_by(&self) -> SlotId {
         self.0.unlocked_by
@@ -231,8 +237,8 @@ impl Keyset {
             match slot.open(&sealed.index, source).await {
                 Ok(Some(keyset_key)) => {
                     let unlocked_by = slot.id;
-                    // The slot has verified the key, and the body is bound to all slots, so trying
-                    // another slot is pointless.
+                    // The slot has verified the key, and the body authenticates all slots. If the
+                    // body cannot be opened, no other slot can open it either.
                     let opened = sealed.open(Arc::new(keyset_key), || Error::damaged("the store's root record"))?;
                     return Ok(Self(Arc::new(Inner { opened, unlocked_by, record })));
                 }
@@ -259,7 +265,11 @@ impl Keyset {
             Error::new(ErrorKind::UnknownDataKey, format!("the keyset does not contain the data key {id}"))
         })?;
         if entry.algorithm != algorithm {
-            return Err(Error::damaged("the algorithm in the object's header"));
+            let message = format!(
+                "the object is damaged: its header names {algorithm}, but its data key {id} is for {}",
+                entry.algorithm
+            );
+            return Err(Error::new(ErrorKind::Damaged, message));
         }
         entry
             .key

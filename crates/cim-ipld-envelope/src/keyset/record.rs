@@ -107,7 +107,7 @@ fn decode_encrypted(reader: &mut Reader<'_>, content: &[u8], index: IndexId) -> 
 
 impl SealedKeyset {
     /// Opens the data keys with the keyset key from a slot or from an older keyset. `other_key` is
-    /// the error if the body was sealed under another keyset key.
+    /// the error for a body that was sealed under a different keyset key.
     pub(crate) fn open(self, keyset_key: Arc<Secret>, other_key: impl FnOnce() -> Error) -> Result<Opened> {
         let damaged = || Error::damaged("the keyset");
         let root = body_root(&keyset_key);

@@ -1,4 +1,5 @@
-//! Changes of a keyset, as values: a change takes effect when the caller stores the new record.
+//! Changes to a keyset. Each change returns a new keyset and takes effect when the caller stores
+//! the record of the new keyset.
 
 use std::slice;
 use std::sync::Arc;
@@ -42,10 +43,10 @@ impl Keyset {
 
     /// Replaces a slot with one that `source` opens. The key or passphrase of the old slot no
     /// longer opens the keyset, unless it also opens another of the [`slots`](Self::slots): a key
-    /// that was added twice remains valid until each of its slots is replaced or removed, or
-    /// [`with_slots_replaced`](Self::with_slots_replaced) replaces all.
+    /// that was added twice remains valid until each of its slots is replaced or removed, or until
+    /// [`with_slots_replaced`](Self::with_slots_replaced) replaces all slots.
     ///
-    /// The keyset key does not change, so other running processes can follow by
+    /// The keyset key does not change, so other running processes can follow the change with
     /// [`reopen`](Self::reopen). If the old key may be compromised together with an old record, use
     /// [`with_slots_replaced`](Self::with_slots_replaced).
     ///
@@ -67,13 +68,13 @@ impl Keyset {
 
     /// Removes a slot. Its key or passphrase no longer opens the keyset, unless it also opens
     /// another slot. The keyset key does not change, as in
-    /// [`with_slot_replaced`](Self::with_slot_replaced). If the slot was
-    /// [`unlocked_by`](Self::unlocked_by), the first remaining slot takes its place there, which
-    /// may belong to anyone.
+    /// [`with_slot_replaced`](Self::with_slot_replaced). If [`unlocked_by`](Self::unlocked_by) was
+    /// this slot, it is the first remaining slot afterwards, which may belong to anyone.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if there is no such slot, or no other one.
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if there is no such slot, or if it is the only
+    /// slot.
     pub fn with_slot_removed(&self, id: SlotId) -> Result<Self> {
         let at = self.slot_at(id)?;
         let mut next = self.next();
@@ -88,12 +89,12 @@ impl Keyset {
     }
 
     /// Replaces all slots and the keyset key itself, and seals the record and the slots with the
-    /// algorithm of the active data key. Only `sources` open what is written from now on, even
-    /// against an attacker with an old key *and* an old record.
+    /// algorithm of the active data key. Only `sources` can open the root records that are written
+    /// from now on; an attacker with an old key *and* an old record cannot.
     ///
-    /// Such an attacker still has the data keys of the old record. To protect new objects as well,
-    /// add a new data key ([`with_new_data_key`](Self::with_new_data_key)) afterwards, then re-seal
-    /// the old objects.
+    /// However, the old record gives such an attacker the data keys that were in use until then. To
+    /// protect new objects as well, add a new data key
+    /// ([`with_new_data_key`](Self::with_new_data_key)) afterwards, then re-seal the old objects.
     ///
     /// # Errors
     ///
@@ -103,7 +104,8 @@ impl Keyset {
     pub async fn with_slots_replaced(&self, sources: &[KeySource]) -> Result<Self> {
         check_slots(&[], sources)?;
         let mut next = self.next();
-        // The active data key may use another suite than the one with which the keyset was created.
+        // The active data key may use a different suite from the one with which the keyset was
+        // created.
         next.algorithm = self.algorithm();
         next.keyset_key = Arc::new(Secret::random());
         next.slots.clear();
@@ -117,7 +119,7 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Adds a data key that seals from now on. The previous one only opens what it sealed.
+    /// Adds a data key that seals from now on. The previous data key only opens what it sealed.
     ///
     /// If there are already [`MAX_DATA_KEYS`](super::MAX_DATA_KEYS), the oldest destroyed key is
     /// removed, and its id becomes unknown to the keyset.
@@ -149,9 +151,10 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Destroys a data key: no copy of the objects that it sealed can be opened any more, except
-    /// with an older record. The caller must first verify, by opening objects, that none that is
-    /// needed was sealed with it; a header alone can be forged to refer to another key
+    /// Destroys a data key. The objects that it sealed, and all copies of them, can then be opened
+    /// only with an older record. The caller must first verify that no object that is still needed
+    /// was sealed with this key, by opening each of them. Reading the headers is not enough,
+    /// because a header can be forged to refer to a different key
     /// ([`is_stale`](crate::Envelope::is_stale)).
     ///
     /// Destroying a destroyed key returns an equal keyset of the next generation.
@@ -176,7 +179,7 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
-    /// Adds to the record what this process has sealed since the last one, so that
+    /// Adds what this process has sealed since the last record to the usage in the record, so that
     /// [`rotation_due`](super::DataKeyInfo::rotation_due) is accurate even after a restart.
     #[must_use]
     pub fn with_usage_recorded(&self) -> Self {
@@ -186,7 +189,8 @@ impl Keyset {
     /// Returns the content of the next generation, with the usage so far.
     fn next(&self) -> Opened {
         let mut next = self.0.opened.clone();
-        // Only a forged record has the last generation; the counter saturates instead of panicking.
+        // Only a forged record can contain the largest possible generation. The counter then
+        // saturates instead of panicking.
         next.generation = next.generation.saturating_add(1);
         next.keys.iter_mut().for_each(KeyEntry::record_usage);
         next
@@ -237,7 +241,7 @@ mod tests {
         Argon2Profile::new(memory_kib, passes, 1).expect("a defined profile")
     }
 
-    /// Each slot is acceptable on its own. Changes that would lock out the holders of the others
+    /// Each slot is acceptable on its own. Changes that would lock out the holders of other slots
     /// are refused before any derivation.
     #[test]
     fn encryption_writers_make_no_record_that_locks_passphrases_out() {

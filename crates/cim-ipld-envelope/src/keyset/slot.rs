@@ -28,11 +28,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySlotKind {
-    /// By a key.
+    /// With a key.
     Key,
-    /// By a passphrase, with this cost.
+    /// With a passphrase, at this cost.
     Passphrase(Argon2Profile),
-    /// By the provider with this name.
+    /// With the provider of this name.
     Provider(String),
 }
 

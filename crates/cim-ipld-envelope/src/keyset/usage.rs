@@ -11,7 +11,7 @@ use crate::EncryptionAlgorithm;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// The number of objects sealed.
+    /// The number of objects, values and wrappers sealed.
     pub seals: u64,
     /// The number of 16-byte blocks sealed.
     pub blocks: u64,
@@ -27,11 +27,11 @@ impl Usage {
     }
 }
 
-/// The published limits of a key. Data keys are held to them, although each object has its own
-/// subkey.
+/// The published limits of a key, with which the usage of data keys is compared.
 ///
-/// A subkey seals one object, so the limits of a single key are never approached. They are enforced
-/// for data keys as an additional safety margin.
+/// Each object is sealed with a subkey of its own, so no single key approaches its limits.
+/// Comparing the usage of data keys with them is an additional safety margin: when a limit is near,
+/// [`rotation_due`](super::DataKeyInfo::rotation_due) returns true, but sealing is not refused.
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptionAlgorithm, Usage, UsageLimits};
@@ -44,8 +44,8 @@ impl Usage {
 #[non_exhaustive]
 pub struct UsageLimits {
     /// The maximum number of objects: 2^32 with a 96-bit nonce (NIST SP 800-38D, section 8.3, for
-    /// random nonces), and 2^48 with a 192-bit nonce. No document limits the latter; among 2^48
-    /// random nonces, the probability of a repetition is below 2^-96.
+    /// random nonces), and 2^48 with a 192-bit nonce. No document sets a limit for 192-bit nonces;
+    /// among 2^48 random ones, the probability of a repetition is below 2^-96.
     pub seals: u64,
     /// The maximum number of objects and blocks together: for AES-256-GCM sqrt(p) * 2^(129/2) - 1
     /// at p = 2^-50, which is 2^39.5 (draft-irtf-cfrg-aead-limits, section 5.1.1).

@@ -25,8 +25,9 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SealOptions {
-    /// Compress before sealing. Do not use it if an object contains both secrets and text chosen by
-    /// an attacker: its size would reveal how much they have in common (the CRIME attack).
+    /// Compress before sealing. Do not use this if an object contains both secrets and text chosen
+    /// by an attacker: the size of the object would reveal how much they have in common (the CRIME
+    /// attack).
     pub compression: Option<Compression>,
     /// Pad to a size class after compressing, so that the size of the object reveals less.
     pub padding: Padding,
@@ -85,7 +86,7 @@ impl Default for Compression {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Padding {
-    /// No padding: the size of the object is that of the content plus a constant.
+    /// No padding: the size of the object is the size of the content plus a constant.
     #[default]
     None,
     /// Padmé size classes: at most 12 % larger, and a size of L reveals O(log log L) bits (Nikitin
@@ -97,7 +98,8 @@ pub enum Padding {
 }
 
 impl Padding {
-    /// Returns the padded size of `bytes` bytes and the marker.
+    /// Returns the padded size of a body of `bytes` bytes, which includes the padding marker unless
+    /// the padding is `None`.
     fn padded(self, bytes: usize) -> usize {
         let bytes = bytes + 1;
         match self {
@@ -111,12 +113,13 @@ impl Padding {
 /// The first byte of padding, followed by zeros (ISO/IEC 7816-4).
 const PADDING_MARKER: u8 = 0x80;
 
-/// The length of the content, 4 bytes little-endian, precedes compressed content.
+/// The size of the length of the content, in bytes. The length is little-endian and precedes
+/// compressed content.
 const LENGTH_BYTES: usize = 4;
 
-/// A Zstandard block has at least 4 bytes and decompresses to at most 128 KiB (RFC 8878, section
-/// 3.1.1.2). A length beyond this multiple of the frame is invalid and is refused before
-/// allocating.
+/// The maximum ratio of the content to its Zstandard frame: a block has at least 4 bytes and
+/// decompresses to at most 128 KiB (RFC 8878, section 3.1.1.2). A greater length of the content is
+/// invalid and is refused before allocating.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
 /// The magic number of a Zstandard frame (RFC 8878, section 3.1.1).
@@ -176,8 +179,8 @@ pub(crate) enum Decoded {
     Decompressed(Vec<u8>),
 }
 
-/// Removes padding and compression from an authenticated body. `limit` bounds the content, and so
-/// what is allocated.
+/// Removes padding and compression from an authenticated body. `limit` bounds the content, and with
+/// it what is allocated.
 pub(crate) fn decode_body(fields: &Fields, body: &[u8], limit: usize) -> Result<Decoded> {
     let body = if fields.padded { unpad(body)? } else { body };
     if fields.compressed {
@@ -269,8 +272,8 @@ fn over(bytes: usize, limit: usize) -> Error {
     Error::limit(format!("the content of {bytes} bytes exceeds the limit of {limit} for an object"))
 }
 
-/// Rounds the size up to a multiple of a power of two, whose exponent is the exponent of the size
-/// minus the number of bits of that exponent.
+/// Rounds the size L up to a multiple of 2^(E - S), where E is the integer part of log2(L) and S is
+/// the number of bits of E.
 fn padme(bytes: usize) -> usize {
     let exponent = bytes.ilog2();
     if exponent == 0 {
@@ -285,7 +288,8 @@ fn padme(bytes: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Every class is at least as large as its size, at most 12 % larger, and its own class.
+    /// Every padded size is at least as large as the size, at most 12 % larger, and a padded size
+    /// is not padded further.
     #[test]
     fn padme_size_classes() {
         for bytes in (1..5000).chain((1..64).map(|step| step * 1_000_003)) {

@@ -6,8 +6,8 @@ use crate::{Error, IndexId, OBJECT_VERSION, Result};
 /// itself.
 ///
 /// Together with the index id and the header, it is bound into the key, commitment and tag of the
-/// object. An object that was moved, swapped, or replayed from another index or generation does not
-/// open.
+/// object. An object that was moved, swapped, or replayed from another index or generation cannot
+/// be opened.
 ///
 /// ```
 /// use cim_ipld_envelope::{Envelope, ErrorKind, IndexId, ObjectContext, ObjectKind, SealOptions};

@@ -26,7 +26,8 @@ impl ObjectKind {
     pub const PAGE: Self = Self(4);
     /// A stored [`EncryptedCidWrapper`](crate::EncryptedCidWrapper).
     pub const WRAPPER: Self = Self(5);
-    /// A record private to a process, such as its pinned generation.
+    /// A record that a process keeps for itself, such as its pin: the newest state of the index
+    /// that it has seen.
     pub const STATE: Self = Self(6);
     /// The description in an export file.
     pub const EXPORT: Self = Self(7);

@@ -19,5 +19,6 @@ pub const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
 /// padding.
 const MAX_BODY_BYTES: usize = 2 * MAX_OBJECT_BYTES;
 
-/// The size that sealing adds to an object that is neither compressed nor padded: header and tag.
+/// The size that sealing adds to content that is neither compressed nor padded: header and tag. In
+/// a plaintext store only the header ([`HEADER_BYTES`]) is added.
 pub const OVERHEAD_BYTES: usize = HEADER_BYTES + crate::primitives::aead::TAG_BYTES;

@@ -5,7 +5,7 @@
 //! * XChaCha20-Poly1305: draft-irtf-cfrg-xchacha-03, as HChaCha20 in front of ring's
 //!   ChaCha20-Poly1305.
 //!
-//! Precondition of all: a (key, nonce) pair seals only one message.
+//! Precondition of all functions: a (key, nonce) pair seals only one message.
 
 use chacha20::{R20, hchacha};
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, Tag, UnboundKey};
@@ -55,7 +55,8 @@ pub(crate) fn open(
     if opened {
         Ok(())
     } else {
-        // ring leaves the contents unspecified; they could be the plaintext of a forgery.
+        // ring leaves the contents of the buffer unspecified; they could be the plaintext of a
+        // forgery.
         buffer.zeroize();
         Err(TagMismatch)
     }

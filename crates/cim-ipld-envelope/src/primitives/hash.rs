@@ -6,6 +6,20 @@ pub(crate) const HASH_BYTES: usize = 32;
 
 pub(crate) type Hash = [u8; HASH_BYTES];
 
+/// Returns the SHA-256 (FIPS 180-4) of `content`, the digest that a sha2-256 CID of the content
+/// contains, so that every IPFS tool can check it. For digests with other purposes use
+/// [`labelled_hash`].
+///
+/// ```
+/// use cim_ipld_envelope::content_sha256;
+///
+/// assert_eq!(content_sha256(b"abc")[..4], [0xba, 0x78, 0x16, 0xbf]);
+/// ```
+#[must_use]
+pub fn content_sha256(content: &[u8]) -> [u8; 32] {
+    sha256(&[content])
+}
+
 /// Hashes the concatenation of `parts`. The caller's encoding of the parts must be injective.
 pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     let mut context = digest::Context::new(&digest::SHA256);
@@ -18,8 +32,7 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
 /// Returns the SHA-256 of `label` and `parts`, each preceded by its length in 8 bytes,
 /// little-endian. The encoding is injective over labels and lists of parts.
 ///
-/// Used for chains and fingerprints outside this crate, each with a label of its own for domain
-/// separation.
+/// Used for digests outside this crate, each use with a label of its own for domain separation.
 ///
 /// ```
 /// use cim_ipld_envelope::labelled_hash;

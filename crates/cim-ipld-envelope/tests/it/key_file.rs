@@ -67,7 +67,7 @@ fn encryption_key_file_content_is_checked() {
         ("# a comment\n".into(), "contains no key"),
         ("password".into(), "does not begin with a key"),
         ("cim-key-v1:".into(), "truncated"),
-        (format!("cim-key-v2:aes-256-gcm:{digits}"), "another version"),
+        (format!("cim-key-v2:aes-256-gcm:{digits}"), "unknown version"),
         (format!("cim-key-v1:aes-128-gcm:{digits}"), "algorithm"),
         (format!("cim-key-v1:aes-256-gcm:{digits}0"), "too long"),
         (format!("cim-key-v1:aes-256-gcm:{}", &digits[2..]), "truncated"),
@@ -114,6 +114,10 @@ fn encryption_passphrase_file_loses_one_newline() {
         write_private(&path, empty);
         assert_eq!(kind(Passphrase::read_file(&path)), ErrorKind::InvalidKeyFile);
     }
+    write_private(&path, b"\xff\xfes\0e\0c\0r\0e\0t\0");
+    let error = Passphrase::read_file(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidKeyFile);
+    assert!(error.to_string().contains("passphrase file") && error.to_string().contains("UTF-16"), "{error}");
     assert_eq!(kind(Passphrase::new("")), ErrorKind::InvalidRequest);
 }
 

@@ -85,8 +85,9 @@ async fn encryption_keyset_resists_forged_digests() {
         let digest = ring::digest::digest(&ring::digest::SHA256, &forged);
         forged.extend_from_slice(digest.as_ref());
         let kind = kind_of_opening(&forged, &key_source(1)).await.expect("a forged byte");
-        // If the bytes of the slot itself were changed, nothing shows that the key was right. Its
-        // ciphertext and tag are checked after its commitment, which does show it.
+        // If the bytes that the commitment of the slot covers were changed, nothing shows that the
+        // key was right. The ciphertext and tag of the slot are checked after the commitment has
+        // shown that the key is right.
         let slot_opens_nothing = (8..24).contains(&at) || (34..46 + 24 + 32).contains(&at);
         let expected: &[ErrorKind] =
             if slot_opens_nothing { &[ErrorKind::Damaged, ErrorKind::WrongKey] } else { &[ErrorKind::Damaged] };
@@ -219,8 +220,8 @@ async fn encryption_data_keys_rotate() {
     }
 }
 
-/// The usage of a process is neither lost nor counted twice when it follows the record of another
-/// process.
+/// The usage of a process is neither lost nor counted twice when the process follows the record of
+/// another process.
 #[tokio::test]
 async fn encryption_usage_is_counted_over_processes() {
     let here = keyset(AES).await;
@@ -268,11 +269,13 @@ async fn encryption_keyset_refuses_slots_of_one_id() {
     forged.copy_within(34..42, 34 + 116);
     let digest = ring::digest::digest(&ring::digest::SHA256, &forged);
     forged.extend_from_slice(digest.as_ref());
-    // The damage is reported before any slot is tried, so also to a key that opens none.
+    // The damage is reported before any slot is tried, so it is reported even for a key that opens
+    // no slot.
     assert_eq!(kind_of_opening(&forged, &key_source(3)).await, Some(ErrorKind::Damaged));
 }
 
-/// A store that moved to another suite changes record and slots to it when these are replaced.
+/// After a store has moved to another suite, replacing the slots moves the record and the slots to
+/// that suite too.
 #[tokio::test]
 async fn encryption_replacing_all_slots_moves_the_record_to_the_active_suite() {
     let moved = keyset(AES).await.with_new_data_key(EncryptionAlgorithm::XChaCha20Poly1305).unwrap();
@@ -281,8 +284,8 @@ async fn encryption_replacing_all_slots_moves_the_record_to_the_active_suite() {
     assert_eq!(kind_of_opening(replaced.record(), &passphrase_source("new")).await, None);
 }
 
-/// A record that was rolled back does not reduce the usage, nor does one that won against the
-/// record with this usage.
+/// The usage is not reduced by a record that was rolled back, nor by a record that another process
+/// stored before the record with this usage could be stored.
 #[tokio::test]
 async fn encryption_usage_never_goes_back() {
     let first = keyset(AES).await;
@@ -300,8 +303,8 @@ async fn encryption_usage_never_goes_back() {
     assert_eq!(again.keys()[0].usage.seals, 5, "and the next record holds it");
 }
 
-/// The provider receives associated data that binds a wrapped key to its store and slot; this one
-/// stores it in the wrapped key.
+/// The provider receives associated data that binds a wrapped key to its store and slot. The
+/// provider in this test stores the associated data in the wrapped key.
 #[tokio::test]
 async fn encryption_provider_binds_store_and_slot() {
     let provider: Arc<dyn KeyProvider> = Arc::new(XorProvider::new("hsm", 3));

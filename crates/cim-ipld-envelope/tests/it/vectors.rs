@@ -176,8 +176,8 @@ fn encryption_reads_and_writes_frozen_key_files() {
 }
 
 /// A second implementation, written from docs/format.md alone, opens every vector and refuses
-/// changed ones. It runs without `assert` statements of Python, so that none of its checks depends
-/// on them.
+/// changed ones. It runs with Python's `assert` statements disabled, so that none of its checks
+/// depends on them.
 #[test]
 fn encryption_independent_reader_opens_every_vector() {
     let output = Command::new(python())

@@ -30,7 +30,7 @@ fn encryption_wrapper_round_trips_in_every_suite() {
     }
 }
 
-/// A wrapper with any changed field does not open.
+/// A wrapper with any changed field cannot be decrypted.
 #[test]
 fn encryption_wrapper_binds_every_field() {
     let key = key(1);
@@ -47,7 +47,7 @@ fn encryption_wrapper_binds_every_field() {
         assert_eq!(altered.open(&key).unwrap_err().kind(), ErrorKind::WrongKey, "{altered:?}");
         assert_ne!(altered.wrapper_cid(), wrapper.wrapper_cid());
     }
-    // The same bytes in another domain: a value is not the metadata of a wrapper.
+    // The same bytes in a different domain: a value is not the metadata of a wrapper.
     let value = ContentEncryption::decrypt(&key, &wrapper.encrypted_metadata, b"aad");
     assert_eq!(value.unwrap_err().kind(), ErrorKind::WrongKey);
 }

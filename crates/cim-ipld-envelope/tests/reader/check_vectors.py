@@ -28,7 +28,7 @@ def refuse(errors, function, *arguments):
 
 
 def refuse_changed_root(record, source):
-    """What a reader refuses although the digest is right."""
+    """Checks that changed root records are refused, most of them with a correct digest."""
     def changed(at, byte):
         content = record[:at] + bytes([byte]) + record[at + 1 : -32]
         return content + sha256(content)

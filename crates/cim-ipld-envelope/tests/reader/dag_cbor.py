@@ -6,7 +6,7 @@ class Damaged(Exception):
 
 
 def need(holds, what):
-    """Refuses; an `assert` would be gone under -O."""
+    """Raises Damaged unless `holds`. An `assert` would be removed under -O."""
     if not holds:
         raise Damaged(what)
 

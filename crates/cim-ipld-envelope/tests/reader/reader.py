@@ -37,11 +37,11 @@ def derive(label, secret, info=b""):
 
 
 class Wrong(Exception):
-    """The commitment is another: wrong key, or wrong place."""
+    """The commitment differs: wrong key or wrong location."""
 
 
 class Newer(Exception):
-    """A newer version wrote it."""
+    """The data was written in a newer version of the format."""
 
 
 def unseal(root, suite, salt, context, commitment, ciphertext):

@@ -178,8 +178,9 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
         buffers.delimiter = delimiter;
     }
 
-    /// Emits the compound form that ends with a word, if there is one: `.net`, `node.js` (two words
-    /// that both start with a letter), `c++`, `c#`.
+    /// Emits the compound form of the word at `start..end`, if it has one: with a dot before it
+    /// (`.net`), with the previous word and a dot (`node.js`, if both start with a letter), or with
+    /// signs after it (`c++`, `c#`).
     #[cold]
     #[inline(never)]
     fn whole(&mut self, start: usize, end: usize) {
@@ -262,14 +263,15 @@ impl Buffers {
     }
 }
 
-/// Returns whether a run is `v` followed by a number, which also counts as a separate word, so that
+/// Returns whether a run is `v` followed by a number. Such a run is split into two words, so that
 /// `6.2.8` matches `v6.2.8`.
 fn is_version(word: &[u8]) -> bool {
     word.len() > 1 && word[1..].iter().all(u8::is_ascii_digit)
 }
 
-/// Returns the separator between a date and a time (`29T10`, `20240229T103015`), or between a time
-/// and its zone (`15Z`) after a time separator.
+/// Returns where to split a run into a date and a time (`29T10`, `20240229T103015`), omitting the
+/// `T`. A run that follows `:`, `.` or `T` may instead be split into the end of a time and its zone
+/// (`15Z`).
 fn time_cut(word: &[u8], is_behind_sign: bool) -> Option<Range<usize>> {
     let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (letter, rest) = word[digits..].split_first()?;

@@ -1,6 +1,6 @@
 //! Folding: one form for texts that differ only in code points, case or accents.
 //!
-//! It takes two steps, so that stemmers see accents. [`Folded`] holds lower-case text in NFKC
+//! Folding takes two steps, so that stemmers see accents. [`Folded`] holds lower-case text in NFKC
 //! without invisible characters; [`fold_word`] then removes the accents. Texts, tags and content
 //! types go through both.
 
@@ -63,7 +63,7 @@ impl Folded {
     }
 }
 
-/// Joins several emoji into one. Elsewhere it only affects rendering.
+/// Joins several emoji into one. Elsewhere, this character only affects rendering.
 pub(super) const ZWJ: char = '\u{200d}';
 
 /// Folds a character together with its combining characters.
@@ -106,7 +106,8 @@ pub(super) fn fold_word(word: &str, out: &mut String) {
             put_letter(c, out);
             continue;
         }
-        // In other scripts, marks distinguish words.
+        // Accents are removed only from Latin and Greek letters; in other scripts, marks
+        // distinguish words.
         for part in std::iter::once(c).nfd() {
             if is_accent(part) && is_latin_or_greek(base) {
                 continue;
@@ -133,8 +134,9 @@ pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Writes the base letter of a letter with a stroke, the letters of a ligature, and the lower case
-/// of letters that Unicode does not map.
+/// Writes a lower-case letter or its replacement: the base letter of a letter with a stroke, the
+/// letters of a ligature, the common form of a variant (`ı`, `ς`, `ё`), or the ASCII quote for
+/// Hebrew gershayim and geresh.
 fn put_letter(c: char, out: &mut String) {
     let plain = match c {
         'ß' => "ss",

@@ -51,8 +51,8 @@ pub enum Language {
 }
 
 /// The date of the Snowball algorithms in the pinned dependency. It is part of the analyzer's
-/// identity, because other versions produce other stems. A test compares the stems with this
-/// release.
+/// identity, because different versions produce different stems. Tests check the stems of a few
+/// words, so that a dependency that changes them is noticed; then this date must change.
 const SNOWBALL: &str = "20261016";
 
 /// Reduces words to their stems with the Snowball algorithms.
@@ -205,7 +205,7 @@ impl Stemmer {
         format!("stem-{}/{SNOWBALL}", self.language.algorithm().name())
     }
 
-    /// Replaces a lower-case word by its stem.
+    /// Replaces a lower-case word with its stem.
     pub(super) fn stem(&self, word: &mut String) {
         let stem = self.stemmer.stem(word);
         if stem != *word {

@@ -22,8 +22,9 @@ pub use unicode::UnicodeWords;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The longest indexed word, in bytes after folding. Of a longer word, a prefix and a digest of the
-/// whole word are indexed, so that it is found by prefix and by exact match.
+/// The maximum length of an indexed word, in bytes after folding. [`UnicodeWords`] shortens a word
+/// of more than 200 bytes to a prefix of at most 200 bytes and a digest of the whole word, so that
+/// the word is found by prefix and by exact match.
 pub const MAX_WORD_BYTES: usize = 255;
 
 /// Splits text into words, for both indexing and searching.
@@ -93,9 +94,10 @@ pub trait Analyze: fmt::Debug + Send + Sync {
     /// Empty words, words longer than [`MAX_WORD_BYTES`] and words out of order are not indexed.
     fn analyze(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32;
 
-    /// Splits a piece of query text. Override it if the index contains more words than a query
-    /// should require, such as synonyms or word parts. Words at one position must then all occur at
-    /// one position of a document. The default calls [`analyze`](Self::analyze).
+    /// Splits a piece of query text. The default implementation calls [`analyze`](Self::analyze).
+    /// Override this method if the index contains more words than a query should require, such as
+    /// synonyms or word parts. If the query has several words at one position, a document matches
+    /// only if it has all of them at one position.
     fn analyze_query(&self, text: &str, each: &mut dyn FnMut(Token<'_>)) -> u32 {
         self.analyze(text, each)
     }
@@ -109,8 +111,8 @@ pub(crate) enum Form {
     /// A compound form of several words, or of a word with punctuation (`node.js`, `C++`), at the
     /// position of its first word.
     Compound,
-    /// A word before stemming, for queries that match by letters. Either all words have this form
-    /// or none do.
+    /// A word before stemming, for prefix, wildcard and fuzzy queries. Either all words are also
+    /// indexed in this form, or none are.
     Unstemmed,
 }
 
@@ -142,7 +144,8 @@ pub(crate) enum Mode {
 pub struct Token<'a> {
     /// The word in its indexed form.
     pub word: &'a str,
-    /// The number of positions before the word. Words at the same position are alternatives.
+    /// The number of positions before the word. In a document, words at the same position are
+    /// alternatives; in a query, all of them are required.
     pub position: u32,
     /// The start of the word in the text, in bytes.
     pub start: usize,
@@ -234,7 +237,8 @@ impl Analyzer {
         }
     }
 
-    /// Returns the folded form of a word prefix that [`analyze`](Self::analyze) drops.
+    /// Returns the folded form of a typed prefix for which [`analyze`](Self::analyze) yields no
+    /// word, such as a stop word.
     pub(crate) fn fold(&self, word: &str) -> Option<String> {
         match &self.kind {
             Kind::Unicode(_) => tokenize::fold_one(word),
@@ -249,7 +253,7 @@ fn checked(analyze: &dyn Analyze, mode: Mode, text: &str, mut each: impl FnMut(T
     let mut words_there: Vec<String> = Vec::new();
     let mut take = |token: Token<'_>| {
         let is_place = token.start <= token.end && text.get(token.start..token.end).is_some();
-        // A text has at most as many positions as bytes, plus a few for synthetic words.
+        // A text has at most one position more than it has bytes.
         let is_position = token.position >= next && token.position as usize <= text.len();
         if is_place && is_position && (1..=MAX_WORD_BYTES).contains(&token.word.len()) {
             if token.position > next {

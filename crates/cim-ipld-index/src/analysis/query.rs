@@ -48,8 +48,7 @@ pub struct QueryWord {
     pub position: u32,
 }
 
-/// The words of a query text whose last word is a prefix, or is matched by letters in some other
-/// way.
+/// The words of a query text whose last word is a prefix or fuzzy.
 ///
 /// ```
 /// use cim_ipld_index::Analyzer;

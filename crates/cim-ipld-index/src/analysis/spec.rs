@@ -84,7 +84,7 @@ pub enum Cjk {
     #[default]
     BigramsAndUnigrams,
     /// Pairs of neighbouring characters only. The index is smaller, but a single character is found
-    /// only where it stands alone.
+    /// only where it has no such neighbour.
     Bigrams,
 }
 
@@ -203,7 +203,7 @@ impl AnalyzerSpec {
         if !reader.is_empty() {
             return Err(Error::damaged("trailing bytes follow an analyzer's specification"));
         }
-        // A varint has overlong forms; a description has one encoding.
+        // Varints can have overlong encodings, but a specification has only one encoding.
         match spec.to_bytes() == bytes {
             true => Ok(spec),
             false => Err(Error::damaged("a number in an analyzer's specification has an overlong encoding")),
@@ -232,16 +232,16 @@ impl fmt::Display for AnalyzerSpec {
             write!(f, " without stop words of {}", stop_words.join(","))?;
         }
         if !words.left_out.is_empty() {
-            write!(f, " without {} words more", words.left_out.len())?;
+            write!(f, " without {} additional stop words", words.left_out.len())?;
         }
-        f.write_str(if words.cjk == Cjk::Bigrams { " with CJK bigrams alone" } else { "" })?;
+        f.write_str(if words.cjk == Cjk::Bigrams { " with CJK bigrams only" } else { "" })?;
         f.write_str(if words.camel_case { " with parts of camel case" } else { "" })?;
-        f.write_str(if words.joined { " with joined hyphens" } else { "" })
+        f.write_str(if words.joined { " with hyphenated words joined" } else { "" })
     }
 }
 
-/// Parses a comma-separated list of languages, each an ISO 639-1 code or an English name. An empty
-/// list stands for any language.
+/// Parses a comma-separated list of languages, each an ISO 639-1 code or an English name. With an
+/// empty list, nothing is stemmed, which suits text in any language.
 ///
 /// Returns [`ErrorKind::UnknownLanguage`] for a language without a stemmer.
 impl FromStr for AnalyzerSpec {

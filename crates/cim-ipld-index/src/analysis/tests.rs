@@ -92,8 +92,8 @@ fn east_asian_text_is_cut_into_pairs() {
 
 #[test]
 fn stems_and_frequent_words_are_those_of_the_language() {
-    // The stems are part of the identity: a dependency that produces other stems is another
-    // analyzer.
+    // The stems are part of the identity: a dependency that produces different stems makes a
+    // different analyzer.
     let cases: &[(Language, &str, &[&str])] = &[
         (
             Language::English,

@@ -186,8 +186,9 @@ fn parts(segment: &str, mut each: impl FnMut(usize, usize)) {
     }
 }
 
-/// Returns whether a mark between Hebrew letters is part of the word, as in an acronym or a foreign
-/// letter.
+/// Returns whether a character is a quote, an apostrophe, gershayim or geresh between two Hebrew
+/// letters. It is then part of the word, as in an acronym or after a letter that stands for a
+/// foreign sound.
 fn is_hebrew_mark(c: char, before: char, next: Option<char>) -> bool {
     let is_hebrew = |c: char| matches!(c, '\u{5d0}'..='\u{5ea}');
     matches!(c, '"' | '\u{5f4}' | '\'' | '\u{5f3}') && is_hebrew(before) && next.is_some_and(is_hebrew)

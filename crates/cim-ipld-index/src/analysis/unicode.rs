@@ -11,7 +11,7 @@ use super::spec::{Cjk, WordsSpec};
 ///   of Latin and Greek letters: `Café` becomes `cafe`, `Straße` `strasse`, `Łódź` `lodz`. `й` and
 ///   `и` stay distinct.
 /// * Words consist of letters and digits: `big_bad_wolf.txt` is four words, `l'avion` two, `v6.2.8`
-///   four. A query with punctuation is split in the same way and matches the words as a phrase.
+///   four. A query with punctuation is split in the same way, and matches its words as a phrase.
 ///   `C++`, `C#`, `.NET` and `node.js` are additionally indexed as compound forms, which rank
 ///   higher.
 /// * Hebrew acronyms keep their gershayim, and an emoji with its modifiers is one word.
@@ -73,14 +73,15 @@ impl UnicodeWords {
         Self::of_spec(WordsSpec { stems: WordsSpec::of_languages(languages).stems, ..self.spec })
     }
 
-    /// Leaves out the stop words of a language. They keep their positions.
+    /// Leaves out the stop words of a language. A word that is left out still takes a position.
     #[must_use]
     pub fn leave_out(mut self, language: Language) -> Self {
         self.spec.stop_words.insert(language);
         Self::of_spec(self.spec)
     }
 
-    /// Leaves out these words, compared in lower case with accents. They keep their positions.
+    /// Leaves out these words, which are compared in lower case, accents included. A word that is
+    /// left out still takes a position.
     #[must_use]
     pub fn leave_out_words<W: AsRef<str>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.spec.left_out.extend(words.into_iter().map(|word| word.as_ref().to_lowercase()));

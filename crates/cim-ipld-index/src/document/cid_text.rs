@@ -26,7 +26,7 @@ use crate::document::content_id;
 ///
 /// # Errors
 ///
-/// Any error of the serializer.
+/// Any error from the serializer.
 pub fn serialize<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() { serializer.collect_str(cid) } else { cid.to_bytes().serialize(serializer) }
 }
@@ -35,7 +35,7 @@ pub fn serialize<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Er
 ///
 /// # Errors
 ///
-/// Any error of the deserializer, including its custom error for an invalid CID.
+/// Any error from the deserializer, including its custom error for an invalid CID.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
     if deserializer.is_human_readable() {
         content_id::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)

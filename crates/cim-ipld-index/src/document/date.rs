@@ -22,8 +22,8 @@ pub struct Timestamp(pub i64);
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
-    /// Parses a date as in a query: RFC 3339, full or truncated, in UTC unless it names a zone. A
-    /// date that denotes a span is its start.
+    /// Parses a date as in a query: RFC 3339, full or truncated, in UTC unless it names a zone. For
+    /// a date that denotes a span, returns the start of the span.
     ///
     /// Returns [`ParseTimestampError`] for any other text.
     ///
@@ -53,7 +53,8 @@ impl FromStr for Timestamp {
 pub struct ParseTimestampError;
 
 /// Parses a date: `2024`, `2024-02`, `2024-02-29`, `2024-02-29T10:30Z`,
-/// `2024-02-29T10:30:15.250+02:00`. Without a zone it is in UTC, and a space may replace the `T`.
+/// `2024-02-29T10:30:15.250+02:00`. Without a zone the date is in UTC, and a space may replace the
+/// `T`.
 ///
 /// Returns the start of the span that the date denotes, and the start of the following span. A day,
 /// for example, lasts until the start of the next.

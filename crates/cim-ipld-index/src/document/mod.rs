@@ -115,7 +115,8 @@ pub struct Document {
     pub title: Option<String>,
     /// The author, searched by default and with `author:`.
     pub author: Option<String>,
-    /// Names to filter by, compared exactly except for case.
+    /// Names to filter by. A tag matches as a whole, and is folded like a word: case, accents of
+    /// Latin and Greek letters, and compatibility forms are ignored.
     pub tags: Vec<String>,
     /// The media type, compared ignoring case.
     pub content_type: Option<String>,

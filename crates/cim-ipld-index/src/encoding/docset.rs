@@ -1,8 +1,8 @@
 //! Sets of document ids: bitmaps in memory, compact when encoded.
 //!
 //! Byte layout: number of chunks (varint), then per chunk of 65,536 ids, in increasing order: key
-//! (u16), kind (u8) and either the count minus one (u16) followed by that many sorted u16, or a
-//! bitmap of 8,192 bytes. All integers are little-endian.
+//! (u16), kind (u8) and either the number of ids minus one (u16), then the sorted ids (u16 each),
+//! or a bitmap of 8,192 bytes. All integers are little-endian.
 
 use crate::encoding::wire::{Reader, put_varint};
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Keys of posting lists, sets and columns: one byte for the namespace, then the name.
 //!
-//! A field name that is followed by something is prefixed with its length (varint).
+//! A field name is prefixed with its length (varint) if more bytes of the key follow it.
 
 pub(crate) mod fields;
 

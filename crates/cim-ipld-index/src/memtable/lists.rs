@@ -4,7 +4,7 @@
 //! arena that holds up to 128 postings of three words each: document id, (frequency, length),
 //! position. A new posting thus touches one cache line. The tail's region doubles until it holds a
 //! full block; the block then moves to the directory and a new tail begins. Outgrown regions are
-//! not reused, so a reader that still refers to one sees unchanged data.
+//! not reused, so a reader that still refers to such a region sees unchanged data.
 //!
 //! The writer stores a posting before it publishes the tail's new length, and it publishes a
 //! document only after all its postings are stored. A reader ignores postings of documents that are
@@ -23,8 +23,8 @@ const ENTRY: u32 = 3;
 const POSTING: u32 = 3;
 const FIRST_DIRECTORY: u32 = 2;
 const FIRST_TAIL: u32 = 2;
-/// The maximum frequency, which shares a word with the length code. A larger one is clamped to this
-/// value.
+/// The maximum frequency, which shares a word with the length code. A larger frequency is clamped
+/// to this value.
 ///
 /// It is small in unit tests, so that a test can exceed it.
 pub(crate) const MAX_FREQUENCY: u32 = if cfg!(test) { 1000 } else { (1 << 24) - 1 };
@@ -130,8 +130,8 @@ impl ListStore {
 
     /// Returns the blocks with documents below `visible`. The last block is truncated to those.
     pub(super) fn blocks(&self, list: &List, visible: u32) -> Vec<BlockRef> {
-        // The tail must be read first: a block that leaves it meanwhile is then found in the
-        // directory.
+        // The tail must be read before the directory: if it becomes a block of the directory in
+        // between, the block is found there.
         let tail = Tail::unpack(list.tail.load(Ordering::Acquire));
         let (entries, count) = unpack(list.directory.load(Ordering::Acquire));
         let mut blocks = Vec::with_capacity(count as usize + 1);
@@ -181,8 +181,8 @@ impl ListStore {
         if out.documents.last().is_some_and(|last| *last >= visible) {
             out.truncate(out.documents.partition_point(|document| *document < visible));
         }
-        // Copies in storage order: each posting's positions have a location of their own, but the
-        // locations are consecutive.
+        // The positions of each posting are copied from its own location. The locations increase
+        // from posting to posting, so memory is read in order.
         for (weight, place) in out.weights.iter().zip(&mut out.positions).filter(|(weight, _)| **weight >> 8 > 1) {
             let start = std::mem::replace(place, out.many.len() as u32);
             self.put_positions(weight >> 8, start, &mut out.many);
@@ -238,7 +238,8 @@ impl ListStore {
                 return;
             }
         }
-        // The documents before it have moved to the directory meanwhile.
+        // If the tail became a block of the directory after it was read, its documents were visited
+        // above.
         if tail.len > 0 && self.last(tail) >= after {
             visit(tail, self.last(tail));
         }
@@ -268,7 +269,7 @@ impl ListStore {
     fn posting_at(&self, place: u32, index: u32) -> &[AtomicU32; POSTING as usize] {
         match self.words.slice(place + POSTING * index).first_chunk() {
             Some(posting) => posting,
-            None => unreachable!("a block lies in one piece"),
+            None => unreachable!("a block is contiguous"),
         }
     }
 

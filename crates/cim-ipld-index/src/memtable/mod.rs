@@ -141,7 +141,8 @@ impl Memtable {
     }
 
     /// Inserts a document like [`insert`](Self::insert), but shares its bytes instead of encoding
-    /// it. The memory that the bytes are a part of is freed with the memtable.
+    /// it. If the bytes are part of a larger buffer, the whole buffer stays allocated as long as
+    /// the memtable.
     ///
     /// # Errors
     ///

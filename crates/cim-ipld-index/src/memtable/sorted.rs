@@ -12,8 +12,8 @@ use super::key::Key;
 use super::terms::Terms;
 use crate::automaton::{AcceptStatus, Automaton};
 
-/// The number of unsorted terms that are scanned; alternatively, 1/64 of the sorted ones if that is
-/// more.
+/// The maximum number of terms that are left unsorted and scanned, unless 1/64 of the number of
+/// sorted terms is more.
 const MAX_UNSORTED: usize = 512;
 
 /// The sorted terms, built on first use.
@@ -100,7 +100,7 @@ impl Sorted {
 }
 
 /// Runs the automaton on a term, given the first bytes of its key. The key itself is read only if
-/// they do not decide.
+/// its first bytes do not decide.
 fn look(
     automaton: &mut impl Automaton,
     terms: &Terms,
@@ -120,7 +120,7 @@ impl TermOrder {
         self.terms.capacity() * size_of::<u32>() + self.first_bytes.capacity() * size_of::<u64>()
     }
 
-    /// Returns the first index from `from` on whose key is at least `target`.
+    /// Returns the first index at or after `from` whose key is at least `target`.
     fn seek(&self, terms: &Terms, from: usize, target: &[u8]) -> usize {
         let wanted = Key::new(target).head.swap_bytes();
         let start = from + gallop(&self.first_bytes[from..], |bytes| bytes < wanted);
@@ -181,7 +181,7 @@ mod tests {
     struct Listed<'a> {
         wanted: &'a BTreeSet<&'a [u8]>,
         target: Vec<u8>,
-        /// Whether it decides by prefixes and seeks, or examines every key.
+        /// Whether the automaton decides by prefixes and seeks, or examines every key.
         is_helpful: bool,
     }
 

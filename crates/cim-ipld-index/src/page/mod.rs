@@ -39,7 +39,8 @@ pub(crate) const PAGE_PREFIX: usize = 2;
 #[derive(Clone)]
 pub struct Page(Arc<[u8]>);
 
-/// A source of pages that are already in memory. It neither blocks nor fetches.
+/// A source of pages. A source for searches should return only pages that are already in memory,
+/// and neither block nor fetch; a source for merges and verification may fetch each page on demand.
 ///
 /// For a missing page it returns `None`, and the operation returns [`Progress::Need`].
 ///
@@ -103,7 +104,7 @@ pub trait PageSink {
     fn page(&mut self, id: PageId, bytes: Vec<u8>) -> std::result::Result<(), PageSinkError>;
 }
 
-/// The error of a [`PageSink`].
+/// An error from a [`PageSink`].
 pub type PageSinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The outcome of an operation on pages: its result, or the pages that must be available before the

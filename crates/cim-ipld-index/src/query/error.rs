@@ -1,4 +1,4 @@
-//! The error of a query text that cannot be parsed.
+//! The error for a query text that cannot be parsed.
 
 use std::fmt;
 use std::ops::Range;

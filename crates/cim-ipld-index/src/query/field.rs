@@ -18,7 +18,8 @@ pub(super) enum Scope {
     Number(NumberField),
 }
 
-/// The field names, then their aliases. The same names are used in JSON lines.
+/// The field names, then their aliases, which are the names of the same fields in a serialized
+/// [`Hit`](crate::Hit).
 const NAMES: [&str; 12] = [
     "title",
     "author",

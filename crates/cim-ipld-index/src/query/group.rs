@@ -153,7 +153,7 @@ impl Node {
         }
     }
 
-    /// Returns whether the node is required when it stands next to words.
+    /// Returns whether the node is required when it is next to words.
     fn is_wanted(&self) -> bool {
         match self {
             Self::Attribute { .. } | Self::AttributePrefix { .. } | Self::AttributeLike { .. } => true,

@@ -71,21 +71,22 @@ impl Query {
     /// is a phrase.
     ///
     /// `size:[100 TO 200}` matches numbers from 100 up to, but not including, 200; `size:>=100` and
-    /// `created:<2024-02` leave one side open, as does `*` in a range. `title:*` matches documents
-    /// with a title, and likewise for every field. Dates follow RFC 3339, are in UTC unless they
-    /// name a zone, and may be truncated: `2024-02` is that month. (For an attribute, a year alone
-    /// is a number.)
+    /// `created:<2024-02` leave one side open, and so does `*` in a range. `title:*` matches
+    /// documents with a title, and likewise for every field. Dates follow RFC 3339, are in UTC
+    /// unless they name a zone, and may be truncated: `2024-02` is that month. (For an attribute, a
+    /// year alone is a number.)
     ///
-    /// The fields are `title`, `author`, `text` (all three together), `tag`, `type`, `size`,
-    /// `created` and `modified`, in any case, or in their JSON spelling (`tags`, `created_at`).
-    /// With any other name, `name:value` matches documents with this value in the attribute of that
-    /// name, whether it is a word of a text, a whole keyword, a number or a date. If no document
-    /// has such an attribute, it is plain text, as in `localhost:8080`, but the search is refused
-    /// if the name resembles that of a field.
+    /// The fields are `title`, `author`, `text` (title, author and text together), `tag`, `type`,
+    /// `size`, `created` and `modified`, in upper or lower case, or in their JSON spelling (`tags`,
+    /// `created_at`). With any other name, `name:value` matches documents with this value in the
+    /// attribute of that name, whether it is a word of a text, a whole keyword, a number or a date.
+    /// If no document has such an attribute, `name:value` is plain text, as in `localhost:8080`,
+    /// but the search is refused if the name resembles that of a field.
     ///
-    /// Tags, types, sizes, times and attributes are required when they stand next to words; only
-    /// `OR` makes them alternatives. A field name applies to a whole group in `tag:(red OR blue)`.
-    /// A backslash escapes the next character: `C\+\+`, `"the \"best\""`, `my\ name:value`.
+    /// Tags, types, sizes, times and attributes are required when they are next to words, unless
+    /// `OR` makes them alternatives. Several types are alternatives even without `OR`, since a
+    /// document has at most one. A field name applies to a whole group in `tag:(red OR blue)`. A
+    /// backslash escapes the next character: `C\+\+`, `"the \"best\""`, `my\ name:value`.
     ///
     /// `docs/search.md` in the repository describes the whole language with examples.
     ///
@@ -112,7 +113,7 @@ impl Query {
     /// [`parse`](Self::parse) accepts has the same meaning.
     ///
     /// What [`parse`](Self::parse) would refuse is returned as errors and taken literally: a
-    /// misplaced operator is punctuation, everything else is words.
+    /// misplaced operator is treated as punctuation, and everything else as words.
     ///
     /// ```
     /// use cim_ipld_index::{Query, QueryErrorKind};
@@ -125,9 +126,9 @@ impl Query {
         parse::lenient(text)
     }
 
-    /// Parses a query as [`parse_lenient`](Self::parse_lenient) does, but refuses what cannot be
-    /// meant as words: a value that does not fit its field, and excessive nesting. Use it for
-    /// search boxes.
+    /// Parses a query as [`parse_lenient`](Self::parse_lenient) does, but refuses a text with a
+    /// part that cannot be meant as words: a value that does not fit its field, or excessive
+    /// nesting. Use this for search boxes.
     ///
     /// ```
     /// use cim_ipld_index::Query;
@@ -217,8 +218,8 @@ impl Query {
         Self::from_node(Node::Attribute { name: name.into(), text: value.into() })
     }
 
-    /// Matches documents with an attribute that is a text with a word that starts with `prefix`, or
-    /// a keyword that does.
+    /// Matches documents with an attribute that is a keyword that starts with `prefix`, or a text
+    /// that contains a word that starts with `prefix`.
     pub fn attribute_prefix(name: impl Into<Arc<str>>, prefix: impl Into<String>) -> Self {
         Self::from_node(Node::AttributePrefix { name: name.into(), text: prefix.into() })
     }
@@ -240,8 +241,8 @@ impl Query {
         Self::from_node(Node::Unresolved(vec![Clause::of(Node::Named { name, resembled, node })]))
     }
 
-    /// Matches documents with an attribute of this name, with score 0. A text without words and NaN
-    /// do not count.
+    /// Matches documents with an attribute of this name, with score 0. An attribute that is NaN or
+    /// a text without words counts as missing.
     pub fn exists(name: impl Into<Arc<str>>) -> Self {
         Self::from_node(Node::Exists(name.into()))
     }

@@ -65,12 +65,14 @@ pub(crate) enum Node {
         name: Arc<str>,
         text: String,
     },
-    /// Documents with an attribute that is a keyword or has a word with this prefix.
+    /// Documents with an attribute that is a keyword with this prefix, or a text that contains a
+    /// word with this prefix.
     AttributePrefix {
         name: Arc<str>,
         text: String,
     },
-    /// Documents with an attribute that is a matching keyword or has a matching word.
+    /// Documents with an attribute that is a matching keyword, or a text that contains a matching
+    /// word.
     AttributeLike {
         name: Arc<str>,
         pattern: Pattern,
@@ -79,15 +81,15 @@ pub(crate) enum Node {
     Exists(Arc<str>),
     /// Documents with a number or time in the range.
     Range(NumberRange),
-    /// A condition on an attribute if any document has an attribute of this name, otherwise the
-    /// literal text. If the name resembles that of a field, it is an error instead.
+    /// A condition on an attribute. If no live document has an attribute of this name, it is the
+    /// literal text, or an error if the name resembles that of a field.
     Named {
         name: Arc<str>,
         resembled: Option<&'static str>,
         node: Box<Node>,
     },
-    /// Clauses of which at least one is [`Named`](Self::Named). Their combination depends on how it
-    /// is resolved.
+    /// Clauses of which at least one is [`Named`](Self::Named). How they are combined depends on
+    /// how that clause is resolved.
     Unresolved(Vec<Clause>),
     /// All of `must`, none of `must_not` and, if `must` is empty, at least one of `should`. Matches
     /// of `should` add to the score.

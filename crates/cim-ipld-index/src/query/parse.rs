@@ -9,11 +9,13 @@
 //! ```
 //!
 //! Tags, types, numbers and times are filters: they are required whatever words are next to them,
-//! unless OR joins them. So are conditions on attributes, whose words are also scored.
+//! unless OR joins them. Several types are alternatives even without OR. So are conditions on
+//! attributes, whose words are also scored.
 //!
-//! One parser reads a text in two ways. In strict mode, a deviation from the grammar is an error.
+//! One parser reads a text in three ways. In strict mode, a deviation from the grammar is an error.
 //! In lenient mode, it is recorded and taken literally: a misplaced operator is punctuation,
-//! everything else is words.
+//! everything else is words. Typed mode is lenient, but a value that does not fit its field and
+//! excessive nesting are errors.
 
 use super::field::{Scope, resembling, starts_value};
 use super::group::Group;
@@ -36,7 +38,7 @@ pub(super) fn strict(text: &str) -> Result<Query, QueryError> {
     Parser::new(text, Reading::Strict).query()
 }
 
-/// Parses any text, unless a deviation from the grammar cannot be meant as words.
+/// Parses any text, but refuses deviations from the grammar that cannot be meant as words.
 pub(super) fn typed(text: &str) -> Result<Query, QueryError> {
     Parser::new(text, Reading::Typed).query()
 }
@@ -62,7 +64,7 @@ pub(super) struct Parser<'a> {
 enum Reading {
     /// They are errors.
     Strict,
-    /// They are taken literally, or are an error if they cannot be meant that way.
+    /// They are taken literally, or are errors if they cannot be meant as words.
     Typed,
     /// They are taken literally.
     Lenient,
@@ -289,7 +291,7 @@ impl<'a> Parser<'a> {
     fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         if self.text.first().is_some_and(is_quote) {
             let phrase = self.text.phrase()?;
-            let slop = if self.text.eat('~') { self.text.whole("how many words may stand between")? } else { 0 };
+            let slop = if self.text.eat('~') { self.text.whole("the maximum number of words in between")? } else { 0 };
             return Ok(Node::phrase(scope, &phrase, slop));
         }
         let start = self.text.at();

@@ -102,7 +102,8 @@ impl NumberRange {
         Self { field, low: bound(bounds.start_bound()), high: bound(bounds.end_bound()) }
     }
 
-    /// Returns the ranges of an attribute that a text stands for, as a number and as a date.
+    /// Returns the ranges of an attribute that a text denotes: one if it is a number, and one if it
+    /// is a date or period.
     pub(crate) fn of_text(name: &Arc<str>, text: &str) -> impl Iterator<Item = Self> {
         let number = Number::parse(text).map(|number| (Bound::Included(number), Bound::Included(number)));
         let date = date::parse(text)
@@ -201,7 +202,7 @@ fn nearest(number: Number) -> Option<(u64, bool, bool)> {
     match number {
         Number::Float(number) => Some((numbers::of_float(number)?, false, true)),
         Number::Integer(number) => {
-            // A float of this magnitude is an integer, so the conversion back is exact.
+            // The float nearest to an integer is an integer, so the conversion back is exact.
             let float = number as f64;
             Some((numbers::of_float(float)?, (float as i128) < number, float as i128 == number))
         }

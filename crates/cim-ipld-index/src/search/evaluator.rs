@@ -1,7 +1,8 @@
 //! Evaluates a query in windows of 4,096 documents: each part of the query marks its matches and
 //! adds their points.
 //!
-//! It handles queries of any form. The common forms have faster implementations in `bulk_scorer`.
+//! The evaluator handles queries of any form. The common forms have faster implementations in
+//! `bulk_scorer`.
 
 use super::cursor::{Cursor, END, greatest, least};
 use super::multi_phrase::MultiPhrase;
@@ -69,8 +70,8 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Adds the matches and points of the documents from `start` on to the window. `start` must not
-    /// decrease between calls.
+    /// Adds the matches and points of the documents in the window that begins at `start`. `start`
+    /// must not decrease between calls.
     pub(crate) fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
         match self {
             Self::Nothing => Ok(()),

@@ -1,10 +1,12 @@
 //! Builds the evaluator of a plan over one source, with the collection statistics of the whole read
 //! view.
 
+use super::cursor::Cursor;
 use super::evaluator::{Bool, Evaluator, Term};
 use super::exhaustive;
 use super::multi_phrase::MultiPhrase;
 use super::phrase::Phrase;
+use super::phrase_budget::PhraseBudget;
 use super::plan::{Leaf, Plan, Planned, SetSelector};
 use super::source::{Handle, NormCache, Source};
 use super::statistics::CollectionStatistics;
@@ -26,6 +28,7 @@ pub(super) struct EvaluatorBuilder<'s, 'a> {
     pub(super) scale: Scale,
     pub(super) fetcher: &'s Fetcher<'s>,
     pub(super) norms: NormCache,
+    pub(super) phrase_budget: PhraseBudget,
 }
 
 impl<'a> EvaluatorBuilder<'_, 'a> {
@@ -116,27 +119,50 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
     }
 
     fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Evaluator<'a>> {
-        let mut slots = Vec::with_capacity(leaves.len());
-        let mut is_complete = true;
-        for (leaf, place) in leaves {
-            let handles = &self.lists[*leaf];
-            let mut cursors = Vec::with_capacity(handles.len());
-            for handle in handles {
-                cursors.extend(self.source.open(self.fetcher, handle, &self.leaves[*leaf], &mut self.norms)?);
-            }
-            is_complete &= cursors.len() == handles.len();
-            slots.push((cursors, *place));
+        let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
+        let budget = self.phrase_budget.clone();
+        if leaves.iter().any(|(leaf, _)| self.lists[*leaf].len() > 1) {
+            let slots = leaves.iter().map(|(leaf, place)| Ok((self.cursors(*leaf)?, *place)));
+            let slots = slots.collect::<Result<Vec<_>>>()?;
+            let is_complete =
+                slots.iter().zip(leaves).all(|((own, _), (leaf, _))| own.len() == self.lists[*leaf].len());
+            // A page that is missing has been recorded.
+            return match is_complete {
+                true => Ok(Evaluator::MultiPhrase(Box::new(MultiPhrase::new(slots, slop, scorer, budget)?))),
+                false => Ok(Evaluator::Nothing),
+            };
         }
-        if !is_complete {
-            // A page is missing and has been recorded.
+        // The leaves of the cursors. A repeated word has one cursor.
+        let mut opened: Vec<usize> = Vec::new();
+        let mut words = Vec::with_capacity(leaves.len());
+        for (leaf, place) in leaves {
+            let known = opened.iter().position(|own| own == leaf);
+            words.push((known.unwrap_or(opened.len()), *place));
+            if known.is_none() {
+                opened.push(*leaf);
+            }
+        }
+        if opened.len() == 1 {
+            opened.push(opened[0]);
+            words.iter_mut().skip(1).for_each(|(cursor, _)| *cursor = 1);
+        }
+        let mut cursors = Vec::with_capacity(opened.len());
+        for leaf in &opened {
+            cursors.append(&mut self.cursors(*leaf)?);
+        }
+        if cursors.len() < opened.len() {
             return Ok(Evaluator::Nothing);
         }
-        let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
-        if slots.iter().any(|(cursors, _)| cursors.len() > 1) {
-            return Ok(Evaluator::MultiPhrase(Box::new(MultiPhrase::new(slots, slop, scorer)?)));
+        Ok(Evaluator::Phrase(Box::new(Phrase::new(cursors, words, slop, scorer, budget))))
+    }
+
+    /// Opens the lists of a leaf, except those of which a page is missing.
+    fn cursors(&mut self, leaf: usize) -> Result<Vec<Cursor<'a>>> {
+        let mut cursors = Vec::with_capacity(self.lists[leaf].len());
+        for handle in &self.lists[leaf] {
+            cursors.extend(self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?);
         }
-        let cursors = slots.into_iter().filter_map(|(mut cursors, place)| Some((cursors.pop()?, place)));
-        Ok(Evaluator::Phrase(Box::new(Phrase::new(cursors.collect(), slop, scorer))))
+        Ok(cursors)
     }
 
     fn scorer(&self, leaf: usize, weight: f32) -> TermScorer {

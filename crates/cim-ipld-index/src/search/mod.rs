@@ -20,6 +20,8 @@ pub(crate) mod options;
 pub(crate) mod order;
 pub(crate) mod paging;
 mod phrase;
+mod phrase_budget;
+mod phrase_count;
 mod plan;
 mod pool;
 mod rank;
@@ -42,6 +44,7 @@ use bulk_scorer::Collector;
 use evaluator::Evaluator;
 use evaluator_builder::EvaluatorBuilder;
 use name_resolution::Resolution;
+use phrase_budget::PhraseBudget;
 use plan::{Planned, SetSelector};
 use snippet::SnippetGenerator;
 use sort::Sorter;
@@ -109,19 +112,15 @@ pub(crate) fn find<'a>(
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
 ) -> Result<Option<TopDocs<'a>>> {
-    let reach = options.offset.saturating_add(options.limit);
-    if reach > MAX_RESULT_WINDOW {
-        let detail = format!("limit plus offset is {reach}; the maximum is {MAX_RESULT_WINDOW}");
-        return Err(Error::new(ErrorKind::InvalidQuery, detail));
-    }
+    let reach = reach(options)?;
     let (resolved, resolution) = name_resolution::resolve(query, &sources, fetcher)?;
     let planned = plan::plan(&resolved, analyzer)?;
     let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
     if resolution == Resolution::Unknown {
         name_resolution::request_plain(query, analyzer, &sources, fetcher)?;
     }
-    // If only sets of names are missing, the pages of the presumed query are requested in the same
-    // round.
+    // With `TablesOnly`, the search goes on as if every name were an attribute, so that its pages
+    // are requested in the same round.
     if fetcher.has_missing() && resolution != Resolution::TablesOnly {
         return Ok(None);
     }
@@ -135,6 +134,7 @@ pub(crate) fn find<'a>(
         fetcher,
     )?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
+    let phrase_budget = PhraseBudget::new(options.max_positions);
     let mut parts = Vec::with_capacity(sources.len());
     for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
         let mut builder = EvaluatorBuilder {
@@ -147,6 +147,7 @@ pub(crate) fn find<'a>(
             scale,
             fetcher,
             norms: NormCache::default(),
+            phrase_budget: phrase_budget.clone(),
         };
         let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(&planned)?);
         let sorter = options.needs_every_match().then(|| Sorter::open(source, options, fetcher)).transpose()?;
@@ -171,6 +172,16 @@ pub(crate) fn find<'a>(
     let facets = facets.collect::<Result<_>>()?;
     let best = rank::order(&sources, candidates, options, fetcher)?;
     Ok(Some(TopDocs { total, best, sources, facets, planned, collection: statistics.collection }))
+}
+
+/// Returns the number of best documents that are needed.
+fn reach(options: &SearchOptions) -> Result<usize> {
+    let reach = options.offset.saturating_add(options.limit);
+    if reach > MAX_RESULT_WINDOW {
+        let detail = format!("limit plus offset is {reach}; the maximum is {MAX_RESULT_WINDOW}");
+        return Err(Error::new(ErrorKind::InvalidQuery, detail));
+    }
+    Ok(reach)
 }
 
 /// The lists of each source's leaves, and the table entries of its names.

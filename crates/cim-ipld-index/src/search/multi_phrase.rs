@@ -5,7 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::cursor::{Cursor, END};
-use super::phrase::count_in_order;
+use super::phrase_budget::PhraseBudget;
+use super::phrase_count::{Occurrences, Word};
+use super::pool::Pooled;
 use super::window::{WINDOW, Window};
 use crate::error::Result;
 use crate::score::TermScorer;
@@ -14,23 +16,29 @@ pub(crate) struct MultiPhrase<'a> {
     /// The slots, in phrase order; at least two.
     slots: Vec<Slot<'a>>,
     slop: u32,
+    /// The slots as words of the phrase.
+    words: Vec<Word>,
     scorer: TermScorer,
-    positions: Vec<Vec<u32>>,
+    budget: PhraseBudget,
 }
 
 /// The alternatives at one position of the phrase.
 struct Slot<'a> {
-    place: u32,
     cursors: Vec<Cursor<'a>>,
     /// The current document of each cursor, as a min-heap without exhausted cursors.
     documents: BinaryHeap<Reverse<(u32, usize)>>,
 }
 
 impl<'a> MultiPhrase<'a> {
-    pub(super) fn new(slots: Vec<(Vec<Cursor<'a>>, u32)>, slop: u32, scorer: TermScorer) -> Result<Self> {
-        let positions = vec![Vec::new(); slots.len()];
-        let slots = slots.into_iter().map(|(cursors, place)| Slot::new(cursors, place)).collect::<Result<_>>()?;
-        Ok(Self { slots, slop, scorer, positions })
+    pub(super) fn new(
+        slots: Vec<(Vec<Cursor<'a>>, u32)>,
+        slop: u32,
+        scorer: TermScorer,
+        budget: PhraseBudget,
+    ) -> Result<Self> {
+        let words = slots.iter().enumerate().map(|(index, (_, place))| (index, *place)).collect();
+        let slots = slots.into_iter().map(|(cursors, _)| Slot::new(cursors)).collect::<Result<_>>()?;
+        Ok(Self { slots, slop, words, scorer, budget })
     }
 
     /// Returns the first document at or after `from` that has a word for every slot.
@@ -57,10 +65,13 @@ impl<'a> MultiPhrase<'a> {
         let mut document = self.next(start)?;
         while document < end {
             let mut norm = 0;
-            for (slot, positions) in self.slots.iter_mut().zip(&mut self.positions) {
+            let mut occurrences = Pooled::<Occurrences>::new();
+            let lists = occurrences.lists(self.slots.len());
+            for (slot, positions) in self.slots.iter_mut().zip(lists) {
                 norm = slot.put_positions(document, positions)?;
+                self.budget.charge(positions.len())?;
             }
-            let frequency = count_in_order(&self.positions, |index| self.slots[index].place, self.slop);
+            let frequency = occurrences.count_in_order(&self.words, self.slop, &self.budget)?;
             if frequency > 0 {
                 out.add(document - start, self.scorer.points(frequency, norm));
             }
@@ -71,7 +82,7 @@ impl<'a> MultiPhrase<'a> {
 }
 
 impl<'a> Slot<'a> {
-    fn new(mut cursors: Vec<Cursor<'a>>, place: u32) -> Result<Self> {
+    fn new(mut cursors: Vec<Cursor<'a>>) -> Result<Self> {
         let mut documents = BinaryHeap::with_capacity(cursors.len());
         for (index, cursor) in cursors.iter_mut().enumerate() {
             let document = cursor.seek(0)?;
@@ -79,7 +90,7 @@ impl<'a> Slot<'a> {
                 documents.push(Reverse((document, index)));
             }
         }
-        Ok(Self { place, cursors, documents })
+        Ok(Self { cursors, documents })
     }
 
     /// Returns the first document at or after `target` that has one of the words.

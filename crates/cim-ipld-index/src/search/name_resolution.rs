@@ -16,7 +16,7 @@ use crate::query::Query;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolution {
     Complete,
-    /// It is known which tables contain the names, but not whether a live document does.
+    /// It is known which tables contain the names, but not whether a live document has them.
     TablesOnly,
     Unknown,
 }
@@ -90,7 +90,8 @@ impl Source<'_> {
         Ok(set.next(0).is_some())
     }
 
-    /// Returns whether the tables have an entry for a possible type of an attribute.
+    /// Returns whether an attribute has a value of the type that `want` selects, possibly only in
+    /// deleted documents. In a segment, only the tables are read.
     fn has_entry(&self, fetcher: &Fetcher<'_>, want: &SetSelector) -> Result<bool> {
         match (self, want) {
             (Self::Segment(segment, _), SetSelector::NamesFrom(class, prefix)) => {

@@ -32,7 +32,14 @@ pub struct SearchOptions {
     pub after: Option<SearchCursor>,
     /// The facets to count over all matches; none by default.
     pub facets: Vec<Facet>,
+    /// The maximum number of word positions that phrases may compare, after which the search fails
+    /// with [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive); 2^28 by default, which
+    /// takes about a second.
+    pub max_positions: u64,
 }
+
+/// The default of [`SearchOptions::max_positions`].
+const MAX_POSITIONS: u64 = 1 << 28;
 
 /// A facet: counts the names of one kind over all matches, regardless of the limit.
 ///
@@ -62,7 +69,7 @@ pub struct Facet {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FacetField {
-    /// Tags, in lower case.
+    /// Tags, in their folded form: lower case, without accents.
     Tags,
     /// Content types, in lower case.
     ContentTypes,
@@ -109,8 +116,8 @@ pub enum Total {
     /// Counts every match.
     #[default]
     Exact,
-    /// Counts only the matches that were visited to find the best ones, which makes a search for a
-    /// few of many matches faster. The total is a lower bound.
+    /// Counts only the matches that were visited while finding the best ones, so the total is a
+    /// lower bound. This is faster if only a few of many matches are requested.
     AtLeast,
 }
 
@@ -147,6 +154,7 @@ impl Default for SearchOptions {
             sort: Sort::default(),
             after: None,
             facets: Vec::new(),
+            max_positions: MAX_POSITIONS,
         }
     }
 }
@@ -170,6 +178,13 @@ impl SearchOptions {
     #[must_use]
     pub fn snippet(mut self, snippet: SnippetOptions) -> Self {
         self.snippet = Some(snippet);
+        self
+    }
+
+    /// Sets the maximum number of word positions that phrases may compare.
+    #[must_use]
+    pub fn max_positions(mut self, max_positions: u64) -> Self {
+        self.max_positions = max_positions;
         self
     }
 

@@ -36,9 +36,9 @@ pub enum SortBy {
     /// The score.
     #[default]
     Score,
-    /// A number or time. Documents without one come last in either direction. If an attribute is an
-    /// integer, a fraction or a date in different documents, the values are compared as numbers,
-    /// dates by their milliseconds.
+    /// A number or time. Documents without a value come last in either direction. If an attribute
+    /// is an integer in some documents and a fraction or a date in others, the values are compared
+    /// as numbers, and dates by their milliseconds.
     Number(NumberField),
 }
 

@@ -15,12 +15,13 @@ use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
 use crate::query::{self, Has, Node, NumberField, NumberRange, Pattern, Query};
 
-/// The maximum number of words and names in a query, counting repetitions.
+/// The maximum number of lookups of a query, counting repetitions: one for each word, tag, type or
+/// range of a built-in field, and one for each way in which an attribute may be stored.
 pub const MAX_QUERY_WORDS: usize = 4096;
 /// The boost of a compound form over a plain word, so that documents with the compound form rank
 /// above those with only its words.
 const COMPOUND_BOOST: f32 = 2.0;
-/// The number of leaves from which they are found by hash.
+/// If a query has at least this many leaves, they are looked up by hash instead of one by one.
 const MANY_LEAVES: usize = 32;
 
 /// What to look up for a query, and how to combine it.
@@ -248,7 +249,8 @@ impl Planner<'_> {
     fn count(&mut self) -> Result<()> {
         self.words += 1;
         if self.words > MAX_QUERY_WORDS {
-            let detail = format!("the query has more than {MAX_QUERY_WORDS} words and names");
+            let detail =
+                format!("the query needs more than {MAX_QUERY_WORDS} lookups of words, tags, types and attributes");
             return Err(Error::new(ErrorKind::InvalidQuery, detail));
         }
         Ok(())

@@ -28,11 +28,11 @@ use crate::search::paging::SearchCursor;
 #[non_exhaustive]
 pub struct SearchResults {
     /// The number of matches: exact, unless [`SearchOptions::total`](crate::SearchOptions::total)
-    /// says otherwise.
+    /// specifies otherwise.
     pub total: u64,
     /// The best matches, by decreasing score unless
-    /// [`SearchOptions::sort`](crate::SearchOptions::sort) says otherwise. Ties are broken by the
-    /// bytes of the CID.
+    /// [`SearchOptions::sort`](crate::SearchOptions::sort) specifies otherwise. Ties are broken by
+    /// the bytes of the CIDs.
     pub hits: Vec<Hit>,
     /// The position after the last hit, for [`SearchOptions::after`](crate::SearchOptions::after).
     /// It is `None` if there are fewer hits than requested.
@@ -61,7 +61,7 @@ pub struct SearchResults {
 #[non_exhaustive]
 pub struct Matches {
     /// The number of matches: exact, unless [`SearchOptions::total`](crate::SearchOptions::total)
-    /// says otherwise.
+    /// specifies otherwise.
     pub total: u64,
     /// The locations and scores of the best matches, in the order of [`SearchResults::hits`].
     pub best: Vec<(Location, f32)>,

@@ -9,7 +9,8 @@ use crate::document::text_field::Field;
 use crate::search::options::SnippetOptions;
 use crate::search::results::Snippet;
 
-/// How much of a text is scanned after which any match is good enough, in bytes.
+/// The size of a section of a text, in bytes. A text is scanned section by section, and the matches
+/// of the first section that has any are used.
 const SECTION_BYTES: usize = 256 * 1024;
 /// The separator of passages.
 const ELLIPSIS: &str = " … ";
@@ -21,6 +22,10 @@ pub(super) struct SnippetGenerator<'q> {
     leaves: &'q [Leaf],
     analyzer: &'q Analyzer,
 }
+
+/// The maximum number of words that are compared to find the phrases in a text. After that, no
+/// further occurrences are highlighted.
+const MAX_PHRASE_STEPS: usize = 1 << 18;
 
 /// What to highlight: single words, and words that are highlighted only as part of their phrase.
 #[derive(Debug, Default)]
@@ -74,10 +79,11 @@ impl Highlights {
         let mut matchers: Vec<(usize, TermMatcher<'_>)> =
             wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
         let (mut start, mut positions, mut scratch) = (0, 0, Scratch::default());
-        // A phrase that is not in the text matched the title: its single words are better than
-        // nothing.
+        let mut steps = MAX_PHRASE_STEPS;
+        // If a phrase is not in the text, it matched the title: highlighting its single words is
+        // better than nothing.
         let mut words_alone = Vec::new();
-        // Occurrences in the previous section, since a phrase may span both.
+        // Occurrences in the previous and the current section, because a phrase may span both.
         let mut matches: Vec<Match> = Vec::new();
         while start < text.len() && !matchers.is_empty() {
             let end = end_of_section(text, start);
@@ -90,7 +96,7 @@ impl Highlights {
                     }
                 }
             });
-            let in_phrases = self.in_phrases(&matches);
+            let in_phrases = self.in_phrases(&matches, &mut steps);
             let is_marked =
                 |word: &Match| self.words.contains(&word.leaf) || in_phrases.contains(&(word.leaf, word.position));
             if matches.iter().any(is_marked) {
@@ -106,8 +112,8 @@ impl Highlights {
         words_alone
     }
 
-    /// Returns the (leaf, position) pairs that are part of a phrase.
-    fn in_phrases(&self, matches: &[Match]) -> BTreeSet<(usize, u32)> {
+    /// Returns the (leaf, position) pairs that are part of a phrase, as far as `steps` allow.
+    fn in_phrases(&self, matches: &[Match], steps: &mut usize) -> BTreeSet<(usize, u32)> {
         let mut places: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         if !self.phrases.is_empty() {
             matches.iter().for_each(|word| places.entry(word.leaf).or_default().push(word.position));
@@ -116,6 +122,8 @@ impl Highlights {
         for phrase in &self.phrases {
             let first = phrase.leaves.first().and_then(|(leaf, _)| places.get(leaf));
             for start in first.into_iter().flatten() {
+                let Some(left) = steps.checked_sub(phrase.leaves.len()) else { return found };
+                *steps = left;
                 if let Some(words) = phrase.at(*start, &places) {
                     found.extend(words);
                 }

@@ -87,7 +87,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the number of those documents that are in a list.
+    /// Returns the number of documents in a list on which scores are based.
     pub(crate) fn counted_frequency(&self, handle: &Handle<'_>) -> u32 {
         let all = handle.document_frequency();
         let deleted = match (self, handle) {
@@ -102,7 +102,7 @@ impl<'a> Source<'a> {
     }
 
     /// Returns the number of words of a field in the documents on which scores are based. For an
-    /// attribute, it requires the attribute's page of the fields table.
+    /// attribute, this needs the attribute's page of the fields table.
     pub(crate) fn counted_words(&self, fetcher: &Fetcher<'_>, field: &Field) -> Result<u64> {
         match (self, field.index(), field) {
             (Self::Segment(segment, _), Some(field), _) => Ok(segment.header().total_words[field]),

@@ -1,10 +1,10 @@
 //! Collection statistics over all sources: the number of documents, words and occurrences that
 //! scores are based on.
 //!
-//! The live documents of a memtable count, since a fold drops the deleted ones; deleted documents
-//! of a segment count until a merge drops them. A cursor carries the statistics of its search, so
-//! that the pages of one search have a consistent order whatever is folded, merged, inserted or
-//! deleted in the meantime.
+//! Deleted documents of a memtable are not counted, because sealing drops them. Deleted documents
+//! of a segment are counted until a merge drops them. A cursor carries the statistics of its
+//! search, so that the pages of one search have a consistent order whatever is sealed, merged,
+//! inserted or deleted in the meantime.
 
 use super::plan::{Leaf, Plan};
 use super::source::{Handle, Source};

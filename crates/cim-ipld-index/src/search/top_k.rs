@@ -45,8 +45,8 @@ impl<'a> TopK<'a> {
         self.floor
     }
 
-    /// Returns the minimum points with which a document is kept if its number is above all that
-    /// were offered.
+    /// Returns the minimum points with which a document is kept if its number is above all numbers
+    /// offered so far.
     #[inline]
     pub(crate) fn floor_in_order(&self) -> Points {
         // In a segment, document numbers follow the CIDs, so a later document loses a tie.

@@ -62,8 +62,8 @@ impl Window {
         }
     }
 
-    /// Adds the points of `other` to this window's matches and, if `more` is set, also its other
-    /// matches.
+    /// Adds the points of `other` to the matches that are in both windows. If `more` is set, also
+    /// adds the matches that are only in `other`, with their points.
     pub(super) fn absorb(&mut self, other: &Self, more: bool) {
         for index in 0..WINDOW_WORDS {
             let mut word = if more { other.mask[index] } else { other.mask[index] & self.mask[index] };

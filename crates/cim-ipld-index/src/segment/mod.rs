@@ -192,7 +192,7 @@ impl Segment {
         ColumnPlace::decode(kind, value, self.document_count())
     }
 
-    /// Returns the access that reading a column needs.
+    /// Returns what is needed to read the columns of this segment.
     pub(crate) fn column_fetch<'a>(&self, fetcher: &'a Fetcher<'a>) -> ColumnFetch<'a> {
         ColumnFetch { fetcher, segment: self.id, stream_len: self.header.stream_len(PageClass::Columns) }
     }

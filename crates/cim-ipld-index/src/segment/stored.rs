@@ -124,7 +124,9 @@ impl StoredTop {
         start as u32..end as u32
     }
 
-    /// Returns the pages from `page` on that belong together, and the documents in them.
+    /// Returns the range of pages and the range of documents of the unit at `page`: a packed page
+    /// with its documents, or the pages from `page` on that contain one large document, with this
+    /// document.
     pub(crate) fn unit_of(&self, page: u32, document_count: u32) -> (Range<u32>, Range<u32>) {
         let first = self.first_documents[page as usize];
         let rest = &self.first_documents[page as usize..];
@@ -147,8 +149,8 @@ impl StoredTop {
         Ok(Some(bytes))
     }
 
-    /// Calls `each` with the id and the bytes of every document in a packed page, or of the part in
-    /// a page of a large document.
+    /// Calls `each` with the id and the bytes of every document in a packed page. For a page of a
+    /// large document, the bytes are only the part of the document in this page.
     pub(crate) fn visit_page(
         &self,
         payload: &[u8],
@@ -180,7 +182,8 @@ pub(super) fn is_part(kind: u8) -> bool {
     kind == PART
 }
 
-/// Appends the bytes that a page contains of its document number `index`.
+/// Appends the bytes of document `index` of a page or, for a large document, the part of it in this
+/// page.
 fn read_page(payload: Result<&[u8]>, index: u32, out: &mut Vec<u8>) -> Result<()> {
     let mut reader = Reader::new(payload?);
     match reader.u8()? {

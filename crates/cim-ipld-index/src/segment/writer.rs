@@ -105,8 +105,9 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
-    /// Adds a posting to the list that [`end_list`](Self::end_list) completes: the field, unless it
-    /// is an attribute, and the document's length code there. Documents come in increasing order.
+    /// Adds a posting to the list that [`end_list`](Self::end_list) completes. `field` is `None`
+    /// for an attribute, and `norm` is the document's length code in the field. Documents come in
+    /// increasing order.
     #[inline]
     pub(crate) fn posting(&mut self, field: Option<usize>, document: DocId, norm: u8, positions: &[u32]) -> Result<()> {
         if let Some(field) = field {

@@ -74,7 +74,7 @@ impl Verification {
     fn document(&mut self, id: u32, bytes: &[u8], cid: Option<&[u8]>, norms: impl Iterator<Item = u8>) -> Result<()> {
         let document = codec::decode(bytes)?;
         if cid.is_none_or(|cid| cid != document.cid.to_bytes()) {
-            return Err(Error::damaged("a stored document does not match the CID with its number"));
+            return Err(Error::damaged("a stored document's CID differs from the one in the CID table"));
         }
         if self.last_key.as_slice() >= &*document.cid.to_bytes() {
             return Err(Error::damaged("CIDs are out of order"));

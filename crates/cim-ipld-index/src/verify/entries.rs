@@ -214,8 +214,8 @@ impl Verification {
     }
 }
 
-/// MurmurHash3's finalizer over the parts. It does not protect against forgery, which is the task
-/// of the envelope.
+/// Returns a hash of the parts, mixed as in FNV-1a and the finalizer of MurmurHash3. It does not
+/// protect against forgery; the encrypted envelope of the storage layer does.
 pub(super) fn hash(key: &[u8], id: u32, position: u32) -> u64 {
     let mut hash = key
         .iter()

@@ -125,11 +125,11 @@ impl Verification {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AnalyzerMismatch`] if the segment was built with another analyzer,
+    /// [`ErrorKind::AnalyzerMismatch`] if the segment was built with a different analyzer,
     /// [`ErrorKind::Damaged`] if the deletes contain documents that the segment does not have.
     pub fn new(segment: Arc<Segment>, deletes: Deletes, analyzer: Analyzer) -> Result<Self> {
         if segment.analyzer() != analyzer.identity() {
-            return Err(Error::new(ErrorKind::AnalyzerMismatch, "the segment was built with another analyzer"));
+            return Err(Error::new(ErrorKind::AnalyzerMismatch, "the segment was built with a different analyzer"));
         }
         if deletes.iter().last().is_some_and(|last| last.0 >= segment.document_count()) {
             return Err(Error::damaged("the deletes contain a document that does not exist"));

@@ -8,7 +8,8 @@ use crate::model::{Index, cid};
 const DOCUMENTS: u64 = 1_500;
 const WORDS: u64 = 20;
 
-/// Returns a word that is unique to a document, among neighbours that are spread over all pages.
+/// Returns a different word for each `n`. The words of consecutive numbers are spread over all
+/// pages of the dictionary.
 fn word(n: u64) -> String {
     let mixed = n.wrapping_mul(40_503) % 65_536;
     format!("{}{mixed:04x}{}", ["a", "be", "ж", "zu"][(n % 4) as usize], "xyz".repeat((n % 3) as usize))

@@ -274,7 +274,11 @@ fn names_are_those_of_attributes_while_a_live_document_has_one() {
         assert_eq!(hits("words lang:en"), Ok(vec![1]), "an attribute is wanted beside words");
         assert_eq!(hits("plain -lang:en"), Ok(vec![0]));
         assert_eq!(hits("autor:7"), Ok(vec![2]), "an attribute may resemble a field");
-        assert_eq!(hits("titel:x"), Err(ErrorKind::InvalidQuery), "what resembles a field and is none");
+        assert_eq!(
+            hits("titel:x"),
+            Err(ErrorKind::InvalidQuery),
+            "a name that resembles a field and is not an attribute"
+        );
         assert_eq!(hits("\\titel:x"), Ok(vec![2]));
         assert_eq!(hits("\"titel:x\""), Ok(vec![2]));
         if is_first {

@@ -3,6 +3,7 @@
 mod codec;
 mod equivalence;
 mod expanding;
+mod expensive;
 mod finding;
 mod fixtures;
 mod hostile;

@@ -50,7 +50,7 @@ fn readers_see_whole_documents_in_order_while_a_writer_writes() {
                 while last < 1500 {
                     let before = written.load(Ordering::Acquire);
                     let total = index.search(&query, &SearchOptions::default().limit(3)).unwrap().total;
-                    assert!(total >= before, "{total} found after {before} were in");
+                    assert!(total >= before, "{total} documents found although {before} were visible before");
                     assert!(total >= last, "{total} found after {last}");
                     last = total;
                 }

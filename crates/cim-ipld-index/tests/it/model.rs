@@ -1,5 +1,5 @@
-//! A naive scan over documents as the model, and an index that is driven like a persistence engine
-//! does.
+//! A model that scans all documents, and an index that is driven in the way in which a persistence
+//! engine drives it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! The query language: the meaning of texts, and the positions of errors.
+//! The query language: the meaning of query texts, and the positions of errors.
 
 use std::ops::Bound;
 
@@ -84,7 +84,7 @@ fn what_cannot_be_understood_is_named_with_its_place() {
         ("a -", 3, "right after"),
         ("a^x", 2, "boost"),
         ("a~7", 2, "1 or 2"),
-        ("\"a b\"~x", 6, "how many"),
+        ("\"a b\"~x", 6, "the maximum number of words"),
         ("title: a", 6, "value"),
         ("tag:", 4, "value"),
         ("é (", 4, "`)`"),

@@ -1,4 +1,4 @@
-//! The order of hits does not depend on where documents are stored: deletes, folds and merges do
+//! The order of hits does not depend on where documents are stored: deletes, sealing and merges do
 //! not change it, and pages are contiguous.
 
 use cim_ipld_index::{Document, ErrorKind, MemoryIndex, Query, SearchCursor, SearchOptions, Value};
@@ -12,7 +12,7 @@ fn scores(index: &MemoryIndex, text: &str) -> Vec<(cid::Cid, f32)> {
 }
 
 #[test]
-fn deletes_and_a_fold_change_no_score() {
+fn deletes_and_sealing_change_no_score() {
     let index = MemoryIndex::new();
     let note = |n: u64| Value::Text("alpha ".repeat(n as usize % 7));
     for n in 0..400 {

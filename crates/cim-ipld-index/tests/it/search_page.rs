@@ -1,4 +1,4 @@
-//! `docs/search.md`: every row of its tables of examples is a test.
+//! Every row of the tables of examples in `docs/search.md` is a test.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn names(cell: &str) -> Vec<String> {
     cell.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
-/// Converts a text to an attribute value like a JSON line does.
+/// Converts a text to an attribute value in the same way as a JSON line.
 fn value(text: &str) -> Value {
     match (text.parse::<i64>(), text.parse::<f64>(), text) {
         (_, _, "true" | "false") => Value::Keyword(text.to_owned()),

@@ -81,7 +81,7 @@ async fn a_server_that_cannot_make_a_bucket_says_why() {
     let mut settings = NatsSettings::default();
     settings.replicas = 3;
     let error =
-        connect_with(&server, settings).await.create(&log()).await.expect_err("one server keeps no three copies");
+        connect_with(&server, settings).await.create(&log()).await.expect_err("one server cannot store three replicas");
     assert_eq!(error.kind(), ErrorKind::Incompatible, "{error:?}");
 }
 
@@ -119,7 +119,7 @@ async fn names_keys_and_values_are_limited_before_they_reach_the_server() {
     let larger = bytes::Bytes::from(vec![7; backend.limits().max_value_bytes + 1]);
     let error = backend.put(&longest, &key("larger"), larger, Precondition::Any).await.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
-    put(&backend, &longest, "after", "all that").await.expect("the connection has not suffered");
+    put(&backend, &longest, "after", "all that").await.expect("the connection still works");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn removal_leaves_nothing_behind() {
     backend.delete(&objects(), &keys).await.expect("removed");
     let stream = jetstream(&server).await.get_stream("KV_text_index_v1").await.expect("there");
     let state = &stream.cached_info().state;
-    assert_eq!((state.messages, state.bytes, state.last_sequence), (0, 0, 100), "a tombstone is a message");
+    assert_eq!((state.messages, state.bytes, state.last_sequence), (0, 0, 100), "a tombstone would be a message");
 }
 
 /// Other NATS KV clients write a marker when they remove a value: it counts as an absence.
@@ -170,5 +170,5 @@ async fn what_an_acknowledgement_survives_is_said() {
     assert_eq!(in_memory.limits().durability, Durability::Process);
     let error = in_memory.expect_server_encryption().await.expect_err("there is no file to encrypt");
     assert_eq!(error.kind(), ErrorKind::Incompatible);
-    connect(&server).await.expect_server_encryption().await.expect("nothing speaks against it");
+    connect(&server).await.expect_server_encryption().await.expect("the settings are compatible");
 }

@@ -50,8 +50,8 @@ async fn three_replicas_conform() {
     .await;
 }
 
-/// A process reads everything that was acknowledged to another one before, even from a replica that
-/// was paused and lags behind.
+/// A process reads everything that was acknowledged to a different process earlier, even from a
+/// replica that was paused and lags behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_before_is_part_of_every_scan_and_catching_up() {
     const ROUNDS: usize = 8;
@@ -92,7 +92,7 @@ async fn what_was_acknowledged_before_is_part_of_every_scan_and_catching_up() {
     }
 }
 
-/// The leader of the bucket is killed during fenced writes of several processes: acknowledged
+/// The leader of the bucket is killed during fenced writes by several processes: acknowledged
 /// writes are stored exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fenced_writes_go_on_when_the_leader_dies() {

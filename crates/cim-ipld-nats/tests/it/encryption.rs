@@ -154,7 +154,7 @@ fn what_cannot_be_is_refused_and_the_key_is_never_shown() {
         assert!(!format!("{error:?} {config:?}").contains(secret));
     }
     let off = NatsEncryption { enabled: false, ..encryption("rot13", &folder.path().join("absent")) };
-    off.validate().expect("nothing is asked of what is off");
+    off.validate().expect("disabled encryption needs no valid settings");
     assert_eq!(off.server_configuration("JS_KEY").expect("rendered"), "");
     assert_eq!(off.server_configuration_rotating("JS_KEY", "OLD").expect("rendered"), "");
 

@@ -10,8 +10,8 @@ async fn fenced(backend: &NatsBackend, bucket: &Bucket, name: &Key, root: Revisi
     backend.put(bucket, name, "record".into(), precondition).await
 }
 
-/// The server itself satisfies the conformance cases for fences, and returns the error code of a
-/// failed comparison.
+/// The server itself compares the fence: it refuses the write with the error code of a failed
+/// comparison.
 #[tokio::test]
 async fn the_server_compares_the_fences_subject() {
     let server = server();
@@ -43,7 +43,7 @@ async fn a_stream_made_anew_takes_no_record_of_the_old_root() {
     assert_eq!(value(&backend, &log(), "record.1").await.expect("read"), None);
 }
 
-/// A late retry does not write a record again that was folded and trimmed meanwhile.
+/// A late retry does not write a record again that has been removed since it was first written.
 #[tokio::test]
 async fn a_retry_after_a_removal_does_not_land_again() {
     let server = server();

@@ -1,5 +1,5 @@
-//! Messages of other clients in the stream of a bucket do not block readers: values are delivered,
-//! anything else is skipped and counted.
+//! Messages from other clients in the stream of a bucket do not block readers: values are
+//! delivered, and anything else is skipped and counted.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

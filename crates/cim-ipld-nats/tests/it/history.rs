@@ -22,7 +22,7 @@ async fn caught_up_watch(backend: &NatsBackend) -> (WatchStream, Revision) {
     (watch, root)
 }
 
-/// Waits for an error of the watch, with time for a busy machine.
+/// Waits for an error from the watch, long enough for a busy machine.
 async fn is_broken_off_soon(watch: &mut WatchStream) {
     let begin = Instant::now();
     let error = next(watch).await.expect_err("it is another bucket");
@@ -50,8 +50,8 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// For the storage, a purge removes every key: revisions continue and watches stay valid. Only the
-/// fence is lost.
+/// A purge removes every key. Revisions continue and watches stay valid, but the fence is removed
+/// too, so fenced writes are refused.
 #[tokio::test]
 async fn a_purge_removes_every_key_and_with_it_the_fence() {
     let server = server();
@@ -129,7 +129,7 @@ async fn a_server_set_back_is_noticed_by_watches_and_writes() {
     copy_folder(&older, &server.store_folder());
     server.restart();
     is_broken_off_soon(&mut watch).await;
-    let error = put(&backend, &log(), "again", "value").await.expect_err("its revision was given before");
+    let error = put(&backend, &log(), "again", "value").await.expect_err("its revision was assigned before");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Account limits are reported with their own kinds and the message of the server, never as an
+//! Account limits are reported with their own kinds and the server's message, never as an
 //! unavailable server.
 
 use bytes::Bytes;

@@ -96,7 +96,7 @@ async fn what_changes_is_read_through_the_leader() {
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 
-/// The response of a broken replica is not mistaken for a value.
+/// The response from a broken replica is not mistaken for a value.
 #[tokio::test]
 async fn an_answer_that_is_no_value_is_not_believed() {
     let server = server_with_a_replica();

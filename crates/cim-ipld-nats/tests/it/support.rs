@@ -76,7 +76,7 @@ pub(crate) async fn value_at_last(backend: &NatsBackend, bucket: &Bucket, name: 
 pub(crate) async fn next(watch: &mut WatchStream) -> std::result::Result<WatchEvent, Error> {
     tokio::time::timeout(PATIENCE, watch.next())
         .await
-        .expect("the watch tells something")
+        .expect("the watch delivers an event")
         .expect("a watch does not end")
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn next(watch: &mut WatchStream) -> std::result::Result<WatchEv
 pub(crate) async fn entries_until(watch: &mut WatchStream, name: &str) -> Vec<KeyedEntry> {
     let mut entries: Vec<KeyedEntry> = Vec::new();
     while entries.last().is_none_or(|last| last.key.as_str() != name) {
-        if let WatchEvent::Entry(entry) = next(watch).await.expect("the watch goes on") {
+        if let WatchEvent::Entry(entry) = next(watch).await.expect("the watch continues") {
             entries.push(entry);
         }
     }

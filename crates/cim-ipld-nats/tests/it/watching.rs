@@ -29,6 +29,23 @@ async fn a_watch_goes_on_after_the_server_was_killed() {
     }
 }
 
+/// An engine watches anew after every manifest of another process, and a server refuses more
+/// consumers than it can keep.
+#[tokio::test]
+async fn an_ended_watch_leaves_no_consumer() {
+    const WATCHES: usize = 100;
+    let server = server();
+    let backend = connect(&server).await;
+    backend.create(&log()).await.expect("created");
+    for _ in 0..WATCHES {
+        let mut watch = backend.watch(&log(), &KeyPrefix::all(), Revision::ZERO);
+        assert_eq!(next(&mut watch).await.expect("told"), WatchEvent::CaughtUp);
+    }
+    let stream = jetstream(&server).await.get_stream("KV_catalog_v1").await.expect("found");
+    let left = stream.cached_info().state.consumer_count;
+    assert!(left < WATCHES / 2, "{left} consumers of {WATCHES} watches are left");
+}
+
 /// A watch that has delivered nothing yet must neither restart from the beginning nor miss the
 /// first write.
 #[tokio::test]
@@ -96,7 +113,7 @@ async fn a_bucket_made_anew_is_not_followed_on() {
 
     // The same without a watch at the time: the bucket ends before a revision already seen.
     let mut watch = backend.watch(&log(), &KeyPrefix::all(), Revision::new(3));
-    let error = next(&mut watch).await.expect_err("it went back");
+    let error = next(&mut watch).await.expect_err("the bucket was rolled back");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
 }
 

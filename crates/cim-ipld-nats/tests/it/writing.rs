@@ -87,12 +87,12 @@ async fn a_server_killed_among_writes_keeps_what_it_acknowledged() {
                 let found = reader.get(&objects(), &key(&name)).await.expect("read");
                 match written {
                     Ok(revision) => {
-                        let found = found.unwrap_or_else(|| panic!("{name} was acknowledged and is gone"));
+                        let found = found.unwrap_or_else(|| panic!("{name} was acknowledged but is missing"));
                         assert!(found.value == value && found.revision == revision, "{name}");
                         acknowledged += 1;
                     }
                     Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
-                        assert!(found.is_none_or(|found| found.value == value), "{name} is half there");
+                        assert!(found.is_none_or(|found| found.value == value), "{name} is incomplete");
                     }
                     Err(error) => {
                         assert_eq!((error.kind(), found), (ErrorKind::Unavailable, None), "{name}: {error:?}")

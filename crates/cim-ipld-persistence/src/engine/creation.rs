@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::format::ancestry::Ancestry;
 use crate::format::digest::Digest;
 use crate::format::manifest::{Manifest, Watermark};
+use crate::format::name_secret::NameSecret;
 use crate::history::manifest::{manifest_address, seal_manifest};
 use crate::history::order::Order;
 use crate::objects::layout::Layout;
@@ -158,7 +159,7 @@ pub(super) async fn create(
         keyset_generation: root.generation(),
         root_digest: root.digest(),
         window: None,
-        names_secret: objects.environment.random(),
+        names_secret: NameSecret(objects.environment.random()),
         analyzer,
         segments: Vec::new(),
         snapshots: Vec::new(),

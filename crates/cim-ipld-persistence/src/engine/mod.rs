@@ -1,5 +1,6 @@
 //! The engine: creating and opening an index, writing to it, searching it.
 
+pub(crate) mod archives;
 mod creation;
 mod keys;
 mod open_checks;

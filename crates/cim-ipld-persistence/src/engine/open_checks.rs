@@ -32,8 +32,8 @@ pub(super) async fn open_under_root(
     read_manifest(objects).await
 }
 
-/// Refuses a root that is older than the one under which the manifest was sealed, because only the
-/// keyset was rolled back.
+/// Refuses a root that is older than the one under which the manifest was sealed: only the keyset
+/// was rolled back.
 pub(super) fn check_floor(objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
     if !objects.rules.enforces(Rule::RootFloor) {
         return Ok(());

@@ -163,7 +163,8 @@ impl EngineBuilder {
     /// Opens an existing index. It is searchable once the tail of the journal has been read.
     ///
     /// # Errors
-    /// A failed opening changes nothing in the store.
+    /// A failed opening changes nothing in the index, except that with
+    /// [`accept_store`](Self::accept_store) a new epoch may have begun.
     ///
     /// * [`NoIndex`](ErrorKind::NoIndex) if there is no index of this name.
     /// * [`KeyRequired`](ErrorKind::KeyRequired), [`WrongKey`](ErrorKind::WrongKey) or
@@ -262,7 +263,7 @@ impl EngineBuilder {
         Ok(record.as_ref().map(PinInfo::from))
     }
 
-    async fn pinned(&self) -> Result<Option<Vec<u8>>> {
+    pub(super) async fn pinned(&self) -> Result<Option<Vec<u8>>> {
         match &self.pin {
             Some(store) => pin::read(store, &self.environment).await,
             None => Ok(None),

@@ -5,6 +5,8 @@ use cim_ipld_index::{AnalyzerSpec, MAX_SEGMENT_DOCUMENTS};
 
 use super::ancestry::Ancestry;
 use super::digest::{Digest, ShortDigest};
+use super::name_secret::NameSecret;
+use super::writer_id::WriterId;
 use super::{MAX_CHUNKS, MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
@@ -34,7 +36,7 @@ pub(crate) struct Manifest {
     /// record.
     pub(crate) window: Option<WindowEntry>,
     /// The secret that hides the names of snapshots from the store. It never changes.
-    pub(crate) names_secret: [u8; 32],
+    pub(crate) names_secret: NameSecret,
     /// The encoded description of the analyzer. It never changes.
     pub(crate) analyzer: Vec<u8>,
     /// Oldest first.
@@ -59,7 +61,7 @@ pub(crate) struct Watermark {
 /// journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct RecordMark {
-    pub(crate) writer: u64,
+    pub(crate) writer: WriterId,
     pub(crate) sequence: u64,
     /// The revision under which it was accepted.
     pub(crate) revision: u64,
@@ -71,7 +73,7 @@ pub(crate) struct RecordMark {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct WindowEntry {
     /// The secret from which the chunk names are derived.
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: NameSecret,
     pub(crate) chunk_count: u32,
     /// The digest of the content.
     pub(crate) digest: Digest,
@@ -93,7 +95,7 @@ pub(crate) struct SnapshotEntry {
 pub(crate) struct SegmentEntry {
     pub(crate) id: [u8; 16],
     /// The secret from which the page names are derived, see `ObjectNames` of the envelope.
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: NameSecret,
     /// The page class and number of pages of each class in use.
     pub(crate) pages: Vec<(u8, u32)>,
     /// The digest of the table of page digests, which is stored with the pages.
@@ -107,7 +109,7 @@ pub(crate) struct SegmentEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct DeletesEntry {
     /// The secret from which the chunk names are derived.
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: NameSecret,
     pub(crate) chunk_count: u32,
     pub(crate) documents: u32,
     /// The digest of the content.

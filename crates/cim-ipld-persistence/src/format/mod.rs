@@ -3,14 +3,17 @@
 
 pub(crate) mod ancestry;
 pub(crate) mod announcement;
+pub(crate) mod archive;
 pub(crate) mod digest;
 pub(crate) mod manifest;
+pub(crate) mod name_secret;
 pub(crate) mod pin;
 pub(crate) mod record;
 #[cfg(test)]
 mod sizes;
 pub(crate) mod snapshot;
 pub(crate) mod window;
+pub(crate) mod writer_id;
 
 use bincode::BorrowDecode;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
@@ -26,7 +29,7 @@ pub(crate) const MAX_DECODED_BYTES: usize = 256 << 20;
 /// The size of the chunks of chunked content.
 pub(crate) const CHUNK_BYTES: usize = 128 << 10;
 
-/// The number of chunks of [`MAX_DECODED_BYTES`]. A larger count is hostile.
+/// The number of chunks that contain [`MAX_DECODED_BYTES`]. A larger count is refused.
 pub(crate) const MAX_CHUNKS: u32 = 2048;
 
 /// An upper bound of positions and generations, which keeps later increments from overflowing even

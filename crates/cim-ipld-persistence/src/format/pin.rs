@@ -1,6 +1,7 @@
 use bincode::{Decode, Encode};
 
 use super::digest::{Digest, ShortDigest};
+use super::writer_id::WriterId;
 use super::{damaged, decode, encode};
 use crate::Result;
 
@@ -24,7 +25,7 @@ pub(crate) struct PinRecord {
     pub(crate) keyset_generation: u64,
     pub(crate) root: Digest,
     /// Writers that have not ended cleanly.
-    pub(crate) writers: Vec<u64>,
+    pub(crate) writers: Vec<WriterId>,
 }
 
 impl PinRecord {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::announcement::Announcement;
 use super::digest::{Digest, ShortDigest};
+use super::name_secret::NameSecret;
+use super::writer_id::WriterId;
 use super::{MAX_CHUNKS, damaged, decode, encode};
 use crate::Result;
 
@@ -25,7 +27,7 @@ pub(crate) struct Record<O = Vec<Operation>> {
     /// Binds the record to that history, see [`attestation`].
     pub(crate) attest: ShortDigest,
     /// Writers that did not end cleanly. None of their records is accepted after this one.
-    pub(crate) closes: Vec<u64>,
+    pub(crate) closes: Vec<WriterId>,
     /// The root that is about to replace the current one.
     pub(crate) announces: Option<Announcement>,
     pub(crate) body: Body<O>,
@@ -37,7 +39,7 @@ pub(crate) enum Body<O = Vec<Operation>> {
     Inline(O),
     /// Encoded operations in `chunk_count` objects of the metadata bucket, named by `secret`.
     Spilled {
-        secret: [u8; 32],
+        secret: NameSecret,
         chunk_count: u32,
         /// The digest of the encoded operations.
         digest: Digest,

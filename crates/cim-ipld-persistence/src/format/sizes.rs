@@ -6,13 +6,15 @@ use super::ancestry::Ancestry;
 use super::announcement::Announcement;
 use super::digest::{Digest, ShortDigest};
 use super::manifest::{Manifest, RecordMark, SegmentEntry, Watermark, WindowEntry};
+use super::name_secret::NameSecret;
 use super::record::{Body, Operation, Record};
 use super::window::{WINDOW_POSITIONS, Window, WriterEntry};
+use super::writer_id::WriterId;
 
 const POSITION: u64 = 1_000_000;
 const GENERATION: u64 = 1000;
 
-fn record(closes: Vec<u64>, announces: Option<Announcement>, body: Body) -> usize {
+fn record(closes: Vec<WriterId>, announces: Option<Announcement>, body: Body) -> usize {
     let attest = ShortDigest::default();
     Record { seen: POSITION, generation: GENERATION, attest, closes, announces, body }.to_bytes().len()
 }
@@ -25,9 +27,9 @@ fn bytes_besides_the_operations() {
     let plain = record(Vec::new(), None, body()) - operation;
     assert_eq!(plain, 29);
     let announcement = Announcement { root: Digest::default(), data_key: [0; 8] };
-    assert_eq!(record(vec![u64::MAX], None, body()) - operation - plain, 9);
+    assert_eq!(record(vec![WriterId(u64::MAX)], None, body()) - operation - plain, 9);
     assert_eq!(record(Vec::new(), Some(announcement), body()) - operation - plain, 40);
-    let spilled = Body::Spilled { secret: [0; 32], chunk_count: 9, digest: Digest::default() };
+    let spilled = Body::Spilled { secret: NameSecret([0; 32]), chunk_count: 9, digest: Digest::default() };
     assert_eq!(record(Vec::new(), None, spilled), 93);
 }
 
@@ -35,7 +37,7 @@ fn bytes_besides_the_operations() {
 fn bytes_of_a_window() {
     let window = |writers: u64| {
         let writer = |number: u64| WriterEntry {
-            id: u64::MAX / writers * number + (1 << 40),
+            id: WriterId(u64::MAX / writers * number + (1 << 40)),
             sequence: Some(number % 3),
             is_closed: false,
             position: POSITION - number,
@@ -60,8 +62,12 @@ fn bytes_of_a_manifest() {
     let manifest = |generation: u64, segments: Vec<SegmentEntry>| {
         let mut ancestry = Ancestry::default();
         (1..generation).for_each(|_| drop(ancestry.push(Digest::default())));
-        let record =
-            RecordMark { writer: u64::MAX, sequence: 7, revision: 3 * POSITION, digest: ShortDigest::default() };
+        let record = RecordMark {
+            writer: WriterId(u64::MAX),
+            sequence: 7,
+            revision: 3 * POSITION,
+            digest: ShortDigest::default(),
+        };
         let manifest = Manifest {
             generation,
             parent: Digest::default(),
@@ -71,8 +77,8 @@ fn bytes_of_a_manifest() {
             epoch: 1,
             keyset_generation: 1,
             root_digest: Digest::default(),
-            window: Some(WindowEntry { secret: [0; 32], chunk_count: 1, digest: Digest::default() }),
-            names_secret: [0; 32],
+            window: Some(WindowEntry { secret: NameSecret([0; 32]), chunk_count: 1, digest: Digest::default() }),
+            names_secret: NameSecret([0; 32]),
             analyzer: AnalyzerSpec::default().to_bytes(),
             segments,
             snapshots: Vec::new(),
@@ -83,7 +89,7 @@ fn bytes_of_a_manifest() {
     assert_eq!((manifest(2, Vec::new()), manifest(1_000_000, Vec::new())), (268, 1492));
     let segment = SegmentEntry {
         id: [0; 16],
-        secret: [0; 32],
+        secret: NameSecret([0; 32]),
         pages: (1..=14).map(|class| (class, 300)).collect(),
         digests: Digest::default(),
         documents: 100_000,

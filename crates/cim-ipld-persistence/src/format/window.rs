@@ -2,6 +2,8 @@ use bincode::{Decode, Encode};
 
 use super::announcement::Announcement;
 use super::digest::{Digest, ShortDigest};
+use super::name_secret::NameSecret;
+use super::writer_id::WriterId;
 use super::{MAX_CHUNKS, MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
@@ -34,7 +36,7 @@ pub(crate) const MAX_ANNOUNCED: usize = 8;
 /// The state of a writer in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct WriterEntry {
-    pub(crate) id: u64,
+    pub(crate) id: WriterId,
     /// The highest accepted sequence number, or `None` if it was closed before any record.
     pub(crate) sequence: Option<u64>,
     pub(crate) is_closed: bool,
@@ -50,7 +52,7 @@ pub(crate) struct DigestBlock {
     /// The index of the block, which begins at position `index * WINDOW_POSITIONS`.
     pub(crate) index: u64,
     /// The secret from which the object names are derived.
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: NameSecret,
     /// The number of chunks in which the content is stored.
     pub(crate) chunk_count: u32,
     /// The digest of the content.

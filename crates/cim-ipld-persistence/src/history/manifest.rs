@@ -8,6 +8,7 @@ use super::order::Order;
 use crate::format::ancestry::{FAN_OUT, Node, NodePlace, Path};
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{Manifest, WindowEntry};
+use crate::format::name_secret::NameSecret;
 use crate::format::window::{DigestBlock, Window, block_digest, block_from_bytes, window_digest};
 use crate::objects::chunked::Chunked;
 use crate::objects::layout::Layout;
@@ -110,7 +111,7 @@ impl ManifestVersion {
             Path::Here(digest) => Ok(Some(digest)),
             Path::Absent => Ok(None),
             Path::Below { mut node, mut place, children } => {
-                let names = ObjectNames::from_secret(self.manifest.names_secret);
+                let names = self.manifest.names_secret.names();
                 for child in children {
                     let found = fetch_node(objects, &node_name(&names, place), node).await?.child(child);
                     node = found.ok_or_else(|| Error::new(ErrorKind::Damaged, "the manifest's ancestry has a gap"))?;
@@ -254,13 +255,13 @@ pub(crate) async fn fetch_window(objects: &Objects, entry: &WindowEntry) -> Resu
 
 /// Returns the name of a node. It depends only on the place of the node in the tree, so processes
 /// that complete the same node concurrently write the same object.
-fn node_name(names: &ObjectNames, place: NodePlace) -> String {
+pub(crate) fn node_name(names: &ObjectNames, place: NodePlace) -> String {
     names.name_of(&format!("ancestry/{}/{}", place.level, place.index))
 }
 
 /// Returns the keys of all nodes of the ancestry of a manifest.
 pub(crate) fn ancestry_nodes(manifest: &ManifestVersion) -> Result<Vec<Key>> {
-    let names = ObjectNames::from_secret(manifest.manifest.names_secret);
+    let names = manifest.manifest.names_secret.names();
     let generations = manifest.manifest.ancestry.generations();
     let mut keys = Vec::new();
     let (mut level, mut count) = (1, generations / FAN_OUT as u64);
@@ -289,8 +290,13 @@ async fn fetch_node(objects: &Objects, name: &str, digest: Digest) -> Result<Nod
     Ok(node)
 }
 
-pub(crate) async fn store_node(objects: &Objects, names_secret: [u8; 32], place: NodePlace, node: &Node) -> Result<()> {
-    let name = node_name(&ObjectNames::from_secret(names_secret), place);
+pub(crate) async fn store_node(
+    objects: &Objects,
+    names_secret: NameSecret,
+    place: NodePlace,
+    node: &Node,
+) -> Result<()> {
+    let name = node_name(&names_secret.names(), place);
     let sealed = objects.seal(&node_address(&objects.layout, &name), &node.to_bytes(), &SealOptions::default())?;
     let key = Key::new(&name)?;
     match objects.write(&objects.layout.metadata, &key, sealed.clone(), Precondition::Absent).await {

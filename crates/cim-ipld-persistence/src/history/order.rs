@@ -18,13 +18,14 @@ use crate::format::digest::{Digest, ShortDigest};
 use crate::format::manifest::{RecordMark, Watermark};
 use crate::format::record::{Record, attestation};
 use crate::format::window::{DigestBlock, MAX_ANNOUNCED, RETAINED_BLOCKS, Window, WriterEntry};
+use crate::format::writer_id::WriterId;
 use crate::rules::{Rule, Rules};
 use crate::{Error, ErrorKind, Result};
 
 /// A decrypted record, with the information from its key and its envelope.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenedRecord {
-    pub(crate) writer: u64,
+    pub(crate) writer: WriterId,
     pub(crate) sequence: u64,
     /// The generation of the keyset that introduced the data key which sealed it.
     pub(crate) epoch: u64,
@@ -79,7 +80,7 @@ pub(crate) struct Order {
     digests: VecDeque<ShortDigest>,
     /// Digests from this position on are kept until a fold has stored them.
     kept_from: u64,
-    writers: BTreeMap<u64, WriterEntry>,
+    writers: BTreeMap<WriterId, WriterEntry>,
     /// Older digests in the store, oldest first.
     blocks: Vec<DigestBlock>,
     last: Option<RecordMark>,
@@ -155,13 +156,13 @@ impl Order {
         Watermark { position: self.position, digest: self.digest(), record: self.last }
     }
 
-    pub(crate) fn writer(&self, id: u64) -> Option<&WriterEntry> {
+    pub(crate) fn writer(&self, id: WriterId) -> Option<&WriterEntry> {
         self.writers.get(&id)
     }
 
     /// Returns whether this record, or a later one of its writer, has been accepted, so that it can
     /// never be accepted again.
-    pub(crate) fn has_passed(&self, writer: u64, sequence: u64) -> bool {
+    pub(crate) fn has_passed(&self, writer: WriterId, sequence: u64) -> bool {
         self.writer(writer).is_some_and(|writer| writer.sequence.is_some_and(|highest| highest >= sequence))
     }
 
@@ -321,7 +322,7 @@ mod tests {
         let attest = attestation(order.digest_at(seen).unwrap_or_default(), manifest());
         let body = Body::Inline(Vec::new());
         let record = Record { seen, generation: 1, attest, closes: Vec::new(), announces: None, body };
-        OpenedRecord { writer, sequence, epoch: 1, digest, revision: Revision::ZERO, record }
+        OpenedRecord { writer: WriterId(writer), sequence, epoch: 1, digest, revision: Revision::ZERO, record }
     }
 
     fn grown(records: u64) -> Order {
@@ -369,7 +370,7 @@ mod tests {
         let mut order = grown(3);
         let late = record(&order, order.position(), 77, 5);
         let mut closing = record(&order, order.position(), 100, 0);
-        closing.record.closes = vec![77];
+        closing.record.closes = vec![WriterId(77)];
         order.accept(&closing);
         assert_eq!(order.judge(&late), Verdict::Ignored(Ignored::Closed));
         for number in 0..2 * k + 10 {

@@ -13,6 +13,7 @@ use super::shared::Shared;
 use crate::environment::Environment;
 use crate::format::digest::ShortDigest;
 use crate::format::pin::{MAX_PINNED_WRITERS, PinRecord};
+use crate::format::writer_id::WriterId;
 use crate::objects::{Objects, Root};
 use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
@@ -134,11 +135,11 @@ pub(crate) struct Pin {
 #[derive(Debug)]
 struct State {
     /// Writers recorded in the pin that may not have ended cleanly.
-    unclosed: Vec<u64>,
+    unclosed: Vec<WriterId>,
     /// Writers of this process.
-    own: Vec<u64>,
+    own: Vec<WriterId>,
     /// Writers that this process has closed, or that have ended cleanly, since the pin was stored.
-    ended: Vec<u64>,
+    ended: Vec<WriterId>,
     stored: Option<PinRecord>,
     mode: Mode,
 }
@@ -200,12 +201,12 @@ impl Pin {
     }
 
     /// Returns the recorded writers that may not have ended cleanly.
-    pub(crate) fn unclosed(&self) -> Vec<u64> {
+    pub(crate) fn unclosed(&self) -> Vec<WriterId> {
         self.lock().unclosed.clone()
     }
 
     /// Records a writer before its first record.
-    pub(crate) async fn begin_writer(&self, shared: &Shared, writer: u64) -> Result<()> {
+    pub(crate) async fn begin_writer(&self, shared: &Shared, writer: WriterId) -> Result<()> {
         {
             let mut state = self.lock();
             if !state.own.contains(&writer) {
@@ -216,7 +217,7 @@ impl Pin {
     }
 
     /// Removes writers that a record of this process has closed.
-    pub(crate) fn closed(&self, writers: &[u64]) {
+    pub(crate) fn closed(&self, writers: &[WriterId]) {
         let mut state = self.lock();
         state.unclosed.retain(|writer| !writers.contains(writer));
         state.own.retain(|writer| !writers.contains(writer));
@@ -291,7 +292,7 @@ fn change(
     envelope: &Envelope,
     present: Option<Vec<u8>>,
     own: &PinRecord,
-    ended: &[u64],
+    ended: &[WriterId],
     mode: Mode,
 ) -> Result<Option<Vec<u8>>> {
     let present = match (mode, present) {
@@ -312,7 +313,7 @@ fn change(
 
 /// Merges two pins: takes the later root, the later manifest and the later position, and the
 /// writers of both pins that have not ended.
-fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[u64], mode: Mode) -> PinRecord {
+fn merge(present: Option<&PinRecord>, own: &PinRecord, ended: &[WriterId], mode: Mode) -> PinRecord {
     let mut merged = own.clone();
     if let Some(present) = present {
         // If both pins have the same generation or position, the stored pin takes precedence.

@@ -8,6 +8,7 @@ use super::change::Change;
 use super::order::OpenedRecord;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::format::record::{self, Body, Operation, Record};
+use crate::format::writer_id::WriterId;
 use crate::objects::chunked::Chunked;
 use crate::objects::layout::Layout;
 use crate::objects::{Address, Objects, kind};
@@ -27,7 +28,8 @@ pub(crate) struct SealedRecord {
 }
 
 impl SealedRecord {
-    /// Returns whether this is exactly the entry. The same bytes under another key are not a record.
+    /// Returns whether this is exactly the entry. The same bytes under another key are not a
+    /// record.
     pub(crate) fn is(&self, entry: &KeyedEntry) -> bool {
         self.key == entry.key && self.bytes == entry.entry.value
     }
@@ -78,7 +80,7 @@ fn decoded(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest, plaintext
     Ok(OpenedRecord { writer, sequence, epoch, digest, revision, record })
 }
 
-fn place(entry: &KeyedEntry) -> Result<(u64, u64)> {
+fn place(entry: &KeyedEntry) -> Result<(WriterId, u64)> {
     Layout::parse_record_key(&entry.key).ok_or_else(|| not_a_record(entry))
 }
 
@@ -87,8 +89,8 @@ fn not_a_record(entry: &KeyedEntry) -> Error {
 }
 
 /// Returns the changes of a record, fetched from separate objects if they are spilled. Returns
-/// `None` if a holder of the key sealed something else, a verdict that is the same in every
-/// process.
+/// `None` if a holder of the key sealed something other than changes; every process then returns
+/// `None`.
 ///
 /// # Errors
 /// `Lost` or `Damaged` if the store does not hold the spilled body as it was written.

@@ -30,7 +30,8 @@ impl References {
         let objects = &shared.objects;
         loop {
             let references = Self::of(objects, shared.newest_manifest().await?).await;
-            // A snapshot that was deleted in the meantime is not lost.
+            // If a snapshot cannot be read, it may have been deleted in the meantime; a newer
+            // manifest then no longer names it.
             let is_current = references.snapshots.iter().all(|(_, read)| read.is_ok())
                 || shared.newest_manifest().await?.digest == references.manifest.digest;
             if is_current {

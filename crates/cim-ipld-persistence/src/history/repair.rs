@@ -38,7 +38,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// The reading of a process that does not follow the catalog.
+    /// Nothing was read: for a check outside the reading of the catalog.
     pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_gapless: false };
 }
 

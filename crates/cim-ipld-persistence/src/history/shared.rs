@@ -19,6 +19,7 @@ use super::records::SealedRecord;
 use super::state::{Replacement, View};
 use super::turn::Turn;
 use crate::format::digest::{Digest, ShortDigest};
+use crate::format::writer_id::WriterId;
 use crate::objects::Objects;
 use crate::objects::page_cache::PageCache;
 use crate::{Error, ErrorKind, Result, Settings};
@@ -52,8 +53,8 @@ pub(crate) struct Shared {
     /// The record that this process has in flight, and possibly an earlier one with an unknown
     /// outcome.
     in_flight: Mutex<Vec<InFlight>>,
-    /// The history after the last record of this process that was accepted while its view was not
-    /// published yet.
+    /// The history up to the last accepted record of this process. The next record attests it if
+    /// the published view does not contain that record yet.
     accepted: Mutex<Option<Seen>>,
     /// The journal entries that this process has seen.
     journal: Mutex<Journal>,
@@ -85,9 +86,10 @@ impl Displaced {
     }
 }
 
-/// A record that this process has sent and whose verdict it has not published yet.
+/// A record that this process has sent. It is kept until its verdict is known and, if it was
+/// accepted, until the view that contains it is published.
 struct InFlight {
-    writer: u64,
+    writer: WriterId,
     sequence: u64,
     record: SealedRecord,
     /// `None` once the writer knows that the record was accepted.
@@ -95,7 +97,7 @@ struct InFlight {
 }
 
 impl InFlight {
-    fn is(&self, (writer, sequence, digest): (u64, u64, ShortDigest)) -> bool {
+    fn is(&self, (writer, sequence, digest): (WriterId, u64, ShortDigest)) -> bool {
         (self.writer, self.sequence, self.record.digest) == (writer, sequence, digest)
     }
 
@@ -176,14 +178,14 @@ impl Shared {
     }
 
     /// Answers the writer that its record was ignored.
-    pub(crate) fn ignored(&self, writer: u64, sequence: u64, digest: ShortDigest, reason: Ignored) {
+    pub(crate) fn ignored(&self, writer: WriterId, sequence: u64, digest: ShortDigest, reason: Ignored) {
         self.answer(|own| own.is((writer, sequence, digest)).then_some(OwnVerdict::Ignored(reason)));
     }
 
-    /// Tells the writer that a record of this process was accepted, so that it can seal and send the
-    /// next one before the documents of this one are searchable. Returns false if the record is not
-    /// one that the writer waits for.
-    pub(crate) fn accepted(&self, record: (u64, u64, ShortDigest), seen: Seen) -> bool {
+    /// Tells the writer that a record of this process was accepted, so that it can seal and send
+    /// the next one before the documents of this one are searchable. Returns false if the record is
+    /// not one that the writer waits for.
+    pub(crate) fn accepted(&self, record: (WriterId, u64, ShortDigest), seen: Seen) -> bool {
         let mut in_flight = lock(&self.in_flight);
         let Some(own) = in_flight.iter_mut().find(|own| own.is(record)) else { return false };
         *lock(&self.accepted) = Some(seen);
@@ -211,7 +213,7 @@ impl Shared {
     /// verdict.
     pub(crate) fn register_in_flight(
         &self,
-        writer: u64,
+        writer: WriterId,
         sequence: u64,
         record: SealedRecord,
     ) -> oneshot::Receiver<OwnVerdict> {
@@ -228,7 +230,7 @@ impl Shared {
     }
 
     /// Returns whether a record of `writer` is in flight in this process.
-    pub(crate) fn is_own(&self, writer: u64) -> bool {
+    pub(crate) fn is_own(&self, writer: WriterId) -> bool {
         lock(&self.in_flight).iter().any(|own| own.writer == writer)
     }
 
@@ -285,23 +287,22 @@ impl Shared {
         }
         let deadline = Instant::now() + RESTORE_GRACE_PERIOD;
         loop {
-            match read_manifest(&self.objects).await {
-                Ok(newest) if newest.generation() > known => return self.wait_generation(newest.generation()).await,
-                // Wait for the follower to adopt or reject the new root.
-                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => {
-                    self.check()?;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-                Err(unreadable) if !is_missing_or_invalid(&unreadable) => return Err(unreadable),
-                _ => {}
-            }
+            let is_replaced = match read_manifest(&self.objects).await {
+                Ok(there) if there.generation() > known => return self.wait_generation(there.generation()).await,
+                Ok(there) => there.generation() < known,
+                Err(unreadable) if is_missing_or_invalid(&unreadable) => true,
+                // The follower will adopt or reject the new root.
+                Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => true,
+                Err(unreadable) => return Err(unreadable),
+            };
             let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.grace_until));
             if generation > known {
                 return Ok(());
             }
-            // During the grace period, a process that knows a newer manifest may be about to
-            // restore it.
+            self.check()?;
+            // A process that knows a newer manifest may be about to restore it. The follower may
+            // not have seen yet that it was replaced.
+            let until = if is_replaced { until.max(Some(deadline)) } else { until };
             if until.is_none_or(|until| until <= Instant::now()) {
                 return Err(error);
             }

@@ -113,8 +113,8 @@ pub(crate) struct FoldInput {
     pub(crate) segment_deletes: Vec<Option<Deletes>>,
 }
 
-/// A segment that this process has stored for a new manifest. It is dropped once the follower has
-/// read that manifest.
+/// The segment that this process has stored for a new manifest, and the inputs that it replaces. It
+/// is kept until the follower has read that manifest.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) manifest: Digest,
@@ -338,8 +338,8 @@ impl State {
         self.manifest = Arc::new(manifest);
     }
 
-    /// Swaps in a segment that this process built for the inputs it was built from, carrying over
-    /// documents deleted in the meantime.
+    /// Replaces the inputs of a segment that this process built with that segment, in which it
+    /// marks the documents deleted in the meantime.
     ///
     /// Returns false and changes nothing if this state no longer contains the inputs.
     pub(crate) fn install(&mut self, manifest: &ManifestVersion, replacement: &Replacement) -> bool {
@@ -354,8 +354,8 @@ impl State {
                 }
                 self.frozen = None;
             }
-            // The input of the frozen memtable contains deletes of the segments to be replaced: the
-            // state is rebuilt from the manifest instead.
+            // The input of the frozen memtable contains deletes for the segments that would be
+            // replaced, so the state is rebuilt from the manifest instead.
             Origin::Segments { .. } if self.frozen.is_some() => return false,
             Origin::Segments { merged, document_maps } => {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);

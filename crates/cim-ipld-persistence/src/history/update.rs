@@ -197,7 +197,11 @@ pub(crate) async fn publish_unfollowed(
 }
 
 /// Builds the successor of `current`, and stores the completed nodes of its ancestry.
-async fn build_successor(objects: &Objects, current: &ManifestVersion, proposal: Proposal) -> Result<Manifest> {
+pub(crate) async fn build_successor(
+    objects: &Objects,
+    current: &ManifestVersion,
+    proposal: Proposal,
+) -> Result<Manifest> {
     let known = &current.manifest;
     let mut ancestry = known.ancestry.clone();
     for (place, node) in ancestry.push(current.digest) {

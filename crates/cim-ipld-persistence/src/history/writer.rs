@@ -21,6 +21,7 @@ use super::submit::{Request, Submit, bytes};
 use crate::format::announcement::Announcement;
 use crate::format::digest::Digest;
 use crate::format::record::{Body, MAX_CLOSED_WRITERS, Operation, Record, attestation};
+use crate::format::writer_id::WriterId;
 use crate::objects::layout::Layout;
 use crate::position::Position;
 use crate::rules::Rule;
@@ -38,7 +39,7 @@ const MAX_OCCUPIED_KEYS: usize = 16;
 struct Draft<'a> {
     body: Body<&'a [Operation]>,
     announces: Option<Announcement>,
-    closes: Vec<u64>,
+    closes: Vec<WriterId>,
     deadline: Instant,
 }
 
@@ -56,10 +57,10 @@ pub(crate) struct Writer {
     requests: mpsc::Receiver<Request>,
     closing: Arc<Notify>,
     /// The id in the keys of the records of this writer.
-    id: u64,
+    id: WriterId,
     sequence: u64,
     /// Writers that may not have ended cleanly, to be closed by the first record.
-    closes: Vec<u64>,
+    closes: Vec<WriterId>,
     /// Whether the pin records this writer.
     is_pinned: bool,
     /// Whether a record of this writer may still be stored, so that a successor has to close this
@@ -71,9 +72,9 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Creates a writer whose first record closes the writers `closes`.
-    pub(crate) fn new(shared: Arc<Shared>, pin: Option<Arc<Pin>>, closes: Vec<u64>) -> (Self, Submit) {
+    pub(crate) fn new(shared: Arc<Shared>, pin: Option<Arc<Pin>>, closes: Vec<WriterId>) -> (Self, Submit) {
         let (submit, requests, closing) = Submit::new();
-        let id = u64::from_le_bytes(shared.objects.environment.random());
+        let id = WriterId(u64::from_le_bytes(shared.objects.environment.random()));
         let is_pinned = pin.is_none();
         let writer = Self {
             shared,
@@ -176,7 +177,7 @@ impl Writer {
             }
             // Writers are closed first, by a separate record. Once that record is accepted, no
             // outcome is unknown any more.
-            let closes: Vec<u64> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
+            let closes: Vec<WriterId> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let draft = if is_closing {
                 Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
@@ -268,7 +269,7 @@ impl Writer {
         let sealed = records::seal(&shared.objects, key, self.sequence, &record, &shared.text_options())?;
         #[cfg(feature = "simulation")]
         shared.objects.environment.observe(|| crate::observer::Event::Sealed {
-            writer: self.id,
+            writer: self.id.0,
             record: sealed.digest.0,
             seen: seen.position,
             order: seen.order.0,
@@ -324,7 +325,7 @@ impl Writer {
     }
 
     async fn take_new_identity(&mut self) -> Result<()> {
-        self.id = u64::from_le_bytes(self.shared.objects.environment.random());
+        self.id = WriterId(u64::from_le_bytes(self.shared.objects.environment.random()));
         self.sequence = 0;
         self.is_pinned = self.pin.is_none();
         self.pin_identity().await

@@ -4,6 +4,7 @@
 //! A crash between any two steps leaves garbage but loses nothing, because the pages are
 //! unreachable before the manifest is replaced and the journal is trimmed only afterwards.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cim_ipld_envelope::SealOptions;
@@ -12,6 +13,7 @@ use cim_ipld_index::build_segment;
 use super::trim;
 use crate::Result;
 use crate::format::manifest::{DeletesEntry, Manifest, SegmentEntry};
+use crate::format::name_secret::NameSecret;
 use crate::history::follower::Frozen;
 use crate::history::references::References;
 use crate::history::shared::Shared;
@@ -109,7 +111,7 @@ async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
 
 /// Returns the secrets of all reachable deletes. Deletes that a fold replaced may have become
 /// reachable again through a restored snapshot.
-async fn named_deletes(shared: &Shared) -> Result<std::collections::HashSet<[u8; 32]>> {
+async fn named_deletes(shared: &Shared) -> Result<HashSet<NameSecret>> {
     let references = References::newest(shared).await?;
     let segments = references.segments()?.into_iter();
     Ok(segments.filter_map(|segment| segment.deletes.as_ref()).map(|deletes| deletes.secret).collect())

@@ -67,7 +67,8 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
             }
         };
         let replacement = Some((merged.segment.clone(), merged.origin()));
-        // Most concurrent manifests are folds, which only add a segment.
+        // If another manifest was published first, the merge is proposed again: most concurrent
+        // manifests are folds, which only add a segment.
         if publish_or_keep(shared, &view.manifest, proposal, replacement, &mut stored).await? == Outcome::Published {
             shared.note_published();
             remove_unnamed(shared, &view.manifest.manifest.segments).await?;
@@ -145,8 +146,9 @@ impl Merged {
     /// the follower adopts the new manifest, so that a snapshot of that manifest contains exactly
     /// the records up to its watermark.
     ///
-    /// Returns `None` if `manifest` no longer names one of the inputs, or if it has restored
-    /// documents that were already deleted from an input when it was merged.
+    /// Returns `None` if `manifest` no longer names one of the inputs, or if documents that were
+    /// already deleted from an input when it was merged are live again in `manifest`, because a
+    /// snapshot was restored.
     async fn propose(&self, shared: &Shared, manifest: &Manifest, stored: &mut Stored) -> Result<Option<Proposal>> {
         let objects = &shared.objects;
         let mut deleted = Deletes::new();
@@ -185,17 +187,18 @@ mod tests {
     use super::*;
     use crate::format::digest::Digest;
     use crate::format::manifest::DeletesEntry;
+    use crate::format::name_secret::NameSecret;
 
     fn segment(bytes: u64, documents: u32, deleted: u32) -> SegmentEntry {
         let deletes = (deleted > 0).then_some(DeletesEntry {
-            secret: [0; 32],
+            secret: NameSecret([0; 32]),
             chunk_count: 1,
             documents: deleted,
             digest: Digest::default(),
         });
         SegmentEntry {
             id: [0; 16],
-            secret: [0; 32],
+            secret: NameSecret([0; 32]),
             pages: Vec::new(),
             digests: Digest::default(),
             documents,

@@ -1,5 +1,7 @@
 //! Maintenance of an index: fold, merge, trim, snapshots, key rotation and verification.
 
+mod export_names;
+pub(crate) mod export_pin;
 mod fold;
 pub(crate) mod garbage;
 mod merge;

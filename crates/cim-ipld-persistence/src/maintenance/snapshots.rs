@@ -4,10 +4,11 @@
 //! merges.
 
 use cim_ipld_backend::Precondition;
-use cim_ipld_envelope::{ObjectNames, SealOptions};
+use cim_ipld_envelope::SealOptions;
 use cim_ipld_index::Timestamp;
 
 use super::Maintenance;
+use super::export_names::is_export_pin;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
 use crate::history::manifest::{ManifestVersion, is_missing_or_invalid, read_manifest};
@@ -84,7 +85,7 @@ impl Maintenance {
             let record = SnapshotRecord {
                 name: name.to_owned(),
                 created_at_ms: self.shared.objects.environment.now().0,
-                documents: live_documents(&current.manifest),
+                documents: live_documents(&current.manifest.segments),
                 position: current.position(),
                 segments: current.manifest.segments.clone(),
             };
@@ -95,7 +96,7 @@ impl Maintenance {
     }
 
     /// Stores the record, then adds it to the manifest.
-    async fn publish_snapshot(
+    pub(super) async fn publish_snapshot(
         &self,
         current: &ManifestVersion,
         hidden_name: String,
@@ -116,7 +117,8 @@ impl Maintenance {
 
     pub(crate) async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         let references = References::newest(&self.shared).await?;
-        Ok(references.records()?.into_iter().map(SnapshotInfo::from).collect())
+        let named = references.records()?.into_iter().filter(|record| !is_export_pin(&record.name));
+        Ok(named.map(SnapshotInfo::from).collect())
     }
 
     pub(crate) async fn restore_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
@@ -155,6 +157,10 @@ impl Maintenance {
 
     pub(crate) async fn delete_snapshot(&self, name: &str) -> Result<()> {
         check_name(name)?;
+        self.remove_snapshot(name).await
+    }
+
+    pub(super) async fn remove_snapshot(&self, name: &str) -> Result<()> {
         let objects = &self.shared.objects;
         loop {
             let current = self.shared.view().manifest.clone();
@@ -249,26 +255,30 @@ async fn remove_discarded(objects: &Objects, tail: &Tail) -> Result<()> {
 }
 
 /// Returns the name under which the store sees a snapshot: a keyed hash.
-fn hidden_name(manifest: &Manifest, name: &str) -> String {
-    ObjectNames::from_secret(manifest.names_secret).name_of(name)
+pub(super) fn hidden_name(manifest: &Manifest, name: &str) -> String {
+    manifest.names_secret.names().name_of(name)
 }
 
 fn named<'a>(manifest: &'a Manifest, hidden_name: &str) -> Option<&'a SnapshotEntry> {
     manifest.snapshots.iter().find(|entry| entry.hidden_name == hidden_name)
 }
 
-fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
+pub(super) fn find<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a SnapshotEntry> {
     named(manifest, &hidden_name(manifest, name))
         .ok_or_else(|| Error::new(ErrorKind::SnapshotMissing, format!("there is no snapshot named {name:?}")))
 }
 
-fn live_documents(manifest: &Manifest) -> u64 {
-    manifest.segments.iter().map(SegmentEntry::live_documents).sum()
+pub(super) fn live_documents(segments: &[SegmentEntry]) -> u64 {
+    segments.iter().map(SegmentEntry::live_documents).sum()
 }
 
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
         let message = format!("the snapshot name has {} bytes: expected 1 to {MAX_NAME_BYTES}", name.len());
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    if is_export_pin(name) {
+        let message = format!("the snapshot name {name:?} is reserved: exports use names of this form");
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
     Ok(())

@@ -3,19 +3,20 @@
 
 use bytes::Bytes;
 use cim_ipld_backend::{Key, Precondition};
-use cim_ipld_envelope::{ObjectKind, ObjectNames, SealOptions};
+use cim_ipld_envelope::{ObjectKind, SealOptions};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::layout::Layout;
 use super::{Address, Objects};
 use crate::format::CHUNK_BYTES;
+use crate::format::name_secret::NameSecret;
 use crate::{Error, ErrorKind, Result};
 
 /// A reference to chunked content in the metadata bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunked {
     pub(crate) kind: ObjectKind,
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: NameSecret,
     pub(crate) chunk_count: u32,
 }
 
@@ -25,7 +26,7 @@ impl Chunked {
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = String> + use<> {
-        let names = ObjectNames::from_secret(self.secret);
+        let names = self.secret.names();
         (0..self.chunk_count).map(move |chunk| names.name(0, chunk))
     }
 
@@ -47,7 +48,7 @@ impl Objects {
         let parts: Vec<&[u8]> = content.chunks(CHUNK_BYTES.min(limit.max(1))).collect();
         let chunk_count = u32::try_from(parts.len())
             .map_err(|_| Error::new(ErrorKind::InvalidInput, "the content is too large to be stored in chunks"))?;
-        let chunked = Chunked { kind, secret: self.environment.random(), chunk_count };
+        let chunked = Chunked { kind, secret: NameSecret(self.environment.random()), chunk_count };
         stream::iter(chunked.names().zip(parts).map(Ok))
             .try_for_each_concurrent(4, |(name, part)| async move {
                 let sealed = self.seal(&chunked.address(&self.layout, &name), part, options)?;
@@ -102,7 +103,7 @@ mod tests {
         let compressed = SealOptions::default().compressed(Compression::default());
         let cases = [(1, true), (CHUNK_BYTES, true), (CHUNK_BYTES + 1, false), (32 << 20, false)];
         for (number, (bytes, is_read)) in cases.into_iter().enumerate() {
-            let secret = [u8::try_from(number).expect("few"); 32];
+            let secret = NameSecret([u8::try_from(number).expect("few"); 32]);
             let chunked = Chunked { kind: kind::WINDOW, secret, chunk_count: 1 };
             let name = chunked.names().next().expect("one");
             let address = chunked.address(&objects.layout, &name);

@@ -4,6 +4,7 @@ use cim_ipld_backend::{Bucket, Key, KeyPrefix};
 use cim_ipld_index::SubIndex;
 
 use crate::format::manifest::SnapshotEntry;
+use crate::format::writer_id::WriterId;
 use crate::{Error, ErrorKind, Result};
 
 /// The name of one of several indexes in a store. The default index has none.
@@ -43,6 +44,7 @@ impl IndexName {
 /// The buckets and catalog keys of one index.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    index_name: IndexName,
     pub(crate) text: Bucket,
     pub(crate) tag: Bucket,
     pub(crate) content_type: Bucket,
@@ -65,6 +67,7 @@ impl Layout {
             None => bucket.to_owned(),
         };
         Ok(Self {
+            index_name: name.clone(),
             text: Bucket::objects(&full("text_index_v1"))?,
             tag: Bucket::objects(&full("tag_index_v1"))?,
             content_type: Bucket::objects(&full("type_index_v1"))?,
@@ -75,6 +78,11 @@ impl Layout {
             journal: KeyPrefix::below("journal")?,
             snapshots: KeyPrefix::below("snapshot")?,
         })
+    }
+
+    /// Returns the name of the index, or `None` for the default index.
+    pub(crate) fn index_name(&self) -> Option<&str> {
+        self.index_name.as_str()
     }
 
     /// Returns all five, the catalog last: if the catalog exists, the others do too.
@@ -93,14 +101,14 @@ impl Layout {
     }
 
     /// Returns the key of record `sequence` of writer `writer`, which no other writer uses.
-    pub(crate) fn record(writer: u64, sequence: u64) -> Result<Key> {
-        Ok(Key::new(&format!("journal.{writer:016x}.{sequence}"))?)
+    pub(crate) fn record(writer: WriterId, sequence: u64) -> Result<Key> {
+        Ok(Key::new(&format!("journal.{writer}.{sequence}"))?)
     }
 
     /// Returns the writer and the sequence number of a journal key, or `None` if `key` is not one.
-    pub(crate) fn parse_record_key(key: &Key) -> Option<(u64, u64)> {
+    pub(crate) fn parse_record_key(key: &Key) -> Option<(WriterId, u64)> {
         let (writer, sequence) = key.as_str().strip_prefix("journal.")?.split_once('.')?;
-        let parsed = (u64::from_str_radix(writer, 16).ok()?, sequence.parse().ok()?);
+        let parsed = (WriterId::from_hex(writer)?, sequence.parse().ok()?);
         // Accepts only the canonical form that writers use.
         (Self::record(parsed.0, parsed.1).as_ref().ok() == Some(key)).then_some(parsed)
     }

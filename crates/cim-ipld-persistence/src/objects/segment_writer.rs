@@ -15,6 +15,7 @@ use super::Objects;
 use super::segments::{SegmentHandle, page_digest};
 use crate::format::digest::ShortDigest;
 use crate::format::manifest::SegmentEntry;
+use crate::format::name_secret::NameSecret;
 use crate::{Error, ErrorKind, Result};
 
 /// The objects stored for a manifest that is not published yet. If that manifest is never
@@ -74,8 +75,8 @@ pub(crate) async fn store_segment(
     stored: &mut Stored,
     build: impl FnOnce(&mut dyn PageSink) -> Result<SegmentSummary> + Send + 'static,
 ) -> Result<Built> {
-    let secret = objects.environment.random();
-    let names = ObjectNames::from_secret(secret);
+    let secret = NameSecret(objects.environment.random());
+    let names = secret.names();
     let mut transfer = Transfer { objects, text, names, headers: Vec::new(), digests: BTreeMap::new() };
     let summary = if objects.environment.is_single_threaded() {
         let mut pages = Pages(Vec::new());
@@ -157,7 +158,12 @@ impl Transfer<'_> {
     }
 
     /// Stores the digests of the pages and opens the segment.
-    async fn finish(mut self, summary: &SegmentSummary, secret: [u8; 32], stored: &mut Stored) -> Result<BuiltSegment> {
+    async fn finish(
+        mut self,
+        summary: &SegmentSummary,
+        secret: NameSecret,
+        stored: &mut Stored,
+    ) -> Result<BuiltSegment> {
         let pages: Vec<(u8, u32)> = summary.pages.iter().map(|(class, count)| (class.code(), *count)).collect();
         let places = pages.iter().flat_map(|(class, count)| (0..*count).map(|ordinal| (*class, ordinal)));
         let digests: Option<Arc<[ShortDigest]>> = places.map(|place| self.digests.get(&place).copied()).collect();

@@ -25,7 +25,7 @@ const TABLE_CLASS: u8 = 0xff;
 pub(crate) struct SegmentHandle {
     pub(crate) entry: SegmentEntry,
     names: ObjectNames,
-    /// The first page of each class in the table of digests, by class code.
+    /// The index of the first page of each class in the table of digests, by class code.
     first: BTreeMap<u8, u32>,
     pages: u32,
     digests: std::sync::OnceLock<Arc<[ShortDigest]>>,
@@ -35,7 +35,7 @@ pub(crate) struct SegmentHandle {
 
 impl SegmentHandle {
     pub(crate) fn new(entry: SegmentEntry) -> Self {
-        let names = ObjectNames::from_secret(entry.secret);
+        let names = entry.secret.names();
         let (mut first, mut pages) = (BTreeMap::new(), 0_u32);
         for (class, count) in &entry.pages {
             first.insert(*class, pages);
@@ -89,11 +89,11 @@ impl SegmentHandle {
         self.names.name(page.class.code(), page.ordinal)
     }
 
-    fn table_chunks(&self) -> u32 {
+    pub(crate) fn table_chunks(&self) -> u32 {
         self.pages.div_ceil(TABLE_CHUNK_PAGES)
     }
 
-    fn table_name(&self, chunk: u32) -> String {
+    pub(crate) fn table_name(&self, chunk: u32) -> String {
         self.names.name(TABLE_CLASS, chunk)
     }
 

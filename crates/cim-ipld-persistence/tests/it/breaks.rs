@@ -1,5 +1,6 @@
 //! An attacker who can write to the store, but has no key, cannot bring back deleted documents,
 //! remove documents or stop a process. Each scenario fails if the rule against it is removed.
+//! The numbers in parentheses are those of the attacks listed in docs/decisions/0010.
 
 use std::time::Duration;
 

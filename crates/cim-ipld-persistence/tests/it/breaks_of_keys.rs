@@ -1,4 +1,5 @@
 //! A retired data key authenticates nothing new, and an older keyset cannot be brought back.
+//! The numbers in parentheses are those of the attacks listed in docs/decisions/0010.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use cim_ipld_persistence::{Engine, ErrorKind, Settings};
 use crate::hand::{Hand, Held, Lie, Lying, Outcome, check};
 use crate::support::{by_hand, cid, cids, document, documents, encrypted, key, total};
 
-/// (9) A process whose watch lags, but claims to have caught up, folds exactly what it has applied.
+/// A process whose watch lags, but claims to have caught up, folds exactly what it has applied.
 async fn lagging_watch(held: Held) -> Outcome {
     for delivered in 0..8 {
         let hand = Hand::default();
@@ -54,7 +54,7 @@ async fn history_folds_no_more_than_a_lagging_process_applied() {
     lagging_watch(Held::all()).await.expect("held");
 }
 
-/// (9) A failed fold is repeated after further records.
+/// A failed fold is repeated after further records.
 async fn fold_again(held: Held) -> Outcome {
     let hand = Hand::default();
     let faulty = FaultInjecting::new(hand.0.clone());
@@ -81,7 +81,7 @@ async fn history_sets_the_watermark_to_the_position_of_the_folded_input() {
     fold_again(Held::all()).await.expect("held");
 }
 
-/// (9) A slow reader misses a record that was trimmed. The next record was written concurrently
+/// A slow reader misses a record that was trimmed. The next record was written concurrently
 /// with the missing one, so it does not attest it.
 async fn slow_reader(held: Held) -> Outcome {
     let hand = Hand::default();
@@ -125,7 +125,7 @@ async fn history_shows_a_slow_reader_no_order_that_never_existed() {
     slow_reader(Held::all()).await.expect("held");
 }
 
-/// (10) An acknowledgement is lost; the record is folded and trimmed, and then arrives again.
+/// An acknowledgement is lost; the record is folded and trimmed, and then arrives again.
 async fn landed_twice(held: Held) -> Outcome {
     let hand = Hand::default();
     let faulty = FaultInjecting::new(hand.0.clone());
@@ -159,7 +159,7 @@ async fn history_applies_a_record_only_once_if_it_arrives_again_after_a_trim() {
     landed_twice(Held::all()).await.expect("held");
 }
 
-/// (10) A write with an unknown outcome is repeated, and the first attempt arrives later.
+/// A write with an unknown outcome is repeated, and the first attempt arrives later.
 async fn landed_late(held: Held) -> Outcome {
     let hand = Hand::default();
     let lying = Lying::over(&hand);
@@ -293,7 +293,7 @@ async fn bytes_written(processes: usize) -> u64 {
     }
 }
 
-/// (11) Ten processes write, and the tail exceeds the budget: each fold is performed by one of
+/// Ten processes write, and the tail exceeds the budget: each fold is performed by one of
 /// them.
 #[tokio::test(start_paused = true)]
 async fn history_folds_once_for_ten_processes() {
@@ -302,7 +302,7 @@ async fn history_folds_once_for_ten_processes() {
     assert!(ten * 10 <= one * 13, "{one} bytes by one process, {ten} by ten");
 }
 
-/// (11) Two processes, one of which writes nothing.
+/// Two processes, one of which writes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_folds_by_the_writer_that_takes_the_tail_over_the_budget() {
     let shared = Arc::new(MemoryBackend::new());

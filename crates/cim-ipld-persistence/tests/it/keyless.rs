@@ -16,7 +16,7 @@ use crate::support::{cid, document, documents, key, total};
 
 const AES: EncryptionAlgorithm = EncryptionAlgorithm::AES256GCM;
 
-/// Returns the object with the id of a data key that does not exist in its header.
+/// Returns a copy of the object whose header names a data key that does not exist.
 fn under_no_key(object: &Bytes) -> Vec<u8> {
     let mut object = object.to_vec();
     object[8] ^= 0xff;

@@ -2,6 +2,9 @@
 //! crashes and faults.
 
 mod analyzers;
+mod archives;
+mod archives_kept;
+mod archives_refused;
 mod breaks;
 mod breaks_of_keys;
 mod cost;

@@ -9,6 +9,8 @@ use cim_ipld_backend_testkit::{Fault, FaultInjecting, OperationKind};
 use cim_ipld_persistence::Engine;
 use tokio::sync::oneshot;
 
+use crate::hand::{BUCKETS, Hand};
+use crate::staged::{Act, Call, Staged};
 use crate::support::{cid, cids, create, document, documents, open};
 
 /// Creates an index of eight small segments, which one merge turns into a single segment.
@@ -78,4 +80,30 @@ async fn persistence_follows_a_record_whose_pages_are_merged_away_meanwhile() {
         assert_eq!(cids(&two, "version1").await, [cid(3)]);
         assert_eq!(cids(&two, "shared").await, cids(&one, "shared").await);
     }
+}
+
+/// A merge has removed the pages of a search, and junk has replaced the manifest of that merge
+/// before the process has opened the merged segment. It is the only one that can restore it.
+#[tokio::test(start_paused = true)]
+async fn persistence_searches_while_it_restores_the_manifest_of_a_merge() {
+    let hand = Hand::default();
+    let one = piled_up(&hand.store()).await;
+    let staged = Staged::over(&hand);
+    let two = open(&staged.store()).await;
+    let mut known = Vec::new();
+    for name in BUCKETS {
+        known.extend(hand.all(name).await.into_iter().map(|entry| entry.key));
+    }
+    staged.play(move |call| match call {
+        Call::Get(key) if !known.contains(key) => Act::Hold,
+        _ => Act::Pass,
+    });
+    one.merge().await.expect("merged");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(one);
+    hand.put("manifest", "junk").await;
+    let searching = tokio::spawn(async move { cids(&two, "shared").await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    staged.release();
+    assert_eq!(searching.await.expect("found").len(), 32);
 }

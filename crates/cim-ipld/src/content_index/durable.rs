@@ -1,12 +1,16 @@
-//! The operations that need persistence. An index in memory only refuses them.
+//! The operations that need persistence. They fail for an index that exists in memory only.
 
-use cim_ipld_persistence::{Engine, Error, ErrorKind, LoadReport, Result, SnapshotInfo, VerifyReport};
+use std::path::Path;
+
+use cim_ipld_persistence::{
+    Engine, Error, ErrorKind, ExportOptions, ExportReport, LoadReport, Result, SnapshotInfo, VerifyReport,
+};
 
 use super::ContentIndex;
 
 impl ContentIndex {
-    /// Fetches the whole index into memory, as far as the cache budget allows. Searches work
-    /// without this; after it, they need not wait for the store.
+    /// Loads the pages of the index into memory, as far as the cache budget allows. Searches also
+    /// work without this, but then have to wait for the store.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -30,7 +34,7 @@ impl ContentIndex {
     }
 
     /// Folds the journal into index pages, so that the next opening has nothing to replay. Indexed
-    /// content is durable without this.
+    /// content is also durable without this.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -54,7 +58,8 @@ impl ContentIndex {
     }
 
     /// Creates a named backup of everything indexed so far. No data is copied: the backup is a
-    /// snapshot in the same store.
+    /// snapshot in the same store. It protects from mistakes; [`backup_to`](Self::backup_to)
+    /// protects from the loss of the store.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -76,6 +81,38 @@ impl ContentIndex {
     /// [`Engine::create_snapshot`].
     pub async fn backup(&self, name: &str) -> Result<SnapshotInfo> {
         self.engine()?.create_snapshot(name).await
+    }
+
+    /// Writes everything indexed so far, and all named backups, to a new file outside the store.
+    /// [`restore_from`](crate::IndexPersistenceBuilder::restore_from) creates an index from it in
+    /// any store. The restored index opens with the keys that are valid when the file is written.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld::backend::MemoryBackend;
+    /// # use cim_ipld::{ContentIndex, DocumentMetadata, IndexPersistence, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("monday.car");
+    /// # let builder = IndexPersistence::builder().backend(Arc::new(MemoryBackend::new()));
+    /// # let index = ContentIndex::with_persistence(Arc::new(builder.create().await?));
+    /// index.index_document(content_cid(b"1"), &DocumentMetadata::default(), Some("ebb and flow")).await?;
+    /// index.backup_to(&path).await?;
+    ///
+    /// let empty = IndexPersistence::builder().backend(Arc::new(MemoryBackend::new()));
+    /// let restored = ContentIndex::with_persistence(Arc::new(empty.restore_from(&path).await?));
+    /// assert_eq!(restored.stats().await?.total_documents, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for an index in memory only,
+    /// [`FileExists`](ErrorKind::FileExists) if there is a file of this name, and the errors of
+    /// [`Engine::export`].
+    pub async fn backup_to(&self, path: impl AsRef<Path>) -> Result<ExportReport> {
+        self.engine()?.export_to_file(path, ExportOptions::default()).await
     }
 
     /// Restores the index to the state of a backup, in every process that has it open.
@@ -126,7 +163,7 @@ impl ContentIndex {
         self.engine()?.snapshots().await
     }
 
-    /// Deletes a backup and the pages that are named by nothing else.
+    /// Deletes a backup, and its pages that neither the index nor another backup uses.
     ///
     /// ```
     /// # use std::sync::Arc;

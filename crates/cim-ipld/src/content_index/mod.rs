@@ -49,7 +49,7 @@ impl ContentIndex {
         Self { store: Store::Memory(MemoryIndex::new()) }
     }
 
-    /// Creates an empty index that exists in memory only, with an analyzer of texts and queries.
+    /// Creates an empty index that exists in memory only and uses `analyzer` for texts and queries.
     ///
     /// ```
     /// use cim_ipld::ContentIndex;
@@ -64,8 +64,8 @@ impl ContentIndex {
         Self { store: Store::Memory(MemoryIndex::with_analyzer(analyzer)) }
     }
 
-    /// Creates an index over the content of `persistence`. It is searchable at once, and every call
-    /// that returns is durable.
+    /// Creates an index over `persistence`. Its existing content is searchable immediately, and a
+    /// write is durable when its call returns.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -258,8 +258,8 @@ impl ContentIndex {
         }
     }
 
-    /// Searches the index, and returns the best results, by descending score and then by the bytes
-    /// of the CID.
+    /// Searches the index, and returns the first results, by descending score unless
+    /// [`SearchQuery::sort`] specifies otherwise. Ties are broken by the bytes of the CID.
     ///
     /// ```
     /// # use cim_ipld::{ContentIndex, DocumentMetadata, SearchQuery, content_cid};
@@ -339,7 +339,7 @@ impl ContentIndex {
         }
     }
 
-    /// Returns the entry of `cid` as it was indexed. The metadata types convert from it.
+    /// Returns the entry of `cid` as it was indexed. It can be converted to the metadata types.
     ///
     /// ```
     /// # use cim_ipld::{ContentIndex, DocumentMetadata, content_cid};

@@ -98,7 +98,7 @@ mod documented {
         let kept = new_key.duplicate();
         persistence.rotate_encryption_key(new_key).await?;
 
-        // A rotation folds, and a fold changes the statistics behind the scores.
+        // A rotation folds the journal, which changes the statistics behind the scores.
         assert_eq!(unranked(&answers(&index).await?), unranked(&found));
         let rotated = answers(&index).await?;
         let refused = IndexPersistence::new(fixture::jetstream(&server).await, Some(old_key), false).await;
@@ -155,7 +155,7 @@ async fn a_plaintext_index_has_no_key_to_rotate() -> TestResult {
 async fn a_passphrase_opens_what_it_made() -> TestResult {
     let place = Place::memory();
     let passphrase = |words: &str| {
-        // The smallest cost that is a cost: this test is not about time.
+        // The lowest cost, to keep the test fast.
         let profile = Argon2Profile::new(64, 1, 1)?;
         Ok::<_, cim_ipld::envelope::Error>(KeySource::Passphrase(Passphrase::new(words)?, profile))
     };
@@ -168,7 +168,7 @@ async fn a_passphrase_opens_what_it_made() -> TestResult {
     Ok(())
 }
 
-/// What a store is, and what a second process brings to it.
+/// What prevents a second process from opening the store.
 enum Attempt {
     WrongKey,
     NoKey,
@@ -225,7 +225,7 @@ async fn a_refused_opening_says_why_and_changes_nothing() -> TestResult {
     Ok(())
 }
 
-/// Changes a value of the catalog behind the engine's back.
+/// Changes a value of the catalog without the engine.
 async fn alter(backend: &MemoryBackend, key: &str, change: impl FnOnce(&mut Vec<u8>)) -> TestResult {
     let (bucket, key) = (Bucket::log("catalog_v1")?, Key::new(key)?);
     let mut value = backend.get(&bucket, &key).await?.ok_or("nothing to alter")?.value.to_vec();
@@ -265,7 +265,7 @@ async fn the_store_holds_no_word_that_was_indexed() -> TestResult {
                     .iter()
                     .any(|bytes| bytes.windows(secret.len()).any(|window| window == secret))
             });
-            // Without a key the same search finds them, which shows that it can.
+            // Without encryption, the same search finds them, so the search itself works.
             assert_eq!(found, expected, "{}", String::from_utf8_lossy(secret));
         }
     }

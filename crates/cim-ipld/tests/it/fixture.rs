@@ -1,5 +1,4 @@
-//! What the tests share: a small library of content, places to keep it, and the questions put to
-//! it.
+//! A small library of content, the stores that hold it, and searches in it, shared by the tests.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,10 +12,10 @@ use cim_ipld::{
 use cim_ipld_backend_testkit::nats_server::{NatsServer, ServerOptions};
 use tempfile::TempDir;
 
-/// The error of a test that uses several libraries.
+/// The error type of a test that uses several libraries.
 pub(crate) type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// A store that outlives the processes which use it.
+/// A store that outlives the processes that use it.
 pub(crate) enum Place {
     Memory(Arc<MemoryBackend>),
     Folder(TempDir),
@@ -36,7 +35,7 @@ impl Place {
         Self::Nats(NatsServer::start(ServerOptions::default()))
     }
 
-    /// One of each kind.
+    /// Returns one store of each kind.
     pub(crate) fn all() -> [Self; 3] {
         [Self::memory(), Self::folder(), Self::nats()]
     }
@@ -63,7 +62,7 @@ pub(crate) async fn jetstream(server: &NatsServer) -> async_nats::jetstream::Con
     async_nats::jetstream::new(async_nats::connect(server.url()).await.expect("the server takes a connection"))
 }
 
-/// Runs `future` as a process would: when this returns, nothing that it started is left.
+/// Runs `future` like a process: when this returns, everything that it has started has ended.
 pub(crate) fn process<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(future)
 }
@@ -84,7 +83,7 @@ pub(crate) fn text(text: &str) -> SearchQuery {
     SearchQuery { text: Some(text.to_owned()), ..SearchQuery::default() }
 }
 
-/// Puts content of every kind in, with one replacement and one removal on the way.
+/// Indexes content of every kind, with one replacement and one removal.
 pub(crate) async fn fill(index: &ContentIndex) -> Result<()> {
     let harbour = DocumentMetadata {
         title: Some("Harbour".into()),
@@ -143,7 +142,7 @@ pub(crate) fn video() -> VideoMetadata {
     }
 }
 
-/// Puts questions of every form, and returns the answers with every figure in them.
+/// Searches with every kind of query, and returns the complete results.
 pub(crate) async fn answers(index: &ContentIndex) -> Result<Vec<Vec<SearchResult>>> {
     let questions = [
         text("harbour"),
@@ -164,17 +163,17 @@ pub(crate) async fn answers(index: &ContentIndex) -> Result<Vec<Vec<SearchResult
     Ok(answers)
 }
 
-/// How many results each of the questions of [`answers`] has.
+/// Returns the number of results of each query of [`answers`].
 pub(crate) const ANSWER_SIZES: [usize; 10] = [2, 3, 1, 1, 1, 0, 2, 2, 2, 2];
 
 pub(crate) fn sizes(answers: &[Vec<SearchResult>]) -> Vec<usize> {
     answers.iter().map(Vec::len).collect()
 }
 
-/// Answers without what the ranking says: the scores, and the order that they give.
+/// Returns the answers without the scores and the order that depends on them.
 ///
-/// The statistics behind the scores count replaced and removed documents until a fold or a merge
-/// drops those, so the same documents may be scored a little differently after one.
+/// The statistics behind the scores include replaced and removed documents until a fold or a merge
+/// drops them, so the scores of the same documents may change slightly after one.
 pub(crate) fn unranked(answers: &[Vec<SearchResult>]) -> Vec<Vec<SearchResult>> {
     let mut answers = answers.to_vec();
     for answer in &mut answers {
@@ -184,7 +183,7 @@ pub(crate) fn unranked(answers: &[Vec<SearchResult>]) -> Vec<Vec<SearchResult>> 
     answers
 }
 
-/// Everything that the default index has put into a backend.
+/// Returns everything that the default index has stored in a backend.
 pub(crate) async fn stored(backend: &dyn Backend) -> Vec<KeyedEntry> {
     use futures::TryStreamExt;
     let mut entries = Vec::new();

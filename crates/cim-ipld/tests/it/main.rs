@@ -1,7 +1,7 @@
-//! The facade, used as its documentation says.
+//! Tests of the facade.
 //!
-//! The code blocks of the design text ("NATS Persistence and Encryption at Rest") stand here word
-//! for word, with what they need around them:
+//! They contain the code blocks of the design text ("NATS Persistence and Encryption at Rest")
+//! verbatim, with the code that is needed to run them:
 //!
 //! | section | code block | test |
 //! |---|---|---|

@@ -99,7 +99,7 @@ fn a_backup_comes_back() -> TestResult {
             let backup = index.backup("monday").await?;
             assert_eq!((backup.name.as_str(), backup.documents), ("monday", 6), "{}", place.what());
             assert_eq!(index.backup("monday").await.unwrap_err().kind(), ErrorKind::SnapshotExists);
-            // A backup folds first.
+            // Creating a backup folds the journal first.
             let folded = answers(&index).await?;
             assert_eq!(unranked(&folded), unranked(&before), "{}", place.what());
 
@@ -205,10 +205,10 @@ async fn a_pin_refuses_what_it_does_not_know_until_that_is_accepted() -> TestRes
         let made = place.builder().await.encryption_key(key.duplicate()).pin(&pin).create().await?;
         let engine = made.engine().clone();
         fill(&index_of(made)).await?;
-        // An engine that goes on would pin its own index again.
+        // If the engine continued to run, it would store the pin of its own index again.
         engine.close().await;
     }
-    // The pin is that of the index made last; both ways of naming it are the same.
+    // The pin belongs to the index created last. Both builder methods set the same pin.
     let pinned = async |place: &Place| {
         place.builder().await.encryption_key(key.duplicate()).pin_store(Arc::new(FilePin::new(&pin)))
     };

@@ -14,15 +14,15 @@ use tempfile::TempDir;
 use crate::ledger::Ledger;
 use crate::worker;
 
-/// What is run, and how long.
+/// The options of a soak.
 pub(crate) struct Soak {
     pub(crate) time: Duration,
     pub(crate) replicas: usize,
 }
 
-/// Role and number of each process.
+/// The role and number of each process.
 const PROCESSES: [(&str, u32); 5] = [("writer", 0), ("writer", 1), ("folder", 2), ("reader", 3), ("reader", 4)];
-/// How long the store may take to serve again at the end.
+/// How long the store may take until it serves requests again.
 const HEALING: Duration = Duration::from_secs(60);
 
 enum Servers {
@@ -53,7 +53,7 @@ impl Servers {
     }
 }
 
-/// A process and how often it was started.
+/// A running process.
 struct Worker {
     role: &'static str,
     number: u32,
@@ -85,7 +85,7 @@ struct Run {
 }
 
 impl Soak {
-    /// Returns figures, or everything that went wrong.
+    /// Returns a summary, or the problems found.
     pub(crate) fn run(&self) -> Result<String, Vec<String>> {
         let servers = Servers::start(self.replicas);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -121,7 +121,10 @@ impl Soak {
             return Err(problems);
         }
         let Ledger { acknowledged, unsure, .. } = ledger;
-        Ok(format!("{acknowledged} acknowledged, {unsure} not known, nothing lost or twice, sound; {counts:?}"))
+        Ok(format!(
+            "{acknowledged} writes acknowledged, {unsure} with an unknown outcome; nothing was lost or duplicated, and \
+             the index is sound; {counts:?}"
+        ))
     }
 }
 
@@ -160,7 +163,7 @@ impl Run {
         self.workers.push(Worker { role, number, child });
     }
 
-    /// Passes time, and takes note of what the processes say.
+    /// Waits, and processes the output of the processes.
     fn wait(&mut self, milliseconds: u64) {
         std::thread::sleep(Duration::from_millis(milliseconds));
         self.listen();
@@ -181,11 +184,12 @@ impl Run {
         }
     }
 
-    /// Reads what a killed process said before another takes its place.
+    /// Processes the remaining output of a killed process, before another one replaces it.
     fn drain(&mut self, who: &str) {
         let ended = format!("{who} ended");
         let before = self.counts.get(&ended).copied().unwrap_or(0);
-        // One that failed had ended before.
+        // After a failure, the process may have ended by itself, and its line may have been
+        // counted.
         while self.problems.is_empty() && self.counts.get(&ended).copied().unwrap_or(0) == before {
             self.wait(5);
         }
@@ -233,8 +237,8 @@ impl Run {
         self.random
     }
 
-    /// Holds the index against what was acknowledged, from a process that was there all along in
-    /// nobody's memory.
+    /// Opens the index in this process, which has not opened it since it was created, and compares
+    /// it with the acknowledged writes.
     async fn examine(&mut self) {
         let deadline = Instant::now() + HEALING;
         let engine = loop {
@@ -243,7 +247,7 @@ impl Run {
                 Err(error) if worker::is_passing(error.kind()) && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
-                Err(error) => return self.problems.push(format!("the index does not open at the end: {error:?}")),
+                Err(error) => return self.problems.push(format!("the index cannot be opened at the end: {error:?}")),
             }
         };
         if let Err(error) = self.compare(&engine).await {
@@ -272,7 +276,7 @@ impl Run {
         let query = Query::parse("every").expect("a query");
         let total = engine.search(&query, &SearchOptions::default()).await?.total;
         if total != there {
-            self.problems.push(format!("{total} documents are found, and {there} are there"));
+            self.problems.push(format!("a search finds {total} documents, but {there} exist"));
         }
         let report = engine.verify().await?;
         self.problems.extend(report.problems.iter().map(|problem| format!("verify: {problem}")));

@@ -27,7 +27,7 @@ pub(crate) fn is_put(version: u64) -> bool {
 }
 
 impl Ledger {
-    /// Processes a line of a writer: `try`, `ack` or `not`, then slot and version.
+    /// Processes a line of a writer: `try`, `ack`, `not` or `unsure`, then slot and version.
     pub(crate) fn note(&mut self, word: &str, slot: u32, version: u64) {
         let entry = self.slots.entry(slot).or_default();
         match word {
@@ -67,6 +67,6 @@ impl Ledger {
             return None;
         }
         let possible: Vec<u64> = possible.collect();
-        Some(format!("slot {slot} holds {found:?}, and only one of {possible:?} is possible"))
+        Some(format!("slot {slot} contains {found:?}, but only one of {possible:?} is possible"))
     }
 }

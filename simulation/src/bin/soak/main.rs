@@ -1,6 +1,6 @@
-//! Two writers, one process that folds and merges and two readers on real servers, with kills and
-//! pauses of all of them at random. Ends with an error when anything acknowledged is lost, anything
-//! is there twice or the index is not sound.
+//! Runs two writers, two readers and a process that folds and merges on real servers, and kills and
+//! pauses servers and processes at random. Fails if an acknowledged write is lost, a document is
+//! found twice, or the index is damaged.
 
 mod chaos;
 mod ledger;
@@ -42,11 +42,11 @@ fn parse(args: &[String]) -> Result<Soak, String> {
     let mut rest = args.iter();
     while let Some(name) = rest.next() {
         let value = rest.next().ok_or_else(|| format!("{name} needs a value"))?;
-        let wrong = || format!("{name} {value} is not possible");
+        let wrong = || format!("invalid value {value} for {name}");
         match name.as_str() {
             "--minutes" => minutes = value.parse().ok().filter(|minutes| *minutes > 0.0).ok_or_else(wrong)?,
             "--replicas" => replicas = value.parse().ok().filter(|n| matches!(n, 1 | 3)).ok_or_else(wrong)?,
-            _ => return Err(format!("{name} is not known")),
+            _ => return Err(format!("unknown option {name}")),
         }
     }
     Ok(Soak { time: Duration::from_secs_f64(minutes * 60.0), replicas })

@@ -1,4 +1,4 @@
-//! One process of the soak: a writer, a folder or a reader.
+//! One process of the soak, which writes, folds and merges, or reads.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -19,7 +19,7 @@ pub(crate) fn key() -> KeySource {
     KeySource::from(EncryptionKey::from_bytes(EncryptionAlgorithm::AES256GCM, [7; 32]))
 }
 
-/// Settings under which there is always something to fold and to merge.
+/// Returns settings with a small memtable, so that there is always something to fold and to merge.
 pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.memtable_budget_bytes = 128 << 10;
@@ -54,7 +54,7 @@ pub(crate) fn version(document: &Document) -> u64 {
 
 fn say(text: std::fmt::Arguments<'_>) {
     let mut output = std::io::stdout().lock();
-    // Whoever reads it may be gone.
+    // Ignored if the reader has ended.
     let _ = writeln!(output, "{text}").and_then(|()| output.flush());
 }
 
@@ -91,7 +91,7 @@ async fn open(urls: &str, pin: &Path) -> Result<Engine> {
     Engine::builder(backend).settings(settings()).pin(Arc::new(FilePin::new(pin))).open(Some(key())).await
 }
 
-/// What a store out of reach answers, and what another process in the way does.
+/// Returns whether the error is expected: the store is unreachable, or another process was faster.
 pub(crate) fn is_passing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::Conflict)
 }
@@ -127,7 +127,7 @@ async fn fold(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// No version is ever seen after a later one, and nothing twice.
+/// Reads repeatedly, and checks that no version is found after a later one, and no document twice.
 async fn read(engine: &Engine) -> Result<()> {
     let mut newest = BTreeMap::new();
     loop {

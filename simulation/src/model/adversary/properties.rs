@@ -15,7 +15,7 @@ pub(super) const ALL: &[Property<Adversary>] = &[
     Property { name: "the keyset is never rolled back", holds: keyset_stays },
     Property { name: "a record is applied only after all that its writer had seen", holds: attested_order_stays },
     Property { name: "forked processes share at most one acknowledged record of a writer", holds: forks_stay_apart },
-    Property { name: "a manifest of another branch is never taken up", holds: manifests_stay_apart },
+    Property { name: "a manifest of another branch is never adopted", holds: manifests_stay_apart },
     Property { name: "a record of another branch of manifests is never applied", holds: records_stay_apart },
 ];
 
@@ -32,8 +32,8 @@ fn attested_order_stays(_: &Adversary, state: &State) -> bool {
     state.published().all(|process| process.order.iter().all(|record| process.order.begins_with(attested(record))))
 }
 
-/// Beyond the common prefix of two orders, one contains at most one record that the process of the
-/// other acknowledged as its writer.
+/// Beyond the common prefix of their orders, a process has accepted at most one record that the
+/// other process wrote and acknowledged.
 fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, writer)| {
         let beyond = one.order.iter().skip(one.order.common(&two.order));
@@ -46,7 +46,8 @@ fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     })
 }
 
-/// If the orders of two processes have diverged, neither knows the manifest of the other.
+/// If the orders of two processes have diverged but both know the same manifest, their orders are
+/// on one chain with what that manifest folds.
 fn manifests_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, _)| {
         let folded = &state.sealed.manifest(one.manifest).folded;

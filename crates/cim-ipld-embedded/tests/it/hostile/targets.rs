@@ -1,7 +1,7 @@
 //! Decoding the records of a damaged store; shared by the tests here and by the fuzz target in
 //! `fuzz/`.
 
-#[allow(dead_code, reason = "one function stands for all")]
+#[allow(dead_code, reason = "not every item of the module is used here")]
 #[path = "../../../src/record.rs"]
 mod record;
 

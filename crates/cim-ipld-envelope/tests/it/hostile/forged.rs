@@ -47,8 +47,8 @@ async fn encryption_keyset_refuses_keys_that_are_not_described() {
     }
 }
 
-/// A changed slot of this key is damage, even if a key holder sealed the body around it and another
-/// slot would open.
+/// A change to a slot of the key in use is reported as damage, even if a key holder sealed the body
+/// around the changed slot and another slot can still be opened.
 #[tokio::test]
 async fn encryption_keyset_does_not_step_over_a_changed_slot() {
     let record = |change: bool| {

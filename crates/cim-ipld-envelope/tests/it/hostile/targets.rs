@@ -71,8 +71,9 @@ pub(crate) fn object(data: &[u8]) -> bool {
     }
 }
 
-/// A root record is an error, or a keyset whose own record opens. The input is used as a record, as
-/// its slots, and as the plaintext of its body.
+/// Opening a root record fails, or returns an envelope whose keyset can reopen its own next record.
+/// The input is used as a whole record, as the slots of a record, and as the plaintext of the body
+/// of one.
 pub(crate) fn keyset(data: &[u8]) -> bool {
     let head = record_head(9);
     let records = [
@@ -85,8 +86,8 @@ pub(crate) fn keyset(data: &[u8]) -> bool {
     records.map(|record| opens_root(&record)).contains(&true)
 }
 
-/// A block is an error, or a wrapper that encodes to the same block. The input is used as a block,
-/// and as the plaintext of a hidden one.
+/// Decoding a block fails, or returns a wrapper that encodes to the same block. The input is used
+/// as a block, and as the plaintext of a hidden wrapper.
 pub(crate) fn wrapper(data: &[u8]) -> bool {
     let key = EncryptionKey::from_bytes(EncryptionAlgorithm::AES256GCM, KEY);
     let mut accepted = false;

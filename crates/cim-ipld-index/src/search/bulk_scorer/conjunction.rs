@@ -60,8 +60,9 @@ pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_,
     Ok(())
 }
 
-/// Looks up the documents of the lead's block that pass the filter, or that can be competitive with
-/// `elsewhere` more points, if they are few. Returns whether it did.
+/// Scores the lead's block by lookups in the other lists, if only a few of its documents pass the
+/// filter or can be competitive. Returns whether it did. The other lists add at most `elsewhere`
+/// points.
 fn look_up_few(
     lead: &mut Term<'_>,
     second: &mut Term<'_>,

@@ -57,9 +57,9 @@ impl PlaceMap {
         Pooled::new()
     }
 
-    /// Finds the pairs between the lead's loaded block and the next block of the second list that
-    /// has any, to which `second` moves. Starts at place `at` of the lead's block and returns the
-    /// place at which to continue.
+    /// Finds pairs of postings with a common document, starting at place `at` of the lead's loaded
+    /// block. Moves `second` to its next block that has such a pair, and returns the place in the
+    /// lead's block at which to continue, or `None` if there are no more pairs.
     ///
     /// `upper` returns the bound of a document, given the bound of its block in the second list.
     pub(super) fn next(
@@ -113,7 +113,8 @@ impl PlaceMap {
             self.fill(second.block(), own, *base);
             let places = &self.places[..];
             for (place, document) in documents.iter().enumerate().skip(skipped) {
-                // The block's last document is within the map, and so are those before it.
+                // `documents` ends with the last document of the block of `second` at the latest,
+                // so all of them are within the map.
                 let found = places.get((document - base) as usize).copied().unwrap_or(0);
                 pairs.leads[count % BLOCK] = (first + place) as u8;
                 pairs.seconds[count % BLOCK] = found.wrapping_sub(1);

@@ -1,11 +1,11 @@
 //! Disjunctions of terms: MaxScore, with the partition recomputed in each window of documents.
 //!
-//! Terms whose bounds in a window together are not competitive are non-essential: they contribute
-//! no candidates and only add to those of the essential terms (Turtle and Flood, "Query Evaluation:
-//! Strategies and Optimizations", 1995). A non-essential term is scanned if it has few postings in
-//! the window, and otherwise looked up for the candidates that may become competitive. A posting of
-//! an essential term becomes a candidate only if it could be competitive together with the bounds
-//! of all other terms.
+//! Terms whose bounds in a window are not competitive even together are non-essential: they
+//! contribute no candidates, and only add points to the candidates of the essential terms (Turtle
+//! and Flood, "Query Evaluation: Strategies and Optimizations", 1995). A non-essential term is
+//! scanned if it has few postings in the window, and otherwise looked up for the candidates that
+//! may become competitive. A posting of an essential term becomes a candidate only if it could be
+//! competitive together with the bounds of all other terms.
 
 use super::super::cursor::END;
 use super::super::evaluator::Term;
@@ -21,7 +21,7 @@ use crate::segment::BLOCK;
 
 /// A term with more postings in a window per candidate than this is looked up instead of scanned.
 const LOOKUP_COST: u64 = 8;
-/// The number of blocks from which a list's best blocks are read first.
+/// If a list has at least this many blocks, its best blocks are read first.
 const LONG_LIST: usize = 8;
 const FIRST_BLOCKS: usize = 6;
 

@@ -42,7 +42,7 @@ impl Cursor<'_> {
     }
 
     /// Like [`upper_within`](Self::upper_within), but for a range of many blocks it returns the
-    /// list's bound without computing those of the blocks.
+    /// list's bound without computing the bounds of the blocks.
     #[inline]
     pub(crate) fn upper_about(&mut self, first: u32, last: u32) -> Option<Points> {
         if !self.seek_block(first) {

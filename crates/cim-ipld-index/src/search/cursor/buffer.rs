@@ -12,7 +12,8 @@ const MAX_POOLED_BLOCKS: usize = 1 << 12;
 
 /// One decoded block, and the directory of all blocks.
 ///
-/// Fields without a valid flag contain data of an earlier list.
+/// Buffers are pooled. The flags and options state which fields are valid; all others may contain
+/// data of an earlier block or list.
 #[derive(Debug)]
 pub(super) struct Buffer {
     pub(super) documents: [u32; BLOCK],

@@ -85,12 +85,13 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// Appends the positions of the current posting.
+    /// Writes the positions of the current posting to `out`, replacing its contents.
     pub(crate) fn put_positions(&mut self, out: &mut Vec<u32>) -> Result<()> {
         self.put_positions_ahead(0, out)
     }
 
-    /// Appends the positions of the posting `ahead` places after the current one.
+    /// Writes the positions of the posting `ahead` places after the current one to `out`, replacing
+    /// its contents.
     pub(crate) fn put_positions_ahead(&mut self, ahead: usize, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         self.visit_positions(ahead, |position| out.push(position))

@@ -121,8 +121,8 @@ impl<'a> Cursor<'a> {
             if self.at < self.len {
                 return Ok(self.buffer.documents[self.at]);
             }
-            // Only the tail can end below its recorded last document, which is unknown until it is
-            // decoded.
+            // The loaded block can end below `target` only if it is the tail, whose recorded last
+            // document is an upper bound until the tail is decoded.
             self.leave_block();
         }
     }

@@ -17,8 +17,8 @@ const NONE: u32 = u32::MAX;
 /// The automaton for one word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LevenshteinAutomaton {
-    /// The characters of the word, padded with `limit` times [`NONE`] in front and with as many as
-    /// a window needs at the end.
+    /// The characters of the word, padded with [`NONE`]: `limit` times before the word, and after
+    /// it as often as a window at its end requires.
     padded: Vec<u32>,
     len: usize,
     limit: usize,
@@ -32,8 +32,8 @@ struct State {
     /// For each number of edits, the positions of the word that can be reached with it: bit `b` is
     /// position `depth + b - limit`.
     ///
-    /// A position after the end is only set together with the end, for the same number of edits,
-    /// and has no successors.
+    /// A position after the end of the word is only set if the end is set for the same number of
+    /// edits, and leads only to further positions after the end, so it never changes a result.
     places: [u8; MAX_LIMIT as usize + 1],
 }
 
@@ -57,7 +57,7 @@ impl LevenshteinAutomaton {
         State { depth: 0, places }
     }
 
-    /// Returns the state after one more character, if it is alive.
+    /// Returns the state after one more character. `state` must be alive.
     #[inline]
     fn step(&self, state: State, c: char) -> State {
         let equal = self.window(state).iter().enumerate().fold(0, |equal, (bit, own)| {

@@ -34,7 +34,8 @@ impl Planner<'_> {
         self.beginning(field, text, (slop, boost), TermSelector::Prefix)
     }
 
-    /// Plans a phrase whose last word is matched by its letters.
+    /// Plans a phrase whose last word is a prefix or fuzzy; `want` returns the selector of that
+    /// word.
     pub(super) fn beginning(
         &mut self,
         field: &Field,

@@ -66,7 +66,7 @@ impl<'a> Source<'a> {
                         }
                     }
                 }
-                _ => unreachable!("a word has one list, and a handle belongs to the source that made it"),
+                _ => unreachable!("a word has a list or a term, and a handle belongs to the source that created it"),
             }
         }
         if let Self::Segment(segment, _) = self {

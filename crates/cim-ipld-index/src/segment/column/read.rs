@@ -17,12 +17,12 @@ pub(crate) struct Column {
     presence: Option<BitSet>,
     count: u32,
     blocks: Vec<Values>,
-    /// The number of words of the presence set that [`seek`](Self::seek) has passed, and of the
-    /// documents in them.
+    /// The number of words of the presence set that [`seek`](Self::seek) has passed, and the number
+    /// of documents in those words.
     passed: (usize, usize),
 }
 
-/// The access to a segment that reading a column needs.
+/// What is needed to read the columns of a segment.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnFetch<'a> {
     pub(in crate::segment) fetcher: &'a Fetcher<'a>,

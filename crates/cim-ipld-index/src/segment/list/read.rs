@@ -135,8 +135,8 @@ impl InlineList {
 }
 
 impl Directory {
-    /// Reads the directory and checks its plausibility. The last document of every block, including
-    /// the tail, goes to `last`.
+    /// Reads the directory and checks its plausibility. Writes the last document of every block to
+    /// `last`, including an upper bound for the tail.
     pub(crate) fn read(&mut self, list: &PagedBytes, df: u32, document_count: u32, last: &mut Vec<u32>) -> Result<()> {
         let blocks = df as usize / BLOCK;
         let tail_len = df as usize % BLOCK;
@@ -317,8 +317,9 @@ fn decode_tail(
     if rest.is_empty() { Ok(()) } else { Err(Error::damaged("trailing bytes follow the last posting of a list")) }
 }
 
-/// Decodes a posting of at most three bytes that is followed by others: head, frequency and
-/// remaining bytes. It does not branch on the length of the head or the presence of a frequency.
+/// Decodes a posting of at most three bytes if at least four bytes remain, without branching on the
+/// length of the head or the presence of a frequency. Returns the head, the frequency and the
+/// remaining bytes.
 #[inline]
 fn short_posting(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
     let [a, b, c, _, ..] = *bytes else { return None };
@@ -344,7 +345,8 @@ fn long_posting(bytes: &[u8]) -> Result<(u32, u32, &[u8])> {
 /// Visits `count` positions of one posting, which start `skip` positions after the start of their
 /// block.
 ///
-/// Positions beyond the bytes read as 0; verification detects that.
+/// Returns `Damaged` if the range ends beyond `positions`. Positions that wrongly reach into the
+/// next block are not noticed here.
 #[inline]
 pub(crate) fn visit_positions(
     positions: &PagedBytes,

@@ -45,8 +45,8 @@ pub(super) struct TableWriter {
 pub(crate) struct TableTop {
     class: PageClass,
     keys: Vec<u8>,
-    /// For each page: the end of its first key in `keys`, and the number of entries before it and
-    /// in it.
+    /// For each page: the end of its first key in `keys`, and the number of entries of the table up
+    /// to the end of the page.
     pages: Vec<(u32, u32)>,
 }
 
@@ -230,7 +230,8 @@ impl TableTop {
         count().and_then(|count| self.count_up_to(ordinal, count)).map(Some).map_err(|error| error.at(segment, id))
     }
 
-    /// Returns the number of entries up to and including the first `count` of a page.
+    /// Returns the number of entries of the table up to and including the first `count` entries of
+    /// a page.
     fn count_up_to(&self, ordinal: u32, count: u32) -> Result<u32> {
         // A forged page may have more entries than the top index states, and more restarts than
         // entries.
@@ -298,8 +299,8 @@ impl<'a> Entries<'a> {
     /// Keys are not reconstructed: the length of the shared prefix determines how an entry
     /// compares.
     fn find(&mut self, key: &[u8]) -> Result<Option<&'a [u8]>> {
-        // The length of the prefix that the previous entry, which is less than `key`, shares with
-        // it.
+        // The length of the prefix that `key` shares with the previous entry, which is less than
+        // `key`.
         let mut common = 0;
         for _ in 0..RESTART_INTERVAL {
             if self.reader.is_empty() {

@@ -1,4 +1,4 @@
-//! The options for camel-case parts and joined hyphens.
+//! The options for the parts of camel-case words and for joining hyphenated words.
 
 use cim_ipld_index::{Analyzer, Language, UnicodeWords};
 

@@ -1,4 +1,5 @@
-//! Verification finds damage, and no damage makes an operation panic, loop or use much memory.
+//! Verification finds damage, and no damage makes an operation panic, loop forever or use much
+//! memory.
 
 mod seeds;
 mod targets;

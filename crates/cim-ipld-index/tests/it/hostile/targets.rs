@@ -137,8 +137,8 @@ static SAMPLE: LazyLock<BTreeMap<PageId, Vec<u8>>> = LazyLock::new(|| {
 });
 
 /// Modifies pages by a script of five bytes per step (page; operation; two bytes of offset; a
-/// byte): flips bits, truncates, or replaces the page by the rest of the input. Every operation on
-/// the result must end, with a value or an error.
+/// byte): flips bits, truncates, or replaces the page with the rest of the input. Every operation
+/// on the result must end, with a value or an error.
 pub(crate) fn pages(data: &[u8]) -> bool {
     let mut pages = SAMPLE.clone();
     let mut rest = data;

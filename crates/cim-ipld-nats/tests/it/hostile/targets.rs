@@ -1,6 +1,6 @@
 //! Classifying hostile deliveries; shared by the tests here and by the fuzz target in `fuzz/`.
 
-#[allow(dead_code, reason = "one function stands for all")]
+#[allow(dead_code, reason = "not every item of the module is used here")]
 #[path = "../../../src/delivery.rs"]
 mod delivery;
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Follower;
 use super::missing::{Fault, Gap, Missing};
+use crate::format::writer_id::WriterId;
 use crate::history::change::Changes;
 use crate::history::manifest::{self, ManifestVersion, Succession};
 use crate::history::order::{Ignored, OpenedRecord, Verdict};
@@ -90,8 +91,8 @@ impl Follower {
         Ok(Step::Applied)
     }
 
-    /// Appends the record to the order. If it is one of this process, its writer seals and sends the
-    /// next record while the documents of this one are inserted.
+    /// Appends the record to the order. If it is one of this process, its writer seals and sends
+    /// the next record while the documents of this one are inserted.
     async fn accept(&mut self, opened: &OpenedRecord, changes: &Changes) {
         #[cfg(feature = "simulation")]
         let before = self.order().digest();
@@ -101,14 +102,14 @@ impl Follower {
             before: before.0,
             after: self.order().digest().0,
             position: self.order().position(),
-            writer: opened.writer,
+            writer: opened.writer.0,
             record: opened.digest.0,
             epoch: opened.epoch,
             changes: changes.list(),
         });
         #[cfg(not(feature = "simulation"))]
         let _ = changes;
-        // A state that is not live yet is answered for when it is published.
+        // If the state is not live yet, the writer is answered when it is published.
         let is_live = self.rebuilding.is_none() && !self.catching_up;
         if is_live && self.shared.accepted((opened.writer, opened.sequence, opened.digest), self.live.seen()) {
             // Inserting the documents does not yield, and the writer may run on the same thread.
@@ -135,7 +136,8 @@ impl Follower {
                 {
                     return Ok(Some(opened));
                 }
-                // The record was sealed under a data key that a holder of the old key announced.
+                // The rotation to the data key of this record was announced, but the newest root
+                // does not contain that key or cannot be opened: the key of the index has changed.
                 let known = self.shared.objects.root().digest();
                 if self.order().announced().has_key_of(&known, &entry.entry.value) {
                     return Err(root::rotated());
@@ -337,7 +339,7 @@ impl Follower {
     }
 
     /// Claims the fold if a record of this process pushes the tail over the budget.
-    pub(super) fn claim_fold(&mut self, before: usize, writer: u64) {
+    pub(super) fn claim_fold(&mut self, before: usize, writer: WriterId) {
         let settings = &self.shared.settings;
         let budget = settings.memtable_budget_bytes.max(1);
         let state = self.rebuilding.as_ref().unwrap_or(&self.live);
@@ -350,7 +352,7 @@ impl Follower {
     /// Notes whether a record of this process brought the tail to a multiple of
     /// [`SHORT_TAIL_RECORDS`]. If so, this process folds when it closes, because every opener
     /// replays the tail.
-    fn claim_closing_fold(&mut self, writer: u64) {
+    fn claim_closing_fold(&mut self, writer: WriterId) {
         let state = self.current();
         let tail = state.order.position().saturating_sub(state.manifest.position());
         if tail > 0 && tail.is_multiple_of(SHORT_TAIL_RECORDS) {

@@ -64,7 +64,7 @@ impl Missing {
 /// What is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gap {
-    /// Records before this position.
+    /// Some of the records up to this position.
     Records(u64),
     /// Records up to this position, which is recorded in the pin.
     Pinned(u64),

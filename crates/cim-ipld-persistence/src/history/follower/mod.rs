@@ -132,7 +132,8 @@ impl Follower {
             };
             match stepped {
                 Ok(()) => backoff = Backoff::new(),
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                // A server that permits no more watches may do so later.
+                Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Full) => {
                     tracing::warn!(%error, "the catalog is unavailable; retrying");
                     backoff.wait().await;
                     self.rewatch();
@@ -162,8 +163,8 @@ impl Follower {
         &self.rebuilding.as_ref().unwrap_or(&self.live).order
     }
 
-    /// Restarts the watch after the last processed entry. The published view repair until the
-    /// watch has caught up.
+    /// Restarts the watch after the last processed entry. The published view remains in use until
+    /// the watch has caught up.
     fn rewatch(&mut self) {
         let after = self.current().last_seen;
         self.catalog = watch(&self.shared, after);

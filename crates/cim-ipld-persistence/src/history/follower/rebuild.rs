@@ -52,7 +52,7 @@ impl Follower {
         self.catching_up = false;
         self.missing = None;
         if there.is_lt() {
-            // An older manifest replaced this one while the state was being rebuilt from it.
+            // The manifest in the store was replaced with an older one in the meantime.
             self.ignored.count(Ignored::Replayed);
             self.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD);
             self.repair(self.live.last_seen).await?;
@@ -77,8 +77,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Restarts from the current manifest. The published view repair until the rebuilt state has
-    /// caught up.
+    /// Restarts from the current manifest. The published view remains in use until the rebuilt
+    /// state has caught up.
     pub(super) async fn resync(&mut self) -> Result<()> {
         let manifest = match manifest::read_manifest(&self.shared.objects).await {
             Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {

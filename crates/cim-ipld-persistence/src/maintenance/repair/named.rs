@@ -1,6 +1,6 @@
 //! Reads every object that the manifest and its snapshots name, and puts back what sources have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cim_ipld_index::{Deletes, PageClass, PageId, Segment};
@@ -11,6 +11,7 @@ use super::Repair;
 use crate::Result;
 use crate::format::ancestry::FAN_OUT;
 use crate::format::manifest::{SegmentEntry, SnapshotEntry};
+use crate::format::name_secret::NameSecret;
 use crate::format::snapshot::SnapshotRecord;
 use crate::history::manifest::{self, ManifestVersion, is_missing_or_invalid};
 use crate::history::order::Order;
@@ -37,7 +38,7 @@ pub(super) struct NamedSegment {
     /// Its first entry, for everything but the deletes.
     pub(super) handle: Arc<SegmentHandle>,
     /// The deletes of each entry, by their secret; `None` if they are lost.
-    pub(super) deletes: BTreeMap<Option<[u8; 32]>, Option<Deletes>>,
+    pub(super) deletes: HashMap<Option<NameSecret>, Option<Deletes>>,
     pub(super) segment: Option<Arc<Segment>>,
     pub(super) has_lost_pages: bool,
 }
@@ -53,7 +54,7 @@ impl NamedSegment {
     }
 }
 
-pub(super) fn secret(entry: &SegmentEntry) -> Option<[u8; 32]> {
+pub(super) fn secret(entry: &SegmentEntry) -> Option<NameSecret> {
     entry.deletes.as_ref().map(|deletes| deletes.secret)
 }
 
@@ -150,7 +151,7 @@ impl Repair<'_> {
             Err(error) if is_missing_or_invalid(&error) => None,
             segment => Some(segment?),
         };
-        Ok(NamedSegment { handle, deletes: BTreeMap::new(), segment, has_lost_pages })
+        Ok(NamedSegment { handle, deletes: HashMap::new(), segment, has_lost_pages })
     }
 
     /// Reads all pages of a segment, and returns those that cannot be read.

@@ -172,12 +172,7 @@ impl Repair<'_> {
         let objects = self.objects;
         let handle = Arc::new(SegmentHandle::new(entry.clone()));
         let segment = objects.fetch_segment(&handle).await?;
-        let named = NamedSegment {
-            handle,
-            deletes: std::collections::BTreeMap::new(),
-            segment: Some(segment),
-            has_lost_pages: false,
-        };
+        let named = NamedSegment { handle, deletes: HashMap::new(), segment: Some(segment), has_lost_pages: false };
         let cids = self.cids(&named, (0..entry.documents).map(DocId).collect()).await?;
         let (mut segments, mut handles) = (Vec::new(), HashMap::new());
         for (other, deletes) in others {

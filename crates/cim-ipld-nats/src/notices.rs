@@ -1,5 +1,6 @@
-//! Denied permissions. The server does not respond to a denied request; it reports the denial as an
-//! event of the connection.
+//! Events of the connection that decide the outcome of requests. The server does not respond to a
+//! denied request; it reports the denial as an event. A response that had not arrived when the
+//! connection was lost never will.
 
 use std::sync::Arc;
 
@@ -12,17 +13,19 @@ use crate::connection::NatsConnection;
 /// The API prefix in the subjects that operations pass to `watch`.
 const API: &str = "$JS.API";
 
-/// Distributes denied subjects to the operations that are waiting for a response.
+/// Distributes events of the connection to the operations that are waiting for a response.
 #[derive(Clone, Debug)]
-pub(crate) struct Denials {
+pub(crate) struct Notices {
     denied_subjects: broadcast::Sender<String>,
     /// The inbox to which this account is not allowed to subscribe, if any: no response can arrive.
     denied_inbox: watch::Sender<Option<String>>,
+    /// How often the connection was lost.
+    losses: watch::Sender<u64>,
     inbox: Arc<str>,
     api: Arc<str>,
 }
 
-impl Denials {
+impl Notices {
     /// For a connection whose events are not available.
     pub(crate) fn new() -> Self {
         Self::under("_INBOX", API)
@@ -34,7 +37,8 @@ impl Denials {
 
     fn under(inbox: &str, api: &str) -> Self {
         let (denied_subjects, denied_inbox) = (broadcast::Sender::new(256), watch::Sender::new(None));
-        Self { denied_subjects, denied_inbox, inbox: format!("{inbox}.").into(), api: api.into() }
+        let losses = watch::Sender::new(0);
+        Self { denied_subjects, denied_inbox, losses, inbox: format!("{inbox}.").into(), api: api.into() }
     }
 
     /// Handles an event of the connection.
@@ -42,6 +46,7 @@ impl Denials {
         match event {
             // A new connection may have other permissions.
             Event::Connected => drop(self.denied_inbox.send_replace(None)),
+            Event::Disconnected => self.losses.send_modify(|losses| *losses += 1),
             Event::ServerError(ServerError::Other(text)) => {
                 let Some(subject) = denied_subject(text) else { return };
                 if subject.starts_with(&*self.inbox) && text.to_ascii_lowercase().contains("for subscription") {
@@ -63,12 +68,27 @@ impl Denials {
         }
     }
 
-    /// Returns the subject as passed to `watch`, without the prefixes of this connection.
+    /// Converts a subject that the server denied to the form that is passed to `watch`: the API
+    /// prefix of this connection is removed from `$KV.` subjects and replaced by the default prefix
+    /// in others.
     fn as_watched(&self, subject: &str) -> String {
         match subject.strip_prefix(&*self.api).and_then(|rest| rest.strip_prefix('.')) {
             Some(rest) if rest.starts_with("$KV.") => rest.to_owned(),
             Some(rest) => format!("{API}.{rest}"),
             None => subject.to_owned(),
+        }
+    }
+
+    /// Runs `operation`, which must only read or be safe to repeat. Fails with `Unavailable` as
+    /// soon as the connection is lost, instead of waiting for a response until the timeout.
+    pub(crate) async fn while_connected<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut losses = self.losses.subscribe();
+        tokio::select! {
+            biased;
+            done = operation => done,
+            Ok(()) = losses.changed() => {
+                Err(Error::new(ErrorKind::Unavailable, "the connection to the NATS server was lost before it responded"))
+            }
         }
     }
 
@@ -101,7 +121,7 @@ impl Denials {
             }
             inbox = unheard => {
                 let message = format!(
-                    "this account has no permission to subscribe to its inbox {inbox}: responses of the server cannot arrive"
+                    "this account has no permission to subscribe to its inbox {inbox}, so it cannot receive the server's responses"
                 );
                 let hint = "allow the account to subscribe to its inbox, or set an inbox prefix to which it may subscribe";
                 Err(Error::new(ErrorKind::Denied, message).with_hint(hint))
@@ -122,7 +142,23 @@ fn denied_subject(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::denied_subject;
+    use async_nats::Event;
+    use cim_ipld_backend::{ErrorKind, Result};
+
+    use super::{Notices, denied_subject};
+
+    #[tokio::test]
+    async fn a_lost_connection_ends_an_operation() {
+        let notices = Notices::new();
+        notices.note(&Event::Disconnected);
+        assert!(notices.while_connected(async { Ok(()) }).await.is_ok());
+        let operation = async {
+            notices.note(&Event::Disconnected);
+            std::future::pending::<Result<()>>().await
+        };
+        let error = notices.while_connected(operation).await.expect_err("it has no response");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
 
     #[test]
     fn denied_subjects_are_parsed() {
