@@ -250,7 +250,7 @@ pub(crate) struct GcArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
     /// Keep what may have been stored within this time, because another process may be about to use
-    /// it [default: 0 for a folder, 3600 for NATS]
+    /// it [default: 0 for a folder, 86400 for NATS]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) grace: Option<u32>,
     /// Report what would be removed, and change nothing

@@ -113,7 +113,7 @@ impl From<persistence::Error> for Failure {
                 "if the index used to be encrypted, the store was replaced: restore a backup; leave out --key-file, \
                  --passphrase-file and CIM_KEY_FILE only if you know that the index was created as plaintext"
             }
-            ErrorKind::Damaged | ErrorKind::Lost => "run `cim verify` to see what is affected, then restore a backup",
+            ErrorKind::Damaged | ErrorKind::Lost => "run `cim verify` to see what is affected, then `cim repair`",
             ErrorKind::UnsupportedVersion => "use a version of cim at least as new as the one that wrote it",
             ErrorKind::KeyRotated => "run the command again with the new key",
             ErrorKind::Rollback => {

@@ -22,7 +22,10 @@ use crate::status::Status;
 use crate::store_name::StoreName;
 
 /// The hint for an index that `cim verify` cannot open either.
-const BEYOND_VERIFY: &str = "check that its disk or server is the right one and intact; otherwise restore a backup of the store, or index the documents into a new one";
+const BEYOND_VERIFY: &str = "check that its disk or server is the right one and intact; otherwise put it back from a copy of the store with `cim repair --from`, or index the documents into a new one";
+
+/// The hint for a damaged index that does not open, but that can be examined.
+const EXAMINABLE: &str = "run `cim verify` to see what is affected; then repair the index with `cim repair`, or restore an intact snapshot with `cim snapshot restore`";
 
 impl Place {
     /// Creates an index here and opens it, with a new pin.
@@ -107,8 +110,8 @@ impl Place {
         }
     }
 
-    /// Returns the failure for an index that cannot be opened. Its hint must not suggest a command
-    /// that opens the index.
+    /// Returns the failure for an index that cannot be opened, not even for recovery. Its hint must
+    /// not suggest a command that opens the index.
     pub(crate) fn unopenable(&self, error: Error) -> Failure {
         let is_damage = matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) && error.own_hint().is_none();
         let failure = self.failed(error);
@@ -123,10 +126,14 @@ impl Place {
 impl StoreArguments {
     /// Opens the index that the command line names.
     pub(crate) async fn open(&self, context: &Context) -> Result<Engine> {
-        let place = self.place()?;
-        let key = self.key(context)?;
-        let engine = place.existing(context.pins.of(&place), &self.nats, context).await?;
-        engine.open(key).await.map_err(|error| place.unopenable(error))
+        match self.open_for_recovery(context).await? {
+            Opened::Engine(engine) => Ok(engine),
+            Opened::Recovery(_, error) => {
+                let has_hint = error.own_hint().is_some();
+                let failure = self.place()?.failed(error);
+                Err(if has_hint { failure } else { failure.hint(EXAMINABLE) })
+            }
+        }
     }
 
     /// Opens the index, or as much of it as is needed to examine and restore it if other objects are

@@ -152,6 +152,11 @@ impl Error {
         self
     }
 
+    /// Sets the object to that of `error`.
+    pub(crate) fn about_same(self, error: &Self) -> Self {
+        Self { object: error.object.clone(), ..self }
+    }
+
     /// Returns the object in the store that is missing or damaged, if the error is about one.
     ///
     /// ```
@@ -200,7 +205,7 @@ impl Error {
             }
             ErrorKind::KeyRotated => "open the index again with the new key",
             ErrorKind::UnsupportedVersion => "use a version of the software at least as new as the one that wrote the index",
-            ErrorKind::Damaged | ErrorKind::Lost => "run verify to see what is affected, then restore a backup",
+            ErrorKind::Damaged | ErrorKind::Lost => "run verify to see what is affected, then repair the index or restore a backup",
             ErrorKind::Rollback => {
                 "find out why the store holds an older state; if that is intended, accept the state explicitly"
             }

@@ -47,6 +47,21 @@ fn an_intact_snapshot_is_restored_although_the_index_does_not_open() {
 }
 
 #[test]
+fn a_command_that_does_not_open_a_damaged_index_says_what_to_do() {
+    let store = Store::folder();
+    let (key, later) = with_snapshot(&store);
+    let at = store.name();
+    later.iter().filter(|stored| stored.bucket == "metadata_cache_v1").for_each(|stored| store.delete(stored));
+    for command in [&["stats", at.as_str()][..], &["search", &at, "storm"], &["gc", &at]] {
+        let output = cim([command, &["--key-file", &key]].concat()).output().expect("it starts");
+        let refusal = refusal(&output);
+        assert_eq!(refusal.status, 9, "{refusal:?}");
+        assert!(refusal.error.contains("bucket metadata_cache_v1"), "{refusal:?}");
+        assert!(refusal.hint.contains("cim verify") && refusal.hint.contains("cim repair"), "{refusal:?}");
+    }
+}
+
+#[test]
 fn a_lost_page_is_rebuilt_and_the_replaced_ones_are_collected() {
     for store in Store::each() {
         let (key, later) = with_snapshot(&store);

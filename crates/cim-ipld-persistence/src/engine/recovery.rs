@@ -114,7 +114,8 @@ impl Recovery {
     /// Reads and checks every object of the index, like [`Engine::verify`](crate::Engine::verify).
     ///
     /// # Errors
-    /// Any error that prevents the check, such as [`Unavailable`](ErrorKind::Unavailable).
+    /// Any error that prevents the check, such as [`Unavailable`](ErrorKind::Unavailable), and
+    /// [`KeyRotated`](ErrorKind::KeyRotated) if the keyset was changed since it was opened.
     pub async fn verify(&self) -> Result<VerifyReport> {
         loop {
             let manifest = read_manifest(&self.objects).await?;
@@ -122,10 +123,26 @@ impl Recovery {
             let mut report = VerifyReport::default();
             let verifier = Verifier { objects: &self.objects, analyzer: &self.analyzer, seen: None };
             verifier.verify_as_of(manifest, &mut report).await?;
-            // What a newer manifest no longer names is not lost.
-            if report.is_sound() || read_manifest(&self.objects).await?.digest == digest {
+            if report.is_sound() {
                 return Ok(report);
             }
+            self.check_root().await?;
+            // What a newer manifest no longer names is not lost.
+            if read_manifest(&self.objects).await?.digest == digest {
+                return Ok(report);
+            }
+        }
+    }
+}
+
+impl Recovery {
+    /// Fails if the key was changed since the root was opened: what does not open may be intact.
+    async fn check_root(&self) -> Result<()> {
+        let layout = &self.objects.layout;
+        let there = get(&*self.objects.backend, layout, &layout.root).await?;
+        match there.is_none_or(|entry| entry.value == self.objects.root().record) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::KeyRotated, "the keyset was changed since it was opened")),
         }
     }
 }
@@ -138,7 +155,7 @@ impl EngineBuilder {
     pub async fn open_for_recovery(self, key: Option<KeySource>) -> Result<Recovery> {
         let (objects, manifest) = self.open_objects(key.as_ref(), &[]).await?;
         let analyzer = creation::analyzer_of(&manifest.manifest.analyzer()?, self.analyzer.as_ref())?;
-        Ok(Recovery { objects: Arc::new(objects), analyzer })
+        Ok(Recovery { objects: Arc::new(objects.with_final_root()), analyzer })
     }
 
     /// Repairs an index that has lost objects, so that it opens again:
@@ -193,7 +210,7 @@ impl EngineBuilder {
         let before = self.present_entries().await?;
         let (objects, manifest) = self.open_objects(key.as_ref(), sources).await?;
         let analyzer = creation::analyzer_of(&manifest.manifest.analyzer()?, self.analyzer.as_ref())?;
-        let objects = Arc::new(objects);
+        let objects = Arc::new(objects.with_final_root());
         let mut report = Repair::new(&objects, &analyzer, &settings, sources).run(manifest).await?;
         let after = self.present_entries().await?;
         report.restored_objects += u64::from(before.0 != after.0 && before.0 != Some(objects.root().record.clone()));

@@ -259,19 +259,23 @@ pub(crate) fn node_name(names: &ObjectNames, place: NodePlace) -> String {
     names.name_of(&format!("ancestry/{}/{}", place.level, place.index))
 }
 
-/// Returns the keys of all nodes of the ancestry of a manifest.
+/// Returns the keys of all nodes of the ancestry of a manifest, and of the next node of each level:
+/// a process that is about to publish the next manifest may rely on a node that an interrupted one
+/// has stored.
 pub(crate) fn ancestry_nodes(manifest: &ManifestVersion) -> Result<Vec<Key>> {
     let names = manifest.manifest.names_secret.names();
     let generations = manifest.manifest.ancestry.generations();
     let mut keys = Vec::new();
     let (mut level, mut count) = (1, generations / FAN_OUT as u64);
-    while count > 0 {
-        for index in 0..count {
+    loop {
+        for index in 0..=count {
             keys.push(Key::new(&node_name(&names, NodePlace { level, index }))?);
+        }
+        if count == 0 {
+            return Ok(keys);
         }
         (level, count) = (level + 1, count / FAN_OUT as u64);
     }
-    Ok(keys)
 }
 
 fn node_address<'a>(layout: &'a Layout, name: &'a str) -> Address<'a> {

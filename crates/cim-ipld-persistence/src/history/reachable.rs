@@ -7,6 +7,7 @@ use cim_ipld_backend::{Bucket, Key, Revision};
 use futures::StreamExt;
 
 use super::manifest::{self, ManifestVersion, ancestry_nodes};
+use super::order::Order;
 use super::records;
 use super::references::References;
 use crate::format::digest::{Digest, ShortDigest};
@@ -44,11 +45,11 @@ impl Reachable {
             }
         }
         reachable.insert_segments(layout, &references.manifest.manifest.segments)?;
-        reachable.insert_order(objects, &references.manifest).await?;
+        let order = reachable.insert_order(objects, &references.manifest).await?;
         for key in ancestry_nodes(&references.manifest)? {
             reachable.insert(&layout.metadata, &key);
         }
-        reachable.insert_journal(objects).await?;
+        reachable.insert_journal(objects, order.as_ref()).await?;
         Ok(reachable)
     }
 
@@ -77,33 +78,45 @@ impl Reachable {
     }
 
     /// Inserts the window of the order and the blocks of digests that it names.
-    async fn insert_order(&mut self, objects: &Objects, manifest: &ManifestVersion) -> Result<()> {
-        let Some(window) = &manifest.manifest.window else { return Ok(()) };
-        self.insert_chunks(&objects.layout, &window.chunked())?;
+    /// Returns the order at the manifest, or `None` if it cannot be read.
+    async fn insert_order(&mut self, objects: &Objects, manifest: &ManifestVersion) -> Result<Option<Order>> {
+        if let Some(window) = &manifest.manifest.window {
+            self.insert_chunks(&objects.layout, &window.chunked())?;
+        }
         match manifest.order(objects).await {
             Ok(order) => {
                 for block in order.blocks() {
                     self.insert_chunks(&objects.layout, &block.chunked())?;
                 }
+                Ok(Some(order))
             }
-            Err(error) if manifest::is_missing_or_invalid(&error) => self.unreadable.push(error),
-            Err(error) => return Err(error),
+            Err(error) if manifest::is_missing_or_invalid(&error) => {
+                self.unreadable.push(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Inserts the entries of the journal and the bodies that they name. The journal is trimmed by
     /// the rules of the order, not here.
-    async fn insert_journal(&mut self, objects: &Objects) -> Result<()> {
+    async fn insert_journal(&mut self, objects: &Objects, order: Option<&Order>) -> Result<()> {
         let layout = &objects.layout;
         let mut entries = objects.backend.scan(&layout.catalog, &layout.journal, Revision::ZERO);
         while let Some(entry) = entries.next().await {
             let entry = entry?;
             self.insert(&layout.catalog, &entry.key);
-            if let Ok(opened) = records::open(objects, &entry)
-                && let Some(chunked) = records::chunked(&opened.record.body)
-            {
-                self.insert_chunks(layout, &chunked)?;
+            match records::open(objects, &entry) {
+                Ok(opened) => {
+                    if let Some(chunked) = records::chunked(&opened.record.body) {
+                        self.insert_chunks(layout, &chunked)?;
+                    }
+                }
+                // The record may be put back from a copy, which needs its body.
+                Err(error) if may_be_needed(order, &entry.key) => {
+                    self.unreadable.push(error.about(&layout.catalog, entry.key.as_str()));
+                }
+                Err(_) => {}
             }
         }
         Ok(())
@@ -112,6 +125,12 @@ impl Reachable {
     pub(crate) fn contains(&self, bucket: &Bucket, key: &Key) -> bool {
         self.names.contains(&name(bucket, key))
     }
+}
+
+/// Returns whether the key belongs to a record that the manifest does not cover.
+fn may_be_needed(order: Option<&Order>, key: &Key) -> bool {
+    let place = Layout::parse_record_key(key);
+    place.is_some_and(|(writer, sequence)| order.is_none_or(|order| !order.has_passed(writer, sequence)))
 }
 
 fn name(bucket: &Bucket, key: &Key) -> ShortDigest {

@@ -2,7 +2,8 @@
 //! index goes on changing.
 //!
 //! The pages are kept by a snapshot with a reserved name, which is deleted at the end of the
-//! export. A process that dies leaves it behind; a later export deletes it once it has expired.
+//! export. A process that dies leaves it behind; a later export or collection deletes it once it has
+//! expired.
 
 use std::sync::Arc;
 
@@ -159,7 +160,7 @@ impl Maintenance {
     }
 
     /// Deletes the snapshots that exports of dead processes left.
-    async fn remove_expired_pins(&self) -> Result<()> {
+    pub(super) async fn remove_expired_pins(&self) -> Result<()> {
         let references = References::newest(&self.shared).await?;
         let now_ms = self.shared.objects.environment.now().0;
         for (_, read) in &references.snapshots {

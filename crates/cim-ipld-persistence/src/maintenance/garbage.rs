@@ -18,7 +18,7 @@ use crate::history::reachable::Reachable;
 use crate::history::references::References;
 use crate::objects::layout::AGE_MARKS;
 use crate::objects::{Address, Objects, kind};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The number of objects that are removed by one call of the store, before which the manifest is
 /// read again.
@@ -32,14 +32,16 @@ const REMOVED_TOGETHER: usize = 256;
 /// use cim_ipld_persistence::GarbageOptions;
 ///
 /// let options = GarbageOptions::default();
-/// assert_eq!(options.grace_period, Duration::from_secs(3600));
+/// assert_eq!(options.grace_period, Duration::from_secs(24 * 60 * 60));
 /// assert!(!options.dry_run);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GarbageOptions {
     /// Objects that were stored within this time are kept, even if nothing names them. It must be
-    /// longer than any fold, merge or write of another process takes. The default is one hour.
+    /// longer than any fold, merge or write of another process takes, including the time for which
+    /// the process may be suspended, and longer than the clocks of the processes that collect garbage
+    /// differ. The default is one day.
     pub grace_period: Duration,
     /// Whether to count only and remove nothing. The default is `false`.
     pub dry_run: bool,
@@ -47,7 +49,7 @@ pub struct GarbageOptions {
 
 impl Default for GarbageOptions {
     fn default() -> Self {
-        Self { grace_period: Duration::from_secs(3600), dry_run: false }
+        Self { grace_period: Duration::from_secs(24 * 60 * 60), dry_run: false }
     }
 }
 
@@ -127,7 +129,7 @@ impl Collection<'_> {
         let reachable = Reachable::of(self.objects, &references).await?;
         if let Some(error) = reachable.unreadable.first() {
             let message = format!("garbage cannot be told from what is needed, because {error}");
-            return Err(Error::new(error.kind(), message).with_source(error.clone()));
+            return Err(Error::new(error.kind(), message).about_same(error).with_source(error.clone()));
         }
         Ok(Marked { manifest: references.manifest.digest, reachable })
     }
@@ -169,20 +171,20 @@ impl Collection<'_> {
         for number in 0..AGE_MARKS {
             marks.push(AgeMark::read(objects, bucket, number).await?);
         }
-        let old = marks.iter().flatten().filter(|mark| mark.time_ms <= now.saturating_sub(grace));
+        let old = marks.iter().filter_map(|(_, mark)| *mark).filter(|mark| mark.time_ms <= now.saturating_sub(grace));
         let bound = old.map(|mark| mark.revision).max().unwrap_or(Revision::ZERO);
         if self.options.dry_run {
             return Ok(if grace == 0 { Revision::new(u64::MAX) } else { bound });
         }
         // The mark that is replaced must not be the only one that is old enough.
-        let youngest = marks.iter().flatten().map(|mark| mark.time_ms).max();
+        let youngest = marks.iter().filter_map(|(_, mark)| *mark).map(|mark| mark.time_ms).max();
         if youngest.is_some_and(|time| time > now.saturating_sub(grace)) {
             return Ok(bound);
         }
         let replaced = (0..AGE_MARKS)
-            .min_by_key(|number| marks[usize::from(*number)].map_or(i64::MIN, |mark| mark.time_ms))
+            .min_by_key(|number| marks[usize::from(*number)].1.map_or(i64::MIN, |mark| mark.time_ms))
             .expect("there are two");
-        let stored = AgeMark::store(objects, bucket, replaced, now).await?;
+        let stored = AgeMark::store(objects, bucket, replaced, marks[usize::from(replaced)].0, now).await?;
         Ok(if grace == 0 { stored } else { bound })
     }
 }
@@ -195,24 +197,39 @@ struct AgeMark {
 }
 
 impl AgeMark {
-    /// Returns the mark, or `None` if there is none, or none that opens.
-    async fn read(objects: &Objects, bucket: &Bucket, number: u8) -> Result<Option<Self>> {
+    /// Returns the revision of the entry, and the mark if there is one that opens.
+    async fn read(objects: &Objects, bucket: &Bucket, number: u8) -> Result<(Option<Revision>, Option<Self>)> {
         let key = objects.layout.age_mark(bucket, number)?;
         let address = address(bucket, &key);
         let entry = match objects.backend.get(bucket, &key).await {
             Err(error) if error.kind() == StoreErrorKind::BucketMissing => None,
             read => read?,
         };
-        let Some(entry) = entry else { return Ok(None) };
-        let Ok(content) = objects.open(&address, entry.value) else { return Ok(None) };
+        let Some(entry) = entry else { return Ok((None, None)) };
+        let revision = entry.revision;
+        let Ok(content) = objects.open(&address, entry.value) else { return Ok((Some(revision), None)) };
         let time = content.as_ref().try_into().ok().map(i64::from_le_bytes);
-        Ok(time.map(|time_ms| Self { time_ms, revision: entry.revision }))
+        Ok((Some(revision), time.map(|time_ms| Self { time_ms, revision })))
     }
 
-    async fn store(objects: &Objects, bucket: &Bucket, number: u8, now: i64) -> Result<Revision> {
+    /// Replaces the entry that has the revision `found`.
+    async fn store(
+        objects: &Objects,
+        bucket: &Bucket,
+        number: u8,
+        found: Option<Revision>,
+        now: i64,
+    ) -> Result<Revision> {
         let key = objects.layout.age_mark(bucket, number)?;
         let sealed = objects.seal(&address(bucket, &key), &now.to_le_bytes(), &SealOptions::default())?;
-        objects.write(bucket, &key, sealed, Precondition::Any).await
+        let precondition = found.map_or(Precondition::Absent, Precondition::Unchanged);
+        let stored = objects.write(bucket, &key, sealed, precondition).await;
+        stored.map_err(|error| match error.kind() {
+            ErrorKind::Conflict => {
+                Error::new(error.kind(), "another process is collecting the garbage").with_source(error)
+            }
+            _ => error,
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::history::follower::{Command, Frozen};
-use crate::history::manifest::ManifestVersion;
+use crate::history::manifest::{ManifestVersion, read_manifest};
 use crate::history::order::Order;
 use crate::history::shared::{SHORT_TAIL_RECORDS, Shared};
 use crate::history::submit::Submit;
@@ -172,19 +172,38 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Restores the root and the manifest in a store that lost them, then folds the lost records,
-    /// which are in the memory of this process.
-    /// Removes unreachable objects. No fold or merge of this process runs meanwhile.
+    /// Removes unreachable objects, including those that dead exports kept. No fold or merge of
+    /// this process runs meanwhile.
     pub(crate) async fn collect_garbage(
         &self,
         options: &GarbageOptions,
         progress: &(dyn Fn(&GarbageReport) + Send + Sync),
     ) -> Result<GarbageReport> {
+        if !options.dry_run {
+            self.remove_expired_pins().await?;
+        }
         let _turn = self.turn().await?;
-        let collection = Collection { objects: &self.shared.objects, options, progress };
-        collection.run(|| self.shared.newest_manifest()).await
+        let objects = self.shared.objects.with_final_root();
+        let collection = Collection { objects: &objects, options, progress };
+        collection.run(|| self.manifest_in_store()).await
     }
 
+    /// Returns the manifest in the store, which must not be older than the one that this process
+    /// has applied: what a newer manifest names is unknown otherwise.
+    async fn manifest_in_store(&self) -> Result<ManifestVersion> {
+        self.shared.check()?;
+        let manifest = read_manifest(&self.shared.objects).await?;
+        let (found, known) = (manifest.generation(), self.shared.view().manifest.generation());
+        if found < known {
+            let message =
+                format!("the manifest in the store has generation {found}, but generation {known} was published");
+            return Err(Error::new(ErrorKind::Damaged, message));
+        }
+        Ok(manifest)
+    }
+
+    /// Restores the root and the manifest in a store that lost them, then folds the lost records,
+    /// which are in the memory of this process.
     pub(crate) async fn put_back(&self) -> Result<()> {
         self.ask(Command::PutBack).await??;
         let caught_up = self.shared.progress.read(|progress| progress.seen.position);

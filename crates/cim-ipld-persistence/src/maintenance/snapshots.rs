@@ -201,6 +201,7 @@ pub(crate) async fn readable(objects: &Objects, manifest: ManifestVersion) -> Re
     let (mut records, mut unreadable) = (Vec::new(), 0);
     for (_, read) in References::of(objects, manifest).await.snapshots {
         match read {
+            Ok(record) if is_export_pin(&record.name) => {}
             Ok(record) => records.push(record),
             Err(error) if is_missing_or_invalid(&error) => unreadable += 1,
             Err(error) => return Err(error),

@@ -36,6 +36,9 @@ pub(crate) struct Objects {
     next_root: Mutex<Option<Root>>,
     write_timeout: Duration,
     pub(crate) parallel_transfers: usize,
+    /// Whether an object that the root cannot open is damaged. Otherwise, another process may have
+    /// changed the key.
+    is_root_final: bool,
 }
 
 /// The current root record and its envelope.
@@ -87,6 +90,24 @@ impl Objects {
             next_root: Mutex::default(),
             write_timeout,
             parallel_transfers,
+            is_root_final: false,
+        }
+    }
+
+    /// Returns the same objects as of the current root: everything but the manifest that this root
+    /// cannot open is damaged. For verification and repair, which continue past damaged objects. The
+    /// caller has to check afterwards whether the key was changed meanwhile.
+    pub(crate) fn with_final_root(&self) -> Self {
+        Self {
+            backend: Arc::clone(&self.backend),
+            layout: self.layout.clone(),
+            environment: self.environment.clone(),
+            rules: self.rules,
+            root: ArcSwap::new(self.root()),
+            next_root: Mutex::default(),
+            write_timeout: self.write_timeout,
+            parallel_transfers: self.parallel_transfers,
+            is_root_final: true,
         }
     }
 
@@ -122,7 +143,14 @@ impl Objects {
 
     pub(crate) fn open(&self, address: &Address<'_>, sealed: Bytes) -> Result<Bytes> {
         let opened = self.root.load().envelope.open_bytes(&address.context(), sealed);
-        opened.map_err(|error| Error::from(error).about(address.bucket, address.name))
+        opened.map_err(|error| match Error::from(error).about(address.bucket, address.name) {
+            // The header, with the id of the data key, is not authenticated until the object is
+            // opened.
+            error if self.is_root_final && address.kind != ObjectKind::MANIFEST => {
+                address.damaged(&format!("cannot be opened: {error}")).with_source(error)
+            }
+            error => error,
+        })
     }
 
     pub(crate) async fn read(&self, address: &Address<'_>) -> Result<Option<Entry>> {

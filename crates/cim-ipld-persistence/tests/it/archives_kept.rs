@@ -11,7 +11,7 @@ use cim_ipld_backend::{
     WatchStream,
 };
 use cim_ipld_index::Timestamp;
-use cim_ipld_persistence::{Clock, Engine, Environment, ExportOptions, ImportOptions, Randomness};
+use cim_ipld_persistence::{Clock, Engine, Environment, ExportOptions, GarbageOptions, ImportOptions, Randomness};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{by_hand, cid, create, documents, encrypted, key, memory, open, total};
@@ -177,6 +177,21 @@ async fn snapshots(backend: &Arc<dyn Backend>) -> usize {
     backend.scan(&catalog, &prefix, Revision::ZERO).count().await
 }
 
+/// Ends an engine while an export is running, so that its snapshot remains.
+async fn kill_an_export(dying: &Engine) {
+    let (writer, mut reader) = tokio::io::duplex(16);
+    {
+        let mut export = std::pin::pin!(dying.export(writer, ExportOptions::default()));
+        let mut begun = [0; 16];
+        tokio::select! {
+            _ = &mut export => unreachable!("nobody reads it"),
+            read = reader.read_exact(&mut begun) => assert!(read.is_ok()),
+        }
+        dying.clone().close().await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
 #[tokio::test]
 async fn what_a_dead_export_kept_is_released_by_a_later_one() {
     let backend = memory();
@@ -206,18 +221,7 @@ async fn what_a_dead_export_kept_is_released_by_a_later_one() {
     assert_eq!(snapshots(&backend).await, 0);
 
     // Killed: it stays until it expires.
-    let dying = builder().open(Some(key(1))).await.expect("opened");
-    let (writer, mut reader) = tokio::io::duplex(16);
-    {
-        let mut export = std::pin::pin!(dying.export(writer, ExportOptions::default()));
-        let mut begun = [0; 16];
-        tokio::select! {
-            _ = &mut export => unreachable!("nobody reads it"),
-            read = reader.read_exact(&mut begun) => assert!(read.is_ok()),
-        }
-        dying.clone().close().await;
-    }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    kill_an_export(&builder().open(Some(key(1))).await.expect("opened")).await;
     assert_eq!(snapshots(&backend).await, 1);
     engine.export(&mut Vec::new(), ExportOptions::default()).await.expect("exported");
     assert_eq!(snapshots(&backend).await, 1, "it may be alive");
@@ -227,4 +231,84 @@ async fn what_a_dead_export_kept_is_released_by_a_later_one() {
     assert!(engine.verify().await.expect("verified").is_sound());
     let reserved = engine.create_snapshot("cim/export/1").await.expect_err("reserved");
     assert_eq!(reserved.kind(), cim_ipld_persistence::ErrorKind::InvalidInput);
+}
+
+fn at_once() -> GarbageOptions {
+    let mut options = GarbageOptions::default();
+    options.grace_period = Duration::ZERO;
+    options
+}
+
+/// Deletes and merges away everything, so that only a snapshot keeps the pages, then collects.
+async fn empty_and_collect(engine: &Engine) {
+    engine.delete(&(0..800).map(cid).collect::<Vec<_>>()).await.expect("deleted");
+    engine.fold().await.expect("folded");
+    engine.merge().await.expect("merged");
+    let report = engine.collect_garbage(&at_once(), |_| {}).await.expect("collected");
+    assert!(report.examined.objects > 0, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_collection_keeps_what_a_running_export_has_yet_to_read() {
+    let backend = memory();
+    let engine = create(&backend).await;
+    for number in 0..4 {
+        engine.index(&documents(number * 200..number * 200 + 200)).await.expect("indexed");
+        engine.fold().await.expect("folded");
+    }
+    let (writer, mut reader) = tokio::io::duplex(512);
+    let exporting = {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.export(writer, ExportOptions::default()).await })
+    };
+    let mut archive = vec![0; 2000];
+    reader.read_exact(&mut archive).await.expect("the beginning");
+    let other = open(&backend).await;
+    empty_and_collect(&other).await;
+    reader.read_to_end(&mut archive).await.expect("the rest");
+    let report = exporting.await.expect("it ends").expect("exported");
+    assert_eq!(report.documents, 800);
+    let builder = Engine::builder(memory()).settings(by_hand());
+    let copy = builder.import(&archive[..], Some(key(1)), ImportOptions::default()).await.expect("imported").engine;
+    assert_eq!(total(&copy, "shared").await, 800);
+}
+
+#[tokio::test]
+async fn a_collection_releases_what_a_dead_export_kept_once_it_has_expired() {
+    let backend = memory();
+    let clock = Arc::new(At(AtomicI64::new(1_700_000_000_000)));
+    let environment = Environment::deterministic(Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(Random));
+    let builder = || Engine::builder(Arc::clone(&backend)).settings(by_hand()).environment(environment.clone());
+    let engine = builder().create(encrypted()).await.expect("created");
+    engine.index(&documents(0..50)).await.expect("indexed");
+    kill_an_export(&builder().open(Some(key(1))).await.expect("opened")).await;
+    let pages = |backend: Arc<dyn Backend>| async move {
+        use futures::StreamExt;
+        let text = Bucket::objects("text_index_v1").expect("a name");
+        backend.scan(&text, &KeyPrefix::all(), Revision::ZERO).count().await
+    };
+    let marks = 1;
+    empty_and_collect(&engine).await;
+    assert_eq!(snapshots_of_exports(&backend).await, 1, "it may be alive");
+    assert!(pages(Arc::clone(&backend)).await > marks, "its pages are kept");
+    clock.0.fetch_add(8 * 24 * 60 * 60 * 1000, Ordering::SeqCst);
+    let mut dry = at_once();
+    dry.dry_run = true;
+    engine.collect_garbage(&dry, |_| {}).await.expect("counted");
+    assert_eq!(snapshots_of_exports(&backend).await, 1, "a dry run removes nothing");
+    engine.collect_garbage(&at_once(), |_| {}).await.expect("collected");
+    assert_eq!(snapshots_of_exports(&backend).await, 0);
+    assert!(pages(Arc::clone(&backend)).await <= 2 * marks, "only the marks of the collections are left");
+    let report = engine.verify().await.expect("verified");
+    assert!(report.is_sound() && report.unnamed.objects == 0, "{report:?}");
+}
+
+/// Returns the number of snapshots in the store, without the marks of collections.
+async fn snapshots_of_exports(backend: &Arc<dyn Backend>) -> usize {
+    use futures::TryStreamExt;
+    let catalog = Bucket::log("catalog_v1").expect("a name");
+    let prefix = KeyPrefix::below("snapshot").expect("a prefix");
+    let entries = backend.scan(&catalog, &prefix, Revision::ZERO);
+    let keys: Vec<Key> = entries.map_ok(|entry| entry.key).try_collect().await.expect("scanned");
+    keys.iter().filter(|key| !key.as_str().starts_with("snapshot.age")).count()
 }

@@ -88,7 +88,7 @@ async fn destroy(hand: &Hand, random: &mut Random, objects: &[StoredObject]) -> 
             hand.0.delete(&bucket, &[key]).await.expect("deleted");
         } else {
             let mut value = hand.0.get(&bucket, &key).await.expect("read").expect("there").value.to_vec();
-            let at = 12 + random.below(value.len() - 12);
+            let at = random.below(value.len());
             value[at] ^= 1 << random.below(8);
             hand.0.put(&bucket, &key, value.into(), Precondition::Any).await.expect("put");
         }

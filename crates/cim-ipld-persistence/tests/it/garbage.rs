@@ -122,3 +122,83 @@ async fn recovery_collects_nothing_while_names_are_unknown() {
     assert!(!has(&hand, "junk").await);
     assert!(engine.verify().await.expect("verified").is_sound());
 }
+
+#[tokio::test]
+async fn recovery_collects_nothing_while_a_record_that_may_name_a_body_cannot_be_read() {
+    let hand = Hand::default();
+    let engine = Held::all().create(hand.store()).await.expect("created");
+    let long = "ballast ".repeat(200_000);
+    engine.index(&[document(1, 0).with_text(format!("shared {long}"))]).await.expect("indexed");
+    engine.close().await;
+    let record = hand.last_record().await;
+    let before = hand.all("metadata_cache_v1").await;
+    assert!(before.len() > 1, "the body is spilled");
+    for at in [6, 100] {
+        let damaged = hand.fork();
+        let mut value = record.entry.value.to_vec();
+        value[at] ^= 1;
+        damaged.put(record.key.as_str(), value).await;
+        let engine = Held::all().open(damaged.store()).await.expect("nothing depends on the record");
+        let error = engine.collect_garbage(&at_once(), |_| {}).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert_eq!(error.object().map(|object| object.key.as_str()), Some(record.key.as_str()));
+        engine.close().await;
+        damaged.again(&record).await;
+        let engine = Held::all().open(damaged.store()).await.expect("opened");
+        collect(&engine, &at_once()).await;
+        assert_eq!(total(&engine, "shared").await, 1, "byte {at}");
+        engine.close().await;
+        assert_eq!(total(&Held::all().open(damaged.store()).await.expect("opened"), "shared").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn recovery_collects_nothing_while_the_newest_manifest_cannot_be_read() {
+    let hand = Hand::default();
+    let engine = Held::all().create(hand.store()).await.expect("created");
+    engine.index(&documents(0..10)).await.expect("indexed");
+    engine.fold().await.expect("folded");
+    junk(&hand, "junk").await;
+    let older = hand.value("manifest").await;
+    engine.index(&documents(10..20)).await.expect("indexed");
+    engine.fold().await.expect("folded");
+    let newest = hand.value("manifest").await;
+    for wrong in [older.to_vec(), vec![1, 2, 3]] {
+        hand.put("manifest", wrong).await;
+        // The engine may have put back the manifest before.
+        if let Err(error) = engine.collect_garbage(&at_once(), |_| {}).await {
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+            assert!(has(&hand, "junk").await);
+        }
+        hand.put("manifest", newest.clone()).await;
+    }
+    collect(&engine, &at_once()).await;
+    assert!(!has(&hand, "junk").await);
+    assert!(engine.verify().await.expect("verified").is_sound());
+}
+
+/// A node of the ancestry is stored before the manifest that names it. A process that is about to
+/// publish that manifest does not store the node again, however old it is.
+#[tokio::test]
+async fn recovery_keeps_the_node_that_the_next_manifest_will_name() {
+    let hand = Hand::default();
+    let engine = Held::all().create(hand.store()).await.expect("created");
+    let mut nodes = 0;
+    for number in 0..40 {
+        let before = hand.all("metadata_cache_v1").await;
+        let manifest = hand.all("catalog_v1").await.into_iter().find(|entry| entry.key.as_str() == "manifest");
+        let earlier = hand.fork();
+        engine.create_snapshot(&format!("snapshot {number}")).await.expect("snapshot");
+        // A snapshot without a fold stores nothing here but completed nodes of the ancestry.
+        for node in hand.all("metadata_cache_v1").await.into_iter().filter(|entry| !before.contains(entry)) {
+            let metadata = bucket("metadata_cache_v1");
+            earlier.0.put(&metadata, &node.key, node.entry.value.clone(), Precondition::Any).await.expect("put");
+            let opened = Held::all().open(earlier.store()).await.expect("opened");
+            collect(&opened, &at_once()).await;
+            let kept = earlier.0.get(&metadata, &node.key).await.expect("read");
+            assert!(kept.is_some(), "the node of {manifest:?} is gone");
+            nodes += 1;
+        }
+    }
+    assert_eq!(nodes, 2);
+}

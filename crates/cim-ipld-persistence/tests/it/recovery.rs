@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cim_ipld_backend::{Backend, Key};
+use cim_ipld_backend::{Backend, Key, Precondition};
 use cim_ipld_persistence::{
     Condition, Engine, ErrorKind, FilePin, RepairOptions, RepairSource, StoreSource, StoredObject,
 };
@@ -148,6 +148,62 @@ async fn recovery_says_which_documents_are_lost() {
         lost += report.lost_documents.len();
     }
     assert_eq!(lost, 10, "one object has the documents");
+}
+
+/// Every bit of the first 16 bytes of an object: the version, the algorithm and the id of the data
+/// key are not authenticated until the object is opened.
+#[tokio::test(start_paused = true)]
+async fn recovery_takes_a_damaged_header_for_damage_whatever_it_claims() {
+    let (whole, later) = with_snapshot().await;
+    let copy: Arc<dyn RepairSource> = Arc::new(StoreSource::new(Arc::new(whole.0.fork())));
+    let record = whole.all("catalog_v1").await.into_iter().find(|entry| entry.key.as_str().starts_with("snapshot."));
+    let record = record.expect("a snapshot").key.as_str().to_owned();
+    let last = whole.last_record().await.key.as_str().to_owned();
+    let of_catalog = [record, last].map(|key| StoredObject { bucket: "catalog_v1".to_owned(), key });
+    for (number, object) in later.iter().chain(&of_catalog).enumerate() {
+        let (bucket, key_name) = (bucket(&object.bucket), Key::new(&object.key).expect("a key"));
+        let intact = whole.0.get(&bucket, &key_name).await.expect("read").expect("there").value;
+        // All bytes of one object, and two of each other one.
+        for at in if number == 0 { 0..16 } else { 5..7 } {
+            let what = format!("byte {at} of {object}");
+            let mut damaged = intact.to_vec();
+            damaged[at] ^= 0x40;
+            // A running engine that has applied a record folds it when it is damaged.
+            let running = whole.fork();
+            let engine = Held::all().open(running.store()).await.expect("opened");
+            running.0.put(&bucket, &key_name, damaged.clone().into(), Precondition::Any).await.expect("put");
+            let report = engine.verify().await.expect("verified by a running engine");
+            let named: Vec<_> = report.problems.iter().filter_map(|problem| problem.object.as_ref()).collect();
+            assert!(named.contains(&object), "{what}: {:?}", report.problems);
+            engine.close().await;
+            let hand = whole.fork();
+            hand.0.put(&bucket, &key_name, damaged.into(), Precondition::Any).await.expect("put");
+            let recovery = Held::all().builder(hand.store()).open_for_recovery(Some(key(1))).await.expect("opened");
+            let report = recovery.verify().await.expect("verified");
+            let named: Vec<_> = report.problems.iter().filter_map(|problem| problem.object.as_ref()).collect();
+            assert_eq!(named, [object], "{what}: {:?}", report.problems);
+            assert_eq!(report.problems[0].kind, ErrorKind::Damaged, "{what}");
+            let builder = Held::all().builder(hand.store());
+            let sources = std::slice::from_ref(&copy);
+            let report = builder.repair(Some(key(1)), sources, RepairOptions::default()).await.expect("repaired");
+            assert!(report.is_complete(), "{what}: {report:?}");
+            let engine = Held::all().open(hand.store()).await.expect("opened");
+            assert_eq!(total(&engine, "shared").await, 23, "{what}");
+            assert!(engine.verify().await.expect("verified").is_sound(), "{what}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn recovery_does_not_take_a_rotation_for_damage() {
+    let (whole, _) = with_snapshot().await;
+    let recovery = Held::all().builder(whole.store()).open_for_recovery(Some(key(1))).await.expect("opened");
+    let engine = Held::all().open(whole.store()).await.expect("opened");
+    let algorithm = cim_ipld_envelope::EncryptionAlgorithm::AES256GCM;
+    engine.rotate_key(&key(2), algorithm).await.expect("rotated");
+    engine.close().await;
+    let error = recovery.verify().await.expect_err("the key was changed");
+    assert_eq!(error.kind(), ErrorKind::KeyRotated, "{error}");
 }
 
 #[tokio::test(start_paused = true)]

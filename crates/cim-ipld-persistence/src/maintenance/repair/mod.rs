@@ -96,7 +96,9 @@ impl<'a> Repair<'a> {
             }
             let Some(sealed) = source.object(object).await? else { continue };
             let key = Key::new(&object.key)?;
-            self.objects.write(&bucket, &key, sealed, Precondition::Any).await?;
+            let found = self.objects.backend.get(&bucket, &key).await?;
+            let precondition = found.map_or(Precondition::Absent, |entry| Precondition::Unchanged(entry.revision));
+            self.objects.write(&bucket, &key, sealed, precondition).await?;
             return Ok(true);
         }
         Ok(false)

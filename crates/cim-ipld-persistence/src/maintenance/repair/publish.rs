@@ -17,6 +17,7 @@ use crate::history::manifest::ManifestVersion;
 use crate::history::references::snapshot_address;
 use crate::history::state::State;
 use crate::history::update::{Proposal, publish_unfollowed};
+use crate::maintenance::export_names::is_export_pin;
 use crate::maintenance::fold;
 use crate::objects::layout::Layout;
 use crate::objects::page_cache::PageCache;
@@ -144,6 +145,10 @@ impl Repair<'_> {
             });
             if is_whole {
                 snapshots.push(entry.clone());
+                continue;
+            }
+            // The export that kept it cannot end.
+            if is_export_pin(&record.name) {
                 continue;
             }
             let (mut segments, mut is_incomplete) = (Vec::new(), false);
