@@ -1,6 +1,8 @@
 //! The command-line arguments.
 
+mod archive;
 mod nats;
+mod recovery;
 
 use std::path::PathBuf;
 
@@ -10,7 +12,9 @@ use cim_ipld::index::AnalyzerSpec;
 use cim_ipld::index::content_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use archive::{CopyArguments, ExportArguments, ImportArguments};
 pub(crate) use nats::{BucketArguments, NatsArguments, Storage};
+pub(crate) use recovery::{GcArguments, RepairArguments};
 
 use crate::status::Status;
 use crate::store_name::StoreName;
@@ -233,31 +237,6 @@ pub(crate) struct ReportArguments {
     pub(crate) at: StoreArguments,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct RepairArguments {
-    #[command(flatten)]
-    pub(crate) at: StoreArguments,
-    /// Copy of the store from which lost objects are put back; several are tried in order
-    #[arg(long = "from", value_name = "STORE")]
-    pub(crate) from: Vec<StoreName>,
-    /// Report what would be repaired, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GcArguments {
-    #[command(flatten)]
-    pub(crate) at: StoreArguments,
-    /// Keep what may have been stored within this time, because another process may be about to use
-    /// it [default: 0 for a folder, 86400 for NATS]
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) grace: Option<u32>,
-    /// Report what would be removed, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {
     /// Create a named snapshot of the index
@@ -286,50 +265,6 @@ pub(crate) struct RestoreArguments {
     /// Discard the current state instead of keeping it in a snapshot before-restore-TIME
     #[arg(long)]
     pub(crate) discard: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExportArguments {
-    #[command(flatten)]
-    pub(crate) at: StoreArguments,
-    /// File to create; an existing file is never overwritten
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Export the state of this snapshot instead of the current state with all snapshots
-    #[arg(long, value_name = "NAME")]
-    pub(crate) snapshot: Option<String>,
-    /// Leave out what this earlier archive of the index holds; the import then needs both; can be
-    /// repeated
-    #[arg(long, value_name = "FILE")]
-    pub(crate) since: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImportArguments {
-    /// Archive written by `cim export`
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) at: StoreArguments,
-    /// Earlier archive that was given to `cim export --since`; can be repeated
-    #[arg(long, value_name = "FILE")]
-    pub(crate) since: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) buckets: BucketArguments,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CopyArguments {
-    #[command(flatten)]
-    pub(crate) at: StoreArguments,
-    /// Empty store of the copy; the connection options apply to both
-    #[arg(value_name = "TO")]
-    pub(crate) to: StoreName,
-    /// Copy the state of this snapshot instead of the current state with all snapshots
-    #[arg(long, value_name = "NAME")]
-    pub(crate) snapshot: Option<String>,
-    #[command(flatten)]
-    pub(crate) buckets: BucketArguments,
 }
 
 #[derive(Debug, Subcommand)]

@@ -193,8 +193,9 @@ impl EngineBuilder {
     /// # Errors
     /// * [`Lost`](ErrorKind::Lost) or [`Damaged`](ErrorKind::Damaged) if neither the store nor a
     ///   source has the root and the manifest.
-    /// * [`Rollback`](ErrorKind::Rollback) or [`Forked`](ErrorKind::Forked) if the manifest is older
-    ///   than the pin or of another history, unless [`accept_store`](Self::accept_store) was called.
+    /// * [`Rollback`](ErrorKind::Rollback) or [`Forked`](ErrorKind::Forked) if the manifest is
+    ///   older than the pin or of another history, unless [`accept_store`](Self::accept_store) was
+    ///   called.
     /// * [`Conflict`](ErrorKind::Conflict) if another process changed the index meanwhile.
     /// * The errors of [`open`](Self::open) that concern the key and the store.
     pub async fn repair(

@@ -122,8 +122,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`Damaged`](ErrorKind::Damaged) or [`Lost`](ErrorKind::Lost) if an object that names others
-    /// cannot be read, in which case nothing is removed; and [`Unavailable`](ErrorKind::Unavailable)
-    /// or [`Denied`](ErrorKind::Denied) as reported by the store.
+    /// cannot be read, in which case nothing is removed;
+    /// [`Conflict`](ErrorKind::Conflict) if another process is collecting; and
+    /// [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) as reported by the
+    /// store.
     pub async fn collect_garbage(
         &self,
         options: &GarbageOptions,

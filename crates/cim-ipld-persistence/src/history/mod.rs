@@ -7,6 +7,7 @@ pub(crate) mod change;
 pub(crate) mod follower;
 pub(crate) mod journal;
 pub(crate) mod manifest;
+mod open_segment;
 pub(crate) mod order;
 mod outcome;
 pub(crate) mod pin;

@@ -122,19 +122,6 @@ impl Order {
         })
     }
 
-    /// Returns the order at a watermark whose window is lost. Only records that were written over
-    /// exactly this position, or later, can be judged.
-    pub(crate) fn without_window(rules: Rules, watermark: &Watermark, epoch: u64) -> Result<Self> {
-        let window = Window {
-            position: watermark.position,
-            digests: vec![watermark.digest],
-            writers: Vec::new(),
-            blocks: Vec::new(),
-            announced: Vec::new(),
-        };
-        Self::at(rules, watermark, epoch, Some(window))
-    }
-
     /// Forgets the blocks of older digests for which `is_kept` returns false.
     pub(crate) fn retain_blocks(&mut self, is_kept: impl FnMut(&DigestBlock) -> bool) {
         self.blocks.retain(is_kept);

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cim_ipld_backend::Revision;
-use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView, ReadView, Segment, SegmentId};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use cim_ipld_index::{Analyzer, Deletes, DocId, Location, Memtable, MemtableView, ReadView, SegmentId};
 
 use super::announced::Announced;
 use super::change::{Change, Changes, Locations};
 use super::manifest::ManifestVersion;
+use super::open_segment::{OpenSegment, open_segments};
 use super::order::Order;
 use super::progress::Seen;
 use crate::format::digest::Digest;
@@ -61,14 +61,6 @@ pub(crate) struct State {
     active: ActiveMemtable,
     /// The revision of the last catalog entry processed.
     pub(crate) last_seen: Revision,
-}
-
-struct OpenSegment {
-    handle: Arc<SegmentHandle>,
-    segment: Arc<Segment>,
-    deletes: Deletes,
-    /// Whether `deletes` contains more than the manifest names.
-    dirty: bool,
 }
 
 struct ActiveMemtable {
@@ -139,7 +131,7 @@ impl State {
         analyzer: &Analyzer,
         known: Option<&Self>,
     ) -> Result<Self> {
-        let segments = open_segments(objects, &manifest, known);
+        let segments = open_segments(objects, &manifest, known.map_or(&[], |known| &known.segments));
         let (segments, order) = futures::future::try_join(segments, manifest.order(objects)).await?;
         Ok(Self::new(manifest, order, segments, analyzer))
     }
@@ -151,7 +143,7 @@ impl State {
         order: Order,
         analyzer: &Analyzer,
     ) -> Result<Self> {
-        let segments = open_segments(objects, &manifest, None).await?;
+        let segments = open_segments(objects, &manifest, &[]).await?;
         Ok(Self::new(manifest, order, segments, analyzer))
     }
 
@@ -381,33 +373,6 @@ impl State {
         self.index_handles();
         true
     }
-}
-
-/// Opens the segments of a manifest, reusing those that `known` has open.
-async fn open_segments(
-    objects: &Objects,
-    manifest: &ManifestVersion,
-    known: Option<&State>,
-) -> Result<Vec<OpenSegment>> {
-    stream::iter(manifest.manifest.segments.clone())
-        .map(|entry| async move {
-            let open = known.and_then(|known| known.segments.iter().find(|open| open.handle.entry.id == entry.id));
-            let (handle, segment) = match open {
-                Some(open) if open.handle.entry.digests == entry.digests => {
-                    (Arc::new(open.handle.with_entry(entry)), Arc::clone(&open.segment))
-                }
-                _ => {
-                    let handle = Arc::new(SegmentHandle::new(entry));
-                    let segment = objects.fetch_segment(&handle).await?;
-                    (handle, segment)
-                }
-            };
-            let deletes = objects.fetch_deletes(handle.entry.deletes.as_ref()).await?;
-            Ok::<_, Error>(OpenSegment { handle, segment, deletes, dirty: false })
-        })
-        .buffered(objects.parallel_transfers)
-        .try_collect()
-        .await
 }
 
 /// Adds the documents of `old` to `new`, under their new ids.

@@ -12,8 +12,11 @@ use super::manifest::{ManifestVersion, is_missing_or_invalid};
 use super::order::{Ignored, OpenedRecord, Order, Verdict};
 use super::progress::IgnoredEntries;
 use super::records;
+use crate::format::manifest::Watermark;
+use crate::format::window::Window;
 use crate::objects::Objects;
 use crate::objects::layout::Layout;
+use crate::rules::Rules;
 use crate::{Error, ErrorKind, Result};
 
 /// The journal after a manifest.
@@ -64,6 +67,19 @@ pub(crate) struct LostBody {
 pub(crate) struct Unreadable {
     pub(crate) key: Key,
     pub(crate) revision: Revision,
+}
+
+/// Returns the order at a watermark whose window is lost. Only records that were written over
+/// exactly this position, or later, can be judged.
+pub(crate) fn order_without_window(rules: Rules, watermark: &Watermark, epoch: u64) -> Result<Order> {
+    let window = Window {
+        position: watermark.position,
+        digests: vec![watermark.digest],
+        writers: Vec::new(),
+        blocks: Vec::new(),
+        announced: Vec::new(),
+    };
+    Order::at(rules, watermark, epoch, Some(window))
 }
 
 impl Tail {

@@ -2,8 +2,8 @@
 //! index goes on changing.
 //!
 //! The pages are kept by a snapshot with a reserved name, which is deleted at the end of the
-//! export. A process that dies leaves it behind; a later export or collection deletes it once it has
-//! expired.
+//! export. A process that dies leaves it behind; a later export or garbage collection deletes it
+//! once it has expired.
 
 use std::sync::Arc;
 

@@ -40,8 +40,8 @@ const REMOVED_TOGETHER: usize = 256;
 pub struct GarbageOptions {
     /// Objects that were stored within this time are kept, even if nothing names them. It must be
     /// longer than any fold, merge or write of another process takes, including the time for which
-    /// the process may be suspended, and longer than the clocks of the processes that collect garbage
-    /// differ. The default is one day.
+    /// the process may be suspended, and longer than the clocks of the processes that collect
+    /// garbage differ. The default is one day.
     pub grace_period: Duration,
     /// Whether to count only and remove nothing. The default is `false`.
     pub dry_run: bool,

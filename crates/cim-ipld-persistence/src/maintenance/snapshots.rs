@@ -12,9 +12,8 @@ use super::export_names::is_export_pin;
 use crate::format::manifest::{Manifest, SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
 use crate::history::manifest::{ManifestVersion, is_missing_or_invalid, read_manifest};
-use crate::history::order::Order;
 use crate::history::references::{References, read_snapshot, remove_unnamed, snapshot_address};
-use crate::history::tail::Tail;
+use crate::history::tail::{Tail, order_without_window};
 use crate::history::update::{
     Outcome, Proposal, publish, publish_or_discard, publish_unfollowed, remove_order, store_order,
 };
@@ -224,7 +223,7 @@ pub(crate) async fn restore_unfollowed(objects: &Objects, name: &str) -> Result<
         let has_window = order.is_ok();
         let order = match order {
             Err(error) if is_missing_or_invalid(&error) => {
-                Order::without_window(objects.rules, &current.manifest.watermark, current.manifest.epoch)?
+                order_without_window(objects.rules, &current.manifest.watermark, current.manifest.epoch)?
             }
             order => order?,
         };

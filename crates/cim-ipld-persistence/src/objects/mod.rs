@@ -95,8 +95,8 @@ impl Objects {
     }
 
     /// Returns the same objects as of the current root: everything but the manifest that this root
-    /// cannot open is damaged. For verification and repair, which continue past damaged objects. The
-    /// caller has to check afterwards whether the key was changed meanwhile.
+    /// cannot open is damaged. For verification and repair, which continue past damaged objects.
+    /// The caller has to check afterwards whether the key was changed meanwhile.
     pub(crate) fn with_final_root(&self) -> Self {
         Self {
             backend: Arc::clone(&self.backend),

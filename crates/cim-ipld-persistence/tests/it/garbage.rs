@@ -1,4 +1,4 @@
-//! Garbage collection after crashes: nothing unnamed is left, and nothing that is needed is removed.
+//! Garbage collection after crashes: nothing unnamed is left, and nothing needed is removed.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Reads every object that the manifest and its snapshots name, and puts back what sources have.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
 
 use cim_ipld_index::{Deletes, PageClass, PageId, Segment};
@@ -16,6 +16,7 @@ use crate::format::snapshot::SnapshotRecord;
 use crate::history::manifest::{self, ManifestVersion, is_missing_or_invalid};
 use crate::history::order::Order;
 use crate::history::references::read_snapshot;
+use crate::history::tail::order_without_window;
 use crate::objects::segments::SegmentHandle;
 
 /// What is left of the objects that a manifest names.
@@ -76,7 +77,7 @@ impl Repair<'_> {
         let has_lost_window = order.is_err();
         let mut order = match order {
             Ok(order) => order,
-            Err(_) => Order::without_window(objects.rules, &manifest.manifest.watermark, manifest.manifest.epoch)?,
+            Err(_) => order_without_window(objects.rules, &manifest.manifest.watermark, manifest.manifest.epoch)?,
         };
         let mut lost_blocks = Vec::new();
         for block in order.blocks().to_vec() {
@@ -101,8 +102,8 @@ impl Repair<'_> {
         let entries: Vec<SegmentEntry> =
             std::iter::once(&manifest.manifest.segments).chain(records).flatten().cloned().collect();
         for entry in &entries {
-            if !segments.contains_key(&entry.id) {
-                segments.insert(entry.id, self.restore_segment(entry).await?);
+            if let btree_map::Entry::Vacant(vacant) = segments.entry(entry.id) {
+                vacant.insert(self.restore_segment(entry).await?);
             }
             let deletes = self.read(async || objects.fetch_deletes(entry.deletes.as_ref()).await).await?;
             let deletes = deletes.ok().filter(|deletes| deletes.iter().all(|document| document.0 < entry.documents));

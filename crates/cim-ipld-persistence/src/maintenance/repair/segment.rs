@@ -162,8 +162,8 @@ impl Repair<'_> {
         tokio::task::spawn_blocking(read).await.map_err(cut_off)
     }
 
-    /// Returns the documents of a segment that are live in one of the other segments, too. A segment
-    /// whose deletes are lost does not know that a newer version replaced them.
+    /// Returns the documents of a segment that are live in one of the other segments, too. A
+    /// segment whose deletes are lost does not know that a newer version replaced them.
     pub(super) async fn replaced_documents(
         &self,
         entry: &SegmentEntry,
