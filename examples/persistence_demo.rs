@@ -38,8 +38,8 @@ struct Args {
     /// The NATS server to store the index on, instead of a temporary folder
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
-    /// The folder of the process that started this one: answer the queries saved there and exit;
-    /// the demonstration passes it to its second process
+    /// Passed by the demonstration to its second process: the folder of the first one. Answers the
+    /// queries saved there and exits
     #[arg(long, hide = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
 }

@@ -31,7 +31,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "setup",
-        about: "install in .tools what the tests need: nats-server, and the packages of the readers in Python",
+        about: "install in .tools what the tests need: nats-server, and the Python packages of the independent reader of sealed objects",
         run: setup::run,
     },
     Task { name: "test", about: "set up, then run every check and every test", run: steps::test },

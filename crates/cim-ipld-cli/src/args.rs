@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) struct GlobalArguments {
     #[command(flatten)]
     pub(crate) pin: PinArguments,
-    /// Print one JSON object, on standard error in case of failure
+    /// Print JSON, one object per line; a failure goes to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// How long to wait if another process has the folder open
@@ -110,7 +110,7 @@ Query language (quote queries for the shell):
   lang:en               an attribute; plain text if no document has an attribute \"lang\"
   (a OR b) AND c        groups; also within a field: tag:(red OR blue)
   whale^2 ship          whale counts double in the score
-  C\\+\\+  \"localhost:80\"  a character after a backslash is not an operator; in quotes, only wildcards are";
+  C\\+\\+  \"localhost:80\"  a backslash makes the next character literal; in quotes, only wildcards are operators";
 
 /// An index and its key.
 #[derive(Debug, Args)]
@@ -293,7 +293,7 @@ pub(crate) struct ImportArguments {
 pub(crate) struct CopyArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Empty store of the copy; the connection options apply to both
+    /// Empty store for the copy; the connection options apply to both stores
     #[arg(value_name = "TO")]
     pub(crate) to: StoreName,
     /// Copy the state of this snapshot instead of the current state with all snapshots

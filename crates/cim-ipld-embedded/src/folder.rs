@@ -166,7 +166,8 @@ fn no_store(path: &Path) -> Result<Found> {
     Ok(if begun { Found::Unfinished } else { Found::Nothing })
 }
 
-/// Creates a folder that only its owner can access, or restricts an existing one to its owner.
+/// Creates a folder that, on Unix, only its owner can access, or restricts an existing one to its
+/// owner.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

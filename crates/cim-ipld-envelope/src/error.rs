@@ -45,9 +45,9 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The key, passphrase or provider opens none of the slots of the keyset or was refused; or a
-    /// value or wrapper was sealed with a different key or different associated data. Use the right
-    /// key.
+    /// The key, passphrase or provider opens none of the slots of the keyset, or the provider
+    /// refused to wrap a key; or a keyset record, value or wrapper was sealed with a different key
+    /// or different associated data. Use the right key.
     WrongKey,
     /// The store is encrypted, but no key was given. Provide a key.
     MissingKey,

@@ -36,9 +36,9 @@ impl ObjectNames {
         self.0.as_bytes()
     }
 
-    /// Returns the name of the object with this class and ordinal: 32 characters of `a-z2-7`, the
-    /// base-32 encoding of the first 160 bits of HMAC-SHA-256(secret, "cim/v1/name" | class |
-    /// ordinal in 4 bytes, little-endian).
+    /// Returns the name of object number `ordinal` of `class`, both of which the caller assigns: 32
+    /// characters of `a-z2-7`, the base-32 encoding of the first 160 bits of HMAC-SHA-256(secret,
+    /// "cim/v1/name" | class | ordinal in 4 bytes, little-endian).
     #[must_use]
     pub fn name(&self, class: u8, ordinal: u32) -> String {
         let mac = hmac_sha256(self.0.as_bytes(), &[b"cim/v1/name", &[class], &ordinal.to_le_bytes()]);

@@ -34,7 +34,7 @@
 //! # Accept queries that people type
 //!
 //! [`Query::parse`] is strict and suits programs. [`Query::parse_typed`] treats misplaced operators
-//! as punctuation, and refuses only values that do not fit their field.
+//! as punctuation, and refuses only values that do not fit their field, and excessive nesting.
 //!
 //! ```
 //! use cim_ipld_index::{Query, QueryErrorKind};

@@ -213,8 +213,8 @@ impl BoundBuilder {
         let mut shortest = NONE;
         for class in (0..=class_of(self.most)).rev() {
             let norm = self.shortest[class];
-            // `NONE` is also the code of the maximum length, so the largest frequency is always
-            // taken.
+            // `NONE` is also a valid code, that of the maximum length, so the comparison alone
+            // could skip the largest frequency; `len == 0` always takes it.
             if norm < shortest || len == 0 {
                 // The last class stands for many frequencies, which the largest of them covers.
                 let frequency = if class + 1 == DISTINCT { self.most } else { class as u32 + 1 };

@@ -322,7 +322,7 @@ impl Follower {
     /// one replica, a pending count of zero proves that everything up to the goal was delivered. If
     /// it has several, the consumer may be served by a replica that lags behind, so the count
     /// proves nothing. Then there are two proofs: a message at or after the goal was delivered, or
-    /// the message that is now the last one of the leader under the prefix was delivered.
+    /// so was the last message that the leader now has under the prefix.
     async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);

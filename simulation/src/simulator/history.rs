@@ -135,10 +135,12 @@ impl History {
             }
             let prefix = self.digest_at(order, sealed.seen);
             if prefix.is_some_and(|prefix| prefix != sealed.order) {
-                return Err(format!("the record at position {position} was sealed over another order"));
+                return Err(format!(
+                    "the record at position {position} attests an order other than the one in which it was applied"
+                ));
             }
             if !self.descends(manifest, sealed.manifest) {
-                return Err(format!("the record at position {position} was sealed over another branch of manifests"));
+                return Err(format!("the record at position {position} attests a manifest of another branch"));
             }
             let newest = lives.entry(sealed.slot).or_insert(sealed.life);
             if closes && sealed.life < *newest {

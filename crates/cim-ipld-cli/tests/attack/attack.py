@@ -3,7 +3,7 @@
     attack.py CIM HOST:PORT FOLDER
 
 Each attack uses a separate index on the server, and is tried on a running process and on processes that are started later.
-Prints one line per attack, and exits with status 1 if an attack succeeds.
+Prints one line per attack, and exits with status 1 if an attack succeeds or could not be tried.
 """
 
 import concurrent.futures
@@ -23,17 +23,21 @@ ADDRESS = (SERVER.rsplit(":", 1)[0], int(SERVER.rsplit(":", 1)[1]))
 PATIENCE = 50
 
 class Success(Exception):
-    """The attack did what it must not."""
+    """The attack achieved something that must be impossible."""
 
 def ensure(holds, what):
     if not holds:
         raise Success(what)
 
+def must(can_be_tried, why_not):
+    if not can_be_tried:
+        raise RuntimeError(why_not)
+
 def line(number):
     return json.dumps({"title": f"document {number}", "text": f"shared number{number}"})
 
 class Running:
-    """A `cim index` that is fed one document at a time and stays."""
+    """A `cim index` process that is fed one document at a time and keeps running in between."""
 
     def __init__(self, victim, place=None):
         self.victim, self.sent, self.acknowledged = victim, 0, 0
@@ -152,7 +156,7 @@ def replay_of_trimmed_records(victim):
     victim.snapshot("two")
     victim.index(3)
     victim.snapshot("three")
-    ensure(record[0] not in [key for key, _ in victim.store.records()], "the record was not trimmed: nothing is tried")
+    must(record[0] not in [key for key, _ in victim.store.records()], "the record was not trimmed")
     process = victim.running()
     process.add(4)
     victim.store.put(*record)
@@ -186,10 +190,10 @@ def dropped(victim, sequence):
     victim.index(1)
     proxy = LyingProxy(ADDRESS)
     process = victim.running(f"nats://127.0.0.1:{proxy.port}/{victim.store.name}")
-    ensure(process.add(2), "the proxy does not work")
+    must(process.add(2), "the proxy does not work")
     proxy.lie = lambda: sequence
     acknowledged = process.add(50)
-    ensure(len(proxy.taken) > 0, "nothing was dropped: nothing is tried")
+    must(len(proxy.taken) > 0, "nothing was dropped")
     # The running process may have sent the dropped record again.
     error, found = victim.found()
     ensure(error is None and (50 in found or not acknowledged), f"acknowledged and not there: {error}")
@@ -212,7 +216,7 @@ def replay_in_place_of_a_record(victim):
     victim.index(2)
     proxy = LyingProxy(ADDRESS)
     process = victim.running(f"nats://127.0.0.1:{proxy.port}/{victim.store.name}")
-    ensure(process.add(3), "the proxy does not work")
+    must(process.add(3), "the proxy does not work")
     proxy.lie = lambda: victim.store.put(*first)
     acknowledged = process.add(50)
     # Storing the older record again moved it to a new revision, so a fresh process may report a loss.
@@ -240,8 +244,7 @@ def manifest_again(victim):
         ensure(process.add(max(victim.has) + 1), "a running process was stopped")
     process.end()
     victim.check()
-    # The same while no process runs. A fresh process may refuse it, because later records attest the
-    # newer manifest.
+    # The same while no process runs. It may be refused, because later records attest the newer one.
     victim.store.put("manifest", older)
     victim.check(may_fail=True)
 
@@ -253,10 +256,10 @@ def fork(victim):
     process = victim.running()
     process.add(4)
     one, has_one = victim.store.copy(), set(victim.has)
-    # A machine with a pin of its own works on the copy.
+    # The store goes back to an earlier copy while a process runs on it.
     victim.store.replace_by(before)
     ensure(not process.add(5), "acknowledged on a store that went back")
-    # What that process tried is not part of the copy.
+    # A machine with its own pin works on the copy, without what that process tried to write.
     victim.store.replace_by(before)
     other = {**victim.environment, "XDG_STATE_HOME": os.path.join(victim.folder, "elsewhere")}
     victim.environment, own = other, victim.environment

@@ -29,7 +29,7 @@ impl ObjectKind {
     /// A record that a process keeps for itself, such as its pin: the newest state of the index
     /// that it has seen.
     pub const STATE: Self = Self(6);
-    /// The description in an export file.
+    /// The root block or a directory of an archive, or the marker of an import in progress.
     pub const EXPORT: Self = Self(7);
 }
 

@@ -42,8 +42,7 @@ async fn encryption_keyset_opens_with_its_own_source_only() {
     }
 }
 
-/// A wrong key, a wrong passphrase and a refusing provider produce the same error, whatever the
-/// slots.
+/// A wrong key, a wrong passphrase and a provider without a slot produce the same error.
 #[tokio::test]
 async fn encryption_wrong_key_says_nothing_else() {
     let provider: Arc<dyn KeyProvider> = Arc::new(XorProvider::new("other", 9));

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Tags, types, numbers and times are filters: they are required whatever words are next to them,
-//! unless OR joins them. Several types are alternatives even without OR. So are conditions on
-//! attributes, whose words are also scored.
+//! unless OR joins them. Conditions on attributes are required in the same way, but their words are
+//! also scored. Several types are alternatives even without OR.
 //!
 //! One parser reads a text in three ways. In strict mode, a deviation from the grammar is an error.
 //! In lenient mode, it is recorded and taken literally: a misplaced operator is punctuation,

@@ -103,8 +103,9 @@ pub(crate) fn search(
 /// Finds the top documents without reading them. Returns `None` if pages are missing, which the
 /// fetcher records.
 ///
-/// If only the order of ties between sources is undetermined, the top documents are returned in any
-/// order and the fetcher records the pages that break the ties: the pages of these documents.
+/// If all that is missing is the CIDs that break ties between sources, returns the top documents
+/// with these ties in arbitrary order. The fetcher then records the missing pages, which are those
+/// of the tied documents.
 pub(crate) fn find<'a>(
     sources: Vec<Source<'a>>,
     analyzer: &Analyzer,

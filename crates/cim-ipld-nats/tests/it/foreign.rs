@@ -72,8 +72,8 @@ async fn subjects_that_are_no_keys_are_passed_over() {
     }
 }
 
-/// The sender controls the status line: it does not turn a stored message into a heartbeat, an
-/// error or an end.
+/// The sender of a stored message chooses its status line, so the status line must not turn the
+/// message into a heartbeat, an error or the end of the watch.
 #[tokio::test]
 async fn status_lines_of_values_mean_nothing() {
     for headers in [

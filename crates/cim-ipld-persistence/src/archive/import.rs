@@ -326,7 +326,11 @@ async fn store_window(
     let (entry, content) = match (&manifest.manifest.window, &archived.window) {
         (None, None) => return Ok(None),
         (Some(entry), Some(content)) => (entry, content),
-        _ => return Err(incomplete("its root block has no window of the order, or one too many")),
+        _ => {
+            return Err(incomplete(
+                "its root block lacks the window of the order that its manifest names, or contains one although the manifest names none",
+            ));
+        }
     };
     if window_digest(content) != entry.digest {
         return Err(incomplete("its window of the order is not the one that the manifest names"));

@@ -119,7 +119,7 @@ impl Engine {
     }
 
     /// Like [`export`](Self::export), to a new file. The file appears under its name only when it
-    /// is complete and durable; until then it has the additional suffix `.part`.
+    /// is complete and durable; until then it has an additional suffix that ends in `.part`.
     ///
     /// ```
     /// # use std::sync::{Arc, OnceLock};
@@ -265,7 +265,8 @@ impl EngineBuilder {
         let importing = Importing::begin(reader, key.as_ref(), &target).await?;
         creation::analyzer_of(&importing.manifest().manifest.analyzer()?, self.analyzer.as_ref())?;
         let (objects, report) = importing.run(key.as_ref(), options.bases).await?;
-        // The pin, if there is one, records an index that this store no longer holds.
+        // The pin starts over, so its state is not compared with the store. It is read only for the
+        // writers that it names, which the first record closes.
         let pinned = self.pinned().await?;
         let engine = self.start(objects, None, pinned).await?;
         Ok(Import { engine, report })

@@ -5,7 +5,8 @@ use crate::Result;
 use crate::maintenance::snapshots::SnapshotInfo;
 
 impl Engine {
-    /// Creates a snapshot of everything acknowledged so far under `name`, without copying data.
+    /// Creates a snapshot with the name `name`, of every write that this process has applied. No
+    /// data is copied.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Reachability: the objects that the manifest and its snapshots name. Objects are removed only
-//! after a check here.
+//! Reachability: the objects that the manifest and its snapshots name. Segments and deletes that a
+//! manifest or snapshot has named are removed only after a check here.
 
 use std::collections::HashSet;
 

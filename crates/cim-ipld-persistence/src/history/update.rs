@@ -51,7 +51,7 @@ impl Proposal {
 /// The outcome of a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is the current manifest or an ancestor of it, and this process follows it.
+    /// The proposal was published: this process follows its manifest or a descendant of it.
     Published,
     /// Another manifest was published first.
     Superseded,

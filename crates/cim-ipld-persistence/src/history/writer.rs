@@ -47,7 +47,7 @@ struct Draft<'a> {
 enum Sent {
     Judged(OwnVerdict),
     /// A different value is stored under the key of our record. Our record may have been stored
-    /// first. Only once this writer id has been closed do we know.
+    /// before it. Whether it was accepted is certain only once this writer id has been closed.
     Occupied(oneshot::Receiver<OwnVerdict>),
 }
 

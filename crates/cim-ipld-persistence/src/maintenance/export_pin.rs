@@ -64,7 +64,7 @@ impl PinnedState {
     }
 }
 
-/// What of a state is known before its pages are kept.
+/// The parts of a state that are read before its pages are protected from removal.
 struct Candidate {
     window: Option<Vec<u8>>,
     record: SnapshotRecord,

@@ -169,7 +169,7 @@ impl Randomness for Random {
     }
 }
 
-/// Returns the number of snapshots in the store, with those of exports.
+/// Returns the number of snapshots in the store, including those of exports.
 async fn snapshots(backend: &Arc<dyn Backend>) -> usize {
     use futures::StreamExt;
     let catalog = Bucket::log("catalog_v1").expect("a name");

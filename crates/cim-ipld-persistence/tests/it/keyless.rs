@@ -79,8 +79,8 @@ async fn keyless_replay_of_an_announced_root_is_repaired() {
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2, 3]);
 }
 
-/// An older manifest is put into the store while the only process that knows the newest one is
-/// still reading what that one names.
+/// An older manifest is put into the store while the only process that knows the newest manifest is
+/// still reading the objects that it names.
 #[tokio::test(start_paused = true)]
 async fn keyless_replay_during_a_rebuild_is_put_back() {
     let hand = Hand::default();

@@ -83,7 +83,7 @@ async fn persistence_follows_a_record_whose_pages_are_merged_away_meanwhile() {
 }
 
 /// A merge has removed the pages of a search, and junk has replaced the manifest of that merge
-/// before the process has opened the merged segment. It is the only one that can restore it.
+/// before the process has opened the merged segment. Only this process can restore that manifest.
 #[tokio::test(start_paused = true)]
 async fn persistence_searches_while_it_restores_the_manifest_of_a_merge() {
     let hand = Hand::default();
