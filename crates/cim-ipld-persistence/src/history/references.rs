@@ -75,6 +75,10 @@ impl References {
 /// Removes the segments and deletes of `candidates` that are no longer reachable.
 pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
     let objects = &shared.objects;
+    if !shared.holds_newest_manifest().await? {
+        tracing::warn!("superseded segments remain in the store because it does not hold the new manifest");
+        return Ok(());
+    }
     let references = References::newest(shared).await?;
     let (mut segments, mut deletes) = (HashSet::new(), HashSet::new());
     for entry in references.segments()? {

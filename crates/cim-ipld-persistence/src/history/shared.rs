@@ -277,6 +277,18 @@ impl Shared {
         })
     }
 
+    /// Returns whether the store holds the known manifest or a newer one. If not, it was
+    /// overwritten with an older one, and a process that knows only an older one may restore that:
+    /// objects that the known manifest no longer names must not be removed then.
+    pub(crate) async fn holds_newest_manifest(&self) -> Result<bool> {
+        let known = &self.view().manifest;
+        match read_manifest(&self.objects).await {
+            Ok(there) => Ok(there.generation() > known.generation() || there.digest == known.digest),
+            Err(error) if is_missing_or_invalid(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Handles `error` for an object named by the manifest of generation `known`. If the object is
     /// missing or damaged and a newer manifest exists, which may no longer name it, this returns
     /// `Ok` once the process follows that manifest, and the caller retries. Otherwise it returns

@@ -79,6 +79,10 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;
+    if !matches!(shared.holds_newest_manifest().await, Ok(true)) {
+        tracing::warn!("superseded objects remain in the store because it does not hold the new manifest");
+        return;
+    }
     remove_order(shared, before, &frozen.input.order).await;
     let replaced = before.segments.iter().zip(&frozen.input.segment_deletes);
     let old = |(entry, new): (&SegmentEntry, &Option<_>)| new.as_ref().and(entry.deletes.clone());

@@ -25,8 +25,10 @@ use crate::{ErrorKind, Result};
 /// What the follower does after an entry.
 pub(super) enum Step {
     Applied,
-    /// Rebuild from the newest manifest, which has changed or may have changed.
-    Resync(Option<Missing>),
+    /// Rebuild from this manifest, which succeeds the current one, or from a newer one.
+    Follow(Box<ManifestVersion>),
+    /// Rebuild from the newest manifest, which may have changed, because something is missing.
+    Resync(Missing),
 }
 
 impl Follower {
@@ -212,7 +214,7 @@ impl Follower {
     /// Returns the step to reread the manifest because of `gap`.
     pub(super) fn missed(&mut self, record: Revision, gap: Gap) -> Step {
         let manifest = self.current().manifest.generation();
-        Step::Resync(Some(Missing { record, gap, manifest }))
+        Step::Resync(Missing { record, gap, manifest })
     }
 
     pub(super) async fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
@@ -298,7 +300,7 @@ impl Follower {
 
     pub(super) fn adopt(&mut self, next: ManifestVersion) -> Step {
         if self.rebuilding.is_some() {
-            return Step::Resync(None);
+            return Step::Follow(Box::new(next));
         }
         let current = &self.live.manifest;
         let is_same_index = next.manifest.watermark == current.manifest.watermark
@@ -316,7 +318,7 @@ impl Follower {
                 }
                 Step::Applied
             }
-            _ => Step::Resync(None),
+            _ => Step::Follow(Box::new(next)),
         }
     }
 

@@ -29,7 +29,7 @@ impl Follower {
             there = compare_manifest(&self.shared, current, self.rebuilding.is_none()).await?;
         }
         if there.is_gt() {
-            return self.resync().await;
+            return self.resync(None).await;
         }
         if let Some(rebuilt) = &self.rebuilding {
             if self.shared.objects.rules.enforces(Rule::ReachFormer) {
@@ -71,16 +71,17 @@ impl Follower {
             }
             tokio::time::sleep(PATIENCE / 20).await;
         }
-        self.resync().await?;
+        self.resync(None).await?;
         // Set only after the manifest was reread successfully.
         self.missing = Some((missing, since));
         Ok(())
     }
 
-    /// Restarts from the current manifest. The published view remains in use until the rebuilt
-    /// state has caught up.
-    pub(super) async fn resync(&mut self) -> Result<()> {
-        let manifest = match manifest::read_manifest(&self.shared.objects).await {
+    /// Restarts from the manifest in the store, or from `seen` if that one is newer: it succeeds
+    /// the current manifest, and was overwritten with an older one after the watch had shown it.
+    /// The published view remains in use until the rebuilt state has caught up.
+    pub(super) async fn resync(&mut self, seen: Option<ManifestVersion>) -> Result<()> {
+        let there = match manifest::read_manifest(&self.shared.objects).await {
             Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
                 root::read_newer(&self.shared, &self.live.order).await?;
                 match repair_and_reread(&self.shared, &self.live, false).await? {
@@ -89,6 +90,10 @@ impl Follower {
                 }
             }
             read => read?,
+        };
+        let manifest = match seen {
+            Some(seen) if seen.generation() > there.generation() => seen,
+            _ => there,
         };
         let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
         self.rebuilding = Some(rebuilding);
