@@ -69,7 +69,7 @@ pub(crate) enum Command {
     /// Find documents
     #[command(after_help = QUERY_LANGUAGE)]
     Search(SearchArguments),
-    /// Print a document as it was indexed
+    /// Print a document; with --json, all of its fields
     Get(GetArguments),
     /// Remove a document
     Rm(RmArguments),
@@ -145,8 +145,8 @@ pub(crate) struct InitArguments {
     /// Store everything unencrypted
     #[arg(long, conflicts_with_all = ["algorithm", "key_file", "passphrase_file"])]
     pub(crate) plaintext: bool,
-    /// Languages whose words are found in all inflected forms, such as en,de; `help` lists them
-    /// [default: none]
+    /// Languages, such as en,de, whose words are found in all inflected forms; `help` lists the
+    /// languages [default: none]
     #[arg(long = "language", value_name = "CODES", default_value = "", hide_default_value = true)]
     pub(crate) languages: AnalyzerSpec,
     /// Do not index the most frequent words of the languages

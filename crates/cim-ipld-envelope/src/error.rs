@@ -73,8 +73,8 @@ pub enum ErrorKind {
     },
     /// A key or passphrase file has no valid content.
     InvalidKeyFile,
-    /// Users other than the owner can read a key or passphrase file, or the file belongs to another
-    /// user.
+    /// Users other than the owner can access a key or passphrase file, or the file belongs to
+    /// another user.
     KeyFilePermissions,
     /// A key or passphrase file could not be read or written.
     Io,

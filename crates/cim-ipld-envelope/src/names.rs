@@ -3,8 +3,9 @@ use crate::secret::Secret;
 
 /// Pseudorandom object names, computed from one secret.
 ///
-/// A segment stores one 32-byte secret in its sealed manifest entry instead of a name per page.
-/// Without the secret, the names cannot be linked to each other or to what they identify.
+/// The cim-ipld engine, for example, stores one 32-byte secret for each segment (a set of pages) in
+/// its sealed manifest, instead of the name of every page. Without the secret, the names cannot be
+/// linked to each other or to what they identify.
 ///
 /// ```
 /// use cim_ipld_envelope::ObjectNames;

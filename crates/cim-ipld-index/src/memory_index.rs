@@ -99,7 +99,9 @@ impl MemoryIndex {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) if it exceeds a limit.
+    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) if it exceeds a limit,
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the memtable has no space left before it
+    /// reaches its budget, or a segment would exceed the capacity of its format.
     pub fn insert(&self, document: &Document) -> Result<()> {
         let mut memtable = self.writer();
         let mut state = State::clone(&self.shared.published.load());

@@ -48,7 +48,8 @@ pub enum PageClass {
     Postings = 3,
     /// Positions of the words in the documents.
     Positions = 4,
-    /// The quantized field length, one byte per document and text field.
+    /// The quantized field length, one byte per document and built-in text field. (The lengths of
+    /// text attributes are columns.)
     Norms = 5,
     /// The documents in the form in which they were inserted.
     Stored = 6,

@@ -85,10 +85,10 @@ pub(crate) struct Pin {
 /// Why a process stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Alarm {
-    /// The store shows an older state than the pin.
+    /// The store shows a state that is older than the pin or does not continue it.
     Rollback,
-    /// Missing: something that the writer of a record had seen, or the root or the manifest that
-    /// the process needs.
+    /// Something is missing: what the writer of a record had seen, or the root or manifest that the
+    /// process needs.
     Lost,
     /// Two orders or manifests contradict each other.
     Forked,

@@ -121,7 +121,7 @@ impl History {
         for link in &chain {
             let position = link.position;
             if !records.insert(link.record) {
-                return Err(format!("a record is applied twice, again at position {position}"));
+                return Err(format!("a record is applied twice, the second time at position {position}"));
             }
             if link.epoch < epoch {
                 return Err(format!("a record under a retired key is applied at position {position}"));

@@ -2,7 +2,8 @@
 
     attack.py CIM HOST:PORT FOLDER
 
-Each attack uses a separate index on the server, and is tried on a running process and on processes that are started later.
+Each attack uses a separate index. All but one use the server, and are tried on a running process and on processes that
+are started later.
 Prints one line per attack, and exits with status 1 if an attack succeeds or could not be tried.
 """
 
@@ -175,8 +176,8 @@ def substitution_of_a_record(victim):
     middle = victim.store.records()[-2]
     victim.store.put(middle[0], first[1])
     process.add(5)
-    # Sooner or later, the running process covers the original record, which it has read, with a
-    # manifest. Until then, `verify` and a fresh search may fail, but a search that succeeds finds
+    # Sooner or later, the running process folds the original record, which it has read, into a
+    # segment; the journal then no longer needs it. Until then, `verify` and a fresh search may fail, but a search that succeeds finds
     # everything.
     is_sound = victim.run("verify", victim.place, *victim.key).returncode == 0
     error = victim.check(may_fail=True)
@@ -244,7 +245,7 @@ def manifest_again(victim):
         ensure(process.add(max(victim.has) + 1), "a running process was stopped")
     process.end()
     victim.check()
-    # The same while no process runs. It may be refused, because later records attest the newer one.
+    # The same while no process runs. The older one may be refused: later records attest the newer one.
     victim.store.put("manifest", older)
     victim.check(may_fail=True)
 
@@ -259,7 +260,7 @@ def fork(victim):
     # The store goes back to an earlier copy while a process runs on it.
     victim.store.replace_by(before)
     ensure(not process.add(5), "acknowledged on a store that went back")
-    # A machine with its own pin works on the copy, without what that process tried to write.
+    # The copy is put back again, and a second machine, with its own pin, works on it.
     victim.store.replace_by(before)
     other = {**victim.environment, "XDG_STATE_HOME": os.path.join(victim.folder, "elsewhere")}
     victim.environment, own = other, victim.environment
@@ -274,7 +275,7 @@ def fork(victim):
         victim.has = has_one
         ensure(victim.check(may_fail=True) is not None, "the pin does not tell the branches apart")
     # The objects and the manifest of the second branch are put into the first one while a process runs
-    # there; afterwards, its records are put there while none runs.
+    # there; then its journal records are put there while none runs.
     victim.store.replace_by(one)
     victim.has = set(has_one)
     process = victim.running()
@@ -393,7 +394,7 @@ def main():
     for text, _ in outcomes:
         print(text)
     if not has_pin():
-        print("cim keeps no pin: an older copy was not offered to it")
+        print("this cim has no pins: whether it refuses an older copy was not checked")
     sys.exit(0 if all(withstood for _, withstood in outcomes) else 1)
 
 main()

@@ -126,11 +126,10 @@ impl Keyset {
     ///
     /// Whatever the record contains, the [usage](DataKeyInfo::usage) of a data key in the returned
     /// keyset is at least the usage known to this keyset. Call this method on the keyset whose
-    /// record this process stored or opened last. If it is called on an older one, from which
-    /// [`with_usage_recorded`](Self::with_usage_recorded) has since made a new keyset, the usage
-    /// recorded by that call is counted twice, which is safe. An older record of the keyset can be
-    /// opened as well; the caller must compare generations and decide whether a rollback is
-    /// intended.
+    /// record this process stored or opened last. If a newer keyset has been made from this one
+    /// (every change records the usage so far), that usage is counted twice. This is harmless:
+    /// rotation only becomes due earlier. An older record of the keyset can be opened as well; the
+    /// caller must compare generations and decide whether a rollback is intended.
     ///
     /// # Errors
     ///

@@ -167,8 +167,8 @@ impl Verification {
     }
 }
 
-/// Counts the occurrences of each word in a document that is large enough for a list to drop some
-/// of them.
+/// Counts the occurrences of each word, if the document is large enough for a word to occur more
+/// than `MAX_FREQUENCY` times. A list stores only that many occurrences.
 struct Occurrences(Option<HashMap<Vec<u8>, u32>>);
 
 impl Occurrences {

@@ -36,7 +36,8 @@ use crate::{Error, ErrorKind, Result, Settings};
 /// The catalog key of the marker of an unfinished import.
 const MARKER: &str = "import";
 
-/// The maximum number of blocks taken from earlier archives: those of an index of a terabyte.
+/// The maximum number of blocks taken from earlier archives, about as many as a one-terabyte index
+/// has.
 const MAX_MISSING: usize = 1 << 24;
 
 /// The store of the new index.
@@ -176,7 +177,8 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
                 storing.blocks(&mut { base }, Some(&missing)).await?;
             }
         }
-        // Ends at the first one, because a hostile manifest can name more than anybody can list.
+        // Stops at the first missing block instead of listing them all, because a hostile manifest
+        // can name an unlimited number.
         for place in places.iter() {
             let place = place?;
             if !storing.stored.contains(&place.id()) {

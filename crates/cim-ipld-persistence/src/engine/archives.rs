@@ -74,9 +74,10 @@ impl Engine {
     /// [import](EngineBuilder::import).
     ///
     /// The archive includes every write that was acknowledged to any process before this call, and
-    /// nothing that was written later. The blocks are the sealed objects of the index, so the
-    /// archive is as confidential as the store, and opens with the keys that are valid now. Writers
-    /// are not blocked.
+    /// exactly the writes up to [`ExportReport::position`]; writes made during the call may be
+    /// among them. With [`ExportOptions::snapshot`], it holds the state of that snapshot instead.
+    /// The blocks are the sealed objects of the index, so the archive is as confidential as the
+    /// store, and opens with the keys that are valid now. Writers are not blocked.
     ///
     /// ```
     /// # use std::sync::{Arc, OnceLock};
@@ -201,8 +202,8 @@ impl Engine {
 }
 
 impl EngineBuilder {
-    /// Imports an [archive](Engine::export) into an empty store, checking each block, and opens the
-    /// new index.
+    /// Imports an [archive](Engine::export) under an index name for which the store holds nothing
+    /// yet, checking each block, and opens the new index.
     ///
     /// The new index has the id, the keys and the snapshots of the exported one, and continues its
     /// history from the export on. An encrypted index gets a new data key, so that nothing the
@@ -241,7 +242,8 @@ impl EngineBuilder {
     ///   [`NotEncrypted`](ErrorKind::NotEncrypted) if the key does not fit.
     /// * [`Damaged`](ErrorKind::Damaged) if the archive is cut off or was altered.
     /// * [`Lost`](ErrorKind::Lost) if an earlier archive is needed.
-    /// * [`IndexExists`](ErrorKind::IndexExists) if the store is not empty.
+    /// * [`IndexExists`](ErrorKind::IndexExists) if the store already holds objects under this
+    ///   index name (other than those of an interrupted import of the same index).
     /// * [`Incompatible`](ErrorKind::Incompatible) if the store accepts only smaller values than
     ///   the archive holds, or the index needs another analyzer.
     /// * [`Full`](ErrorKind::Full), [`Denied`](ErrorKind::Denied),

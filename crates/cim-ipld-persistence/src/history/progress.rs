@@ -10,9 +10,9 @@ use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::{Error, ErrorKind, Result};
 
-/// How long no manifest is published after the manifest entry was overwritten, so that a process
-/// that knows a newer manifest has time to restore it. A running process restores it as soon as it
-/// reads the entry that replaced it.
+/// The time for which publishing pauses after the manifest entry was overwritten. It gives a
+/// process that knows a newer manifest time to restore that manifest, which a running process does
+/// as soon as it reads the overwritten entry.
 pub(crate) const RESTORE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
 /// The progress of the follower.

@@ -72,7 +72,8 @@ impl References {
     }
 }
 
-/// Removes the segments and deletes of `candidates` that are no longer reachable.
+/// Removes those segments of `candidates`, and those of their delete lists, that are no longer
+/// reachable.
 pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
     let objects = &shared.objects;
     if !shared.holds_newest_manifest().await? {

@@ -50,8 +50,8 @@ pub(crate) struct Shared {
     /// The segment of the manifest that this process is publishing. It is cleared once the follower
     /// has read that manifest from the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
-    /// The record that this process has in flight, and possibly an earlier one with an unknown
-    /// outcome.
+    /// The records that this process has sent and still tracks: the one in flight, accepted ones
+    /// whose view is not published yet, and possibly an earlier one with an unknown outcome.
     in_flight: Mutex<Vec<InFlight>>,
     /// The history up to the last accepted record of this process. The next record attests it if
     /// the published view does not contain that record yet.

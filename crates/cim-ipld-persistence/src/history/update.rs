@@ -249,7 +249,8 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
                 Err(error) => return Err(error),
             },
         };
-        // The entry may have overwritten a newer manifest that this process has not seen.
+        // What the entry holds now may have replaced a newer manifest that this process has not
+        // seen.
         if found != revision {
             shared.progress.begin_grace_period();
             if !wait_for_grace_period(shared, current, deadline).await? {

@@ -63,8 +63,8 @@ pub(crate) struct Writer {
     closes: Vec<WriterId>,
     /// Whether the pin records this writer.
     is_pinned: bool,
-    /// Whether a record of this writer may still be stored, so that a successor has to close this
-    /// writer.
+    /// Whether a record of this writer may yet arrive in the store, in which case a successor has
+    /// to close this writer.
     in_doubt: bool,
     /// A request taken from the queue that did not fit into the previous record.
     left_over: Option<Request>,

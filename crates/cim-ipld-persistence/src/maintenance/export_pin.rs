@@ -24,7 +24,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A state of the index whose pages are kept in the store.
 pub(crate) struct PinnedState {
-    /// The manifest on which the snapshot of the export was published.
+    /// The exported manifest. Its successor adds the snapshot that keeps the pages.
     pub(crate) manifest: Arc<ManifestVersion>,
     /// The content of the window that the manifest names.
     pub(crate) window: Option<Vec<u8>>,

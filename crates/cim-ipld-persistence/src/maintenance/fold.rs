@@ -75,7 +75,7 @@ async fn prepare(shared: &Arc<Shared>, frozen: &Frozen, stored: &mut Stored) -> 
 }
 
 /// Removes the objects that the new manifest replaced: the older window and blocks of the order,
-/// and deletes that are no longer reachable.
+/// and the delete lists that are no longer reachable.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;

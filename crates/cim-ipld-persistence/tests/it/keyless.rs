@@ -132,8 +132,9 @@ async fn keyless_replay_before_a_rebuild_is_put_back() {
     assert_eq!(numbers(&reader).await.expect("read"), [0, 1, 2]);
 }
 
-/// An older manifest is put into the store before the publisher of the newest one removes what that
-/// one no longer names, and the publisher ends before it has restored its own.
+/// The publisher of the newest manifest has not yet removed the objects that this manifest no
+/// longer names when an older manifest is put in its place. The publisher ends before it has
+/// restored the newest manifest.
 #[tokio::test(start_paused = true)]
 async fn keyless_replay_before_a_removal_leaves_an_index_that_opens() {
     let hand = Hand::default();

@@ -77,9 +77,10 @@ impl Follower {
         Ok(())
     }
 
-    /// Restarts from the manifest in the store, or from `seen` if that one is newer: it succeeds
-    /// the current manifest, and was overwritten with an older one after the watch had shown it.
-    /// The published view remains in use until the rebuilt state has caught up.
+    /// Restarts from the manifest in the store, or from `seen` if `seen` is newer. `seen` is a
+    /// successor of the current manifest that the watch has shown; it may have been overwritten
+    /// with an older one since. The published view remains in use until the rebuilt state has
+    /// caught up.
     pub(super) async fn resync(&mut self, seen: Option<ManifestVersion>) -> Result<()> {
         let there = match manifest::read_manifest(&self.shared.objects).await {
             Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
