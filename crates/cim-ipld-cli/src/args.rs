@@ -44,7 +44,7 @@ pub(crate) struct GlobalArguments {
     /// containers
     #[arg(long, global = true)]
     pub(crate) key_group_may_read: bool,
-    /// Report skipped files and missing pins on standard error
+    /// Report on standard error which files are skipped, and whether no pin can be stored
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }

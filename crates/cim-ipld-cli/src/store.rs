@@ -19,7 +19,7 @@ use crate::place::Place;
 use crate::status::Status;
 
 /// The hint for an index that `cim verify` cannot open either.
-const BEYOND_VERIFY: &str = "check that its disk or server is the right one and intact; otherwise restore a backup of the store, or index the documents into a new one";
+const BEYOND_VERIFY: &str = "check that STORE is on the right disk or server, and that this disk or server works; if so, restore a backup of the store, or index the documents into a new one";
 
 impl Place {
     /// Creates an index here and opens it, with a new pin.

@@ -82,9 +82,8 @@ impl IndexPersistence {
     /// ```
     ///
     /// # Errors
-    /// The same as for [`IndexPersistenceBuilder::open_or_create`], and
-    /// [`Incompatible`](ErrorKind::Incompatible) if the server is known not to encrypt its files
-    /// although `server_encryption` is set.
+    /// The same as for [`IndexPersistenceBuilder::open_or_create`], and, if
+    /// `server_encryption` is set, those of the check that JetStream responds.
     #[cfg(feature = "nats")]
     pub async fn new(
         jetstream: jetstream::Context,

@@ -58,7 +58,7 @@ class Running:
     def add(self, number):
         """Returns whether the document was acknowledged.
 
-        A process that closes its output without acknowledging it must exit with an error.
+        A process that closes its output without acknowledging the document must exit with an error.
         """
         try:
             self.process.stdin.write(line(number) + "\n")

@@ -205,8 +205,8 @@ fn a_damaged_byte_is_noticed() {
 
 #[test]
 fn a_lost_object_is_noticed() {
-    // Deleting the object in a folder is enough: a server that has lost a message also reports that
-    // there is none.
+    // Testing this on a folder is enough: for a lost message, a NATS server also just reports that
+    // it does not exist.
     let store = Store::folder();
     let key = with_two_documents(&store);
     let page = the_one(&store.contents(), |stored| stored.bucket == "text_index_v1");

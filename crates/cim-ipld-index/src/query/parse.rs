@@ -291,7 +291,11 @@ impl<'a> Parser<'a> {
     fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         if self.text.first().is_some_and(is_quote) {
             let phrase = self.text.phrase()?;
-            let slop = if self.text.eat('~') { self.text.whole("the maximum number of words in between")? } else { 0 };
+            let slop = if self.text.eat('~') {
+                self.text.whole("the maximum number of words in between, such as 2")?
+            } else {
+                0
+            };
             return Ok(Node::phrase(scope, &phrase, slop));
         }
         let start = self.text.at();

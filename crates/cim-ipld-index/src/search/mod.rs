@@ -130,7 +130,8 @@ pub(crate) fn find<'a>(
         &sources,
         &planned.leaves,
         &lists,
-        // Until all names are resolved, the query may have other words.
+        // Until all names are resolved, the words of the plan may differ from those for which the
+        // cursor carries statistics, so the cursor's statistics are not used yet.
         options.after.as_ref().filter(|_| is_by_score && !fetcher.has_missing()).map(SearchCursor::collection),
         fetcher,
     )?;

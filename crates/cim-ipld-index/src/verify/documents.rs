@@ -153,7 +153,7 @@ impl Verification {
                         cids.push(entries.key.as_slice().into());
                     }
                     if !value.is_empty() {
-                        return Err(Error::damaged("a CID has a value"));
+                        return Err(Error::damaged("an entry of the CID table has a value, but must be empty"));
                     }
                     rank += 1;
                 }

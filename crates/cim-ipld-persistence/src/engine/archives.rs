@@ -207,7 +207,8 @@ impl EngineBuilder {
     ///
     /// The new index has the id, the keys and the snapshots of the exported one, and continues its
     /// history from the export on. An encrypted index gets a new data key, so that nothing the
-    /// exported index writes later is valid in the new one. A [pin](Self::pin) starts over.
+    /// exported index writes later is valid in the new one. If a [pin](Self::pin) is set, it is not
+    /// compared with the store. It is replaced with the state of the new index.
     ///
     /// An import that was interrupted is continued by another import of the same index; the blocks
     /// that the store holds already are not stored again. There is no index before everything is
@@ -268,7 +269,7 @@ impl EngineBuilder {
         creation::analyzer_of(&importing.manifest().manifest.analyzer()?, self.analyzer.as_ref())?;
         let (objects, report) = importing.run(key.as_ref(), options.bases).await?;
         // The pin starts over, so its state is not compared with the store. It is read only for the
-        // writers that it names, which the first record closes.
+        // writers that it names, which are closed before the first write.
         let pinned = self.pinned().await?;
         let engine = self.start(objects, None, pinned).await?;
         Ok(Import { engine, report })

@@ -74,7 +74,8 @@ pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord
     decoded(objects, entry, sealed_digest(&entry.entry.value), &plaintext)
 }
 
-/// Opens the entry that `sealed` [is](SealedRecord::is), without hashing and decrypting it.
+/// Opens an entry that is byte for byte the record `sealed` of this process, without hashing or
+/// decrypting it again. The caller has checked this with [`SealedRecord::is`].
 pub(crate) fn open_own(objects: &Objects, entry: &KeyedEntry, sealed: &SealedRecord) -> Result<OpenedRecord> {
     decoded(objects, entry, sealed.digest, &sealed.plaintext)
 }

@@ -72,8 +72,8 @@ impl References {
     }
 }
 
-/// Removes those segments of `candidates`, and those of their delete lists, that are no longer
-/// reachable.
+/// Removes the segments in `candidates` that nothing names any more, and likewise their delete
+/// lists. A segment and its delete list are judged separately.
 pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
     let objects = &shared.objects;
     if !shared.holds_newest_manifest().await? {

@@ -59,7 +59,8 @@ pub(crate) struct Writer {
     /// The id in the keys of the records of this writer.
     id: WriterId,
     sequence: u64,
-    /// Writers that may not have ended cleanly, to be closed by the first record.
+    /// Writers that may not have ended cleanly, to be closed before anything else is written, at
+    /// most [`MAX_CLOSED_WRITERS`] per record.
     closes: Vec<WriterId>,
     /// Whether the pin records this writer.
     is_pinned: bool,
@@ -71,7 +72,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Creates a writer whose first record closes the writers `closes`.
+    /// Creates a writer that closes the writers `closes` before it writes anything else.
     pub(crate) fn new(shared: Arc<Shared>, pin: Option<Arc<Pin>>, closes: Vec<WriterId>) -> (Self, Submit) {
         let (submit, requests, closing) = Submit::new();
         let id = WriterId(u64::from_le_bytes(shared.objects.environment.random()));

@@ -197,7 +197,8 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Reads every node of the ancestry by looking up one generation below each lowest node.
+    /// Reads every node of the ancestry by looking up one child of each node of the lowest level:
+    /// the lookup reads all nodes on the path to it.
     async fn verify_ancestry(&self, manifest: &ManifestVersion) -> Result<()> {
         let node = crate::format::ancestry::FAN_OUT as u64;
         let mut generation = 1;
