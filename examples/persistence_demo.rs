@@ -157,7 +157,7 @@ async fn refuse_wrong_keys(home: &Home) -> Result<()> {
     let opened = home.builder().await?.encryption_key(other).open().await;
     ensure!(kind_of(&opened) == Some(ErrorKind::WrongKey), "another key was not refused: {opened:?}");
     let opened = home.builder().await?.open().await;
-    ensure!(kind_of(&opened) == Some(ErrorKind::KeyRequired), "no key was not refused: {opened:?}");
+    ensure!(kind_of(&opened) == Some(ErrorKind::KeyRequired), "opening without a key was not refused: {opened:?}");
     report("refuse", started, "another key, and no key");
     Ok(())
 }

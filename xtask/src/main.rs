@@ -1,8 +1,8 @@
 //! The tasks of the project: `cargo xtask <task>`.
 //!
-//! Each task is one module. The checks (`layers`, `tidy`) are functions from data to findings, so
-//! that their tests can plant a violation and check that it is found. Only the outermost function
-//! of each reads the real tree.
+//! Each task has its own module, except `test` and `ci`, which share `steps`. The checks (`layers`,
+//! `tidy`) are functions from data to findings, so that their tests can plant a violation and check
+//! that it is found. Only the outermost function of each reads the real tree.
 
 mod bench;
 mod examples;

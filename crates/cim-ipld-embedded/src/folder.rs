@@ -36,7 +36,8 @@ enum Found {
     Store,
 }
 
-/// The folder of a store, locked against all other openers until dropped.
+/// The folder of a store, locked until dropped: against all other openers or, on a read-only file
+/// system, against writers only (not at all if the lock file is missing).
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,

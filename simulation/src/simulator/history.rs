@@ -131,7 +131,10 @@ impl History {
                 return Err(format!("a record that no process sealed is applied at position {position}"));
             };
             if sealed.seen >= position {
-                return Err(format!("the record at position {position} was sealed after that position"));
+                return Err(format!(
+                    "the record at position {position} attests {} earlier records, more than precede it",
+                    sealed.seen
+                ));
             }
             let prefix = self.digest_at(order, sealed.seen);
             if prefix.is_some_and(|prefix| prefix != sealed.order) {

@@ -28,8 +28,8 @@ pub(super) struct Acknowledged {
     pub(super) moment: u64,
 }
 
-/// A restore: when it began, when its snapshot was created, and once it has succeeded, a generation
-/// that contains it.
+/// A restore: when it began and when its snapshot was created, both as logical times. After it has
+/// succeeded, also a generation that contains it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Restore {
     pub(super) moment: u64,

@@ -59,6 +59,9 @@ fn a_removed_rule_is_found() {
     ];
     for (rule, what) in table {
         let breaks = |seed: &u64| simulator::run(*seed, &[rule]).violations.iter().any(|found| found.contains(what));
-        assert!((0..1_000).any(|seed| breaks(&seed)), "without {rule:?}, no seed finds that {what}");
+        assert!(
+            (0..1_000).any(|seed| breaks(&seed)),
+            "without {rule:?}, no seed reports a violation that contains {what:?}"
+        );
     }
 }
