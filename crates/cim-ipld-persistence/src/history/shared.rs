@@ -301,17 +301,25 @@ impl Shared {
         loop {
             let is_replaced = match read_manifest(&self.objects).await {
                 Ok(there) if there.generation() > known => return self.wait_generation(there.generation()).await,
-                Ok(there) => there.generation() < known,
+                Ok(there) => {
+                    let view = self.view();
+                    // The known manifest under another revision replaced something, too.
+                    let is_restored = there.digest == view.manifest.digest && there.revision != view.manifest.revision;
+                    there.generation() < known || is_restored
+                }
                 Err(unreadable) if is_missing_or_invalid(&unreadable) => true,
                 // The follower will adopt or reject the new root.
                 Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => true,
                 Err(unreadable) => return Err(unreadable),
             };
-            let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.grace_until));
-            if generation > known {
+            let Progress { seen, following, grace_until: until, .. } = self.progress.get();
+            if seen.generation > known {
                 return Ok(());
             }
             self.check()?;
+            if following > known {
+                return self.wait_generation(following).await;
+            }
             // A process that knows a newer manifest may be about to restore it. The follower may
             // not have seen yet that it was replaced.
             let until = if is_replaced { until.max(Some(deadline)) } else { until };

@@ -245,6 +245,7 @@ impl Follower {
             // Already superseded: a watch may lag behind the authoritative copy.
             return Ok(Step::Applied);
         }
+        self.shared.progress.note_following(next.generation());
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
         let succession = match succession {
             Err(error) if error.kind() == ErrorKind::Forked => return Ok(self.missed(entry.revision, Gap::History)),

@@ -232,6 +232,7 @@ impl Follower {
         let (state, shared) = (&self.live, &self.shared);
         let progress = Progress {
             seen: state.seen(),
+            following: state.manifest.generation(),
             memtable_bytes: state.memtable_bytes(),
             frozen_bytes: state.frozen_bytes(),
             grace_until: self.grace_until,

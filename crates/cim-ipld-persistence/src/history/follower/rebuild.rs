@@ -96,6 +96,7 @@ impl Follower {
             Some(seen) if seen.generation() > there.generation() => seen,
             _ => there,
         };
+        self.shared.progress.note_following(manifest.generation());
         let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
         self.rebuilding = Some(rebuilding);
         self.catalog = watch(&self.shared, after);
