@@ -18,8 +18,8 @@ const SEED: u64 = 42;
 fn analysis(criterion: &mut Criterion) {
     let documents = synthetic::documents(200, SEED);
     let plain: Vec<&str> = documents.iter().filter_map(|document| document.text.as_deref()).collect();
-    // About one word in six gets an accent. Those words take the Unicode path, the others the ASCII
-    // path for words of a text that is not ASCII.
+    // About one word in six gets an accent. Those words take the Unicode path. The others take the
+    // path for ASCII words inside a text that is not all ASCII.
     let accented: Vec<String> = plain.iter().map(|text| text.replace("ba", "bä")).collect();
     let accented: Vec<&str> = accented.iter().map(String::as_str).collect();
     let analyzer = Analyzer::default();

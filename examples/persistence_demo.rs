@@ -38,8 +38,8 @@ struct Args {
     /// The NATS server to store the index on, instead of a temporary folder
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
-    /// The folder of the process that started this one: answer the queries saved there and exit;
-    /// the demonstration passes it to its second process
+    /// Passed by the demonstration to its second process: the folder of the first one. Answers the
+    /// queries saved there and exits
     #[arg(long, hide = true, value_name = "FOLDER")]
     home: Option<PathBuf>,
 }
@@ -157,7 +157,7 @@ async fn refuse_wrong_keys(home: &Home) -> Result<()> {
     let opened = home.builder().await?.encryption_key(other).open().await;
     ensure!(kind_of(&opened) == Some(ErrorKind::WrongKey), "another key was not refused: {opened:?}");
     let opened = home.builder().await?.open().await;
-    ensure!(kind_of(&opened) == Some(ErrorKind::KeyRequired), "no key was not refused: {opened:?}");
+    ensure!(kind_of(&opened) == Some(ErrorKind::KeyRequired), "opening without a key was not refused: {opened:?}");
     report("refuse", started, "another key, and no key");
     Ok(())
 }

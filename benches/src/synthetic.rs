@@ -1,8 +1,8 @@
 //! A reproducible synthetic corpus: Zipf-distributed words, topics, skewed tags.
 //!
-//! Each document has a topic. Three words in ten are drawn from the vocabulary in an order specific
-//! to the topic, so that each topic has its own frequent words and words co-occur as in real text.
-//! Pairs of words repeat, so that phrases have hits.
+//! Each document has a topic. For three words in ten, the topic determines which word a rank stands
+//! for. So each topic has its own frequent words, and words co-occur as in real text. Pairs of
+//! words repeat, so that phrases have hits.
 
 use cim_ipld_index::Document;
 

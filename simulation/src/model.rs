@@ -30,8 +30,8 @@ pub use cases::Scope;
 /// Runs every search of `scope`, then one with each rule removed, and passes a line of statistics
 /// for each to `print`.
 ///
-/// Returns whether no search of the complete protocol found a violation, and each search without a
-/// rule found the expected one.
+/// Returns whether the searches in `cases::complete` found no violation, and each search in
+/// `cases::REMOVALS` found the expected one.
 pub fn check(scope: Scope, mut print: impl FnMut(String)) -> bool {
     let mut is_good = true;
     for case in cases::complete(scope) {

@@ -1,8 +1,8 @@
 //! The tasks of the project: `cargo xtask <task>`.
 //!
-//! Each task is one module. The checks (`layers`, `tidy`) are functions from data to findings, so
-//! that their tests can plant a violation and check that it is found. Only the outermost function
-//! of each reads the real tree.
+//! Each task has its own module, except `test` and `ci`, which share `steps`. The checks (`layers`,
+//! `tidy`) are functions from data to findings, so that their tests can plant a violation and check
+//! that it is found. Only the outermost function of each reads the real tree.
 
 mod bench;
 mod examples;
@@ -31,7 +31,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "setup",
-        about: "install in .tools what the tests need: nats-server, and the packages of the readers in Python",
+        about: "install in .tools what the tests need: nats-server, and the Python packages of the independent reader of sealed objects",
         run: setup::run,
     },
     Task { name: "test", about: "set up, then run every check and every test", run: steps::test },

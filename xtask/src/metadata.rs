@@ -115,7 +115,8 @@ fn dependency(value: &Value) -> Option<Dependency> {
     Some(Dependency { name: value["name"].as_str()?.into(), kind, optional: value["optional"].as_bool()? })
 }
 
-/// Returns whether an edge of the graph is a normal or build dependency, possibly among others.
+/// Returns whether an edge of the graph is a normal or build dependency. It may also be a
+/// dev-dependency.
 fn is_shipped(edge: &Value) -> bool {
     let kinds = edge["dep_kinds"].as_array();
     kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind["kind"].as_str() != Some("dev")))

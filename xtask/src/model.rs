@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::workspace::{cargo, succeed};
 
-/// Runs the search; `--full` uses the depths at which the protocol was accepted.
+/// Runs the search; `--full` searches to the greatest depths, which takes about 15 minutes.
 pub(crate) fn run(args: &[String]) -> Outcome {
     let mut command = cargo(&["run", "--release", "--package", "cim-ipld-simulation", "--bin", "model", "--"]);
     succeed(command.args(args))

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let server = nats_server()?;
     println!("nats-server: {}", server.display());
     let python = reader_python()?;
-    println!("python of the readers: {}", python.display());
+    println!("python for the independent reader: {}", python.display());
     Ok(())
 }
 
@@ -73,8 +73,8 @@ fn fetch_server(target: &Path) -> Outcome {
     clear(&wheels)
 }
 
-/// Returns a Python that can import the dependencies of the programs that read our formats
-/// independently.
+/// Returns a Python that can import the dependencies of `crates/cim-ipld-envelope/tests/reader`,
+/// which opens the test vectors independently.
 ///
 /// It is `.tools/venv/bin/python` (on Windows `.tools/venv/Scripts/python.exe`): the interpreter of
 /// a virtual environment or, if Python cannot create one (Debian without python3-venv), a shell

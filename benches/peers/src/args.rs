@@ -26,7 +26,8 @@ pub struct Args {
     pub quick: bool,
     pub sqlite: bool,
     pub out: PathBuf,
-    /// For the report, like `commit` and `compiler`: known only to the caller.
+    /// For the report. Like `commit` and `compiler`, it is passed by the caller, because this
+    /// program does not know it.
     pub date: String,
     pub commit: String,
     pub compiler: String,

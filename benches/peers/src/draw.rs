@@ -7,7 +7,8 @@ use cim_ipld_index::{Analyzer, Document};
 
 use crate::queries::Sets;
 
-/// Draws `count` word lists of every set, from a seed.
+/// Draws at most `count` word lists for each set, from a seed. The set `term_hi` instead has one
+/// list for each frequent word.
 ///
 /// *Frequent* words are the 45 with the highest document frequency, *medium* words occur in 0.1 %
 /// to 2 % of the documents, *rare* words in 2 to 20 documents. The words of a list come from one

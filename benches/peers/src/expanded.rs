@@ -1,8 +1,8 @@
 //! Computes the expected scores of prefix and fuzzy queries from Tantivy's dictionary, postings and
 //! lengths, because Tantivy itself scores every match of such a query as 1.
 //!
-//! The index core treats all matching words as one word: it adds up their frequencies in a
-//! document, and their document frequencies, up to the number of documents.
+//! The index core treats all matching words as one word. Its frequency in a document is the sum of
+//! theirs; its document frequency is also the sum of theirs, but at most the number of documents.
 
 use std::collections::HashMap;
 

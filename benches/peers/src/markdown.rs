@@ -22,7 +22,7 @@ pub fn searches(searches: &[Search], out: &mut String) {
     out.push_str(
         "\n## Searches\n\nTop 10 by BM25, one thread, µs. Per query the median of its repeats; p50 and p99 over the queries of \
          the class.\n*Ratio* is our time divided by Tantivy's, both without totals and stored documents; the goal applies to \
-         p50. The columns after the goal are ratios of means: ours to Tantivy's with exact totals, the same with stored \
+         p50. The three columns after the verdict on the goal are ratios of means: ours to Tantivy's with exact totals, the same with stored \
          documents as well, and our memtable to our segment.\n\n\
          | class | ours p50 | p99 | Tantivy p50 | p99 | ratio p50 | p99 | mean | goal | | with exact totals | with hits' \
          documents | our memtable / segment | SQLCipher p50 |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|\n",

@@ -60,8 +60,8 @@ impl Times {
     }
 }
 
-/// Returns the smallest of the values for which at least this share of the values is less than or
-/// equal to it. Sorts the values.
+/// Returns the smallest value such that at least this share of all values is less than or equal to
+/// it (the nearest-rank quantile). Sorts the values.
 pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let place = (share * values.len() as f64).ceil() as usize;

@@ -36,7 +36,7 @@ pub struct Engines {
     pub sqlite: Option<crate::sqlite_peer::Sqlite>,
 }
 
-/// The number of queries of a class for SQLite, which is hundreds of times slower.
+/// The number of queries of a class for SQLite, which is tens to thousands of times slower.
 const SQLITE_QUERIES: usize = 20;
 const SQLITE_REPEATS: usize = 3;
 

@@ -73,9 +73,10 @@ pub struct Counts(BTreeMap<(String, OperationKind), Count>);
 pub struct Count {
     /// Calls, including those that failed.
     pub operations: u64,
-    /// Values read, and values and keys passed to `put` and `delete`, even if the call failed.
+    /// Values read, values passed to `put`, and keys passed to `delete`; the last two even if the
+    /// call failed.
     pub values: u64,
-    /// Bytes of the values read or written, without keys.
+    /// Bytes of the values read or passed to `put`, without keys.
     pub bytes: u64,
 }
 
@@ -132,7 +133,7 @@ impl Counts {
         self.0.values().map(|count| count.operations).sum()
     }
 
-    /// Returns the bytes of all values written.
+    /// Returns the bytes of all values passed to `put`, even if the call failed.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.total(OperationKind::Put).bytes

@@ -113,9 +113,10 @@ impl Crashing {
     }
 
     /// Creates an empty backend whose last `unsynced` acknowledged operations do not survive a
-    /// crash, like a server that acknowledges before syncing. If a crash is planned at
-    /// `CrashMoment::Midway` or `After` and its operation is accepted, all earlier operations
-    /// survive. Revisions that are lost are assigned again.
+    /// crash, like a server that acknowledges before syncing. However, a crash at
+    /// `CrashMoment::Midway` or `After` also makes all earlier operations durable, unless the
+    /// operation at which it happens would have been refused, for example because its precondition
+    /// does not hold. Revisions that are lost are assigned again.
     #[must_use]
     pub fn losing(unsynced: usize) -> Self {
         Self::from_durable(MemoryBackend::new(), unsynced)
@@ -168,9 +169,9 @@ impl Crashing {
         if self.has_crashed() { Err(dead()) } else { Ok(()) }
     }
 
-    /// Counts `change`, applies it to the live state with `act` and, if that succeeds, to the
-    /// durable state. Both happen in one critical section, so both states see changes in the same
-    /// order.
+    /// Counts `change`, applies it to the live state with `act` and, if that succeeds, queues it
+    /// for the durable state. At the planned crash, applies what the moment says. Both happen in
+    /// one critical section, so both states see changes in the same order.
     fn change<T>(&self, change: Change, act: impl FnOnce(&MemoryBackend) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
         self.check()?;

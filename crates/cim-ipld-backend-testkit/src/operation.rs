@@ -26,7 +26,8 @@ pub struct Operation {
     pub key: Option<Key>,
 }
 
-/// The methods of [`Backend`](cim_ipld_backend::Backend) that access the storage.
+/// The methods of [`Backend`](cim_ipld_backend::Backend) that [`Counting`](crate::Counting) counts
+/// and [`FaultInjecting`](crate::FaultInjecting) disturbs: all except `check_bucket` and `limits`.
 ///
 /// ```
 /// use cim_ipld_backend_testkit::OperationKind;

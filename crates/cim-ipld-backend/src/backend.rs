@@ -89,7 +89,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// In a [`BucketKind::Log`](crate::BucketKind) bucket, the result is never older than the last
     /// write acknowledged to any client. In a [`BucketKind::Objects`](crate::BucketKind) bucket,
-    /// each value is written once, so it may be read from any replica; `None` is returned only
+    /// the value may be read from any replica, so it may be an older one; `None` is returned only
     /// after the authoritative copy was consulted.
     ///
     /// ```

@@ -204,9 +204,10 @@ impl Watcher {
     async fn next(&mut self) -> Option<Result<WatchEvent>> {
         const BATCH: usize = 256;
         loop {
+            // A value that is overwritten after it was read is still delivered; its successor
+            // follows.
             if let Some(entry) = self.pending.next() {
-                // A value that is overwritten after it was read is still delivered; its successor
-                // follows.
+                // This value was written after the watch began, so `CaughtUp` comes first.
                 if self.tail.is_some_and(|tail| entry.entry.revision > tail) {
                     self.tail = None;
                     self.pending = std::iter::once(entry).chain(self.pending.by_ref()).collect::<Vec<_>>().into_iter();

@@ -40,7 +40,8 @@ pub struct Bucket {
 pub enum BucketKind {
     /// Values change and their order matters: reads return the last acknowledged write.
     Log,
-    /// Each key is written once and may later be removed: reads may be served by any replica.
+    /// Keys are normally written once, and may later be removed. Reads may be served by any
+    /// replica, so a reader may see an older value of a key that was replaced.
     Objects,
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 pub(crate) struct GlobalArguments {
     #[command(flatten)]
     pub(crate) pin: PinArguments,
-    /// Print one JSON object, on standard error in case of failure
+    /// Print JSON, one object per line; a failure goes to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// How long to wait if another process has the folder open
@@ -48,7 +48,7 @@ pub(crate) struct GlobalArguments {
     /// containers
     #[arg(long, global = true)]
     pub(crate) key_group_may_read: bool,
-    /// Report skipped files and missing pins on standard error
+    /// Report on standard error which files are skipped, and whether no pin can be stored
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }
@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Find documents
     #[command(after_help = QUERY_LANGUAGE)]
     Search(SearchArguments),
-    /// Print a document as it was indexed
+    /// Print a document; with --json, all of its fields
     Get(GetArguments),
     /// Remove a document
     Rm(RmArguments),
@@ -118,7 +118,7 @@ Query language (quote queries for the shell):
   lang:en               an attribute; plain text if no document has an attribute \"lang\"
   (a OR b) AND c        groups; also within a field: tag:(red OR blue)
   whale^2 ship          whale counts double in the score
-  C\\+\\+  \"localhost:80\"  a character after a backslash is not an operator; in quotes, only wildcards are";
+  C\\+\\+  \"localhost:80\"  a backslash makes the next character literal; in quotes, only wildcards are operators";
 
 /// An index and its key.
 #[derive(Debug, Args)]
@@ -153,8 +153,8 @@ pub(crate) struct InitArguments {
     /// Store everything unencrypted
     #[arg(long, conflicts_with_all = ["algorithm", "key_file", "passphrase_file"])]
     pub(crate) plaintext: bool,
-    /// Languages whose words are found in all inflected forms, such as en,de; `help` lists them
-    /// [default: none]
+    /// Languages, such as en,de, whose words are found in all inflected forms; `help` lists the
+    /// languages [default: none]
     #[arg(long = "language", value_name = "CODES", default_value = "", hide_default_value = true)]
     pub(crate) languages: AnalyzerSpec,
     /// Do not index the most frequent words of the languages

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use crate::args::{BucketArguments, NatsArguments, Storage};
 use crate::failure::{Failure, Result};
 
-/// The supported fields of a context. The `nats` program writes empty strings for unset fields.
+/// The fields of a context that are used or refused. The `nats` program writes empty strings for
+/// unset fields.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CliContext {

@@ -1,4 +1,4 @@
-//! Redacts keys and credentials from everything that is printed.
+//! Redacts keys and credentials from the failures that are printed.
 //!
 //! They should never occur there. However, the argument parser quotes unexpected arguments, and a
 //! user may pass a secret by mistake.

@@ -71,10 +71,10 @@ impl Status {
 
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Failed => "interrupted, unreadable input, or any failure not listed below",
+            Self::Failed => "interrupted, unreadable input of `cim index`, or any failure not listed below",
             Self::Usage => "invalid command line, query or environment",
             Self::Skipped => {
-                "done, but files were skipped: unreadable or malformed in a folder, or named but too large or not text"
+                "done, but files were skipped: unreadable or malformed in a folder, or named on the command line but too large or not text"
             }
             Self::NotFound => "no such document, snapshot or pin",
             Self::NoIndex => "no index at STORE",

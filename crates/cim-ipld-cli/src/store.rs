@@ -22,7 +22,7 @@ use crate::status::Status;
 use crate::store_name::StoreName;
 
 /// The hint for an index that `cim verify` cannot open either.
-const BEYOND_VERIFY: &str = "check that its disk or server is the right one and intact; otherwise restore a backup of the store, or put back what is missing from a copy with `cim repair --from`";
+const BEYOND_VERIFY: &str = "check that STORE is on the right disk or server, and that this disk or server works; if so, restore a backup of the store, or put back what is missing from a copy with `cim repair --from`";
 
 /// The hint for a damaged index that does not open, but that can be examined.
 const EXAMINABLE: &str = "run `cim verify` to see what is affected; then repair the index with `cim repair`, or restore an intact snapshot with `cim snapshot restore`";

@@ -34,10 +34,15 @@ fn hinted(error: Error) -> Error {
     }
 }
 
-/// Duplicates an error for several waiting callers.
+/// Duplicates an error for several waiting callers. The copy has no source; its message contains
+/// that of the source.
 pub(crate) fn copy(error: &Error) -> Error {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    Error::new(error.kind(), format!("{error}{}", cause.unwrap_or_default()))
+    let copy = Error::new(error.kind(), format!("{error}{}", cause.unwrap_or_default()));
+    match error.own_hint() {
+        Some(hint) => copy.with_hint(hint),
+        None => copy,
+    }
 }
 
 /// Returns a stream that consists of one error.

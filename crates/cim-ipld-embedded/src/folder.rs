@@ -36,7 +36,8 @@ enum Found {
     Store,
 }
 
-/// The folder of a store, locked against all other openers until dropped.
+/// The folder of a store, locked until dropped: against all other openers or, on a read-only file
+/// system, against writers only (not at all if the lock file is missing).
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -166,7 +167,8 @@ fn no_store(path: &Path) -> Result<Found> {
     Ok(if begun { Found::Unfinished } else { Found::Nothing })
 }
 
-/// Creates a folder that only its owner can access, or restricts an existing one to its owner.
+/// Creates a folder that, on Unix, only its owner can access, or restricts an existing one to its
+/// owner.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

@@ -4,7 +4,8 @@
 //! * A write is acknowledged after it is synced to disk. Concurrent writes share one sync.
 //! * Opening a store that is already open, in this process or another, fails with
 //!   [`Locked`](cim_ipld_backend::ErrorKind::Locked).
-//! * Values are opaque bytes: encrypt before you store. Only the owner can access the folder.
+//! * Values are opaque bytes: encrypt before you store. On Unix, only the owner can access the
+//!   folder.
 //! * A write that finds the disk full fails with [`Full`](cim_ipld_backend::ErrorKind::Full) and
 //!   has no effect. Reads continue, and writes succeed again once space is available.
 //!

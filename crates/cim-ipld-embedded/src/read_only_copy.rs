@@ -1,5 +1,5 @@
-//! A temporary, writable copy of a database whose file system is read-only. Files that fjall writes
-//! only once are linked instead of copied.
+//! A temporary, writable copy of a database whose file system is read-only. On Unix, files that
+//! fjall writes only once are linked instead of copied.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

@@ -73,7 +73,7 @@ impl Store {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&OpenDatabase) -> Result<T>) -> Result<T> {
         let is_due = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Open(opened) => return work(opened),
-            State::Closed(_, tried) => tried.elapsed() >= REOPENING_PAUSE,
+            State::Closed(_, tried) => clock::now() - *tried >= REOPENING_PAUSE,
         };
         if is_due {
             let _turn = self.lock_reopening();

@@ -107,7 +107,8 @@ struct WriteLoop {
     records: HashMap<String, BucketRecord>,
     /// The value of [`Store::openings`] when `records` was read.
     read_at: u64,
-    /// The bytes removed from each bucket since its last compaction.
+    /// The bytes of the values deleted from each bucket since this process last compacted it,
+    /// without overwritten values.
     removed: HashMap<String, u64>,
     dirty: bool,
     /// Whether creating a bucket failed, after which the database refuses further writes.

@@ -1,7 +1,7 @@
 //! The speed of an envelope relative to the raw cipher, as a table.
 //!
-//! The raw cipher and the envelope run alternately, a few microseconds each, many times. The result
-//! is the fastest run of each. Other load on the machine, which makes averages useless, then hardly
+//! The raw cipher and the envelope run alternately, one call each, many times. The result is the
+//! fastest run of each. Other load on the machine, which makes averages useless, then hardly
 //! matters.
 //!
 //! The raw cipher is ring's, with a prepared key, in place. For XChaCha20-Poly1305 the raw cipher
@@ -30,7 +30,7 @@ const CONTEXT: ObjectContext<'static> =
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    println!("| suite | bytes | what | raw | envelope | kept | rest | crate |");
+    println!("| suite | bytes | operation | raw | envelope | raw / envelope | overhead | chacha20poly1305 |");
     println!("|---|---:|---|---:|---:|---:|---:|---:|");
     for algorithm in EncryptionAlgorithm::ALL {
         let source = EncryptionKey::generate(algorithm).into();

@@ -85,9 +85,9 @@ impl ContentEncryption {
     ///
     /// # Errors
     ///
-    /// * [`WrongKey`](crate::ErrorKind::WrongKey) if the key or the associated data differs; the
-    ///   two cases are indistinguishable.
-    /// * [`Damaged`](crate::ErrorKind::Damaged) if the ciphertext was changed.
+    /// * [`WrongKey`](crate::ErrorKind::WrongKey) if the key or the associated data differs, or if
+    ///   the salt or commitment was changed; these cases are indistinguishable.
+    /// * [`Damaged`](crate::ErrorKind::Damaged) if only the ciphertext or its tag was changed.
     /// * With a keyset, also [`UnknownDataKey`](crate::ErrorKind::UnknownDataKey) and
     ///   [`DestroyedDataKey`](crate::ErrorKind::DestroyedDataKey).
     pub fn decrypt(key: &impl ContentKey, data: &EncryptedData, associated: &[u8]) -> Result<Vec<u8>> {

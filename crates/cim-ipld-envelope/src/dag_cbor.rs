@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, ErrorKind, Result};
 
-/// A value that contains an encrypted value, or the encrypted value itself.
+/// A type with a DAG-CBOR encoding: an encrypted value, or a wrapper that contains one.
 pub(crate) trait DagCbor: Serialize + DeserializeOwned {
     /// Its name in error messages.
     const NAME: &'static str;

@@ -263,7 +263,7 @@ impl Envelope {
     }
 
     /// Returns whether the header names a data key other than the active one, so that a rotation
-    /// must [`reseal`](Self::reseal) it.
+    /// must [`reseal`](Self::reseal) the object.
     ///
     /// This reads only the header, which is not authenticated: an attacker who controls the storage
     /// can make an old object look new. Before destroying an old data key, [`open`](Self::open) the

@@ -45,9 +45,9 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The key, passphrase or provider opens none of the slots of the keyset or was refused; or a
-    /// value or wrapper was sealed with a different key or different associated data. Use the right
-    /// key.
+    /// The key, passphrase or provider opens none of the slots of the keyset, or the provider
+    /// refused to wrap a key; or a keyset record, value or wrapper was sealed with a different key
+    /// or different associated data. Use the right key.
     WrongKey,
     /// The store is encrypted, but no key was given. Provide a key.
     MissingKey,
@@ -73,8 +73,8 @@ pub enum ErrorKind {
     },
     /// A key or passphrase file has no valid content.
     InvalidKeyFile,
-    /// Users other than the owner can read a key or passphrase file, or the file belongs to another
-    /// user.
+    /// Users other than the owner can access a key or passphrase file, or the file belongs to
+    /// another user.
     KeyFilePermissions,
     /// A key or passphrase file could not be read or written.
     Io,

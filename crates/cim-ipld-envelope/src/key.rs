@@ -66,8 +66,8 @@ impl EncryptionKey {
         Self { algorithm: self.algorithm, secret: self.secret.duplicate() }
     }
 
-    /// Reads a key file written by [`write_file`](Self::write_file). Blank lines, spaces, lines
-    /// that begin with `#`, and a byte order mark are ignored.
+    /// Reads a key file written by [`write_file`](Self::write_file). Blank lines, spaces at the
+    /// beginning and end of a line, comment lines (`#`) and a byte order mark are ignored.
     ///
     /// ```
     /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey};
@@ -85,7 +85,7 @@ impl EncryptionKey {
     /// # Errors
     ///
     /// * [`KeyFilePermissions`](crate::ErrorKind::KeyFilePermissions) if users other than the owner
-    ///   can read it, or it belongs to another user (Unix).
+    ///   have any access to it, or it belongs to another user (Unix).
     /// * [`InvalidKeyFile`](crate::ErrorKind::InvalidKeyFile) if it does not contain a key.
     /// * [`Io`](crate::ErrorKind::Io) if it cannot be read.
     pub fn read_file(path: impl AsRef<Path>) -> Result<Self> {
@@ -96,7 +96,8 @@ impl EncryptionKey {
     ///
     /// # Errors
     ///
-    /// As for [`read_file`](Self::read_file).
+    /// As for [`read_file`](Self::read_file), except that `access` decides whether the group may
+    /// read the file.
     pub fn read_file_as(path: impl AsRef<Path>, access: FileAccess) -> Result<Self> {
         let KeyFile { algorithm, secret } = key_file::read_key(path.as_ref(), access)?;
         Ok(Self { algorithm, secret })

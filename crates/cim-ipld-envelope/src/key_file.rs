@@ -34,7 +34,7 @@ pub(crate) struct KeyFile {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FileAccess {
-    /// None.
+    /// No user other than the owner.
     #[default]
     OwnerOnly,
     /// The group of the file, as for a secret mounted into a container (`0440`, owned by the

@@ -3,8 +3,9 @@ use crate::secret::Secret;
 
 /// Pseudorandom object names, computed from one secret.
 ///
-/// A segment stores one 32-byte secret in its sealed manifest entry instead of a name per page.
-/// Without the secret, the names cannot be linked to each other or to what they identify.
+/// The cim-ipld engine, for example, stores one 32-byte secret for each segment (a set of pages) in
+/// its sealed manifest, instead of the name of every page. Without the secret, the names cannot be
+/// linked to each other or to what they identify.
 ///
 /// ```
 /// use cim_ipld_envelope::ObjectNames;
@@ -36,9 +37,9 @@ impl ObjectNames {
         self.0.as_bytes()
     }
 
-    /// Returns the name of the object with this class and ordinal: 32 characters of `a-z2-7`, the
-    /// base-32 encoding of the first 160 bits of HMAC-SHA-256(secret, "cim/v1/name" | class |
-    /// ordinal in 4 bytes, little-endian).
+    /// Returns the name of object number `ordinal` of `class`, both of which the caller assigns: 32
+    /// characters of `a-z2-7`, the base-32 encoding of the first 160 bits of HMAC-SHA-256(secret,
+    /// "cim/v1/name" | class | ordinal in 4 bytes, little-endian).
     #[must_use]
     pub fn name(&self, class: u8, ordinal: u32) -> String {
         let mac = hmac_sha256(self.0.as_bytes(), &[b"cim/v1/name", &[class], &ordinal.to_le_bytes()]);

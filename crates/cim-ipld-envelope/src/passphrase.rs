@@ -42,8 +42,8 @@ impl Passphrase {
     ///
     /// # Errors
     ///
-    /// * [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) if users other than the owner can
-    ///   read it, or it belongs to another user (Unix).
+    /// * [`KeyFilePermissions`](ErrorKind::KeyFilePermissions) if users other than the owner have
+    ///   any access to it, or it belongs to another user (Unix).
     /// * [`InvalidKeyFile`](ErrorKind::InvalidKeyFile) if it is empty, larger than 64 KiB, or
     ///   UTF-16 text.
     /// * [`Io`](ErrorKind::Io) if it cannot be read.
@@ -55,7 +55,8 @@ impl Passphrase {
     ///
     /// # Errors
     ///
-    /// As for [`read_file`](Self::read_file).
+    /// As for [`read_file`](Self::read_file), except that `access` decides whether the group may
+    /// read the file.
     pub fn read_file_as(path: impl AsRef<Path>, access: FileAccess) -> Result<Self> {
         let path = path.as_ref();
         let mut content = key_file::read_private(path, access)?;
@@ -138,9 +139,10 @@ pub(crate) const PASSPHRASE_SALT_BYTES: usize = 16;
 ///   more. Slots that fail the individual rules are skipped and do not count.
 ///
 /// A change that adds a passphrase slot is refused if the resulting keyset would lock others out:
-/// all slots together must be acceptable with the default profile and with the profile of every
-/// passphrase slot. A single slot beyond the bounds can be created, but only callers that pass a
-/// profile at least as large can open it; for others it is skipped.
+/// the total must be acceptable to a caller who opens the keyset with the default profile, and to
+/// one who opens it with the profile of any of its passphrase slots. A single slot beyond the
+/// bounds can be created, but only callers that pass a profile at least as large can open it; for
+/// others it is skipped.
 ///
 /// ```
 /// use cim_ipld_envelope::{Argon2Profile, ErrorKind};

@@ -306,8 +306,8 @@ impl From<HiddenWrapperVersion> for u8 {
     }
 }
 
-/// Names for CIDs: HMAC-SHA-256 of the bytes of the CID. Without the secret, a name reveals
-/// nothing.
+/// Names for CIDs: HMAC-SHA-256(secret, "cim/v1/cid-name" \| bytes of the CID). Without the secret,
+/// a name reveals nothing.
 ///
 /// The names must not change when data keys are rotated: store the secret in a sealed object, or
 /// derive it from a key that is not rotated.

@@ -8,9 +8,10 @@
 //!   themselves. Documents are inserted into a memtable; a full memtable becomes the pages of a
 //!   segment; a read view searches segments and memtables as one index.
 //!
-//! The crate is sans I/O: it has no files, network, clock or threads. An operation that needs a
-//! page that is not available returns [`Progress::Need`]; the caller fetches the pages and calls
-//! again. A search takes at most three rounds.
+//! The crate is sans I/O: it has no files, network, clock or threads. A search, lookup or
+//! verification that needs a page that is not available returns [`Progress::Need`]; the caller
+//! fetches the pages and calls again. (A merge requires all pages to be available.) A search takes
+//! at most three rounds.
 //!
 //! External bytes (pages, documents, delete sets, queries) are untrusted: decoding them returns a
 //! value or an [`Error`] and never panics.
@@ -34,7 +35,7 @@
 //! # Accept queries that people type
 //!
 //! [`Query::parse`] is strict and suits programs. [`Query::parse_typed`] treats misplaced operators
-//! as punctuation, and refuses only values that do not fit their field.
+//! as punctuation, and refuses only values that do not fit their field, and excessive nesting.
 //!
 //! ```
 //! use cim_ipld_index::{Query, QueryErrorKind};

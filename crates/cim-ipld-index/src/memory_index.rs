@@ -99,7 +99,9 @@ impl MemoryIndex {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) if it exceeds a limit.
+    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) if it exceeds a limit,
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the memtable has no space left before it
+    /// reaches its budget, or a segment would exceed the capacity of its format.
     pub fn insert(&self, document: &Document) -> Result<()> {
         let mut memtable = self.writer();
         let mut state = State::clone(&self.shared.published.load());
@@ -135,10 +137,11 @@ impl MemoryIndex {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit plus offset exceeds
-    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query has too many words or is nested
-    /// too deeply, a name is not an attribute but resembles a field, or a cursor belongs to another
-    /// search. [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases
-    /// would compare more than [`SearchOptions::max_positions`] positions.
+    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query is too large or nested too
+    /// deeply, it uses a field name that is not an attribute of any live document but looks like a
+    /// misspelt built-in field (`titel:x`), or the cursor belongs to another search.
+    /// [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases would
+    /// compare more than [`SearchOptions::max_positions`] positions.
     pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
         let state = self.shared.published.load();
         ready(state.snapshot.search(query, options, &state.pages)?)
@@ -154,7 +157,7 @@ impl MemoryIndex {
         Ok(ready(state.snapshot.documents(&[*cid], &state.pages)?)?.pop().flatten())
     }
 
-    /// Counts the documents, words and names in the index.
+    /// Counts the documents, words, tags and content types in the index.
     ///
     /// # Errors
     ///

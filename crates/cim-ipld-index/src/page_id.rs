@@ -39,7 +39,8 @@ pub struct DocId(pub u32);
 #[non_exhaustive]
 #[repr(u8)]
 pub enum PageClass {
-    /// Counts, statistics and the top index of every table; resident while the segment is open.
+    /// Counts, statistics and, for every table, its top index (the first key of each page);
+    /// resident while the segment is open.
     Header = 1,
     /// Sorted terms with their statistics and the locations of their lists.
     Dictionary = 2,
@@ -47,7 +48,8 @@ pub enum PageClass {
     Postings = 3,
     /// Positions of the words in the documents.
     Positions = 4,
-    /// The quantized field length, one byte per document and text field.
+    /// The quantized field length, one byte per document and built-in text field. (The lengths of
+    /// text attributes are columns.)
     Norms = 5,
     /// The documents in the form in which they were inserted.
     Stored = 6,
@@ -86,7 +88,7 @@ pub enum SubIndex {
     Tag,
     /// Content types and kinds.
     Type,
-    /// Documents, their numbers and times, CIDs and headers.
+    /// Stored documents, columns of numbers and times, CIDs, and the segment's header.
     Metadata,
 }
 

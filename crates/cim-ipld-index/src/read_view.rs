@@ -49,7 +49,7 @@ pub struct ReadView {
 
 pub(crate) type ReadViewParts = (Vec<(Arc<Segment>, Deletes)>, Vec<(MemtableView, Deletes)>);
 
-/// Counts of the documents, words and names in a read view.
+/// Counts of the documents, words, tags and content types in a read view.
 ///
 /// ```
 /// use cim_ipld_index::{Document, DocumentKind, MemoryIndex};
@@ -132,10 +132,11 @@ impl ReadView {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidQuery`](crate::ErrorKind::InvalidQuery) if limit plus offset exceeds
-    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query has too many words or is nested
-    /// too deeply, a name is not an attribute but resembles a field, or a cursor belongs to another
-    /// search. [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases
-    /// would compare more than [`SearchOptions::max_positions`] positions.
+    /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query is too large or nested too
+    /// deeply, it uses a field name that is not an attribute of any live document but looks like a
+    /// misspelt built-in field (`titel:x`), or the cursor belongs to another search.
+    /// [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases would
+    /// compare more than [`SearchOptions::max_positions`] positions.
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
     /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for pages that
     /// cannot be decoded.
@@ -211,7 +212,7 @@ impl ReadView {
         Ok(if fetcher.has_missing() { fetcher.need() } else { Progress::Ready(documents) })
     }
 
-    /// Counts the documents, words and names in the view.
+    /// Counts the documents, words, tags and content types in the view.
     ///
     /// # Errors
     ///

@@ -56,7 +56,8 @@ impl Scale {
         if !(ceiling > 0.0 && ceiling.is_finite()) {
             return Self { points_per_score: 1.0 };
         }
-        // Half of `MAX_POINTS` is left for rounding, which may add to each of many parts.
+        // Rounding may increase the points of each of a query's many parts, so half of `MAX_POINTS`
+        // is kept free for it.
         let exponent = (MAX_POINTS / 2.0 / ceiling).log2().floor().clamp(-100.0, 100.0);
         Self { points_per_score: exponent.exp2() }
     }
@@ -213,10 +214,11 @@ impl BoundBuilder {
         let mut shortest = NONE;
         for class in (0..=class_of(self.most)).rev() {
             let norm = self.shortest[class];
-            // `NONE` is also the code of the maximum length, so the largest frequency is always
-            // taken.
+            // `shortest` starts at `NONE`, which is also the code of the maximum length. If the
+            // postings of the largest frequency have that code, `norm < shortest` would skip them;
+            // `len == 0` ensures that they are taken.
             if norm < shortest || len == 0 {
-                // The last class stands for many frequencies, which the largest of them covers.
+                // The last class holds many frequencies; using the largest of them bounds them all.
                 let frequency = if class + 1 == DISTINCT { self.most } else { class as u32 + 1 };
                 front[len] = (frequency, norm);
                 len += 1;

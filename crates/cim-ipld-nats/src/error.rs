@@ -41,7 +41,8 @@ pub(crate) fn bucket_missing(bucket: &Bucket) -> Error {
     Error::new(ErrorKind::BucketMissing, format!("bucket {bucket} does not exist"))
 }
 
-/// Returns the kind of a JetStream error, or `None` if it is temporary.
+/// Returns the kind of a JetStream error, or `None` if its code is not listed here. The codes of
+/// temporary errors are deliberately not listed.
 ///
 /// The codes are defined by the server (`server/errors.json`). A failed compare-and-set is 10071 on
 /// a stream with one replica and usually 10164 with three.

@@ -321,8 +321,8 @@ impl Follower {
     /// The goal is the last sequence that the leader had when the watch began. If the bucket has
     /// one replica, a pending count of zero proves that everything up to the goal was delivered. If
     /// it has several, the consumer may be served by a replica that lags behind, so the count
-    /// proves nothing. Then there are two proofs: a message at or after the goal was delivered, or
-    /// the message that is now the last one of the leader under the prefix was delivered.
+    /// proves nothing. Then either of two facts proves it: a message at or after the goal was
+    /// delivered, or the last message that the leader now has under the prefix was delivered.
     async fn check_caught_up(&mut self, consumer: &Consumer, evidence: Evidence, events: &Events) -> Result<bool> {
         if self.caught_up {
             return Ok(true);
@@ -382,7 +382,7 @@ impl Follower {
     }
 }
 
-/// Why everything up to the goal may have been delivered.
+/// What suggests that everything up to the goal was delivered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
     /// The consumer has nothing pending, according to the replica that serves it.

@@ -8,14 +8,15 @@
 //! no tombstone.
 //!
 //! [`AbsentWhile`](cim_ipld_backend::Precondition::AbsentWhile) requires server 2.12 or newer. The
-//! server checks the fence exactly. It can compare only one subject per message, so the absence of
-//! the key is checked by message id. For the duplicate window of the bucket, which is at least 2
-//! minutes, the server remembers the keys that were written with `AbsentWhile`, and a second such
-//! write fails with `Conflict` even if the value has been removed since. A write to a key that is
-//! not remembered, because it was written too long ago or with a different precondition, replaces
-//! the existing value. After a restart, the server remembers only the keys of messages that are
-//! still stored. A replicated bucket processes one fenced write at a time for each fence;
-//! concurrent fenced writes are retried within milliseconds.
+//! server checks exactly that the fence, the other key named by the precondition, still has the
+//! given revision. It can compare only one subject per message, so the absence of the key is
+//! checked by message id. For the duplicate window of the bucket, which is at least 2 minutes, the
+//! server remembers the keys that were written with `AbsentWhile`, and a second such write fails
+//! with `Conflict` even if the value has been removed since. If the server does not remember an
+//! existing key, because the key was written too long ago or with a different precondition, a write
+//! with `AbsentWhile` replaces its value. After a restart, the server remembers only the keys of
+//! messages that are still stored. A replicated bucket processes one fenced write at a time for
+//! each fence; concurrent fenced writes are retried within milliseconds.
 //!
 //! A single server with default settings acknowledges a write before syncing it, which is
 //! [`Durability::Crash`](cim_ipld_backend::Durability). For safety against power failures, use

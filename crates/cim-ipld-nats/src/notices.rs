@@ -68,9 +68,9 @@ impl Notices {
         }
     }
 
-    /// Converts a subject that the server denied to the form that is passed to `watch`: the API
-    /// prefix of this connection is removed from `$KV.` subjects and replaced by the default prefix
-    /// in others.
+    /// Takes a subject that the server denied, and returns it in the form in which operations pass
+    /// it to `watch`. If it begins with the API prefix of this connection, that prefix is removed
+    /// if a `$KV.` subject follows, and otherwise replaced with the default prefix.
     fn as_watched(&self, subject: &str) -> String {
         match subject.strip_prefix(&*self.api).and_then(|rest| rest.strip_prefix('.')) {
             Some(rest) if rest.starts_with("$KV.") => rest.to_owned(),

@@ -213,7 +213,7 @@ fn refused(bucket: &Bucket, key: &Key, precondition: &Precondition, error: Publi
 }
 
 /// Returns the error for a write that was acknowledged with a revision at or before a revision seen
-/// earlier, because the write went to a different stream.
+/// earlier, because the stream was recreated or restored from an older state.
 fn rolled_back(bucket: &Bucket, acknowledged: u64, seen: u64) -> Error {
     let (acknowledged, seen) = (Revision::new(acknowledged), Revision::new(seen));
     let message = format!(

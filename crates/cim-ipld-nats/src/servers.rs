@@ -69,7 +69,8 @@ impl ServerList {
         self.user.as_ref()
     }
 
-    /// Returns the addresses without credentials for the client, which logs them.
+    /// Returns the addresses for the client. They contain no credentials, because the client logs
+    /// addresses.
     pub(crate) fn for_client(&self) -> Result<Vec<ServerAddr>> {
         self.servers.iter().map(|server| server.to_string().parse().map_err(|_| no_server())).collect()
     }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::history::pin::PinStore;
 
-/// A pin stored in a file. The file is replaced atomically and readable by its owner only.
+/// A pin stored in a file. The file is replaced atomically and, on Unix, is readable by its owner
+/// only.
 ///
 /// ```
 /// use cim_ipld_persistence::{FilePin, PinStore};

@@ -9,9 +9,11 @@
 /// A rule of the protocol, as described in docs/protocol.md.
 ///
 /// ```
+/// # #[cfg(feature = "simulation")] {
 /// use cim_ipld_persistence::Rule;
 ///
 /// assert!(Rule::ALL.contains(&Rule::Fence));
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

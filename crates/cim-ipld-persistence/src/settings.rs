@@ -30,7 +30,8 @@ pub struct Settings {
     /// How long a write is retried against a store that is unreachable or does not answer, before
     /// it fails.
     pub write_timeout: Duration,
-    /// The maximum number of pages fetched or stored concurrently by one operation.
+    /// The maximum number of pages fetched or stored concurrently by one operation. Merges and
+    /// verification may fetch up to four pages at once even if this is less.
     pub parallel_transfers: NonZeroUsize,
 }
 

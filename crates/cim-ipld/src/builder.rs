@@ -63,9 +63,9 @@ impl IndexPersistence {
     /// plaintext index, or none for an encrypted one, is an error.
     ///
     /// `server_encryption` states that the server is expected to encrypt its files as well. A
-    /// client cannot verify that, because JetStream decrypts the data before it responds; the
-    /// connection checks what it can, and the rest is up to the operator.
-    /// [`NatsEncryption`](crate::NatsEncryption) configures the server.
+    /// client cannot verify that, because JetStream decrypts the data before it responds; opening
+    /// the index only checks that JetStream responds; whether the server encrypts is up to its
+    /// operator. [`NatsEncryption`](crate::NatsEncryption) configures the server.
     ///
     /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")]
@@ -82,9 +82,8 @@ impl IndexPersistence {
     /// ```
     ///
     /// # Errors
-    /// The same as for [`IndexPersistenceBuilder::open_or_create`], and
-    /// [`Incompatible`](ErrorKind::Incompatible) if the server is known not to encrypt its files
-    /// although `server_encryption` is set.
+    /// The same as for [`IndexPersistenceBuilder::open_or_create`], and, if
+    /// `server_encryption` is set, those of the check that JetStream responds.
     #[cfg(feature = "nats")]
     pub async fn new(
         jetstream: jetstream::Context,

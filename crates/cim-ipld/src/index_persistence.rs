@@ -3,8 +3,8 @@ use std::fmt;
 use cim_ipld_persistence::envelope::{EncryptionKey, KeySource};
 use cim_ipld_persistence::{Engine, KeyReport, Result};
 
-/// The persistence of a [`ContentIndex`](crate::ContentIndex): an index in a store, encrypted with
-/// your key.
+/// The persistence of a [`ContentIndex`](crate::ContentIndex): an index in a store, encrypted if it
+/// was created with a key.
 ///
 /// [`new`](Self::new) opens an index in NATS JetStream. [`builder`](Self::builder) accepts any
 /// store, a name, a passphrase or key provider, and settings. Clones share one index.

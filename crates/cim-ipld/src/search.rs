@@ -78,7 +78,7 @@ pub struct SearchQuery {
 pub struct SearchPage {
     /// The number of all matching documents.
     pub total: u64,
-    /// The results of this page, in the order of the query.
+    /// The results of this page, in the order that [`SearchQuery::sort`] specifies.
     pub results: Vec<SearchResult>,
     /// The cursor of the next page, if this page is full.
     pub next: Option<SearchCursor>,
@@ -109,7 +109,7 @@ pub struct SearchResult {
     pub content_type: Option<String>,
     /// The BM25 score, or 0 for a query without text.
     pub score: f32,
-    /// The best matching passage of the text.
+    /// The best matching passages of the text; one unless [`SearchQuery::snippet`] allows more.
     pub snippet: Option<String>,
     /// The byte ranges of the matching words within the snippet.
     #[serde(default)]
@@ -277,8 +277,9 @@ impl SearchQuery {
     /// Returns the corresponding query of the index core.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if a field cannot hold a value in the text,
-    /// such as `created:yesterday`. The message names the position and the expected value.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the text gives a field a value that the
+    /// field cannot hold, such as `created:yesterday`, or is nested too deeply. The message names
+    /// the position and the expected value.
     pub fn to_query(&self) -> Result<Query> {
         let text = self.text.as_deref().map_or_else(|| Ok(Query::everything()), Query::parse_typed);
         let query = text.map_err(cim_ipld_persistence::index::Error::from)?;

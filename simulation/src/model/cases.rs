@@ -1,4 +1,5 @@
-//! The search cases: the protocol to affordable depths, and one search for each removed rule.
+//! The search cases: searches of the protocol to depths that are affordable, and one search for
+//! each removed rule or pair of rules.
 
 use super::adversary::Adversary;
 use super::honest::{Grain, Honest};
@@ -121,13 +122,13 @@ const fn honest(removed: &'static [Rule], honest: Honest, depth: usize, property
 }
 
 const TWICE: &str = "an operation is applied at most once";
-const NEUTRAL: &str = "the scan hint changes nothing";
+const NEUTRAL: &str = "a replay from the mark finds the same order as a replay from the beginning";
 const AGREE: &str = "every process has the order that an opener finds";
 const OPENED: &str = "an opened process shows every write acknowledged before";
 const OWN: &str = "an acknowledged operation is in its writer's order";
 
-/// For each rule, the property that is violated without it, and the smallest number of actions that
-/// lead to a violation.
+/// For each rule, or pair of rules, the property that is violated without it, and the smallest
+/// number of actions that lead to a violation.
 pub(crate) const REMOVALS: &[Removal] = &[
     adversary(&[Rule::Duplicate], ADVERSARY, 3, TWICE),
     adversary(&[Rule::Pin], ADVERSARY, 3, OWN),

@@ -100,7 +100,7 @@ pub(crate) struct Watch {
     inbox: Option<(u8, Message)>,
     /// Whether a manifest was read, but the start of the replay has not been found yet.
     locating: bool,
-    /// The revision of the last record of the order, as the scan hint of the next manifest.
+    /// The revision of the last record of the order, for the mark of the next manifest.
     last_record_at: u8,
     /// Whether the bucket was recreated since the watch began.
     is_of_former_bucket: bool,

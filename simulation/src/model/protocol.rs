@@ -85,10 +85,10 @@ pub(crate) struct Pin {
 /// Why a process stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Alarm {
-    /// The store shows an older state than the pin.
+    /// The store shows a state that is older than the pin or does not continue it.
     Rollback,
-    /// Something that the writer of a record had seen is missing, or the root or manifest that the
-    /// process needs is.
+    /// Something is missing: what the writer of a record had seen, or the root or manifest that the
+    /// process needs.
     Lost,
     /// Two orders or manifests contradict each other.
     Forked,
@@ -224,7 +224,8 @@ impl Process {
         Verdict::Accepted
     }
 
-    /// Appends an accepted record to the order. This acknowledges a record of the process itself.
+    /// Appends an accepted record to the order. If it is the process's own pending record, this
+    /// acknowledges it.
     pub(crate) fn accept(&mut self, sealed: &Sealed, record: u8) {
         self.order.push(record);
         self.documents.apply(sealed.record(record).operation);
@@ -276,7 +277,8 @@ impl Process {
         self.compare_with_pin();
     }
 
-    /// Gives up waiting. The outcome is unknown until the next accepted record decides it.
+    /// Gives up waiting. The outcome stays unknown until the record itself, a later one of the same
+    /// writer, or one that closes that writer is accepted.
     pub(crate) fn time_out(&mut self) {
         self.pending = None;
         self.sequence += 1;

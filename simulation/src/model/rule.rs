@@ -7,7 +7,8 @@ pub(crate) enum Rule {
     Retired,
     /// A record is ignored if the position that it attests is more than the window behind.
     Stale,
-    /// A record whose writer has an equal or higher sequence number in the window is ignored.
+    /// A record is ignored if a record of the same writer with the same or a higher sequence number
+    /// was accepted within the window.
     Duplicate,
     /// A record is ignored if its writer was closed by a record within the window.
     Closed,
@@ -18,7 +19,8 @@ pub(crate) enum Rule {
     ManifestAttestation,
     /// A manifest is adopted only if the known one is its ancestor.
     Ancestry,
-    /// A manifest is adopted only if its order and the order of the process are one chain.
+    /// A manifest is adopted only if its order is a prefix of the order of the process, or the
+    /// other way round.
     ManifestOrder,
     /// A restarted process publishes nothing before it has reached the state of its pin.
     Pin,
@@ -44,8 +46,8 @@ pub(crate) enum Rule {
     RefusalWaits,
     /// A watch ends if its bucket is recreated, and the process reads the manifest.
     WatchIdentity,
-    /// A replay starts after the last folded record only if that record is still at the revision of
-    /// the scan hint.
+    /// A replay starts after the last folded record only if that record is still at the revision
+    /// that the manifest gives for it.
     ScanRevision,
     /// Only records covered by the predecessor of the newest manifest are trimmed.
     TrimPrevious,

@@ -132,7 +132,8 @@ async fn restore(world: &World, slot: usize, engine: &Engine) -> Result<(), Erro
     Ok(())
 }
 
-/// Replaces the key. One process does so at a time, so that the newest key is known.
+/// Replaces the key. Processes that rotate at the same time use the same new key, so that the
+/// newest key is known.
 async fn rotate(world: &World, engine: &Engine) -> Result<(), Error> {
     let number = world.lock().key + 1;
     let algorithm = cim_ipld_envelope::EncryptionAlgorithm::ChaCha20Poly1305;

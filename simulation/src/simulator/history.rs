@@ -121,7 +121,7 @@ impl History {
         for link in &chain {
             let position = link.position;
             if !records.insert(link.record) {
-                return Err(format!("a record is applied twice, again at position {position}"));
+                return Err(format!("a record is applied twice, the second time at position {position}"));
             }
             if link.epoch < epoch {
                 return Err(format!("a record under a retired key is applied at position {position}"));
@@ -131,14 +131,19 @@ impl History {
                 return Err(format!("a record that no process sealed is applied at position {position}"));
             };
             if sealed.seen >= position {
-                return Err(format!("the record at position {position} was sealed after that position"));
+                return Err(format!(
+                    "the record at position {position} attests {} earlier records, more than precede it",
+                    sealed.seen
+                ));
             }
             let prefix = self.digest_at(order, sealed.seen);
             if prefix.is_some_and(|prefix| prefix != sealed.order) {
-                return Err(format!("the record at position {position} was sealed over another order"));
+                return Err(format!(
+                    "the record at position {position} attests an order other than the one in which it was applied"
+                ));
             }
             if !self.descends(manifest, sealed.manifest) {
-                return Err(format!("the record at position {position} was sealed over another branch of manifests"));
+                return Err(format!("the record at position {position} attests a manifest of another branch"));
             }
             let newest = lives.entry(sealed.slot).or_insert(sealed.life);
             if closes && sealed.life < *newest {

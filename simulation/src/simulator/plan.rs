@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub(super) restores: bool,
     /// Whether keys are rotated.
     pub(super) rotates: bool,
-    /// Whether the catalog is purged while the processes run.
+    /// Whether the catalog may be purged or recreated while the processes run.
     pub(super) purges: bool,
     /// Whether the store has two branches.
     pub(super) forks: bool,

@@ -15,7 +15,7 @@ use super::plan::Kind;
 use super::world::World;
 use crate::store::Client;
 
-/// The number of attempts to open the index.
+/// The number of failed openings after which a process gives up.
 const OPENINGS: usize = 6;
 
 fn settings() -> Settings {

@@ -44,7 +44,8 @@ fn purge(world: &World) {
     }
 }
 
-/// Writes entries that need no key: junk and replayed values. It removes nothing that is needed.
+/// Writes entries that need no key: junk and replayed values. It overwrites no journal record, and
+/// overwrites the root or the manifest only while an open process can restore it.
 fn vandalise(world: &World) {
     let (store, catalog) = (&world.store, world.catalog());
     let done = match store.choose(6) {

@@ -28,8 +28,8 @@ pub(super) struct Acknowledged {
     pub(super) moment: u64,
 }
 
-/// A restore: when it began, when its snapshot was created, and once it has succeeded, a generation
-/// that contains it.
+/// A restore: when it began and when its snapshot was created, both as logical times. After it has
+/// succeeded, also a generation that contains it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Restore {
     pub(super) moment: u64,
@@ -55,9 +55,10 @@ pub(super) struct State {
     agreed: BTreeMap<u64, Order>,
     /// When the catalog was purged or recreated, as a logical time.
     pub(super) purged_at: Option<u64>,
-    /// The open processes, and the time until which none of them may end, because it may be the
-    /// only one that can repair the catalog.
+    /// The open processes.
     pub(super) open: BTreeSet<usize>,
+    /// Until this time, no open process may end, because the one that ends could be the only one
+    /// able to repair the catalog.
     pub(super) quiet_until: Option<Instant>,
     /// The number of the newest key: 0 at creation, and one more after each rotation that
     /// succeeded or may have succeeded.

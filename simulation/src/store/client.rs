@@ -151,8 +151,8 @@ impl Client {
         if world.random.happens(world.faults.unavailable) { Fate::Unavailable } else { Fate::Goes }
     }
 
-    /// Sends a write and waits for its acknowledgement. `lie` creates a false acknowledgement from
-    /// a revision.
+    /// Sends a write and waits for its acknowledgement. `lie` creates the content of a false
+    /// acknowledgement (for a put, a revision).
     pub(super) async fn write<T: Send + 'static>(
         &self,
         what: String,

@@ -36,7 +36,8 @@ struct Follower {
     after: Revision,
     /// The incarnation of the bucket that it follows, once it has started.
     incarnation: Option<u64>,
-    /// The revision after which it reports having caught up, until it has done so.
+    /// The last revision to deliver before it reports that it has caught up; `None` once it has
+    /// reported that.
     tail: Option<u64>,
     delivered: VecDeque<KeyedEntry>,
     /// Whether it ends with an error after the delivered entries.

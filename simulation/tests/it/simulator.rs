@@ -47,8 +47,8 @@ fn a_removed_rule_is_found() {
         (Rule::IgnoreJunk, "is not the key of a journal record"),
         (Rule::Duplicate, "a record is applied twice"),
         (Rule::Closed, "a record of a closed writer is applied"),
-        (Rule::RecordChain, "was sealed over another"),
-        (Rule::RecordManifest, "was sealed over another branch of manifests"),
+        (Rule::RecordChain, "attests an order other than the one"),
+        (Rule::RecordManifest, "attests a manifest of another branch"),
         (Rule::Generation, "does not descend from the known one"),
         (Rule::ReadBack, "an acknowledged write is not at position"),
         (Rule::CaughtUpRead, "was acknowledged"),
@@ -59,6 +59,9 @@ fn a_removed_rule_is_found() {
     ];
     for (rule, what) in table {
         let breaks = |seed: &u64| simulator::run(*seed, &[rule]).violations.iter().any(|found| found.contains(what));
-        assert!((0..1_000).any(|seed| breaks(&seed)), "without {rule:?}, no seed finds that {what}");
+        assert!(
+            (0..1_000).any(|seed| breaks(&seed)),
+            "without {rule:?}, no seed reports a violation that contains {what:?}"
+        );
     }
 }

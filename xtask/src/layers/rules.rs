@@ -37,7 +37,7 @@ pub(crate) const ALLOWED: &[AllowedDependencies] = &[
         package: ENVELOPE,
         uses: &[],
         by_feature: &[],
-        tests: &[],
+        tests: &[TESTKIT],
     },
     AllowedDependencies {
         folder: "crates/cim-ipld-backend",

@@ -79,8 +79,8 @@ fn each_forbidden_dependency_is_found() {
         ("cim-ipld-cli", "cim-ipld-persistence", None, false, "not an allowed dependency"),
         ("xtask", "cim-ipld", None, false, "not an allowed dependency"),
         ("cim-ipld-index", "tokio", None, false, "pure and synchronous"),
-        ("cim-ipld-persistence", "async-nats", None, false, "only one crate communicates"),
-        ("cim-ipld", "async-nats", None, false, "only one crate communicates"),
+        ("cim-ipld-persistence", "async-nats", None, false, "only cim-ipld-nats communicates"),
+        ("cim-ipld", "async-nats", None, false, "only cim-ipld-nats communicates"),
     ];
     for (from, to, kind, optional, says) in dependencies {
         let mut workspace = Artificial::valid();

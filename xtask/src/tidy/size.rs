@@ -42,7 +42,8 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     for (entry, allowed) in &baseline.entries {
         let size = measured.get(entry).copied().unwrap_or(0);
         if size < *allowed {
-            let what = format!("{} has shrunk: run cargo xtask tidy --shrink", entry.line(*allowed));
+            let what =
+                format!("the entry `{}` is larger than necessary: run cargo xtask tidy --shrink", entry.line(*allowed));
             findings.push(Finding::new(BASELINE, 0, what));
         }
     }

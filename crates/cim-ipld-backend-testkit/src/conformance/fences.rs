@@ -151,8 +151,9 @@ pub(super) async fn no_write_lands_after_its_fence_has_moved(stage: Stage) {
     }
 }
 
-/// Replaces the root. A backend that processes one write per compared key at a time may refuse the
-/// replacement during a fenced write.
+/// Replaces the root. Some backends allow only one write at a time to compare the revision of a
+/// given key. Such a backend may refuse the replacement while a write fenced on the root is in
+/// progress.
 async fn swap(backend: &dyn Backend, bucket: &Bucket, root: Revision) -> Revision {
     const TRIES: usize = 1000;
     for _ in 0..TRIES {

@@ -52,8 +52,8 @@ pub struct Fixture {
 type Reopen = Box<dyn FnOnce() -> LocalBoxFuture<'static, Arc<dyn Backend>>>;
 
 impl Fixture {
-    /// Creates a fixture that cannot reopen its store, so the durability cases pass without
-    /// checking anything.
+    /// Creates a fixture that cannot reopen its store, so the durability cases end before they
+    /// reopen it, and check nothing about durability.
     #[must_use]
     pub fn new(backend: impl Backend) -> Self {
         Self { backend: Arc::new(backend), reopen: None }

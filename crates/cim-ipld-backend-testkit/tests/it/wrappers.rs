@@ -111,7 +111,7 @@ async fn a_crash_at_any_operation_leaves_a_prefix_of_the_script() {
         backend.delete(&bucket(), &[key("a"), key("b")]).await?;
         put(backend, "c").await.map(|_revision| ())
     }
-    // The state after the first n operations, and after half of the removal.
+    // The state after each operation.
     let states: [&[&str]; 5] = [&[], &["a"], &["a", "b"], &[], &["c"]];
     for moment in CrashMoment::ALL {
         for struck in 0..5 {

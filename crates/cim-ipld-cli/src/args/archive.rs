@@ -39,7 +39,7 @@ pub(crate) struct ImportArguments {
 pub(crate) struct CopyArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Empty store of the copy; the connection options apply to both
+    /// Empty store for the copy; the connection options apply to both stores
     #[arg(value_name = "TO")]
     pub(crate) to: StoreName,
     /// Copy the state of this snapshot instead of the current state with all snapshots

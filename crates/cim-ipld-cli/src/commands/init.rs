@@ -12,7 +12,8 @@ pub(crate) async fn run(arguments: InitArguments, context: &Context) -> Result<(
     let place = arguments.at.place()?;
     let (protection, algorithm) = protection(&arguments, context)?;
     let spec = analyzer(&arguments)?;
-    let analyzer = Analyzer::from_spec(&spec).expect("language analyzers need no code of the application");
+    let analyzer =
+        Analyzer::from_spec(&spec).expect("an analyzer for languages can be built from its specification alone");
     place.create(protection, analyzer, &arguments, context).await?.close().await;
     let object = json!({
         "store": place.to_string(),

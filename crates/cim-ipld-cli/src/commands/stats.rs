@@ -70,7 +70,7 @@ fn render(stats: &StatsJson) -> String {
         ("terms", stats.terms.to_string()),
         ("tags", stats.tags.to_string()),
         ("types", stats.types.to_string()),
-        ("segments", format!("{} of {} bytes", stats.segments, stats.segment_bytes)),
+        ("segments", format!("{}, {} bytes", stats.segments, stats.segment_bytes)),
         ("memtable", format!("{} bytes", stats.memtable_bytes)),
         ("position", stats.position.to_string()),
         ("generation", stats.generation.to_string()),

@@ -2,8 +2,9 @@
 
     attack.py CIM HOST:PORT FOLDER
 
-Each attack uses a separate index on the server, and is tried on a running process and on processes that are started later.
-Prints one line per attack, and exits with status 1 if an attack succeeds.
+Each attack uses a separate index. All but one use the server, and are tried on a running process and on processes that
+are started later.
+Prints one line per attack, and exits with status 1 if an attack succeeds or could not be tried.
 """
 
 import concurrent.futures
@@ -23,17 +24,21 @@ ADDRESS = (SERVER.rsplit(":", 1)[0], int(SERVER.rsplit(":", 1)[1]))
 PATIENCE = 50
 
 class Success(Exception):
-    """The attack did what it must not."""
+    """The attack achieved something that must be impossible."""
 
 def ensure(holds, what):
     if not holds:
         raise Success(what)
 
+def must(can_be_tried, why_not):
+    if not can_be_tried:
+        raise RuntimeError(why_not)
+
 def line(number):
     return json.dumps({"title": f"document {number}", "text": f"shared number{number}"})
 
 class Running:
-    """A `cim index` that is fed one document at a time and stays."""
+    """A `cim index` process that is fed one document at a time and keeps running in between."""
 
     def __init__(self, victim, place=None):
         self.victim, self.sent, self.acknowledged = victim, 0, 0
@@ -53,7 +58,7 @@ class Running:
     def add(self, number):
         """Returns whether the document was acknowledged.
 
-        A process that closes its output without acknowledging it must exit with an error.
+        A process that closes its output without acknowledging the document must exit with an error.
         """
         try:
             self.process.stdin.write(line(number) + "\n")
@@ -152,7 +157,7 @@ def replay_of_trimmed_records(victim):
     victim.snapshot("two")
     victim.index(3)
     victim.snapshot("three")
-    ensure(record[0] not in [key for key, _ in victim.store.records()], "the record was not trimmed: nothing is tried")
+    must(record[0] not in [key for key, _ in victim.store.records()], "the record was not trimmed")
     process = victim.running()
     process.add(4)
     victim.store.put(*record)
@@ -171,8 +176,8 @@ def substitution_of_a_record(victim):
     middle = victim.store.records()[-2]
     victim.store.put(middle[0], first[1])
     process.add(5)
-    # Sooner or later, the running process covers the original record, which it has read, with a
-    # manifest. Until then, `verify` and a fresh search may fail, but a search that succeeds finds
+    # Sooner or later, the running process folds the original record, which it has read, into a
+    # segment; the journal then no longer needs it. Until then, `verify` and a fresh search may fail, but a search that succeeds finds
     # everything.
     is_sound = victim.run("verify", victim.place, *victim.key).returncode == 0
     error = victim.check(may_fail=True)
@@ -186,10 +191,10 @@ def dropped(victim, sequence):
     victim.index(1)
     proxy = LyingProxy(ADDRESS)
     process = victim.running(f"nats://127.0.0.1:{proxy.port}/{victim.store.name}")
-    ensure(process.add(2), "the proxy does not work")
+    must(process.add(2), "the proxy does not work")
     proxy.lie = lambda: sequence
     acknowledged = process.add(50)
-    ensure(len(proxy.taken) > 0, "nothing was dropped: nothing is tried")
+    must(len(proxy.taken) > 0, "nothing was dropped")
     # The running process may have sent the dropped record again.
     error, found = victim.found()
     ensure(error is None and (50 in found or not acknowledged), f"acknowledged and not there: {error}")
@@ -212,7 +217,7 @@ def replay_in_place_of_a_record(victim):
     victim.index(2)
     proxy = LyingProxy(ADDRESS)
     process = victim.running(f"nats://127.0.0.1:{proxy.port}/{victim.store.name}")
-    ensure(process.add(3), "the proxy does not work")
+    must(process.add(3), "the proxy does not work")
     proxy.lie = lambda: victim.store.put(*first)
     acknowledged = process.add(50)
     # Storing the older record again moved it to a new revision, so a fresh process may report a loss.
@@ -240,8 +245,7 @@ def manifest_again(victim):
         ensure(process.add(max(victim.has) + 1), "a running process was stopped")
     process.end()
     victim.check()
-    # The same while no process runs. A fresh process may refuse it, because later records attest the
-    # newer manifest.
+    # The same while no process runs. The older one may be refused: later records attest the newer one.
     victim.store.put("manifest", older)
     victim.check(may_fail=True)
 
@@ -253,10 +257,10 @@ def fork(victim):
     process = victim.running()
     process.add(4)
     one, has_one = victim.store.copy(), set(victim.has)
-    # A machine with a pin of its own works on the copy.
+    # The store goes back to an earlier copy while a process runs on it.
     victim.store.replace_by(before)
     ensure(not process.add(5), "acknowledged on a store that went back")
-    # What that process tried is not part of the copy.
+    # The copy is put back again, and a second machine, with its own pin, works on it.
     victim.store.replace_by(before)
     other = {**victim.environment, "XDG_STATE_HOME": os.path.join(victim.folder, "elsewhere")}
     victim.environment, own = other, victim.environment
@@ -271,7 +275,7 @@ def fork(victim):
         victim.has = has_one
         ensure(victim.check(may_fail=True) is not None, "the pin does not tell the branches apart")
     # The objects and the manifest of the second branch are put into the first one while a process runs
-    # there; afterwards, its records are put there while none runs.
+    # there; then its journal records are put there while none runs.
     victim.store.replace_by(one)
     victim.has = set(has_one)
     process = victim.running()
@@ -390,7 +394,7 @@ def main():
     for text, _ in outcomes:
         print(text)
     if not has_pin():
-        print("cim keeps no pin: an older copy was not offered to it")
+        print("this cim has no pins: whether it refuses an older copy was not checked")
     sys.exit(0 if all(withstood for _, withstood in outcomes) else 1)
 
 main()

@@ -1,4 +1,4 @@
-"""The NATS protocol, as far as an attacker needs it: publish, request, and what JetStream answers. No key of any index."""
+"""The NATS protocol, as far as an attacker needs it: publish, request, and what JetStream answers. Nothing here uses the key of an index."""
 
 import base64
 import json

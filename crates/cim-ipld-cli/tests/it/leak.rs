@@ -60,8 +60,8 @@ fn check(store: &Store, control: &Store) {
     assert!(leaked.is_empty(), "{} are in the clear: {leaked:?}", leaked.len());
 }
 
-/// Creates an index, runs every command on it, and returns its log and every byte that it stored
-/// anywhere.
+/// Creates an index, indexes, searches, reads, removes, verifies, snapshots and restores, and
+/// returns its log and every byte that it stored anywhere.
 fn live(store: &Store, lines: &[String], init: &[&str], open: &[&str]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let at = &store.name();
     let path = store.write("lines.jsonl", Corpus::text(lines));

@@ -19,8 +19,8 @@ pub(crate) fn cim<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Co
     command
 }
 
-/// Runs the command that follows with the default handling of SIGINT. A background job of a shell
-/// would otherwise inherit that the signal is ignored.
+/// The start of a command line; what follows it runs with the default handling of SIGINT. If the
+/// tests run as a background job of a shell, the program would otherwise inherit an ignored SIGINT.
 #[cfg(unix)]
 pub(crate) const WITH_SIGINT: [&str; 3] = [
     "python3",

@@ -207,7 +207,8 @@ fn a_damaged_byte_is_noticed() {
 
 #[test]
 fn a_lost_object_is_noticed() {
-    // A server that has lost a message reports that there is none.
+    // Testing this on a folder is enough: for a lost message, a NATS server also just reports that
+    // it does not exist.
     let store = Store::folder();
     let key = with_two_documents(&store);
     let page = the_one(&store.contents(), |stored| stored.bucket == "text_index_v1");

@@ -108,7 +108,7 @@ fn a_folder_in_use_is_waited_for_as_long_as_asked() {
     done(["init", &store.name(), "--plaintext"]);
     let mut first = indexing(&store, &[]);
     let mut input = first.stdin.take().expect("its standard input");
-    // The first run has the folder open once another one is locked out.
+    // Waits until another run is locked out, which shows that the first one has opened the folder.
     while cim(["stats", &store.name()]).output().expect("the program starts").status.code() != Some(8) {}
     let second = Command::new(env!("CARGO_BIN_EXE_cim"))
         .env("XDG_STATE_HOME", state_home())

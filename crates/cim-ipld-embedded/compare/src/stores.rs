@@ -3,8 +3,8 @@ use std::path::Path;
 use fjall::{KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use redb::{ReadableDatabase, TableDefinition};
 
-/// What the backend needs from a store: batches that are durable when the call returns, reads,
-/// removal.
+/// What the backend needs from a store: reads, removals, and batches that are durable when the call
+/// returns.
 pub trait Store {
     fn put(&mut self, batch: &[(u64, &[u8])]);
     fn get(&self, key: u64) -> Option<usize>;

@@ -52,7 +52,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn a_flipped_byte_is_told_or_harmless() {
+async fn a_flipped_byte_is_reported_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good");
     let backend = EmbeddedBackend::open(&good).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_flipped_byte_is_told_or_harmless() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_told_or_harmless() {
+async fn a_missing_file_is_reported_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good");
     let backend = EmbeddedBackend::open(&good).await.unwrap();

@@ -7,8 +7,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::Fastest;
 
-/// The context of an object: 49 bytes of fixed fields, two lengths, and a bucket and a name as in
-/// the tables above.
+/// The size of an object's context: 49 bytes of fixed fields, two lengths, and a bucket and a name
+/// as long as those in `CONTEXT` of `ratios.rs`.
 const CONTEXT_BYTES: usize = 49 + 2 + 13 + 2 + 32;
 /// The info of the sealing: label, suite, salt, hash of the context.
 const INFO_BYTES: usize = 6 + 1 + 24 + 32;

@@ -119,7 +119,8 @@ impl KeyEntry {
     }
 
     /// Shares the key material and the counters of `known`, the entry with this id in an older
-    /// keyset of this process. Returns `None` if the keys differ, which no honest writer produces.
+    /// keyset of this process. Returns `None` if the two entries have the same id but different
+    /// keys; no honest writer produces such a record.
     pub(crate) fn adopt(&mut self, known: &Self) -> Option<()> {
         if let (Some(key), Some(known_key)) = (&self.key, &known.key) {
             let same = key.secret.as_bytes().ct_eq(known_key.secret.as_bytes());

@@ -126,9 +126,10 @@ impl Keyset {
     ///
     /// Whatever the record contains, the [usage](DataKeyInfo::usage) of a data key in the returned
     /// keyset is at least the usage known to this keyset. Call this method on the keyset whose
-    /// record was stored last. If it is called on the keyset from before a call of
-    /// [`with_usage_recorded`](Self::with_usage_recorded), the usage recorded by that call is
-    /// counted twice, which is safe. An older record of the keyset can be opened as well; the
+    /// record this process stored or opened last. If it is called on an older keyset instead, and
+    /// the record already includes usage that this process recorded in a newer keyset made from it
+    /// (every change records the usage so far), that usage is counted twice. This is harmless:
+    /// rotation only becomes due earlier. An older record of the keyset can be opened as well; the
     /// caller must compare generations and decide whether a rollback is intended.
     ///
     /// # Errors

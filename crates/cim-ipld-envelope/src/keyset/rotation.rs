@@ -88,8 +88,9 @@ impl Keyset {
         Ok(Self::seal(next, unlocked_by))
     }
 
-    /// Replaces all slots and the keyset key itself, and seals the record and the slots with the
-    /// algorithm of the active data key. Only `sources` can open the root records that are written
+    /// Replaces all slots and the keyset key itself. The record, and the slots of passphrases and
+    /// providers, are sealed with the algorithm of the active data key; the slot of a key is sealed
+    /// with the algorithm of that key. Only `sources` can open the root records that are written
     /// from now on; an attacker with an old key *and* an old record cannot.
     ///
     /// However, the old record gives such an attacker the data keys that were in use until then. To

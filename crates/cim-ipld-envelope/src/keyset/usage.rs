@@ -30,8 +30,9 @@ impl Usage {
 /// The published limits of a key, with which the usage of data keys is compared.
 ///
 /// Each object is sealed with a subkey of its own, so no single key approaches its limits.
-/// Comparing the usage of data keys with them is an additional safety margin: when a limit is near,
-/// [`rotation_due`](super::DataKeyInfo::rotation_due) returns true, but sealing is not refused.
+/// Comparing the total usage of a data key with the limits of a single key is an additional safety
+/// margin: when a limit is near, [`rotation_due`](super::DataKeyInfo::rotation_due) returns true,
+/// but sealing is not refused.
 ///
 /// ```
 /// use cim_ipld_envelope::{EncryptionAlgorithm, Usage, UsageLimits};

@@ -89,9 +89,9 @@ pub enum Padding {
     /// No padding: the size of the object is the size of the content plus a constant.
     #[default]
     None,
-    /// Padmé size classes: at most 12 % larger, and a size of L reveals O(log log L) bits (Nikitin
-    /// et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
-    /// PoPETs 2019).
+    /// Padmé size classes: at most 12 % larger than the body and its one-byte marker, and a size of
+    /// L reveals O(log log L) bits (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files
+    /// and Communication with PURBs", PoPETs 2019).
     Padme,
     /// The next multiple of this many bytes.
     Multiple(std::num::NonZeroU32),
@@ -113,13 +113,13 @@ impl Padding {
 /// The first byte of padding, followed by zeros (ISO/IEC 7816-4).
 const PADDING_MARKER: u8 = 0x80;
 
-/// The size of the length of the content, in bytes. The length is little-endian and precedes
-/// compressed content.
+/// The size in bytes of the length field that precedes the Zstandard frame: the length of the
+/// content, little-endian.
 const LENGTH_BYTES: usize = 4;
 
 /// The maximum ratio of the content to its Zstandard frame: a block has at least 4 bytes and
-/// decompresses to at most 128 KiB (RFC 8878, section 3.1.1.2). A greater length of the content is
-/// invalid and is refused before allocating.
+/// decompresses to at most 128 KiB (RFC 8878, section 3.1.1.2). A declared length beyond this ratio
+/// is invalid, and is refused before memory is allocated for it.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
 /// The magic number of a Zstandard frame (RFC 8878, section 3.1.1).

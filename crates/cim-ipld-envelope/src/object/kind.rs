@@ -2,8 +2,8 @@ use std::fmt;
 
 /// The kind of an object. It is authenticated, so a page can never be mistaken for a manifest.
 ///
-/// The named kinds are those of the cim-ipld engine; other programs may use the numbers from 128
-/// on.
+/// The named kinds, and 0x10 to 0x15, are used by the cim-ipld engine; other programs may use the
+/// numbers from 128 on.
 ///
 /// ```
 /// use cim_ipld_envelope::ObjectKind;
@@ -18,7 +18,7 @@ pub struct ObjectKind(pub u8);
 impl ObjectKind {
     /// The state of the whole index.
     pub const MANIFEST: Self = Self(1);
-    /// A named copy of a manifest.
+    /// A snapshot: a name, and the segments of the index at a position.
     pub const SNAPSHOT: Self = Self(2);
     /// A record of the journal.
     pub const JOURNAL: Self = Self(3);
@@ -29,7 +29,7 @@ impl ObjectKind {
     /// A record that a process keeps for itself, such as its pin: the newest state of the index
     /// that it has seen.
     pub const STATE: Self = Self(6);
-    /// The description in an export file.
+    /// The root block or a directory of an archive, or the marker of an import in progress.
     pub const EXPORT: Self = Self(7);
 }
 

@@ -40,7 +40,7 @@ pub(crate) type Tag = [u8; TAG_BYTES];
 /// Why sealed bytes could not be opened. No plaintext is released in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mismatch {
-    /// A different key or context.
+    /// A different key or context, or a changed salt or commitment.
     Commitment,
     /// The right key and context, but changed bytes.
     Tag,

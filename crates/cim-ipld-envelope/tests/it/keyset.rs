@@ -42,8 +42,7 @@ async fn encryption_keyset_opens_with_its_own_source_only() {
     }
 }
 
-/// A wrong key, a wrong passphrase and a refusing provider produce the same error, whatever the
-/// slots.
+/// A wrong key, a wrong passphrase and a provider without a slot produce the same error.
 #[tokio::test]
 async fn encryption_wrong_key_says_nothing_else() {
     let provider: Arc<dyn KeyProvider> = Arc::new(XorProvider::new("other", 9));
@@ -284,8 +283,9 @@ async fn encryption_replacing_all_slots_moves_the_record_to_the_active_suite() {
     assert_eq!(kind_of_opening(replaced.record(), &passphrase_source("new")).await, None);
 }
 
-/// The usage is not reduced by a record that was rolled back, nor by a record that another process
-/// stored before the record with this usage could be stored.
+/// Reopening never reduces the usage that this process knows: not with a rolled-back record, and
+/// not with the record of another process that was stored first, so that this process could not
+/// store its own.
 #[tokio::test]
 async fn encryption_usage_never_goes_back() {
     let first = keyset(AES).await;

@@ -24,8 +24,9 @@ fn encryption_names_tell_everything_apart() {
     assert_eq!(names.name_of("a"), ObjectNames::from_secret(*names.secret()).name_of("a"));
 }
 
-/// If the label of `name` were a prefix of the label of `name_of`, a class and ordinal could have
-/// the same bytes as the rest of that label and a text, and the two names would be equal.
+/// If the label of `name` were a prefix of the label of `name_of`, the two names could collide: the
+/// bytes of a class and an ordinal could equal the remaining bytes of the longer label followed by
+/// the text.
 #[test]
 fn encryption_names_of_texts_are_never_those_of_ordinals() {
     let names = ObjectNames::generate();

@@ -47,9 +47,9 @@ async fn encryption_default_passphrase_profile() {
     assert_eq!(kind_of_opening(keyset.record(), &source).await, None);
 }
 
-/// Slots that are each acceptable are refused if together they cost too much: more than two slots
-/// at the bounds and more than `MAX_SLOTS` slots with the profile passed when opening. More is
-/// refused before any derivation.
+/// Slots that are acceptable one by one are refused, before any derivation, if together they cost
+/// more than two slots at the bounds and also more than `MAX_SLOTS` slots with the profile passed
+/// when opening.
 #[test]
 fn encryption_passphrase_cost_is_bounded_over_all_slots() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

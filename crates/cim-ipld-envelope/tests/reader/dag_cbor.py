@@ -1,4 +1,7 @@
-"""Decodes as much of DAG-CBOR as the formats use, and encodes it again: a reader takes one encoding only."""
+"""Decodes the subset of DAG-CBOR that the formats use.
+
+The value is encoded again, because a reader must refuse any encoding but the canonical one.
+"""
 
 
 class Damaged(Exception):
@@ -16,7 +19,7 @@ class Link(bytes):
 
 
 def cbor(data):
-    """Gives the one value whose canonical encoding `data` is."""
+    """Decodes `data`, which must be the canonical encoding of exactly one value."""
     try:
         value, end = item(data, 0)
     except (IndexError, UnicodeDecodeError, RecursionError) as error:

@@ -73,8 +73,8 @@ impl<'a, P: Fn(usize, usize) -> (usize, usize), E: FnMut(Form, Token<'_>)> Emit<
     }
 
     /// Returns where to split a run that is two words (a version, a time after a date, or a time
-    /// and its zone): the end of the first and the start of the second. An empty range at 0 drops
-    /// the run, which is an English possessive `s`.
+    /// and its zone): the end of the first and the start of the second. The range `0..0` means that
+    /// the run is an English possessive `s` and is dropped.
     #[inline]
     fn special_cut(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let word = &self.text.as_bytes()[start..end];

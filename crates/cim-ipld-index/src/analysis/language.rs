@@ -146,7 +146,8 @@ impl Language {
         }
     }
 
-    /// Returns the stop words: articles, prepositions, conjunctions and pronouns.
+    /// Returns the stop words: articles, prepositions, conjunctions, pronouns, and forms of common
+    /// auxiliary verbs and particles.
     pub(super) fn frequent_words(self) -> &'static str {
         match self {
             Self::Danish => {

@@ -84,7 +84,7 @@ pub enum Cjk {
     #[default]
     BigramsAndUnigrams,
     /// Pairs of neighbouring characters only. The index is smaller, but a single character is found
-    /// only where it has no such neighbour.
+    /// only where no Chinese, Japanese or Korean character is next to it.
     Bigrams,
 }
 

@@ -1,4 +1,5 @@
-//! Encodes documents as bytes, as a journal records and a segment stores them.
+//! Encodes documents as bytes, the form in which a segment stores them and a journal can record
+//! them.
 //!
 //! Layout, version 1: version byte; flags (varint, one bit per optional field); CID
 //! (length-prefixed binary form); kind byte; then, each only if its flag is set: title, author,
@@ -62,7 +63,7 @@ pub fn encode(document: &Document) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Returns the encoded document, in memory of its size, and the range of the CID in it.
+/// Returns the encoded document, in a buffer of exactly its size, and the range of the CID in it.
 pub(crate) fn encode_shared(document: &Document) -> Result<(Bytes, Range<usize>)> {
     let mut out = Vec::with_capacity(document.text.as_ref().map_or(0, String::len) + 256);
     let cid = encode_to(document, &mut out)?;

@@ -28,7 +28,7 @@ pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
 pub const MAX_LIST_VALUES: usize = 1024;
 /// The maximum length of a keyword attribute, in bytes.
 pub const MAX_KEYWORD_BYTES: usize = 1024;
-/// The maximum size of an encoded document, in bytes.
+/// The maximum size of a document's texts together (title, author, text and attributes), in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 128 * 1024 * 1024;
 
 /// The kind of content that a document describes.

@@ -146,7 +146,8 @@ impl Memtable {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`] if the memtable must be sealed first.
+    /// [`ErrorKind::Full`] if the memtable has no space left: build a
+    /// segment from it, and insert into a new memtable.
     ///
     /// ```
     /// use cim_ipld_index::{Analyzer, Document, EncodedDocument, Memtable, codec};
@@ -327,7 +328,7 @@ impl Stored {
 }
 
 fn full() -> Error {
-    Error::new(ErrorKind::Full, "the memtable is full; seal it and start another")
+    Error::new(ErrorKind::Full, "the memtable is full; build a segment from it and start another memtable")
 }
 
 #[cfg(test)]

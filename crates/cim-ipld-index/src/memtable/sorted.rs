@@ -12,8 +12,8 @@ use super::key::Key;
 use super::terms::Terms;
 use crate::automaton::{AcceptStatus, Automaton};
 
-/// The maximum number of terms that are left unsorted and scanned, unless 1/64 of the number of
-/// sorted terms is more.
+/// Up to this many terms are left unsorted and are scanned, or 1/64 of the number of sorted terms
+/// if that is more.
 const MAX_UNSORTED: usize = 512;
 
 /// The sorted terms, built on first use.

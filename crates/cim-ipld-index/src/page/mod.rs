@@ -42,7 +42,8 @@ pub struct Page(Arc<[u8]>);
 /// A source of pages. A source for searches should return only pages that are already in memory,
 /// and neither block nor fetch; a source for merges and verification may fetch each page on demand.
 ///
-/// For a missing page it returns `None`, and the operation returns [`Progress::Need`].
+/// For a missing page, a source returns `None`. A search or verification then returns
+/// [`Progress::Need`]; a merge fails with [`ErrorKind::Damaged`](crate::ErrorKind::Damaged).
 ///
 /// ```
 /// use std::collections::HashMap;

@@ -73,8 +73,9 @@ impl Query {
     /// `size:[100 TO 200}` matches numbers from 100 up to, but not including, 200; `size:>=100` and
     /// `created:<2024-02` leave one side open, and so does `*` in a range. `title:*` matches
     /// documents with a title, and likewise for every field. Dates follow RFC 3339, are in UTC
-    /// unless they name a zone, and may be truncated: `2024-02` is that month. (For an attribute, a
-    /// year alone is a number.)
+    /// unless they name a zone, and may be truncated: `2024-02` is that month. (In a range or
+    /// comparison of an attribute, a year alone is a number. `name:2024` matches both the number
+    /// and dates in that year.)
     ///
     /// The fields are `title`, `author`, `text` (title, author and text together), `tag`, `type`,
     /// `size`, `created` and `modified`, in upper or lower case, or in their JSON spelling (`tags`,

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Tags, types, numbers and times are filters: they are required whatever words are next to them,
-//! unless OR joins them. Several types are alternatives even without OR. So are conditions on
-//! attributes, whose words are also scored.
+//! unless OR joins them. Conditions on attributes are required in the same way, but their words are
+//! also scored. Several types are alternatives even without OR.
 //!
 //! One parser reads a text in three ways. In strict mode, a deviation from the grammar is an error.
 //! In lenient mode, it is recorded and taken literally: a misplaced operator is punctuation,
@@ -291,7 +291,11 @@ impl<'a> Parser<'a> {
     fn words(&mut self, scope: &Scope) -> Result<Node, QueryError> {
         if self.text.first().is_some_and(is_quote) {
             let phrase = self.text.phrase()?;
-            let slop = if self.text.eat('~') { self.text.whole("the maximum number of words in between")? } else { 0 };
+            let slop = if self.text.eat('~') {
+                self.text.whole("the maximum number of words in between, such as 2")?
+            } else {
+                0
+            };
             return Ok(Node::phrase(scope, &phrase, slop));
         }
         let start = self.text.at();

@@ -103,8 +103,9 @@ pub(crate) fn search(
 /// Finds the top documents without reading them. Returns `None` if pages are missing, which the
 /// fetcher records.
 ///
-/// If only the order of ties between sources is undetermined, the top documents are returned in any
-/// order and the fetcher records the pages that break the ties: the pages of these documents.
+/// If all that is missing is the CIDs that break ties between sources, returns the top documents
+/// with these ties in arbitrary order. The fetcher then records the missing pages, which are those
+/// of the tied documents.
 pub(crate) fn find<'a>(
     sources: Vec<Source<'a>>,
     analyzer: &Analyzer,
@@ -129,7 +130,8 @@ pub(crate) fn find<'a>(
         &sources,
         &planned.leaves,
         &lists,
-        // Until all names are resolved, the query may have other words.
+        // Until all names are resolved, the words of the plan may differ from those for which the
+        // cursor carries statistics, so the cursor's statistics are not used yet.
         options.after.as_ref().filter(|_| is_by_score && !fetcher.has_missing()).map(SearchCursor::collection),
         fetcher,
     )?;

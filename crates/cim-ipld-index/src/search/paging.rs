@@ -19,9 +19,10 @@ const VERSION: u8 = 2;
 /// The position after a hit: its sort key and CID.
 ///
 /// Paging with cursors is stable: a document that does not change is neither repeated nor skipped,
-/// whatever is inserted, deleted, sealed or merged in between. For a sort by score, the cursor
-/// therefore carries the statistics that scores depend on: the number of documents and, for each
-/// word of the query, the number of documents that contain it and the average length of its field.
+/// whatever is inserted, deleted, turned into a segment or merged in between. For a sort by score,
+/// the cursor therefore carries the statistics that scores depend on: the number of documents and,
+/// for each word of the query, the number of documents that contain it and the average length of
+/// its field.
 ///
 /// A cursor has a binary and a text form, which a program may hand to its own clients; both are
 /// validated when they are parsed. They reveal the CID and the sort key of a hit, and these

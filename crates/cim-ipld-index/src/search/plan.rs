@@ -15,8 +15,9 @@ use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
 use crate::query::{self, Has, Node, NumberField, NumberRange, Pattern, Query};
 
-/// The maximum number of lookups of a query, counting repetitions: one for each word, tag, type or
-/// range of a built-in field, and one for each way in which an attribute may be stored.
+/// The maximum number of lookups that a query may need. Each word, tag and type needs one, as does
+/// a range of a built-in field. A condition on an attribute needs one for each way in which the
+/// attribute may be stored. Repetitions count.
 pub const MAX_QUERY_WORDS: usize = 4096;
 /// The boost of a compound form over a plain word, so that documents with the compound form rank
 /// above those with only its words.

@@ -75,7 +75,8 @@ pub struct SegmentSummary {
     pub bytes: u64,
     /// The number of documents.
     pub document_count: u32,
-    /// For each input, the new id of each of its documents, or `None` if it was deleted.
+    /// For each input, the new id of each of its documents, or `None` if it was deleted or a later
+    /// input has the same CID.
     pub document_maps: Vec<Vec<Option<DocId>>>,
 }
 

@@ -153,7 +153,7 @@ impl Verification {
                         cids.push(entries.key.as_slice().into());
                     }
                     if !value.is_empty() {
-                        return Err(Error::damaged("a CID has a value"));
+                        return Err(Error::damaged("an entry of the CID table has a value, but must be empty"));
                     }
                     rank += 1;
                 }
@@ -167,8 +167,8 @@ impl Verification {
     }
 }
 
-/// Counts the occurrences of each word in a document that is large enough for a list to drop some
-/// of them.
+/// Counts the occurrences of each word, if the document is large enough for a word to occur more
+/// than `MAX_FREQUENCY` times. A list stores only that many occurrences.
 struct Occurrences(Option<HashMap<Vec<u8>, u32>>);
 
 impl Occurrences {

@@ -45,7 +45,8 @@ pub struct SegmentReport {
     pub documents: u64,
     /// The number of live documents.
     pub live_documents: u64,
-    /// The number of words of all fields.
+    /// The number of entries of the dictionary: the distinct words of each field, including their
+    /// other forms.
     pub terms: u64,
     /// The number of postings of all words.
     pub postings: u64,

@@ -1,4 +1,4 @@
-//! Phrases that repeat frequent words are answered, or refused with the limit.
+//! Phrases that repeat frequent words are answered, or refused with an error that names the limit.
 
 use cim_ipld_index::{Document, ErrorKind, MemoryIndex, Query, Result, SearchOptions, SearchResults};
 

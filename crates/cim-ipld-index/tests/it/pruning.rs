@@ -34,8 +34,9 @@ fn document(n: u64) -> Document {
     if n.is_multiple_of(97) { document.with_tag("rare") } else { document }
 }
 
-/// The same documents, some of them deleted, in three indexes: in a segment that still contains the
-/// deleted ones and a memtable; in a segment without them and a memtable; in a memtable.
+/// Three indexes of the same documents, some of them deleted: the first consists of a memtable and
+/// a segment that still contains deleted documents, the second of a memtable and a segment without
+/// them, the third of a memtable alone.
 fn indexes() -> &'static [Index; 3] {
     static INDEXES: OnceLock<[Index; 3]> = OnceLock::new();
     INDEXES.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! The order of hits does not depend on where documents are stored: deletes, sealing and merges do
-//! not change it, and pages are contiguous.
+//! Deletes in a memtable and sealing do not change scores, and the pages of a search with a cursor
+//! neither repeat nor skip a document, whatever happens in between.
 
 use cim_ipld_index::{Document, ErrorKind, MemoryIndex, Query, SearchCursor, SearchOptions, Value};
 use proptest::prelude::*;

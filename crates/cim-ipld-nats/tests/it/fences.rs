@@ -43,7 +43,7 @@ async fn a_stream_made_anew_takes_no_record_of_the_old_root() {
     assert_eq!(value(&backend, &log(), "record.1").await.expect("read"), None);
 }
 
-/// A late retry does not write a record again that has been removed since it was first written.
+/// If a record was written and then removed, a late retry of the write does not store it again.
 #[tokio::test]
 async fn a_retry_after_a_removal_does_not_land_again() {
     let server = server();

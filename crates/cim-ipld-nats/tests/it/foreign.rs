@@ -72,8 +72,8 @@ async fn subjects_that_are_no_keys_are_passed_over() {
     }
 }
 
-/// The sender controls the status line: it does not turn a stored message into a heartbeat, an
-/// error or an end.
+/// The sender of a stored message chooses its status line, so the status line must not turn the
+/// message into a heartbeat, an error or the end of the watch.
 #[tokio::test]
 async fn status_lines_of_values_mean_nothing() {
     for headers in [
@@ -86,7 +86,8 @@ async fn status_lines_of_values_mean_nothing() {
     }
 }
 
-/// The client library closes its connection on these; they are skipped with the help of the leader.
+/// The client library closes its connection when it receives malformed headers; such messages are
+/// read from the leader instead, and skipped.
 #[tokio::test]
 async fn headers_that_are_none_are_passed_over() {
     for headers in [&b"garbage\r\n\r\n"[..], b"NATS/1.0\r\nno colon\r\n\r\n", b"NATS/1.0\r\na: \xff\xff\r\n\r\n"] {

@@ -75,7 +75,8 @@ async fn a_bucket_made_anew_breaks_off_a_live_watch() {
     is_broken_off_soon(&mut watch).await;
 }
 
-/// It has as many values as before, so its sequences alone would not reveal the change.
+/// The new bucket has more values than the old one had, so its sequences alone would not reveal the
+/// change.
 #[tokio::test]
 async fn a_bucket_made_anew_and_filled_breaks_off_a_live_watch() {
     let server = server();

@@ -29,8 +29,8 @@ async fn a_watch_goes_on_after_the_server_was_killed() {
     }
 }
 
-/// An engine watches anew after every manifest of another process, and a server refuses more
-/// consumers than it can keep.
+/// An engine starts a new watch after every manifest of another process. If ended watches left
+/// their consumers behind, the server would soon refuse new ones.
 #[tokio::test]
 async fn an_ended_watch_leaves_no_consumer() {
     const WATCHES: usize = 100;

@@ -109,8 +109,8 @@ async fn wait_for(backend: &cim_ipld_nats::NatsBackend, name: &str) {
     tokio::time::timeout(PATIENCE, waiting).await.expect("it is written");
 }
 
-/// A write that could not be sent has certainly not happened, once the client knows that the server
-/// is down.
+/// Once the client knows that the server is down, it does not send a write, so the write has
+/// certainly not happened and can be repeated.
 #[tokio::test]
 async fn writes_go_on_when_the_server_comes_back() {
     let mut server = server();

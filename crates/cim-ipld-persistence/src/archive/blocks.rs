@@ -111,6 +111,6 @@ fn check_equal(objects: &Objects, address: &Address<'_>, there: Bytes, content: 
     if objects.open(address, there).is_ok_and(|there| there == content) {
         return Ok(());
     }
-    let message = format!("{address} is not the one that an interrupted import stored there");
+    let message = format!("{address} exists already and differs from the object in the archive");
     Err(Error::new(ErrorKind::Damaged, message).with_hint(CHOOSE_EMPTY))
 }

@@ -175,7 +175,7 @@ impl<R: AsyncRead + Unpin> CarReader<R> {
             return Err(damaged("is cut off"));
         }
         let Some(digest) = identifier.strip_prefix(&CID_PREFIX) else {
-            return Err(damaged("has an identifier of another kind than CIDv1, raw, SHA-256"));
+            return Err(damaged("has an identifier that is not a CIDv1 with codec raw and a SHA-256 digest"));
         };
         let digest = BlockDigest(digest.try_into().expect("32 bytes"));
         // Grows with what is read, so that a false length allocates nothing.

@@ -16,8 +16,11 @@ pub(crate) fn incomplete(what: &str) -> Error {
 }
 
 pub(crate) fn not_an_archive() -> Error {
-    Error::new(ErrorKind::InvalidInput, "the file is not an archive of an index: it has no CARv1 header of an export")
-        .with_hint("give a file that an export wrote completely")
+    Error::new(
+        ErrorKind::InvalidInput,
+        "the file is not an archive of an index: it does not begin with the CARv1 header that an export writes",
+    )
+    .with_hint("give a file that an export wrote completely")
 }
 
 /// Returns the error of reading an archive.
@@ -44,7 +47,10 @@ pub(crate) fn unwritable(error: &io::Error) -> Error {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
             (ErrorKind::InvalidInput, "create the folder of the archive first, or choose another one")
         }
-        _ => (ErrorKind::Unavailable, "check the disk or the program that takes the archive, then export again"),
+        _ => (
+            ErrorKind::Unavailable,
+            "check the disk, or the program that the archive is being piped to, then export again",
+        ),
     };
     Error::new(kind, format!("the archive cannot be written: {error}")).with_hint(hint)
 }

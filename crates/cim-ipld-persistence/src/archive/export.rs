@@ -20,8 +20,8 @@ use crate::objects::{Address, Backoff, Objects};
 use crate::position::Position;
 use crate::{Error, ErrorKind, Result};
 
-/// The number of bytes of blocks that are collected for one directory. Together with the transfers
-/// in flight, they are what an export holds in memory.
+/// The size of the blocks that are collected in memory before their directory is written. They and
+/// the transfers in flight are most of what an export holds in memory.
 const DIRECTORY_BYTES: usize = 4 << 20;
 
 /// The blocks of earlier archives.

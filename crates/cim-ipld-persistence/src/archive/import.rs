@@ -36,7 +36,8 @@ use crate::{Error, ErrorKind, Result, Settings};
 /// The catalog key of the marker of an unfinished import.
 const MARKER: &str = "import";
 
-/// The maximum number of blocks taken from earlier archives: those of an index of a terabyte.
+/// The maximum number of blocks taken from earlier archives, about as many as a one-terabyte index
+/// has.
 const MAX_MISSING: usize = 1 << 24;
 
 /// The store of the new index.
@@ -176,7 +177,8 @@ impl<R: AsyncRead + Unpin + Send> Importing<R> {
                 storing.blocks(&mut { base }, Some(&missing)).await?;
             }
         }
-        // Ends at the first one, because a hostile manifest can name more than anybody can list.
+        // Stops at the first missing block instead of listing them all, because a hostile manifest
+        // can name an unlimited number.
         for place in places.iter() {
             let place = place?;
             if !storing.stored.contains(&place.id()) {
@@ -326,7 +328,11 @@ async fn store_window(
     let (entry, content) = match (&manifest.manifest.window, &archived.window) {
         (None, None) => return Ok(None),
         (Some(entry), Some(content)) => (entry, content),
-        _ => return Err(incomplete("its root block has no window of the order, or one too many")),
+        _ => {
+            return Err(incomplete(
+                "its root block lacks the window of the order that its manifest names, or contains one although the manifest names none",
+            ));
+        }
     };
     if window_digest(content) != entry.digest {
         return Err(incomplete("its window of the order is not the one that the manifest names"));

@@ -2,7 +2,8 @@
 //!
 //! An archive consists of the sealed objects of the index, unchanged, and a sealed root block that
 //! describes them. It can be opened with the keys that were valid at the time of the export. Both
-//! directions are streams: a block is held in memory only while it is transferred.
+//! directions are streams: an export holds the blocks of one directory in memory, an import those
+//! that are being transferred.
 
 mod blocks;
 mod car;

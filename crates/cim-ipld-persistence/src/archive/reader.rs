@@ -12,7 +12,8 @@ use crate::format::archive::{ArchiveRoot, Directory, DirectoryEntry, Place};
 use crate::objects::root_digest;
 use crate::{Error, ErrorKind, Result};
 
-/// The name of the bucket in the contexts of the blocks that only archives have. No store has it.
+/// The bucket name in the sealing contexts of the root block and the directories, which exist only
+/// in archives. No store has a bucket of this name.
 const BUCKET: &str = "archive";
 
 /// Returns the context of the root block.

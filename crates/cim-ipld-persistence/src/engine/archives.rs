@@ -74,9 +74,10 @@ impl Engine {
     /// [import](EngineBuilder::import).
     ///
     /// The archive includes every write that was acknowledged to any process before this call, and
-    /// nothing that was written later. The blocks are the sealed objects of the index, so the
-    /// archive is as confidential as the store, and opens with the keys that are valid now. Writers
-    /// are not blocked.
+    /// exactly the writes up to [`ExportReport::position`]; writes made during the call may be
+    /// among them. With [`ExportOptions::snapshot`], it holds the state of that snapshot instead.
+    /// The blocks are the sealed objects of the index, so the archive is as confidential as the
+    /// store, and opens with the keys that are valid now. Writers are not blocked.
     ///
     /// ```
     /// # use std::sync::{Arc, OnceLock};
@@ -119,7 +120,7 @@ impl Engine {
     }
 
     /// Like [`export`](Self::export), to a new file. The file appears under its name only when it
-    /// is complete and durable; until then it has the additional suffix `.part`.
+    /// is complete and durable; until then it has an additional suffix that ends in `.part`.
     ///
     /// ```
     /// # use std::sync::{Arc, OnceLock};
@@ -201,12 +202,13 @@ impl Engine {
 }
 
 impl EngineBuilder {
-    /// Imports an [archive](Engine::export) into an empty store, checking each block, and opens the
-    /// new index.
+    /// Imports an [archive](Engine::export) under an index name for which the store holds nothing
+    /// yet, checking each block, and opens the new index.
     ///
     /// The new index has the id, the keys and the snapshots of the exported one, and continues its
     /// history from the export on. An encrypted index gets a new data key, so that nothing the
-    /// exported index writes later is valid in the new one. A [pin](Self::pin) starts over.
+    /// exported index writes later is valid in the new one. If a [pin](Self::pin) is set, it is not
+    /// compared with the store. It is replaced with the state of the new index.
     ///
     /// An import that was interrupted is continued by another import of the same index; the blocks
     /// that the store holds already are not stored again. There is no index before everything is
@@ -241,7 +243,8 @@ impl EngineBuilder {
     ///   [`NotEncrypted`](ErrorKind::NotEncrypted) if the key does not fit.
     /// * [`Damaged`](ErrorKind::Damaged) if the archive is cut off or was altered.
     /// * [`Lost`](ErrorKind::Lost) if an earlier archive is needed.
-    /// * [`IndexExists`](ErrorKind::IndexExists) if the store is not empty.
+    /// * [`IndexExists`](ErrorKind::IndexExists) if the store already holds objects under this
+    ///   index name (other than those of an interrupted import of the same index).
     /// * [`Incompatible`](ErrorKind::Incompatible) if the store accepts only smaller values than
     ///   the archive holds, or the index needs another analyzer.
     /// * [`Full`](ErrorKind::Full), [`Denied`](ErrorKind::Denied),
@@ -265,7 +268,8 @@ impl EngineBuilder {
         let importing = Importing::begin(reader, key.as_ref(), &target).await?;
         creation::analyzer_of(&importing.manifest().manifest.analyzer()?, self.analyzer.as_ref())?;
         let (objects, report) = importing.run(key.as_ref(), options.bases).await?;
-        // The pin, if there is one, records an index that this store no longer holds.
+        // The pin starts over, so its state is not compared with the store. It is read only for the
+        // writers that it names, which are closed before the first write.
         let pinned = self.pinned().await?;
         let engine = self.start(objects, None, pinned).await?;
         Ok(Import { engine, report })

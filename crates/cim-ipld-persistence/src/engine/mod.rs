@@ -231,11 +231,11 @@ impl Engine {
     }
 
     /// Closes the engine: finishes the writes and the fold in progress, folds the journal if it is
-    /// this engine's turn to do so, stores the pin, ends the tasks, and closes the store unless a
-    /// clone of this engine still holds it. A store that only one process may open can then be
-    /// opened again.
+    /// this engine's turn to do so, stores the pin, ends the tasks, and releases the store, which
+    /// closes unless a clone of this engine or the application still holds it. A store that only
+    /// one process may open can then be opened again.
     ///
-    /// Every later call on a clone fails with [`Closed`](ErrorKind::Closed); a clone keeps the
+    /// Later reads and writes on a clone fail with [`Closed`](ErrorKind::Closed); a clone keeps the
     /// store open until it is dropped.
     ///
     /// Dropping the last clone also ends the engine, but asynchronously, and it aborts the work in

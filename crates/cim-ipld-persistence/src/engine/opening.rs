@@ -163,8 +163,9 @@ impl EngineBuilder {
     /// Opens an existing index. It is searchable once the tail of the journal has been read.
     ///
     /// # Errors
-    /// A failed opening changes nothing in the index, except that with
-    /// [`accept_store`](Self::accept_store) a new epoch may have begun.
+    /// A failed opening changes nothing in the index, except that it may restore an overwritten
+    /// root or manifest entry, and that with [`accept_store`](Self::accept_store) a new epoch may
+    /// have begun.
     ///
     /// * [`NoIndex`](ErrorKind::NoIndex) if there is no index of this name.
     /// * [`KeyRequired`](ErrorKind::KeyRequired), [`WrongKey`](ErrorKind::WrongKey) or

@@ -61,8 +61,10 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// * [`InvalidInput`](crate::ErrorKind::InvalidInput) if the query exceeds the limits of the
-    ///   index core.
+    /// * [`InvalidInput`](crate::ErrorKind::InvalidInput) if the query is invalid or too large for
+    ///   the index core; [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases
+    ///   would compare more positions than
+    ///   [`SearchOptions::max_positions`](cim_ipld_index::SearchOptions::max_positions).
     /// * [`Damaged`](crate::ErrorKind::Damaged) or [`Lost`](crate::ErrorKind::Lost) if a page that
     ///   the search needs cannot be decrypted or is missing.
     /// * [`KeyRotated`](crate::ErrorKind::KeyRotated) if another process changed the key.

@@ -5,7 +5,8 @@ use crate::Result;
 use crate::maintenance::snapshots::SnapshotInfo;
 
 impl Engine {
-    /// Creates a snapshot of everything acknowledged so far under `name`, without copying data.
+    /// Creates a snapshot with the name `name`, of every write that this process has applied. No
+    /// data is copied.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -25,8 +26,8 @@ impl Engine {
     ///
     /// # Errors
     /// * [`SnapshotExists`](crate::ErrorKind::SnapshotExists) if the name is taken.
-    /// * [`InvalidInput`](crate::ErrorKind::InvalidInput) if the name is empty or longer than 256
-    ///   bytes.
+    /// * [`InvalidInput`](crate::ErrorKind::InvalidInput) if the name is empty, longer than 256
+    ///   bytes, or begins with `cim/export/`, which is reserved.
     /// * [`Unavailable`](crate::ErrorKind::Unavailable), [`Denied`](crate::ErrorKind::Denied) or
     ///   [`Full`](crate::ErrorKind::Full) as reported by the store.
     pub async fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
@@ -62,8 +63,9 @@ impl Engine {
     }
 
     /// Restores the index to the state of a snapshot, in every process that has it open. Every
-    /// write acknowledged before this call is discarded; a write that happens concurrently is
-    /// either discarded or applied on top of the restored state.
+    /// write that the snapshot does not include and that was acknowledged before this call is
+    /// discarded; a write that happens concurrently is either discarded or applied on top of the
+    /// restored state.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -108,6 +108,7 @@ impl EngineBuilder {
 fn first_progress(manifest: &ManifestVersion) -> Progress {
     Progress {
         seen: Seen { position: 0, order: manifest.manifest.watermark.digest, generation: 0, manifest: manifest.digest },
+        following: manifest.generation(),
         memtable_bytes: 0,
         frozen_bytes: 0,
         grace_until: None,

@@ -34,8 +34,9 @@ impl Engine {
         self.maintenance.fold().await.map(drop)
     }
 
-    /// Merges segments until no size class holds too many of them, and drops the deleted documents
-    /// of the merged segments.
+    /// Merges full size classes, and rewrites segments whose documents are mostly deleted, dropping
+    /// the deleted documents. A class is left alone if its segments together exceed the cache
+    /// budget or the number of documents that one segment can hold.
     ///
     /// ```
     /// # use std::sync::Arc;

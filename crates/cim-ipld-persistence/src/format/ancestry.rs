@@ -15,7 +15,7 @@ pub(crate) const FAN_OUT: usize = 16;
 
 /// The right edge of the tree. Level 0 holds digests of manifests; each higher level holds digests
 /// of full nodes of the level below. Every level has fewer than [`FAN_OUT`] entries, so the edge
-/// stays below 2 KiB for four billion generations.
+/// stays below 4 KiB for four billion generations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Ancestry {
     levels: Vec<Vec<Digest>>,

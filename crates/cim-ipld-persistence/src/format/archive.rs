@@ -76,7 +76,7 @@ pub(crate) struct Place {
     pub(crate) bucket: ArchivedBucket,
     /// The kind of the object, see `ObjectKind` of the envelope.
     pub(crate) kind: u8,
-    /// The generation in the context of its sealing.
+    /// The generation in the context under which the object was sealed.
     pub(crate) generation: u64,
     pub(crate) key: String,
 }

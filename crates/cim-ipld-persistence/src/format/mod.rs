@@ -1,5 +1,5 @@
-//! The plaintext formats of the engine, one module each. Every format starts with a version byte,
-//! and every decoder is safe to run on hostile input.
+//! The plaintext formats of the engine, one module each. Every format except the blocks of digests
+//! starts with a version byte, and every decoder is safe to run on hostile input.
 
 pub(crate) mod ancestry;
 pub(crate) mod announcement;

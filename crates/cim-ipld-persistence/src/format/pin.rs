@@ -7,9 +7,9 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 
-/// The maximum number of writers in a pin. Each process closes all of them with its first write, so
-/// the maximum is reached only if that many processes crash one after another without a successful
-/// write.
+/// The maximum number of writers in a pin. Each process, before its first write, closes those that
+/// it found on opening. The maximum is therefore reached only if that many processes share the pin
+/// at the same time, or crash one after another without a successful write.
 pub(crate) const MAX_PINNED_WRITERS: usize = 1024;
 
 /// The newest state of an index that a process has seen, stored outside the store.

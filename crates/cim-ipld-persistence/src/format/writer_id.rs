@@ -2,8 +2,9 @@ use std::fmt;
 
 use bincode::{Decode, Encode};
 
-/// The random id of a writer: of one process, between two moments at which it could not tell
-/// whether its record was stored. It is part of the key of each of its records.
+/// The random id of a writer. A process takes a new one if the key of its next record is occupied
+/// by another value, or if its record was ignored because the writer was closed or had already used
+/// a sequence number at least as high. The id is part of the key of each of its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub(crate) struct WriterId(pub(crate) u64);
 

@@ -10,9 +10,9 @@ use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::{Error, ErrorKind, Result};
 
-/// How long no manifest is published after the manifest entry was overwritten, so that a process
-/// that knows a newer manifest has time to restore it. A running process restores it as soon as it
-/// reads the entry that replaced it.
+/// The time for which publishing pauses after the manifest entry was overwritten. It gives a
+/// process that knows a newer manifest time to restore that manifest, which a running process does
+/// as soon as it reads the overwritten entry.
 pub(crate) const RESTORE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
 /// The progress of the follower.
@@ -20,6 +20,9 @@ pub(crate) const RESTORE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 pub(crate) struct Progress {
     /// The history that a new record attests.
     pub(crate) seen: Seen,
+    /// The generation of the newest manifest that the follower has read, even if it is still being
+    /// checked or its state is being built; otherwise that of the published one.
+    pub(crate) following: u64,
     /// The size of the active memtable in bytes.
     pub(crate) memtable_bytes: usize,
     /// The size in bytes of the memtable being folded, or 0.
@@ -159,6 +162,12 @@ impl Watched<Progress> {
     /// a published manifest.
     pub(crate) fn begin_grace_period(&self) {
         self.modify(|progress| progress.grace_until = Some(Instant::now() + RESTORE_GRACE_PERIOD));
+    }
+
+    /// Notes that the follower has read a manifest of this generation. The next publication resets
+    /// it.
+    pub(crate) fn note_following(&self, generation: u64) {
+        self.modify(|progress| progress.following = progress.following.max(generation));
     }
 
     pub(crate) fn fail(&self, error: Error) {

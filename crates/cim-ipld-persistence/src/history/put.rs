@@ -10,8 +10,9 @@ use crate::objects::Backoff;
 use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// How long a put with an unknown outcome is retried. Stores deduplicate writes for at least two
-/// minutes.
+/// How long a put with an unknown outcome is retried. This is shorter than the two minutes for
+/// which a store without an exact check of absence remembers keys ([`Precondition::AbsentWhile`]),
+/// so that a retry cannot replace the record.
 const MAX_RETRIED_MS: i64 = 60_000;
 
 /// The put of one record, retried until it succeeds or cannot succeed.

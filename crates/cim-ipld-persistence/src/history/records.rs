@@ -63,12 +63,19 @@ pub(crate) fn open(objects: &Objects, entry: &KeyedEntry) -> Result<OpenedRecord
     // The version in the header is not authenticated until the object is opened.
     let plaintext = objects.root().envelope.open(&context.context(), &entry.entry.value).map_err(|error| {
         let error = Error::from(error);
-        if error.kind() == ErrorKind::KeyRotated { error } else { not_a_record(entry).with_source(error) }
+        match error.kind() {
+            ErrorKind::KeyRotated => error,
+            _ => {
+                let message = format!("{} cannot be decrypted as a journal record", entry.key);
+                Error::new(ErrorKind::Damaged, message).with_source(error)
+            }
+        }
     })?;
     decoded(objects, entry, sealed_digest(&entry.entry.value), &plaintext)
 }
 
-/// Opens the entry that `sealed` [is](SealedRecord::is), without hashing and decrypting it.
+/// Opens an entry that is byte for byte the record `sealed` of this process, without hashing or
+/// decrypting it again. The caller has checked this with [`SealedRecord::is`].
 pub(crate) fn open_own(objects: &Objects, entry: &KeyedEntry, sealed: &SealedRecord) -> Result<OpenedRecord> {
     decoded(objects, entry, sealed.digest, &sealed.plaintext)
 }
@@ -81,11 +88,8 @@ fn decoded(objects: &Objects, entry: &KeyedEntry, digest: ShortDigest, plaintext
 }
 
 fn place(entry: &KeyedEntry) -> Result<(WriterId, u64)> {
-    Layout::parse_record_key(&entry.key).ok_or_else(|| not_a_record(entry))
-}
-
-fn not_a_record(entry: &KeyedEntry) -> Error {
-    Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key))
+    Layout::parse_record_key(&entry.key)
+        .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("{} is not the key of a journal record", entry.key)))
 }
 
 /// Returns the changes of a record, fetched from separate objects if they are spilled. Returns

@@ -1,5 +1,5 @@
-//! Reachability: the objects that the manifest and its snapshots name. Objects are removed only
-//! after a check here.
+//! Reachability: the objects that the manifest and its snapshots name. Segments and deletes that a
+//! manifest or snapshot has named are removed only after a check here.
 
 use std::collections::HashSet;
 
@@ -72,9 +72,14 @@ impl References {
     }
 }
 
-/// Removes the segments and deletes of `candidates` that are no longer reachable.
+/// Removes the segments in `candidates` that nothing names any more, and likewise their delete
+/// lists. A segment and its delete list are judged separately.
 pub(crate) async fn remove_unnamed(shared: &Shared, candidates: &[SegmentEntry]) -> Result<()> {
     let objects = &shared.objects;
+    if !shared.holds_newest_manifest().await? {
+        tracing::warn!("superseded segments remain in the store because it does not hold the new manifest");
+        return Ok(());
+    }
     let references = References::newest(shared).await?;
     let (mut segments, mut deletes) = (HashSet::new(), HashSet::new());
     for entry in references.segments()? {

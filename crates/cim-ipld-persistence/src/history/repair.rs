@@ -1,7 +1,7 @@
 //! Checks and repairs the root and the manifest in the store. A process that knows the newest state
 //! restores an entry that was deleted, or overwritten with junk or an older state. If neither entry
-//! belongs to this index, the index is lost. Nothing is restored then, because another index may
-//! have been created in its place.
+//! belongs to this index and the journal holds no record known to this process, the index is lost.
+//! Nothing is restored then, because another index may have been created in its place.
 
 use cim_ipld_backend::{Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 
@@ -38,7 +38,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Nothing was read: for a check outside the reading of the catalog.
+    /// Nothing is known to have been read. For checks that are not triggered by an entry of the
+    /// watch.
     pub(crate) const NONE: Self = Self { seen: Revision::ZERO, is_gapless: false };
 }
 

@@ -50,8 +50,8 @@ pub(crate) struct Shared {
     /// The segment of the manifest that this process is publishing. It is cleared once the follower
     /// has read that manifest from the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
-    /// The record that this process has in flight, and possibly an earlier one with an unknown
-    /// outcome.
+    /// The records that this process has sent and still tracks: the one in flight, accepted ones
+    /// whose view is not published yet, and possibly an earlier one with an unknown outcome.
     in_flight: Mutex<Vec<InFlight>>,
     /// The history up to the last accepted record of this process. The next record attests it if
     /// the published view does not contain that record yet.
@@ -277,6 +277,18 @@ impl Shared {
         })
     }
 
+    /// Returns whether the store holds the known manifest or a newer one. If not, it was
+    /// overwritten with an older one, and a process that knows only an older one may restore that:
+    /// objects that the known manifest no longer names must not be removed then.
+    pub(crate) async fn holds_newest_manifest(&self) -> Result<bool> {
+        let known = &self.view().manifest;
+        match read_manifest(&self.objects).await {
+            Ok(there) => Ok(there.generation() > known.generation() || there.digest == known.digest),
+            Err(error) if is_missing_or_invalid(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Handles `error` for an object named by the manifest of generation `known`. If the object is
     /// missing or damaged and a newer manifest exists, which may no longer name it, this returns
     /// `Ok` once the process follows that manifest, and the caller retries. Otherwise it returns
@@ -289,17 +301,25 @@ impl Shared {
         loop {
             let is_replaced = match read_manifest(&self.objects).await {
                 Ok(there) if there.generation() > known => return self.wait_generation(there.generation()).await,
-                Ok(there) => there.generation() < known,
+                Ok(there) => {
+                    let view = self.view();
+                    // The known manifest under another revision replaced something, too.
+                    let is_restored = there.digest == view.manifest.digest && there.revision != view.manifest.revision;
+                    there.generation() < known || is_restored
+                }
                 Err(unreadable) if is_missing_or_invalid(&unreadable) => true,
                 // The follower will adopt or reject the new root.
                 Err(unreadable) if unreadable.kind() == ErrorKind::KeyRotated && Instant::now() < deadline => true,
                 Err(unreadable) => return Err(unreadable),
             };
-            let (generation, until) = self.progress.read(|progress| (progress.seen.generation, progress.grace_until));
-            if generation > known {
+            let Progress { seen, following, grace_until: until, .. } = self.progress.get();
+            if seen.generation > known {
                 return Ok(());
             }
             self.check()?;
+            if following > known {
+                return self.wait_generation(following).await;
+            }
             // A process that knows a newer manifest may be about to restore it. The follower may
             // not have seen yet that it was replaced.
             let until = if is_replaced { until.max(Some(deadline)) } else { until };

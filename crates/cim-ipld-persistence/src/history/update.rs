@@ -51,7 +51,7 @@ impl Proposal {
 /// The outcome of a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is the current manifest or an ancestor of it, and this process follows it.
+    /// The proposal was published: this process follows its manifest or a descendant of it.
     Published,
     /// Another manifest was published first.
     Superseded,
@@ -268,7 +268,8 @@ async fn swap(shared: &Shared, current: &ManifestVersion, sealed: bytes::Bytes) 
                 Err(error) => return Err(error),
             },
         };
-        // The entry may have overwritten a newer manifest that this process has not seen.
+        // What the entry holds now may have replaced a newer manifest that this process has not
+        // seen.
         if found != revision {
             shared.progress.begin_grace_period();
             if !wait_for_grace_period(shared, current, deadline).await? {

@@ -47,7 +47,7 @@ struct Draft<'a> {
 enum Sent {
     Judged(OwnVerdict),
     /// A different value is stored under the key of our record. Our record may have been stored
-    /// first. Only once this writer id has been closed do we know.
+    /// before it. Whether it was accepted is certain only once this writer id has been closed.
     Occupied(oneshot::Receiver<OwnVerdict>),
 }
 
@@ -59,19 +59,20 @@ pub(crate) struct Writer {
     /// The id in the keys of the records of this writer.
     id: WriterId,
     sequence: u64,
-    /// Writers that may not have ended cleanly, to be closed by the first record.
+    /// Writers that may not have ended cleanly, to be closed before anything else is written, at
+    /// most [`MAX_CLOSED_WRITERS`] per record.
     closes: Vec<WriterId>,
     /// Whether the pin records this writer.
     is_pinned: bool,
-    /// Whether a record of this writer may still be stored, so that a successor has to close this
-    /// writer.
+    /// Whether a record of this writer may yet arrive in the store, in which case a successor has
+    /// to close this writer.
     in_doubt: bool,
     /// A request taken from the queue that did not fit into the previous record.
     left_over: Option<Request>,
 }
 
 impl Writer {
-    /// Creates a writer whose first record closes the writers `closes`.
+    /// Creates a writer that closes the writers `closes` before it writes anything else.
     pub(crate) fn new(shared: Arc<Shared>, pin: Option<Arc<Pin>>, closes: Vec<WriterId>) -> (Self, Submit) {
         let (submit, requests, closing) = Submit::new();
         let id = WriterId(u64::from_le_bytes(shared.objects.environment.random()));

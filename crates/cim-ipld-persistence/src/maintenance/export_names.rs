@@ -1,4 +1,5 @@
-//! The names of the snapshots with which exports keep their pages.
+//! The names of the snapshots that exports create so that the pages they have yet to read are not
+//! removed.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A state of the index whose pages are kept in the store.
 pub(crate) struct PinnedState {
-    /// The manifest on which the snapshot of the export was published.
+    /// The exported manifest. Its successor adds the snapshot that keeps the pages.
     pub(crate) manifest: Arc<ManifestVersion>,
     /// The content of the window that the manifest names.
     pub(crate) window: Option<Vec<u8>>,
@@ -65,7 +65,7 @@ impl PinnedState {
     }
 }
 
-/// What of a state is known before its pages are kept.
+/// The parts of a state that are read before its pages are protected from removal.
 struct Candidate {
     window: Option<Vec<u8>>,
     record: SnapshotRecord,

@@ -84,10 +84,14 @@ pub(super) async fn prepare(
 }
 
 /// Removes the objects that the new manifest replaced: the older window and blocks of the order,
-/// and deletes that are no longer reachable.
+/// and the delete lists that are no longer reachable.
 async fn remove_superseded(shared: &Shared, frozen: &Frozen) {
     let (objects, before) = (&shared.objects, &frozen.manifest.manifest);
     let bucket = &objects.layout.metadata;
+    if !matches!(shared.holds_newest_manifest().await, Ok(true)) {
+        tracing::warn!("superseded objects remain in the store because it does not hold the new manifest");
+        return;
+    }
     remove_order(shared, before, &frozen.input.order).await;
     let replaced = before.segments.iter().zip(&frozen.input.segment_deletes);
     let old = |(entry, new): (&SegmentEntry, &Option<_>)| new.as_ref().and(entry.deletes.clone());

@@ -37,8 +37,9 @@ struct Merged {
     document_maps: Vec<Vec<Option<DocId>>>,
 }
 
-/// Performs one merge if a size class is full, and returns whether there may be more to do. Unless
-/// forced, it does nothing while another process is expected to merge.
+/// Performs one merge if a size class is full or a segment consists mostly of deleted documents,
+/// and returns whether there may be more to do. Unless forced, it does nothing while another
+/// process is expected to merge.
 pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> {
     let view = shared.view();
     let budget = shared.settings.cache_budget_bytes as u64;

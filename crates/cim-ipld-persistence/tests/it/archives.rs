@@ -181,7 +181,7 @@ async fn an_export_is_consistent_while_others_write_fold_and_merge() {
     let acknowledged = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let count = Arc::clone(&acknowledged);
     let writing = tokio::spawn(async move {
-        // Fewer than a search returns.
+        // Few enough that one search can return them all.
         for number in 0..900 {
             if stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 break;

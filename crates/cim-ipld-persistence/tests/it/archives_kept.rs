@@ -99,7 +99,8 @@ async fn the_blocks_in_flight_do_not_grow_with_the_index() {
 
     let to = InFlight::new(MemoryBackend::new());
     let target = Engine::builder(Arc::new(to.clone())).settings(settings);
-    // A reader that gives a byte now and then shows that blocks are stored while others are read.
+    // The last byte of the archive is withheld for a second, to show that blocks are stored while
+    // the archive is still being read.
     let (mut sender, receiver) = tokio::io::duplex(4096);
     let stored_early = {
         let to = to.clone();
@@ -169,7 +170,7 @@ impl Randomness for Random {
     }
 }
 
-/// Returns the number of snapshots in the store, with those of exports.
+/// Returns the number of snapshots in the store, including those of exports.
 async fn snapshots(backend: &Arc<dyn Backend>) -> usize {
     use futures::StreamExt;
     let catalog = Bucket::log("catalog_v1").expect("a name");

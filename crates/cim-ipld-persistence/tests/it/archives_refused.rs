@@ -226,7 +226,8 @@ async fn a_copy_and_its_original_are_never_taken_for_each_other() {
     let engine = with_pin(&original).create(crate::support::encrypted()).await.expect("created");
     engine.index(&documents(0..5)).await.expect("indexed");
     engine.close().await;
-    // The pin does not record the export, so that it is not newer than the archive.
+    // The export is done by a process without the pin, so the pin does not become newer than the
+    // archive.
     let exporter = open(&original).await;
     let (archive, _) = export(&exporter, ExportOptions::default()).await;
     let copy = memory();

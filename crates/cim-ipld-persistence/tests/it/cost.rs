@@ -101,8 +101,8 @@ async fn openings(settings: Settings, marks: &[u32], last_runs: u32) -> Vec<Open
     most_expensive
 }
 
-/// The number of bytes in the window for a writer and a position. The window holds at most 4096 of
-/// each.
+/// An upper bound of the bytes that one writer entry and one position digest together occupy in the
+/// window. The window holds at most 4096 of each.
 const WINDOW_BYTES: u64 = 50;
 
 #[tokio::test]

@@ -79,8 +79,8 @@ async fn keyless_replay_of_an_announced_root_is_repaired() {
     assert_eq!(numbers(&fresh).await.expect("read"), [0, 1, 2, 3]);
 }
 
-/// An older manifest is put into the store while the only process that knows the newest one is
-/// still reading what that one names.
+/// An older manifest is put into the store while the only process that knows the newest manifest is
+/// still reading the objects that it names.
 #[tokio::test(start_paused = true)]
 async fn keyless_replay_during_a_rebuild_is_put_back() {
     let hand = Hand::default();
@@ -104,6 +104,73 @@ async fn keyless_replay_during_a_rebuild_is_put_back() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(hand.value("manifest").await, newest);
     assert_eq!(numbers(&reader).await.expect("read"), [0, 1, 2]);
+}
+
+/// The watch shows the newest manifest to the only process that remains, but when that process
+/// reads the manifest, an older one has been put in its place.
+#[tokio::test(start_paused = true)]
+async fn keyless_replay_before_a_rebuild_is_put_back() {
+    let hand = Hand::default();
+    let staged = Staged::over(&hand);
+    let reader = Held::all().create(staged.store()).await.expect("created");
+    let writer = Held::all().open(hand.store()).await.expect("opened");
+    writer.index(&documents(0..3)).await.expect("indexed");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let older = hand.value("manifest").await;
+    staged.play(|call| match call {
+        Call::Get(key) if key.as_str() == "manifest" => Act::Hold,
+        _ => Act::Pass,
+    });
+    writer.fold().await.expect("folded");
+    let newest = hand.value("manifest").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(writer);
+    hand.put("manifest", older).await;
+    staged.release();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(hand.value("manifest").await, newest);
+    assert_eq!(numbers(&reader).await.expect("read"), [0, 1, 2]);
+}
+
+/// The publisher of the newest manifest has not yet removed the objects that this manifest no
+/// longer names when an older manifest is put in its place. The publisher ends before it has
+/// restored the newest manifest.
+#[tokio::test(start_paused = true)]
+async fn keyless_replay_before_a_removal_leaves_an_index_that_opens() {
+    let hand = Hand::default();
+    let staged = Staged::over(&hand);
+    let engine = Held::all().create(staged.store()).await.expect("created");
+    engine.index(&documents(0..3)).await.expect("indexed");
+    engine.fold().await.expect("folded");
+    engine.delete(&[cid(0)]).await.expect("deleted");
+    engine.fold().await.expect("folded");
+    let older = hand.value("manifest").await;
+    engine.delete(&[cid(1)]).await.expect("deleted");
+    let mut is_published = false;
+    staged.play(move |call| match call {
+        Call::Put(key, _) if key.as_str() == "manifest" => {
+            is_published = true;
+            Act::Pass
+        }
+        Call::Get(key) if key.as_str() == "manifest" && is_published => Act::Hold,
+        _ => Act::Pass,
+    });
+    let replay = async {
+        while hand.value("manifest").await == older {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        hand.put("manifest", older.clone()).await;
+        staged.release();
+        staged.play(|call| match call {
+            Call::Put(key, _) if key.as_str() == "manifest" => Act::Fail(StoreErrorKind::Denied),
+            _ => Act::Pass,
+        });
+    };
+    let (folded, ()) = tokio::join!(engine.fold(), replay);
+    folded.expect("folded");
+    drop(engine);
+    let fresh = Held::all().open(hand.store()).await.expect("opened");
+    assert_eq!(numbers(&fresh).await.expect("read"), [2]);
 }
 
 /// A rotation was announced and came to nothing; then somebody puts an entry whose header names an

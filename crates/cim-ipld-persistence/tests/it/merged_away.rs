@@ -82,10 +82,17 @@ async fn persistence_follows_a_record_whose_pages_are_merged_away_meanwhile() {
     }
 }
 
-/// A merge has removed the pages of a search, and junk has replaced the manifest of that merge
-/// before the process has opened the merged segment. It is the only one that can restore it.
+/// A merge has removed the pages of a search, and junk or an older manifest has replaced the
+/// manifest of that merge before the process has opened the merged segment. Only this process can
+/// restore that manifest.
 #[tokio::test(start_paused = true)]
 async fn persistence_searches_while_it_restores_the_manifest_of_a_merge() {
+    for is_replay in [false, true] {
+        searches_while_it_restores(is_replay).await;
+    }
+}
+
+async fn searches_while_it_restores(is_replay: bool) {
     let hand = Hand::default();
     let one = piled_up(&hand.store()).await;
     let staged = Staged::over(&hand);
@@ -98,12 +105,13 @@ async fn persistence_searches_while_it_restores_the_manifest_of_a_merge() {
         Call::Get(key) if !known.contains(key) => Act::Hold,
         _ => Act::Pass,
     });
+    let older = hand.value("manifest").await;
     one.merge().await.expect("merged");
     tokio::time::sleep(Duration::from_secs(1)).await;
     drop(one);
-    hand.put("manifest", "junk").await;
+    hand.put("manifest", if is_replay { older } else { "junk".into() }).await;
     let searching = tokio::spawn(async move { cids(&two, "shared").await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     staged.release();
-    assert_eq!(searching.await.expect("found").len(), 32);
+    assert_eq!(searching.await.expect("found").len(), 32, "after a replay: {is_replay}");
 }

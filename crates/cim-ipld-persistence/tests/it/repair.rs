@@ -1,5 +1,6 @@
-//! Entries of others under the keys that a process reads and writes: unauthenticated entries do not
-//! stop it, it overwrites nothing newer than its own state, and it leaves no garbage.
+//! Someone else stores entries under the keys that a process reads and writes. The process is not
+//! stopped by unauthenticated entries, overwrites nothing newer than its own state, and it leaves
+//! no garbage.
 
 use std::time::Duration;
 

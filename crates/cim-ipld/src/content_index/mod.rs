@@ -313,8 +313,8 @@ impl ContentIndex {
         Ok(query.page(self.find(&query.to_query()?, &query.to_options()).await?))
     }
 
-    /// Searches with a query of the index core, and returns the best hits and the exact number of
-    /// matches.
+    /// Searches with a query of the index core, and returns the first hits and the number of
+    /// matches, which is exact unless [`SearchOptions::total`] specifies otherwise.
     ///
     /// ```
     /// # use cim_ipld::{ContentIndex, DocumentMetadata, content_cid};

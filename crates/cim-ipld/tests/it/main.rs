@@ -1,7 +1,8 @@
 //! Tests of the facade.
 //!
-//! They contain the code blocks of the design text ("NATS Persistence and Encryption at Rest")
-//! verbatim, with the code that is needed to run them:
+//! They contain verbatim the code blocks of the text from which this API was designed ("NATS
+//! Persistence and Encryption at Rest", not part of this repository), with the code that is needed
+//! to run them:
 //!
 //! | section | code block | test |
 //! |---|---|---|

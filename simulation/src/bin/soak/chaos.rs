@@ -188,8 +188,8 @@ impl Run {
     fn drain(&mut self, who: &str) {
         let ended = format!("{who} ended");
         let before = self.counts.get(&ended).copied().unwrap_or(0);
-        // After a failure, the process may have ended by itself, and its line may have been
-        // counted.
+        // Stops waiting once there is a problem: after a failure, the process may have ended by
+        // itself. Its `ended` line may then have been counted already, and no other will come.
         while self.problems.is_empty() && self.counts.get(&ended).copied().unwrap_or(0) == before {
             self.wait(5);
         }

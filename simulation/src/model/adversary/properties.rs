@@ -46,8 +46,8 @@ fn forks_stay_apart(_: &Adversary, state: &State) -> bool {
     })
 }
 
-/// If the orders of two processes have diverged but both know the same manifest, their orders are
-/// on one chain with what that manifest folds.
+/// If the orders of two processes have diverged but both know the same manifest, then, for each of
+/// them, its order is a prefix of the order that the manifest folds, or the other way round.
 fn manifests_stay_apart(_: &Adversary, state: &State) -> bool {
     pairs(state).all(|(one, two, _)| {
         let folded = &state.sealed.manifest(one.manifest).folded;

@@ -114,7 +114,8 @@ impl Honest {
         state.watches[process].cursor = revision;
     }
 
-    /// Judges a record and acts on the verdict. Returns whether the replay restarts instead.
+    /// Judges a record and acts on the verdict. Returns whether the manifest, when reread,
+    /// restarted the replay or raised an alarm, so that the cursor must not advance.
     fn meet_record(&self, state: &mut State, process: usize, revision: u8, record: u8) -> bool {
         loop {
             let own = &state.processes[process];

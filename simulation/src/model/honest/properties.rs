@@ -16,7 +16,10 @@ pub(super) const ALL: &[Property<Honest>] = &[
     Property { name: "an opened process shows every write acknowledged before", holds: opened_with_everything },
     Property { name: "every process has the order that an opener finds", holds: orders_agree },
     Property { name: "an opener finds every acknowledged operation", holds: acknowledged_is_durable },
-    Property { name: "the scan hint changes nothing", holds: hint_is_neutral },
+    Property {
+        name: "a replay from the mark finds the same order as a replay from the beginning",
+        holds: hint_is_neutral,
+    },
     Property { name: "nothing that landed after a purge is acknowledged", holds: purge_is_noticed },
 ];
 

@@ -47,8 +47,9 @@ async fn encryption_keyset_refuses_keys_that_are_not_described() {
     }
 }
 
-/// A change to a slot of the key in use is reported as damage, even if a key holder sealed the body
-/// around the changed slot and another slot can still be opened.
+/// If a slot that belongs to the given key was changed, opening reports damage. It does so even if
+/// the record's body was sealed after the change, and even if the key could still open another
+/// slot.
 #[tokio::test]
 async fn encryption_keyset_does_not_step_over_a_changed_slot() {
     let record = |change: bool| {

@@ -13,9 +13,10 @@
 //!   (bit-packed);
 //! * tail: per posting `distance << 1 | frequency is 1` and, if it is not 1, the frequency
 //!   (varints);
-//! * directory, with one array over all full blocks for each of these: last document (u32), end of
-//!   its positions (u32), width of documents, width of frequencies, width of positions, and the
-//!   bound: frequency and length code of its first pair, then of its second (u8 each);
+//! * directory, with one array over all full blocks for each of these: the block's last document
+//!   (u32), the end of the block's positions (u32), width of documents, width of frequencies, width
+//!   of positions, and the bound: frequency and length code of its first pair, then of its second
+//!   (u8 each);
 //! * end of the directory, if there is a tail: width of the positions of the tail, and its bound
 //!   (u8 each).
 //!

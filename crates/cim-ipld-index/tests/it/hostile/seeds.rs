@@ -43,8 +43,8 @@ fn descriptions_of_analyzers_take_hostile_bytes() {
     run("index_analyzer", targets::analyzer, 400, 1 << 20);
 }
 
-/// Runs a target on each seed and on mutations of it. It may have at most `fixed_bytes` plus 64
-/// bytes per byte of input allocated at once.
+/// Runs a target on each seed and on mutations of it. At no time may the target hold more than
+/// `fixed_bytes` plus 64 bytes per byte of input.
 fn run(name: &str, target: fn(&[u8]) -> bool, mutations: u32, fixed_bytes: u64) {
     let mut paths: Vec<_> = fs::read_dir(Path::new(SEEDS).join(name))
         .expect("the seeds' folder")

@@ -130,7 +130,8 @@ pub(crate) fn use_everything(pages: &PageMap) -> Result<()> {
     first.and(verify(pages, Deletes::new()).map(drop))
 }
 
-/// A few documents with every kind of field, and as many with one word as fit into a full block.
+/// A few documents with every kind of field, and enough one-word documents (100) that some list has
+/// a full block.
 static SAMPLE: LazyLock<BTreeMap<PageId, Vec<u8>>> = LazyLock::new(|| {
     let short = (1000..1100).map(|n| Document::new(cid(n)).with_text("every"));
     sealed((0..40).map(document).chain([large(40)]).chain(short))
@@ -145,7 +146,8 @@ pub(crate) fn pages(data: &[u8]) -> bool {
     while let Some((&[page, action, low, high, byte], behind)) = rest.split_first_chunk::<5>() {
         rest = behind;
         let Some(bytes) = pages.values_mut().nth(usize::from(page) % SAMPLE.len()) else { break };
-        // The first two bytes identify the page; with others, nothing after them is read.
+        // The first two bytes hold the format version and the class. They are left alone, because a
+        // page in which they are wrong is refused before anything after them is read.
         let at = 2 + usize::from(u16::from_le_bytes([low, high])) % bytes.len().saturating_sub(2).max(1);
         match action % 4 {
             0 | 1 => bytes.get_mut(at).into_iter().for_each(|own| *own ^= byte),
@@ -253,7 +255,8 @@ pub(crate) fn analyzer(data: &[u8]) -> bool {
         }
         Err(error) => assert_eq!(error.kind(), ErrorKind::AnalyzerMismatch, "{error}"),
     }
-    // Only that its name is not empty.
+    // Of the `Display` text, only this is checked: it is not empty, except possibly for a custom
+    // analyzer.
     assert!(!spec.to_string().is_empty() || matches!(spec, AnalyzerSpec::Custom(_)));
     true
 }

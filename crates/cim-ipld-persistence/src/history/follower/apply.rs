@@ -25,8 +25,10 @@ use crate::{ErrorKind, Result};
 /// What the follower does after an entry.
 pub(super) enum Step {
     Applied,
-    /// Rebuild from the newest manifest, which has changed or may have changed.
-    Resync(Option<Missing>),
+    /// Rebuild from this manifest, which succeeds the current one, or from a newer one.
+    Follow(Box<ManifestVersion>),
+    /// Rebuild from the newest manifest, which may have changed, because something is missing.
+    Resync(Missing),
 }
 
 impl Follower {
@@ -212,7 +214,7 @@ impl Follower {
     /// Returns the step to reread the manifest because of `gap`.
     pub(super) fn missed(&mut self, record: Revision, gap: Gap) -> Step {
         let manifest = self.current().manifest.generation();
-        Step::Resync(Some(Missing { record, gap, manifest }))
+        Step::Resync(Missing { record, gap, manifest })
     }
 
     pub(super) async fn apply_manifest(&mut self, entry: Entry) -> Result<Step> {
@@ -243,6 +245,7 @@ impl Follower {
             // Already superseded: a watch may lag behind the authoritative copy.
             return Ok(Step::Applied);
         }
+        self.shared.progress.note_following(next.generation());
         let succession = self.live.manifest.succession(&self.shared.objects, &self.live.order, &next).await;
         let succession = match succession {
             Err(error) if error.kind() == ErrorKind::Forked => return Ok(self.missed(entry.revision, Gap::History)),
@@ -298,7 +301,7 @@ impl Follower {
 
     pub(super) fn adopt(&mut self, next: ManifestVersion) -> Step {
         if self.rebuilding.is_some() {
-            return Step::Resync(None);
+            return Step::Follow(Box::new(next));
         }
         let current = &self.live.manifest;
         let is_same_index = next.manifest.watermark == current.manifest.watermark
@@ -316,7 +319,7 @@ impl Follower {
                 }
                 Step::Applied
             }
-            _ => Step::Resync(None),
+            _ => Step::Follow(Box::new(next)),
         }
     }
 

@@ -53,7 +53,7 @@ impl Missing {
             Gap::Body(fault) => object(&format!("the body of the journal record at {record}"), fault),
             Gap::History => {
                 let message =
-                    format!("the journal record at {record} attests a different history from that of this process");
+                    format!("the catalog entry at {record} belongs to a different history from that of this process");
                 return Error::new(ErrorKind::Forked, message);
             }
         };

@@ -196,7 +196,7 @@ impl Follower {
         match event {
             WatchEvent::Entry(entry) => {
                 if self.has_gap_before(&entry) && compare_manifest(&self.shared, &self.live, false).await?.is_gt() {
-                    return self.resync().await;
+                    return self.resync(None).await;
                 }
                 self.handle_entry(entry).await
             }
@@ -212,8 +212,8 @@ impl Follower {
                 self.current().last_seen = revision;
                 if !self.catching_up { self.publish() } else { Ok(()) }
             }
-            Step::Resync(None) => self.resync().await,
-            Step::Resync(Some(missing)) => self.resync_for_missing(missing).await,
+            Step::Follow(manifest) => self.resync(Some(*manifest)).await,
+            Step::Resync(missing) => self.resync_for_missing(missing).await,
         }
     }
 
@@ -232,6 +232,7 @@ impl Follower {
         let (state, shared) = (&self.live, &self.shared);
         let progress = Progress {
             seen: state.seen(),
+            following: state.manifest.generation(),
             memtable_bytes: state.memtable_bytes(),
             frozen_bytes: state.frozen_bytes(),
             grace_until: self.grace_until,

@@ -29,7 +29,7 @@ impl Follower {
             there = compare_manifest(&self.shared, current, self.rebuilding.is_none()).await?;
         }
         if there.is_gt() {
-            return self.resync().await;
+            return self.resync(None).await;
         }
         if let Some(rebuilt) = &self.rebuilding {
             if self.shared.objects.rules.enforces(Rule::ReachFormer) {
@@ -71,16 +71,18 @@ impl Follower {
             }
             tokio::time::sleep(PATIENCE / 20).await;
         }
-        self.resync().await?;
+        self.resync(None).await?;
         // Set only after the manifest was reread successfully.
         self.missing = Some((missing, since));
         Ok(())
     }
 
-    /// Restarts from the current manifest. The published view remains in use until the rebuilt
-    /// state has caught up.
-    pub(super) async fn resync(&mut self) -> Result<()> {
-        let manifest = match manifest::read_manifest(&self.shared.objects).await {
+    /// Restarts from the manifest in the store, or from `seen` if `seen` is newer. `seen` is a
+    /// successor of the current manifest that the watch has shown; it may have been overwritten
+    /// with an older one since. The published view remains in use until the rebuilt state has
+    /// caught up.
+    pub(super) async fn resync(&mut self, seen: Option<ManifestVersion>) -> Result<()> {
+        let there = match manifest::read_manifest(&self.shared.objects).await {
             Err(error) if error.kind() == ErrorKind::KeyRotated || is_missing_or_invalid(&error) => {
                 root::read_newer(&self.shared, &self.live.order).await?;
                 match repair_and_reread(&self.shared, &self.live, false).await? {
@@ -90,6 +92,11 @@ impl Follower {
             }
             read => read?,
         };
+        let manifest = match seen {
+            Some(seen) if seen.generation() > there.generation() => seen,
+            _ => there,
+        };
+        self.shared.progress.note_following(manifest.generation());
         let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
         self.rebuilding = Some(rebuilding);
         self.catalog = watch(&self.shared, after);
