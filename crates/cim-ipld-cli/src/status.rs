@@ -82,7 +82,7 @@ impl Status {
             Self::Key => "missing key, wrong key, or unusable key file",
             Self::Locked => "another process has the folder open; --wait SECONDS waits for it",
             Self::Damaged => {
-                "stored objects are damaged or lost; from `cim verify`: but every document can be recovered by `cim repair`"
+                "stored objects are damaged or lost (when `cim verify` returns this status, `cim repair` can recover every document)"
             }
             Self::History => "the store is older than its pin or has another history, or the pin cannot be used",
             Self::Unavailable => "the store does not answer, or its response was lost",
@@ -135,7 +135,7 @@ mod tests {
             assert_eq!(status.code(), number, "{status:?}");
             assert!(Status::ALL.iter().all(|other| *other == status || other.name() != status.name()), "{status:?}");
             let row = format!("| {} | `{}` | {} |", status.code(), status.name(), status.meaning());
-            assert!(readme.contains(&row), "README.md has not: {row}");
+            assert!(readme.contains(&row), "README.md lacks this row: {row}");
         }
     }
 }

@@ -136,8 +136,8 @@ impl StoreArguments {
         }
     }
 
-    /// Opens the index, or as much of it as is needed to examine and restore it if other objects
-    /// are damaged or lost.
+    /// Opens the index, or as much of it as is needed to examine and restore it if objects other
+    /// than its keyset and manifest are damaged or lost.
     pub(crate) async fn open_for_recovery(&self, context: &Context) -> Result<Opened> {
         let place = self.place()?;
         let key = self.key(context)?;

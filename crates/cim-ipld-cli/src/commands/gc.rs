@@ -30,7 +30,10 @@ pub(crate) async fn run(arguments: GcArguments, context: &Context) -> Result<()>
     let verb = if arguments.dry_run { "would remove" } else { "removed" };
     let mut line = format!("{verb} {} of {} objects, {} bytes", removed.objects, examined.objects, removed.bytes);
     if young.objects > 0 {
-        line.push_str(&format!("; kept {} newer than the grace period, {} bytes", young.objects, young.bytes));
+        line.push_str(&format!(
+            "; kept {} that may be newer than the grace period, {} bytes",
+            young.objects, young.bytes
+        ));
     }
     let object = json!({
         "examined": { "objects": examined.objects, "bytes": examined.bytes },

@@ -56,7 +56,10 @@ pub(crate) async fn run(arguments: RepairArguments, context: &Context) -> Result
     if report.is_complete() {
         return Ok(());
     }
-    let hint = "repair again with --from and an older copy of the store, or index the lost documents again";
+    let hint = match arguments.dry_run {
+        true => "name further copies of the store with --from; a repair without them gives up what is lost",
+        false => "index the lost documents again, from their originals or from an older copy of the store",
+    };
     Err(Failure::of(Status::DataLost, "not everything could be put back", hint))
 }
 
@@ -97,8 +100,8 @@ fn render(report: &RepairReport, dry_run: bool) -> String {
     count(report.rebuilt_documents, &format!("documents {would}in rebuilt segments:"));
     count(report.salvaged_records, &format!("journal records {would}applied again:"));
     count(report.lost_records, "journal records lost:");
-    count(report.lost_documents.len() as u64 + report.lost_unknown_documents, "documents lost:");
-    count(report.lost_deletions, "deletions lost, so that deleted documents may be back:");
+    count(report.lost_documents.len() as u64 + report.lost_unknown_documents, "documents lost, at most:");
+    count(report.lost_deletions, "deletions lost (deleted documents may be back), at most:");
     count(report.lost_snapshots, "snapshots lost:");
     for cid in &report.lost_documents {
         text.push_str(&format!("lost: {cid}\n"));

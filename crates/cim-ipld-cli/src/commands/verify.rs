@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: ReportArguments, context: &Context) -> Result
             Failure::of(Status::DataLost, format!("the index has {problems}, and data is lost"), hint)
         }
         _ => {
-            let hint = "rebuild what is damaged with `cim repair`, from a copy of the store if there is one";
+            let hint = "run `cim repair STORE`; if there is a copy of the store, add `--from COPY`";
             Failure::of(Status::Damaged, format!("the index has {problems}, and every document can be recovered"), hint)
         }
     })
@@ -129,7 +129,9 @@ fn render(report: &VerifyReport) -> String {
     }
     if report.unnamed.objects > 0 {
         let (objects, bytes) = (report.unnamed.objects, report.unnamed.bytes);
-        text.push_str(&format!("unnamed: {objects} objects of {bytes} bytes, which `cim gc` removes\n"));
+        text.push_str(&format!(
+            "unnamed: {objects} objects, {bytes} bytes in total; `cim gc` removes those older than its grace period\n"
+        ));
     }
     text.push_str(&format!(
         "checked {} documents: {} segments, {} pages, {} bytes, {} journal records, {} snapshots: {}\n",

@@ -31,8 +31,8 @@ pub enum Salvaged {
 /// Reads every document of a segment whose stored pages are whole, in the order of their numbers.
 ///
 /// `pages` returns the stored page with the given ordinal, or `None` if it is missing or damaged.
-/// Without `segment`, because its header is lost, the numbers of the documents after the first
-/// missing page are unknown.
+/// If `segment` is `None` (its header is lost), the numbers of the documents after the first
+/// unreadable page are unknown.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -84,7 +84,7 @@ impl fmt::Debug for Recovery {
 pub struct SnapshotList {
     /// Those whose records can be read, oldest first.
     pub snapshots: Vec<SnapshotInfo>,
-    /// The number of those whose records are missing or damaged, and their names with them.
+    /// The number of those whose records, and therefore names, cannot be read.
     pub unreadable: u64,
 }
 
@@ -161,10 +161,11 @@ impl EngineBuilder {
     /// Repairs an index that has lost objects, so that it opens again:
     ///
     /// * Missing and damaged objects are put back from `sources`, which are tried in order.
-    /// * A segment of which no source has every page is rebuilt from its stored documents. Text,
-    ///   tags and types are derived from those.
+    /// * A segment that still has missing or damaged objects after that, other than its deletes, is
+    ///   rebuilt from its stored documents. Text, tags and types are derived from those.
     /// * Journal records that follow lost ones are applied again.
-    /// * What nothing is left of is given up, and named in the report.
+    /// * What cannot be recovered is given up; the report names it, or counts it if its name is
+    ///   lost too.
     ///
     /// Other processes must not have the index open. Objects that the repair replaced remain in the
     /// store until [`Engine::collect_garbage`](crate::Engine::collect_garbage).
@@ -253,8 +254,9 @@ impl EngineBuilder {
         Ok((objects, manifest))
     }
 
-    /// Opens the root in the store. If it is missing or damaged, the first copy that opens and fits
-    /// the manifest takes its place.
+    /// Opens the root in the store. If it is missing, the first copy that opens takes its place. If
+    /// it is damaged, so does that copy, provided that the manifest names it as the root and no
+    /// record announces the root in the store.
     async fn open_root(&self, key: Option<&KeySource>, sources: &[Arc<dyn RepairSource>]) -> Result<Objects> {
         let layout = Layout::new(&self.name)?;
         let objects = |root| {

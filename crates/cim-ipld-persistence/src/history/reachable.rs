@@ -1,5 +1,5 @@
-//! Reachability: which objects of the store an index needs. An object that is neither named here
-//! nor newer than what was read is garbage.
+//! Reachability: which objects of the store an index needs. An object that is not named here is
+//! garbage once it is older than the grace period.
 
 use std::collections::HashSet;
 
@@ -112,7 +112,7 @@ impl Reachable {
                         self.insert_chunks(layout, &chunked)?;
                     }
                 }
-                // The record may be put back from a copy, which needs its body.
+                // The record may still be put back from a copy, and would then need its body.
                 Err(error) if may_be_needed(order, &entry.key) => {
                     self.unreadable.push(error.about(&layout.catalog, entry.key.as_str()));
                 }

@@ -1,8 +1,8 @@
 //! The journal after a manifest, read without following the catalog, and as far as it is intact.
 //!
-//! A process that follows the catalog stops at the first record that is missing or damaged. Here,
-//! everything that can still be read is returned, with the reason why the rest is not part of the
-//! order.
+//! A process that follows the catalog stops at the first record that depends on something missing
+//! or damaged. Here, everything that can still be read is returned, with the reason why the rest is
+//! not part of the order.
 
 use cim_ipld_backend::{Key, KeyedEntry, Revision};
 use futures::StreamExt;
@@ -29,10 +29,11 @@ pub(crate) struct Tail {
     pub(crate) stranded: Vec<Stranded>,
     /// Accepted records whose changes are missing or damaged.
     pub(crate) lost_bodies: Vec<LostBody>,
-    /// Entries that do not open under the key of a record that the manifest does not cover.
+    /// Entries that do not open, and whose names are those of records that the manifest does not
+    /// cover.
     pub(crate) unreadable: Vec<Unreadable>,
     pub(crate) ignored: IgnoredEntries,
-    /// The newest generation of a manifest that a record was written over.
+    /// The newest manifest generation that a record attests.
     pub(crate) newest_generation: u64,
     /// The keys of all entries.
     pub(crate) keys: Vec<Key>,
@@ -54,7 +55,7 @@ pub(crate) enum Reason {
     Ahead,
     /// It attests another history than the accepted records.
     History,
-    /// It attests a manifest that is missing, or whose digest is.
+    /// It attests a manifest that is unknown, or whose digest can no longer be found.
     Manifest,
 }
 
@@ -69,7 +70,7 @@ pub(crate) struct Unreadable {
     pub(crate) revision: Revision,
 }
 
-/// Returns the order at a watermark whose window is lost. Only records that were written over
+/// Returns the order at a watermark whose window is lost. Only records whose writer had applied
 /// exactly this position, or later, can be judged.
 pub(crate) fn order_without_window(rules: Rules, watermark: &Watermark, epoch: u64) -> Result<Order> {
     let window = Window {
@@ -209,7 +210,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Returns whether every entry of the journal is accepted or not part of the index.
+    /// Returns whether every entry of the journal was either accepted or ignored.
     pub(crate) fn is_whole(&self) -> bool {
         self.stranded.is_empty() && self.lost_bodies.is_empty() && self.unreadable.is_empty()
     }
@@ -226,8 +227,8 @@ impl Tail {
         for Stranded { opened, .. } in &self.stranded {
             let last = self.order.writer(opened.writer).and_then(|writer| writer.sequence);
             let first = last.map_or(0, |last| last + 1);
-            // A gap that is longer than what one damage explains belongs to records that were
-            // folded or never accepted.
+            // Only the last 64 sequence numbers are considered: a longer gap is taken for records
+            // that were folded or never accepted.
             for sequence in first.max(opened.sequence.saturating_sub(64))..opened.sequence {
                 if let Ok(key) = Layout::record(opened.writer, sequence)
                     && !self.keys.contains(&key)

@@ -20,8 +20,8 @@ use crate::objects::layout::AGE_MARKS;
 use crate::objects::{Address, Objects, kind};
 use crate::{Error, ErrorKind, Result};
 
-/// The number of objects that are removed by one call of the store, before which the manifest is
-/// read again.
+/// The largest number of objects removed by one call to the store. The manifest is read again
+/// before each call.
 const REMOVED_TOGETHER: usize = 256;
 
 /// How [`Engine::collect_garbage`](crate::Engine::collect_garbage) works.
@@ -39,9 +39,9 @@ const REMOVED_TOGETHER: usize = 256;
 #[non_exhaustive]
 pub struct GarbageOptions {
     /// Objects that were stored within this time are kept, even if nothing names them. It must be
-    /// longer than any fold, merge or write of another process takes, including the time for which
-    /// the process may be suspended, and longer than the clocks of the processes that collect
-    /// garbage differ. The default is one day.
+    /// longer than any fold, merge or write of another process takes, including time during which
+    /// that process is suspended, and longer than the largest difference between the clocks of the
+    /// processes that collect garbage. The default is one day.
     pub grace_period: Duration,
     /// Whether to count only and remove nothing. The default is `false`.
     pub dry_run: bool,
@@ -189,7 +189,7 @@ impl Collection<'_> {
     }
 }
 
-/// A mark that every object with a lower revision is older than.
+/// A mark: every object with a lower revision was stored before its time.
 #[derive(Clone, Copy, Debug)]
 struct AgeMark {
     time_ms: i64,

@@ -53,8 +53,8 @@ async fn contents(engine: &Engine) -> Vec<Option<Document>> {
     engine.documents(&(0..DOCUMENTS).map(cid).collect::<Vec<_>>()).await.expect("read")
 }
 
-/// Returns the objects that something needs: all but the records that the manifest covers, and the
-/// last record, which only its writer can miss.
+/// Returns the objects whose loss a verification can notice: all except the records that the
+/// manifest covers and the very last record, whose absence only its writer would notice.
 async fn needed(hand: &Hand) -> Vec<StoredObject> {
     let mut objects = Vec::new();
     for name in BUCKETS {

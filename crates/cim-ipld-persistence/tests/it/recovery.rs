@@ -150,8 +150,8 @@ async fn recovery_says_which_documents_are_lost() {
     assert_eq!(lost, 10, "one object has the documents");
 }
 
-/// Every bit of the first 16 bytes of an object: the version, the algorithm and the id of the data
-/// key are not authenticated until the object is opened.
+/// A bit in each of the first 16 bytes of an object: the version, the algorithm and the id of the
+/// data key are not authenticated until the object is opened.
 #[tokio::test(start_paused = true)]
 async fn recovery_takes_a_damaged_header_for_damage_whatever_it_claims() {
     let (whole, later) = with_snapshot().await;

@@ -85,7 +85,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Returns the entries of the journal in the store that the manifest may not cover.
+    /// Returns the journal entries in the store, except those that the manifest is known to cover.
     async fn own_entries(&self, manifest: &ManifestVersion, named: &Named) -> Result<Vec<KeyedEntry>> {
         let objects = self.objects;
         // Without the window, only the place of the last covered record tells which ones follow.

@@ -1,8 +1,8 @@
 //! Repairs an index that has lost objects: puts back what other stores have, rebuilds what is
 //! derived from the stored documents, and gives up the rest, so that the index opens again.
 //!
-//! Nothing that can be read is removed before the repaired manifest is published. A repair that is
-//! interrupted is started again.
+//! Nothing that can be read is removed before the repaired manifest is published. An interrupted
+//! repair can simply be run again.
 
 mod ancestry;
 mod journal;
@@ -62,8 +62,9 @@ impl<'a> Repair<'a> {
         Ok(self.report)
     }
 
-    /// Reads something. Whenever an object is missing or damaged, the copies in the sources are
-    /// stored in its place, one after the other. The inner error is the one that remains.
+    /// Calls `read`. Whenever it finds an object missing or damaged, stores the next copy from the
+    /// sources in its place and calls `read` again. The inner result holds the error that is left
+    /// when no source has another copy; the outer error is any other failure.
     async fn read<T>(&mut self, read: impl AsyncFn() -> Result<T>) -> Result<Result<T>> {
         let mut stored: Option<StoredObject> = None;
         loop {

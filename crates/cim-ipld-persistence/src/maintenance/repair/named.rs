@@ -23,7 +23,8 @@ use crate::objects::segments::SegmentHandle;
 pub(super) struct Named {
     /// The order at the watermark.
     pub(super) order: Order,
-    /// Whether the window of the order is lost, with all that precedes the watermark.
+    /// Whether the window of the order is lost, and with it the digests and writers before the
+    /// watermark.
     pub(super) has_lost_window: bool,
     has_lost_blocks: bool,
     /// Whether a node of the ancestry is lost.
@@ -36,7 +37,7 @@ pub(super) struct Named {
 
 /// A segment, and what is left of it.
 pub(super) struct NamedSegment {
-    /// Its first entry, for everything but the deletes.
+    /// The segment, from the first entry that names it. Its deletes are not used.
     pub(super) handle: Arc<SegmentHandle>,
     /// The deletes of each entry, by their secret; `None` if they are lost.
     pub(super) deletes: HashMap<Option<NameSecret>, Option<Deletes>>,
@@ -140,7 +141,7 @@ impl Repair<'_> {
         let digests = self.read(async || objects.fetch_digests(&handle).await).await?;
         let mut has_lost_pages = false;
         if digests.is_err() {
-            // The seal of a page alone proves that it belongs to the segment.
+            // Without the digests, the seal is the only proof that a page belongs to the segment.
             handle = Arc::new(SegmentHandle::without_digests(entry.clone()));
             has_lost_pages = true;
         }

@@ -32,7 +32,8 @@ impl Repair<'_> {
             Ok(false) => {
                 stored.discard(self.objects).await;
                 let message = "another process changed the index while it was repaired";
-                return Err(Error::new(ErrorKind::Conflict, message));
+                let hint = "close every other process that has the index open, then repair again";
+                return Err(Error::new(ErrorKind::Conflict, message).with_hint(hint));
             }
             Err(error) => {
                 if error.kind() != ErrorKind::OutcomeUnknown {
@@ -118,7 +119,7 @@ impl Repair<'_> {
         Ok(entries)
     }
 
-    /// Returns the entry with these deletes, which are stored.
+    /// Stores the deletes, and returns the entry that names them.
     async fn with_deletes(&self, entry: SegmentEntry, deletes: &Deletes, stored: &mut Stored) -> Result<SegmentEntry> {
         if deletes.is_empty() {
             return Ok(SegmentEntry { deletes: None, ..entry });
@@ -147,7 +148,7 @@ impl Repair<'_> {
                 snapshots.push(entry.clone());
                 continue;
             }
-            // The export that kept it cannot end.
+            // This snapshot only served an export, which can no longer be completed.
             if is_export_pin(&record.name) {
                 continue;
             }

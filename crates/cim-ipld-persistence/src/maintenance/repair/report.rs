@@ -41,7 +41,7 @@ pub struct RepairReport {
     pub rebuilt_segments: u64,
     /// The number of documents in them.
     pub rebuilt_documents: u64,
-    /// The number of journal records that a source had.
+    /// The number of journal records that were put back from a source.
     pub restored_records: u64,
     /// The number of journal records that follow lost ones, and whose writes were applied again.
     pub salvaged_records: u64,
@@ -53,11 +53,11 @@ pub struct RepairReport {
     /// The largest possible number of further documents of the index that are lost, and whose CIDs
     /// are lost, too.
     pub lost_unknown_documents: u64,
-    /// The number of deletions that are lost at most: deleted documents may be back.
+    /// The largest possible number of lost deletions. The documents concerned may be back.
     pub lost_deletions: u64,
-    /// The number of snapshots whose records are lost, with their names.
+    /// The number of snapshots whose records, and therefore names, are lost.
     pub lost_snapshots: u64,
-    /// The snapshots that have lost documents.
+    /// The snapshots that have lost documents or deletions.
     pub incomplete_snapshots: Vec<String>,
     /// Whether the order of writes was changed or cut off. A process or a pin that knows the former
     /// order refuses the index: open it once with
@@ -67,7 +67,7 @@ pub struct RepairReport {
 }
 
 impl RepairReport {
-    /// Returns whether the index has every document and write that is known to have been lost.
+    /// Returns whether no document, write, deletion or snapshot is known to be lost.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.lost_records == 0
@@ -78,7 +78,7 @@ impl RepairReport {
             && self.incomplete_snapshots.is_empty()
     }
 
-    /// Returns whether the repair changed anything.
+    /// Returns whether the repair changed nothing.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         *self == Self::default()

@@ -21,8 +21,9 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Default)]
 pub(super) struct Rebuilt {
     parts: Vec<Part>,
-    /// The documents that could not be read, by number. The rest of `lost` have unknown numbers.
+    /// The numbers of the documents that could not be read.
     lost_numbers: Vec<DocId>,
+    /// The largest possible number of further unreadable documents, whose numbers are unknown.
     lost_unnumbered: u64,
 }
 
@@ -41,7 +42,8 @@ struct Filling {
 }
 
 impl Rebuilt {
-    /// Returns the entries that replace one with these deletes.
+    /// Returns the entries, with their deletes, that replace an entry of the damaged segment whose
+    /// deletes were `deletes`.
     pub(super) fn entries(&self, deletes: &Deletes) -> Vec<(SegmentEntry, Deletes)> {
         let of = |part: &Part| {
             let mut new = Deletes::new();

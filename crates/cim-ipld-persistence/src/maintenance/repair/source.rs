@@ -95,7 +95,7 @@ fn is_loss(kind: StoreErrorKind) -> bool {
     matches!(kind, StoreErrorKind::BucketMissing | StoreErrorKind::Corrupt)
 }
 
-/// Returns the bucket of this name, of the kind that the engine uses it as.
+/// Returns the bucket of this name, with the kind that the engine gives it.
 fn bucket(name: &str) -> Result<Bucket> {
     Ok(if name.ends_with("catalog_v1") { Bucket::log(name)? } else { Bucket::objects(name)? })
 }

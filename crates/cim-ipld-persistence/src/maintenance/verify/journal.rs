@@ -42,14 +42,14 @@ impl Verifier<'_> {
         }
     }
 
-    /// Notes that the manifest in the store is older than one that a record was written over.
+    /// Notes that the manifest in the store is older than one that a record attests.
     fn note_newer_manifest(&self, manifest: &ManifestVersion, tail: &Tail, report: &mut VerifyReport) -> Result<()> {
         let (newest, found) = (tail.newest_generation, manifest.generation());
         if newest <= found {
             return Ok(());
         }
         let layout = &self.objects.layout;
-        let message = format!("its generation is {found}, but a record was written over generation {newest}");
+        let message = format!("its generation is {found}, but a journal record refers to generation {newest}");
         let error = Error::new(ErrorKind::Lost, message).about(&layout.catalog, layout.manifest.as_str());
         report.note("the manifest", &Dependents::index(), Loss::Writes, error)
     }

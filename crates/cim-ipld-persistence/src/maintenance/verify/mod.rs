@@ -46,7 +46,7 @@ impl Maintenance {
             let verifier = Verifier { objects: &objects, analyzer: &self.shared.analyzer, seen: Some(seen) };
             verifier.verify_as_of(manifest.clone(), &mut report).await?;
             report.documents = self.shared.view().read_view.document_count();
-            // Reported if another process changed the key meanwhile.
+            // Fails if another process has changed the key in the meantime.
             self.shared.check()?;
             // An object that a newer manifest no longer names is not lost, nor is one that a newer
             // root opens. In these cases, check again.

@@ -218,7 +218,9 @@ impl Loss {
     fn text(self) -> String {
         match self {
             Self::Documents(1) => "; 1 document is lost without a copy".to_owned(),
-            Self::Documents(documents) => format!("; {documents} documents are lost without a copy"),
+            Self::Documents(documents) => {
+                format!("; {documents} documents are lost unless a copy of the store has them")
+            }
             Self::Nothing | Self::Writes => String::new(),
         }
     }
