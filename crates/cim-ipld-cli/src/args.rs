@@ -48,7 +48,8 @@ pub(crate) struct GlobalArguments {
     /// containers
     #[arg(long, global = true)]
     pub(crate) key_group_may_read: bool,
-    /// Report on standard error which files are skipped, and whether no pin can be stored
+    /// Report on standard error which files are skipped, that no pin is stored if no folder for
+    /// pins is known, and the progress of `cim gc`
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }

@@ -25,7 +25,8 @@ pub(crate) enum Pins {
 }
 
 impl Pins {
-    /// Returns the choice of the options, or otherwise the state folder of the environment.
+    /// Returns where the options say that pins are stored, or otherwise the state folder named by
+    /// the environment.
     pub(crate) fn chosen(arguments: &PinArguments, verbose: bool) -> Result<Self> {
         choose(arguments, verbose, |name| std::env::var_os(name))
     }

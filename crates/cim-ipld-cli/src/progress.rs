@@ -63,7 +63,7 @@ impl Progress {
         }
     }
 
-    /// Shows that everything is acknowledged and the fold is running.
+    /// Shows that everything is acknowledged and that the journal is folded if necessary.
     pub(crate) fn finishing(&self) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{} documents, folding", self.documents));

@@ -7,9 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cim_ipld_index::Timestamp;
 
-/// A wall clock. It supplies the creation times of snapshots and archives, limits how long an
-/// uncertain write is retried, and decides when the snapshot left by an unfinished export has
-/// expired; no decision about the order of writes depends on it.
+/// A wall clock. It supplies the creation times of snapshots and archives and the ages of objects
+/// for garbage collection, limits how long an uncertain write is retried, and decides when the
+/// snapshot left by an unfinished export has expired; no decision about the order of writes depends
+/// on it.
 ///
 /// ```
 /// use cim_ipld_index::Timestamp;

@@ -69,8 +69,8 @@ async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &m
     let mut acknowledgements = stream::poll_fn(move |context| receiver.poll_recv(context))
         .take_until(stop)
         .map(|mut batch| async move {
-            // Taken before `fit`, which adds documents that have lost a path to the batch: only the
-            // documents read from the input are counted.
+            // Taken before `fit`, because `fit` also adds to the batch the documents that have lost
+            // a path, and only the documents read from the input are counted.
             let cids: Vec<Cid> = batch.documents.iter().map(|document| document.cid).collect();
             let gone = if fits { paths::fit(engine, &mut batch.documents).await? } else { Vec::new() };
             engine.index(&batch.documents).await?;

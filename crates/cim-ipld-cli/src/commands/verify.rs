@@ -130,7 +130,7 @@ fn render(report: &VerifyReport) -> String {
     if report.unnamed.objects > 0 {
         let (objects, bytes) = (report.unnamed.objects, report.unnamed.bytes);
         text.push_str(&format!(
-            "unnamed: {objects} objects, {bytes} bytes in total; `cim gc` removes those older than its grace period\n"
+            "unreferenced: {objects} objects, {bytes} bytes in total; run `cim gc` to remove them\n"
         ));
     }
     text.push_str(&format!(

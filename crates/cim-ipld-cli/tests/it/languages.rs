@@ -35,7 +35,7 @@ fn without_a_choice_no_language_is_preferred() {
 }
 
 #[test]
-fn languages_that_are_none_are_refused_with_those_that_there_are() {
+fn unknown_languages_are_refused_with_a_list_of_the_known_ones() {
     let store = Store::folder();
     for asked in ["help", "en,klingon"] {
         let refusal = refused(["init", &store.name(), "--plaintext", "--language", asked]);

@@ -29,7 +29,8 @@ fn nothing_is_readable_on_a_server() {
     check(&Store::nats_with(logging()), &Store::nats_with(logging()));
 }
 
-/// Without encryption, the needles are found, so the other tests could find them.
+/// A control: without encryption, most of the texts searched for (the needles) are found, so the
+/// other tests would notice a leak.
 #[test]
 fn everything_is_readable_without_a_key() {
     let store = Store::folder();

@@ -28,7 +28,8 @@ pub enum Salvaged {
     Lost(Option<Range<DocId>>),
 }
 
-/// Reads every document of a segment whose stored pages are whole, in the order of their numbers.
+/// Passes to `each`, in document order, every document of the segment whose stored pages are all
+/// intact, and reports the others as lost.
 ///
 /// `pages` returns the stored page with the given ordinal, or `None` if it is missing or damaged.
 /// If `segment` is `None` (its header is lost), the numbers of the documents after the first

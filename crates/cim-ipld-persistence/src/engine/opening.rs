@@ -155,7 +155,7 @@ impl EngineBuilder {
         let backend = Arc::clone(&self.backend);
         let objects =
             creation::create(backend, layout, protection, analyzer, &self.settings, environment, self.rules).await?;
-        // The pin, if there is one, records an index that no longer exists.
+        // Whatever the pin records, if there is one, is not this new index.
         let pinned = self.pinned().await?;
         self.start(objects, None, pinned).await
     }

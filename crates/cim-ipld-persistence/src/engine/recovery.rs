@@ -254,9 +254,9 @@ impl EngineBuilder {
         Ok((objects, manifest))
     }
 
-    /// Opens the root in the store. If it is missing, the first copy that opens takes its place. If
-    /// it is damaged, so does that copy, provided that the manifest names it as the root and no
-    /// record announces the root in the store.
+    /// Opens the root in the store. If it is missing, it is replaced by the first copy that opens.
+    /// If it does not open, it is also replaced by that copy, but only if the manifest names the
+    /// copy as its root and no record announces the root in the store.
     async fn open_root(&self, key: Option<&KeySource>, sources: &[Arc<dyn RepairSource>]) -> Result<Objects> {
         let layout = Layout::new(&self.name)?;
         let objects = |root| {

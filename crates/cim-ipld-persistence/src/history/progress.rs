@@ -20,8 +20,9 @@ pub(crate) const RESTORE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 pub(crate) struct Progress {
     /// The history that a new record attests.
     pub(crate) seen: Seen,
-    /// The generation of the newest manifest that the follower has read, even if it is still being
-    /// checked or its state is being built; otherwise that of the published one.
+    /// The generation of the newest manifest that the follower has read since the last publication,
+    /// even if it is still being checked or its state is being built; if there is none, the
+    /// generation of the published manifest.
     pub(crate) following: u64,
     /// The size of the active memtable in bytes.
     pub(crate) memtable_bytes: usize,

@@ -277,9 +277,9 @@ impl Shared {
         })
     }
 
-    /// Returns whether the store holds the known manifest or a newer one. If not, it was
-    /// overwritten with an older one, and a process that knows only an older one may restore that:
-    /// objects that the known manifest no longer names must not be removed then.
+    /// Returns whether the store holds the known manifest or a newer one. If not, the entry was
+    /// deleted or overwritten, and another process may restore a manifest older than the known one.
+    /// In that case, objects that only the older manifest names must not be removed.
     pub(crate) async fn holds_newest_manifest(&self) -> Result<bool> {
         let known = &self.view().manifest;
         match read_manifest(&self.objects).await {
@@ -303,7 +303,8 @@ impl Shared {
                 Ok(there) if there.generation() > known => return self.wait_generation(there.generation()).await,
                 Ok(there) => {
                     let view = self.view();
-                    // The known manifest under another revision replaced something, too.
+                    // If the known manifest is found under another revision, it was restored over
+                    // some other entry.
                     let is_restored = there.digest == view.manifest.digest && there.revision != view.manifest.revision;
                     there.generation() < known || is_restored
                 }

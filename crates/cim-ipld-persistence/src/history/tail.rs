@@ -70,8 +70,8 @@ pub(crate) struct Unreadable {
     pub(crate) revision: Revision,
 }
 
-/// Returns the order at a watermark whose window is lost. Only records whose writer had applied
-/// exactly this position, or later, can be judged.
+/// Returns the order at a watermark whose window is lost. Only records whose writer had applied at
+/// least all records up to this position can be judged.
 pub(crate) fn order_without_window(rules: Rules, watermark: &Watermark, epoch: u64) -> Result<Order> {
     let window = Window {
         position: watermark.position,

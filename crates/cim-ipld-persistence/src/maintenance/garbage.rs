@@ -3,7 +3,8 @@
 //! An object that nothing names is garbage only if it is old, because another process may have
 //! stored it for a manifest that it has not published yet. The store has no clock, but the
 //! revisions of a bucket increase. A collection therefore stores a mark with the time in each
-//! bucket: whatever has a lower revision than the mark is older than that time.
+//! bucket: whatever has a lower revision than the mark was stored before the mark, whose time was
+//! read just before it was stored.
 
 use std::time::Duration;
 
@@ -189,7 +190,8 @@ impl Collection<'_> {
     }
 }
 
-/// A mark: every object with a lower revision was stored before its time.
+/// A mark. Every object of the bucket with a lower revision was stored before the mark, whose time
+/// was read just before it was stored.
 #[derive(Clone, Copy, Debug)]
 struct AgeMark {
     time_ms: i64,

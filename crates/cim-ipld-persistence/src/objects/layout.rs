@@ -50,7 +50,7 @@ pub(crate) struct Layout {
     pub(crate) content_type: Bucket,
     pub(crate) metadata: Bucket,
     pub(crate) catalog: Bucket,
-    /// Holds the keyset, or the marker of a plaintext index. It is the first object to be read.
+    /// Holds the keyset, or the marker of a plaintext index. It is opened before any other object.
     pub(crate) root: Key,
     pub(crate) manifest: Key,
     pub(crate) journal: KeyPrefix,

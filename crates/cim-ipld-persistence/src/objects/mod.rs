@@ -36,8 +36,8 @@ pub(crate) struct Objects {
     next_root: Mutex<Option<Root>>,
     write_timeout: Duration,
     pub(crate) parallel_transfers: usize,
-    /// Whether an object that the root cannot open is damaged. Otherwise, another process may have
-    /// changed the key.
+    /// Whether an object that the root cannot open counts as damaged. If false, the failure may
+    /// also mean that another process has changed the key.
     is_root_final: bool,
 }
 
@@ -94,9 +94,10 @@ impl Objects {
         }
     }
 
-    /// Returns the same objects as of the current root: everything but the manifest that this root
-    /// cannot open is damaged. For verification and repair, which continue past damaged objects.
-    /// The caller has to check afterwards whether the key was changed meanwhile.
+    /// Returns the same objects with the current root taken as final: any object that this root
+    /// cannot open, other than the manifest, counts as damaged. For verification and repair, which
+    /// continue past damaged objects. The caller has to check afterwards whether the key was
+    /// changed meanwhile.
     pub(crate) fn with_final_root(&self) -> Self {
         Self {
             backend: Arc::clone(&self.backend),
@@ -237,7 +238,7 @@ pub(crate) mod kind {
     pub(crate) const DIGEST_BLOCK: ObjectKind = ObjectKind(0x14);
     /// A node of the manifest's ancestry.
     pub(crate) const ANCESTRY: ObjectKind = ObjectKind(0x15);
-    /// The time at which garbage collection stored it.
+    /// An age mark: the time at which a garbage collection stored this object.
     pub(crate) const AGE_MARK: ObjectKind = ObjectKind(0x16);
 }
 

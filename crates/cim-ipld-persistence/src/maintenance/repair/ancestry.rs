@@ -7,7 +7,8 @@ use crate::history::manifest::{ManifestVersion, store_node};
 
 impl Repair<'_> {
     /// Returns the manifest with an ancestry whose nodes are all stored. The digests that were in
-    /// lost nodes are replaced by zeros, which no manifest has: a pin of that age is refused.
+    /// lost nodes are replaced by zeros, which are the digest of no manifest. A pin that records
+    /// one of those generations is therefore refused.
     pub(super) async fn with_ancestry(&mut self, manifest: &ManifestVersion) -> Result<ManifestVersion> {
         let objects = self.objects;
         let mut digests = Vec::new();

@@ -98,8 +98,12 @@ impl Verifier<'_> {
         }
         if stranded > 0 && !explains {
             let first = &tail.stranded[0].key;
-            let message =
-                format!("the record {first} follows records after position {after} that are missing{followers}");
+            let message = match stranded {
+                1 => format!("the record {first} depends on missing records after position {after}"),
+                _ => format!(
+                    "{stranded} records, the first of them {first}, depend on missing records after position {after}"
+                ),
+            };
             report.note("the journal", &index, Loss::Writes, Error::new(ErrorKind::Lost, message))?;
         }
         for record in tail.stranded.iter().filter(|record| record.reason == Reason::History) {

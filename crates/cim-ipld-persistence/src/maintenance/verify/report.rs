@@ -116,10 +116,10 @@ impl VerifyReport {
 /// A problem found by [`Engine::verify`](crate::Engine::verify).
 ///
 /// ```
-/// use cim_ipld_persistence::{ErrorKind, VerifyReport};
+/// use cim_ipld_persistence::VerifyReport;
 ///
 /// fn is_lossless(report: &VerifyReport) -> bool {
-///     report.problems.iter().all(|problem| problem.kind != ErrorKind::Lost)
+///     report.problems.iter().all(|problem| problem.is_recoverable)
 /// }
 /// assert!(is_lossless(&VerifyReport::default()));
 /// ```
@@ -179,7 +179,7 @@ pub(crate) enum Loss {
     Nothing,
     /// This number of documents at most.
     Documents(u64),
-    /// Writes, or which documents were deleted.
+    /// Writes, or the information which documents were deleted.
     Writes,
 }
 
@@ -217,7 +217,7 @@ impl VerifyReport {
 impl Loss {
     fn text(self) -> String {
         match self {
-            Self::Documents(1) => "; 1 document is lost without a copy".to_owned(),
+            Self::Documents(1) => "; 1 document is lost unless a copy of the store has it".to_owned(),
             Self::Documents(documents) => {
                 format!("; {documents} documents are lost unless a copy of the store has them")
             }
