@@ -48,8 +48,8 @@ pub(crate) struct GlobalArguments {
     /// containers
     #[arg(long, global = true)]
     pub(crate) key_group_may_read: bool,
-    /// Report on standard error which files are skipped, that no pin is stored if no folder for
-    /// pins is known, and the progress of `cim gc`
+    /// Print more to standard error: the skipped files, the progress of `cim gc`, and a note if no
+    /// pin is stored because neither XDG_STATE_HOME nor HOME is set
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }

@@ -18,7 +18,7 @@ pub(crate) struct Context {
     pub(crate) json: bool,
     /// Who may read key files besides their owner.
     pub(crate) key_access: FileAccess,
-    /// Whether to report on standard error which files are skipped, and that no pin can be stored.
+    /// Whether to report skipped files and the progress of `cim gc` on standard error.
     pub(crate) verbose: bool,
     /// How long to wait if another process has the folder open.
     pub(crate) wait: Duration,

@@ -136,7 +136,8 @@ impl Recovery {
 }
 
 impl Recovery {
-    /// Fails if the key was changed since the root was opened: what does not open may be intact.
+    /// Fails if the key has been changed since the root was opened. In that case, an object that
+    /// the old keys cannot open is not necessarily damaged.
     async fn check_root(&self) -> Result<()> {
         let layout = &self.objects.layout;
         let there = get(&*self.objects.backend, layout, &layout.root).await?;
@@ -297,8 +298,9 @@ impl EngineBuilder {
     }
 }
 
-/// Returns whether the root in the store is damaged: the manifest was sealed under the candidate,
-/// and no record announces the root in the store as its successor.
+/// Returns whether the root in the store counts as damaged. It does if the manifest names
+/// `candidate` as its root, and no record announces the root in the store as the successor of
+/// `candidate`.
 async fn is_damaged_root(candidate: &Objects, there: &Entry) -> Result<bool> {
     let layout = &candidate.layout;
     let manifest = match read_manifest(candidate).await {

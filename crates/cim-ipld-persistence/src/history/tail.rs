@@ -210,7 +210,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Returns whether every entry of the journal was either accepted or ignored.
+    /// Returns whether every entry of the journal was either accepted with its changes or ignored.
     pub(crate) fn is_whole(&self) -> bool {
         self.stranded.is_empty() && self.lost_bodies.is_empty() && self.unreadable.is_empty()
     }

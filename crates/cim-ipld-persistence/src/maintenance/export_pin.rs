@@ -57,7 +57,7 @@ impl Drop for Pin {
 }
 
 impl PinnedState {
-    /// Lets the store remove the pages again.
+    /// Deletes the snapshot, so that it no longer protects the pages from removal.
     pub(crate) async fn release(mut self) {
         if let Some(name) = self.pin.name.take() {
             self.pin.maintenance.unpin(&name).await;

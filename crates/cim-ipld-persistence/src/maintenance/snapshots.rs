@@ -245,8 +245,9 @@ pub(crate) async fn restore_unfollowed(objects: &Objects, name: &str) -> Result<
     Err(Error::new(ErrorKind::Conflict, "other processes kept changing the index while the snapshot was restored"))
 }
 
-/// Removes the journal before a restored snapshot, except the record at its watermark. What follows
-/// a damaged record would stop every opener.
+/// Removes the journal entries that the restore has discarded, except the record at the watermark
+/// of the new manifest. They have to go because a record that follows a damaged one would stop
+/// every opener.
 async fn remove_discarded(objects: &Objects, tail: &Tail) -> Result<()> {
     let last = tail.order.watermark().record;
     let last = last.map(|last| Layout::record(last.writer, last.sequence)).transpose()?;

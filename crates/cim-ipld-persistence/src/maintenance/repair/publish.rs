@@ -213,7 +213,8 @@ impl Repair<'_> {
             state.apply(changes)?;
         }
         let input = Arc::new(state.into_fold_input());
-        // A fold of nothing discards what it has stored.
+        // Kept apart from `stored`, because a fold without live documents discards everything in
+        // the `Stored` that it is given.
         let mut own = Stored::default();
         let prepared = fold::prepare(objects, &self.text_options(), &current.manifest, &input, &mut own).await;
         stored.append(own);

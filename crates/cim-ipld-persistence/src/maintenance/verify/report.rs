@@ -179,7 +179,7 @@ pub(crate) enum Loss {
     Nothing,
     /// This number of documents at most.
     Documents(u64),
-    /// Writes, or the information which documents were deleted.
+    /// Writes, or the record of which documents were deleted.
     Writes,
 }
 
