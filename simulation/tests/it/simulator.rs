@@ -44,7 +44,7 @@ fn a_seed_repeats_its_run() {
 #[test]
 fn a_removed_rule_is_found() {
     let table = [
-        (Rule::IgnoreJunk, "is not the key of a journal record"),
+        (Rule::IgnoreJunk, "cannot be decrypted as a journal record"),
         (Rule::Duplicate, "a record is applied twice"),
         (Rule::Closed, "a record of a closed writer is applied"),
         (Rule::RecordChain, "attests an order other than the one"),
