@@ -34,9 +34,10 @@ impl Engine {
         self.maintenance.fold().await.map(drop)
     }
 
-    /// Merges full size classes, and rewrites segments whose documents are mostly deleted, dropping
-    /// the deleted documents. A class is left alone if its segments together exceed the cache
-    /// budget or the number of documents that one segment can hold.
+    /// Merges segments of similar size once there are at least eight of them (a full size class),
+    /// and rewrites segments whose documents are mostly deleted, dropping the deleted documents. A
+    /// class is left alone if its segments together exceed the cache budget or the number of
+    /// documents that one segment can hold.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -10,9 +10,9 @@ use super::order::Ignored;
 use crate::format::digest::{Digest, ShortDigest};
 use crate::{Error, ErrorKind, Result};
 
-/// The time for which publishing pauses after the manifest entry was overwritten. It gives a
-/// process that knows a newer manifest time to restore that manifest, which a running process does
-/// as soon as it reads the overwritten entry.
+/// The time for which publishing pauses after the manifest entry was overwritten. During this
+/// pause, a process that knows a newer manifest can restore it; a running process does so as soon
+/// as it reads the overwritten entry.
 pub(crate) const RESTORE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
 /// The progress of the follower.

@@ -21,7 +21,8 @@ use crate::objects::segments::SegmentHandle;
 
 /// The number of segments at which a size class is full, and the ratio between size classes.
 const FAN_OUT: usize = 8;
-/// The size below which a segment belongs to the smallest class.
+/// The unit of the size classes: a segment below `FAN_OUT` times this size belongs to the smallest
+/// class.
 const SMALLEST_BYTES: u64 = 1 << 20;
 
 /// The maximum number of times that one merge is proposed. It is proposed again if another process

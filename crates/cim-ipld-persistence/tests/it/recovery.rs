@@ -150,8 +150,9 @@ async fn recovery_says_which_documents_are_lost() {
     assert_eq!(lost, 10, "one object has the documents");
 }
 
-/// A bit in each of the first 16 bytes of an object: the version, the algorithm and the id of the
-/// data key are not authenticated until the object is opened.
+/// One bit of an object's header is flipped, in each of its first 16 bytes in turn. The version,
+/// the algorithm and the id of the data key in the header are not authenticated until the object is
+/// opened.
 #[tokio::test(start_paused = true)]
 async fn recovery_takes_a_damaged_header_for_damage_whatever_it_claims() {
     let (whole, later) = with_snapshot().await;
@@ -163,7 +164,7 @@ async fn recovery_takes_a_damaged_header_for_damage_whatever_it_claims() {
     for (number, object) in later.iter().chain(&of_catalog).enumerate() {
         let (bucket, key_name) = (bucket(&object.bucket), Key::new(&object.key).expect("a key"));
         let intact = whole.0.get(&bucket, &key_name).await.expect("read").expect("there").value;
-        // All bytes of one object, and two of each other one.
+        // The first 16 bytes of one object, and two bytes of every other object.
         for at in if number == 0 { 0..16 } else { 5..7 } {
             let what = format!("byte {at} of {object}");
             let mut damaged = intact.to_vec();

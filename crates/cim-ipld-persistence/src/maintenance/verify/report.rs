@@ -137,8 +137,8 @@ pub struct Problem {
     pub of_index: bool,
     /// The names of the snapshots that depend on it.
     pub snapshots: Vec<String>,
-    /// The number of documents that are lost with the object. If the segment cannot tell, this is
-    /// the largest possible number.
+    /// The number of documents that are lost with the object. If the segment that contains them
+    /// cannot be opened, this is the largest possible number: that of all its live documents.
     pub documents: u64,
     /// Whether the rest of the store suffices to recover what depends on the object.
     pub is_recoverable: bool,
