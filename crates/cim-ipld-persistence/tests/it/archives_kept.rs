@@ -14,7 +14,7 @@ use cim_ipld_index::Timestamp;
 use cim_ipld_persistence::{Clock, Engine, Environment, ExportOptions, GarbageOptions, ImportOptions, Randomness};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{by_hand, cid, create, documents, encrypted, key, memory, open, total};
+use crate::support::{by_hand, cid, create, document, documents, encrypted, key, memory, open, total};
 
 /// Counts the transfers of objects in flight.
 #[derive(Clone, Debug)]
@@ -122,12 +122,16 @@ async fn the_blocks_in_flight_do_not_grow_with_the_index() {
     assert_eq!(total(&import.engine, "shared").await, 300);
 }
 
-#[tokio::test]
-async fn pages_stay_until_a_slow_export_has_read_them() {
+/// Exports 800 documents to a slow reader, does something with another engine of the same index
+/// after the beginning was read, and checks the archive. Returns the other engine.
+async fn export_slowly(meanwhile: impl AsyncFnOnce(&Engine)) -> Engine {
     let backend = memory();
     let engine = create(&backend).await;
+    // More than an export collects before it writes a directory, so that pages are read later.
+    let large = |number| document(number, 0).with_text("shared ".repeat(1500));
     for number in 0..4 {
-        engine.index(&documents(number * 200..number * 200 + 200)).await.expect("indexed");
+        let documents: Vec<_> = (number * 200..number * 200 + 200).map(large).collect();
+        engine.index(&documents).await.expect("indexed");
         engine.fold().await.expect("folded");
     }
     let (writer, mut reader) = tokio::io::duplex(512);
@@ -137,18 +141,28 @@ async fn pages_stay_until_a_slow_export_has_read_them() {
     };
     let mut archive = vec![0; 2000];
     reader.read_exact(&mut archive).await.expect("the beginning");
-    // Meanwhile, everything is deleted and merged away.
     let other = open(&backend).await;
-    other.delete(&(0..800).map(cid).collect::<Vec<_>>()).await.expect("deleted");
-    other.fold().await.expect("folded");
-    other.merge().await.expect("merged");
-    assert_eq!(total(&other, "shared").await, 0);
+    meanwhile(&other).await;
     reader.read_to_end(&mut archive).await.expect("the rest");
     let report = exporting.await.expect("it ends").expect("exported");
     assert_eq!(report.documents, 800);
     let builder = Engine::builder(memory()).settings(by_hand());
     let copy = builder.import(&archive[..], Some(key(1)), ImportOptions::default()).await.expect("imported").engine;
     assert_eq!(total(&copy, "shared").await, 800);
+    other
+}
+
+/// Deletes and merges away everything, so that only a snapshot keeps the pages.
+async fn empty(engine: &Engine) {
+    engine.delete(&(0..800).map(cid).collect::<Vec<_>>()).await.expect("deleted");
+    engine.fold().await.expect("folded");
+    engine.merge().await.expect("merged");
+    assert_eq!(total(engine, "shared").await, 0);
+}
+
+#[tokio::test]
+async fn pages_stay_until_a_slow_export_has_read_them() {
+    let other = export_slowly(empty).await;
     assert!(other.snapshots().await.expect("listed").is_empty());
     assert!(other.verify().await.expect("verified").is_sound());
 }
@@ -240,38 +254,15 @@ fn at_once() -> GarbageOptions {
     options
 }
 
-/// Deletes and merges away everything, so that only a snapshot keeps the pages, then collects.
 async fn empty_and_collect(engine: &Engine) {
-    engine.delete(&(0..800).map(cid).collect::<Vec<_>>()).await.expect("deleted");
-    engine.fold().await.expect("folded");
-    engine.merge().await.expect("merged");
+    empty(engine).await;
     let report = engine.collect_garbage(&at_once(), |_| {}).await.expect("collected");
     assert!(report.examined.objects > 0, "{report:?}");
 }
 
 #[tokio::test]
 async fn a_collection_keeps_what_a_running_export_has_yet_to_read() {
-    let backend = memory();
-    let engine = create(&backend).await;
-    for number in 0..4 {
-        engine.index(&documents(number * 200..number * 200 + 200)).await.expect("indexed");
-        engine.fold().await.expect("folded");
-    }
-    let (writer, mut reader) = tokio::io::duplex(512);
-    let exporting = {
-        let engine = engine.clone();
-        tokio::spawn(async move { engine.export(writer, ExportOptions::default()).await })
-    };
-    let mut archive = vec![0; 2000];
-    reader.read_exact(&mut archive).await.expect("the beginning");
-    let other = open(&backend).await;
-    empty_and_collect(&other).await;
-    reader.read_to_end(&mut archive).await.expect("the rest");
-    let report = exporting.await.expect("it ends").expect("exported");
-    assert_eq!(report.documents, 800);
-    let builder = Engine::builder(memory()).settings(by_hand());
-    let copy = builder.import(&archive[..], Some(key(1)), ImportOptions::default()).await.expect("imported").engine;
-    assert_eq!(total(&copy, "shared").await, 800);
+    export_slowly(empty_and_collect).await;
 }
 
 #[tokio::test]
