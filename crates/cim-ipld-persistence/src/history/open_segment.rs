@@ -6,9 +6,10 @@ use cim_ipld_index::{Deletes, Segment};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::manifest::ManifestVersion;
+use crate::Result;
+use crate::format::manifest::SegmentEntry;
 use crate::objects::Objects;
 use crate::objects::segments::SegmentHandle;
-use crate::{Error, Result};
 
 /// A segment that a manifest names, with its header.
 pub(super) struct OpenSegment {
@@ -26,22 +27,35 @@ pub(super) async fn open_segments(
     known: &[OpenSegment],
 ) -> Result<Vec<OpenSegment>> {
     stream::iter(manifest.manifest.segments.clone())
-        .map(|entry| async move {
-            let open = known.iter().find(|open| open.handle.entry.id == entry.id);
-            let (handle, segment) = match open {
-                Some(open) if open.handle.entry.digests == entry.digests => {
-                    (Arc::new(open.handle.with_entry(entry)), Arc::clone(&open.segment))
-                }
-                _ => {
-                    let handle = Arc::new(SegmentHandle::new(entry));
-                    let segment = objects.fetch_segment(&handle).await?;
-                    (handle, segment)
-                }
-            };
-            let deletes = objects.fetch_deletes(handle.entry.deletes.as_ref()).await?;
-            Ok::<_, Error>(OpenSegment { handle, segment, deletes, dirty: false })
+        .map(|entry| {
+            let known = known.iter().find(|open| open.handle.entry.id == entry.id);
+            open_segment(objects, entry, known)
         })
         .buffered(objects.parallel_transfers)
         .try_collect()
         .await
+}
+
+async fn open_segment(objects: &Objects, entry: SegmentEntry, known: Option<&OpenSegment>) -> Result<OpenSegment> {
+    let same_pages = known.filter(|known| known.handle.entry.digests == entry.digests);
+    let same_deletes = known.filter(|known| !known.dirty && known.handle.entry.deletes == entry.deletes);
+    let handle = match same_pages {
+        Some(known) => known.handle.with_entry(entry),
+        None => SegmentHandle::new(entry),
+    };
+    let segment = async {
+        match same_pages {
+            Some(known) => Ok(Arc::clone(&known.segment)),
+            None => objects.fetch_segment(&handle).await,
+        }
+    };
+    let deletes = async {
+        match same_deletes {
+            Some(known) => Ok(known.deletes.clone()),
+            None => objects.fetch_deletes(handle.entry.deletes.as_ref()).await,
+        }
+    };
+    // Concurrently, to save a round trip.
+    let (segment, deletes) = futures::future::try_join(segment, deletes).await?;
+    Ok(OpenSegment { segment, deletes, handle: Arc::new(handle), dirty: false })
 }

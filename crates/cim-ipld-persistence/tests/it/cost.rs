@@ -1,10 +1,12 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use cim_ipld_backend::{Backend, Bucket, Key, MemoryBackend};
-use cim_ipld_backend_testkit::Counting;
+use cim_ipld_backend_testkit::{Counting, Fault, FaultInjecting};
 use cim_ipld_persistence::{Engine, IndexName, Settings};
+use tokio::time::Instant;
 
-use crate::support::{create, document, documents, encrypted, key};
+use crate::support::{cid, create, document, documents, encrypted, key};
 
 /// Returns the number of bytes written to the store for one more document.
 async fn bytes_of_one_more(engine: &Engine, backend: &Counting, number: u32) -> u64 {
@@ -49,6 +51,35 @@ async fn persistence_opens_by_reading_the_tail_and_not_the_index() {
         costs.push(counting.counts().since(&before).operations());
     }
     assert!(costs[1] <= costs[0] + 8, "operations to open: {costs:?}");
+}
+
+/// Every operation of the store takes a second, so the time to open an index is the number of
+/// rounds: the root and the manifest; segments, deletes, window and journal; the manifest again.
+/// With a journal to replay, the CID filters of the segments are read as well.
+#[tokio::test(start_paused = true)]
+async fn persistence_opens_in_three_rounds() {
+    let memory = MemoryBackend::new();
+    let backend: Arc<dyn Backend> = Arc::new(memory.clone());
+    let engine = create(&backend).await;
+    let slow = FaultInjecting::new(memory);
+    slow.when(|_| Some(Fault::Delay(Duration::from_secs(1))));
+    let slow: Arc<dyn Backend> = Arc::new(slow);
+    let rounds = async || {
+        let start = Instant::now();
+        crate::support::open(&slow).await.close().await;
+        start.elapsed().as_secs()
+    };
+    let mut found = Vec::new();
+    for segments in 0..5 {
+        let first = segments * 100;
+        engine.index(&documents(first..first + 50)).await.expect("indexed");
+        let with_journal = rounds().await;
+        engine.delete(&(0..first).map(cid).collect::<Vec<_>>()).await.expect("deleted");
+        engine.fold().await.expect("folded");
+        found.push((with_journal, rounds().await));
+    }
+    assert_eq!(engine.stats().await.expect("stats").segments, 5, "every fold adds a segment");
+    assert_eq!(found, [(3, 3), (4, 3), (4, 3), (4, 3), (4, 3)]);
 }
 
 /// The cost of opening the index in a process that writes one document and closes.

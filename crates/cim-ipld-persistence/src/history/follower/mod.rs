@@ -84,14 +84,14 @@ impl Follower {
         commands: mpsc::Receiver<Command>,
         pinned: Option<(u64, ShortDigest)>,
     ) -> Result<Self> {
-        let (live, after) = open_newest(shared, manifest, None).await?;
-        shared.journal().begin(live.order.clone(), after);
+        let (live, catalog) = open_newest(shared, manifest, None).await?;
+        shared.journal().begin(live.order.clone(), live.last_seen);
         let mut follower = Self {
             shared: Arc::clone(shared),
             commands,
             rebuilding: Some(live.copy_without_journal()),
             live,
-            catalog: watch(shared, after),
+            catalog,
             catching_up: true,
             missing: None,
             is_open: false,

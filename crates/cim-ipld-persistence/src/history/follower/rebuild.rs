@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use cim_ipld_backend::Revision;
+use cim_ipld_backend::{Revision, WatchStream};
+use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use super::missing::{Fault, Gap, Missing};
@@ -97,9 +98,9 @@ impl Follower {
             _ => there,
         };
         self.shared.progress.note_following(manifest.generation());
-        let (rebuilding, after) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
+        let (rebuilding, catalog) = open_newest(&self.shared, manifest, Some(&self.live)).await?;
         self.rebuilding = Some(rebuilding);
-        self.catalog = watch(&self.shared, after);
+        self.catalog = catalog;
         self.catching_up = true;
         Ok(())
     }
@@ -136,12 +137,13 @@ async fn repair_and_reread(shared: &Shared, state: &State, is_gapless: bool) -> 
 }
 
 /// Opens the state of `manifest`, or of a newer manifest if objects of this one have been removed.
-/// Returns the revision after which its journal begins.
+/// Returns the state, whose `last_seen` is the revision after which its journal begins, and a watch
+/// of the catalog from there.
 pub(super) async fn open_newest(
     shared: &Shared,
     mut manifest: ManifestVersion,
     live: Option<&State>,
-) -> Result<(State, Revision)> {
+) -> Result<(State, WatchStream)> {
     let objects = &shared.objects;
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -170,11 +172,11 @@ pub(super) async fn open_newest(
     }
 }
 
-pub(super) async fn open_once(
+async fn open_once(
     shared: &Shared,
     manifest: &mut ManifestVersion,
     live: Option<&State>,
-) -> Result<(State, Revision)> {
+) -> Result<(State, WatchStream)> {
     let objects = &shared.objects;
     if let Some(live) = live {
         match live.manifest.succession(objects, &live.order, manifest).await? {
@@ -183,21 +185,34 @@ pub(super) async fn open_once(
         }
     }
     let opened = State::open(objects, manifest.clone(), &shared.analyzer, live);
-    let (mut state, after) = futures::future::try_join(opened, start_of_journal(shared, manifest)).await?;
+    let (mut state, (after, catalog)) = futures::future::try_join(opened, open_journal(shared, manifest)).await?;
     state.last_seen = after;
-    Ok((state, after))
+    Ok((state, catalog))
 }
 
-/// Finds the record at the watermark, after which the journal begins. If it is no longer under the
-/// recorded revision, because the store renumbered its entries or the record was stored again, the
-/// journal is read from the beginning.
-pub(super) async fn start_of_journal(shared: &Shared, manifest: &ManifestVersion) -> Result<Revision> {
-    let Some(mark) = &manifest.manifest.watermark.record else { return Ok(Revision::ZERO) };
-    let layout = &shared.objects.layout;
+/// Finds the record at the watermark, after which the journal begins, and watches the catalog from
+/// there. If the record is no longer under the recorded revision, because the store renumbered its
+/// entries or the record was stored again, the journal is read from the beginning.
+///
+/// The watch is started before the record is known to be there, to save a round trip.
+async fn open_journal(shared: &Shared, manifest: &ManifestVersion) -> Result<(Revision, WatchStream)> {
+    let Some(mark) = &manifest.manifest.watermark.record else {
+        return Ok((Revision::ZERO, started(watch(shared, Revision::ZERO)).await));
+    };
     let key = Layout::record(mark.writer, mark.sequence)?;
-    let entry = shared.objects.backend.get(&layout.catalog, &key).await?;
-    let is_there = entry.is_some_and(|entry| {
-        entry.revision.number() == mark.revision && records::sealed_digest(&entry.value) == mark.digest
-    });
-    Ok(if is_there { Revision::new(mark.revision) } else { Revision::ZERO })
+    let record = shared.objects.backend.get(&shared.objects.layout.catalog, &key);
+    let after = Revision::new(mark.revision);
+    let (record, catalog) = futures::future::join(record, started(watch(shared, after))).await;
+    let is_there =
+        record?.is_some_and(|entry| entry.revision == after && records::sealed_digest(&entry.value) == mark.digest);
+    match is_there {
+        true => Ok((after, catalog)),
+        false => Ok((Revision::ZERO, watch(shared, Revision::ZERO))),
+    }
+}
+
+/// Waits for the first event of a watch, and returns the watch with that event.
+async fn started(mut watch: WatchStream) -> WatchStream {
+    let first = watch.next().await;
+    stream::iter(first).chain(watch).boxed()
 }
