@@ -180,6 +180,38 @@ impl Keyset {
         Ok(Self::seal(next, self.0.unlocked_by))
     }
 
+    /// Removes data keys, to make room for new ones. Nothing can open the objects that they sealed,
+    /// and their ids become unknown to the keyset. As with
+    /// [`with_data_key_destroyed`](Self::with_data_key_destroyed), the caller must first open every
+    /// object that is still needed. Ids that the keyset does not contain are ignored.
+    ///
+    /// ```
+    /// use cim_ipld_envelope::{EncryptionAlgorithm, EncryptionKey, IndexId, KeySource, Keyset};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cim_ipld_envelope::Error> {
+    /// let source = KeySource::from(EncryptionKey::generate(EncryptionAlgorithm::AES256GCM));
+    /// let keyset = Keyset::create(IndexId::random(), EncryptionAlgorithm::AES256GCM, &source).await?;
+    /// let rotated = keyset.with_new_data_key(EncryptionAlgorithm::AES256GCM)?;
+    /// let smaller = rotated.with_data_keys_removed(&[keyset.active_key()])?;
+    /// assert_eq!(smaller.keys().len(), 1);
+    /// assert_eq!(smaller.active_key(), rotated.active_key());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) if the active key is among them.
+    pub fn with_data_keys_removed(&self, ids: &[DataKeyId]) -> Result<Self> {
+        if ids.contains(&self.active_key()) {
+            return Err(Error::invalid_request("the active data key cannot be removed: add a new data key first"));
+        }
+        let mut next = self.next();
+        next.keys.retain(|entry| !ids.contains(&entry.id));
+        Ok(Self::seal(next, self.0.unlocked_by))
+    }
+
     /// Adds what this process has sealed since the last record to the usage in the record, so that
     /// [`rotation_due`](super::DataKeyInfo::rotation_due) is accurate even after a restart.
     #[must_use]

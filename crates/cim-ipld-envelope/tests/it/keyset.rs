@@ -219,6 +219,28 @@ async fn encryption_data_keys_rotate() {
     }
 }
 
+/// What a removed data key sealed names an unknown key, in this keyset and in its record.
+#[tokio::test]
+async fn encryption_removed_data_keys_are_unknown() {
+    let first = keyset(AES).await;
+    let sealed = Envelope::encrypted(first.clone()).seal(&PAGE, b"page", &SealOptions::default()).unwrap();
+    let second = first.with_new_data_key(AES).unwrap();
+    let third = second.with_new_data_key(AES).unwrap();
+    let active = third.with_data_keys_removed(&[first.active_key(), third.active_key()]).unwrap_err();
+    assert_eq!(active.kind(), ErrorKind::InvalidRequest);
+
+    let smaller = third.with_data_keys_removed(&[first.active_key(), DataKeyId::random()]).unwrap();
+    assert_eq!(smaller.generation(), third.generation() + 1);
+    let reopened = Keyset::open(smaller.record(), &key_source(1)).await.unwrap();
+    let followed = third.reopen(smaller.record()).unwrap();
+    for keyset in [smaller, reopened, followed] {
+        let ids: Vec<DataKeyId> = keyset.keys().iter().map(|key| key.id).collect();
+        assert_eq!(ids, [second.active_key(), third.active_key()]);
+        let error = Envelope::encrypted(keyset).open(&PAGE, &sealed).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnknownDataKey);
+    }
+}
+
 /// The usage of a process is neither lost nor counted twice when the process follows the record of
 /// another process.
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Key rotation: a new keyset and data key; objects sealed under older data keys stay readable.
 
 use cim_ipld_backend::Precondition;
-use cim_ipld_envelope::{DataKeyInfo, EncryptionAlgorithm, Envelope, KeySlotInfo, KeySource, Keyset};
+use cim_ipld_envelope::{
+    DataKeyId, DataKeyInfo, EncryptionAlgorithm, Envelope, KeySlotInfo, KeySource, Keyset, MAX_DATA_KEYS,
+};
 
 use super::Maintenance;
 use crate::format::announcement::Announcement;
@@ -37,18 +39,56 @@ pub struct KeyReport {
     pub data_keys: Vec<DataKeyInfo>,
 }
 
+/// The number of newest data keys that are kept even if nothing in the store is sealed under them:
+/// processes that have not followed yet, archives and pins may need them.
+const KEPT_DATA_KEYS: usize = 256;
+/// The room that is kept in a keyset for imports of its archives, each of which adds a data key.
+const SPARE_DATA_KEYS: usize = 24;
+
 impl Maintenance {
     pub(crate) async fn rotate_key(&self, key: &KeySource, algorithm: EncryptionAlgorithm) -> Result<()> {
         let current = self.keyset()?;
-        let next = current.with_slots_replaced(std::slice::from_ref(key)).await?.with_new_data_key(algorithm)?;
+        let next = self.with_room(&current).await?;
+        let next = next.with_slots_replaced(std::slice::from_ref(key)).await?.with_new_data_key(algorithm)?;
         self.publish_keyset(&current, next).await
     }
 
     /// Starts a new epoch: adds a data key for later writes, opened by the same keys.
     pub(crate) async fn begin_epoch(&self) -> Result<()> {
         let current = self.keyset()?;
-        let next = current.with_new_data_key(current.algorithm())?;
+        let next = self.with_room(&current).await?.with_new_data_key(current.algorithm())?;
         self.publish_keyset(&current, next).await
+    }
+
+    /// Returns the keyset with room for a new data key. If it is almost full, the data keys under
+    /// which nothing is sealed any more are removed, except for the [`KEPT_DATA_KEYS`] newest ones.
+    /// Every object is opened to find them, but only once in hundreds of rotations.
+    ///
+    /// # Errors
+    /// `Damaged` or `Lost` if the keyset is full and an object cannot be opened, because its data
+    /// key is then unknown.
+    async fn with_room(&self, current: &Keyset) -> Result<Keyset> {
+        let keys = current.keys();
+        if keys.len() < MAX_DATA_KEYS - SPARE_DATA_KEYS {
+            return Ok(current.clone());
+        }
+        let (report, used) = self.verify_with_keys().await?;
+        match report.problems.first() {
+            Some(problem) if keys.len() == MAX_DATA_KEYS => {
+                let message = format!(
+                    "the keyset is full, and the data keys that are no longer needed cannot be determined, because {}: \
+                     repair the index, then rotate the key",
+                    problem.message
+                );
+                return Err(Error::new(problem.kind, message));
+            }
+            Some(_) => return Ok(current.clone()),
+            None => {}
+        }
+        let old = &keys[..keys.len() - KEPT_DATA_KEYS];
+        let unused: Vec<DataKeyId> = old.iter().map(|key| key.id).filter(|id| !used.contains(id)).collect();
+        tracing::info!(removed = unused.len(), "removing data keys under which nothing is sealed");
+        Ok(current.with_data_keys_removed(&unused)?)
     }
 
     /// Replaces the root, then retires the older data keys: a record under the new data key marks

@@ -8,13 +8,14 @@ pub(crate) mod pass;
 pub(crate) mod segment_writer;
 pub(crate) mod segments;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cim_ipld_backend::{Backend, Bucket, Entry, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
-use cim_ipld_envelope::{Envelope, Keyset, ObjectContext, ObjectKind, SealOptions};
+use cim_ipld_envelope::{DataKeyId, Envelope, Keyset, ObjectContext, ObjectKind, SealOptions};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
@@ -39,6 +40,8 @@ pub(crate) struct Objects {
     /// Whether an object that the root cannot open counts as damaged. If false, the failure may
     /// also mean that another process has changed the key.
     is_root_final: bool,
+    /// The data keys under which objects have been opened, recorded if the root is final.
+    opened_under: Mutex<HashSet<DataKeyId>>,
 }
 
 /// The current root record and its envelope.
@@ -91,6 +94,7 @@ impl Objects {
             write_timeout,
             parallel_transfers,
             is_root_final: false,
+            opened_under: Mutex::default(),
         }
     }
 
@@ -109,7 +113,14 @@ impl Objects {
             write_timeout: self.write_timeout,
             parallel_transfers: self.parallel_transfers,
             is_root_final: true,
+            opened_under: Mutex::default(),
         }
+    }
+
+    /// Returns the data keys of all objects that were opened through these objects, whose root is
+    /// final.
+    pub(crate) fn opened_under(&self) -> HashSet<DataKeyId> {
+        self.opened_under.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn root(&self) -> Arc<Root> {
@@ -143,7 +154,11 @@ impl Objects {
     }
 
     pub(crate) fn open(&self, address: &Address<'_>, sealed: Bytes) -> Result<Bytes> {
+        let key = if self.is_root_final { Envelope::key_of(&sealed).ok().flatten() } else { None };
         let opened = self.root.load().envelope.open_bytes(&address.context(), sealed);
+        if let (Ok(_), Some(key)) = (&opened, key) {
+            self.opened_under.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        }
         opened.map_err(|error| match Error::from(error).about(address.bucket, address.name) {
             // The header, with the id of the data key, is not authenticated until the object is
             // opened.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use cim_ipld_backend::{ErrorKind as StoreErrorKind, KeyPrefix, Revision};
+use cim_ipld_envelope::{DataKeyId, Envelope};
 use cim_ipld_index::Analyzer;
 use futures::StreamExt;
 
@@ -35,6 +36,11 @@ pub(crate) struct Verifier<'a> {
 
 impl Maintenance {
     pub(crate) async fn verify(&self) -> Result<VerifyReport> {
+        self.verify_with_keys().await.map(|(report, _)| report)
+    }
+
+    /// Verifies the index, and returns the data keys of the objects that were opened.
+    pub(crate) async fn verify_with_keys(&self) -> Result<(VerifyReport, HashSet<DataKeyId>)> {
         loop {
             self.shared.check()?;
             let mut report = VerifyReport::default();
@@ -55,7 +61,9 @@ impl Maintenance {
                 read_manifest(&self.shared.objects).await.is_ok_and(|newest| newest.digest == manifest.digest)
                     || self.shared.view().manifest.digest == known.digest;
             if report.is_sound() || (is_same_root && is_current) {
-                return Ok(report);
+                let mut keys = objects.opened_under();
+                keys.extend(Envelope::key_of(&manifest.sealed)?);
+                return Ok((report, keys));
             }
         }
     }
