@@ -11,9 +11,22 @@ pub(super) struct Unit {
     pub(super) end: usize,
 }
 
-/// Returns whether every character of a word belongs to a script that is split into bigrams.
-pub(super) fn is_cjk(word: &str) -> bool {
-    word.starts_with(is_cjk_char) && word.chars().all(|c| is_cjk_char(c) || is_mark(c))
+/// A part of a segment: its start, its text, and whether it is split into bigrams.
+pub(super) type Piece<'a> = (usize, &'a str, bool);
+
+/// Splits a segment where characters that are split into bigrams meet others: the rules of Unicode
+/// do not separate Hangul from Latin letters and digits, nor Katakana from an underscore. A mark
+/// belongs to the character before it.
+pub(super) fn pieces(segment: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = &segment[start..];
+        let is_cjk = rest.starts_with(is_cjk_char);
+        let len = rest.find(|c| is_cjk_char(c) != is_cjk && !is_mark(c)).unwrap_or(rest.len());
+        let piece = (start, &rest[..len], is_cjk);
+        start += len;
+        (len > 0).then_some(piece)
+    })
 }
 
 /// Appends the characters of a word that starts at byte `start`.

@@ -135,7 +135,7 @@ pub(crate) fn fold_keyword(keyword: &str) -> Cow<'_, str> {
 }
 
 /// Writes a lower-case letter or its replacement: the base letter of a letter with a stroke, the
-/// letters of a ligature, the common form of a variant (`ı`, `ς`, `ё`), or the ASCII quote for
+/// letters of a ligature, the common form of a variant (`ı`, `ς`, `ё`, `ة`), or the ASCII quote for
 /// Hebrew gershayim and geresh.
 fn put_letter(c: char, out: &mut String) {
     let plain = match c {
@@ -154,8 +154,21 @@ fn put_letter(c: char, out: &mut String) {
         'ƒ' => "f",
         'ƀ' => "b",
         'ɨ' => "i",
+        'ɓ' => "b",
+        'ɗ' => "d",
+        'ƙ' => "k",
+        'ƴ' => "y",
         'ς' => "σ",
         'ё' => "е",
+        // Teh marbuta and the Urdu forms of heh.
+        'ة' | '\u{6c1}' | '\u{6c3}' => "ه",
+        // Malayalam chillu letters, which are also written with a virama and a joiner.
+        '\u{d7a}' => "\u{d23}\u{d4d}",
+        '\u{d7b}' => "\u{d28}\u{d4d}",
+        '\u{d7c}' => "\u{d30}\u{d4d}",
+        '\u{d7d}' => "\u{d32}\u{d4d}",
+        '\u{d7e}' => "\u{d33}\u{d4d}",
+        '\u{d7f}' => "\u{d15}\u{d4d}",
         // Gershayim and geresh are usually typed as quotes.
         '\u{5f4}' => "\"",
         '\u{5f3}' => "'",
@@ -323,6 +336,9 @@ mod tests {
             ("acme", &["Acme™"]),
             ("احمد في 2024", &["أحمد فى ٢٠٢٤", "احمد فی ۲۰۲۴"]),
             ("كتاب", &["کتاب"]),
+            ("مدرسه", &["مدرسة", "مدرس\u{6c1}"]),
+            ("\u{d05}\u{d35}\u{d28}\u{d4d}", &["\u{d05}\u{d35}\u{d7b}", "\u{d05}\u{d35}\u{d28}\u{d4d}\u{200d}"]),
+            ("boda", &["\u{253}o\u{257}a"]),
             ("0123456789", &["०१२३४५६७८९", "๐๑๒๓๔๕๖๗๘๙", "០១២៣៤៥៦៧៨៩", "০১২৩৪৫৬৭৮৯"]),
             ("👍", &["👍🏽", "👍🏿", "👍"]),
         ];

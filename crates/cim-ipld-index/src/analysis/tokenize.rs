@@ -141,20 +141,23 @@ where
     E: FnMut(Form, Token<'_>),
 {
     run.clear();
-    for (start, segment) in emit.text.split_word_bound_indices() {
-        if bigrams::is_cjk(segment) {
-            if run.last().is_some_and(|last| last.end != start) {
-                cjk_words(emit, run);
+    for (at, segment) in emit.text.split_word_bound_indices() {
+        for (from, piece, is_cjk) in bigrams::pieces(segment) {
+            let start = at + from;
+            if is_cjk {
+                if run.last().is_some_and(|last| last.end != start) {
+                    cjk_words(emit, run);
+                }
+                bigrams::push_units(piece, start, run);
+                continue;
             }
-            bigrams::push_units(segment, start, run);
-            continue;
-        }
-        cjk_words(emit, run);
-        if segment.contains(char::is_alphanumeric) {
-            parts(segment, |from, to| emit.word(start + from, start + to, false));
-        } else if segment.starts_with(is_emoji) {
-            emit.other(start, start + segment.len());
-            emit.position += 1;
+            cjk_words(emit, run);
+            if piece.contains(char::is_alphanumeric) {
+                parts(piece, |from, to| emit.word(start + from, start + to, false));
+            } else if piece.starts_with(is_emoji) {
+                emit.other(start, start + piece.len());
+                emit.position += 1;
+            }
         }
     }
     cjk_words(emit, run);

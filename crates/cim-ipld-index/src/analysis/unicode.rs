@@ -48,7 +48,7 @@ impl UnicodeWords {
         let mut left_out: Vec<String> = frequent.map(str::to_owned).chain(spec.left_out.iter().cloned()).collect();
         left_out.sort_unstable();
         left_out.dedup();
-        let mut identity = "unicode-words/3 nfkc-folded cut-at-signs".to_owned();
+        let mut identity = "unicode-words/4 nfkc-folded cut-at-signs".to_owned();
         identity.push_str(if spec.cjk == Cjk::Bigrams { " cjk-bigrams" } else { " cjk-bigrams-unigrams" });
         identity.push_str(if spec.camel_case { " camel-case" } else { "" });
         identity.push_str(if spec.joined { " joined" } else { "" });

@@ -1,14 +1,12 @@
 //! Extracts the keys of a document: its words with their positions, names and numbers.
 
-use std::borrow::Cow;
-
 use crate::analysis::{Analyzer, Form, Scratch, fold_keyword};
 use crate::document::{Document, Value};
 use crate::encoding::numbers;
 use crate::keys::{self, ColumnKind, FIELDS};
 
-/// The gap in positions between two parts of the combined field, so that no phrase matches across
-/// them.
+/// The gap in positions between two parts of the combined field, and between two values of a list,
+/// so that no phrase matches across them.
 const FIELD_GAP: u32 = 32;
 
 /// Calls `each` with every word: its form, the index of its field (see
@@ -45,24 +43,41 @@ pub(crate) fn visit_words(
     lengths
 }
 
-/// Iterates over the attributes that have words. The values of a list are concatenated.
-pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-    fn text_of(value: &Value) -> Option<&str> {
-        match value {
-            Value::Text(text) | Value::String(text) => Some(text),
+/// The value of an attribute that has words: a text, or a list with texts.
+pub(crate) struct AttributeText<'a>(&'a Value);
+
+/// Iterates over the attributes that have words.
+pub(crate) fn texts(document: &Document) -> impl Iterator<Item = (&str, AttributeText<'_>)> {
+    let texts = document.attributes.iter().map(|(name, value)| (name.as_str(), AttributeText(value)));
+    texts.filter(|(_, text)| text.parts().next().is_some())
+}
+
+impl<'a> AttributeText<'a> {
+    fn parts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.0.items().iter().filter_map(|value| match value {
+            Value::Text(text) | Value::String(text) => Some(text.as_str()),
             _ => None,
+        })
+    }
+
+    /// Returns the length of the text, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.parts().map(str::len).sum()
+    }
+
+    /// Calls `each` with every word: its form, the word, and its position.
+    pub(crate) fn visit_words(
+        &self,
+        analyzer: &Analyzer,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(Form, &str, u32),
+    ) {
+        let mut base = 0;
+        for text in self.parts() {
+            base += FIELD_GAP
+                + analyzer.analyze(text, scratch, |form, token| each(form, token.word, base + token.position));
         }
     }
-    document.attributes.iter().filter_map(|(name, value)| {
-        let text = match value {
-            Value::List(items) => {
-                let texts: Vec<&str> = items.iter().filter_map(text_of).collect();
-                Cow::Owned((!texts.is_empty()).then(|| texts.join("\n"))?)
-            }
-            value => Cow::Borrowed(text_of(value)?),
-        };
-        Some((name.as_str(), text))
-    })
 }
 
 /// Calls `each` with the key of every tag, keyword, content type and kind, written to `key`. Tags

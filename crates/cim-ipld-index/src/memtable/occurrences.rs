@@ -69,7 +69,13 @@ impl Occurrences {
 
     /// Splits the text of an attribute into words and adds a posting for each term. Returns the
     /// number of words.
-    pub(super) fn insert_attribute(&mut self, inner: &Inner, id: u32, name: &str, text: &str) -> Option<u32> {
+    pub(super) fn insert_attribute(
+        &mut self,
+        inner: &Inner,
+        id: u32,
+        name: &str,
+        text: &fields::AttributeText<'_>,
+    ) -> Option<u32> {
         self.begin();
         let (mut analysis, mut key) = (std::mem::take(&mut self.analysis), std::mem::take(&mut self.key));
         let prefixes = Form::ALL.map(|form| {
@@ -77,12 +83,12 @@ impl Occurrences {
             key.clone()
         });
         let mut length = 0;
-        inner.analyzer.analyze(text, &mut analysis, |form, token| {
+        text.visit_words(&inner.analyzer, &mut analysis, |form, word, position| {
             key.clear();
             key.extend_from_slice(&prefixes[form as usize]);
-            key.extend_from_slice(token.word.as_bytes());
+            key.extend_from_slice(word.as_bytes());
             length += u32::from(form == Form::Word);
-            self.add(inner, &Key::new(&key), 0, token.position);
+            self.add(inner, &Key::new(&key), 0, position);
         });
         (self.analysis, self.key) = (analysis, key);
         let mut norms = Norms::default();

@@ -96,12 +96,10 @@ fn is_swapped(a: &str, b: &str) -> bool {
     }
 }
 
-/// Returns whether the value of an attribute can start with this character. `/` cannot, so that
-/// `http://` is not an attribute.
-pub(super) fn starts_value(c: char) -> bool {
-    c.is_alphanumeric()
-        || matches!(c, '[' | '{' | '<' | '>' | '(' | '\\' | '*' | '?' | '_' | '-' | '+')
-        || super::lexer::is_quote(c)
+/// Returns whether a text that follows a name and a colon can be the value of an attribute. `//`
+/// cannot, so that `http://` is not an attribute, and neither can a second colon.
+pub(super) fn is_value(text: &str) -> bool {
+    !text.starts_with("//") && text.starts_with(|c: char| !c.is_whitespace() && !matches!(c, ':' | ')'))
 }
 
 #[cfg(test)]

@@ -14,8 +14,11 @@ struct Sorted {
     must_not: Vec<Node>,
     /// Required regardless of the words in the group, and scored.
     wanted: Vec<Node>,
-    /// Required regardless of the words in the group, and not scored.
+    /// Required regardless of the words in the group, and not scored. Several types among them are
+    /// alternatives, because a document has at most one.
     filters: Vec<Node>,
+    /// Types that are required by an operator, so that they are not alternatives.
+    types: Vec<Node>,
 }
 
 impl Group {
@@ -81,6 +84,7 @@ impl Sorted {
                 }
                 Sign::Excluded => group.must_not.push(node),
                 Sign::Optional if is_alternative => group.should.push(node),
+                Sign::Required if node.is_type() => group.types.push(node),
                 _ if node.is_filter() => group.filters.push(node),
                 Sign::Required => group.must.push(node),
                 Sign::Optional if node.is_wanted() => group.wanted.push(node),
@@ -93,10 +97,9 @@ impl Sorted {
     /// Converts the clauses to a single node. If all clauses exclude, they are subtracted from all
     /// documents.
     fn into_node(mut self) -> Option<Node> {
-        // A document has at most one type, so several types are alternatives.
-        let is_type = |node: &Node| matches!(node, Node::Type(_) | Node::TypeLike(_));
-        let (types, mut wanted): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
+        let (types, mut wanted): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(Node::is_type);
         wanted.extend(any(types));
+        wanted.append(&mut self.types);
         self.wanted.append(&mut wanted);
         if self.wanted.is_empty() {
             return join(self.must, self.should, self.must_not);
@@ -109,9 +112,12 @@ impl Sorted {
     /// Converts the clauses to a query, which keeps filters apart from nodes.
     fn into_query(mut self) -> Query {
         let mut filter = Filter::default();
+        match self.types.len() {
+            1 if !self.filters.iter().any(Node::is_type) => self.filters.append(&mut self.types),
+            _ => filter.others.append(&mut self.types),
+        }
         if self.filters.iter().any(|node| matches!(node, Node::TypeLike(_))) {
-            let is_type = |node: &Node| matches!(node, Node::Type(_) | Node::TypeLike(_));
-            let (types, others): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(is_type);
+            let (types, others): (Vec<Node>, Vec<Node>) = self.filters.into_iter().partition(Node::is_type);
             self.filters = others;
             filter.others.extend(any(types));
         }
@@ -151,6 +157,10 @@ impl Node {
             }
             _ => false,
         }
+    }
+
+    fn is_type(&self) -> bool {
+        matches!(self, Self::Type(_) | Self::TypeLike(_))
     }
 
     /// Returns whether the node is required when it is next to words.

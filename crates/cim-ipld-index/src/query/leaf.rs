@@ -61,6 +61,11 @@ impl Node {
         Self::Fuzzy { field: scope.field(), text, distance }.named(scope)
     }
 
+    /// Returns whether the node is a text of punctuation only, which has no words.
+    pub(super) fn is_punctuation(&self) -> bool {
+        matches!(self, Self::Words { text, .. } if text.chars().all(|c| c.is_ascii_punctuation()))
+    }
+
     /// Marks a node on an attribute as unresolved, since the attribute may not exist.
     fn named(self, scope: &Scope) -> Self {
         match scope {

@@ -90,6 +90,12 @@ impl<'a> Lexer<'a> {
         QueryError::new(QueryErrorKind::Value, range, expected)
     }
 
+    /// Returns the length of the text at `start` up to the next space or parenthesis.
+    pub(super) fn len_of_word_at(&self, start: usize) -> usize {
+        let text = &self.text[start..];
+        text.find(is_end).unwrap_or(text.len())
+    }
+
     pub(super) fn skip_space(&mut self) {
         let rest = match self.is_flat {
             true => self.rest().trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')')),
@@ -117,6 +123,15 @@ impl<'a> Lexer<'a> {
         if found {
             self.at += keyword.len();
         }
+        found
+    }
+
+    /// Consumes the `TO` of a range, in upper or lower case.
+    pub(super) fn range_keyword(&mut self) -> bool {
+        let rest = self.rest();
+        let behind = rest.strip_prefix("TO").or_else(|| rest.strip_prefix("to"));
+        let found = behind.is_some_and(|rest| rest.chars().next().is_none_or(|c| is_end(c) || matches!(c, ']' | '}')));
+        self.at += if found { 2 } else { 0 };
         found
     }
 
@@ -291,7 +306,7 @@ impl<'a> Lexer<'a> {
     /// Returns whether a `~` at this position ends a word: it is followed by a distance or by
     /// nothing.
     fn ends_with_distance(&self) -> bool {
-        let behind = self.rest()[1..].trim_start_matches(|c: char| c.is_ascii_digit());
+        let behind = self.rest()[1..].trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         behind.chars().next().is_none_or(|c| is_end(c) || c == '^')
     }
 
@@ -331,8 +346,11 @@ impl<'a> Lexer<'a> {
     /// Returns whether the word continues after one or more question marks.
     fn is_before_a_word(&self) -> bool {
         const MOST: usize = 64;
-        let behind = self.rest().chars().take(MOST).find(|c| *c != '?');
-        behind.is_some_and(|c| c.is_alphanumeric() || c == '*')
+        let mut behind = self.rest().chars().take(MOST).skip_while(|c| *c == '?');
+        match behind.next() {
+            Some('.' | '-' | '_') => behind.next().is_some_and(char::is_alphanumeric),
+            next => next.is_some_and(|c| c.is_alphanumeric() || c == '*'),
+        }
     }
 
     /// Consumes a backslash and the character it escapes. Within a word, before a letter, it is a

@@ -17,7 +17,7 @@
 //! everything else is words. Typed mode is lenient, but a value that does not fit its field and
 //! excessive nesting are errors.
 
-use super::field::{Scope, resembling, starts_value};
+use super::field::{Scope, is_value, resembling};
 use super::group::Group;
 use super::lexer::{Lexer, is_quote};
 use super::node::{Clause, Sign};
@@ -163,10 +163,23 @@ impl<'a> Parser<'a> {
         let mut parts = vec![self.part(scope, depth)?];
         loop {
             self.text.skip_space();
-            if !self.text.keyword("AND") || !self.has_operand("AND")? {
+            if !self.text.keyword("AND") {
                 break;
             }
-            parts.push(self.part(scope, depth)?);
+            let mut has_operand = self.has_operand("AND")?;
+            // An operator too many, or punctuation between the operands, does not end the
+            // conjunction.
+            while !has_operand && self.text.keyword("AND") {
+                has_operand = self.has_operand("AND")?;
+            }
+            if !has_operand {
+                break;
+            }
+            let mut part = self.part(scope, depth)?;
+            while part.as_ref().is_some_and(|part| part.node.is_punctuation()) && self.is_before_a_unit() {
+                part = self.part(scope, depth)?;
+            }
+            parts.push(part);
         }
         let is_conjunction = parts.len() > 1;
         let mut parts: Vec<Clause> = parts.into_iter().flatten().collect();
@@ -237,6 +250,11 @@ impl<'a> Parser<'a> {
             return self.parentheses(scope, depth);
         }
         let Some(inner) = self.field(scope) else { return self.leaf(scope).map(Some) };
+        let is_spaced = !matches!(inner, Scope::Attribute(..)) && self.text.first().is_some_and(char::is_whitespace);
+        if is_spaced && !self.text.rest().trim_start().is_empty() {
+            self.fail(self.text.expected(A_VALUE))?;
+            self.text.skip_space();
+        }
         if self.text.is_at_end() {
             return Err(self.text.expected(A_VALUE));
         }
@@ -267,8 +285,7 @@ impl<'a> Parser<'a> {
             return None;
         }
         let takes_any = matches!(scope, Scope::Bare);
-        let is_field =
-            |name: &str, after: &str| Scope::known(name).is_some() || takes_any && after.starts_with(starts_value);
+        let is_field = |name: &str, after: &str| Scope::known(name).is_some() || takes_any && is_value(after);
         let name = self.text.field(is_field)?;
         let known = Scope::known(&name.text).filter(|_| !name.has_backslash);
         let resembled = || if name.has_backslash { None } else { resembling(&name.text) };
@@ -281,7 +298,11 @@ impl<'a> Parser<'a> {
             Scope::Text(_) if self.text.rest().starts_with(['[', '{']) => Err(self.text.expected("a word or a phrase")),
             Scope::Tag | Scope::Type => self.name(scope),
             Scope::Attribute(name, _) if is_range => self.range(super::NumberField::Attribute(name.clone())),
-            Scope::Number(field) if is_range => self.range(field.clone()),
+            // Brackets after the name of a number or time are never meant as words.
+            Scope::Number(field) if is_range => {
+                let range = self.range(field.clone());
+                range.map_err(|error| QueryError { kind: QueryErrorKind::Value, ..error })
+            }
             Scope::Number(field) => self.equal(field.clone()),
             Scope::Bare | Scope::Text(_) | Scope::Attribute(..) => self.words(scope),
         }
@@ -292,7 +313,7 @@ impl<'a> Parser<'a> {
         if self.text.first().is_some_and(is_quote) {
             let phrase = self.text.phrase()?;
             let slop = if self.text.eat('~') {
-                self.text.whole("the maximum number of words in between, such as 2")?
+                self.distance("the maximum number of words in between, such as 2")?
             } else {
                 0
             };
@@ -310,14 +331,23 @@ impl<'a> Parser<'a> {
         let distance = if self.text.is_at_end() || self.text.rest().starts_with('^') {
             1
         } else {
-            self.text.whole::<u8>("1 or 2")?
+            self.distance("a distance of 1 or 2")?
         };
-        let text = word.as_text().filter(|_| (1..=2).contains(&distance));
-        match text {
-            Some(text) => Ok(Node::fuzzy(scope, text.to_owned(), distance)),
-            None if word.as_text().is_none() => Err(self.text.expected_at(start - 1, "no `~` after a wildcard")),
-            None => Err(self.text.expected_at(start, "a distance of 1 or 2")),
+        match (word.as_text(), distance) {
+            (None, _) => Err(self.text.value_error(start - 1..self.text.at(), "no `~` after a wildcard")),
+            (Some(_), 0) => Ok(Node::word(scope, word)),
+            (Some(text), 1) => Ok(Node::fuzzy(scope, text.to_owned(), 1)),
+            (Some(text), 2) => Ok(Node::fuzzy(scope, text.to_owned(), 2)),
+            (Some(_), _) => Err(self.text.value_error(start..self.text.at(), "a distance of 1 or 2")),
         }
+    }
+
+    /// Parses the number after a `~`.
+    fn distance(&mut self, expected: &str) -> Result<u32, QueryError> {
+        let start = self.text.at();
+        let distance =
+            self.text.whole(expected).ok().filter(|_| self.text.is_at_end() || self.text.first() == Some('^'));
+        distance.ok_or_else(|| self.text.value_error(start..start + self.text.len_of_word_at(start), expected))
     }
 
     /// Parses a tag or type.
@@ -338,15 +368,19 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Returns whether an operand follows an operator.
-    fn has_operand(&mut self, after: &str) -> Result<bool, QueryError> {
+    /// Returns whether something other than an operator follows.
+    fn is_before_a_unit(&mut self) -> bool {
         self.text.skip_space();
         let rest = self.text.rest();
-        let is_missing =
-            rest.is_empty() || rest.starts_with(')') || ["AND", "OR"].iter().any(|word| self.text.is_at_keyword(word));
-        if is_missing {
+        !rest.is_empty() && !rest.starts_with(')') && !["AND", "OR"].iter().any(|word| self.text.is_at_keyword(word))
+    }
+
+    /// Returns whether an operand follows an operator.
+    fn has_operand(&mut self, after: &str) -> Result<bool, QueryError> {
+        let has_operand = self.is_before_a_unit();
+        if !has_operand {
             self.fail(self.text.expected(format!("something after {after}")))?;
         }
-        Ok(!is_missing)
+        Ok(has_operand)
     }
 }

@@ -51,7 +51,7 @@ impl Parser<'_> {
         let includes_low = self.text.eat('[') || !self.text.eat('{');
         let low = self.end(field)?;
         self.text.skip_space();
-        if !self.text.keyword("TO") {
+        if !self.text.range_keyword() {
             return Err(self.text.expected("TO"));
         }
         self.text.skip_space();

@@ -107,11 +107,11 @@ impl Verification {
         let HashSums { words, names, numbers } = &mut self.expected;
         for (name, text) in fields::texts(document) {
             let mut length = 0;
-            self.analyzer.analyze(&text, &mut Scratch::default(), |form, token| {
+            text.visit_words(&self.analyzer, &mut Scratch::default(), |form, word, position| {
                 keys::put_attribute(form, name, &mut key);
-                key.extend_from_slice(token.word.as_bytes());
+                key.extend_from_slice(word.as_bytes());
                 if occurrences.is_kept(&key) {
-                    *words = words.wrapping_add(hash(&key, id, token.position));
+                    *words = words.wrapping_add(hash(&key, id, position));
                 }
                 length += u64::from(form == Form::Word);
             });

@@ -17,4 +17,5 @@ mod query;
 mod ranking;
 mod rounds;
 mod search_page;
+mod slips;
 mod trials;

@@ -242,6 +242,42 @@ fn symbols_and_single_characters() {
     check(&Analyzer::default(), &texts, rows);
 }
 
+/// Hangul next to Latin letters, digits and signs, Katakana next to an underscore.
+#[test]
+fn scripts_that_meet_inside_a_word() {
+    let texts = [
+        "Java를 배우다 KBS뉴스 2024년",
+        "그는 갔다.그리고 왔다 10,000원",
+        "보고서.txt 회의록_2024.txt",
+        "議事録_プロジェクト.txt テスト_データ.txt",
+        "API서버 3D프린터 대한민국’의",
+    ];
+    let rows: &[Row] = &[
+        ("java", &[0]),
+        ("를", &[0]),
+        ("뉴스", &[0]),
+        ("kbs뉴스", &[0]),
+        ("2024", &[0, 2]),
+        ("2024년", &[0]),
+        ("갔다", &[1]),
+        ("그리고", &[1]),
+        ("10,000", &[1]),
+        ("보고서", &[2]),
+        ("보고서.txt", &[2]),
+        ("회의록", &[2]),
+        ("プロジェクト", &[3]),
+        ("テスト", &[3]),
+        ("データ", &[3]),
+        ("서버", &[4]),
+        ("api", &[4]),
+        ("프린터", &[4]),
+        ("3d", &[4]),
+        ("대한민국", &[4]),
+        ("서버api", &[]),
+    ];
+    check(&Analyzer::default(), &texts, rows);
+}
+
 #[test]
 fn forms_change_no_score_of_words() {
     let texts = ["C++ and C in node.js for whales", "C for a whale", "whale whale c js"];
