@@ -8,6 +8,7 @@ use cim_ipld_backend::{Error, ErrorKind, Result};
 use crate::clock;
 use crate::error::from_io;
 use crate::read_only_copy::ReadOnlyCopy;
+use crate::structure;
 
 /// The format version that this release writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -19,6 +20,9 @@ const FORMAT_NAME: &str = "cim-ipld-embedded";
 
 /// The file by which fjall identifies a database.
 const DATABASE_FILE: &str = "version";
+
+/// Names in an otherwise empty folder that do not keep a store from being created in it.
+const FILES_OF_SYSTEMS: [&str; 4] = ["lost+found", ".DS_Store", "desktop.ini", "Thumbs.db"];
 
 /// Whether a store may be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,7 @@ impl Folder {
                 if found == Found::Store && failure.kind() == io::ErrorKind::ReadOnlyFilesystem =>
             {
                 let lock = lock_to_read(path, patience)?;
+                structure::check(&data)?;
                 let copy =
                     ReadOnlyCopy::of(&data).map_err(|failure| from_io("copying the store for reading", failure))?;
                 let data = copy.path().to_owned();
@@ -81,8 +86,11 @@ impl Folder {
         // Checked again, because another process may have created the store before the lock was
         // acquired.
         let found = find(path)?;
-        if found != Found::Store {
-            begin(path).map_err(|failure| from_io("creating the store", failure))?;
+        match found {
+            Found::Store => structure::check(&data)?,
+            Found::Nothing | Found::Unfinished => {
+                begin(path).map_err(|failure| from_io("creating the store", failure))?;
+            }
         }
         make_private(&data).map_err(|failure| from_io("restricting the folder of the store to its owner", failure))?;
         Ok(Self { path: path.to_owned(), data, found, copy: None, _lock: lock })
@@ -125,20 +133,29 @@ fn find(path: &Path) -> Result<Found> {
     }
     let version = text.trim_end().strip_prefix(FORMAT_NAME).and_then(|rest| rest.trim().parse::<u32>().ok());
     match version {
-        Some(FORMAT_VERSION) if path.join(DATA_FOLDER).join(DATABASE_FILE).is_file() => Ok(Found::Store),
-        Some(FORMAT_VERSION) => {
-            let message = format!(
-                "the data of the store in {} is missing: its folder {DATA_FOLDER} is missing or empty; perhaps its disk is not mounted",
-                path.display()
-            );
-            Err(Error::new(ErrorKind::Corrupt, message))
-        }
+        Some(FORMAT_VERSION) => match fs::metadata(path.join(DATA_FOLDER).join(DATABASE_FILE)) {
+            Ok(file) if file.len() > 0 => Ok(Found::Store),
+            Ok(_) => {
+                let message = format!("the store is damaged: {DATA_FOLDER}/{DATABASE_FILE} is empty");
+                Err(Error::new(ErrorKind::Corrupt, message))
+            }
+            Err(failure) if failure.kind() == io::ErrorKind::NotFound => Err(no_data(path)),
+            Err(failure) => Err(from_io("reading the folder of the store", failure)),
+        },
         Some(other) => {
             let message = format!("the store has format {other}, but this version reads format {FORMAT_VERSION}");
             Err(Error::new(ErrorKind::Incompatible, message))
         }
         None => Err(Error::new(ErrorKind::Corrupt, "the store's FORMAT file is damaged")),
     }
+}
+
+fn no_data(path: &Path) -> Error {
+    let message = format!(
+        "the data of the store in {} is missing: its folder {DATA_FOLDER} is missing or empty; perhaps its disk is not mounted",
+        path.display()
+    );
+    Error::new(ErrorKind::Corrupt, message)
 }
 
 /// Refuses a folder that contains anything other than a store.
@@ -158,8 +175,10 @@ fn no_store(path: &Path) -> Result<Found> {
         if name == DATA_FOLDER && !begun {
             return Err(Error::new(ErrorKind::Corrupt, "the store's FORMAT file is missing"));
         }
-        // Only these remain if a process crashed while it created the store.
-        if name != DATA_FOLDER && name != LOCK_FILE && name != temporary_name(FORMAT_FILE).as_str() {
+        // Only these remain if a process crashed while it created the store. The operating system
+        // adds files of its own to a new volume.
+        let is_own = name == DATA_FOLDER || name == LOCK_FILE || name == temporary_name(FORMAT_FILE).as_str();
+        if !is_own && !FILES_OF_SYSTEMS.iter().any(|file| name == *file) {
             let message = format!("{} contains files that do not belong to a store", path.display());
             return Err(Error::new(ErrorKind::Incompatible, message));
         }

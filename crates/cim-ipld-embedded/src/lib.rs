@@ -92,6 +92,7 @@ mod record;
 mod settings;
 mod store;
 mod stream;
+mod structure;
 mod writer;
 
 pub use backend::EmbeddedBackend;

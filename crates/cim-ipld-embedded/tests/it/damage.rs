@@ -120,3 +120,65 @@ async fn a_missing_file_is_reported_or_harmless() {
         fs::remove_dir_all(&damaged).unwrap();
     }
 }
+
+/// Files that are missing, empty or foreign: each is named, nothing is changed, and the store is as
+/// before once the file is back. (fjall alone would remove the keyspaces.)
+#[tokio::test]
+async fn missing_and_foreign_files_are_named_and_nothing_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    let backend = EmbeddedBackend::open(&good).await.unwrap();
+    backend.create(&bucket()).await.unwrap();
+    for n in 0..20_u8 {
+        let key = Key::new(&format!("page.{n}")).unwrap();
+        backend.put(&bucket(), &key, vec![n; 100].into(), Precondition::Any).await.unwrap();
+    }
+    backend.close().await;
+    let expected = everything(&good).await.unwrap();
+    let keyspaces = fs::read_dir(good.join("data/keyspaces")).unwrap();
+    let other =
+        keyspaces.map(|entry| entry.unwrap().file_name().into_string().unwrap()).find(|name| name != "0").unwrap();
+    let current = format!("data/keyspaces/{other}/current");
+    let table = format!("data/keyspaces/{other}/tables/7");
+
+    type Damage<'a> = &'a dyn Fn(&Path);
+    let remove = |path: &'static str| move |store: &Path| fs::remove_file(store.join(path)).unwrap();
+    let cases: [(Damage<'_>, &str); 8] = [
+        (&remove("data/keyspaces/0/current"), "data/keyspaces/0/current is missing"),
+        (&|store| fs::remove_dir_all(store.join("data/keyspaces/0")).unwrap(), "data/keyspaces/0/current is missing"),
+        (&|store| fs::write(store.join("data/keyspaces/0/current"), b"").unwrap(), "data/keyspaces/0/current is empty"),
+        (
+            &|store| {
+                fs::remove_file(store.join(&current)).unwrap();
+                fs::write(store.join(&table), b"table").unwrap();
+            },
+            "current is missing",
+        ),
+        (&|store| fs::create_dir(store.join("data/keyspaces/@eaDir")).unwrap(), "data/keyspaces/@eaDir, which is not"),
+        (&|store| fs::create_dir(store.join("data/keyspaces/0/tables/@eaDir")).unwrap(), "tables/@eaDir, which is not"),
+        (&|store| fs::write(store.join("data/0.conflict.jnl"), b"x").unwrap(), "data/0.conflict.jnl, which is not"),
+        (&|store| fs::write(store.join("data/version"), b"").unwrap(), "data/version is empty"),
+    ];
+    for (number, (damage, expected_message)) in cases.into_iter().enumerate() {
+        let store = folder.path().join(number.to_string());
+        copy(&good, &store);
+        damage(&store);
+        let before = files(&store);
+        for opened in [EmbeddedBackend::open_existing(&store).await, EmbeddedBackend::open(&store).await] {
+            let error = opened.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert!(error.to_string().contains(expected_message), "{error}");
+        }
+        assert_eq!(files(&store), before, "{expected_message}");
+        for name in before {
+            if !good.join(name.strip_prefix(&store).unwrap()).exists() {
+                fs::remove_file(name).unwrap();
+            }
+        }
+        for folder in ["data/keyspaces/@eaDir", "data/keyspaces/0/tables/@eaDir"] {
+            let _ = fs::remove_dir(store.join(folder));
+        }
+        copy(&good, &store);
+        assert_eq!(everything(&store).await.unwrap(), expected, "{expected_message}");
+    }
+}

@@ -112,3 +112,17 @@ async fn other_formats_are_refused_and_left_as_they_are() {
     let backend = EmbeddedBackend::open_existing(folder.path()).await.unwrap();
     assert!(backend.get(&bucket(), &Key::new("key").unwrap()).await.unwrap().is_some());
 }
+
+/// The root of a new volume is not quite empty.
+#[tokio::test]
+async fn a_store_is_created_beside_files_of_the_system() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("lost+found")).unwrap();
+    fs::write(folder.path().join(".DS_Store"), b"x").unwrap();
+    small_store(folder.path()).await;
+    assert!(EmbeddedBackend::open_existing(folder.path()).await.is_ok());
+    fs::write(folder.path().join("notes.txt"), b"x").unwrap();
+    fs::remove_file(folder.path().join("FORMAT")).unwrap();
+    fs::remove_dir_all(folder.path().join("data")).unwrap();
+    assert_eq!(EmbeddedBackend::open(folder.path()).await.unwrap_err().kind(), ErrorKind::Incompatible);
+}
