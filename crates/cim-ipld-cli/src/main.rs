@@ -54,10 +54,24 @@ fn run(arguments: Arguments) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the program cannot start: {error}"), "free memory or threads"))?;
-    let done = runtime.block_on(commands::run(arguments.command, &context));
+    let done = runtime.block_on(async {
+        report_file_size_limit();
+        commands::run(arguments.command, &context).await
+    });
     // A thread blocked on standard input must not delay the exit.
     runtime.shutdown_background();
     done
+}
+
+/// Makes a write beyond the limit on the size of files (`ulimit -f`) fail like one to a full disk.
+/// Without a handler, the signal ends the program without a message.
+fn report_file_size_limit() {
+    #[cfg(target_os = "linux")]
+    {
+        const SIGXFSZ: i32 = 25;
+        // The handler remains installed when the stream of signals is dropped.
+        let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ));
+    }
 }
 
 /// Exits the program on a panic in any thread. The panic message is not printed, because it may

@@ -78,8 +78,9 @@ pub(crate) fn prepare(pin: &FilePin) -> Result<()> {
     }
 }
 
-/// Deletes a pin and returns whether there was one.
+/// Deletes a pin and returns whether there was one. A file that is not a pin is kept.
 pub(crate) fn forget(pin: &FilePin) -> Result<bool> {
+    pin.load().map_err(|error| unavailable(&error.to_string()))?;
     match std::fs::remove_file(pin.path()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

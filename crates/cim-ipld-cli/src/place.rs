@@ -21,6 +21,9 @@ pub(crate) enum Place {
 
 const EXPECTED: &str = "give file:FOLDER or nats://HOST:PORT[/INDEX]";
 
+const NOT_A_NAME: &str = "the text after the server in STORE is not the name of an index";
+const HIDE_SECRETS: &str = "give a password or token that contains signs with --password-file or --token-file";
+
 impl StoreName {
     pub(crate) fn place(&self, arguments: &NatsArguments) -> Result<Place> {
         let text = self.as_typed();
@@ -36,6 +39,8 @@ impl StoreName {
         };
         let index = match index {
             "" => IndexName::default(),
+            // It may be the end of a password that contains a `/`, or of a query with a token.
+            name if name.contains(['@', '?', '=', '%']) => return Err(Failure::usage(NOT_A_NAME, HIDE_SECRETS)),
             name => IndexName::new(name).map_err(|error| Failure::usage(error.to_string(), EXPECTED))?,
         };
         Ok(Place::Nats { servers, index })
@@ -92,6 +97,8 @@ mod tests {
             ("nats://localhost:99999", None),
             ("nats://localhost:4222/a b", None),
             ("nats://localhost:4222?x=1", None),
+            ("nats://s3cret/t0ken@localhost:4222", None),
+            ("nats://localhost:4222/notes?token=s3cret", None),
         ] {
             let store: StoreName = text.parse().expect("anything is taken");
             let place = store.place(&NatsArguments::default());

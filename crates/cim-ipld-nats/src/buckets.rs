@@ -68,14 +68,15 @@ impl Buckets {
         Ok(stream)
     }
 
-    /// Creates the bucket unless it exists. Retries while the server reports a temporary failure,
-    /// as it does after a restart or while it is removing a bucket of the same name.
+    /// Creates the bucket, or gives an existing one the size limit of the settings. Retries while
+    /// the server reports a temporary failure, as it does after a restart or while it is removing a
+    /// bucket of the same name.
     pub(crate) async fn create(&self, bucket: &Bucket) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(self.settings.patience_ms));
         loop {
             match self.refresh(bucket).await {
                 Err(error) if error.kind() == ErrorKind::BucketMissing => {}
-                found => return found.map(drop),
+                found => return self.limit(bucket, &found?.cached_info().config).await,
             }
             match self.create_stream(bucket).await {
                 Ok(()) => return Ok(()),
@@ -84,6 +85,27 @@ impl Buckets {
                 Err(error) => return self.refresh(bucket).await.map(drop).map_err(|_| error),
             }
         }
+    }
+
+    /// Changes the size limit of an existing bucket, which an earlier attempt may have created with
+    /// one that is too small.
+    async fn limit(&self, bucket: &Bucket, config: &Config) -> Result<()> {
+        let wanted = self.config(bucket).max_bytes;
+        if self.settings.max_bytes.is_none() || config.max_bytes == wanted {
+            return Ok(());
+        }
+        let config = Config { max_bytes: wanted, ..config.clone() };
+        let subject = format!("$JS.API.STREAM.UPDATE.{}", config.name);
+        let asked = async {
+            self.context.update_stream(config).await.map_err(|error| {
+                let changing = format!("changing the size limit of bucket {bucket}");
+                match error.kind() {
+                    CreateStreamErrorKind::JetStream(answer) => error_response(&changing, answer),
+                    _ => self.no_response(&changing, error),
+                }
+            })
+        };
+        self.notices.watch(&[&subject], asked).await.map(drop)
     }
 
     async fn create_stream(&self, bucket: &Bucket) -> Result<()> {

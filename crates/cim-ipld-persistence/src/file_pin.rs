@@ -3,6 +3,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cim_ipld_envelope::ObjectHeader;
+
 use crate::history::pin::PinStore;
 
 /// A pin stored in a file. The file is replaced atomically and, on Unix, is readable by its owner
@@ -15,8 +17,11 @@ use crate::history::pin::PinStore;
 /// # let folder = tempfile::tempdir()?;
 /// let pin = FilePin::new(folder.path().join("photos.pin"));
 /// assert_eq!(pin.load()?, None);
-/// pin.store(b"sealed")?;
-/// assert_eq!(pin.load()?.as_deref(), Some(&b"sealed"[..]));
+///
+/// // A file with other contents is neither read nor replaced.
+/// std::fs::write(pin.path(), "a key")?;
+/// assert!(pin.load().is_err());
+/// assert!(pin.update(&mut |_| Some(b"sealed".to_vec())).is_err());
 /// # Ok(())
 /// # }
 /// ```
@@ -71,10 +76,15 @@ impl FilePin {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             metadata => metadata?,
         };
+        let not_a_pin = || io::Error::new(io::ErrorKind::InvalidData, "the file is not a pin, or is damaged");
         if !metadata.is_file() || metadata.len() > MAX_PIN_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is not a pin"));
+            return Err(not_a_pin());
         }
-        fs::read(&self.path).map(Some)
+        let pin = fs::read(&self.path)?;
+        match ObjectHeader::parse(&pin) {
+            Err(error) if error.kind() == cim_ipld_envelope::ErrorKind::Damaged => Err(not_a_pin()),
+            _ => Ok(Some(pin)),
+        }
     }
 
     /// Locks a separate file next to the pin, because the pin itself is replaced by a rename. The

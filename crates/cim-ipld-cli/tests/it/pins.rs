@@ -180,13 +180,25 @@ fn an_unusable_pin_is_reported() {
     let refusal = refused(["stats", &store.name(), "--key-file", &key, "--pin", &folder]);
     assert!(refusal.status == 10 && refusal.error.contains(&folder), "{refusal:?}");
     assert!(refusal.hint.contains("--no-pin"), "{refusal:?}");
-    let junk = store.write("junk.pin", "junk");
-    let refusal = refused(["stats", &store.name(), "--key-file", &key, "--pin", &junk]);
-    assert!(refusal.status == 10 && refusal.hint.contains("cim pin accept"), "{refusal:?}");
-    done(["pin", "accept", &store.name(), "--key-file", &key, "--pin", &junk]);
-    done(["stats", &store.name(), "--key-file", &key, "--pin", &junk]);
-    // No index is created if its pin cannot be stored.
+    // A file that is not a pin is neither replaced nor deleted.
     let other = format!("file:{}", store.file("other").display());
+    for content in ["", "junk", "cim-key-v1:aes-256-gcm:00"] {
+        let junk = store.write("junk.pin", content);
+        for arguments in [
+            ["stats", &store.name()].as_slice(),
+            &["pin", "show", &store.name()],
+            &["pin", "accept", &store.name()],
+            &["init", &other],
+        ] {
+            let refusal = refused([arguments, &["--key-file", &key, "--pin", &junk]].concat());
+            assert!(refusal.status == 10 && refusal.error.contains("not a pin"), "{arguments:?}: {refusal:?}");
+        }
+        let refusal = refused(["pin", "forget", &store.name(), "--pin", &junk]);
+        assert!(refusal.status == 10 && refusal.error.contains("not a pin"), "{refusal:?}");
+        assert_eq!(std::fs::read_to_string(&junk).expect("it is there"), content);
+        assert!(!store.file("other").exists());
+    }
+    // No index is created if its pin cannot be stored.
     let refusal = refused(["init", &other, "--key-file", &key, "--pin", &folder]);
     assert!(refusal.status == 10 && !store.file("other").exists(), "{refusal:?}");
 }

@@ -196,3 +196,18 @@ fn data_that_is_gone_is_a_loss_and_no_place_for_an_index() {
         assert!(!data.join("version").exists(), "a database was made");
     }
 }
+
+/// Without a handler of its own, the program would end without a message.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_limit_on_the_size_of_files_is_a_full_disk() {
+    let store = Store::folder();
+    let key = store.init_with_key();
+    let text = (0..20_000).map(|n| format!("{{\"text\":\"word{n} and a few others\"}}\n")).collect::<String>();
+    let lines = store.write("lines.jsonl", &text);
+    let program = env!("CARGO_BIN_EXE_cim");
+    let limited = format!("ulimit -f 500; exec {program} index {} {lines} --key-file {key} --no-pin", store.name());
+    let output = std::process::Command::new("bash").args(["-c", &limited]).output().expect("it starts");
+    let refusal = refusal(&output);
+    assert_eq!(refusal.status, 13, "{refusal:?}");
+}

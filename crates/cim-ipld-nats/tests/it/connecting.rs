@@ -189,12 +189,21 @@ async fn buckets_are_made_as_asked() {
     settings.in_memory = true;
     settings.max_bytes = Some(1 << 20);
     settings.placement_tags = vec!["ssd".to_owned()];
-    let backend = NatsBackend::connect_to(&to(&server), settings).await.expect("connected");
+    let backend = NatsBackend::connect_to(&to(&server), settings.clone()).await.expect("connected");
     backend.create(&log()).await.expect("made");
     let stream = crate::support::jetstream(&server).await.get_stream("KV_catalog_v1").await.expect("it is there");
     let config = &stream.cached_info().config;
     assert_eq!((config.max_bytes, config.storage), (1 << 20, async_nats::jetstream::stream::StorageType::Memory));
     assert_eq!(config.placement.as_ref().map(|placement| placement.tags.clone()), Some(vec!["ssd".to_owned()]));
+
+    // A bucket that exists gets the limit of a later attempt, and keeps it if none is asked for.
+    for (asked, expected) in [(Some(2 << 20), 2 << 20), (None, 2 << 20)] {
+        settings.max_bytes = asked;
+        let backend = NatsBackend::connect_to(&to(&server), settings.clone()).await.expect("connected");
+        backend.create(&log()).await.expect("made");
+        let stream = crate::support::jetstream(&server).await.get_stream("KV_catalog_v1").await.expect("it is there");
+        assert_eq!(stream.cached_info().config.max_bytes, expected, "{asked:?}");
+    }
 
     let refused = NatsBackend::connect(&server.url()).await.expect("connected").create(&log()).await;
     assert_eq!(refused.expect_err("memory was not allowed").kind(), ErrorKind::Incompatible);

@@ -34,7 +34,7 @@ use crate::rules::Rules;
 use crate::{Error, ErrorKind, Result, Settings};
 
 /// The catalog key of the marker of an unfinished import.
-const MARKER: &str = "import";
+pub(crate) const MARKER: &str = "import";
 
 /// The maximum number of blocks taken from earlier archives, about as many as a one-terabyte index
 /// has.

@@ -11,6 +11,7 @@ use cim_ipld_index::{Analyzer, AnalyzerSpec, MAX_PAGE_BYTES};
 use futures::StreamExt;
 
 use super::protection::Protection;
+use crate::archive::import;
 use crate::environment::Environment;
 use crate::format::ancestry::Ancestry;
 use crate::format::digest::Digest;
@@ -29,6 +30,9 @@ pub(super) enum StoreContents {
     Nothing,
     /// A root and nothing else: a creation was interrupted, or is in progress.
     Unfinished,
+    /// Objects without a manifest, and the marker of an import that was interrupted or is in
+    /// progress.
+    Import,
     Index,
 }
 
@@ -84,6 +88,9 @@ pub(super) async fn contents(backend: &dyn Backend, layout: &Layout) -> Result<S
     if root && manifest {
         return Ok(StoreContents::Index);
     }
+    if !manifest && exists(backend, layout, &Key::new(import::MARKER)?).await? {
+        return Ok(StoreContents::Import);
+    }
     for bucket in layout.buckets() {
         let known = (bucket == &layout.catalog).then_some(&layout.root);
         if has_other_than(backend, bucket, known).await? {
@@ -99,14 +106,17 @@ pub(super) async fn contents(backend: &dyn Backend, layout: &Layout) -> Result<S
 pub(super) async fn refuse_existing(backend: &dyn Backend, layout: &Layout) -> Result<()> {
     match contents(backend, layout).await? {
         StoreContents::Index => Err(already_exists()),
+        StoreContents::Import => Err(Error::new(ErrorKind::IndexExists, UNFINISHED_IMPORT).with_hint(IMPORT_AGAIN)),
         StoreContents::Nothing | StoreContents::Unfinished => Ok(()),
     }
 }
 
 /// Returns the error for opening an index without a root.
 pub(super) async fn no_root(backend: &dyn Backend, layout: &Layout) -> Result<Error> {
-    contents(backend, layout).await?;
-    Ok(Error::new(ErrorKind::NoIndex, "the store holds no index of this name"))
+    Ok(match contents(backend, layout).await? {
+        StoreContents::Import => unfinished_import(),
+        _ => Error::new(ErrorKind::NoIndex, "the store holds no index of this name"),
+    })
 }
 
 /// Returns the error for opening an index without a manifest.
@@ -116,6 +126,7 @@ pub(super) async fn no_manifest(objects: &Objects) -> Result<Error> {
             let message = "the creation of this index was started but not completed: create it again";
             Error::new(ErrorKind::NoIndex, message)
         }
+        Ok(StoreContents::Import) => unfinished_import(),
         Ok(_) => lost_manifest(&objects.layout),
         Err(error) => error,
     })
@@ -217,6 +228,14 @@ async fn unfinished_root(objects: &Objects, protection: &Protection) -> Result<R
         return Err(Error::new(ErrorKind::IndexExists, message));
     }
     Ok(Root { envelope, record: root.value, revision: root.revision })
+}
+
+const UNFINISHED_IMPORT: &str = "the store holds an import that is not complete";
+const IMPORT_AGAIN: &str = "run the import again with the same archives: it continues where it stopped";
+
+/// Returns the error for opening an index whose import is not complete.
+fn unfinished_import() -> Error {
+    Error::new(ErrorKind::NoIndex, UNFINISHED_IMPORT).with_hint(IMPORT_AGAIN)
 }
 
 fn already_exists() -> Error {

@@ -148,6 +148,9 @@ impl EngineBuilder {
         let analyzer = creation::describe(self.analyzer.as_ref())?;
         creation::check_limits(&*self.backend)?;
         creation::refuse_existing(&*self.backend, &layout).await?;
+        // Read before anything is created, since the pin may be unusable. Whatever it records is not
+        // this new index.
+        let pinned = self.pinned().await?;
         for bucket in layout.buckets() {
             self.backend.create(bucket).await?;
         }
@@ -155,8 +158,6 @@ impl EngineBuilder {
         let backend = Arc::clone(&self.backend);
         let objects =
             creation::create(backend, layout, protection, analyzer, &self.settings, environment, self.rules).await?;
-        // Whatever the pin records, if there is one, is not this new index.
-        let pinned = self.pinned().await?;
         self.start(objects, None, pinned).await
     }
 

@@ -141,6 +141,14 @@ async fn nothing_is_imported_over_anything() {
     attempt(&begun, &other[..other.len() - 1]).await.expect_err("cut off");
     let error = attempt(&begun, &archive).await.expect_err("another one");
     assert_eq!(error.kind(), ErrorKind::IndexExists, "{error:?}");
+    // Until it is complete, there is no index, and none can be created.
+    let opened = try_open(&begun, Some(key(1))).await.expect_err("not complete");
+    let protection = Protection::of(Some(key(1)), None).expect("a key");
+    let created = Engine::builder(Arc::clone(&begun)).create(protection).await.expect_err("not complete");
+    assert_eq!((opened.kind(), created.kind()), (ErrorKind::NoIndex, ErrorKind::IndexExists), "{opened} {created}");
+    for error in [opened, created] {
+        assert!(error.own_hint().is_some_and(|hint| hint.contains("run the import again")), "{error:?}");
+    }
     import(&begun, &other).await;
 }
 
