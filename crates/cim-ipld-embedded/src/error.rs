@@ -55,9 +55,9 @@ fn io_kind(kind: io::ErrorKind) -> ErrorKind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         io::ErrorKind::InvalidFilename => ErrorKind::InvalidName,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-        // `UnexpectedEof`, `InvalidData`, `InvalidInput`, `NotFound`: a file that the store refers to
-        // is truncated, unreadable, empty or missing. `AlreadyExists`: fjall tries to create a file that exists, because
-        // the file that should refer to it is missing.
+        // `UnexpectedEof`, `InvalidData`, `InvalidInput`, `NotFound`: a file that the store refers
+        // to is truncated, unreadable, empty or missing. `AlreadyExists`: fjall tries to create a
+        // file that exists, because the file that should refer to it is missing.
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::InvalidData
         | io::ErrorKind::InvalidInput

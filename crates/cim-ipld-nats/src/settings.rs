@@ -19,8 +19,8 @@ pub struct NatsSettings {
     /// Whether existing buckets may be stored in memory, where their contents are lost when the
     /// server stops.
     pub allow_in_memory: bool,
-    /// The maximum size of each bucket in bytes. It also applies to existing buckets when an index is
-    /// created in them. With `None`, new buckets have no limit, and existing ones keep theirs.
+    /// The maximum size of each bucket in bytes. It also applies to existing buckets when an index
+    /// is created in them. With `None`, new buckets have no limit, and existing ones keep theirs.
     pub max_bytes: Option<u64>,
     /// The tags that a server must have to store a bucket.
     pub placement_tags: Vec<String>,

@@ -148,8 +148,8 @@ impl EngineBuilder {
         let analyzer = creation::describe(self.analyzer.as_ref())?;
         creation::check_limits(&*self.backend)?;
         creation::refuse_existing(&*self.backend, &layout).await?;
-        // Read before anything is created, since the pin may be unusable. Whatever it records is not
-        // this new index.
+        // Read before anything is created, since the pin may be unusable. Whatever it records is
+        // not this new index.
         let pinned = self.pinned().await?;
         for bucket in layout.buckets() {
             self.backend.create(bucket).await?;
