@@ -93,6 +93,14 @@ pub(crate) fn parse(text: &str) -> Option<(Timestamp, Timestamp)> {
     Some((Timestamp(start * DAY_MS), Timestamp(end * DAY_MS)))
 }
 
+/// Returns the time that a text denotes if it is nothing but a date with year, month and day, with
+/// or without a time.
+pub(crate) fn of_text(text: &str) -> Option<Timestamp> {
+    const LENGTHS: std::ops::RangeInclusive<usize> = 10..=40;
+    let is_long = LENGTHS.contains(&text.len()) && text.as_bytes()[0].is_ascii_digit();
+    is_long.then(|| parse(text)).flatten().map(|(start, _)| start)
+}
+
 /// Parses `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction`, followed by `Z`, an offset or nothing.
 /// Returns the milliseconds since midnight UTC and the length of the span.
 fn time_of_day(text: &str) -> Option<(i64, i64)> {

@@ -71,7 +71,8 @@ pub enum DocumentKind {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Value {
-    /// Text that is split into words.
+    /// Text that is split into words. If it is nothing but a date with year, month and day, it is
+    /// also a [`Date`](Self::Date) for ranges and sorting.
     Text(String),
     /// A name that only matches exactly.
     Keyword(String),
@@ -85,8 +86,8 @@ pub enum Value {
     /// Both a [`Text`](Self::Text) and a [`Keyword`](Self::Keyword).
     String(String),
     /// Several values, none of which is a list. Each string and keyword matches exactly; the words
-    /// of all strings and texts are indexed as if concatenated. Ranges and sorting use the smallest
-    /// number and the earliest date.
+    /// of all strings and texts are indexed, and no phrase matches across two values. Ranges and
+    /// sorting use the smallest number and the earliest date.
     List(Vec<Value>),
 }
 

@@ -1,7 +1,7 @@
 //! Extracts the keys of a document: its words with their positions, names and numbers.
 
 use crate::analysis::{Analyzer, Form, Scratch, fold_keyword};
-use crate::document::{Document, Value};
+use crate::document::{Document, Value, date};
 use crate::encoding::numbers;
 use crate::keys::{self, ColumnKind, FIELDS};
 
@@ -137,6 +137,9 @@ pub(crate) fn visit_numbers<E>(
                 (ColumnKind::Integer, Value::Integer(number)) => Some(numbers::of_integer(*number)),
                 (ColumnKind::Float, Value::Float(number)) => numbers::of_float(*number),
                 (ColumnKind::Date, Value::Date(time)) => Some(numbers::of_integer(time.0)),
+                (ColumnKind::Date, Value::Text(text) | Value::String(text)) => {
+                    date::of_text(text).map(|time| numbers::of_integer(time.0))
+                }
                 _ => None,
             };
             // A column stores one number per document. Codes sort like the numbers they encode.

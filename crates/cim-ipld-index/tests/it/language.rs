@@ -300,9 +300,21 @@ fn strings_and_lists_are_found_by_each_of_their_values() {
     let string = |text: &str| Value::String(text.to_owned());
     let list = |values: &[Value]| Value::List(values.to_vec());
     let documents = [
-        vec![("city", string("New York")), ("years", list(&[Value::Integer(2019), Value::Integer(2021)]))],
-        vec![("city", list(&[string("York"), string("Leeds")])), ("years", Value::Integer(2020))],
-        vec![("city", Value::Keyword("York".into())), ("years", list(&[Value::Float(2019.5), string("soon")]))],
+        vec![
+            ("day", string("2024-01-15T23:30:00-05:00")),
+            ("city", string("New York")),
+            ("years", list(&[Value::Integer(2019), Value::Integer(2021)])),
+        ],
+        vec![
+            ("day", string("2024-01-15")),
+            ("city", list(&[string("York"), string("Leeds")])),
+            ("years", Value::Integer(2020)),
+        ],
+        vec![
+            ("day", string("2024")),
+            ("city", Value::Keyword("York".into())),
+            ("years", list(&[Value::Float(2019.5), string("soon")])),
+        ],
         vec![("city", list(&[])), ("due", list(&[Value::Date(Timestamp(5)), Value::Date(Timestamp(1))]))],
     ];
     for (n, attributes) in (0..).zip(documents) {
@@ -310,7 +322,7 @@ fn strings_and_lists_are_found_by_each_of_their_values() {
         document.attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         index.insert(&document).unwrap();
     }
-    let cases: [(&str, &[u64]); 13] = [
+    let cases: [(&str, &[u64]); 20] = [
         ("city:York", &[0, 1, 2]),
         ("city:york", &[0, 1]),
         ("city:\"New York\"", &[0]),
@@ -324,6 +336,14 @@ fn strings_and_lists_are_found_by_each_of_their_values() {
         ("years:soon", &[2]),
         ("due:1970-01-01T00:00:00.001", &[3]),
         ("due:*", &[3]),
+        // A string that is a date is found by its words and as a date.
+        ("day:2024-01-15", &[0, 1]),
+        ("day:2024-01", &[0, 1]),
+        ("day:23", &[0]),
+        ("day:2024-01-15T2*", &[0]),
+        ("day:\"2024-01-15T23:30:00-05:00\"", &[0]),
+        ("day:>=2024-01-16", &[0]),
+        ("day:[2024-01-01 TO 2024-01-15]", &[1]),
     ];
     for is_compact in [false, true] {
         if is_compact {
