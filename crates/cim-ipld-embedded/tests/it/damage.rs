@@ -28,6 +28,20 @@ async fn everything(path: &Path) -> Result<Vec<KeyedEntry>, Error> {
     found
 }
 
+/// Creates a store of 20 pages. `size` maps the number of a page to its size in bytes. Returns its
+/// entries.
+async fn create(path: &Path, size: impl Fn(usize) -> usize) -> Vec<KeyedEntry> {
+    let backend = EmbeddedBackend::open(path).await.unwrap();
+    backend.create(&bucket()).await.unwrap();
+    for n in 0..20_u8 {
+        let key = Key::new(&format!("page.{n}")).unwrap();
+        let page = vec![n; size(usize::from(n))];
+        backend.put(&bucket(), &key, page.into(), Precondition::Any).await.unwrap();
+    }
+    backend.close().await;
+    everything(path).await.unwrap()
+}
+
 fn files(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path).unwrap() {
@@ -55,15 +69,7 @@ fn copy(from: &Path, to: &Path) {
 async fn a_flipped_byte_is_reported_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good");
-    let backend = EmbeddedBackend::open(&good).await.unwrap();
-    backend.create(&bucket()).await.unwrap();
-    for n in 0..20_u8 {
-        let page = vec![n; 3000 + usize::from(n)];
-        let key = Key::new(&format!("page.{n}")).unwrap();
-        backend.put(&bucket(), &key, page.into(), Precondition::Any).await.unwrap();
-    }
-    backend.close().await;
-    let expected = everything(&good).await.unwrap();
+    let expected = create(&good, |n| 3000 + n).await;
 
     let mut told = 0;
     for file in files(&good) {
@@ -97,14 +103,7 @@ async fn a_flipped_byte_is_reported_or_harmless() {
 async fn a_missing_file_is_reported_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good");
-    let backend = EmbeddedBackend::open(&good).await.unwrap();
-    backend.create(&bucket()).await.unwrap();
-    for n in 0..20_u8 {
-        let key = Key::new(&format!("page.{n}")).unwrap();
-        backend.put(&bucket(), &key, vec![n; 3000].into(), Precondition::Any).await.unwrap();
-    }
-    backend.close().await;
-    let expected = everything(&good).await.unwrap();
+    let expected = create(&good, |_| 3000).await;
     for file in files(&good) {
         let damaged = folder.path().join("damaged");
         copy(&good, &damaged);
@@ -127,14 +126,7 @@ async fn a_missing_file_is_reported_or_harmless() {
 async fn missing_and_foreign_files_are_named_and_nothing_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good");
-    let backend = EmbeddedBackend::open(&good).await.unwrap();
-    backend.create(&bucket()).await.unwrap();
-    for n in 0..20_u8 {
-        let key = Key::new(&format!("page.{n}")).unwrap();
-        backend.put(&bucket(), &key, vec![n; 100].into(), Precondition::Any).await.unwrap();
-    }
-    backend.close().await;
-    let expected = everything(&good).await.unwrap();
+    let expected = create(&good, |_| 100).await;
     let keyspaces = fs::read_dir(good.join("data/keyspaces")).unwrap();
     let other =
         keyspaces.map(|entry| entry.unwrap().file_name().into_string().unwrap()).find(|name| name != "0").unwrap();
