@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind};
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, RequestErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Placement, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self};
 use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
@@ -97,13 +97,8 @@ impl Buckets {
         let config = Config { max_bytes: wanted, ..config.clone() };
         let subject = format!("$JS.API.STREAM.UPDATE.{}", config.name);
         let asked = async {
-            self.context.update_stream(config).await.map_err(|error| {
-                let changing = format!("changing the size limit of bucket {bucket}");
-                match error.kind() {
-                    CreateStreamErrorKind::JetStream(answer) => error_response(&changing, answer),
-                    _ => self.no_response(&changing, error),
-                }
-            })
+            let changing = format!("changing the size limit of bucket {bucket}");
+            self.context.update_stream(config).await.map_err(|error| self.refused(&changing, error))
         };
         self.notices.watch(&[&subject], asked).await.map(drop)
     }
@@ -112,18 +107,21 @@ impl Buckets {
         let config = self.config(bucket);
         let subject = format!("$JS.API.STREAM.CREATE.{}", config.name);
         let asked = async {
-            self.context.create_stream(config).await.map_err(|error| {
-                let making = format!("creating bucket {bucket}");
-                match error.kind() {
-                    CreateStreamErrorKind::JetStream(answer) => error_response(&making, answer),
-                    _ => self.no_response(&making, error),
-                }
-            })
+            let making = format!("creating bucket {bucket}");
+            self.context.create_stream(config).await.map_err(|error| self.refused(&making, error))
         };
         self.notices.watch(&[&subject], asked).await?;
         // This call created the stream, so restarting its revisions is expected.
         self.seen_by_bucket().remove(bucket.name());
         Ok(())
+    }
+
+    /// Converts the error from a request to create or to change a stream.
+    fn refused(&self, what: &str, error: CreateStreamError) -> Error {
+        match error.kind() {
+            CreateStreamErrorKind::JetStream(answer) => error_response(what, answer),
+            _ => self.no_response(what, error),
+        }
     }
 
     /// Converts the error from a request that received no response. If JetStream is not enabled,
