@@ -17,5 +17,4 @@ mod query;
 mod ranking;
 mod rounds;
 mod search_page;
-mod slips;
 mod trials;

@@ -2,6 +2,7 @@
 //! memtable and in a segment.
 
 mod options;
+mod slips;
 mod stems;
 
 use cim_ipld_index::{Analyzer, AnalyzerSpec, Document, Field, MemoryIndex, Query, SearchOptions, Value};

@@ -1,7 +1,8 @@
 //! Queries with the slips that people make: they find what is meant, or are refused with the place.
 
-use cim_ipld_index::{Document, MemoryIndex, Query, QueryErrorKind, SearchOptions, Value};
+use cim_ipld_index::{Document, MemoryIndex, Query, QueryErrorKind, Value};
 
+use super::{Row, found};
 use crate::model::cid;
 
 fn index() -> MemoryIndex {
@@ -27,7 +28,7 @@ fn index() -> MemoryIndex {
 
 #[test]
 fn slips_find_what_is_meant() {
-    let cases: &[(&str, &[u64])] = &[
+    let cases: &[Row] = &[
         // The value of an attribute may start with a sign.
         ("path:/usr/bin/ls", &[0]),
         ("-path:/usr/bin/ls", &[1, 2]),
@@ -77,11 +78,9 @@ fn slips_find_what_is_meant() {
         }
         for (text, expected) in cases {
             let query = Query::parse_typed(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            let results = index.search(&query, &SearchOptions::default()).unwrap();
-            let mut found: Vec<u64> =
-                results.hits.iter().filter_map(|hit| (0..3).find(|n| cid(*n) == hit.cid)).collect();
-            found.sort_unstable();
-            assert_eq!(found, *expected, "{text}");
+            let mut hits = found(&index, &query);
+            hits.sort_unstable();
+            assert_eq!(hits, *expected, "{text}");
         }
     }
 }
