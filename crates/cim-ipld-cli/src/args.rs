@@ -208,9 +208,13 @@ pub(crate) struct SearchArguments {
     /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Fail if matching the phrases would compare more than N word positions [default: 268435456]
+    /// Fail if the search needs more than N units of work, of a few nanoseconds each
+    /// [default: 268435456]
     #[arg(long, value_name = "N")]
-    pub(crate) max_positions: Option<u64>,
+    pub(crate) max_work: Option<u64>,
+    /// Fail if the search takes longer than this many seconds [default: no limit]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u32>,
 }
 
 #[derive(Debug, Args)]

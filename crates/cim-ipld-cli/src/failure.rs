@@ -124,7 +124,9 @@ impl From<persistence::Error> for Failure {
                  accept it with `cim pin accept`"
             }
             ErrorKind::PinUnavailable => "check the pin file, choose another one with --pin FILE, or use --no-pin",
-            ErrorKind::QueryTooExpensive => "shorten the phrases of the query, or raise --max-positions",
+            ErrorKind::QueryTooExpensive => {
+                "simplify the part of the query named in the message, or raise --max-work or --deadline"
+            }
             ErrorKind::SnapshotMissing => "list the snapshots with `cim snapshot list`",
             _ => error.hint(),
         };

@@ -21,10 +21,11 @@ pub(crate) enum Status {
     Incompatible = 14,
     DataLost = 15,
     Unverified = 16,
+    TooExpensive = 17,
 }
 
 impl Status {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Failed,
         Self::Usage,
         Self::Skipped,
@@ -41,6 +42,7 @@ impl Status {
         Self::Incompatible,
         Self::DataLost,
         Self::Unverified,
+        Self::TooExpensive,
     ];
 
     pub(crate) fn code(self) -> u8 {
@@ -66,6 +68,7 @@ impl Status {
             Self::Incompatible => "incompatible",
             Self::DataLost => "data_lost",
             Self::Unverified => "unverified",
+            Self::TooExpensive => "too_expensive",
         }
     }
 
@@ -93,6 +96,7 @@ impl Status {
             Self::Unverified => {
                 "`cim verify` could not check the index, because its keys or its manifest are damaged or lost"
             }
+            Self::TooExpensive => "the query exceeds a limit on what a search may cost",
         }
     }
 
@@ -114,7 +118,8 @@ impl From<ErrorKind> for Status {
             ErrorKind::Damaged | ErrorKind::Lost => Self::Damaged,
             ErrorKind::Rollback | ErrorKind::Forked | ErrorKind::PinUnavailable => Self::History,
             ErrorKind::SnapshotMissing => Self::NotFound,
-            ErrorKind::InvalidInput | ErrorKind::QueryTooExpensive => Self::Usage,
+            ErrorKind::InvalidInput => Self::Usage,
+            ErrorKind::QueryTooExpensive => Self::TooExpensive,
             ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => Self::Unavailable,
             ErrorKind::Denied => Self::Denied,
             ErrorKind::Full => Self::Full,

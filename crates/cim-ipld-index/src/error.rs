@@ -31,8 +31,11 @@ pub enum ErrorKind {
     InvalidDocument,
     /// The query or its options are invalid. The message describes what is wrong.
     InvalidQuery,
-    /// The query would take too long. The message names the part that does, and the limit.
+    /// The query would exceed one of the [`SearchLimits`](crate::SearchLimits). The message names the
+    /// part of the query and the limit. Simplify that part, or raise the limit.
     QueryTooExpensive,
+    /// The search was stopped by its [`Cancellation`](crate::Cancellation).
+    Cancelled,
     /// A memtable is full: build a segment from it and start another. Or a segment exceeds the
     /// capacity of its format: build or merge smaller segments.
     Full,
@@ -85,8 +88,18 @@ impl Error {
         Self::new(ErrorKind::InvalidDocument, detail)
     }
 
+    /// Names the part of a query that exceeded a limit.
+    pub(crate) fn about(mut self, part: impl FnOnce() -> String) -> Self {
+        if self.kind == ErrorKind::QueryTooExpensive {
+            self.detail = format!("{} {}", part(), self.detail).into();
+        }
+        self
+    }
+
     pub(crate) fn at(mut self, segment: SegmentId, page: PageId) -> Self {
-        self.place.get_or_insert((segment, page));
+        if !matches!(self.kind, ErrorKind::QueryTooExpensive | ErrorKind::Cancelled) {
+            self.place.get_or_insert((segment, page));
+        }
         self
     }
 

@@ -108,6 +108,7 @@
 
 mod analysis;
 mod automaton;
+mod budget;
 mod deletes;
 mod document;
 mod encoding;
@@ -130,6 +131,7 @@ pub use analysis::{
     Analyze, Analyzer, AnalyzerSpec, Cjk, Language, MAX_WORD_BYTES, QueryPrefix, QueryWord, QueryWords, Token,
     UnicodeWords, WordsSpec,
 };
+pub use budget::limits::{Cancellation, SearchLimits};
 pub use deletes::Deletes;
 pub use document::codec::EncodedDocument;
 pub use document::date::{ParseTimestampError, Timestamp};
@@ -148,11 +150,11 @@ pub use page::{MAX_PAGE_BYTES, MAX_SEGMENT_DOCUMENTS, Page, PageMap, PageSink, P
 pub use page_id::{DocId, PageClass, PageId, SegmentId, SubIndex};
 pub use query::{Number, NumberField, NumberRange, Query, QueryError, QueryErrorKind};
 pub use read_view::{IndexCounts, ReadView};
+pub use search::MAX_RESULT_WINDOW;
 pub use search::options::{Facet, FacetCounts, FacetField, SearchOptions, SnippetOptions, Total};
 pub use search::order::{Sort, SortBy, SortOrder};
 pub use search::paging::SearchCursor;
 pub use search::results::{Hit, Matches, SearchResults, Snippet};
-pub use search::{MAX_QUERY_WORDS, MAX_RESULT_WINDOW};
 pub use segment::{Salvaged, Segment, SegmentSummary, build_segment, salvage_documents};
 pub use verify::{SegmentReport, Verification};
 

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use cid::Cid;
 
 use crate::analysis::Analyzer;
+use crate::budget::limits::Cancellation;
 use crate::deletes::Deletes;
 use crate::document::Document;
 use crate::error::{Error, Result};
@@ -140,11 +141,26 @@ impl MemoryIndex {
     /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query is too large or nested too
     /// deeply, it uses a field name that is not an attribute of any live document but looks like a
     /// misspelt built-in field (`titel:x`), or the cursor belongs to another search.
-    /// [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases would
-    /// compare more than [`SearchOptions::max_positions`] positions.
+    /// [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if it would exceed
+    /// [`SearchOptions::limits`].
     pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
         let state = self.shared.published.load();
         ready(state.snapshot.search(query, options, &state.pages)?)
+    }
+
+    /// Like [`search`](Self::search), but stops as soon as the cancellation takes effect.
+    ///
+    /// # Errors
+    ///
+    /// As for [`search`](Self::search), and [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    pub fn search_until(
+        &self,
+        query: &Query,
+        options: &SearchOptions,
+        cancellation: &Cancellation,
+    ) -> Result<SearchResults> {
+        let state = self.shared.published.load();
+        ready(state.snapshot.search_until(query, options, &state.pages, cancellation)?)
     }
 
     /// Returns a document in the form in which it was inserted.

@@ -5,6 +5,7 @@
 //! and the new id and the field lengths of each document.
 
 use crate::analysis::Form;
+use crate::budget::meter::Account;
 use crate::deletes::Deletes;
 use crate::encoding::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
@@ -66,6 +67,7 @@ pub fn merge_segments(
     let mut merge = TableMerge {
         sources: inputs.iter().map(|(segment, deletes)| Source::Segment(segment, deletes)).collect(),
         norms: inputs.iter().map(|_| NormCache::default()).collect(),
+        account: Account::unlimited(),
         maps: &maps,
         fetcher: &fetcher,
         writer: &mut writer,
@@ -143,6 +145,7 @@ impl<'a> Documents<'a> {
 struct TableMerge<'m, 'a, 'w> {
     sources: Vec<Source<'a>>,
     norms: Vec<NormCache>,
+    account: Account,
     maps: &'m [Map],
     fetcher: &'m Fetcher<'m>,
     writer: &'m mut SegmentWriter<'w>,
@@ -191,7 +194,8 @@ impl<'a> TableMerge<'_, 'a, '_> {
         for input in holders {
             let Source::Segment(segment, _) = self.sources[*input] else { continue };
             let handle = Handle::of_value(tables[*input].value(), segment)?;
-            let cursor = self.sources[*input].open(self.fetcher, &handle, &leaf, &mut self.norms[*input])?;
+            let cursor =
+                self.sources[*input].open(self.fetcher, &handle, &leaf, &mut self.norms[*input], &self.account)?;
             let mut list = Postings { cursor: at_hand(cursor)?, map: &self.maps[*input], new: None };
             list.advance(0)?;
             lists.push(list);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cid::Cid;
 
 use crate::analysis::Analyzer;
+use crate::budget::limits::Cancellation;
 use crate::deletes::Deletes;
 use crate::document::codec;
 use crate::document::content_id;
@@ -135,8 +136,8 @@ impl ReadView {
     /// [`MAX_RESULT_WINDOW`](crate::MAX_RESULT_WINDOW), the query is too large or nested too
     /// deeply, it uses a field name that is not an attribute of any live document but looks like a
     /// misspelt built-in field (`titel:x`), or the cursor belongs to another search.
-    /// [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases would
-    /// compare more than [`SearchOptions::max_positions`] positions.
+    /// [`ErrorKind::QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if it would exceed
+    /// [`SearchOptions::limits`].
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) or
     /// [`ErrorKind::UnsupportedVersion`](crate::ErrorKind::UnsupportedVersion) for pages that
     /// cannot be decoded.
@@ -146,7 +147,33 @@ impl ReadView {
         options: &SearchOptions,
         pages: &dyn PageSource,
     ) -> Result<Progress<SearchResults>> {
-        search::search(self.sources(), &self.analyzer, query, options, pages)
+        self.search_with(query, options, pages, None)
+    }
+
+    /// Like [`search`](Self::search), but stops as soon as the cancellation takes effect.
+    ///
+    /// # Errors
+    ///
+    /// As for [`search`](Self::search), and [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    pub fn search_until(
+        &self,
+        query: &Query,
+        options: &SearchOptions,
+        pages: &dyn PageSource,
+        cancellation: &Cancellation,
+    ) -> Result<Progress<SearchResults>> {
+        self.search_with(query, options, pages, Some(cancellation))
+    }
+
+    fn search_with(
+        &self,
+        query: &Query,
+        options: &SearchOptions,
+        pages: &dyn PageSource,
+        cancellation: Option<&Cancellation>,
+    ) -> Result<Progress<SearchResults>> {
+        let fetcher = search::fetcher(options, cancellation, pages)?;
+        search::search(self.sources(), &self.analyzer, query, options, &fetcher)
     }
 
     /// Returns the locations of the hits that [`search`](Self::search) would return, in the same
@@ -156,7 +183,7 @@ impl ReadView {
     ///
     /// As for [`search`](Self::search).
     pub fn matches(&self, query: &Query, options: &SearchOptions, pages: &dyn PageSource) -> Result<Progress<Matches>> {
-        let fetcher = Fetcher::new(pages);
+        let fetcher = search::fetcher(options, None, pages)?;
         let Some(found) = search::find(self.sources(), &self.analyzer, query, options, &fetcher)? else {
             return Ok(fetcher.need());
         };

@@ -112,7 +112,8 @@ pub enum ErrorKind {
     FileExists,
     /// A document, a query, a name or a setting is invalid or exceeds a limit.
     InvalidInput,
-    /// The query would take too long. The message names the part that does, and the limit.
+    /// The query exceeds a limit on what a search may cost. The message names the part of the query
+    /// and the limit.
     QueryTooExpensive,
     /// The store did not answer. No document was changed; an operation of several steps, such as a
     /// key rotation, may have performed some of them.
@@ -219,7 +220,7 @@ impl Error {
             ErrorKind::SnapshotExists => "choose another name, or delete the existing snapshot first",
             ErrorKind::FileExists => "choose another file name, or remove the file first",
             ErrorKind::InvalidInput => "correct the input named in the message",
-            ErrorKind::QueryTooExpensive => "shorten the part of the query named in the message, or raise the limit",
+            ErrorKind::QueryTooExpensive => "simplify the part of the query named in the message, or raise the limit",
             ErrorKind::Unavailable => "check that the store is running and reachable, then try again",
             ErrorKind::OutcomeUnknown => {
                 "check whether the write is there before repeating it; indexing the same CID twice is harmless"

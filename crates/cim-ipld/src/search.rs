@@ -5,7 +5,7 @@ use cid::Cid;
 use cim_ipld_persistence::Result;
 use cim_ipld_persistence::index::{
     DocumentKind, Facet, FacetCounts, Hit, IndexCounts, Number, NumberField, NumberRange, Query, SearchCursor,
-    SearchOptions, SearchResults, SnippetOptions, Sort, Value,
+    SearchLimits, SearchOptions, SearchResults, SnippetOptions, Sort, Value,
 };
 use cim_ipld_persistence::unix_seconds;
 use serde::{Deserialize, Serialize};
@@ -57,9 +57,9 @@ pub struct SearchQuery {
     pub facets: Vec<Facet>,
     /// How snippets are cut: one passage of at most 200 characters by default.
     pub snippet: Option<SnippetOptions>,
-    /// The maximum number of word positions that phrases may compare, see
-    /// [`SearchOptions::max_positions`].
-    pub max_positions: Option<u64>,
+    /// The limits on what the search may cost: by default, about a second of work and 256 MiB of
+    /// working memory.
+    pub limits: SearchLimits,
 }
 
 /// A page of search results, with the number of all matches and their facets.
@@ -274,6 +274,12 @@ impl SearchQuery {
         Self { snippet: Some(snippet), ..self }
     }
 
+    /// Sets the limits on what the search may cost.
+    #[must_use]
+    pub fn limits(self, limits: SearchLimits) -> Self {
+        Self { limits, ..self }
+    }
+
     /// Returns the corresponding query of the index core.
     ///
     /// # Errors
@@ -297,7 +303,7 @@ impl SearchQuery {
         let options = SearchOptions::default().snippet(self.snippet.clone().unwrap_or_default());
         let limit = self.limit.unwrap_or(options.limit);
         let options = options.limit(limit).offset(self.offset.unwrap_or(0)).sort(self.sort.clone().unwrap_or_default());
-        let options = self.max_positions.into_iter().fold(options, SearchOptions::max_positions);
+        let options = options.limits(self.limits.clone());
         let options = self.after.iter().cloned().fold(options, SearchOptions::after);
         self.facets.iter().cloned().fold(options, SearchOptions::facet)
     }

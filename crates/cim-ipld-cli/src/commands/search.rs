@@ -1,6 +1,6 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cim_ipld::index::{Hit, Query, SearchOptions, SearchResults, Snippet, SnippetOptions};
+use cim_ipld::index::{Hit, Query, SearchLimits, SearchOptions, SearchResults, Snippet, SnippetOptions};
 
 use crate::args::SearchArguments;
 use crate::context::Context;
@@ -13,7 +13,9 @@ pub(crate) async fn run(arguments: SearchArguments, context: &Context) -> Result
     let query = query(&arguments)?;
     let options =
         SearchOptions::default().limit(arguments.limit).offset(arguments.offset).snippet(SnippetOptions::default());
-    let options = arguments.max_positions.into_iter().fold(options, SearchOptions::max_positions);
+    let limits = arguments.max_work.into_iter().fold(SearchLimits::default(), SearchLimits::work);
+    let deadline = arguments.deadline.map(|seconds| Duration::from_secs(seconds.into()));
+    let options = options.limits(deadline.into_iter().fold(limits, SearchLimits::deadline));
     let engine = arguments.at.open(context).await?;
     let started = Instant::now();
     let results = engine.search(&query, &options).await?;

@@ -80,7 +80,7 @@ pub(crate) fn refused<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -
 pub(crate) fn refusal(output: &Output) -> Refusal {
     let text = String::from_utf8(output.stderr.clone()).expect("standard error is UTF-8");
     let status = output.status.code().unwrap_or_else(|| panic!("it was killed: {text}"));
-    assert!((1..=16).contains(&status), "status {status}: {text}");
+    assert!((1..=17).contains(&status), "status {status}: {text}");
     if let Ok(object) = serde_json::from_str::<Value>(&text) {
         let field = |name: &str| object["error"][name].as_str().expect("a string").to_owned();
         assert_eq!(object["error"]["status"], status, "{text}");

@@ -20,6 +20,7 @@ fn each_kind_of_failure_has_a_status_of_its_own() {
     let (at, key, none) = (store.name(), store.init_with_key(), format!("{}-not", store.name()));
     let other = store.key("other");
     let bad = store.write("bad.jsonl", "{");
+    let many_words = "a ".repeat(5000);
     let cases: &[(&[&str], i32, &str)] = &[
         (&["index", &at, &bad, "--key-file", &key], 1, "failed"),
         (&["search", &at, "a", "--limit", "100001", "--key-file", &key], 2, "usage"),
@@ -32,6 +33,7 @@ fn each_kind_of_failure_has_a_status_of_its_own() {
         (&["stats", &at, "--key-file", &other], 7, "key"),
         (&["stats", &at], 7, "key"),
         (&["stats", "nats://127.0.0.1:1", "--key-file", &key], 11, "unavailable"),
+        (&["search", &at, &many_words, "--key-file", &key], 17, "too_expensive"),
     ];
     for (arguments, status, kind) in cases {
         assert_eq!(refused(*arguments).status, *status, "{arguments:?}");

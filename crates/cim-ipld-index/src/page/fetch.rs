@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
+use crate::budget::meter::Meter;
 use crate::page::{Page, PageId, PageSource, Progress, SegmentId};
 
 /// The maximum number of pages requested at once. This many pages hold gigabytes; only a forged
@@ -11,12 +13,23 @@ const MAX_MISSING: usize = 1 << 16;
 
 pub(crate) struct Fetcher<'a> {
     source: &'a dyn PageSource,
+    /// Counts the work that is done on the pages.
+    meter: Rc<Meter>,
     missing: RefCell<BTreeSet<(SegmentId, PageId)>>,
 }
 
 impl<'a> Fetcher<'a> {
+    /// Creates a fetcher for a computation without limits.
     pub(crate) fn new(source: &'a dyn PageSource) -> Self {
-        Self { source, missing: RefCell::default() }
+        Self::metered(source, Meter::unlimited())
+    }
+
+    pub(crate) fn metered(source: &'a dyn PageSource, meter: Rc<Meter>) -> Self {
+        Self { source, meter, missing: RefCell::default() }
+    }
+
+    pub(crate) fn meter(&self) -> &Rc<Meter> {
+        &self.meter
     }
 
     /// Returns the page, or records it as missing unless the limit is reached. The remaining pages

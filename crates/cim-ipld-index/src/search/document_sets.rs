@@ -5,6 +5,7 @@ use super::source::{Source, insert_list, visit_list, visit_prefix};
 use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::keys;
+use crate::memtable::{MemtableList, MemtableView};
 use crate::page::fetch::Fetcher;
 use crate::page::{DocId, PageClass};
 use crate::segment::TableEntry;
@@ -31,6 +32,10 @@ impl Source<'_> {
     /// All tables must be available, and `entry` must be the result of
     /// [`request_set`](Self::request_set).
     pub(super) fn set(&self, fetcher: &Fetcher<'_>, want: &SetSelector, entry: Option<&TableEntry>) -> Result<BitSet> {
+        let meter = fetcher.meter();
+        let documents = u64::from(self.document_count());
+        meter.charge_current(documents / 64)?;
+        meter.hold_current(documents / 8)?;
         let mut set = BitSet::empty(self.document_count());
         match (self, want) {
             (Self::Segment(segment, _), SetSelector::Name(class, _)) => {
@@ -50,6 +55,7 @@ impl Source<'_> {
                 })?;
             }
             (Self::Segment(segment, _), SetSelector::Words(field)) => {
+                meter.charge_current(documents)?;
                 let norms = segment.norms(fetcher, *field)?;
                 let documents = 0..segment.document_count();
                 norms.into_iter().for_each(|norms| {
@@ -61,27 +67,33 @@ impl Source<'_> {
             }
             (Self::Segment(segment, _), SetSelector::Numbers(kind, name, codes)) => {
                 if let Some(Some(found)) = segment.find_column(fetcher, *kind, name)? {
+                    meter.charge_current(documents)?;
                     let place = segment.column_place(*kind, found.value())?;
                     place.insert_range(&segment.column_fetch(fetcher), codes, &mut set)?;
                 }
             }
-            (Self::Memtable(view, _), SetSelector::Name(_, key)) => insert_list(view, key, &mut set),
+            (Self::Memtable(view, _), SetSelector::Name(_, key)) => {
+                meter.charge_current(documents)?;
+                insert_list(view, key, &mut set);
+            }
             (Self::Memtable(view, _), SetSelector::NamesFrom(_, prefix)) => {
-                view.keys(prefix, |key, _| insert_list(view, key, &mut set));
+                visit_names(fetcher, view, prefix, |_, list| visit_list(list, |document| set.insert(document)))?;
             }
             (Self::Memtable(view, _), SetSelector::NamesLike(_, prefix, test)) => {
-                view.keys(prefix, |key, _| {
+                visit_names(fetcher, view, prefix, |key, list| {
                     if test.accepts(key) {
-                        insert_list(view, key, &mut set);
+                        visit_list(list, |document| set.insert(document));
                     }
-                });
+                })?;
             }
             (Self::Memtable(view, _), SetSelector::Words(field)) => {
+                meter.charge_current(documents)?;
                 let has_words = |id: &u32| view.norms(DocId(*id)).is_some_and(|norms| norms[*field] > 0);
                 (0..view.document_count()).filter(has_words).for_each(|document| set.insert(document));
             }
             (Self::Memtable(view, _), SetSelector::Numbers(kind, name, codes)) => {
                 if let Some(list) = view.list(&keys::column(*kind, name)) {
+                    meter.charge_current(u64::from(list.document_frequency()))?;
                     let numbers = list.numbers().filter(|(_, number)| codes.contains(number));
                     numbers.for_each(|(document, _)| set.insert(document));
                 }
@@ -114,16 +126,31 @@ impl Source<'_> {
                 each(key, count);
                 Ok(())
             }),
-            Self::Memtable(view, _) => {
-                view.keys(prefix, |key, term| {
-                    if let Some(list) = view.list_of(term) {
-                        let mut count = 0;
-                        visit_list(&list, |document| count += u64::from(matches.contains(document)));
-                        each(key, count);
-                    }
-                });
-                Ok(())
-            }
+            Self::Memtable(view, _) => visit_names(fetcher, view, prefix, |key, list| {
+                let mut count = 0;
+                visit_list(list, |document| count += u64::from(matches.contains(document)));
+                each(key, count);
+            }),
         }
     }
+}
+
+/// Visits the names in a memtable whose keys start with `prefix`, with their lists, until the
+/// limit of work is reached.
+fn visit_names(
+    fetcher: &Fetcher<'_>,
+    view: &MemtableView,
+    prefix: &[u8],
+    mut each: impl FnMut(&[u8], &MemtableList<'_>),
+) -> Result<()> {
+    let mut result = Ok(());
+    view.keys(prefix, |key, term| {
+        if result.is_ok()
+            && let Some(list) = view.list_of(term)
+        {
+            result = fetcher.meter().charge_current(1 + u64::from(list.document_frequency()));
+            each(key, &list);
+        }
+    });
+    result
 }

@@ -9,7 +9,8 @@ use super::multi_phrase::MultiPhrase;
 use super::phrase::Phrase;
 use super::pool::Pooled;
 use super::union::Union;
-use super::window::{WINDOW, Window};
+use super::window::{WINDOW, WINDOW_WORDS, Window};
+use crate::budget::meter::Account;
 use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::TermScorer;
@@ -26,7 +27,7 @@ pub(crate) enum Evaluator<'a> {
     Union(Box<Union>),
     Phrase(Box<Phrase<'a>>),
     MultiPhrase(Box<MultiPhrase<'a>>),
-    Any(Vec<Evaluator<'a>>),
+    Any(Vec<Evaluator<'a>>, Account),
     Bool(Box<Bool<'a>>),
 }
 
@@ -41,6 +42,7 @@ pub(crate) struct Bool<'a> {
     pub(crate) must_not: Vec<Evaluator<'a>>,
     /// Working memory, created on first use.
     windows: Option<(Pooled<Window>, Pooled<Window>)>,
+    account: Account,
 }
 
 impl Evaluator<'_> {
@@ -64,7 +66,7 @@ impl Evaluator<'_> {
             Self::Union(union) => union.next(from),
             Self::Phrase(phrase) => phrase.next(from)?,
             Self::MultiPhrase(phrase) => phrase.next(from)?,
-            Self::Any(parts) => least(parts.iter_mut().map(|part| part.next(from)))?,
+            Self::Any(parts, _) => least(parts.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) if parts.must.is_empty() => least(parts.should.iter_mut().map(|part| part.next(from)))?,
             Self::Bool(parts) => greatest(parts.must.iter_mut().map(|part| part.next(from)))?,
         })
@@ -103,7 +105,10 @@ impl Evaluator<'_> {
             }
             Self::Phrase(phrase) => phrase.eval(start, out),
             Self::MultiPhrase(phrase) => phrase.eval(start, out),
-            Self::Any(parts) => parts.iter_mut().try_for_each(|part| part.eval(start, out)),
+            Self::Any(parts, account) => parts.iter_mut().try_for_each(|part| {
+                account.charge(WINDOW_WORDS)?;
+                part.eval(start, out)
+            }),
             Self::Bool(parts) => parts.eval(start, out),
         }
     }
@@ -115,12 +120,19 @@ impl<'a> Bool<'a> {
         self.should.is_empty() && self.must_not.is_empty() && self.must.iter().all(Evaluator::is_term)
     }
 
-    pub(crate) fn new(must: Vec<Evaluator<'a>>, should: Vec<Evaluator<'a>>, must_not: Vec<Evaluator<'a>>) -> Self {
-        Self { must, should, must_not, windows: None }
+    pub(crate) fn new(
+        must: Vec<Evaluator<'a>>,
+        should: Vec<Evaluator<'a>>,
+        must_not: Vec<Evaluator<'a>>,
+        account: Account,
+    ) -> Self {
+        Self { must, should, must_not, windows: None, account }
     }
 
     fn eval(&mut self, start: u32, out: &mut Window) -> Result<()> {
-        let Self { must, should, must_not, windows } = self;
+        let Self { must, should, must_not, windows, account } = self;
+        // Each part clears and combines a window.
+        account.charge((must.len() + should.len() + must_not.len()) * WINDOW_WORDS)?;
         let (own, part) = windows.get_or_insert_with(|| (Window::new(), Window::new()));
         for (index, wanted) in must.iter_mut().enumerate() {
             if index == 0 {

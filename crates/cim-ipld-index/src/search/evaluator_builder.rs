@@ -6,10 +6,10 @@ use super::evaluator::{Bool, Evaluator, Term};
 use super::exhaustive;
 use super::multi_phrase::MultiPhrase;
 use super::phrase::Phrase;
-use super::phrase_budget::PhraseBudget;
 use super::plan::{Leaf, Plan, Planned, SetSelector};
 use super::source::{Handle, NormCache, Source};
 use super::statistics::CollectionStatistics;
+use crate::budget::meter::{Account, Part};
 use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::page::fetch::Fetcher;
@@ -28,7 +28,6 @@ pub(super) struct EvaluatorBuilder<'s, 'a> {
     pub(super) scale: Scale,
     pub(super) fetcher: &'s Fetcher<'s>,
     pub(super) norms: NormCache,
-    pub(super) phrase_budget: PhraseBudget,
 }
 
 impl<'a> EvaluatorBuilder<'_, 'a> {
@@ -54,16 +53,18 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
             Plan::All => Evaluator::All(self.source.document_count()),
             Plan::Leaf { leaf, boost } => self.leaf(*leaf, *boost)?,
             Plan::Set(set) => {
+                self.fetcher.meter().enter(Part::Set(*set));
                 Evaluator::Set(self.source.set(self.fetcher, &self.sets[*set], self.entries[*set].as_ref())?)
             }
             Plan::Phrase { leaves, slop, boost } => self.phrase(leaves, *slop, *boost)?,
             Plan::Bool { must, should, must_not } => {
                 let mut open = |parts: &[Plan]| parts.iter().map(|part| self.open(part)).collect::<Result<Vec<_>>>();
                 let (must, should, must_not) = (open(must)?, open(should)?, open(must_not)?);
+                let account = self.account(Part::Query);
                 if must.is_empty() && must_not.is_empty() {
-                    Evaluator::Any(should)
+                    Evaluator::Any(should, account)
                 } else {
-                    Evaluator::Bool(Box::new(Bool::new(must, should, must_not)))
+                    Evaluator::Bool(Box::new(Bool::new(must, should, must_not, account)))
                 }
             }
         })
@@ -72,11 +73,13 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
     fn leaf(&mut self, leaf: usize, boost: f32) -> Result<Evaluator<'a>> {
         let scorer = self.scorer(leaf, self.statistics.weight(leaf, boost));
         let handles = &self.lists[leaf];
+        let account = self.account(Part::Leaf(leaf));
         if let [handle] = &handles[..] {
-            let cursor = self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?;
+            account.hold(Cursor::BYTES)?;
+            let cursor = self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms, &account)?;
             return Ok(cursor.map_or(Evaluator::Nothing, |cursor| Evaluator::Term(Box::new(Term { cursor, scorer }))));
         }
-        let union = self.source.unite(self.fetcher, handles, &self.leaves[leaf], &mut self.norms, scorer)?;
+        let union = self.source.unite(self.fetcher, handles, &self.leaves[leaf], &mut self.norms, scorer, &account)?;
         Ok(union.map_or(Evaluator::Nothing, |union| Evaluator::Union(Box::new(union))))
     }
 
@@ -113,26 +116,17 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
         };
         let mut matches = BitSet::empty(self.source.document_count());
         if !self.fetcher.has_missing() {
-            exhaustive::visit(&mut eval, None, |start, window| matches.insert_words(start / 64, &window.mask))?;
+            exhaustive::visit(&mut eval, None, &self.account(Part::Query), |start, window| {
+                matches.insert_words(start / 64, &window.mask)
+            })?;
         }
         Ok(matches)
     }
 
     fn phrase(&mut self, leaves: &[(usize, u32)], slop: u32, boost: f32) -> Result<Evaluator<'a>> {
         let scorer = self.scorer(leaves[0].0, self.statistics.phrase_weight(leaves, boost));
-        let budget = self.phrase_budget.clone();
-        if leaves.iter().any(|(leaf, _)| self.lists[*leaf].len() > 1) {
-            let slots = leaves.iter().map(|(leaf, place)| Ok((self.cursors(*leaf)?, *place)));
-            let slots = slots.collect::<Result<Vec<_>>>()?;
-            let is_complete =
-                slots.iter().zip(leaves).all(|((own, _), (leaf, _))| own.len() == self.lists[*leaf].len());
-            // A page that is missing has been recorded.
-            return match is_complete {
-                true => Ok(Evaluator::MultiPhrase(Box::new(MultiPhrase::new(slots, slop, scorer, budget)?))),
-                false => Ok(Evaluator::Nothing),
-            };
-        }
-        // The leaves of the cursors. A repeated word has one cursor.
+        let account = self.account(Part::Phrase(leaves[0].0));
+        // The leaves of the slots. A repeated word has one slot.
         let mut opened: Vec<usize> = Vec::new();
         let mut words = Vec::with_capacity(leaves.len());
         for (leaf, place) in leaves {
@@ -142,27 +136,41 @@ impl<'a> EvaluatorBuilder<'_, 'a> {
                 opened.push(*leaf);
             }
         }
+        if opened.iter().any(|leaf| self.lists[*leaf].len() > 1) {
+            let slots = opened.iter().map(|leaf| self.cursors(*leaf, &account)).collect::<Result<Vec<_>>>()?;
+            let is_complete = slots.iter().zip(&opened).all(|(own, leaf)| own.len() == self.lists[*leaf].len());
+            // A page that is missing has been recorded.
+            return match is_complete {
+                true => Ok(Evaluator::MultiPhrase(Box::new(MultiPhrase::new(slots, words, slop, scorer, account)?))),
+                false => Ok(Evaluator::Nothing),
+            };
+        }
         if opened.len() == 1 {
             opened.push(opened[0]);
             words.iter_mut().skip(1).for_each(|(cursor, _)| *cursor = 1);
         }
         let mut cursors = Vec::with_capacity(opened.len());
         for leaf in &opened {
-            cursors.append(&mut self.cursors(*leaf)?);
+            cursors.append(&mut self.cursors(*leaf, &account)?);
         }
         if cursors.len() < opened.len() {
             return Ok(Evaluator::Nothing);
         }
-        Ok(Evaluator::Phrase(Box::new(Phrase::new(cursors, words, slop, scorer, budget))))
+        Ok(Evaluator::Phrase(Box::new(Phrase::new(cursors, words, slop, scorer, account))))
     }
 
     /// Opens the lists of a leaf, except those of which a page is missing.
-    fn cursors(&mut self, leaf: usize) -> Result<Vec<Cursor<'a>>> {
+    fn cursors(&mut self, leaf: usize, account: &Account) -> Result<Vec<Cursor<'a>>> {
+        account.hold(self.lists[leaf].len() * Cursor::BYTES)?;
         let mut cursors = Vec::with_capacity(self.lists[leaf].len());
         for handle in &self.lists[leaf] {
-            cursors.extend(self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms)?);
+            cursors.extend(self.source.open(self.fetcher, handle, &self.leaves[leaf], &mut self.norms, account)?);
         }
         Ok(cursors)
+    }
+
+    fn account(&self, part: Part) -> Account {
+        Account::new(self.fetcher.meter(), part)
     }
 
     fn scorer(&self, leaf: usize, weight: f32) -> TermScorer {

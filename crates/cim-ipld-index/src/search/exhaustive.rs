@@ -2,7 +2,8 @@
 
 use super::cursor::END;
 use super::evaluator::Evaluator;
-use super::window::{WINDOW, Window};
+use super::window::{WINDOW, WINDOW_WORDS, Window};
+use crate::budget::meter::Account;
 use crate::encoding::docset::BitSet;
 use crate::error::Result;
 
@@ -10,6 +11,7 @@ use crate::error::Result;
 pub(super) fn visit(
     eval: &mut Evaluator<'_>,
     allowed: Option<&BitSet>,
+    account: &Account,
     mut each: impl FnMut(u32, &Window),
 ) -> Result<()> {
     let mut window = Window::new();
@@ -25,6 +27,7 @@ pub(super) fn visit(
             let words = allowed.words().get((start / 64) as usize..).unwrap_or_default();
             window.retain(|index| words.get(index).copied().unwrap_or(0));
         }
+        account.charge(WINDOW_WORDS + window.mask.iter().map(|word| word.count_ones() as usize).sum::<usize>())?;
         each(start, &window);
         window.clear();
         from = start + WINDOW;

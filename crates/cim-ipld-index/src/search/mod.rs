@@ -20,7 +20,6 @@ pub(crate) mod options;
 pub(crate) mod order;
 pub(crate) mod paging;
 mod phrase;
-mod phrase_budget;
 mod phrase_count;
 mod plan;
 mod pool;
@@ -35,7 +34,6 @@ mod union;
 mod window;
 
 pub(crate) use cursor::{Cursor, END};
-pub use plan::MAX_QUERY_WORDS;
 pub(crate) use plan::{Leaf, TermSelector};
 pub(crate) use rank::Candidate;
 pub(crate) use source::{Handle, NormCache, Source};
@@ -44,7 +42,6 @@ use bulk_scorer::Collector;
 use evaluator::Evaluator;
 use evaluator_builder::EvaluatorBuilder;
 use name_resolution::Resolution;
-use phrase_budget::PhraseBudget;
 use plan::{Planned, SetSelector};
 use snippet::SnippetGenerator;
 use sort::Sorter;
@@ -53,6 +50,8 @@ use top_k::TopK;
 use window::Window;
 
 use crate::analysis::Analyzer;
+use crate::budget::limits::Cancellation;
+use crate::budget::meter::{Account, Meter, Part};
 use crate::encoding::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::fetch::Fetcher;
@@ -79,17 +78,29 @@ pub(crate) struct TopDocs<'a> {
     collection: Collection,
 }
 
+/// Creates the fetcher of a search, which counts its work.
+pub(crate) fn fetcher<'p>(
+    options: &SearchOptions,
+    cancellation: Option<&Cancellation>,
+    pages: &'p dyn PageSource,
+) -> Result<Fetcher<'p>> {
+    let meter = Meter::new(&options.limits, cancellation.cloned());
+    meter.look(Part::Query).map_err(|error| error.about(|| "the query".to_owned()))?;
+    Ok(Fetcher::metered(pages, meter))
+}
+
 pub(crate) fn search(
     sources: Vec<Source<'_>>,
     analyzer: &Analyzer,
     query: &Query,
     options: &SearchOptions,
-    pages: &dyn PageSource,
+    fetcher: &Fetcher<'_>,
 ) -> Result<Progress<SearchResults>> {
-    let fetcher = Fetcher::new(pages);
-    let Some(found) = find(sources, analyzer, query, options, &fetcher)? else { return Ok(fetcher.need()) };
+    let Some(found) = find(sources, analyzer, query, options, fetcher)? else { return Ok(fetcher.need()) };
     let generator = options.snippet.as_ref().map(|how| SnippetGenerator::new(how, &found.planned, analyzer));
-    let hits = rank::hits(&found.sources, &found.best, generator.as_ref(), &fetcher)?;
+    fetcher.meter().enter(Part::Hits);
+    let hits = rank::hits(&found.sources, &found.best, generator.as_ref(), fetcher);
+    let hits = hits.map_err(|error| error.about(|| found.planned.describe(fetcher.meter().exceeded())))?;
     if fetcher.has_missing() {
         return Ok(fetcher.need());
     }
@@ -113,10 +124,29 @@ pub(crate) fn find<'a>(
     options: &SearchOptions,
     fetcher: &Fetcher<'_>,
 ) -> Result<Option<TopDocs<'a>>> {
+    let mut planned = Planned::default();
+    let found = find_planned(sources, analyzer, query, options, fetcher, &mut planned);
+    match found {
+        Ok(found) => Ok(found.map(|found| TopDocs { planned, ..found })),
+        Err(error) => Err(error.about(|| planned.describe(fetcher.meter().exceeded()))),
+    }
+}
+
+/// Like [`find`], but puts the plan in `planned`, where it describes the parts of the query if the
+/// search fails.
+fn find_planned<'a>(
+    sources: Vec<Source<'a>>,
+    analyzer: &Analyzer,
+    query: &Query,
+    options: &SearchOptions,
+    fetcher: &Fetcher<'_>,
+    planned: &mut Planned,
+) -> Result<Option<TopDocs<'a>>> {
     let reach = reach(options)?;
+    let meter = fetcher.meter();
     let (resolved, resolution) = name_resolution::resolve(query, &sources, fetcher)?;
-    let planned = plan::plan(&resolved, analyzer)?;
-    let (lists, entries) = look_up(&sources, &planned, options, fetcher)?;
+    *planned = plan::plan(&resolved, analyzer, meter.clauses())?;
+    let (lists, entries) = look_up(&sources, planned, options, fetcher)?;
     if resolution == Resolution::Unknown {
         name_resolution::request_plain(query, analyzer, &sources, fetcher)?;
     }
@@ -136,8 +166,7 @@ pub(crate) fn find<'a>(
         fetcher,
     )?;
     let scale = Scale::for_ceiling(statistics.ceiling(&planned.plan));
-    let phrase_budget = PhraseBudget::new(options.max_positions);
-    let mut parts = Vec::with_capacity(sources.len());
+    let mut evaluations = Vec::with_capacity(sources.len());
     for ((source, lists), entries) in sources.iter().zip(&lists).zip(&entries) {
         let mut builder = EvaluatorBuilder {
             source,
@@ -149,31 +178,34 @@ pub(crate) fn find<'a>(
             scale,
             fetcher,
             norms: NormCache::default(),
-            phrase_budget: phrase_budget.clone(),
         };
-        let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(&planned)?);
+        let (eval, allowed) = (builder.open(&planned.plan)?, builder.allowed(planned)?);
         let sorter = options.needs_every_match().then(|| Sorter::open(source, options, fetcher)).transpose()?;
+        meter.enter(Part::Facets);
         for (class, prefix) in options.facets.iter().map(Facet::names) {
             source.request_names(fetcher, class, &prefix)?;
         }
-        parts.push(Part { eval, allowed, sorter });
+        evaluations.push(Evaluation { eval, allowed, sorter, account: Account::new(meter, Part::Query) });
     }
     if fetcher.has_missing() {
         return Ok(None);
     }
     let (mut total, mut candidates, mut matches) = (0, Vec::new(), Vec::new());
-    for (index, (source, part)) in sources.iter().zip(parts).enumerate() {
-        let (count, best) = match part.sorter.is_some() {
-            true => part.sorted(source, scale, &mut matches)?,
-            false => part.best(source, scale, reach, options.total)?,
+    for (index, (source, evaluation)) in sources.iter().zip(evaluations).enumerate() {
+        let (count, best) = match evaluation.sorter.is_some() {
+            true => evaluation.sorted(source, scale, &mut matches)?,
+            false => evaluation.best(source, scale, reach, options.total)?,
         };
         total += count;
         candidates.extend(best.into_iter().map(|candidate| Candidate { source: index, ..candidate }));
     }
+    meter.enter(Part::Facets);
     let facets = options.facets.iter().map(|facet| facets::count(facet, &sources, &matches, fetcher));
     let facets = facets.collect::<Result<_>>()?;
+    meter.enter(Part::Hits);
     let best = rank::order(&sources, candidates, options, fetcher)?;
-    Ok(Some(TopDocs { total, best, sources, facets, planned, collection: statistics.collection }))
+    let (collection, planned) = (statistics.collection, Planned::default());
+    Ok(Some(TopDocs { total, best, sources, facets, planned, collection }))
 }
 
 /// Returns the number of best documents that are needed.
@@ -198,8 +230,17 @@ fn look_up<'a>(
 ) -> Result<LookedUp<'a>> {
     let (mut lists, mut entries) = (Vec::with_capacity(sources.len()), Vec::with_capacity(sources.len()));
     for source in sources {
-        lists.push(planned.leaves.iter().map(|leaf| source.lists(fetcher, leaf)).collect::<Result<Vec<_>>>()?);
-        entries.push(planned.sets.iter().map(|want| source.request_set(fetcher, want)).collect::<Result<Vec<_>>>()?);
+        let leaves = planned.leaves.iter().zip(0..).map(|(leaf, index)| {
+            fetcher.meter().enter(Part::Leaf(index));
+            source.lists(fetcher, leaf)
+        });
+        lists.push(leaves.collect::<Result<Vec<_>>>()?);
+        let sets = planned.sets.iter().zip(0..).map(|(want, index)| {
+            fetcher.meter().enter(Part::Set(index));
+            source.request_set(fetcher, want)
+        });
+        entries.push(sets.collect::<Result<Vec<_>>>()?);
+        fetcher.meter().enter(Part::Facets);
         sort::request_order(source, options, fetcher)?;
         for (class, prefix) in options.facets.iter().map(Facet::names) {
             source.request_set(fetcher, &SetSelector::NamesFrom(class, prefix))?;
@@ -217,14 +258,15 @@ impl SearchOptions {
 }
 
 /// The evaluation of a search over one source.
-struct Part<'a> {
+struct Evaluation<'a> {
     eval: Evaluator<'a>,
     /// The live documents that pass the filters, or `None` for all.
     allowed: Option<BitSet>,
     sorter: Option<Sorter<'a>>,
+    account: Account,
 }
 
-impl<'a> Part<'a> {
+impl<'a> Evaluation<'a> {
     /// Returns the number of matches, as far as they are counted, and the best of them.
     fn best(mut self, source: &Source<'a>, scale: Scale, reach: usize, total: Total) -> Result<(u64, Vec<Candidate>)> {
         let top = match source {
@@ -232,8 +274,8 @@ impl<'a> Part<'a> {
             Source::Segment(..) => TopK::of_segment(reach),
             Source::Memtable(view, _) => TopK::of_memtable(reach, view),
         };
-        let mut collector =
-            Collector { allowed: self.allowed.as_ref(), top, is_counting: total == Total::Exact, total: 0 };
+        let (allowed, is_counting) = (self.allowed.as_ref(), total == Total::Exact);
+        let mut collector = Collector { allowed, top, is_counting, total: 0, account: self.account };
         collector.evaluate(&mut self.eval)?;
         let candidate = |(points, document)| {
             let score = scale.score(points);
@@ -247,7 +289,7 @@ impl<'a> Part<'a> {
     /// set of all matches.
     fn sorted(mut self, source: &Source<'a>, scale: Scale, matches: &mut Vec<BitSet>) -> Result<(u64, Vec<Candidate>)> {
         let mut own = BitSet::empty(source.document_count());
-        exhaustive::visit(&mut self.eval, self.allowed.as_ref(), |start, window| {
+        exhaustive::visit(&mut self.eval, self.allowed.as_ref(), &self.account, |start, window| {
             own.insert_words(start / 64, &window.mask);
             if let Some(sorter) = &mut self.sorter {
                 let score = |place: usize| scale.score(window.points[place]);

@@ -5,21 +5,26 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::cursor::{Cursor, END};
-use super::phrase_budget::PhraseBudget;
 use super::phrase_count::{Occurrences, Word};
 use super::pool::Pooled;
 use super::window::{WINDOW, Window};
+use crate::budget::meter::Account;
 use crate::error::Result;
 use crate::score::TermScorer;
 
+/// The units of work to take a cursor from a heap and to put it back.
+const HEAP_UNITS: usize = 8;
+/// The units of work to sort a position.
+const SORT_UNITS: usize = 4;
+
 pub(crate) struct MultiPhrase<'a> {
-    /// The slots, in phrase order; at least two.
+    /// The distinct slots. A slot that is repeated in the phrase is read once.
     slots: Vec<Slot<'a>>,
     slop: u32,
-    /// The slots as words of the phrase.
+    /// The words of the phrase by their slots, in phrase order; at least two.
     words: Vec<Word>,
     scorer: TermScorer,
-    budget: PhraseBudget,
+    account: Account,
 }
 
 /// The alternatives at one position of the phrase.
@@ -30,15 +35,16 @@ struct Slot<'a> {
 }
 
 impl<'a> MultiPhrase<'a> {
+    /// Creates a phrase. `slots` are the cursors of the alternatives of each slot.
     pub(super) fn new(
-        slots: Vec<(Vec<Cursor<'a>>, u32)>,
+        slots: Vec<Vec<Cursor<'a>>>,
+        words: Vec<Word>,
         slop: u32,
         scorer: TermScorer,
-        budget: PhraseBudget,
+        account: Account,
     ) -> Result<Self> {
-        let words = slots.iter().enumerate().map(|(index, (_, place))| (index, *place)).collect();
-        let slots = slots.into_iter().map(|(cursors, _)| Slot::new(cursors)).collect::<Result<_>>()?;
-        Ok(Self { slots, slop, words, scorer, budget })
+        let slots = slots.into_iter().map(Slot::new).collect::<Result<_>>()?;
+        Ok(Self { slots, slop, words, scorer, account })
     }
 
     /// Returns the first document at or after `from` that has a word for every slot.
@@ -46,7 +52,7 @@ impl<'a> MultiPhrase<'a> {
         let mut target = from;
         'again: loop {
             for slot in &mut self.slots {
-                let document = slot.seek(target)?;
+                let document = slot.seek(target, &self.account)?;
                 if document == END {
                     return Ok(END);
                 }
@@ -67,11 +73,19 @@ impl<'a> MultiPhrase<'a> {
             let mut norm = 0;
             let mut occurrences = Pooled::<Occurrences>::new();
             let lists = occurrences.lists(self.slots.len());
-            for (slot, positions) in self.slots.iter_mut().zip(lists) {
-                norm = slot.put_positions(document, positions)?;
-                self.budget.charge(positions.len())?;
+            let mut bytes = 0;
+            for (slot, positions) in self.slots.iter_mut().zip(&mut *lists) {
+                norm = slot.put_positions(document, positions, &self.account)?;
+                bytes += positions.len() * size_of::<u32>();
+                self.account.check_memory(bytes)?;
             }
-            let frequency = occurrences.count_in_order(&self.words, self.slop, &self.budget)?;
+            let frequency = match self.slop {
+                0 => {
+                    let lead = (0..self.words.len()).min_by_key(|word| lists[self.words[*word].0].len());
+                    occurrences.count_exact(&self.words, lead.unwrap_or_default(), &self.account)?
+                }
+                slop => occurrences.count_in_order(&self.words, slop, &self.account)?,
+            };
             if frequency > 0 {
                 out.add(document - start, self.scorer.points(frequency, norm));
             }
@@ -94,11 +108,12 @@ impl<'a> Slot<'a> {
     }
 
     /// Returns the first document at or after `target` that has one of the words.
-    fn seek(&mut self, target: u32) -> Result<u32> {
+    fn seek(&mut self, target: u32, account: &Account) -> Result<u32> {
         while let Some(Reverse((document, index))) = self.documents.peek().copied() {
             if document >= target {
                 return Ok(document);
             }
+            account.charge(HEAP_UNITS)?;
             self.documents.pop();
             let document = self.cursors[index].seek(target)?;
             if document != END {
@@ -110,11 +125,12 @@ impl<'a> Slot<'a> {
 
     /// Writes the positions of the words in the document that [`seek`](Self::seek) returned.
     /// Returns its length code.
-    fn put_positions(&mut self, document: u32, positions: &mut Vec<u32>) -> Result<u8> {
+    fn put_positions(&mut self, document: u32, positions: &mut Vec<u32>, account: &Account) -> Result<u8> {
         positions.clear();
         let (mut norm, mut own, mut here) = (0, Vec::new(), Vec::new());
         while let Some(Reverse((_, index))) = self.documents.peek().copied().filter(|Reverse((at, _))| *at == document)
         {
+            account.charge(HEAP_UNITS)?;
             self.documents.pop();
             here.push(index);
             let cursor = &mut self.cursors[index];
@@ -122,9 +138,12 @@ impl<'a> Slot<'a> {
             positions.append(&mut own);
             norm = cursor.weight(0)?.1;
         }
+        if here.len() > 1 {
+            account.charge(SORT_UNITS * positions.len())?;
+            positions.sort_unstable();
+            positions.dedup();
+        }
         self.documents.extend(here.into_iter().map(|index| Reverse((document, index))));
-        positions.sort_unstable();
-        positions.dedup();
         Ok(norm)
     }
 }

@@ -3,14 +3,14 @@
 use crate::query::Pattern;
 
 /// A condition on the names in a table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct NameFilter {
     /// The length of the key's prefix before the name, in bytes.
     start: usize,
     criterion: Criterion,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Criterion {
     Like(Pattern),
     /// A content type with any parameters.

@@ -69,7 +69,7 @@ pub(super) fn request_plain(
 ) -> Result<()> {
     // Names that resemble fields are refused once it is known that they are not attributes.
     let Ok(plain) = query.resolved(&|_| false) else { return Ok(()) };
-    for leaf in &plan::plan(&plain, analyzer)?.leaves {
+    for leaf in &plan::plan(&plain, analyzer, fetcher.meter().clauses())?.leaves {
         sources.iter().try_for_each(|source| source.lists(fetcher, leaf).map(drop))?;
     }
     Ok(())

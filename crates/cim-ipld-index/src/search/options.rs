@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::limits::SearchLimits;
 use crate::search::order::Sort;
 use crate::search::paging::SearchCursor;
 
@@ -32,14 +33,9 @@ pub struct SearchOptions {
     pub after: Option<SearchCursor>,
     /// The facets to count over all matches; none by default.
     pub facets: Vec<Facet>,
-    /// The maximum number of word positions that phrases may compare, after which the search fails
-    /// with [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive); 2^28 by default, which
-    /// takes about a second.
-    pub max_positions: u64,
+    /// The limits on what the search may cost.
+    pub limits: SearchLimits,
 }
-
-/// The default of [`SearchOptions::max_positions`].
-const MAX_POSITIONS: u64 = 1 << 28;
 
 /// A facet: counts the names of one kind over all matches, regardless of the limit.
 ///
@@ -154,7 +150,7 @@ impl Default for SearchOptions {
             sort: Sort::default(),
             after: None,
             facets: Vec::new(),
-            max_positions: MAX_POSITIONS,
+            limits: SearchLimits::default(),
         }
     }
 }
@@ -181,10 +177,10 @@ impl SearchOptions {
         self
     }
 
-    /// Sets the maximum number of word positions that phrases may compare.
+    /// Sets the limits on what the search may cost.
     #[must_use]
-    pub fn max_positions(mut self, max_positions: u64) -> Self {
-        self.max_positions = max_positions;
+    pub fn limits(mut self, limits: SearchLimits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -1,10 +1,10 @@
 //! Phrases: words at fixed distances, or with a limited number of other words in between.
 
 use super::cursor::{Cursor, END, greatest};
-use super::phrase_budget::PhraseBudget;
 use super::phrase_count::{Occurrences, Word};
 use super::pool::Pooled;
 use super::window::{WINDOW, Window};
+use crate::budget::meter::Account;
 use crate::error::Result;
 use crate::score::{Points, TermScorer};
 
@@ -18,7 +18,7 @@ pub(crate) struct Phrase<'a> {
     firsts: Vec<usize>,
     slop: u32,
     scorer: TermScorer,
-    budget: PhraseBudget,
+    account: Account,
     /// The indexes of the cursors, rarest first.
     order: Vec<usize>,
 }
@@ -30,13 +30,13 @@ impl<'a> Phrase<'a> {
         words: Vec<Word>,
         slop: u32,
         scorer: TermScorer,
-        budget: PhraseBudget,
+        account: Account,
     ) -> Self {
         let mut order: Vec<usize> = (0..cursors.len()).collect();
         order.sort_by_key(|index| cursors[*index].document_frequency());
         let first = |cursor| words.iter().position(|(own, _)| *own == cursor).unwrap_or_default();
         let firsts = (0..cursors.len()).map(first).collect();
-        Self { cursors, words, firsts, slop, scorer, budget, order }
+        Self { cursors, words, firsts, slop, scorer, account, order }
     }
 
     /// Computes the bounds of the blocks of one word.
@@ -113,6 +113,7 @@ impl<'a> Phrase<'a> {
                 return Ok(Some((document, self.scorer.points(count, norm))));
             }
         }
+        self.account.charge(self.order.len())?;
         for index in 2..self.order.len() {
             if self.cursors[self.order[index]].seek(document)? != document {
                 return Ok(None);
@@ -120,6 +121,7 @@ impl<'a> Phrase<'a> {
         }
         let mut occurrences = Pooled::<Occurrences>::new();
         let lists = occurrences.lists(self.cursors.len());
+        let mut count = 0;
         for (index, (cursor, positions)) in self.cursors.iter_mut().zip(lists).enumerate() {
             let ahead = match index {
                 _ if index == lead => places[0],
@@ -127,11 +129,12 @@ impl<'a> Phrase<'a> {
                 _ => 0,
             };
             cursor.put_positions_ahead(ahead, positions)?;
-            self.budget.charge(positions.len())?;
+            count += positions.len();
         }
+        self.account.check_memory(count * size_of::<u32>())?;
         let frequency = match self.is_exact() {
-            true => occurrences.count_exact(&self.words, self.firsts[lead], &self.budget)?,
-            false => occurrences.count_in_order(&self.words, self.slop, &self.budget)?,
+            true => occurrences.count_exact(&self.words, self.firsts[lead], &self.account)?,
+            false => occurrences.count_in_order(&self.words, self.slop, &self.account)?,
         };
         let norm = self.cursors[lead].weight(places[0])?.1;
         Ok((frequency > 0).then(|| (document, self.scorer.points(frequency, norm))))
@@ -169,6 +172,7 @@ impl<'a> Phrase<'a> {
     fn next_common(&mut self, from: u32) -> Result<u32> {
         let mut target = from;
         'again: loop {
+            self.account.charge(self.order.len())?;
             for index in &self.order {
                 let document = self.cursors[*index].seek(target)?;
                 if document == END {

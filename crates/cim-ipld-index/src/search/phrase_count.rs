@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use super::phrase_budget::PhraseBudget;
 use super::pool::{Pool, Recycle};
+use crate::budget::meter::Account;
 use crate::error::Result;
 
 /// The maximum size of buffers that are kept for later searches, in elements.
@@ -52,7 +52,7 @@ impl Occurrences {
 
     /// Counts how often all words are at their distances from the word with index `lead`, which
     /// should be the one with the fewest positions.
-    pub(super) fn count_exact(&mut self, words: &[Word], lead: usize, budget: &PhraseBudget) -> Result<u32> {
+    pub(super) fn count_exact(&mut self, words: &[Word], lead: usize, account: &Account) -> Result<u32> {
         let span = words.iter().filter_map(|(list, _)| self.positions[*list].last()).max();
         let starts = self.positions[words[lead].0].len();
         // If every word is frequent, 64 starts are compared at once, with a bit set for each word.
@@ -60,13 +60,13 @@ impl Occurrences {
         match span {
             Some(span) if words.len() > 2 && starts as u64 * 64 > u64::from(*span) => {
                 let span = *span;
-                self.count_by_bits(words, span, budget)
+                self.count_by_bits(words, span, account)
             }
-            _ => self.count_by_starts(words, lead, budget),
+            _ => self.count_by_starts(words, lead, account),
         }
     }
 
-    fn count_by_starts(&mut self, words: &[Word], lead: usize, budget: &PhraseBudget) -> Result<u32> {
+    fn count_by_starts(&mut self, words: &[Word], lead: usize, account: &Account) -> Result<u32> {
         let (lead_list, lead_place) = words[lead];
         self.reached.clear();
         self.reached.resize(words.len(), 0);
@@ -82,7 +82,7 @@ impl Occurrences {
                 *reached = first_from(positions, *reached, wanted);
                 positions.get(*reached) == Some(&wanted)
             });
-            budget.charge(compared)?;
+            account.charge(compared)?;
             count += u32::from(is_match);
         }
         Ok(count)
@@ -90,11 +90,12 @@ impl Occurrences {
 
     /// Shifts a bit set of the positions of each word by its position in the phrase, and counts the
     /// bits that all have.
-    fn count_by_bits(&mut self, words: &[Word], span: u32, budget: &PhraseBudget) -> Result<u32> {
+    fn count_by_bits(&mut self, words: &[Word], span: u32, account: &Account) -> Result<u32> {
         let base = words.iter().map(|(_, place)| *place).min().unwrap_or_default();
         let len = span as usize / 64 + 1;
         let lists = words.iter().map(|(list, _)| list + 1).max().unwrap_or_default();
-        budget.charge(len * (words.len() + lists))?;
+        account.charge(len * (words.len() + lists))?;
+        account.check_memory((lists + 1) * len * size_of::<u64>())?;
         self.bits.clear();
         self.bits.resize(len * (lists + 1), 0);
         let (matches, bits) = self.bits.split_at_mut(len);
@@ -122,7 +123,7 @@ impl Occurrences {
     /// Counts how often the words occur in order with at most `slop` other words in between. For
     /// each occurrence of the first word, only the nearest occurrences of the others are
     /// considered.
-    pub(super) fn count_in_order(&mut self, words: &[Word], slop: u32, budget: &PhraseBudget) -> Result<u32> {
+    pub(super) fn count_in_order(&mut self, words: &[Word], slop: u32, account: &Account) -> Result<u32> {
         let Some(((first, mut previous), rest)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
             return Ok(0);
         };
@@ -146,7 +147,7 @@ impl Occurrences {
                 spare = spare.saturating_sub(used);
                 fits
             });
-            budget.charge(compared)?;
+            account.charge(compared)?;
             count += u32::from(is_match);
         }
         Ok(count)
@@ -199,12 +200,12 @@ mod tests {
                 })
                 .collect();
             let expected = counted(&lists, &words);
-            let budget = PhraseBudget::new(u64::MAX);
+            let account = Account::unlimited();
             let span = *lists.iter().filter_map(|list| list.last()).max().unwrap();
-            prop_assert_eq!(occurrences(&lists).count_by_bits(&words, span, &budget).unwrap(), expected);
+            prop_assert_eq!(occurrences(&lists).count_by_bits(&words, span, &account).unwrap(), expected);
             for lead in 0..words.len() {
-                prop_assert_eq!(occurrences(&lists).count_by_starts(&words, lead, &budget).unwrap(), expected);
-                prop_assert_eq!(occurrences(&lists).count_exact(&words, lead, &budget).unwrap(), expected);
+                prop_assert_eq!(occurrences(&lists).count_by_starts(&words, lead, &account).unwrap(), expected);
+                prop_assert_eq!(occurrences(&lists).count_exact(&words, lead, &account).unwrap(), expected);
             }
         }
 

@@ -1,10 +1,14 @@
 //! Turns a query into a plan: words are folded, phrases split, boosts multiplied out.
 
+mod merged;
+mod part;
 mod words;
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+use merged::merged;
 
 use super::levenshtein::{LevenshteinAutomaton, Matcher};
 use super::name_filter::NameFilter;
@@ -15,10 +19,6 @@ use crate::keys::{self, ColumnKind};
 use crate::page::PageClass;
 use crate::query::{self, Has, Node, NumberField, NumberRange, Pattern, Query};
 
-/// The maximum number of lookups that a query may need. Each word, tag and type needs one, as does
-/// a range of a built-in field. A condition on an attribute needs one for each way in which the
-/// attribute may be stored. Repetitions count.
-pub const MAX_QUERY_WORDS: usize = 4096;
 /// The boost of a compound form over a plain word, so that documents with the compound form rank
 /// above those with only its words.
 const COMPOUND_BOOST: f32 = 2.0;
@@ -81,7 +81,7 @@ pub(crate) enum TermSelector {
 }
 
 /// Selects a set of documents.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum SetSelector {
     /// The documents with a name, given by its key.
     Name(PageClass, Vec<u8>),
@@ -99,9 +99,17 @@ pub(crate) enum SetSelector {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidQuery`] if the query is nested too deeply or has too many words.
-pub(crate) fn plan(query: &Query, analyzer: &Analyzer) -> Result<Planned> {
-    let mut planner = Planner { analyzer, planned: Planned::default(), by_leaf: HashMap::new(), words: 0 };
+/// [`ErrorKind::InvalidQuery`] if the query is nested too deeply, and
+/// [`ErrorKind::QueryTooExpensive`] if it needs more than `max_clauses` lookups.
+pub(crate) fn plan(query: &Query, analyzer: &Analyzer, max_clauses: u64) -> Result<Planned> {
+    let mut planner = Planner {
+        analyzer,
+        planned: Planned::default(),
+        by_leaf: HashMap::new(),
+        by_set: HashMap::new(),
+        clauses: 0,
+        max_clauses,
+    };
     planner.planned.plan = match &query.root {
         None => Plan::All,
         Some(node) => planner.node(node, 1.0)?.unwrap_or(Plan::Nothing),
@@ -119,8 +127,10 @@ struct Planner<'a> {
     planned: Planned,
     /// The indexes of the leaves by hash, once there are many.
     by_leaf: HashMap<Leaf, usize>,
-    /// The number of words and names so far.
-    words: usize,
+    by_set: HashMap<SetSelector, usize>,
+    /// The number of lookups so far. Repetitions count.
+    clauses: u64,
+    max_clauses: u64,
 }
 
 impl Planner<'_> {
@@ -135,9 +145,9 @@ impl Planner<'_> {
             })?,
             Node::Boost(node, factor) => self.node(node, product(boost, *factor))?,
             Node::Bool { must, should, must_not } => {
-                let must = self.nodes(must, boost)?;
-                let should = self.nodes(should, boost)?;
-                let must_not = self.nodes(must_not, boost)?;
+                let must = merged(self.nodes(must, boost)?);
+                let should = merged(self.nodes(should, boost)?);
+                let must_not = merged(self.nodes(must_not, boost)?);
                 match (must.is_empty(), should.is_empty()) {
                     (true, true) => None,
                     _ => Some(Plan::Bool { must, should, must_not }),
@@ -224,8 +234,11 @@ impl Planner<'_> {
 
     fn set(&mut self, want: SetSelector) -> Result<Plan> {
         self.count()?;
-        self.planned.sets.push(want);
-        Ok(Plan::Set(self.planned.sets.len() - 1))
+        let sets = &mut self.planned.sets;
+        Ok(Plan::Set(*self.by_set.entry(want).or_insert_with_key(|want| {
+            sets.push(want.clone());
+            sets.len() - 1
+        })))
     }
 
     fn leaf(&mut self, field: &Field, (form, want): (Form, TermSelector), needs_positions: bool) -> Result<usize> {
@@ -248,11 +261,13 @@ impl Planner<'_> {
     }
 
     fn count(&mut self) -> Result<()> {
-        self.words += 1;
-        if self.words > MAX_QUERY_WORDS {
-            let detail =
-                format!("the query needs more than {MAX_QUERY_WORDS} lookups of words, tags, types and attributes");
-            return Err(Error::new(ErrorKind::InvalidQuery, detail));
+        self.clauses += 1;
+        if self.clauses > self.max_clauses {
+            let detail = format!(
+                "needs more than the limit of {} lookups of words, names and numbers (clauses)",
+                self.max_clauses
+            );
+            return Err(Error::new(ErrorKind::QueryTooExpensive, detail));
         }
         Ok(())
     }

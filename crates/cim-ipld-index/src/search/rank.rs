@@ -4,12 +4,16 @@ use cid::Cid;
 
 use super::snippet::SnippetGenerator;
 use super::source::Source;
+use crate::budget::meter::Meter;
 use crate::document::codec;
 use crate::error::Result;
 use crate::page::DocId;
 use crate::page::fetch::Fetcher;
 use crate::search::options::SearchOptions;
 use crate::search::results::Hit;
+
+/// The number of bytes of a stored document that are read for a unit of work.
+const BYTES_PER_UNIT: usize = 16;
 
 /// A document that may be a hit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +70,8 @@ pub(super) fn hits(
     let mut hits = Vec::with_capacity(best.len());
     for candidate in best {
         if let Some(encoded) = sources[candidate.source].encoded(fetcher, candidate.document)? {
-            hits.push(hit(&encoded, candidate.score, snippets)?);
+            fetcher.meter().charge_current((encoded.len() / BYTES_PER_UNIT) as u64)?;
+            hits.push(hit(&encoded, candidate.score, snippets, fetcher.meter())?);
         }
     }
     Ok(hits)
@@ -84,10 +89,10 @@ fn by_cid(sources: &[Source<'_>], group: &[Candidate], fetcher: &Fetcher<'_>) ->
     Ok(keyed.into_iter().map(|(_, candidate)| candidate).collect())
 }
 
-fn hit(encoded: &[u8], score: f32, snippets: Option<&SnippetGenerator<'_>>) -> Result<Hit> {
+fn hit(encoded: &[u8], score: f32, snippets: Option<&SnippetGenerator<'_>>, meter: &Meter) -> Result<Hit> {
     let (document, mut tail) = codec::decode_head(encoded)?;
     let snippet = match snippets {
-        Some(generator) => tail.text()?.and_then(|text| generator.cut(text)),
+        Some(generator) => tail.text()?.map(|text| generator.cut(text, meter)).transpose()?.flatten(),
         None => None,
     };
     Ok(Hit {

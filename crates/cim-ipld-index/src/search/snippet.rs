@@ -1,19 +1,24 @@
 //! Snippets: the passages of a text with the most distinct words of the query.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod passages;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
-use super::plan::{Leaf, Plan, Planned, TermMatcher};
+use super::plan::{Leaf, Plan, Planned, TermMatcher, TermSelector};
 use crate::analysis::{Analyzer, Form, Scratch};
+use crate::budget::meter::Meter;
 use crate::document::text_field::Field;
+use crate::error::Result;
 use crate::search::options::SnippetOptions;
 use crate::search::results::Snippet;
+use passages::{ELLIPSIS, on_one_line, passages};
 
 /// The size of a section of a text, in bytes. A text is scanned section by section, and the matches
 /// of the first section that has any are used.
 const SECTION_BYTES: usize = 256 * 1024;
-/// The separator of passages.
-const ELLIPSIS: &str = " … ";
+/// The number of bytes of a text that are compared with one word of the query for a unit of work.
+const BYTES_PER_UNIT: u64 = 8;
 
 /// Generates the snippets of one search.
 pub(super) struct SnippetGenerator<'q> {
@@ -73,11 +78,17 @@ impl Highlights {
 
     /// Returns the occurrences of query words in the first section of a text that has any, in
     /// order.
-    fn matches(&self, text: &str, leaves: &[Leaf], analyzer: &Analyzer) -> Vec<Match> {
+    fn matches(&self, text: &str, leaves: &[Leaf], analyzer: &Analyzer, meter: &Meter) -> Result<Vec<Match>> {
         let of_phrases = self.phrases.iter().flat_map(|phrase| phrase.leaves.iter().map(|(leaf, _)| *leaf));
         let wanted: BTreeSet<usize> = self.words.iter().copied().chain(of_phrases).collect();
-        let mut matchers: Vec<(usize, TermMatcher<'_>)> =
-            wanted.into_iter().map(|leaf| (leaf, leaves[leaf].want.matcher())).collect();
+        let mut words: HashMap<(Form, &str), Vec<usize>> = HashMap::new();
+        let mut patterns: Vec<(usize, TermMatcher<'_>)> = Vec::new();
+        for leaf in wanted {
+            match &leaves[leaf].want {
+                TermSelector::Word(word) => words.entry((leaves[leaf].form, word)).or_default().push(leaf),
+                pattern => patterns.push((leaf, pattern.matcher())),
+            }
+        }
         let (mut start, mut positions, mut scratch) = (0, 0, Scratch::default());
         let mut steps = MAX_PHRASE_STEPS;
         // If a phrase is not in the text, it matched the title: highlighting its single words is
@@ -85,14 +96,19 @@ impl Highlights {
         let mut words_alone = Vec::new();
         // Occurrences in the previous and the current section, because a phrase may span both.
         let mut matches: Vec<Match> = Vec::new();
-        while start < text.len() && !matchers.is_empty() {
+        while start < text.len() && !(words.is_empty() && patterns.is_empty()) {
             let end = end_of_section(text, start);
+            meter.charge_current((end - start) as u64 / BYTES_PER_UNIT * (1 + patterns.len() as u64))?;
             let before = matches.len();
             let taken = analyzer.analyze(&text[start..end], &mut scratch, |form, token| {
-                for (leaf, matcher) in &mut matchers {
+                let mut push = |leaf| {
+                    let place = start + token.start..start + token.end;
+                    matches.push(Match { place, leaf, position: positions + token.position });
+                };
+                words.get(&(form, token.word)).into_iter().flatten().copied().for_each(&mut push);
+                for (leaf, matcher) in &mut patterns {
                     if leaves[*leaf].form == form && matcher.accepts(token.word) {
-                        let place = start + token.start..start + token.end;
-                        matches.push(Match { place, leaf: *leaf, position: positions + token.position });
+                        push(*leaf);
                     }
                 }
             });
@@ -101,7 +117,7 @@ impl Highlights {
                 |word: &Match| self.words.contains(&word.leaf) || in_phrases.contains(&(word.leaf, word.position));
             if matches.iter().any(is_marked) {
                 matches.retain(is_marked);
-                return matches;
+                return Ok(matches);
             }
             if words_alone.is_empty() {
                 words_alone.clone_from(&matches);
@@ -109,7 +125,7 @@ impl Highlights {
             matches.drain(..before);
             (start, positions) = (end, positions + taken);
         }
-        words_alone
+        Ok(words_alone)
     }
 
     /// Returns the (leaf, position) pairs that are part of a phrase, as far as `steps` allow.
@@ -158,8 +174,8 @@ impl<'q> SnippetGenerator<'q> {
     }
 
     /// Returns the best passages, or `None` if the text is blank.
-    pub(super) fn cut(&self, text: &str) -> Option<Snippet> {
-        let matches = self.highlights.matches(text, self.leaves, self.analyzer);
+    pub(super) fn cut(&self, text: &str, meter: &Meter) -> Result<Option<Snippet>> {
+        let matches = self.highlights.matches(text, self.leaves, self.analyzer, meter)?;
         let mut snippet = Snippet { text: String::new(), highlights: Vec::new() };
         for passage in passages(text, self.options, &matches) {
             let (line, marked) = on_one_line(text, passage, &matches);
@@ -173,104 +189,8 @@ impl<'q> SnippetGenerator<'q> {
             snippet.text.push_str(&line);
             snippet.highlights.extend(marked.into_iter().map(|range| range.start + start..range.end + start));
         }
-        (!snippet.text.is_empty()).then_some(snippet)
+        Ok((!snippet.text.is_empty()).then_some(snippet))
     }
-}
-
-/// Selects the best passages, in text order and without overlap.
-fn passages(text: &str, options: &SnippetOptions, matches: &[Match]) -> Vec<Range<usize>> {
-    let most = options.passages.max(1);
-    let between = ELLIPSIS.chars().count();
-    // Passages too short to read are not worth having.
-    let most = most.min(options.max_chars / (4 * between)).max(1);
-    let max_chars = (options.max_chars - between * (most - 1)) / most;
-    let mut chosen: Vec<Range<usize>> = Vec::new();
-    let mut rest: Vec<Match> = matches.to_vec();
-    while chosen.len() < most && (chosen.is_empty() || !rest.is_empty()) {
-        let start = best_start(&rest, max_chars);
-        let mut passage = passage(text, max_chars, start);
-        rest.retain(|word| {
-            word.place.start != start && (word.place.end <= passage.start || word.place.start >= passage.end)
-        });
-        for other in &chosen {
-            if passage.start < other.end && other.start <= passage.start {
-                passage.start = other.end;
-            } else if passage.end > other.start && passage.start < other.start {
-                passage.end = other.start;
-            }
-        }
-        if passage.start < passage.end || chosen.is_empty() {
-            chosen.push(passage);
-        }
-    }
-    chosen.sort_by_key(|passage| passage.start);
-    chosen.dedup_by(|next, passage| {
-        let is_one = next.start == passage.end;
-        if is_one {
-            passage.end = next.end;
-        }
-        is_one
-    });
-    chosen
-}
-
-/// Returns the start of the range of `len` bytes with the most distinct words and, among equals,
-/// the most words.
-fn best_start(matches: &[Match], len: usize) -> usize {
-    let score = |first: &usize| {
-        let within = matches[*first..].iter().take_while(|word| word.place.end <= matches[*first].place.start + len);
-        let (mut seen, mut count) = (0u64, 0usize);
-        within.take(1000).for_each(|word| {
-            seen |= 1 << (word.leaf % 64);
-            count += 1;
-        });
-        (seen.count_ones(), count, std::cmp::Reverse(*first))
-    };
-    (0..matches.len()).max_by_key(score).map_or(0, |first| matches[first].place.start)
-}
-
-/// Returns the passage of at most `max_chars` characters around `start`, extended or cut to word
-/// boundaries.
-fn passage(text: &str, max_chars: usize, start: usize) -> Range<usize> {
-    let lead = max_chars / 4;
-    let earliest = text[..start].char_indices().rev().take(lead).last().map_or(start, |(at, _)| at);
-    let from = match text[..earliest].chars().next_back() {
-        None => earliest,
-        Some(before) if before.is_whitespace() => earliest,
-        Some(_) => text[earliest..start].find(char::is_whitespace).map_or(start, |at| earliest + at),
-    };
-    let to = text[from..].char_indices().nth(max_chars).map_or(text.len(), |(at, _)| from + at);
-    if to == text.len() || text[to..].starts_with(char::is_whitespace) {
-        return from..to;
-    }
-    from..text[from..to].rfind(char::is_whitespace).map_or(to, |at| from + at)
-}
-
-/// Collapses a passage to one line, and returns the new ranges of the matches.
-fn on_one_line(text: &str, passage: Range<usize>, matches: &[Match]) -> (String, Vec<Range<usize>>) {
-    let mut line = String::with_capacity(passage.len());
-    let mut highlights: Vec<Range<usize>> = Vec::new();
-    let mut matches = matches.iter().skip_while(|word| word.place.start < passage.start).peekable();
-    for (at, c) in text[passage.clone()].char_indices().map(|(at, c)| (passage.start + at, c)) {
-        while matches.next_if(|word| word.place.end <= at).is_some() {}
-        if let Some(word) = matches.peek().filter(|word| word.place.contains(&at) && word.place.end <= passage.end) {
-            if at == word.place.start {
-                highlights.push(line.len()..line.len());
-            }
-            line.push(c);
-            if let Some(last) = highlights.last_mut() {
-                last.end = line.len();
-            }
-        } else if c.is_whitespace() {
-            if !line.is_empty() && !line.ends_with(' ') {
-                line.push(' ');
-            }
-        } else {
-            line.push(c);
-        }
-    }
-    line.truncate(line.trim_end().len());
-    (line, highlights)
 }
 
 /// Returns the end of the section that starts at `start`. It does not split a word, unless the word
@@ -293,8 +213,8 @@ mod tests {
 
     fn snippet_of(text: &str, query: &str, options: &SnippetOptions, analyzer: &Analyzer) -> Option<Snippet> {
         let query = Query::parse(query).unwrap();
-        let planned = plan(&query.resolved(&|name| name == "note").unwrap(), analyzer).unwrap();
-        SnippetGenerator::new(options, &planned, analyzer).cut(text)
+        let planned = plan(&query.resolved(&|name| name == "note").unwrap(), analyzer, 4096).unwrap();
+        SnippetGenerator::new(options, &planned, analyzer).cut(text, &Meter::unlimited()).unwrap()
     }
 
     fn snippet(text: &str, words: &[&str], max_chars: usize) -> Option<Snippet> {

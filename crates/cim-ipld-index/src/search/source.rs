@@ -11,6 +11,7 @@ use value::Value;
 use super::cursor::{Cursor, List};
 use super::plan::{Leaf, TermSelector};
 use crate::automaton::{FilteredAutomaton, PrefixAutomaton};
+use crate::budget::meter::Account;
 use crate::deletes::Deletes;
 use crate::document::text_field::Field;
 use crate::encoding::docset::BitSet;
@@ -130,6 +131,9 @@ impl<'a> Source<'a> {
 
     /// Finds the lists of a leaf. Missing pages are recorded by the fetcher and skipped.
     pub(crate) fn lists(&self, fetcher: &Fetcher<'_>, leaf: &Leaf) -> Result<Vec<Handle<'a>>> {
+        /// The units of work to compare a key with a prefix, and with a pattern.
+        const KEY: u64 = 1;
+        const PATTERN: u64 = 8;
         let mut handles = Vec::new();
         if let (Self::Segment(segment, _), Field::Attribute(name)) = (self, &leaf.field) {
             // The lengths are needed together with the lists, so their table page is requested now.
@@ -147,7 +151,7 @@ impl<'a> Source<'a> {
             }
             (_, TermSelector::Prefix(prefix)) => {
                 let prefix = keys::word(leaf.form, &leaf.field, prefix);
-                self.expand(fetcher, &mut PrefixAutomaton(&prefix), &mut handles)?;
+                self.expand(fetcher, PrefixAutomaton(&prefix), KEY, &mut handles)?;
             }
             (_, TermSelector::Like(pattern)) => {
                 let field = keys::word(leaf.form, &leaf.field, "");
@@ -156,10 +160,12 @@ impl<'a> Source<'a> {
                     let word = std::str::from_utf8(key.get(field.len()..).unwrap_or_default());
                     word.is_ok_and(|word| pattern.accepts(word))
                 };
-                self.expand(fetcher, &mut FilteredAutomaton(PrefixAutomaton(&prefix), accepts), &mut handles)?;
+                let automaton = FilteredAutomaton(PrefixAutomaton(&prefix), accepts);
+                self.expand(fetcher, automaton, PATTERN, &mut handles)?;
             }
             (_, TermSelector::Fuzzy(fuzzy)) => {
-                self.expand(fetcher, &mut fuzzy.automaton(keys::word(leaf.form, &leaf.field, "")), &mut handles)?;
+                let automaton = fuzzy.automaton(keys::word(leaf.form, &leaf.field, ""));
+                self.expand(fetcher, automaton, PATTERN, &mut handles)?;
             }
         }
         Ok(handles)
@@ -172,14 +178,15 @@ impl<'a> Source<'a> {
         handle: &Handle<'a>,
         leaf: &Leaf,
         norms: &mut NormCache,
+        account: &Account,
     ) -> Result<Option<Cursor<'a>>> {
         let (value, df, segment) = match (handle, self) {
             (Handle::Memtable(list), _) => {
-                return Cursor::new(List::Memtable(list.clone()), list.document_frequency()).map(Some);
+                return Cursor::new(List::Memtable(list.clone()), list.document_frequency(), account.clone()).map(Some);
             }
             (Handle::Term { term, document_frequency }, Self::Memtable(view, _)) => {
                 let Some(list) = view.list_of(*term) else { return Ok(None) };
-                return Cursor::new(List::Memtable(list), *document_frequency).map(Some);
+                return Cursor::new(List::Memtable(list), *document_frequency, account.clone()).map(Some);
             }
             (Handle::Segment { value, document_frequency }, Self::Segment(segment, _)) => {
                 (value.bytes(), *document_frequency, segment)
@@ -210,7 +217,7 @@ impl<'a> Source<'a> {
                 Some(List::Segment { postings, positions, norms, documents })
             }
         };
-        list.map(|list| Cursor::new(list, df)).transpose()
+        list.map(|list| Cursor::new(list, df, account.clone())).transpose()
     }
 
     /// Returns the documents with at least one of the names, including deleted ones.
@@ -269,6 +276,7 @@ impl NormCache {
         let Field::Attribute(name) = field else { return Ok(None) };
         let Some(found) = segment.find_column(fetcher, ColumnKind::Length, name)? else { return Ok(None) };
         let found = found.ok_or_else(|| Error::damaged("an attribute has words but no lengths"))?;
+        fetcher.meter().charge_current(u64::from(segment.document_count()))?;
         let Some(norms) = segment.attribute_norms(fetcher, found.value())?.map(Rc::new) else { return Ok(None) };
         self.attribute = Some((field.clone(), norms.clone()));
         Ok(Some(norms))

@@ -31,6 +31,12 @@ impl Union {
         Self { words, frequencies, norms: None, own_norms: Vec::new(), scorer }
     }
 
+    /// Returns the size of a union over this many documents, in bytes.
+    pub(crate) fn bytes(documents: u32, has_own_norms: bool) -> usize {
+        let documents = documents as usize;
+        documents / 8 + documents * (size_of::<u16>() + usize::from(has_own_norms))
+    }
+
     /// Sets the length codes of a segment.
     pub(crate) fn set_norms(&mut self, norms: &Rc<Norms>) {
         self.norms = Some(norms.clone());

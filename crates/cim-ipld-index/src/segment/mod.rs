@@ -246,7 +246,9 @@ impl Segment {
         value: &[u8],
         each: impl FnMut(u32),
     ) -> Result<()> {
-        match decode_set_value(value)?.1 {
+        let (count, place) = decode_set_value(value)?;
+        fetcher.meter().charge_current(1 + u64::from(count))?;
+        match place {
             SetPlace::Table(bytes) => docset::decode(&mut Reader::new(bytes), each),
             SetPlace::Stream { offset, len } => match self.stream(fetcher, stream_of(class), (offset, len))? {
                 Some(bytes) => docset::decode(&mut Reader::new(&bytes.slice(0..bytes.len())?), each),
@@ -264,7 +266,9 @@ impl Segment {
         value: &[u8],
         set: &mut BitSet,
     ) -> Result<bool> {
-        match decode_set_value(value)?.1 {
+        let (count, place) = decode_set_value(value)?;
+        fetcher.meter().charge_current(1 + u64::from(count))?;
+        match place {
             SetPlace::Table(bytes) => set.insert_encoded(&mut Reader::new(bytes))?,
             SetPlace::Stream { offset, len } => {
                 let Some(bytes) = self.stream(fetcher, stream_of(class), (offset, len))? else { return Ok(false) };

@@ -60,6 +60,8 @@ pub(super) fn collect(terms: &mut [&mut Term<'_>], collector: &mut Collector<'_,
             continue;
         }
         let floor = collector.floor().max(least);
+        // The terms are bounded and sorted.
+        collector.account.charge(parts.len())?;
         let optional = order_by_bound(&mut parts, &mut order, start, floor);
         if optional == parts.len() {
             continue;
@@ -141,6 +143,7 @@ fn offer(
     for (place, points) in found {
         let floor = collector.top.floor().max(before);
         if *points + rest >= floor {
+            collector.account.charge(looked_up.len())?;
             let document = start + u32::from(*place);
             let points = complete(parts, looked_up, document, *points, rest, floor)?;
             collector.top.offer(points, document);

@@ -18,6 +18,7 @@ use super::cursor::END;
 use super::evaluator::{Evaluator, Term};
 use super::top_k::TopK;
 use super::window::{WINDOW, WINDOW_WORDS, Window};
+use crate::budget::meter::Account;
 use crate::encoding::docset::BitSet;
 use crate::error::Result;
 use crate::score::Points;
@@ -31,6 +32,7 @@ pub(super) struct Collector<'r, 'a> {
     /// Whether every match must be counted.
     pub(super) is_counting: bool,
     pub(super) total: u64,
+    pub(super) account: Account,
 }
 
 impl Collector<'_, '_> {
@@ -39,7 +41,9 @@ impl Collector<'_, '_> {
         match eval {
             Evaluator::Nothing => Ok(()),
             Evaluator::Term(term) => term::collect(term, self),
-            Evaluator::Any(parts) if parts.iter().all(Evaluator::is_term) => maxscore::collect(&mut terms(parts), self),
+            Evaluator::Any(parts, _) if parts.iter().all(Evaluator::is_term) => {
+                maxscore::collect(&mut terms(parts), self)
+            }
             Evaluator::Bool(parts) if parts.has_only_terms_to_match() => {
                 conjunction::collect(&mut terms(&mut parts.must), self)
             }
@@ -98,6 +102,7 @@ impl Collector<'_, '_> {
             eval.eval(start, &mut window)?;
             let mut mask = window.mask;
             self.restrict(start, &mut mask);
+            self.account.charge(WINDOW_WORDS + mask.iter().map(|word| word.count_ones() as usize).sum::<usize>())?;
             Window::places(&mask, |place| {
                 self.total += 1;
                 self.top.offer(window.points[place], start + place as u32);

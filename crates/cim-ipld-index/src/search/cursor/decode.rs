@@ -39,7 +39,7 @@ impl Cursor<'_> {
             }
         };
         self.at = 0;
-        Ok(())
+        self.account.charge(self.len)
     }
 
     #[inline]
@@ -103,6 +103,7 @@ impl Cursor<'_> {
     pub(crate) fn visit_positions(&mut self, ahead: usize, each: impl FnMut(u32)) -> Result<()> {
         let at = self.at + ahead;
         self.fill_frequencies()?;
+        self.account.charge(self.buffer.frequencies[at] as usize)?;
         match &self.list {
             List::Inline { list, .. } => list.visit_positions(at, each),
             List::Memtable(list) => {

@@ -9,10 +9,11 @@ mod decode;
 
 use std::rc::Rc;
 
+use crate::budget::meter::Account;
 use crate::error::Result;
 use crate::memtable::MemtableList;
 use crate::score::{Points, TermScorer};
-use crate::segment::{InlineList, Norms, PagedBytes};
+use crate::segment::{BLOCK, InlineList, Norms, PagedBytes};
 
 use super::pool::Pooled;
 use buffer::Buffer;
@@ -44,6 +45,7 @@ pub(crate) struct Cursor<'a> {
     /// The number of decoded postings in the block, or 0 if it is not loaded.
     len: usize,
     at: usize,
+    account: Account,
     buffer: Pooled<Buffer>,
 }
 
@@ -72,8 +74,14 @@ impl LengthCodes<'_> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Creates a cursor before the first posting; [`seek`](Self::seek) moves it there.
-    pub(crate) fn new(list: List<'a>, document_frequency: u32) -> Result<Self> {
+    /// The size of a cursor's working memory, in bytes, apart from its list of blocks.
+    pub(crate) const BYTES: usize = size_of::<Self>() + size_of::<Buffer>();
+
+    /// Creates a cursor before the first posting; [`seek`](Self::seek) moves it there. The account
+    /// is charged for every block and every list of positions that is decoded.
+    pub(crate) fn new(list: List<'a>, document_frequency: u32, account: Account) -> Result<Self> {
+        const OPENING: usize = 16;
+        account.charge(OPENING + document_frequency as usize / BLOCK)?;
         let mut buffer = Pooled::new();
         let Buffer { directory, last, uppers, .. } = &mut *buffer;
         match &list {
@@ -84,7 +92,7 @@ impl<'a> Cursor<'a> {
             List::Memtable(list) => last.extend(list.blocks.iter().map(|block| block.last)),
         }
         let (last, uppers) = (std::mem::take(last), std::mem::take(uppers));
-        Ok(Self { list, last, uppers, scorer: None, document_frequency, block: 0, len: 0, at: 0, buffer })
+        Ok(Self { list, last, uppers, scorer: None, document_frequency, block: 0, len: 0, at: 0, account, buffer })
     }
 
     pub(crate) fn document_frequency(&self) -> u32 {

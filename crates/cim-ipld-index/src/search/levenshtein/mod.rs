@@ -48,6 +48,11 @@ impl LevenshteinAutomaton {
         Self { padded, len, limit }
     }
 
+    /// Returns the word.
+    pub(crate) fn text(&self) -> String {
+        self.padded[self.limit..self.limit + self.len].iter().filter_map(|c| char::from_u32(*c)).collect()
+    }
+
     /// Returns the initial state.
     fn start(&self) -> State {
         let mut places = [0; MAX_LIMIT as usize + 1];

@@ -5,6 +5,7 @@ use super::super::plan::Leaf;
 use super::super::union::Union;
 use super::{Handle, NormCache, Source};
 use crate::automaton::{AcceptStatus, Automaton, PrefixAutomaton};
+use crate::budget::meter::{Account, Metered};
 use crate::error::Result;
 use crate::page::fetch::Fetcher;
 use crate::page::{PageClass, PageId};
@@ -12,29 +13,38 @@ use crate::score::TermScorer;
 use crate::segment::{Entries, InlineList, ListPlace, PlaceKind, Segment};
 
 impl<'a> Source<'a> {
-    /// Adds the lists of all words that an automaton accepts. Missing pages are recorded by the
-    /// fetcher and skipped.
+    /// Adds the lists of all words that an automaton accepts, which needs `units` of work for each
+    /// word that it examines. Missing pages are recorded by the fetcher and skipped.
     pub(super) fn expand(
         &self,
         fetcher: &Fetcher<'_>,
-        automaton: &mut impl Automaton,
+        automaton: impl Automaton,
+        units: u64,
         handles: &mut Vec<Handle<'a>>,
     ) -> Result<()> {
+        let meter = fetcher.meter();
+        let known = handles.len();
         match self {
             Self::Memtable(view, _) => {
-                view.walk(automaton, |term| {
+                let mut automaton = Metered::new(automaton, units, meter);
+                view.walk(&mut automaton, |term| {
                     let document_frequency = view.document_frequency(term);
                     if document_frequency > 0 {
                         handles.push(Handle::Term { term, document_frequency });
                     }
                 });
-                Ok(())
+                automaton.finish()?;
+                meter.expand((handles.len() - known) as u64)?;
             }
-            Self::Segment(segment, _) => walk(segment, fetcher, PageClass::Dictionary, automaton, |_, value| {
-                handles.push(Handle::of_value(value, segment)?);
-                Ok(())
-            }),
+            Self::Segment(segment, _) => {
+                walk(segment, fetcher, PageClass::Dictionary, automaton, units, |_, value| {
+                    meter.expand(1)?;
+                    handles.push(Handle::of_value(value, segment)?);
+                    Ok(())
+                })?
+            }
         }
+        meter.hold_current(((handles.len() - known) * size_of::<Handle<'_>>()) as u64)
     }
 
     /// Merges the postings of many lists. Returns `None` if a page is missing, which the fetcher
@@ -46,11 +56,15 @@ impl<'a> Source<'a> {
         leaf: &Leaf,
         norms: &mut NormCache,
         scorer: TermScorer,
+        account: &Account,
     ) -> Result<Option<Union>> {
         let documents = self.document_count();
+        account.charge(documents as usize / 8)?;
+        account.hold(Union::bytes(documents, matches!(self, Self::Memtable(..))))?;
         let mut union = Union::new(documents, scorer);
         let mut is_complete = true;
         for handle in handles {
+            account.charge(1 + handle.document_frequency() as usize)?;
             match (self, handle) {
                 (Self::Memtable(view, _), Handle::Term { term, .. }) => union.add_term(view, *term),
                 (Self::Segment(..), Handle::Segment { value, document_frequency }) => {
@@ -61,7 +75,7 @@ impl<'a> Source<'a> {
                             InlineList::visit(bytes, *document_frequency, documents, add)?;
                         }
                         PlaceKind::Streams { .. } => {
-                            let cursor = self.open(fetcher, handle, leaf, norms)?;
+                            let cursor = self.open(fetcher, handle, leaf, norms, account)?;
                             is_complete &= cursor.map(|cursor| add_list(cursor, &mut union)).transpose()?.is_some();
                         }
                     }
@@ -100,18 +114,21 @@ pub(in crate::search) fn visit_prefix(
     prefix: &[u8],
     each: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
-    walk(segment, fetcher, class, &mut PrefixAutomaton(prefix), each)
+    walk(segment, fetcher, class, PrefixAutomaton(prefix), 1, each)
 }
 
-/// Visits the entries of a table that an automaton accepts. Only pages that can contain one are
-/// requested; missing ones are recorded and skipped.
+/// Visits the entries of a table that an automaton accepts, which needs `units` of work for each
+/// entry that it examines. Only pages that can contain one are requested; missing ones are recorded
+/// and skipped.
 fn walk(
     segment: &Segment,
     fetcher: &Fetcher<'_>,
     class: PageClass,
-    automaton: &mut impl Automaton,
+    automaton: impl Automaton,
+    units: u64,
     mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
+    let mut automaton = Metered::new(automaton, units, fetcher.meter());
     let top = segment.header().table(class);
     let mut ordinal = 0;
     while ordinal < top.page_count() {
@@ -143,5 +160,5 @@ fn walk(
         };
         visit().map_err(|error| error.at(segment.id(), id))?;
     }
-    Ok(())
+    automaton.finish()
 }
