@@ -8,6 +8,7 @@ mod opening;
 mod protection;
 mod reading;
 mod recovery;
+mod searching;
 mod snapshots;
 mod start;
 mod stats;

@@ -8,9 +8,9 @@ use cim_ipld_index::{Analyzer, Document, PageSource, Progress, Query, SearchOpti
 use futures::stream::{self, StreamExt};
 
 use super::Engine;
-use crate::Result;
 use crate::history::state::View;
 use crate::objects::segments::SegmentHandle;
+use crate::{Error, ErrorKind, Result};
 
 /// The result of loading an index into memory with [`Engine::load`].
 ///
@@ -41,6 +41,9 @@ pub struct LoadReport {
 impl Engine {
     /// Searches the index, and returns the best hits and the exact number of matches.
     ///
+    /// A search that takes more than a moment runs on a blocking thread, and stops within a few
+    /// milliseconds when the future is dropped.
+    ///
     /// ```
     /// # use std::sync::Arc;
     /// # use cim_ipld_backend::MemoryBackend;
@@ -62,15 +65,18 @@ impl Engine {
     ///
     /// # Errors
     /// * [`InvalidInput`](crate::ErrorKind::InvalidInput) if the query is invalid or too large for
-    ///   the index core; [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if its phrases
-    ///   would compare more positions than
-    ///   [`SearchOptions::max_positions`](cim_ipld_index::SearchOptions::max_positions).
+    ///   the index core; [`QueryTooExpensive`](crate::ErrorKind::QueryTooExpensive) if it exceeds
+    ///   [`SearchOptions::limits`](cim_ipld_index::SearchOptions::limits).
     /// * [`Damaged`](crate::ErrorKind::Damaged) or [`Lost`](crate::ErrorKind::Lost) if a page that
     ///   the search needs cannot be decrypted or is missing.
     /// * [`KeyRotated`](crate::ErrorKind::KeyRotated) if another process changed the key.
     /// * [`Unavailable`](crate::ErrorKind::Unavailable) if the store does not answer.
     pub async fn search(&self, query: &Query, options: &SearchOptions) -> Result<SearchResults> {
-        self.read(|view, pages| view.read_view.search(query, options, pages)).await
+        let Some(deadline) = options.limits.deadline else { return self.find(query, options).await };
+        tokio::time::timeout(deadline, self.find(query, options)).await.unwrap_or_else(|_| {
+            let message = format!("the search needs more than the limit of {deadline:?} (deadline)");
+            Err(Error::new(ErrorKind::QueryTooExpensive, message))
+        })
     }
 
     /// Returns the documents of these CIDs as they were indexed, with `None` for each CID that is

@@ -20,7 +20,7 @@ type PageKey = (SegmentId, PageId);
 /// The page cache of all segments of an index.
 #[derive(Debug)]
 pub(crate) struct PageCache {
-    cache: Cache<PageKey, Page, ByBytes>,
+    cache: Arc<Cache<PageKey, Page, ByBytes>>,
     parallel: usize,
 }
 
@@ -44,7 +44,7 @@ impl PageCache {
             .build()
             .expect("both capacities are set");
         let cache = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { cache, parallel: parallel.get() }
+        Self { cache: Arc::new(cache), parallel: parallel.get() }
     }
 
     pub(crate) fn resident_bytes(&self) -> u64 {
@@ -60,23 +60,40 @@ impl PageCache {
         segments: &HashMap<SegmentId, Arc<SegmentHandle>>,
         mut computation: impl FnMut(&dyn PageSource) -> cim_ipld_index::Result<Progress<T>>,
     ) -> Result<T> {
-        let mut pinned = Pinned { cache: &self.cache, pages: RefCell::default() };
+        let mut pinned = self.pinned();
         loop {
-            let needed: BTreeSet<PageKey> = match computation(&pinned)? {
+            match computation(&pinned)? {
                 Progress::Ready(result) => return Ok(result),
-                Progress::Need(pages) => pages.into_iter().collect(),
-            };
-            if needed.iter().all(|key| pinned.pages.get_mut().contains_key(key)) {
-                let message = "a search requests the pages that it was just given: its segment is inconsistent";
-                return Err(Error::new(ErrorKind::Damaged, message));
+                Progress::Need(pages) => self.pin(objects, segments, pages, &mut pinned).await?,
             }
-            let fetched: Vec<(PageKey, Page)> = stream::iter(needed)
-                .map(|key| async move { Ok::<_, Error>((key, self.fetch(objects, segments, key).await?)) })
-                .buffer_unordered(self.parallel)
-                .try_collect()
-                .await?;
-            pinned.pages.get_mut().extend(fetched);
         }
+    }
+
+    /// Returns the pages of a computation, none of which is pinned yet.
+    pub(crate) fn pinned(&self) -> Pinned {
+        Pinned { cache: Arc::clone(&self.cache), pages: RefCell::default() }
+    }
+
+    /// Fetches the pages that a computation requests in parallel, and pins them.
+    pub(crate) async fn pin(
+        &self,
+        objects: &Objects,
+        segments: &HashMap<SegmentId, Arc<SegmentHandle>>,
+        pages: Vec<PageKey>,
+        pinned: &mut Pinned,
+    ) -> Result<()> {
+        let needed: BTreeSet<PageKey> = pages.into_iter().collect();
+        if needed.iter().all(|key| pinned.pages.get_mut().contains_key(key)) {
+            let message = "a search requests the pages that it was just given: its segment is inconsistent";
+            return Err(Error::new(ErrorKind::Damaged, message));
+        }
+        let fetched: Vec<(PageKey, Page)> = stream::iter(needed)
+            .map(|key| async move { Ok::<_, Error>((key, self.fetch(objects, segments, key).await?)) })
+            .buffer_unordered(self.parallel)
+            .try_collect()
+            .await?;
+        pinned.pages.get_mut().extend(fetched);
+        Ok(())
     }
 
     pub(crate) async fn fetch(
@@ -93,12 +110,13 @@ impl PageCache {
     }
 }
 
-struct Pinned<'a> {
-    cache: &'a Cache<PageKey, Page, ByBytes>,
+/// The cached pages, and those of one computation, which are held until it completes.
+pub(crate) struct Pinned {
+    cache: Arc<Cache<PageKey, Page, ByBytes>>,
     pages: RefCell<HashMap<PageKey, Page>>,
 }
 
-impl PageSource for Pinned<'_> {
+impl PageSource for Pinned {
     fn page(&self, segment: SegmentId, page: PageId) -> Option<Page> {
         let key = (segment, page);
         if let Some(page) = self.pages.borrow().get(&key) {

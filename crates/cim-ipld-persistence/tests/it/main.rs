@@ -25,6 +25,7 @@ mod races;
 mod recovery;
 mod repair;
 mod rotation;
+mod searches;
 mod server;
 mod several;
 mod snapshots;
