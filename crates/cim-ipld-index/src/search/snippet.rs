@@ -14,9 +14,11 @@ use crate::search::options::SnippetOptions;
 use crate::search::results::Snippet;
 use passages::{ELLIPSIS, on_one_line, passages};
 
-/// The size of a section of a text, in bytes. A text is scanned section by section, and the matches
-/// of the first section that has any are used.
+/// The size of a section of a text, in bytes. A text is scanned section by section, until one has
+/// all words of the query.
 const SECTION_BYTES: usize = 256 * 1024;
+/// The maximum number of sections to scan from the first match on.
+const MAX_SECTIONS: usize = 16;
 /// The number of bytes of a text that are compared with one word of the query for a unit of work.
 const BYTES_PER_UNIT: u64 = 8;
 
@@ -76,11 +78,11 @@ impl Highlights {
         }
     }
 
-    /// Returns the occurrences of query words in the first section of a text that has any, in
-    /// order.
+    /// Returns the occurrences of query words in the section with the most distinct ones, in order.
     fn matches(&self, text: &str, leaves: &[Leaf], analyzer: &Analyzer, meter: &Meter) -> Result<Vec<Match>> {
         let of_phrases = self.phrases.iter().flat_map(|phrase| phrase.leaves.iter().map(|(leaf, _)| *leaf));
         let wanted: BTreeSet<usize> = self.words.iter().copied().chain(of_phrases).collect();
+        let distinct_words = wanted.len();
         let mut words: HashMap<(Form, &str), Vec<usize>> = HashMap::new();
         let mut patterns: Vec<(usize, TermMatcher<'_>)> = Vec::new();
         for leaf in wanted {
@@ -91,6 +93,8 @@ impl Highlights {
         }
         let (mut start, mut positions, mut scratch) = (0, 0, Scratch::default());
         let mut steps = MAX_PHRASE_STEPS;
+        // The matches of the best section so far, and the number of its distinct words.
+        let (mut best, mut sections) = ((0, Vec::new()), 0);
         // If a phrase is not in the text, it matched the title: highlighting its single words is
         // better than nothing.
         let mut words_alone = Vec::new();
@@ -115,9 +119,14 @@ impl Highlights {
             let in_phrases = self.in_phrases(&matches, &mut steps);
             let is_marked =
                 |word: &Match| self.words.contains(&word.leaf) || in_phrases.contains(&(word.leaf, word.position));
-            if matches.iter().any(is_marked) {
-                matches.retain(is_marked);
-                return Ok(matches);
+            let marked: Vec<Match> = matches.iter().filter(|word| is_marked(word)).cloned().collect();
+            let distinct = marked.iter().map(|word| word.leaf).collect::<BTreeSet<usize>>().len();
+            if distinct > best.0 {
+                best = (distinct, marked);
+            }
+            sections += usize::from(best.0 > 0);
+            if best.0 == distinct_words || sections == MAX_SECTIONS {
+                break;
             }
             if words_alone.is_empty() {
                 words_alone.clone_from(&matches);
@@ -125,7 +134,7 @@ impl Highlights {
             matches.drain(..before);
             (start, positions) = (end, positions + taken);
         }
-        Ok(words_alone)
+        Ok(if best.0 > 0 { best.1 } else { words_alone })
     }
 
     /// Returns the (leaf, position) pairs that are part of a phrase, as far as `steps` allow.
@@ -232,6 +241,24 @@ mod tests {
         let snippet = snippet(&text, &["white", "whale"], 60).unwrap();
         assert!(snippet.text.contains("The white WHALE is here."), "{snippet:?}");
         assert_eq!(marked(&snippet), ["white", "WHALE"]);
+    }
+
+    #[test]
+    fn the_rarer_word_is_shown_wherever_it_is() {
+        let filler = "whale and nothing else. ".repeat(SECTION_BYTES / 12);
+        let cases = [
+            // Both words fit, with hardly any room before and after them.
+            format!("Some words come first, and then a whale {} white one follows.", "x".repeat(40)),
+            // Of two passages with a word each, the rarer word wins.
+            format!("whale {} white {} whale", "x ".repeat(100), "x ".repeat(100)),
+            // In another section.
+            format!("{filler} white {filler}"),
+            format!("{filler} the white whale {filler}"),
+        ];
+        for text in cases {
+            let snippet = snippet(&text, &["white", "whale"], 60).unwrap();
+            assert!(marked(&snippet).contains(&"white"), "{snippet:?}");
+        }
     }
 
     #[test]

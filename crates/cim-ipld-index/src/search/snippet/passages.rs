@@ -18,10 +18,10 @@ pub(super) fn passages(text: &str, options: &SnippetOptions, matches: &[Match]) 
     let mut chosen: Vec<Range<usize>> = Vec::new();
     let mut rest: Vec<Match> = matches.to_vec();
     while chosen.len() < most && (chosen.is_empty() || !rest.is_empty()) {
-        let start = best_start(&rest, max_chars);
-        let mut passage = passage(text, max_chars, start);
+        let window = best_window(&rest, max_chars);
+        let mut passage = passage(text, max_chars, window.clone());
         rest.retain(|word| {
-            word.place.start != start && (word.place.end <= passage.start || word.place.start >= passage.end)
+            word.place.start != window.start && (word.place.end <= passage.start || word.place.start >= passage.end)
         });
         for other in &chosen {
             if passage.start < other.end && other.start <= passage.start {
@@ -45,25 +45,44 @@ pub(super) fn passages(text: &str, options: &SnippetOptions, matches: &[Match]) 
     chosen
 }
 
-/// Returns the start of the range of `len` bytes with the most distinct words and, among equals,
-/// the most words.
-fn best_start(matches: &[Match], len: usize) -> usize {
-    let score = |first: &usize| {
-        let within = matches[*first..].iter().take_while(|word| word.place.end <= matches[*first].place.start + len);
-        let (mut seen, mut count) = (0u64, 0usize);
-        within.take(1000).for_each(|word| {
-            seen |= 1 << (word.leaf % 64);
-            count += 1;
-        });
-        (seen.count_ones(), count, std::cmp::Reverse(*first))
-    };
-    (0..matches.len()).max_by_key(score).map_or(0, |first| matches[first].place.start)
+/// Returns the range of at most `len` bytes, from the start of one match to the end of another,
+/// with the most distinct words and, among equals, the rarest ones, then the most occurrences.
+fn best_window(matches: &[Match], len: usize) -> Range<usize> {
+    let leaves = matches.iter().map(|word| word.leaf + 1).max().unwrap_or_default();
+    let mut occurrences = vec![0u64; leaves];
+    matches.iter().for_each(|word| occurrences[word.leaf] += 1);
+    let rarity = |leaf: usize| (1 << 32) / occurrences[leaf];
+    // The number of occurrences of each word within the window, and the rarity of all of them.
+    let mut within = vec![0u32; leaves];
+    let (mut distinct, mut rare, mut end) = (0, 0, 0);
+    let mut best = None;
+    for (first, word) in matches.iter().enumerate() {
+        while let Some(next) = matches.get(end).filter(|next| end <= first || next.place.end <= word.place.start + len)
+        {
+            if within[next.leaf] == 0 {
+                (distinct, rare) = (distinct + 1, rare + rarity(next.leaf));
+            }
+            within[next.leaf] += 1;
+            end += 1;
+        }
+        let score = (distinct, rare, end - first);
+        if best.as_ref().is_none_or(|(known, _)| score > *known) {
+            best = Some((score, word.place.start..matches[end - 1].place.end));
+        }
+        within[word.leaf] -= 1;
+        if within[word.leaf] == 0 {
+            (distinct, rare) = (distinct - 1, rare - rarity(word.leaf));
+        }
+    }
+    best.map_or(0..0, |(_, window)| window)
 }
 
-/// Returns the passage of at most `max_chars` characters around `start`, extended or cut to word
-/// boundaries.
-fn passage(text: &str, max_chars: usize, start: usize) -> Range<usize> {
-    let lead = max_chars / 4;
+/// Returns the passage of at most `max_chars` characters that shows a window and, as far as there
+/// is room, what precedes and follows it. It is extended or cut to word boundaries.
+fn passage(text: &str, max_chars: usize, window: Range<usize>) -> Range<usize> {
+    let room = max_chars.saturating_sub(text[window.clone()].chars().count());
+    let lead = (max_chars / 4).min(room);
+    let start = window.start;
     let earliest = text[..start].char_indices().rev().take(lead).last().map_or(start, |(at, _)| at);
     let from = match text[..earliest].chars().next_back() {
         None => earliest,
