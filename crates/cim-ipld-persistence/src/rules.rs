@@ -64,6 +64,9 @@ pub enum Rule {
     Fence,
     /// A store older than the pin is refused.
     Pin,
+    /// A garbage collection publishes a manifest before it removes anything. What was stored for a
+    /// manifest that was not published by then is stored again.
+    CollectionFence,
     /// No manifest is published during the grace period that starts when the manifest entry is
     /// overwritten by something other than a published manifest.
     GracePeriod,
@@ -71,7 +74,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::IgnoreJunk,
         Self::Epoch,
         Self::Stale,
@@ -94,6 +97,7 @@ impl Rule {
         Self::RootFloor,
         Self::Fence,
         Self::Pin,
+        Self::CollectionFence,
         Self::GracePeriod,
     ];
 }

@@ -166,6 +166,7 @@ pub(super) async fn create(
         ancestry: Ancestry::default(),
         watermark: Watermark { position: 0, digest, record: None },
         previous_position: 0,
+        collections: 0,
         epoch: root.envelope.epoch(),
         keyset_generation: root.generation(),
         root_digest: root.digest(),

@@ -95,10 +95,12 @@ impl Engine {
     /// Removes the objects that crashes left behind: those that neither the manifest nor a snapshot
     /// nor the journal names, and that were stored before the grace period.
     ///
+    /// Other processes may use the index meanwhile. Before anything is removed, a manifest is
+    /// published that supersedes those in preparation, so no manifest can name a removed object.
+    ///
     /// The first collection of an index removes nothing, since the store has no clock: it marks
     /// what is there, and a collection after the grace period removes it. A grace period of zero
-    /// removes everything unnamed at once. That is safe only if no other process has the index
-    /// open, and nothing is written meanwhile.
+    /// removes everything unnamed at once.
     ///
     /// `progress` is called after each group of removed objects.
     ///

@@ -10,7 +10,7 @@ use super::writer_id::WriterId;
 use super::{MAX_CHUNKS, MAX_COUNT, damaged, decode, encode};
 use crate::Result;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// The state of an index at a position of its order, as a list of segments. The current state also
 /// includes the later journal records.
@@ -25,6 +25,9 @@ pub(crate) struct Manifest {
     pub(crate) watermark: Watermark,
     /// The previous watermark. Records up to it may have been removed from the journal.
     pub(crate) previous_position: u64,
+    /// The number of garbage collections that may have removed objects. An object that was stored
+    /// before this number increased, and that no manifest named by then, may be gone.
+    pub(crate) collections: u64,
     /// The epoch of the order at the watermark. No record or manifest of an older epoch may follow.
     pub(crate) epoch: u64,
     /// The generation of the keyset when this was sealed. A root with a lower keyset generation
@@ -137,6 +140,7 @@ impl Manifest {
             && manifest.watermark.position < MAX_COUNT
             && manifest.ancestry.generations() == manifest.generation - 1
             && manifest.previous_position <= manifest.watermark.position
+            && manifest.collections < manifest.generation
             && (manifest.watermark.position == 0) == manifest.watermark.record.is_none()
             && (manifest.watermark.position == 0) == manifest.window.is_none()
             && manifest.window.as_ref().is_none_or(|window| window.chunk_count <= MAX_CHUNKS);

@@ -74,6 +74,7 @@ fn bytes_of_a_manifest() {
             ancestry,
             watermark: Watermark { position: POSITION, digest: ShortDigest::default(), record: Some(record) },
             previous_position: POSITION - 1,
+            collections: 1,
             epoch: 1,
             keyset_generation: 1,
             root_digest: Digest::default(),
@@ -86,7 +87,7 @@ fn bytes_of_a_manifest() {
         Manifest::from_bytes(&manifest.to_bytes()).expect("consistent");
         manifest.to_bytes().len()
     };
-    assert_eq!((manifest(2, Vec::new()), manifest(1_000_000, Vec::new())), (268, 1492));
+    assert_eq!((manifest(2, Vec::new()), manifest(1_000_000, Vec::new())), (269, 1493));
     let segment = SegmentEntry {
         id: [0; 16],
         secret: NameSecret([0; 32]),

@@ -43,6 +43,7 @@ fn sound_manifest() -> Manifest {
         ancestry,
         watermark: Watermark { position: 5000, digest: digest(4).short(), record: Some(record) },
         previous_position: 4000,
+        collections: 3,
         epoch: 1,
         keyset_generation: 2,
         root_digest: digest(5),
@@ -198,6 +199,9 @@ fn counts_that_no_index_reaches_are_refused() {
     let mut large = sound_manifest();
     large.segments[0].bytes = u64::MAX;
     assert!(!manifest(&large.to_bytes()));
+    let mut collected = sound_manifest();
+    collected.collections = collected.generation;
+    assert!(!manifest(&collected.to_bytes()));
     let mut far = sound_window();
     far.blocks[0].index = u64::MAX;
     assert!(!window(&far.to_bytes()));

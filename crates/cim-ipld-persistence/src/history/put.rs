@@ -1,6 +1,6 @@
 //! Puts one journal record, fenced on the root.
 
-use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition};
+use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, Precondition, Revision};
 use tokio::time::Instant;
 
 use super::repair;
@@ -22,6 +22,9 @@ pub(crate) struct Put<'a> {
     pub(crate) sealed: bytes::Bytes,
     /// Whether an earlier attempt may have reached the store.
     pub(crate) maybe_landed: bool,
+    /// The revision that the root had before the spilled body of the record was stored, if there is
+    /// one. A garbage collection stores the root again before it removes bodies.
+    pub(crate) body_fence: Option<Revision>,
 }
 
 /// The response of the store to a put.
@@ -32,6 +35,9 @@ pub(crate) enum Answer {
     /// the index writes there, so the store is faulty or was tampered with, and the record may have
     /// been stored first.
     Occupied,
+    /// A garbage collection may have removed the spilled body of the record, which is not in the
+    /// store. An honest store will also refuse every earlier attempt.
+    BodyAtRisk,
 }
 
 impl Put<'_> {
@@ -55,6 +61,9 @@ impl Put<'_> {
                 return Err(Error::new(ErrorKind::OutcomeUnknown, message));
             }
             let root = objects.root();
+            if self.body_fence.is_some_and(|revision| revision != root.revision) {
+                return Ok(Answer::BodyAtRisk);
+            }
             let precondition = if objects.rules.enforces(Rule::Fence) {
                 Precondition::AbsentWhile { key: objects.layout.root.clone(), revision: root.revision }
             } else {
@@ -94,8 +103,13 @@ impl Put<'_> {
     async fn read_back(&mut self, backend: &dyn Backend, bucket: &Bucket) -> Result<Option<Answer>> {
         let there = backend.get(bucket, &self.key).await?;
         self.maybe_landed |= there.is_some();
-        let answer = |landed| if landed { Answer::Landed } else { Answer::Occupied };
-        Ok(there.map(|entry| answer(entry.value == self.sealed)))
+        Ok(there.map(|entry| {
+            if entry.value == self.sealed {
+                return Answer::Landed;
+            }
+            tracing::warn!("the key of the next record is occupied; writing under a new identity");
+            Answer::Occupied
+        }))
     }
 
     /// Handles a put that was refused because the root has changed. Restores a deleted root, and

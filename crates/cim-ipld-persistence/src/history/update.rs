@@ -23,6 +23,7 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(crate) struct Proposal {
     pub(crate) watermark: Watermark,
+    pub(crate) collections: u64,
     pub(crate) epoch: u64,
     pub(crate) window: Option<WindowEntry>,
     pub(crate) segments: Vec<SegmentEntry>,
@@ -34,6 +35,7 @@ impl Proposal {
     pub(crate) fn based_on(current: &Manifest) -> Self {
         Self {
             watermark: current.watermark.clone(),
+            collections: current.collections,
             epoch: current.epoch,
             window: current.window.clone(),
             segments: current.segments.clone(),
@@ -215,6 +217,7 @@ pub(crate) async fn build_successor(
         ancestry,
         previous_position: if moved { known.watermark.position } else { known.previous_position },
         watermark: proposal.watermark,
+        collections: proposal.collections,
         epoch: proposal.epoch,
         keyset_generation: root.generation(),
         root_digest: root.digest(),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use cim_ipld_backend::Revision;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -40,15 +41,18 @@ struct Draft<'a> {
     body: Body<&'a [Operation]>,
     announces: Option<Announcement>,
     closes: Vec<WriterId>,
+    /// The revision that the root had before the body was stored, if it is stored separately.
+    body_fence: Option<Revision>,
     deadline: Instant,
 }
 
 /// The result of one put.
 enum Sent {
     Judged(OwnVerdict),
-    /// A different value is stored under the key of our record. Our record may have been stored
-    /// before it. Whether it was accepted is certain only once this writer id has been closed.
-    Occupied(oneshot::Receiver<OwnVerdict>),
+    /// Our record cannot be put again, because a different value is stored under its key or its
+    /// body may have been removed, but it may have been stored before. Whether it was accepted is
+    /// certain only once this writer id has been closed.
+    InDoubt(oneshot::Receiver<OwnVerdict>),
 }
 
 pub(crate) struct Writer {
@@ -181,11 +185,15 @@ impl Writer {
             let closes: Vec<WriterId> = self.closes.iter().take(MAX_CLOSED_WRITERS).copied().collect();
             let is_closing = !closes.is_empty();
             let draft = if is_closing {
-                Draft { body: Body::Inline(&[]), announces: None, closes: closes.clone(), deadline }
+                let body = Body::Inline([].as_slice());
+                Draft { body, announces: None, closes: closes.clone(), body_fence: None, deadline }
             } else {
                 // A spilled body is stored again for each attempt, because the body of a rejected
                 // record is trimmed together with the record.
-                Draft { body: self.body(operations).await?, announces, closes: Vec::new(), deadline }
+                let root = self.shared.objects.root().revision;
+                let body = self.body(operations).await?;
+                let body_fence = matches!(body, Body::Spilled { .. }).then_some(root);
+                Draft { body, announces, closes: Vec::new(), body_fence, deadline }
             };
             match self.write_next(draft).await? {
                 Sent::Judged(OwnVerdict::Accepted(position)) if !is_closing => return Ok(position),
@@ -204,14 +212,13 @@ impl Writer {
                     return Err(Error::new(ErrorKind::InvalidInput, message));
                 }
                 Sent::Judged(OwnVerdict::Ignored(_)) => {}
-                Sent::Occupied(verdict) => {
+                Sent::InDoubt(verdict) => {
                     if !is_closing {
                         *in_doubt = Some(verdict);
                     }
                     occupied += 1;
                     if occupied == MAX_OCCUPIED_KEYS {
-                        let message =
-                            "the keys of all records that this process tried to write are occupied by other values";
+                        let message = "the keys of all records of this write are occupied, or their bodies removed";
                         return Err(Error::new(ErrorKind::Unavailable, message));
                     }
                 }
@@ -245,8 +252,7 @@ impl Writer {
                     self.take_new_identity().await?;
                 }
             }
-            Sent::Occupied(_) => {
-                tracing::warn!("the key of the next record is occupied; writing under a new identity");
+            Sent::InDoubt(_) => {
                 self.closes.push(self.id);
                 self.take_new_identity().await?;
             }
@@ -256,7 +262,7 @@ impl Writer {
 
     /// Puts one record and waits for its verdict.
     async fn write_once(&mut self, draft: Draft<'_>) -> Result<Sent> {
-        let Draft { body, announces, closes, deadline } = draft;
+        let Draft { body, announces, closes, body_fence, deadline } = draft;
         let shared = Arc::clone(&self.shared);
         let seen = shared.history();
         let (generation, manifest) = if shared.objects.rules.enforces(Rule::RecordManifest) {
@@ -277,8 +283,8 @@ impl Writer {
             generation: seen.generation,
             manifest: seen.manifest.0,
         });
-        let mut put =
-            Put { shared: &shared, key: sealed.key.clone(), sealed: sealed.bytes.clone(), maybe_landed: false };
+        let (key, bytes) = (sealed.key.clone(), sealed.bytes.clone());
+        let mut put = Put { shared: &shared, key, sealed: bytes, maybe_landed: false, body_fence };
         let mut verdict = shared.register_in_flight(self.id, self.sequence, sealed);
         let judged = async {
             tokio::select! {
@@ -286,7 +292,7 @@ impl Writer {
                 judged = &mut verdict => return judged.map(Some).map_err(|_| closed()),
                 answer = put.run(deadline) => match answer? {
                     Answer::Landed => {}
-                    Answer::Occupied => return Ok(None),
+                    Answer::Occupied | Answer::BodyAtRisk => return Ok(None),
                 },
             }
             if !shared.objects.rules.enforces(Rule::ReadBack) {
@@ -302,7 +308,7 @@ impl Writer {
         };
         match outcome {
             Some(Err(error)) if put.maybe_landed => Err(outcome_unknown(error)),
-            Some(judged) => Ok(judged?.map_or_else(|| Sent::Occupied(verdict), Sent::Judged)),
+            Some(judged) => Ok(judged?.map_or_else(|| Sent::InDoubt(verdict), Sent::Judged)),
             None if put.maybe_landed => {
                 let message = "a record was written, but it could not be read back in time";
                 Err(Error::new(ErrorKind::OutcomeUnknown, message))

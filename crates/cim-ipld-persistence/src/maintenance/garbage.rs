@@ -1,10 +1,19 @@
 //! Garbage collection: removes the objects that crashes left behind, by mark and sweep.
 //!
-//! An object that nothing names is garbage only if it is old, because another process may have
-//! stored it for a manifest that it has not published yet. The store has no clock, but the
-//! revisions of a bucket increase. A collection therefore stores a mark with the time in each
-//! bucket: whatever has a lower revision than the mark was stored before the mark, whose time was
-//! read just before it was stored.
+//! Another process may have stored an object for a manifest that it has not published yet. Two
+//! rules make it safe to remove such an object. First, everything removed was stored before the
+//! collection published a manifest of its own: the revisions of a bucket increase, so whatever has
+//! a lower revision than an entry that was read before that publication is older. Second, a
+//! manifest names only objects that were stored after its predecessor was known, or that its
+//! predecessor or a snapshot named. A process that is suspended between storing an object and
+//! publishing the manifest that names it thus finds that its manifest is superseded, and starts
+//! over. The same holds for the records of the journal whose bodies are separate objects: the
+//! collection stores the root again, and the store then refuses the records that were sealed
+//! before.
+//!
+//! The grace period only keeps collections from making other processes repeat their work. Since the
+//! store has no clock, a collection stores a mark with the time in each bucket: whatever has a
+//! lower revision than the mark was stored before that time.
 
 use std::time::Duration;
 
@@ -12,18 +21,22 @@ use cim_ipld_backend::{Bucket, ErrorKind as StoreErrorKind, Key, KeyPrefix, Prec
 use cim_ipld_envelope::SealOptions;
 use futures::StreamExt;
 
+use super::Maintenance;
 use super::verify::ObjectCount;
-use crate::format::digest::Digest;
-use crate::history::manifest::ManifestVersion;
+use crate::history::manifest::is_missing_or_invalid;
 use crate::history::reachable::Reachable;
 use crate::history::references::References;
+use crate::history::update::{Outcome, Proposal, publish};
 use crate::objects::layout::AGE_MARKS;
-use crate::objects::{Address, Objects, kind};
+use crate::objects::{Address, Backoff, Objects, kind};
+use crate::rules::Rule;
 use crate::{Error, ErrorKind, Result};
 
-/// The largest number of objects removed by one call to the store. The manifest is read again
-/// before each call.
+/// The largest number of objects removed by one call to the store.
 const REMOVED_TOGETHER: usize = 256;
+
+/// The number of times that a collection tries to store the root again.
+const RENEWALS: usize = 8;
 
 /// How [`Engine::collect_garbage`](crate::Engine::collect_garbage) works.
 ///
@@ -39,10 +52,11 @@ const REMOVED_TOGETHER: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GarbageOptions {
-    /// Objects that were stored within this time are kept, even if nothing names them. It must be
-    /// longer than any fold, merge or write of another process takes, including time during which
-    /// that process is suspended, and longer than the largest difference between the clocks of the
-    /// processes that collect garbage. The default is one day.
+    /// Objects that were stored within this time are kept, even if nothing names them. The default
+    /// is one day.
+    ///
+    /// Nothing that is needed is removed even if it is zero. But then a fold, merge or snapshot of
+    /// another process that is in progress during the collection has to store its objects again.
     pub grace_period: Duration,
     /// Whether to count only and remove nothing. The default is `false`.
     pub dry_run: bool,
@@ -75,6 +89,8 @@ pub struct GarbageReport {
 
 /// One collection.
 pub(super) struct Collection<'a> {
+    pub(super) maintenance: &'a Maintenance,
+    /// The objects of the index, with a final root.
     pub(super) objects: &'a Objects,
     pub(super) options: &'a GarbageOptions,
     pub(super) progress: &'a (dyn Fn(&GarbageReport) + Send + Sync),
@@ -82,16 +98,15 @@ pub(super) struct Collection<'a> {
 
 /// What is reachable as of a manifest.
 struct Marked {
-    manifest: Digest,
     reachable: Reachable,
+    /// Whether that manifest is the fence of this collection, or a later one: whatever it does not
+    /// name and was stored before the fence will never be named.
+    is_fenced: bool,
 }
 
 impl Collection<'_> {
-    /// Removes the garbage. `newest` reads the newest manifest.
-    pub(super) async fn run<F: Future<Output = Result<ManifestVersion>>>(
-        &self,
-        newest: impl Fn() -> F,
-    ) -> Result<GarbageReport> {
+    /// Removes the garbage.
+    pub(super) async fn run(&self) -> Result<GarbageReport> {
         let layout = &self.objects.layout;
         let mut report = GarbageReport::default();
         // The ages are determined first: what a process stores from now on is young.
@@ -99,7 +114,7 @@ impl Collection<'_> {
         for bucket in layout.buckets() {
             bounds.push((bucket, self.old_below(bucket).await?));
         }
-        let mut marked = self.mark(newest().await?).await?;
+        let mut marked = self.mark().await?;
         for (bucket, bound) in bounds {
             let prefix = if *bucket == layout.catalog { &layout.snapshots } else { &KeyPrefix::all() };
             let mut entries = self.objects.backend.scan(bucket, prefix, Revision::ZERO);
@@ -117,38 +132,92 @@ impl Collection<'_> {
                 }
                 garbage.push((entry.key, bytes));
                 if garbage.len() >= REMOVED_TOGETHER {
-                    self.sweep(bucket, &mut garbage, &mut marked, &newest, &mut report).await?;
+                    self.sweep(bucket, &mut garbage, &mut marked, &mut report).await?;
                 }
             }
-            self.sweep(bucket, &mut garbage, &mut marked, &newest, &mut report).await?;
+            self.sweep(bucket, &mut garbage, &mut marked, &mut report).await?;
         }
         Ok(report)
     }
 
-    async fn mark(&self, manifest: ManifestVersion) -> Result<Marked> {
-        let references = References::of(self.objects, manifest).await;
-        let reachable = Reachable::of(self.objects, &references).await?;
-        if let Some(error) = reachable.unreadable.first() {
+    /// Determines what is reachable as of the newest manifest.
+    async fn mark(&self) -> Result<Marked> {
+        loop {
+            let manifest = self.maintenance.manifest_in_store().await?;
+            let digest = manifest.digest;
+            let references = References::of(self.objects, manifest).await;
+            let reachable = Reachable::of(self.objects, &references).await?;
+            let Some(error) = reachable.unreadable.first() else {
+                return Ok(Marked { reachable, is_fenced: self.options.dry_run });
+            };
+            // What a newer manifest does not name any more may have been removed.
+            if is_missing_or_invalid(error) && self.maintenance.manifest_in_store().await?.digest != digest {
+                continue;
+            }
             let message = format!("garbage cannot be told from what is needed, because {error}");
             return Err(Error::new(error.kind(), message).about_same(error).with_source(error.clone()));
         }
-        Ok(Marked { manifest: references.manifest.digest, reachable })
     }
 
-    /// Removes the collected objects, unless a newer manifest names them.
-    async fn sweep<F: Future<Output = Result<ManifestVersion>>>(
+    /// Publishes the manifest that supersedes every manifest in preparation, then determines again
+    /// what is reachable.
+    async fn fence(&self) -> Result<Marked> {
+        let shared = &self.maintenance.shared;
+        if shared.objects.rules.enforces(Rule::CollectionFence) {
+            let published_last = shared.published_last();
+            loop {
+                let current = shared.view().manifest.clone();
+                let mut proposal = Proposal::based_on(&current.manifest);
+                proposal.collections += 1;
+                if publish(shared, &current, proposal, None).await? == Outcome::Published {
+                    break;
+                }
+            }
+            if published_last {
+                shared.note_published();
+            }
+            self.renew_root().await?;
+        }
+        Ok(Marked { is_fenced: true, ..self.mark().await? })
+    }
+
+    /// Stores the root again. From then on, the store refuses the records whose bodies were stored
+    /// before.
+    async fn renew_root(&self) -> Result<()> {
+        let objects = &self.maintenance.shared.objects;
+        let (catalog, key) = (&objects.layout.catalog, &objects.layout.root);
+        let mut backoff = Backoff::new();
+        for _ in 0..RENEWALS {
+            let known = objects.root().record.clone();
+            let there = objects.backend.get(catalog, key).await?;
+            // Otherwise the root is being replaced or repaired, which the follower will notice.
+            if let Some(there) = there.filter(|there| there.value == known) {
+                match objects.write(catalog, key, known.clone(), Precondition::Unchanged(there.revision)).await {
+                    Ok(revision) if revision > there.revision => {
+                        objects.root_seen_at(&known, revision);
+                        return Ok(());
+                    }
+                    // The value is the same as before, so it does not identify the write.
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            backoff.wait().await;
+        }
+        Err(Error::new(ErrorKind::Conflict, "other processes kept changing the keyset during the garbage collection"))
+    }
+
+    /// Removes the collected objects that are not reachable.
+    async fn sweep(
         &self,
         bucket: &Bucket,
         garbage: &mut Vec<(Key, usize)>,
         marked: &mut Marked,
-        newest: &impl Fn() -> F,
         report: &mut GarbageReport,
     ) -> Result<()> {
-        if !garbage.is_empty() {
-            let manifest = newest().await?;
-            if manifest.digest != marked.manifest {
-                *marked = self.mark(manifest).await?;
-            }
+        if !garbage.is_empty() && !marked.is_fenced {
+            *marked = self.fence().await?;
         }
         garbage.retain(|(key, _)| !marked.reachable.contains(bucket, key));
         let keys: Vec<Key> = garbage.iter().map(|(key, _)| key.clone()).collect();
@@ -179,7 +248,7 @@ impl Collection<'_> {
         }
         // The mark that is replaced must not be the only one that is old enough.
         let youngest = marks.iter().filter_map(|(_, mark)| *mark).map(|mark| mark.time_ms).max();
-        if youngest.is_some_and(|time| time > now.saturating_sub(grace)) {
+        if grace > 0 && youngest.is_some_and(|time| time > now.saturating_sub(grace)) {
             return Ok(bound);
         }
         let replaced = (0..AGE_MARKS)

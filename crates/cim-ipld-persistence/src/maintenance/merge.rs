@@ -18,6 +18,7 @@ use crate::history::update::{Outcome, Proposal, publish_or_keep};
 use crate::objects::pass::Pass;
 use crate::objects::segment_writer::{BuiltSegment, Stored, store_segment};
 use crate::objects::segments::SegmentHandle;
+use crate::rules::Rule;
 
 /// The number of segments at which a size class is full, and the ratio between size classes.
 const FAN_OUT: usize = 8;
@@ -31,6 +32,8 @@ const PROPOSALS: usize = 16;
 
 /// A stored merged segment that is not published yet.
 struct Merged {
+    /// The number of garbage collections of the index before the segment was stored.
+    collections: u64,
     inputs: Vec<(SegmentEntry, Arc<Deletes>)>,
     /// `None` if no live document was left.
     segment: Option<BuiltSegment>,
@@ -59,6 +62,10 @@ pub(crate) async fn step(shared: &Arc<Shared>, is_forced: bool) -> Result<bool> 
     };
     for _ in 0..PROPOSALS {
         let view = shared.view();
+        if merged.is_collected(shared, &view.manifest.manifest) {
+            stored.discard(&shared.objects).await;
+            return Ok(true);
+        }
         let before = stored.len();
         let proposal = match merged.propose(shared, &view.manifest.manifest, &mut stored).await {
             Ok(Some(proposal)) => proposal,
@@ -133,13 +140,19 @@ async fn merge(shared: &Arc<Shared>, view: &View, chosen: &[usize], stored: &mut
         pass.outcome(merge_segments(&inputs, &pass, sink))
     })
     .await?;
-    Ok(Merged { inputs, segment: built.segment, document_maps: built.document_maps })
+    Ok(Merged { collections: manifest.collections, inputs, segment: built.segment, document_maps: built.document_maps })
 }
 
 impl Merged {
     fn origin(&self) -> Origin {
         let merged = self.inputs.iter().map(|(entry, _)| entry.id).collect();
         Origin::Segments { merged, document_maps: self.document_maps.clone() }
+    }
+
+    /// Returns whether a garbage collection may have removed the stored segment: one was published,
+    /// by the time of `manifest`, after the merge began.
+    fn is_collected(&self, shared: &Shared, manifest: &Manifest) -> bool {
+        manifest.collections != self.collections && shared.objects.rules.enforces(Rule::CollectionFence)
     }
 
     /// Returns the proposal that follows `manifest`: it names the merged segment instead of the

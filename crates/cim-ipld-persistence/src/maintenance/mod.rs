@@ -184,16 +184,17 @@ impl Maintenance {
         }
         let _turn = self.turn().await?;
         let objects = self.shared.objects.with_final_root();
-        let collection = Collection { objects: &objects, options, progress };
-        collection.run(|| self.manifest_in_store()).await
+        Collection { maintenance: self, objects: &objects, options, progress }.run().await
     }
 
     /// Returns the manifest in the store, which must not be older than the one that this process
     /// has applied: what a newer manifest names is unknown otherwise.
     async fn manifest_in_store(&self) -> Result<ManifestVersion> {
         self.shared.check()?;
+        // Read first, because a newer manifest may be applied while the store is read.
+        let known = self.shared.view().manifest.generation();
         let manifest = read_manifest(&self.shared.objects).await?;
-        let (found, known) = (manifest.generation(), self.shared.view().manifest.generation());
+        let found = manifest.generation();
         if found < known {
             let message =
                 format!("the manifest in the store has generation {found}, but generation {known} was published");

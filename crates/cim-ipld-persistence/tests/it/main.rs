@@ -15,6 +15,7 @@ mod errors;
 mod exactness;
 mod fixtures;
 mod garbage;
+mod garbage_of_others;
 mod hand;
 mod keyless;
 mod lifecycle;
