@@ -29,7 +29,7 @@ use world::World;
 const WINDOW_POSITIONS: u64 = 12;
 
 /// The rules to remove in turn, each alone.
-pub const REMOVALS: [&[Rule]; 23] = [
+pub const REMOVALS: [&[Rule]; 24] = [
     &[Rule::IgnoreJunk],
     &[Rule::Epoch],
     &[Rule::Stale],
@@ -52,6 +52,7 @@ pub const REMOVALS: [&[Rule]; 23] = [
     &[Rule::RootFloor],
     &[Rule::Fence],
     &[Rule::Pin],
+    &[Rule::CollectionFence],
     &[Rule::GracePeriod],
 ];
 

@@ -1,7 +1,9 @@
 //! The actions of a process, and the checks of their results.
 
+use std::time::Duration;
+
 use cim_ipld_index::Document;
-use cim_ipld_persistence::{Engine, Error, ErrorKind};
+use cim_ipld_persistence::{Engine, Error, ErrorKind, GarbageOptions};
 
 use super::history::Documents;
 use super::keys::key;
@@ -23,7 +25,9 @@ pub(super) async fn act(world: &World, slot: usize, life: usize, engine: &Engine
         true => 10,
         false => 0,
     };
-    match world.store.choose(100 + restores) {
+    let collects = if world.plan.collects { 25 } else { 0 };
+    match world.store.choose(100 + restores + collects) {
+        action if action >= 100 + restores => collect(world, engine).await,
         0..40 => put(world, slot, engine).await,
         40..50 => delete(world, slot, engine).await,
         50..70 => read(world, slot, engine).await,
@@ -130,6 +134,16 @@ async fn restore(world: &World, slot: usize, engine: &Engine) -> Result<(), Erro
     let generation = world.published(slot).map(|published| published.generation);
     world.lock().restores[begun].generation = generation;
     Ok(())
+}
+
+/// Removes the garbage, often all of it, and otherwise what is older than other processes need for
+/// a fold.
+async fn collect(world: &World, engine: &Engine) -> Result<(), Error> {
+    const GRACE_PERIODS_MS: [u64; 4] = [0, 0, 200, 5000];
+    let chosen = usize::try_from(world.store.choose(GRACE_PERIODS_MS.len() as u64)).expect("small");
+    let mut options = GarbageOptions::default();
+    options.grace_period = Duration::from_millis(GRACE_PERIODS_MS[chosen]);
+    engine.collect_garbage(&options, |_| {}).await.map(drop)
 }
 
 /// Replaces the key. Processes that rotate at the same time use the same new key, so that the

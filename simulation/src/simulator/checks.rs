@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cim_ipld_persistence::Engine;
+use cim_ipld_persistence::{Engine, GarbageOptions, ObjectCount};
 use tokio::time::sleep;
 
 use super::actions::documents;
@@ -43,14 +43,37 @@ pub(super) async fn final_checks(world: &World) {
         world.violation(format!("the last opening shows position {position}, but {acknowledged} was acknowledged"));
     }
     check_documents(world, slot, &engine).await;
+    check_objects(world, &engine).await;
+    if world.plan.kind == Kind::Honest {
+        let mut options = GarbageOptions::default();
+        options.grace_period = Duration::ZERO;
+        match engine.collect_garbage(&options, |_| {}).await {
+            Ok(_) => {
+                let unnamed = check_objects(world, &engine).await;
+                if unnamed.is_some_and(|unnamed| unnamed.objects > 0) {
+                    world.violation(format!("a garbage collection left unnamed objects: {unnamed:?}"));
+                }
+            }
+            Err(error) => check_error(world, "the last garbage collection", &error),
+        }
+    }
+    engine.close().await;
+}
+
+/// Checks that the manifest and every snapshot name only objects that are in the store. Returns the
+/// objects that nothing names.
+async fn check_objects(world: &World, engine: &Engine) -> Option<ObjectCount> {
     match engine.verify().await {
         Ok(report) if world.plan.kind == Kind::Honest && !report.is_sound() => {
             world.violation(format!("verification: {:?}", report.problems));
+            None
         }
-        Ok(_) => {}
-        Err(error) => check_error(world, "verification", &error),
+        Ok(report) => Some(report.unnamed),
+        Err(error) => {
+            check_error(world, "verification", &error);
+            None
+        }
     }
-    engine.close().await;
 }
 
 async fn check_documents(world: &World, slot: usize, engine: &Engine) {

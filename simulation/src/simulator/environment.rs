@@ -2,9 +2,11 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cim_ipld_index::Timestamp;
 use cim_ipld_persistence::{Clock, Environment, Event, Observer, PinStore, Randomness};
+use tokio::time::Instant;
 
 use super::world::World;
 
@@ -21,11 +23,16 @@ impl Randomness for Seeded {
     }
 }
 
-struct Still;
+/// A clock that advances with the paused clock of the runtime, counted from `start`, or stands
+/// still.
+struct Simulated {
+    start: Option<Instant>,
+}
 
-impl Clock for Still {
+impl Clock for Simulated {
     fn now(&self) -> Timestamp {
-        Timestamp(1_700_000_000_000)
+        let elapsed = self.start.map_or(Duration::ZERO, |start| start.elapsed());
+        Timestamp(1_700_000_000_000 + i64::try_from(elapsed.as_millis()).expect("a run is short"))
     }
 }
 
@@ -46,7 +53,9 @@ impl Observer for Watching {
 pub(super) fn of(world: &World, slot: usize, life: usize) -> Environment {
     let seed = world.plan.seed ^ ((slot as u64 + 1) << 40) ^ ((life as u64 + 1) << 50);
     let watching = Watching { world: world.clone(), slot, life };
-    Environment::deterministic(Arc::new(Still), Arc::new(Seeded(Mutex::new(seed)))).observed_by(Arc::new(watching))
+    // Only the runs that collect garbage depend on the time.
+    let clock = Simulated { start: world.plan.collects.then_some(world.started) };
+    Environment::deterministic(Arc::new(clock), Arc::new(Seeded(Mutex::new(seed)))).observed_by(Arc::new(watching))
 }
 
 /// The pin of a process, in memory.

@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) restores: bool,
     /// Whether keys are rotated.
     pub(super) rotates: bool,
+    /// Whether garbage is collected.
+    pub(super) collects: bool,
     /// Whether the catalog may be purged or recreated while the processes run.
     pub(super) purges: bool,
     /// Whether the store has two branches.
@@ -42,6 +44,7 @@ impl Plan {
             2 => Kind::Vandal,
             _ => Kind::Adversary,
         };
+        let purges = kind == Kind::Honest && bit(6, 12);
         Self {
             seed,
             kind,
@@ -50,7 +53,8 @@ impl Plan {
             is_pinned: kind != Kind::Honest || bit(3, 2),
             restores: bit(4, 4),
             rotates: bit(5, 4),
-            purges: kind == Kind::Honest && bit(6, 12),
+            collects: kind == Kind::Honest && !purges && bit(8, 2),
+            purges,
             forks: kind == Kind::Adversary && bit(7, 2),
         }
     }

@@ -75,6 +75,8 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) plan: Plan,
     pub(super) rules: Rules,
+    /// When the run began.
+    pub(super) started: Instant,
     state: Mutex<State>,
 }
 
@@ -88,7 +90,7 @@ impl Deref for World {
 
 impl World {
     pub(super) fn new(store: Store, plan: Plan, rules: Rules) -> Self {
-        Self(Arc::new(Inner { store, plan, rules, state: Mutex::default() }))
+        Self(Arc::new(Inner { store, plan, rules, started: Instant::now(), state: Mutex::default() }))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
