@@ -1,5 +1,5 @@
 //! Reachability: which objects of the store an index needs. An object that is not named here is
-//! garbage once it is older than the grace period.
+//! garbage, unless a process has just stored it.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,9 @@ use super::manifest::{self, ManifestVersion, ancestry_nodes};
 use super::order::Order;
 use super::records;
 use super::references::References;
-use crate::format::digest::{Digest, ShortDigest};
+use crate::format::digest::Digest;
 use crate::format::manifest::SegmentEntry;
+use crate::format::name_secret::NameSecret;
 use crate::objects::Objects;
 use crate::objects::chunked::Chunked;
 use crate::objects::layout::{AGE_MARKS, Layout};
@@ -19,9 +20,12 @@ use crate::objects::segments::SegmentHandle;
 use crate::{Error, Result};
 
 /// The names of all objects that a manifest needs: its own, those of its snapshots, and those of
-/// the records in the journal. A name takes 16 bytes.
+/// the records in the journal.
 pub(crate) struct Reachable {
-    names: HashSet<ShortDigest>,
+    names: Names,
+    /// The secrets of the segments and chunked objects whose names were inserted. Snapshots name
+    /// most segments again.
+    inserted: HashSet<NameSecret>,
     /// Why some names are unknown: the objects that contain them cannot be read.
     pub(crate) unreadable: Vec<Error>,
 }
@@ -29,7 +33,7 @@ pub(crate) struct Reachable {
 impl Reachable {
     pub(crate) async fn of(objects: &Objects, references: &References) -> Result<Self> {
         let layout = &objects.layout;
-        let mut reachable = Self { names: HashSet::new(), unreadable: Vec::new() };
+        let mut reachable = Self { names: Names::default(), inserted: HashSet::new(), unreadable: Vec::new() };
         reachable.insert(&layout.catalog, &layout.root);
         reachable.insert(&layout.catalog, &layout.manifest);
         for bucket in layout.buckets() {
@@ -50,16 +54,19 @@ impl Reachable {
             reachable.insert(&layout.metadata, &key);
         }
         reachable.insert_journal(objects, order.as_ref()).await?;
+        reachable.names.sort();
         Ok(reachable)
     }
 
     fn insert(&mut self, bucket: &Bucket, key: &Key) {
-        self.names.insert(name(bucket, key));
+        self.names.push(bucket, key);
     }
 
     fn insert_chunks(&mut self, layout: &Layout, chunked: &Chunked) -> Result<()> {
-        for key in chunked.keys()? {
-            self.insert(&layout.metadata, &key);
+        if self.inserted.insert(chunked.secret) {
+            for key in chunked.keys()? {
+                self.insert(&layout.metadata, &key);
+            }
         }
         Ok(())
     }
@@ -68,6 +75,9 @@ impl Reachable {
         for entry in segments {
             if let Some(deletes) = &entry.deletes {
                 self.insert_chunks(layout, &deletes.chunked())?;
+            }
+            if !self.inserted.insert(entry.secret) {
+                continue;
             }
             for object in SegmentHandle::new(entry.clone()).objects(layout) {
                 let (bucket, key) = object?;
@@ -123,7 +133,7 @@ impl Reachable {
     }
 
     pub(crate) fn contains(&self, bucket: &Bucket, key: &Key) -> bool {
-        self.names.contains(&name(bucket, key))
+        self.names.contains(bucket, key)
     }
 }
 
@@ -133,6 +143,59 @@ fn may_be_needed(order: Option<&Order>, key: &Key) -> bool {
     place.is_some_and(|(writer, sequence)| order.is_none_or(|order| !order.has_passed(writer, sequence)))
 }
 
-fn name(bucket: &Bucket, key: &Key) -> ShortDigest {
-    Digest::of("cim/v1/object-name", &[bucket.name().as_bytes(), key.as_str().as_bytes()]).short()
+/// A set of object names that takes 8 bytes for each of them, and at most 16 until it is sorted.
+///
+/// The set contains hashes of the names. If the hash of an object that nothing names is in the set
+/// by chance, that object is kept. The probability is 1 in 18 trillion for a set of a million
+/// names.
+#[derive(Default)]
+struct Names(Vec<u64>);
+
+impl Names {
+    fn push(&mut self, bucket: &Bucket, key: &Key) {
+        self.0.push(hash(bucket, key));
+    }
+
+    /// Completes the set.
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+        self.0.dedup();
+        self.0.shrink_to_fit();
+    }
+
+    /// Returns whether the completed set contains a name.
+    fn contains(&self, bucket: &Bucket, key: &Key) -> bool {
+        self.0.binary_search(&hash(bucket, key)).is_ok()
+    }
+}
+
+fn hash(bucket: &Bucket, key: &Key) -> u64 {
+    let digest = Digest::of("cim/v1/object-name", &[bucket.name().as_bytes(), key.as_str().as_bytes()]);
+    u64::from_le_bytes(*digest.0.first_chunk().expect("a digest has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_names_take_eight_bytes_each() {
+        const COUNT: usize = 1_000_000;
+        let buckets = ["text_index_v1", "metadata_cache_v1"].map(|name| Bucket::objects(name).expect("a name"));
+        let key = |number: usize| Key::new(&format!("k{number}")).expect("a key");
+        let mut names = Names::default();
+        let bytes = |names: &Names| names.0.capacity() * size_of::<u64>();
+        for number in 0..COUNT {
+            names.push(&buckets[0], &key(number));
+            names.push(&buckets[0], &key(number / 1000));
+            assert!(bytes(&names) <= 16 * names.0.len().max(4), "{number}");
+        }
+        names.sort();
+        assert_eq!(bytes(&names), 8 * COUNT);
+        for number in (0..COUNT).step_by(997) {
+            assert!(names.contains(&buckets[0], &key(number)), "{number}");
+            assert!(!names.contains(&buckets[1], &key(number)), "{number}");
+            assert!(!names.contains(&buckets[0], &key(COUNT + number)), "{number}");
+        }
+    }
 }
