@@ -95,4 +95,13 @@ pub enum Event {
         /// The position of its watermark.
         position: u64,
     },
+    /// An automatic garbage collection made progress, or ended.
+    Collecting {
+        /// The number of objects examined so far.
+        examined: u64,
+        /// The number of objects removed so far.
+        removed: u64,
+        /// The size in bytes of the objects removed so far.
+        removed_bytes: u64,
+    },
 }

@@ -23,6 +23,11 @@ pub struct Settings {
     pub cache_budget_bytes: usize,
     /// Whether this process folds automatically when the memtable exceeds its budget.
     pub background: bool,
+    /// How often the process that folds and merges also collects the garbage, like
+    /// [`Engine::collect_garbage`](crate::Engine::collect_garbage) with this grace period.
+    /// `None`, the default, leaves it to that call: a collection reads every object of the index
+    /// from the store, which may be slow or charged for, and only crashes leave garbage.
+    pub collect_garbage_every: Option<Duration>,
     /// The zstd level of the objects that hold text, or `None` to store them uncompressed. `None`
     /// by default: the size of compressed text reveals something about it to an attacker who can
     /// choose part of the text (docs/decisions/0004).
@@ -41,6 +46,7 @@ impl Default for Settings {
             memtable_budget_bytes: 64 << 20,
             cache_budget_bytes: 256 << 20,
             background: true,
+            collect_garbage_every: None,
             compression_level: None,
             write_timeout: Duration::from_secs(30),
             parallel_transfers: const { NonZeroUsize::new(16).expect("16 is not zero") },

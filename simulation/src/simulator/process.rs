@@ -18,19 +18,23 @@ use crate::store::Client;
 /// The number of failed openings after which a process gives up.
 const OPENINGS: usize = 6;
 
-fn settings() -> Settings {
+/// The time between automatic garbage collections.
+const AUTOMATIC_COLLECTION: Duration = Duration::from_millis(700);
+
+fn settings(world: &World) -> Settings {
     let mut settings = Settings::default();
     // A few documents.
     settings.memtable_budget_bytes = 3000;
     settings.cache_budget_bytes = 1 << 20;
     settings.write_timeout = Duration::from_secs(20);
+    settings.collect_garbage_every = world.plan.collects.then_some(AUTOMATIC_COLLECTION);
     settings.parallel_transfers = const { NonZeroUsize::new(4).expect("4 is not zero") };
     settings
 }
 
 fn builder(world: &World, slot: usize, life: usize, client: Client) -> EngineBuilder {
     let builder = Engine::builder(Arc::new(client))
-        .settings(settings())
+        .settings(settings(world))
         .environment(environment::of(world, slot, life))
         .rules(world.rules);
     match world.plan.is_pinned {

@@ -53,6 +53,9 @@ impl EngineBuilder {
         let mut background = vec![tokio::spawn(Arc::clone(&maintenance).keep_folding_displaced())];
         if shared.settings.background {
             background.push(tokio::spawn(Arc::clone(&maintenance).run()));
+            if let Some(every) = shared.settings.collect_garbage_every {
+                background.push(tokio::spawn(Arc::clone(&maintenance).keep_collecting(every)));
+            }
         }
         if let Some(pin) = &pin {
             pin.save(&shared).await?;

@@ -164,6 +164,8 @@ impl Collection<'_> {
     async fn fence(&self) -> Result<Marked> {
         let shared = &self.maintenance.shared;
         if shared.objects.rules.enforces(Rule::CollectionFence) {
+            // Otherwise a fold of this process could be superseded.
+            let _turn = self.maintenance.turn().await?;
             let published_last = shared.published_last();
             loop {
                 let current = shared.view().manifest.clone();
@@ -257,6 +259,16 @@ impl Collection<'_> {
         let stored = AgeMark::store(objects, bucket, replaced, marks[usize::from(replaced)].0, now).await?;
         Ok(if grace == 0 { stored } else { bound })
     }
+}
+
+/// Returns the time of the youngest mark of a bucket, if there is one.
+pub(super) async fn last_marked(objects: &Objects, bucket: &Bucket) -> Result<Option<i64>> {
+    let mut last = None;
+    for number in 0..AGE_MARKS {
+        let (_, mark) = AgeMark::read(objects, bucket, number).await?;
+        last = last.max(mark.map(|mark| mark.time_ms));
+    }
+    Ok(last)
 }
 
 /// A mark. Every object of the bucket with a lower revision was stored before the mark, whose time

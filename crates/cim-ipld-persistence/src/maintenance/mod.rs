@@ -1,5 +1,6 @@
 //! Maintenance of an index: fold, merge, trim, snapshots, key rotation and verification.
 
+mod collector;
 mod export_names;
 pub(crate) mod export_pin;
 mod fold;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::history::follower::{Command, Frozen};
@@ -34,21 +35,27 @@ pub(crate) struct Maintenance {
     commands: mpsc::Sender<Command>,
     /// One permit, so that folds and merges do not run concurrently. Closed with the engine.
     turns: Semaphore,
+    /// Notified after automatic folds and merges.
+    worked: Notify,
 }
 
 impl Maintenance {
     pub(crate) fn new(shared: Arc<Shared>, submit: Submit, commands: mpsc::Sender<Command>) -> Self {
-        Self { shared, submit, commands, turns: Semaphore::new(1) }
+        Self { shared, submit, commands, turns: Semaphore::new(1), worked: Notify::new() }
     }
 
     /// Folds and merges whenever it is woken, until the engine is closed.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
+            let mut has_worked = false;
             self.wake().await;
             loop {
                 match self.work().await {
-                    Ok(true) => backoff = Backoff::new(),
+                    Ok(true) => {
+                        backoff = Backoff::new();
+                        has_worked = true;
+                    }
                     Ok(false) => break,
                     Err(error) if error.kind() == ErrorKind::Closed || self.shared.progress.is_closed() => return,
                     Err(error) => {
@@ -59,6 +66,9 @@ impl Maintenance {
                         }
                     }
                 }
+            }
+            if has_worked {
+                self.worked.notify_one();
             }
         }
     }
@@ -172,8 +182,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Removes unreachable objects, including those that dead exports kept. No fold or merge of
-    /// this process runs meanwhile.
+    /// Removes unreachable objects, including those that dead exports kept.
     pub(crate) async fn collect_garbage(
         &self,
         options: &GarbageOptions,
@@ -182,7 +191,6 @@ impl Maintenance {
         if !options.dry_run {
             self.remove_expired_pins().await?;
         }
-        let _turn = self.turn().await?;
         let objects = self.shared.objects.with_final_root();
         Collection { maintenance: self, objects: &objects, options, progress }.run().await
     }

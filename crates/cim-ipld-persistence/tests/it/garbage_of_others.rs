@@ -1,15 +1,19 @@
-//! Garbage collection while another process has stored objects that no manifest names yet.
+//! Garbage collection while another process has stored objects that no manifest names yet, and
+//! automatic collection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cim_ipld_persistence::{Engine, GarbageOptions, ObjectCount, Result};
+use cim_ipld_backend::Backend;
+use cim_ipld_backend_testkit::{CrashMoment, Crashing};
+use cim_ipld_persistence::{Engine, GarbageOptions, IndexName, ObjectCount, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::hand::{Hand, Held};
 use crate::staged::{Act, Call, Staged};
-use crate::support::{document, documents, total};
+use crate::support::{by_hand, cid, create, document, documents, key, open, total, try_open};
 
 type Work = fn(Engine) -> BoxFuture<'static, Result<()>>;
 
@@ -90,4 +94,49 @@ async fn a_process_that_is_suspended_before_it_puts_a_record_stores_its_body_aga
         assert_eq!(report.unnamed, ObjectCount::default());
         assert_eq!(total(engine, "shared").await, 1);
     }
+}
+
+/// Folds and merges until the store crashes.
+async fn work(backend: &Arc<dyn Backend>, round: u32) -> Result<()> {
+    let engine = try_open(backend, Some(key(1))).await?;
+    for number in 0..9 {
+        engine.index(&[document(number, round)]).await?;
+        engine.delete(&[cid(100 + number)]).await?;
+        engine.fold().await?;
+    }
+    engine.merge().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_automatic_collection_removes_what_twenty_crashes_left_behind() {
+    let mut crashing = Crashing::new();
+    let backend: Arc<dyn Backend> = Arc::new(crashing.clone());
+    let engine = create(&backend).await;
+    engine.index(&documents(0..20)).await.expect("indexed");
+    engine.close().await;
+    for round in 0..20 {
+        let moment = CrashMoment::ALL[round as usize % CrashMoment::ALL.len()];
+        crashing.crash_at(crashing.operations() + 12 + 7 * u64::from(round), moment);
+        let backend: Arc<dyn Backend> = Arc::new(crashing.clone());
+        work(&backend, round).await.expect_err("the store crashes");
+        crashing = crashing.reopen();
+    }
+    let backend: Arc<dyn Backend> = Arc::new(crashing);
+    let left = open(&backend).await.verify().await.expect("verified").unnamed;
+    assert!(left.objects > 20, "the crashes left {left:?}");
+    let mut settings = by_hand();
+    settings.background = true;
+    settings.memtable_budget_bytes = 1;
+    settings.collect_garbage_every = Some(Duration::ZERO);
+    let opened = Engine::open(backend, &IndexName::default(), Some(key(1)), settings).await.expect("opened");
+    opened.index(&[document(20, 0)]).await.expect("indexed");
+    let collected = async {
+        while opened.verify().await.expect("verified").unnamed != ObjectCount::default() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), collected).await.expect("everything unnamed is removed");
+    let report = opened.verify().await.expect("verified");
+    assert!(report.is_sound(), "{:?}", report.problems);
+    assert_eq!(total(&opened, "shared").await, 21);
 }
