@@ -155,7 +155,7 @@ pub use search::options::{Facet, FacetCounts, FacetField, SearchOptions, Snippet
 pub use search::order::{Sort, SortBy, SortOrder};
 pub use search::paging::SearchCursor;
 pub use search::results::{Hit, Matches, SearchResults, Snippet};
-pub use segment::{Salvaged, Segment, SegmentSummary, build_segment, salvage_documents};
+pub use segment::{Salvaged, Segment, SegmentSummary, build_segment, salvage_cids, salvage_documents};
 pub use verify::{SegmentReport, Verification};
 
 #[cfg(doctest)]

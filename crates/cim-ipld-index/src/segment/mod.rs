@@ -14,7 +14,7 @@ mod writer;
 pub use build::build_segment;
 pub(crate) use column::{Column, ColumnPlace, Number, encode as encode_column};
 pub(crate) use list::{BLOCK, Directory, InlineList, ListPlace, PlaceKind, visit_positions};
-pub use salvage::{Salvaged, salvage_documents};
+pub use salvage::{Salvaged, salvage_cids, salvage_documents};
 pub(crate) use stored::stored_page;
 pub(crate) use stream::PagedBytes;
 pub(crate) use table::{Entries, TableCursor, TableEntry};

@@ -121,6 +121,63 @@ fn salvage_in_sequence(page_count: u32, mut pages: impl FnMut(u32) -> Option<Pag
     }
 }
 
+/// Passes to `each` the CIDs of the documents of a segment whose header is lost, in document order,
+/// as far as the pages that hold them are whole. The numbers of the documents after the first
+/// unreadable page are unknown.
+///
+/// `pages` returns the page of CIDs with the given ordinal, or `None` if it is missing or damaged.
+///
+/// ```
+/// use cim_ipld_index::{
+///     Analyzer, Deletes, DocId, Document, Memtable, PageClass, PageId, PageMap, PageSource, SegmentId, build_segment,
+///     salvage_cids,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cid: cid::Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse()?;
+/// let mut memtable = Memtable::new(Analyzer::default());
+/// memtable.insert(&Document::new(cid).with_text("ebb and flow"))?;
+/// let (id, mut pages) = (SegmentId([0; 16]), PageMap::new());
+/// build_segment(&memtable.view(), &Deletes::new(), &mut pages.sink(id))?;
+///
+/// let mut found = Vec::new();
+/// let page = |ordinal| pages.page(id, PageId::new(PageClass::Cids, ordinal));
+/// salvage_cids(1, page, |number, cid| found.push((number, cid)));
+/// assert_eq!(found, [(Some(DocId(0)), cid)]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn salvage_cids(
+    page_count: u32,
+    mut pages: impl FnMut(u32) -> Option<Page>,
+    mut each: impl FnMut(Option<DocId>, Cid),
+) {
+    let mut next = Some(0);
+    for ordinal in 0..page_count {
+        let id = PageId::new(PageClass::Cids, ordinal);
+        let page = pages(ordinal);
+        let entries = page.as_ref().and_then(|page| page.payload(id).and_then(Entries::new).ok());
+        let Some(mut entries) = entries else {
+            next = None;
+            continue;
+        };
+        loop {
+            match entries.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => {
+                    next = None;
+                    break;
+                }
+            }
+            if let Ok(cid) = content_id::from_bytes(&entries.key) {
+                each(next.map(DocId), cid);
+            }
+            next = next.map(|next| next + 1);
+        }
+    }
+}
+
 /// Returns the document, or its loss if `bytes` are not a document.
 fn salvaged(number: Option<DocId>, bytes: Vec<u8>) -> Salvaged {
     match EncodedDocument::decode(bytes) {
@@ -248,6 +305,25 @@ mod tests {
                 } else {
                     assert!(!gone.is_empty());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn cids_are_read_without_a_header() {
+        let (segment, pages, _) = built();
+        let count = segment.page_ids().filter(|page| page.class == PageClass::Cids).count();
+        let count = u32::try_from(count).expect("few");
+        let expected: Vec<_> = segment.cids(DocId(0)..DocId(60), &pages);
+        for lost in 0..=count {
+            let mut found = Vec::new();
+            let page = |ordinal| pages.page(ID, PageId::new(PageClass::Cids, ordinal)).filter(|_| ordinal != lost);
+            salvage_cids(count, page, |number, cid| found.push((number, cid)));
+            assert_eq!(found.len() == expected.len(), lost == count, "page {lost}");
+            for (number, cid) in found {
+                let known = expected.iter().find(|(_, known)| *known == cid).expect("a CID of the segment");
+                assert!(number.is_none_or(|number| number == known.0), "page {lost}: {number:?} is {known:?}");
+                assert!(number.is_some() || lost < count, "page {lost}");
             }
         }
     }
