@@ -12,8 +12,9 @@ use super::manifest::{ManifestVersion, is_missing_or_invalid};
 use super::order::{Ignored, OpenedRecord, Order, Verdict};
 use super::progress::IgnoredEntries;
 use super::records;
-use crate::format::manifest::Watermark;
-use crate::format::window::Window;
+use crate::format::manifest::{Manifest, Watermark};
+use crate::format::window::{Window, WriterEntry};
+use crate::format::writer_id::WriterId;
 use crate::objects::Objects;
 use crate::objects::layout::Layout;
 use crate::rules::Rules;
@@ -39,6 +40,8 @@ pub(crate) struct Tail {
     pub(crate) keys: Vec<Key>,
     at_manifest: Order,
     keeps_changes: bool,
+    /// Whether the window is lost, and with it the writers before the watermark.
+    lacks_window: bool,
 }
 
 /// A record that the order cannot accept.
@@ -71,12 +74,20 @@ pub(crate) struct Unreadable {
 }
 
 /// Returns the order at a watermark whose window is lost. Only records whose writer had applied at
-/// least all records up to this position can be judged.
+/// least all records up to this position can be judged. The only known writer is that of the last
+/// record.
 pub(crate) fn order_without_window(rules: Rules, watermark: &Watermark, epoch: u64) -> Result<Order> {
+    let last = watermark.record.map(|mark| WriterEntry {
+        id: mark.writer,
+        sequence: Some(mark.sequence),
+        is_closed: false,
+        position: watermark.position,
+        record: mark.digest,
+    });
     let window = Window {
         position: watermark.position,
         digests: vec![watermark.digest],
-        writers: Vec::new(),
+        writers: last.into_iter().collect(),
         blocks: Vec::new(),
         announced: Vec::new(),
     };
@@ -91,12 +102,29 @@ impl Tail {
         order: Order,
         keeps_changes: bool,
     ) -> Result<Self> {
-        let mut tail = Self::new(order, keeps_changes);
-        let mut entries = objects.backend.scan(&objects.layout.catalog, &objects.layout.journal, Revision::ZERO);
+        Self::new(order, keeps_changes).read_after(objects, manifest, Revision::ZERO).await
+    }
+
+    /// Reads the journal in the store after a manifest whose window is lost. Only the place of the
+    /// last covered record tells which records follow.
+    pub(crate) async fn read_without_window(
+        objects: &Objects,
+        manifest: &ManifestVersion,
+        keeps_changes: bool,
+    ) -> Result<Self> {
+        let Manifest { watermark, epoch, .. } = &manifest.manifest;
+        let order = order_without_window(objects.rules, watermark, *epoch)?;
+        let after = watermark.record.map_or(Revision::ZERO, |mark| Revision::new(mark.revision));
+        let tail = Self { lacks_window: true, ..Self::new(order, keeps_changes) };
+        tail.read_after(objects, manifest, after).await
+    }
+
+    async fn read_after(mut self, objects: &Objects, manifest: &ManifestVersion, after: Revision) -> Result<Self> {
+        let mut entries = objects.backend.scan(&objects.layout.catalog, &objects.layout.journal, after);
         while let Some(entry) = entries.next().await {
-            tail.push(objects, manifest, entry?).await?;
+            self.push(objects, manifest, entry?).await?;
         }
-        Ok(tail)
+        Ok(self)
     }
 
     pub(crate) fn new(order: Order, keeps_changes: bool) -> Self {
@@ -111,6 +139,7 @@ impl Tail {
             newest_generation: 0,
             keys: Vec::new(),
             keeps_changes,
+            lacks_window: false,
         }
     }
 
@@ -220,13 +249,23 @@ impl Tail {
         Layout::parse_record_key(key).is_some_and(|(writer, sequence)| !self.at_manifest.has_passed(writer, sequence))
     }
 
+    /// Returns the lowest sequence number of the entries of a writer.
+    fn first_sequence(&self, writer: WriterId) -> u64 {
+        let of_writer = self.keys.iter().filter_map(Layout::parse_record_key).filter(|(id, _)| *id == writer);
+        of_writer.map(|(_, sequence)| sequence).min().unwrap_or(0)
+    }
+
     /// Returns the keys of records that are missing from the store, as far as they follow from the
     /// later records of the same writers.
     pub(crate) fn missing(&self) -> Vec<Key> {
         let mut missing = Vec::new();
         for Stranded { opened, .. } in &self.stranded {
             let last = self.order.writer(opened.writer).and_then(|writer| writer.sequence);
-            let first = last.map_or(0, |last| last + 1);
+            let first = match last {
+                Some(last) => last + 1,
+                None if self.lacks_window => self.first_sequence(opened.writer),
+                None => 0,
+            };
             // Only the last 64 sequence numbers are considered: a longer gap is taken for records
             // that were folded or never accepted.
             for sequence in first.max(opened.sequence.saturating_sub(64))..opened.sequence {

@@ -14,18 +14,20 @@ impl Verifier<'_> {
     pub(super) async fn verify_journal(&self, manifest: &ManifestVersion, report: &mut VerifyReport) -> Result<()> {
         let objects = self.objects;
         let index = Dependents::index();
-        let order = match manifest.order(objects).await {
-            Ok(order) => order,
+        let tail = match manifest.order(objects).await {
+            Ok(order) => {
+                self.verify_old_digests(&order, report).await?;
+                Tail::read(objects, manifest, order, false).await?
+            }
             Err(error) if is_missing_or_invalid(&error) => {
-                // Without the window, the records that the manifest covers cannot be told from the
-                // later ones.
                 report.note("the window of the order", &index, Loss::Nothing, error)?;
-                return Ok(());
+                let mut tail = Tail::read_without_window(objects, manifest, false).await?;
+                // What such records attest may be in the lost window.
+                tail.stranded.retain(|record| record.reason != Reason::History);
+                tail
             }
             Err(error) => return Err(error),
         };
-        self.verify_old_digests(&order, report).await?;
-        let tail = Tail::read(objects, manifest, order, false).await?;
         report.records = tail.order.position() - manifest.position();
         report.ignored = report.ignored.plus(tail.ignored);
         self.note_journal(&tail, report)?;
