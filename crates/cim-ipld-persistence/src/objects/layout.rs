@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 /// assert!(IndexName::new("my photos").is_err());
 /// # Ok::<(), cim_ipld_persistence::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexName(Option<String>);
 
 impl IndexName {
@@ -32,6 +32,40 @@ impl IndexName {
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
         Ok(Self(Some(name.to_owned())))
+    }
+
+    /// Returns the buckets of the index, the catalog last.
+    ///
+    /// ```
+    /// use cim_ipld_persistence::IndexName;
+    ///
+    /// let buckets = IndexName::new("photos")?.buckets();
+    /// assert_eq!(buckets[4].name(), "photos_catalog_v1");
+    /// # Ok::<(), cim_ipld_persistence::Error>(())
+    /// ```
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "every index name is a part of valid bucket names")]
+    pub fn buckets(&self) -> [Bucket; 5] {
+        Layout::new(self).expect("every index name is a part of valid bucket names").buckets().map(Clone::clone)
+    }
+
+    /// Returns the index to which a bucket of this name belongs, or `None` if it is not one of an
+    /// index.
+    ///
+    /// ```
+    /// use cim_ipld_persistence::IndexName;
+    ///
+    /// assert_eq!(IndexName::of_bucket("catalog_v1"), Some(IndexName::default()));
+    /// assert_eq!(IndexName::of_bucket("photos_catalog_v1"), Some(IndexName::new("photos")?));
+    /// assert_eq!(IndexName::of_bucket("photos"), None);
+    /// # Ok::<(), cim_ipld_persistence::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of_bucket(bucket: &str) -> Option<Self> {
+        Self::default().buckets().iter().find_map(|own| match bucket.strip_suffix(own.name())? {
+            "" => Some(Self::default()),
+            name => Self::new(name.strip_suffix('_')?).ok(),
+        })
     }
 
     /// Returns the name, or `None` for the default index.
@@ -78,6 +112,11 @@ impl Layout {
             journal: KeyPrefix::below("journal")?,
             snapshots: KeyPrefix::below("snapshot")?,
         })
+    }
+
+    /// Returns the name of the index.
+    pub(crate) fn name(&self) -> &IndexName {
+        &self.index_name
     }
 
     /// Returns the name of the index, or `None` for the default index.
