@@ -118,6 +118,7 @@ pub use cim_ipld_backend as backend;
 pub use cim_ipld_envelope as envelope;
 pub use cim_ipld_index as index;
 
+pub use archive::source::ArchiveSource;
 pub use archive::{ExportOptions, ExportReport, ImportOptions, ImportReport};
 pub use content::content_cid;
 pub use content_metadata::{AudioMetadata, DocumentMetadata, ImageMetadata, VideoMetadata, unix_seconds};

@@ -143,6 +143,16 @@ impl<R: AsyncRead + Unpin> CarReader<R> {
         Self { reader, offset: 0 }
     }
 
+    /// Continues at a section that begins at byte `offset` of the file, where `reader` is.
+    pub(crate) fn at(reader: R, offset: u64) -> Self {
+        Self { reader, offset }
+    }
+
+    /// Returns the position in the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Reads the header and returns the roots.
     ///
     /// # Errors

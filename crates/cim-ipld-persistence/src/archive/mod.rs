@@ -13,6 +13,8 @@ pub(crate) mod file;
 pub(crate) mod import;
 mod places;
 pub(crate) mod reader;
+pub(crate) mod source;
+mod store;
 
 use std::fmt;
 use std::path::PathBuf;

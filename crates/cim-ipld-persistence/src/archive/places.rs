@@ -21,8 +21,15 @@ use crate::objects::{Address, kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PlaceId(u128);
 
+impl PlaceId {
+    pub(super) fn of(bucket: ArchivedBucket, key: &str) -> Self {
+        let hash = labelled_hash("cim/v1/place", &[&[bucket as u8], key.as_bytes()]);
+        Self(u128::from_le_bytes(*hash.first_chunk().expect("16 of 32 bytes")))
+    }
+}
+
 impl ArchivedBucket {
-    const ALL: [Self; 4] = [Self::Text, Self::Tag, Self::Type, Self::Metadata];
+    pub(super) const ALL: [Self; 4] = [Self::Text, Self::Tag, Self::Type, Self::Metadata];
 
     pub(crate) fn of(self, layout: &Layout) -> &Bucket {
         match self {
@@ -50,8 +57,7 @@ impl Place {
     }
 
     pub(crate) fn id(&self) -> PlaceId {
-        let hash = labelled_hash("cim/v1/place", &[&[self.bucket as u8], self.key.as_bytes()]);
-        PlaceId(u128::from_le_bytes(*hash.first_chunk().expect("16 of 32 bytes")))
+        PlaceId::of(self.bucket, &self.key)
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct ArchiveReader<R> {
     pending: VecDeque<DirectoryEntry>,
     blocks: u64,
     is_last: bool,
+    /// Where the last section began.
+    section_start: u64,
 }
 
 impl<R: AsyncRead + Unpin> ArchiveReader<R> {
@@ -95,6 +97,7 @@ impl<R: AsyncRead + Unpin> ArchiveReader<R> {
             pending: VecDeque::new(),
             blocks: 0,
             is_last: false,
+            section_start: 0,
         })
     }
 
@@ -136,13 +139,24 @@ impl<R: AsyncRead + Unpin> ArchiveReader<R> {
         Ok(())
     }
 
+    /// Returns the position in the file.
+    pub(super) fn offset(&self) -> u64 {
+        self.car.offset()
+    }
+
+    /// Returns where the section of the last block begins in the file.
+    pub(super) fn section_start(&self) -> u64 {
+        self.section_start
+    }
+
     async fn section(&mut self) -> Result<Block> {
+        self.section_start = self.car.offset();
         self.car.section().await?.ok_or_else(|| incomplete("it ends before its last block"))
     }
 }
 
-/// Reads the header and the blocks that it names: the root block and the root record.
-async fn read_roots<R: AsyncRead + Unpin>(reader: R) -> Result<(CarReader<R>, Block, Block)> {
+/// Reads the header and the blocks that it names: the root record and the root block.
+pub(super) async fn read_roots<R: AsyncRead + Unpin>(reader: R) -> Result<(CarReader<R>, Block, Block)> {
     let mut car = CarReader::new(reader);
     let [root, record] = car.header().await?;
     let read = async |car: &mut CarReader<R>, expected: BlockDigest| match car.section().await? {

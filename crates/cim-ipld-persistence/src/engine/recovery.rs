@@ -164,6 +164,10 @@ impl EngineBuilder {
     /// * Missing and damaged objects are put back from `sources`, which are tried in order.
     /// * A segment that still has missing or damaged objects after that, other than its deletes, is
     ///   rebuilt from its stored documents. Text, tags and types are derived from those.
+    /// * A document that no segment has any more is put back from a source or a snapshot that has
+    ///   it by its CID, in the newest version that these have, unless the index has a newer one or
+    ///   has deleted it. If the CIDs of lost documents are lost, too, every document of the sources
+    ///   that the index does not have is put back. Deleted ones may be among them, and are counted.
     /// * Journal records that follow lost ones are applied again.
     /// * What cannot be recovered is given up; the report names it, or counts it if its name is
     ///   lost too.
@@ -198,6 +202,7 @@ impl EngineBuilder {
     /// * [`Rollback`](ErrorKind::Rollback) or [`Forked`](ErrorKind::Forked) if the manifest is
     ///   older than the pin or of another history, unless [`accept_store`](Self::accept_store) was
     ///   called.
+    /// * [`InvalidInput`](ErrorKind::InvalidInput) if a source is the archive of another index.
     /// * [`Conflict`](ErrorKind::Conflict) if another process changed the index meanwhile.
     /// * The errors of [`open`](Self::open) that concern the key and the store.
     pub async fn repair(
@@ -214,7 +219,7 @@ impl EngineBuilder {
         let (objects, manifest) = self.open_objects(key.as_ref(), sources).await?;
         let analyzer = creation::analyzer_of(&manifest.manifest.analyzer()?, self.analyzer.as_ref())?;
         let objects = Arc::new(objects.with_final_root());
-        let mut report = Repair::new(&objects, &analyzer, &settings, sources).run(manifest).await?;
+        let mut report = Repair::new(&objects, &analyzer, &settings, sources, key.as_ref()).run(manifest).await?;
         let after = self.present_entries().await?;
         report.restored_objects += u64::from(before.0 != after.0 && before.0 != Some(objects.root().record.clone()));
         report.restored_objects += u64::from(before.1.is_none() && after.1.is_some());
@@ -241,6 +246,9 @@ impl EngineBuilder {
         };
         creation::check_limits(&*self.backend)?;
         let objects = self.open_root(key, sources).await?;
+        for source in sources {
+            source.unlock(key, &objects.root().envelope).await?;
+        }
         let manifest = restore_manifest(&objects, key, sources).await?;
         check_floor(&objects, &manifest)?;
         if let Some(sealed) = pinned.filter(|_| !self.accepts_older) {

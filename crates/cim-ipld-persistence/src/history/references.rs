@@ -119,7 +119,11 @@ async fn remove_segment(objects: &Objects, handle: &SegmentHandle) -> Result<()>
 }
 
 pub(crate) fn snapshot_address<'a>(objects: &'a Objects, key: &'a cim_ipld_backend::Key) -> Address<'a> {
-    Address { bucket: &objects.layout.catalog, kind: ObjectKind::SNAPSHOT, name: key.as_str(), generation: 0 }
+    snapshot_address_in(&objects.layout, key)
+}
+
+pub(crate) fn snapshot_address_in<'a>(layout: &'a Layout, key: &'a cim_ipld_backend::Key) -> Address<'a> {
+    Address { bucket: &layout.catalog, kind: ObjectKind::SNAPSHOT, name: key.as_str(), generation: 0 }
 }
 
 /// Reads the record that `entry` names.

@@ -25,6 +25,7 @@ mod pins;
 mod races;
 mod recovery;
 mod repair;
+mod repair_from_archives;
 mod rotation;
 mod searches;
 mod server;

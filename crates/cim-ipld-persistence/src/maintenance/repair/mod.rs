@@ -1,10 +1,11 @@
-//! Repairs an index that has lost objects: puts back what other stores have, rebuilds what is
-//! derived from the stored documents, and gives up the rest, so that the index opens again.
+//! Repairs an index that has lost objects: puts back what archives and other stores have, rebuilds
+//! what is derived from the stored documents, and gives up the rest, so that the index opens again.
 //!
 //! Nothing that can be read is removed before the repaired manifest is published. An interrupted
 //! repair can simply be run again.
 
 mod ancestry;
+mod documents;
 mod journal;
 mod named;
 mod overlay;
@@ -12,12 +13,13 @@ mod publish;
 mod report;
 mod segment;
 mod source;
+mod source_state;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use cim_ipld_backend::{Bucket, Key, Precondition};
-use cim_ipld_envelope::{Compression, SealOptions};
+use cim_ipld_envelope::{Compression, KeySource, SealOptions};
 use cim_ipld_index::Analyzer;
 
 use crate::error::StoredObject;
@@ -35,6 +37,7 @@ pub(crate) struct Repair<'a> {
     analyzer: &'a Analyzer,
     settings: &'a Settings,
     sources: &'a [Arc<dyn RepairSource>],
+    key: Option<&'a KeySource>,
     /// The copies that were tried: an object and the number of a source.
     tried: HashSet<(StoredObject, usize)>,
     report: RepairReport,
@@ -46,8 +49,9 @@ impl<'a> Repair<'a> {
         analyzer: &'a Analyzer,
         settings: &'a Settings,
         sources: &'a [Arc<dyn RepairSource>],
+        key: Option<&'a KeySource>,
     ) -> Self {
-        Self { objects, analyzer, settings, sources, tried: HashSet::new(), report: RepairReport::default() }
+        Self { objects, analyzer, settings, sources, key, tried: HashSet::new(), report: RepairReport::default() }
     }
 
     pub(crate) async fn run(mut self, manifest: ManifestVersion) -> Result<RepairReport> {

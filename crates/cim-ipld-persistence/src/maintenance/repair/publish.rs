@@ -10,7 +10,7 @@ use cim_ipld_index::Deletes;
 use super::Repair;
 use super::journal::RepairedTail;
 use super::named::{Named, secret};
-use super::segment::Rebuilt;
+use super::segment::{LostDocuments, Rebuilt};
 use crate::format::manifest::{SegmentEntry, SnapshotEntry};
 use crate::format::snapshot::{SnapshotRecord, snapshot_digest};
 use crate::history::manifest::ManifestVersion;
@@ -23,6 +23,14 @@ use crate::objects::layout::Layout;
 use crate::objects::page_cache::PageCache;
 use crate::objects::segment_writer::Stored;
 use crate::{Error, ErrorKind, Result};
+
+/// A segment of the repaired index.
+struct Kept {
+    entry: SegmentEntry,
+    deletes: Deletes,
+    /// Whether other segments may have newer versions of its documents.
+    may_be_replaced: bool,
+}
 
 impl Repair<'_> {
     pub(super) async fn publish(&mut self, manifest: ManifestVersion, named: Named, tail: RepairedTail) -> Result<()> {
@@ -61,8 +69,10 @@ impl Repair<'_> {
             }
         }
         let mut current = manifest.clone();
-        current.manifest.segments = self.index_segments(manifest, named, &rebuilt, stored).await?;
-        current.manifest.snapshots = self.snapshots(manifest, named, &rebuilt, stored).await?;
+        let snapshots = self.snapshots(manifest, named, &rebuilt, stored).await?;
+        let (entries, records): (Vec<_>, Vec<_>) = snapshots.into_iter().unzip();
+        current.manifest.snapshots = entries;
+        current.manifest.segments = self.index_segments(manifest, named, &rebuilt, &records, stored).await?;
         if named.has_lost_ancestors {
             current = self.with_ancestry(&current).await?;
             self.report.changed_history = true;
@@ -81,9 +91,11 @@ impl Repair<'_> {
         manifest: &ManifestVersion,
         named: &Named,
         rebuilt: &BTreeMap<[u8; 16], Rebuilt>,
+        snapshots: &[SnapshotRecord],
         stored: &mut Stored,
     ) -> Result<Vec<SegmentEntry>> {
-        let mut segments: Vec<(SegmentEntry, Deletes, bool)> = Vec::new();
+        let mut segments: Vec<Kept> = Vec::new();
+        let mut lost = LostDocuments::default();
         for entry in &manifest.manifest.segments {
             let segment = &named.segments[&entry.id];
             let deletes = segment.deletes_of(entry);
@@ -93,27 +105,41 @@ impl Repair<'_> {
             }
             match rebuilt.get(&entry.id) {
                 Some(rebuilt) => {
-                    let (numbers, unknown) = rebuilt.lost(&deletes);
-                    let lost = numbers.len();
-                    let cids = self.cids(segment, numbers).await?;
-                    self.report.lost_unknown_documents += unknown + (lost - cids.len()) as u64;
-                    self.report.lost_documents.extend(cids);
+                    let LostDocuments { cids, unknown } = rebuilt.lost(&deletes);
+                    lost.cids.extend(cids);
+                    lost.unknown += unknown;
+                    self.report.lost_deletions += rebuilt.lost_deletions(&deletes);
+                    let may_be_replaced = has_lost_deletes || rebuilt.has_unnumbered();
                     let parts = rebuilt.entries(&deletes).into_iter();
-                    segments.extend(parts.map(|(entry, deletes)| (entry, deletes, has_lost_deletes)));
+                    segments.extend(parts.map(|(entry, deletes)| Kept { entry, deletes, may_be_replaced }));
                 }
-                None => segments.push((entry.clone(), deletes, has_lost_deletes)),
+                None => segments.push(Kept { entry: entry.clone(), deletes, may_be_replaced: has_lost_deletes }),
             }
         }
+        self.report.lost_unknown_documents += lost.unknown;
+        let present = self.present(segments.iter().map(|kept| (&kept.entry, &kept.deletes))).await?;
+        let returned = self.return_documents(lost, manifest, snapshots, &present, stored).await?;
+        self.report.lost_deletions += returned.uncertain;
+        self.report.lost_documents.extend(returned.missing);
+        let count = returned.segments.len();
+        // What a source has gives way to a newer version of the index, so it comes first.
+        let of = |entry| Kept { entry, deletes: Deletes::new(), may_be_replaced: true };
+        segments.splice(0..0, returned.segments.into_iter().map(of));
         for number in 0..segments.len() {
-            if segments[number].2 {
+            if segments[number].may_be_replaced {
                 let others = segments.iter().enumerate().filter(|(other, _)| *other != number);
-                let others: Vec<_> = others.map(|(_, (entry, deletes, _))| (entry.clone(), deletes.clone())).collect();
-                segments[number].1 = self.replaced_documents(&segments[number].0, &others).await?;
+                let others = self.present(others.map(|(_, kept)| (&kept.entry, &kept.deletes))).await?;
+                let replaced = self.replaced_documents(&segments[number].entry, &others).await?;
+                segments[number].deletes = segments[number].deletes.iter().chain(replaced.iter()).collect();
             }
         }
+        for Kept { entry, deletes, .. } in &segments[..count] {
+            self.report.returned_documents += u64::from(entry.documents - deletes.len());
+        }
+        segments.retain(|kept| kept.deletes.len() < kept.entry.documents);
         let mut entries = Vec::new();
-        for (entry, deletes, has_lost_deletes) in segments {
-            let is_kept = rebuilt_is_same(manifest, &entry) && !has_lost_deletes;
+        for Kept { entry, deletes, may_be_replaced } in segments {
+            let is_kept = rebuilt_is_same(manifest, &entry) && !may_be_replaced;
             entries.push(if is_kept { entry } else { self.with_deletes(entry, &deletes, stored).await? });
         }
         Ok(entries)
@@ -137,7 +163,7 @@ impl Repair<'_> {
         named: &Named,
         rebuilt: &BTreeMap<[u8; 16], Rebuilt>,
         stored: &mut Stored,
-    ) -> Result<Vec<SnapshotEntry>> {
+    ) -> Result<Vec<(SnapshotEntry, SnapshotRecord)>> {
         let mut snapshots = Vec::new();
         for (entry, record) in &named.snapshots {
             let is_whole = record.segments.iter().all(|segment| {
@@ -145,7 +171,7 @@ impl Repair<'_> {
                 !rebuilt.contains_key(&segment.id) && named.deletes.get(&secret(segment)).is_some_and(Option::is_some)
             });
             if is_whole {
-                snapshots.push(entry.clone());
+                snapshots.push((entry.clone(), record.clone()));
                 continue;
             }
             // This snapshot only served an export, which can no longer be completed.
@@ -166,8 +192,8 @@ impl Repair<'_> {
                     });
                     continue;
                 };
-                let (lost, unknown) = rebuilt.lost(&deletes);
-                is_incomplete |= unknown > 0 || !lost.is_empty();
+                let lost = rebuilt.lost(&deletes);
+                is_incomplete |= lost.unknown > 0 || !lost.cids.is_empty() || rebuilt.lost_deletions(&deletes) > 0;
                 for (part, deletes) in rebuilt.entries(&deletes) {
                     segments.push(self.with_deletes(part, &deletes, stored).await?);
                 }
@@ -177,7 +203,7 @@ impl Repair<'_> {
             }
             let documents = segments.iter().map(SegmentEntry::live_documents).sum();
             let record = SnapshotRecord { segments, documents, ..record.clone() };
-            snapshots.push(self.store_snapshot(entry, &record, stored).await?);
+            snapshots.push((self.store_snapshot(entry, &record, stored).await?, record));
         }
         debug_assert!(snapshots.len() <= manifest.manifest.snapshots.len());
         Ok(snapshots)

@@ -41,6 +41,9 @@ pub struct RepairReport {
     pub rebuilt_segments: u64,
     /// The number of documents in them.
     pub rebuilt_documents: u64,
+    /// The number of documents whose own segment could not be repaired, and that were put back from
+    /// a source or a snapshot, in the newest version that these have.
+    pub returned_documents: u64,
     /// The number of journal records that were put back from a source.
     pub restored_records: u64,
     /// The number of journal records that follow lost ones, and whose writes were applied again.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cim_ipld_backend::{Backend, Bucket, ErrorKind as StoreErrorKind, Key, KeyPrefix, Revision};
+use cim_ipld_envelope::{Envelope, KeySource};
 use futures::StreamExt;
 
 use crate::Result;
 use crate::error::StoredObject;
+use crate::objects::layout::IndexName;
 
 /// A copy of an index, as a source of lost objects. It may be older than the index.
 ///
@@ -40,6 +42,25 @@ pub trait RepairSource: Send + Sync {
     /// Returns the keys and sealed bytes of the journal records in the bucket `catalog`, oldest
     /// first.
     async fn journal(&self, catalog: &str) -> Result<Vec<(String, Bytes)>>;
+
+    /// Prepares the source. The repair calls this once, before it asks for anything but the root:
+    /// `key` is the key that it was given, and `envelope` contains the data keys of the index.
+    ///
+    /// By default, nothing needs to be prepared.
+    ///
+    /// # Errors
+    /// Any error ends the repair.
+    async fn unlock(&self, _key: Option<&KeySource>, _envelope: &Envelope) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns a store in which this source has its own state of the index `name`, and the name of
+    /// the index there. Lost documents are put back from that state, if it opens.
+    ///
+    /// By default, a source has objects only.
+    fn index(&self, _name: &IndexName) -> Option<(Arc<dyn Backend>, IndexName)> {
+        None
+    }
 }
 
 /// Another store with the same index: a copy of its folder, or of the buckets on a server.
@@ -87,6 +108,10 @@ impl RepairSource for StoreSource {
             }
         }
         Ok(records)
+    }
+
+    fn index(&self, name: &IndexName) -> Option<(Arc<dyn Backend>, IndexName)> {
+        Some((Arc::clone(&self.backend), name.clone()))
     }
 }
 
