@@ -13,7 +13,7 @@ use crate::folder::Opening;
 use crate::settings::EmbeddedSettings;
 use crate::store::Store;
 use crate::writer::Writer;
-use crate::{error, stream};
+use crate::{error, folder, stream};
 
 const MAX_VALUE_BYTES: usize = 16 << 20;
 const PREFERRED_VALUE_BYTES: usize = 256 << 10;
@@ -103,6 +103,55 @@ impl EmbeddedBackend {
     pub async fn close(self) {
         // If closing fails, the next opening recovers the store, as after a crash.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+
+    /// Returns the names of all buckets, in alphabetical order.
+    ///
+    /// ```
+    /// use cim_ipld_backend::{Backend, Bucket};
+    /// use cim_ipld_embedded::EmbeddedBackend;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let backend = EmbeddedBackend::open(folder.path().join("index")).await?;
+    /// backend.create(&Bucket::log("catalog_v1")?).await?;
+    /// assert_eq!(backend.bucket_names(), ["catalog_v1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn bucket_names(&self) -> Vec<String> {
+        self.store.bucket_names()
+    }
+
+    /// Removes the store in the folder `path` with everything in it, and the folder itself if
+    /// nothing else is in it. A removal that is interrupted leaves a folder without a store.
+    ///
+    /// ```
+    /// use cim_ipld_embedded::{EmbeddedBackend, EmbeddedSettings};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("index");
+    /// EmbeddedBackend::open(&path).await?.close().await;
+    /// EmbeddedBackend::remove(&path, EmbeddedSettings::default()).await?;
+    /// assert!(!path.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// * [`BucketMissing`](ErrorKind::BucketMissing) if there is no store.
+    /// * [`Locked`](ErrorKind::Locked) if the store is open.
+    /// * [`Incompatible`](ErrorKind::Incompatible) or [`Corrupt`](ErrorKind::Corrupt) if the folder
+    ///   is not that of a store, or the store cannot be recognized.
+    /// * [`Denied`](ErrorKind::Denied) or [`Unavailable`](ErrorKind::Unavailable) if it cannot be
+    ///   removed.
+    pub async fn remove(path: impl AsRef<Path>, settings: EmbeddedSettings) -> Result<()> {
+        let path = path.as_ref().to_owned();
+        blocking(move || folder::remove(&path, settings.lock_patience)).await
     }
 
     async fn open_as(path: &Path, opening: Opening, settings: EmbeddedSettings) -> Result<Self> {

@@ -118,6 +118,37 @@ impl Folder {
     }
 }
 
+/// Removes the store in `path`. First, the folder is marked as one without a store, so that nothing
+/// opens what is left if the removal is interrupted.
+pub(crate) fn remove(path: &Path, patience: Duration) -> Result<()> {
+    let missing = || Error::new(ErrorKind::BucketMissing, format!("there is no store in {}", path.display()));
+    if find(path)? == Found::Nothing {
+        return Err(missing());
+    }
+    let lock = match lock(path, patience) {
+        Ok(lock) => lock,
+        Err(LockFailure::Held) => return Err(held(path)),
+        Err(LockFailure::File(failure)) => return Err(from_io("locking the store", failure)),
+    };
+    let removed = || {
+        let (format, unfinished) = (path.join(FORMAT_FILE), path.join(temporary_name(FORMAT_FILE)));
+        if format.exists() {
+            fs::rename(format, &unfinished)?;
+            File::open(path)?.sync_all()?;
+        }
+        match fs::remove_dir_all(path.join(DATA_FOLDER)) {
+            Err(failure) if failure.kind() != io::ErrorKind::NotFound => return Err(failure),
+            _ => fs::remove_file(unfinished)?,
+        }
+        drop(lock);
+        fs::remove_file(path.join(LOCK_FILE))?;
+        // The folder stays if it holds files of the operating system, or is a mount point.
+        let _ = fs::remove_dir(path);
+        Ok(())
+    };
+    removed().map_err(|failure| from_io("removing the store", failure))
+}
+
 /// Determines whether `path` contains a store that this version can read.
 fn find(path: &Path) -> Result<Found> {
     let mut text = String::new();

@@ -184,6 +184,12 @@ impl Store {
             .ok_or_else(|| Error::new(ErrorKind::BucketMissing, format!("bucket {bucket} does not exist in the store")))
     }
 
+    pub(crate) fn bucket_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.all_buckets().into_iter().map(|bucket| bucket.name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn all_buckets(&self) -> Vec<Arc<BucketHandle>> {
         self.buckets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }

@@ -172,6 +172,38 @@ impl NatsBackend {
         self.buckets.foreign_messages()
     }
 
+    /// Returns the names of all key-value buckets of the account, in alphabetical order. Those of
+    /// other programs are among them.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) if the server does
+    /// not list them.
+    pub async fn bucket_names(&self) -> Result<Vec<String>> {
+        self.buckets.names().await
+    }
+
+    /// Removes a bucket with everything in it.
+    ///
+    /// ```no_run
+    /// use cim_ipld_backend::Bucket;
+    /// use cim_ipld_nats::NatsBackend;
+    ///
+    /// # async fn example() -> Result<(), cim_ipld_backend::Error> {
+    /// let backend = NatsBackend::connect("nats://127.0.0.1:4222").await?;
+    /// assert!(backend.bucket_names().await?.contains(&"catalog_v1".to_owned()));
+    /// backend.remove_bucket(&Bucket::log("catalog_v1")?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`BucketMissing`](ErrorKind::BucketMissing) if there is no such bucket, and
+    /// [`Unavailable`](ErrorKind::Unavailable) or [`Denied`](ErrorKind::Denied) if the server does
+    /// not remove it.
+    pub async fn remove_bucket(&self, bucket: &Bucket) -> Result<()> {
+        self.buckets.remove(bucket).await
+    }
+
     /// Reads a value from any replica; returns `None` if the replica does not have the value or no
     /// replica responded.
     async fn get_from_any(&self, stream: &Stream, bucket: &Bucket, subject: &str) -> Option<StreamMessage> {

@@ -10,6 +10,7 @@ use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, G
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Placement, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self};
 use cim_ipld_backend::{Bucket, Error, ErrorKind, Result};
+use futures::StreamExt;
 
 use crate::NatsSettings;
 use crate::backoff::Backoff;
@@ -19,6 +20,9 @@ use crate::notices::Notices;
 /// The minimum duplicate window. A write with `AbsentWhile` that is repeated within this window is
 /// stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// The prefix of the names of streams that are buckets.
+const STREAM_PREFIX: &str = "KV_";
 
 /// The buckets of one connection. Each is checked on first use.
 #[derive(Clone)]
@@ -132,6 +136,40 @@ impl Buckets {
             return Error::new(ErrorKind::Disabled, message).with_hint(JETSTREAM_OFF).with_source(error);
         }
         unavailable(what, error)
+    }
+
+    /// Returns the names of all buckets, in alphabetical order.
+    pub(crate) async fn names(&self) -> Result<Vec<String>> {
+        let listing = "listing the buckets";
+        let mut names = Vec::new();
+        let asked = async {
+            let mut streams = self.context.stream_names();
+            while let Some(stream) = streams.next().await {
+                let stream = stream.map_err(|error| self.no_response(listing, error))?;
+                names.extend(stream.strip_prefix(STREAM_PREFIX).map(str::to_owned));
+            }
+            Ok(())
+        };
+        self.notices.watch(&["$JS.API.STREAM.NAMES"], asked).await?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes the bucket with everything in it.
+    pub(crate) async fn remove(&self, bucket: &Bucket) -> Result<()> {
+        let (name, removing) = (stream_name(bucket), format!("removing bucket {bucket}"));
+        let asked = async {
+            self.context.delete_stream(&name).await.map_err(|error| match error.kind() {
+                GetStreamErrorKind::JetStream(answer) if jetstream_kind(&answer) == Some(ErrorKind::BucketMissing) => {
+                    bucket_missing(bucket)
+                }
+                GetStreamErrorKind::JetStream(answer) => error_response(&removing, answer),
+                _ => self.no_response(&removing, error),
+            })
+        };
+        let removed = self.notices.watch(&[&format!("$JS.API.STREAM.DELETE.{name}")], asked).await;
+        self.forget(bucket);
+        removed.map(drop)
     }
 
     /// Returns whether any bucket opened so far is stored in the server's memory.
@@ -253,5 +291,5 @@ fn has_no_responders(error: &(dyn StdError + 'static)) -> bool {
 }
 
 pub(crate) fn stream_name(bucket: &Bucket) -> String {
-    format!("KV_{bucket}")
+    format!("{STREAM_PREFIX}{bucket}")
 }
