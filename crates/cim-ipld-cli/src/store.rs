@@ -8,7 +8,7 @@ use cim_ipld::envelope::KeySource;
 use cim_ipld::index::Analyzer;
 use cim_ipld::nats::{NatsBackend, NatsSettings, ServerList};
 use cim_ipld::persistence::{
-    Engine, EngineBuilder, Error, ErrorKind, FilePin, Protection, Recovery, RepairSource, StoreSource,
+    ArchiveSource, Engine, EngineBuilder, Error, ErrorKind, FilePin, Protection, Recovery, RepairSource, StoreSource,
 };
 
 use crate::args::{BucketArguments, InitArguments, NatsArguments, StoreArguments};
@@ -175,13 +175,17 @@ pub(crate) enum Opened {
 }
 
 impl StoreName {
-    /// Opens a store as a source of lost objects.
+    /// Opens a store or an archive as a source of lost objects and documents.
     pub(crate) async fn source(
         &self,
         index: &Place,
         nats: &NatsArguments,
         context: &Context,
     ) -> Result<Arc<dyn RepairSource>> {
+        if let Some(file) = self.archive() {
+            let opened = ArchiveSource::open(file).await;
+            return Ok(Arc::new(opened.map_err(|error| Failure::from(error).at("--from"))?));
+        }
         let place = self.place(nats)?;
         if place == *index {
             let hint = "name a copy of the store, which is somewhere else";

@@ -7,8 +7,9 @@ use crate::store_name::StoreName;
 pub(crate) struct RepairArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// Copy of the store from which lost objects are put back; several are tried in order
-    #[arg(long = "from", value_name = "STORE")]
+    /// Archive, or copy of the store, from which lost objects and documents are put back; can be
+    /// repeated
+    #[arg(long = "from", value_name = "FILE.car|STORE")]
     pub(crate) from: Vec<StoreName>,
     /// Report what would be repaired, and change nothing
     #[arg(long)]

@@ -17,6 +17,7 @@ struct RepairJson {
     complete: bool,
     dry_run: bool,
     restored_objects: u64,
+    returned_documents: u64,
     restored_records: u64,
     rebuilt_segments: u64,
     rebuilt_documents: u64,
@@ -57,7 +58,7 @@ pub(crate) async fn run(arguments: RepairArguments, context: &Context) -> Result
         return Ok(());
     }
     let hint = match arguments.dry_run {
-        true => "name further copies of the store with --from; a repair without them gives up what is lost",
+        true => "name further archives or copies of the store with --from; a repair without them gives up what is lost",
         false => "index the lost documents again, from their originals or from an older copy of the store",
     };
     Err(Failure::of(Status::DataLost, "not everything could be put back", hint))
@@ -69,6 +70,7 @@ impl RepairJson {
             complete: report.is_complete(),
             dry_run,
             restored_objects: report.restored_objects,
+            returned_documents: report.returned_documents,
             restored_records: report.restored_records,
             rebuilt_segments: report.rebuilt_segments,
             rebuilt_documents: report.rebuilt_documents,
@@ -95,6 +97,7 @@ fn render(report: &RepairReport, dry_run: bool) -> String {
     };
     let would = if dry_run { "would be " } else { "" };
     count(report.restored_objects, &format!("objects {would}put back:"));
+    count(report.returned_documents, &format!("documents {would}put back from elsewhere:"));
     count(report.restored_records, &format!("journal records {would}put back:"));
     count(report.rebuilt_segments, &format!("segments {would}rebuilt:"));
     count(report.rebuilt_documents, &format!("documents {would}in rebuilt segments:"));
