@@ -1,6 +1,7 @@
 //! The command-line arguments.
 
 mod archive;
+mod indexes;
 mod nats;
 mod recovery;
 
@@ -13,6 +14,7 @@ use cim_ipld::index::content_id;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use archive::{CopyArguments, ExportArguments, ImportArguments};
+pub(crate) use indexes::{DropArguments, LsArguments};
 pub(crate) use nats::{BucketArguments, NatsArguments, Storage};
 pub(crate) use recovery::{GcArguments, RepairArguments};
 
@@ -95,6 +97,10 @@ pub(crate) enum Command {
     Import(ImportArguments),
     /// Copy an index to another store
     Copy(CopyArguments),
+    /// List the indexes of a store
+    Ls(LsArguments),
+    /// Remove an index, with all of its documents and snapshots and its pin
+    Drop(DropArguments),
     /// Generate keys, and rotate or list the keys of an index
     #[command(subcommand)]
     Key(KeyCommand),

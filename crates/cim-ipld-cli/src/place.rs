@@ -54,6 +54,15 @@ impl Place {
             Self::Nats { index, .. } => index.clone(),
         }
     }
+
+    /// Returns the place of another index in the same store, or `None` if STORE cannot denote it: a
+    /// folder holds one index, unless a program other than this one has created more.
+    pub(crate) fn with_index(&self, index: &IndexName) -> Option<Self> {
+        match self {
+            Self::Folder(folder) => (*index == IndexName::default()).then(|| Self::Folder(folder.clone())),
+            Self::Nats { servers, .. } => Some(Self::Nats { servers: servers.clone(), index: index.clone() }),
+        }
+    }
 }
 
 impl fmt::Display for Place {

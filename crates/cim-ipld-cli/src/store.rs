@@ -54,7 +54,7 @@ impl Place {
                 let opened = EmbeddedBackend::open_with(folder, embedded(context)).await;
                 Arc::new(opened.map_err(|error| self.unopened(error))?)
             }
-            Self::Nats { servers, .. } => self.connect(servers, arguments, nats::new_buckets(buckets)).await?,
+            Self::Nats { servers, .. } => Arc::new(self.connect(servers, arguments, nats::new_buckets(buckets)).await?),
         };
         Ok(self.engine(backend, pin))
     }
@@ -76,7 +76,7 @@ impl Place {
                 let opened = EmbeddedBackend::open_existing_with(folder, embedded(context)).await;
                 Arc::new(opened.map_err(|error| self.unopened(error))?)
             }
-            Self::Nats { servers, .. } => self.connect(servers, nats, nats::existing_buckets()).await?,
+            Self::Nats { servers, .. } => Arc::new(self.connect(servers, nats, nats::existing_buckets()).await?),
         })
     }
 
@@ -88,15 +88,52 @@ impl Place {
         }
     }
 
+    /// Returns the names of all buckets in the existing store.
+    pub(crate) async fn bucket_names(&self, nats: &NatsArguments, context: &Context) -> Result<Vec<String>> {
+        match self {
+            Self::Folder(folder) => {
+                let opened = EmbeddedBackend::open_existing_with(folder, embedded(context)).await;
+                let backend = opened.map_err(|error| self.unopened(error))?;
+                let names = backend.bucket_names();
+                backend.close().await;
+                Ok(names)
+            }
+            Self::Nats { servers, .. } => {
+                let backend = self.connect(servers, nats, nats::existing_buckets()).await?;
+                backend.bucket_names().await.map_err(|error| self.failed(error))
+            }
+        }
+    }
+
+    /// Removes the buckets of the index. In a folder, these are the whole store.
+    pub(crate) async fn remove(&self, buckets: &[String], nats: &NatsArguments, context: &Context) -> Result<()> {
+        match self {
+            Self::Folder(folder) => {
+                let removed = EmbeddedBackend::remove(folder, embedded(context)).await;
+                removed.map_err(|error| self.unopened(error))
+            }
+            Self::Nats { servers, .. } => {
+                let backend = self.connect(servers, nats, nats::existing_buckets()).await?;
+                // The catalog goes first, so that no process takes what is left for an index.
+                for bucket in self.index().buckets().iter().rev() {
+                    if buckets.iter().any(|name| name == bucket.name()) {
+                        backend.remove_bucket(bucket).await.map_err(|error| self.failed(error))?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
     async fn connect(
         &self,
         servers: &ServerList,
         arguments: &NatsArguments,
         settings: NatsSettings,
-    ) -> Result<Arc<dyn Backend>> {
+    ) -> Result<NatsBackend> {
         let connection = nats::connection(servers, arguments)?;
         let backend = NatsBackend::connect_to(&connection, settings).await;
-        Ok(Arc::new(backend.map_err(|error| self.failed(error))?))
+        backend.map_err(|error| self.failed(error))
     }
 
     /// Returns the failure for a folder that cannot be opened.

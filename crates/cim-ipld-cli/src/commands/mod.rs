@@ -1,12 +1,14 @@
 //! The commands, one module each.
 
 mod archive;
+mod drop;
 mod gc;
 mod get;
 mod ignored;
 mod index;
 mod init;
 mod key;
+mod ls;
 mod pin;
 mod repair;
 mod rm;
@@ -37,6 +39,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Export(arguments) => archive::export(arguments, context).await,
         Command::Import(arguments) => archive::import(arguments, context).await,
         Command::Copy(arguments) => archive::copy(arguments, context).await,
+        Command::Ls(arguments) => ls::run(arguments, context).await,
+        Command::Drop(arguments) => drop::run(arguments, context).await,
         Command::Key(KeyCommand::Generate(arguments)) => key::generate(arguments, context),
         Command::Key(KeyCommand::Rotate(arguments)) => key::rotate(arguments, context).await,
         Command::Key(KeyCommand::List(arguments)) => key::list(arguments, context).await,

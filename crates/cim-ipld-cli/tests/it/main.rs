@@ -3,6 +3,7 @@
 mod archives;
 mod attack;
 mod corpus;
+mod indexes;
 mod indexing;
 mod keys;
 mod kill;
