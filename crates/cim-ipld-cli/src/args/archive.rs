@@ -9,7 +9,7 @@ use crate::store_name::StoreName;
 pub(crate) struct ExportArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
-    /// File to create; an existing file is never overwritten
+    /// File to create, or - for standard output; an existing file is never overwritten
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Export the state of this snapshot instead of the current state with all snapshots
@@ -23,7 +23,7 @@ pub(crate) struct ExportArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// Archive written by `cim export`
+    /// Archive written by `cim export`, or - for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]

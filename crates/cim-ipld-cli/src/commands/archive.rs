@@ -1,3 +1,4 @@
+use std::io::IsTerminal;
 use std::path::Path;
 
 use cim_ipld::persistence::{ExportOptions, ImportOptions, ImportReport};
@@ -10,6 +11,10 @@ use crate::place::Place;
 use crate::shown::one_line;
 
 pub(crate) async fn export(arguments: ExportArguments, context: &Context) -> Result<()> {
+    if is_pipe(&arguments.file) && std::io::stdout().is_terminal() {
+        let hint = "redirect standard output to a file or a program, or name a file";
+        return Err(Failure::usage("an archive is not written to a terminal", hint));
+    }
     let place = arguments.at.place()?;
     let engine = arguments.at.open(context).await?;
     let mut options = ExportOptions::default();
@@ -19,11 +24,15 @@ pub(crate) async fn export(arguments: ExportArguments, context: &Context) -> Res
     for earlier in &arguments.since {
         options = options.since_file(earlier);
     }
-    let exported = engine.export_to_file(&arguments.file, options).await;
+    let to_pipe = is_pipe(&arguments.file);
+    let exported = match to_pipe {
+        true => engine.export(tokio::io::stdout(), options).await,
+        false => engine.export_to_file(&arguments.file, options).await,
+    };
     engine.close().await;
     let report = exported.map_err(|error| place.failed(error))?;
     note_unreadable(report.unreadable_snapshots);
-    let file = one_line(&arguments.file.display().to_string());
+    let file = if to_pipe { "standard output".to_owned() } else { one_line(&arguments.file.display().to_string()) };
     let mut line = format!(
         "exported {place} to {file}: {} documents, {} snapshots, {} blocks, {} bytes",
         report.documents, report.snapshots, report.blocks, report.bytes
@@ -36,14 +45,30 @@ pub(crate) async fn export(arguments: ExportArguments, context: &Context) -> Res
         "position": report.position.number(), "blocks": report.blocks, "reused_blocks": report.reused_blocks,
         "bytes": report.bytes, "snapshots": report.snapshots, "unreadable_snapshots": report.unreadable_snapshots,
     });
+    if to_pipe {
+        // Standard output holds the archive.
+        let said = if context.json { object.to_string() } else { line };
+        eprintln!("{said}");
+        return Ok(());
+    }
     context.say(line, &object)
+}
+
+/// Returns whether the path stands for standard output or input.
+fn is_pipe(file: &Path) -> bool {
+    file == Path::new("-")
 }
 
 pub(crate) async fn import(arguments: ImportArguments, context: &Context) -> Result<()> {
     let place = arguments.at.place()?;
     let key = arguments.at.key(context)?;
+    let from_pipe = is_pipe(&arguments.file);
+    if from_pipe && std::io::stdin().is_terminal() {
+        let hint = "redirect an archive or the output of `cim export STORE -` to standard input, or name a file";
+        return Err(Failure::usage("an archive is not read from a terminal", hint));
+    }
     // Nothing is created if the archive is missing.
-    for file in [&arguments.file].into_iter().chain(&arguments.since) {
+    for file in Some(&arguments.file).filter(|_| !from_pipe).into_iter().chain(&arguments.since) {
         check_readable(file)?;
     }
     let builder = place.new_index(&arguments.at.nats, &arguments.buckets, context).await?;
@@ -51,9 +76,13 @@ pub(crate) async fn import(arguments: ImportArguments, context: &Context) -> Res
     for earlier in &arguments.since {
         options = options.since_file(earlier);
     }
-    let imported = builder.import_file(&arguments.file, key, options).await.map_err(|error| place.failed(error))?;
+    let imported = match from_pipe {
+        true => builder.import(tokio::io::stdin(), key, options).await,
+        false => builder.import_file(&arguments.file, key, options).await,
+    };
+    let imported = imported.map_err(|error| place.failed(error))?;
     imported.engine.close().await;
-    let file = one_line(&arguments.file.display().to_string());
+    let file = if from_pipe { "standard input".to_owned() } else { one_line(&arguments.file.display().to_string()) };
     context.say(
         format!("imported {file} into {place}: {}", stored(&imported.report)),
         &import_object(&place, &imported.report),

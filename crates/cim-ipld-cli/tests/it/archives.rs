@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use crate::corpus::Corpus;
-use crate::program::{done, json, names, refused, state_home};
+use crate::program::{cim, done, json, names, refusal, refused, state_home, succeeded};
 use crate::store::Store;
 
 /// Makes an index of generated documents, with a snapshot, and returns its key file.
@@ -135,6 +135,47 @@ fn refusals_have_a_status_and_change_nothing() {
         json(["snapshot", "list", &at, "--key-file", &key, "--json"])["snapshots"].as_array().map(Vec::len),
         Some(1)
     );
+}
+
+#[test]
+fn an_archive_goes_through_a_pipe() {
+    for (from, to) in Store::each().into_iter().zip(Store::each()) {
+        let key = filled(&from, 60);
+        let expected = answers(&from, &key);
+        let exported = cim(["export", &from.name(), "-", "--key-file", &key, "--json"]).output().expect("it starts");
+        assert!(exported.status.success());
+        let report: Value = serde_json::from_slice(&exported.stderr).expect("JSON on standard error");
+        assert_eq!((&report["documents"], &report["file"]), (&60.into(), &"standard output".into()), "{report}");
+        assert_eq!(report["bytes"], exported.stdout.len());
+        let mut import = cim(["import", "-", &to.name(), "--key-file", &key, "--json"]);
+        let imported = succeeded(&import.write_stdin(exported.stdout.clone()).output().expect("it starts"));
+        let imported: Value = serde_json::from_str(&imported).expect("JSON");
+        assert_eq!((&imported["root"], &imported["documents"]), (&report["root"], &60.into()));
+        assert_eq!(answers(&to, &key), expected);
+
+        let empty = Store::folder();
+        let mut import = cim(["import", "-", &empty.name(), "--key-file", &key]);
+        let cut = exported.stdout[..exported.stdout.len() - 1].to_vec();
+        assert_eq!(refusal(&import.write_stdin(cut).output().expect("it starts")).status, 9);
+    }
+}
+
+/// The program `script` runs a command on a terminal of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_archive_is_neither_written_to_a_terminal_nor_read_from_one() {
+    let store = Store::folder();
+    let key = filled(&store, 3);
+    let program = env!("CARGO_BIN_EXE_cim");
+    for command in [format!("export {} -", store.name()), format!("import - {}", Store::folder().name())] {
+        let line = format!("{program} {command} --key-file {key}");
+        let output =
+            Command::new("script").args(["-qec", &line, "/dev/null"]).env("XDG_STATE_HOME", state_home()).output();
+        let output = output.expect("script runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        assert!(said.contains("terminal"), "{command}: {said}");
+    }
 }
 
 #[test]
