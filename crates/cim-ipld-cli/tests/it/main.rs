@@ -11,6 +11,7 @@ mod languages;
 mod leak;
 mod life;
 mod names;
+mod operating;
 mod pins;
 mod program;
 mod readme;

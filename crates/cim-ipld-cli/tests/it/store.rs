@@ -15,6 +15,8 @@ use crate::program::done;
 /// A store for an index, and a folder for other files.
 pub(crate) struct Store {
     files: TempDir,
+    /// The name of the folder of the index.
+    index: &'static str,
     server: Option<NatsServer>,
 }
 
@@ -30,7 +32,12 @@ pub(crate) struct Stored {
 impl Store {
     /// Creates a store in a folder.
     pub(crate) fn folder() -> Self {
-        Self { files: tempfile::tempdir().expect("a temporary folder"), server: None }
+        Self::folder_named("store")
+    }
+
+    /// Creates a store in a folder of this name.
+    pub(crate) fn folder_named(index: &'static str) -> Self {
+        Self { files: tempfile::tempdir().expect("a temporary folder"), index, server: None }
     }
 
     /// Creates a store on a separate nats-server.
@@ -59,7 +66,7 @@ impl Store {
     pub(crate) fn data_folder(&self) -> PathBuf {
         match &self.server {
             Some(server) => server.store_folder(),
-            None => self.file("store"),
+            None => self.file(self.index),
         }
     }
 
