@@ -291,7 +291,7 @@ impl EngineBuilder {
             let Ok(envelope) = Envelope::open_root(&record, key).await else { continue };
             let candidate = objects(Root { envelope, record: record.clone(), revision: Revision::ZERO });
             if let Some(there) = &there
-                && !is_damaged_root(&candidate, there).await?
+                && !is_damaged_root(&candidate, there, error.kind()).await?
             {
                 return Err(error);
             }
@@ -308,11 +308,13 @@ impl EngineBuilder {
 
 /// Returns whether the root in the store counts as damaged. It does if the manifest names
 /// `candidate` as its root, and no record announces the root in the store as the successor of
-/// `candidate`.
-async fn is_damaged_root(candidate: &Objects, there: &Entry) -> Result<bool> {
+/// `candidate`. If the manifest is lost, too, it counts as damaged unless another key may open it:
+/// `kind` is why it does not open with the given one.
+async fn is_damaged_root(candidate: &Objects, there: &Entry, kind: ErrorKind) -> Result<bool> {
     let layout = &candidate.layout;
     let manifest = match read_manifest(candidate).await {
         Ok(manifest) => manifest,
+        Err(error) if is_missing_or_invalid(&error) => return Ok(kind == ErrorKind::Damaged),
         Err(_) => return Ok(false),
     };
     let mut is_announced = false;
