@@ -11,7 +11,7 @@ use crate::encoding::docset::BitSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, ColumnKind, FIELDS, Namespace, namespace};
 use crate::page::fetch::Fetcher;
-use crate::page::{DocId, PageClass, PageSink, PageSource};
+use crate::page::{DocId, MAX_SEGMENT_DOCUMENTS, PageClass, PageSink, PageSource};
 use crate::search::{Cursor, END, Handle, Leaf, NormCache, Source, TermSelector};
 use crate::segment::{Norms, Segment, SegmentSummary, SegmentWriter, TableCursor};
 
@@ -62,7 +62,10 @@ pub fn merge_segments(
         return Err(Error::new(ErrorKind::AnalyzerMismatch, "segments with different analyzers cannot be merged"));
     }
     let fetcher = Fetcher::new(pages);
-    let mut writer = SegmentWriter::new(analyzer, sink);
+    let live = |(segment, deletes): &(&Segment, &Deletes)| segment.document_count().saturating_sub(deletes.len());
+    let documents: u64 = inputs.iter().map(|input| u64::from(live(input))).sum();
+    let documents = documents.min(u64::from(MAX_SEGMENT_DOCUMENTS)) as usize;
+    let mut writer = SegmentWriter::new(analyzer, documents, sink);
     let maps = merge_documents(inputs, &fetcher, &mut writer)?;
     let mut merge = TableMerge {
         sources: inputs.iter().map(|(segment, deletes)| Source::Segment(segment, deletes)).collect(),

@@ -14,13 +14,12 @@ const BITS_PER_KEY: u64 = 12;
 const SALTS: [u32; 8] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
-/// Returns the filter of `keys`, as the bytes of its stream.
-pub(super) fn build<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let len = stream_len(keys.len() as u32);
+/// Returns the filter of keys with these hashes, as the bytes of its stream.
+pub(super) fn build(hashes: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
+    let len = stream_len(hashes.len() as u32);
     let blocks = len / BLOCK_BYTES;
     let mut bytes = vec![0; len as usize];
-    for key in keys {
-        let hash = hash(key);
+    for hash in hashes {
         let start = (block_of(hash, blocks) * BLOCK_BYTES) as usize;
         for (word, bit) in bits(hash).into_iter().enumerate() {
             bytes[start + word * 4 + usize::from(bit / 8)] |= 1 << (bit % 8);
@@ -60,7 +59,7 @@ fn bits(hash: u64) -> [u8; 8] {
 }
 
 /// FNV-1a with MurmurHash3's finalizer. It is part of the format and never changes.
-fn hash(key: &[u8]) -> u64 {
+pub(crate) fn hash(key: &[u8]) -> u64 {
     let mut hash = key
         .iter()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
@@ -85,7 +84,7 @@ mod tests {
     #[test]
     fn every_key_is_found_and_few_others_are() {
         let keys: Vec<[u8; 8]> = (0..10_000u64).map(u64::to_le_bytes).collect();
-        let filter = build(keys.iter().map(<[u8; 8]>::as_slice));
+        let filter = build(keys.iter().map(|key| hash(key)));
         assert!(keys.iter().all(|key| contains(&filter, key)));
         let wrong = (10_000..110_000u64).filter(|other| contains(&filter, &other.to_le_bytes())).count();
         assert!(wrong < 1000, "{wrong} of 100,000");

@@ -17,7 +17,7 @@ use crate::page::{DocId, PageSink};
 ///
 /// [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the sink returns an error.
 pub fn build_segment(view: &MemtableView, deletes: &Deletes, sink: &mut dyn PageSink) -> Result<SegmentSummary> {
-    let mut writer = SegmentWriter::new(view.analyzer().identity(), sink);
+    let mut writer = SegmentWriter::new(view.analyzer().identity(), view.document_count() as usize, sink);
     let map = write_documents(view, deletes, &mut writer)?;
     let mut lists = Lists { view, map: &map, postings: Postings::default(), order: DocumentOrder::new(map.len()) };
     let mut key = Vec::new();

@@ -11,6 +11,7 @@ mod stream;
 mod table;
 mod writer;
 
+pub(crate) use bloom::hash as cid_hash;
 pub use build::build_segment;
 pub(crate) use column::{Column, ColumnPlace, Number, encode as encode_column};
 pub(crate) use list::{BLOCK, Directory, InlineList, ListPlace, PlaceKind, visit_positions};
@@ -323,7 +324,7 @@ impl Norms {
 
 const _: () = assert!(FIELDS < 0x10);
 
-/// Returns the expected CID filter of a segment with these CIDs.
-pub(crate) fn build_filter(cids: &[Box<[u8]>]) -> Vec<u8> {
-    bloom::build(cids.iter().map(|cid| &cid[..]))
+/// Returns the expected CID filter of a segment whose CIDs have these hashes.
+pub(crate) fn build_filter(cid_hashes: &[u64]) -> Vec<u8> {
+    bloom::build(cid_hashes.iter().copied())
 }

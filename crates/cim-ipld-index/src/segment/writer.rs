@@ -28,7 +28,9 @@ pub(crate) struct SegmentWriter<'a> {
     kinds: [u32; 4],
     stored: StoredWriter,
     cids: TableWriter,
-    cid_bytes: Vec<Box<[u8]>>,
+    document_count: u32,
+    cid_hashes: Vec<u64>,
+    filter_len: u64,
     stored_top: StoredTop,
     cids_top: TableTop,
     dictionary: TableWriter,
@@ -47,17 +49,20 @@ struct SetWriter {
 }
 
 impl<'a> SegmentWriter<'a> {
-    pub(crate) fn new(analyzer: &str, sink: &'a mut dyn PageSink) -> Self {
+    /// Creates a writer with room for the hashes and lengths of this many documents.
+    pub(crate) fn new(analyzer: &str, documents: usize, sink: &'a mut dyn PageSink) -> Self {
         Self {
             out: Emitter::new(sink),
             analyzer: analyzer.to_owned(),
-            norms: Default::default(),
+            norms: std::array::from_fn(|_| Vec::with_capacity(documents)),
             total_words: [0; FIELDS],
             distinct: [0; 3],
             kinds: [0; 4],
             stored: StoredWriter::default(),
             cids: TableWriter::new(PageClass::Cids),
-            cid_bytes: Vec::new(),
+            document_count: 0,
+            cid_hashes: Vec::with_capacity(documents),
+            filter_len: 0,
             stored_top: StoredTop::default(),
             cids_top: TableTop::new(PageClass::Cids),
             dictionary: TableWriter::new(PageClass::Dictionary),
@@ -74,7 +79,7 @@ impl<'a> SegmentWriter<'a> {
     }
 
     pub(crate) fn document_count(&self) -> u32 {
-        self.cid_bytes.len() as u32
+        self.document_count
     }
 
     /// Adds the next document. CIDs come in increasing byte order.
@@ -85,7 +90,8 @@ impl<'a> SegmentWriter<'a> {
         let id = DocId(self.document_count());
         self.stored.push(encoded, &mut self.out)?;
         self.cids.push(cid, &[], &mut self.out)?;
-        self.cid_bytes.push(cid.into());
+        self.cid_hashes.push(bloom::hash(cid));
+        self.document_count += 1;
         self.norms.iter_mut().zip(norms).for_each(|(field, norm)| field.push(norm));
         Ok(id)
     }
@@ -95,13 +101,16 @@ impl<'a> SegmentWriter<'a> {
         self.stored_top = std::mem::take(&mut self.stored).finish(&mut self.out)?;
         let cids = std::mem::replace(&mut self.cids, TableWriter::new(PageClass::Cids));
         self.cids_top = cids.finish(&mut self.out)?;
-        for field in &self.norms {
+        for field in std::mem::take(&mut self.norms) {
             for part in field.chunks(PAGE_BYTES) {
                 let mut page = new_page(PageClass::Norms);
                 page.extend_from_slice(part);
                 self.out.emit(PageClass::Norms, page)?;
             }
         }
+        let mut filter = StreamWriter::new(PageClass::CidFilter);
+        filter.write(&bloom::build(std::mem::take(&mut self.cid_hashes).into_iter()), &mut self.out)?;
+        self.filter_len = filter.finish(&mut self.out)?;
         Ok(())
     }
 
@@ -150,10 +159,7 @@ impl<'a> SegmentWriter<'a> {
 
     pub(crate) fn finish(mut self, document_maps: Vec<Vec<Option<DocId>>>) -> Result<SegmentSummary> {
         let out = &mut self.out;
-        let filter = bloom::build(self.cid_bytes.iter().map(|cid| &cid[..]));
-        let mut filter_stream = StreamWriter::new(PageClass::CidFilter);
-        filter_stream.write(&filter, out)?;
-        let document_count = self.cid_bytes.len() as u32;
+        let document_count = self.document_count;
         let tables = [
             self.dictionary.finish(out)?,
             self.cids_top,
@@ -166,7 +172,7 @@ impl<'a> SegmentWriter<'a> {
             self.streams.positions.finish(out)?,
             self.tags.stream.finish(out)?,
             self.types.stream.finish(out)?,
-            filter_stream.finish(out)?,
+            self.filter_len,
             self.columns.finish(out)?,
         ];
         debug_assert_eq!((tables.len(), streams.len()), (TABLES.len(), STREAMS.len()));

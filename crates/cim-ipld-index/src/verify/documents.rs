@@ -14,7 +14,7 @@ use crate::memtable::MAX_FREQUENCY;
 use crate::page::fetch::Fetcher;
 use crate::page::{PageClass, PageId};
 use crate::score::norm_of_length;
-use crate::segment::{Entries, Segment, stored_page};
+use crate::segment::{Entries, Segment, cid_hash, stored_page};
 
 impl Verification {
     /// Checks one stored page, or all pages of one large document: documents, CIDs and lengths.
@@ -27,7 +27,7 @@ impl Verification {
         let cids = self.cids_of(segment, fetcher, documents.clone())?;
         let mut norms = Vec::with_capacity(FIELDS);
         for field in 0..FIELDS {
-            norms.extend(segment.norms(fetcher, field)?);
+            norms.extend(self.field_norms(segment, fetcher, field)?);
         }
         let held: Vec<_> = pages.clone().filter_map(|page| fetcher.page(segment.id(), stored_page(page))).collect();
         (pages.end..top.page_count()).take(READ_AHEAD_PAGES).for_each(|page| {
@@ -66,7 +66,7 @@ impl Verification {
             }
         };
         check(self).map_err(|error| error.at(segment.id(), place))?;
-        self.cids.extend(cids);
+        self.cid_hashes.extend(cids.iter().map(|cid| cid_hash(cid)));
         self.page = pages.end;
         Ok(false)
     }

@@ -79,7 +79,7 @@ impl Verification {
     fn norms(&mut self, segment: &Segment, fetcher: &Fetcher<'_>, key: &[u8]) -> Result<Option<Norms>> {
         let Some(field) = keys::field_of(key) else { return Ok(None) };
         if let Some(index) = field.index() {
-            return segment.norms(fetcher, index);
+            return self.field_norms(segment, fetcher, index);
         }
         let Field::Attribute(name) = &field else { return Ok(None) };
         if let Some((known, norms)) = &self.attribute_norms
@@ -92,6 +92,20 @@ impl Verification {
         let norms = segment.attribute_norms(fetcher, found.value())?;
         self.attribute_norms = norms.clone().map(|norms| (name.clone(), norms));
         Ok(norms)
+    }
+
+    /// Returns the length codes of a document field. They are held, since they are needed for every
+    /// page of documents and every list.
+    pub(super) fn field_norms(
+        &mut self,
+        segment: &Segment,
+        fetcher: &Fetcher<'_>,
+        field: usize,
+    ) -> Result<Option<Norms>> {
+        if self.norms[field].is_none() {
+            self.norms[field] = segment.norms(fetcher, field)?;
+        }
+        Ok(self.norms[field].clone())
     }
 
     #[allow(clippy::too_many_arguments)]

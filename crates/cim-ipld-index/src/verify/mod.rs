@@ -89,7 +89,9 @@ pub struct Verification {
     page: u32,
     entry: u32,
     last_key: Vec<u8>,
-    cids: Vec<Box<[u8]>>,
+    cid_hashes: Vec<u64>,
+    /// The length codes of the document fields, once their pages were available.
+    norms: [Option<Norms>; FIELDS],
     filter: Vec<u8>,
     /// The sums over the documents, and the sums over the tables.
     expected: HashSums,
@@ -145,7 +147,8 @@ impl Verification {
             page: 0,
             entry: 0,
             last_key: Vec::new(),
-            cids: Vec::new(),
+            cid_hashes: Vec::new(),
+            norms: [const { None }; FIELDS],
             filter: Vec::new(),
             expected: HashSums::default(),
             found: HashSums::default(),
@@ -192,10 +195,10 @@ impl Verification {
     fn enter_next_stage(&mut self) -> Result<()> {
         self.stage = match self.stage {
             Stage::Documents => {
-                if self.cids.len() != self.segment.document_count() as usize {
+                if self.cid_hashes.len() != self.segment.document_count() as usize {
                     return Err(Error::damaged("a segment does not have its recorded number of stored documents"));
                 }
-                self.filter = build_filter(&std::mem::take(&mut self.cids));
+                self.filter = build_filter(&std::mem::take(&mut self.cid_hashes));
                 Stage::Filter
             }
             Stage::Filter => Stage::Table(PageClass::Dictionary),
