@@ -10,8 +10,7 @@ use crate::bucket::BucketHandle;
 use crate::error::copy;
 use crate::record::KeyRecord;
 
-/// The limits of a batch; writes beyond them go to the next one.
-const BATCH_BYTES: usize = 8 << 20;
+/// The maximum number of writes in a batch; further writes go to the next one.
 const BATCH_WRITES: usize = 1024;
 
 /// The encoded `meta` records that the buckets in a batch will have once it is committed.
@@ -42,8 +41,9 @@ pub(crate) enum Waiter {
 }
 
 impl Batch {
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES || self.waiters.len() >= BATCH_WRITES
+    /// Returns whether the batch has `max_bytes` or too many writes.
+    pub(crate) fn is_full(&self, max_bytes: usize) -> bool {
+        self.bytes >= max_bytes || self.waiters.len() >= BATCH_WRITES
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -13,10 +13,14 @@ use crate::batch::{Batch, Records};
 use crate::clock;
 use crate::error::from_fjall;
 use crate::record::{self, BucketRecord, KeyRecord};
+use crate::settings::EmbeddedSettings;
+use crate::write_buffer::WriteBuffer;
 
 const META: &str = "meta";
 /// Bounds the journal replayed after a crash, and with it the time that opening takes.
 const MAX_JOURNAL_BYTES: u64 = 128 << 20;
+/// The maximum size of one memtable. It is stored with a keyspace when that is created; the limit
+/// for all memtables together is [`EmbeddedSettings::write_buffer_bytes`].
 const KEYS_MEMTABLE_BYTES: u64 = 4 << 20;
 const VALUES_MEMTABLE_BYTES: u64 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -29,6 +33,7 @@ pub(crate) struct OpenDatabase {
     database: Database,
     meta: Keyspace,
     buckets: RwLock<HashMap<String, Keyspaces>>,
+    write_buffer: WriteBuffer,
 }
 
 #[derive(Clone)]
@@ -50,10 +55,10 @@ pub(crate) struct Chunk {
 }
 
 impl OpenDatabase {
-    pub(crate) fn open(data: &Path, cache_bytes: u64) -> Result<Self> {
+    pub(crate) fn open(data: &Path, settings: &EmbeddedSettings) -> Result<Self> {
         let failed = |failure| from_fjall("opening the store", failure);
         let database = Database::builder(data)
-            .cache_size(cache_bytes)
+            .cache_size(settings.cache_bytes)
             .max_journaling_size(MAX_JOURNAL_BYTES)
             .worker_threads(2)
             .open()
@@ -61,7 +66,8 @@ impl OpenDatabase {
         let meta = database
             .keyspace(META, || KeyspaceCreateOptions::default().max_memtable_size(KEYS_MEMTABLE_BYTES))
             .map_err(failed)?;
-        let opened = Self { database, meta, buckets: RwLock::default() };
+        let write_buffer = WriteBuffer::new(settings.write_buffer_bytes);
+        let opened = Self { database, meta, buckets: RwLock::default(), write_buffer };
         for (name, record) in opened.records()? {
             let keyspaces = opened.register(&name)?;
             check_last(&name, &keyspaces.values, record.last)?;
@@ -182,7 +188,11 @@ impl OpenDatabase {
                 None => write.remove(keyspace, *key),
             }
         }
-        write.commit().map_err(failed)
+        write.commit().map_err(failed)?;
+        for (keyspace, key, value) in &changes {
+            self.write_buffer.note(keyspace, key.len() + value.map_or(0, <[u8]>::len));
+        }
+        self.write_buffer.rotate_largest().map_err(failed)
     }
 
     /// Returns whether the database contains the batch. The caller uses this to find out whether a
@@ -214,7 +224,9 @@ impl OpenDatabase {
     /// Waits while flushes lag behind. fjall's own commit does the same at four sealed memtables,
     /// but waits forever if the flush worker has failed, for example because the disk is full.
     fn wait_for_flushes<'a>(&self, keyspaces: impl Iterator<Item = &'a Keyspace> + Clone) -> fjall::Result<()> {
-        while keyspaces.clone().any(|keyspace| keyspace.sealed_memtable_count() >= 2) {
+        let is_behind =
+            || self.write_buffer.is_full() || keyspaces.clone().any(|keyspace| keyspace.sealed_memtable_count() >= 2);
+        while is_behind() {
             self.check_workers()?;
             clock::sleep(POLL_INTERVAL);
         }

@@ -93,6 +93,7 @@ mod settings;
 mod store;
 mod stream;
 mod structure;
+mod write_buffer;
 mod writer;
 
 pub use backend::EmbeddedBackend;

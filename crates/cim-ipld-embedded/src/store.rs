@@ -51,7 +51,7 @@ enum State {
 impl Store {
     pub(crate) fn open(path: &Path, opening: Opening, settings: EmbeddedSettings) -> Result<Self> {
         let mut folder = Folder::open(path, opening, settings.lock_patience)?;
-        let opened = OpenDatabase::open(folder.data(), settings.cache_bytes)?;
+        let opened = OpenDatabase::open(folder.data(), &settings)?;
         folder.finish()?;
         let store = Self {
             buckets: RwLock::default(),
@@ -118,7 +118,7 @@ impl Store {
     }
 
     fn try_open(&self) -> Result<OpenDatabase> {
-        let opened = OpenDatabase::open(self.folder.data(), self.settings.cache_bytes)?;
+        let opened = OpenDatabase::open(self.folder.data(), &self.settings)?;
         if self.in_doubt.load(Ordering::Acquire) {
             opened.flush()?;
             self.in_doubt.store(false, Ordering::Release);
@@ -170,6 +170,11 @@ impl Store {
     /// may be out of date.
     pub(crate) fn openings(&self) -> u64 {
         self.openings.load(Ordering::Acquire)
+    }
+
+    /// Returns the size at which no more writes are added to a batch, in bytes.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.settings.batch_bytes()
     }
 
     pub(crate) fn durability(&self) -> Durability {

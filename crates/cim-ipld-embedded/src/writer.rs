@@ -132,7 +132,7 @@ impl WriteLoop {
                     Ok(()) => self.add(&mut batch, command),
                     Err(error) => command.refuse(error),
                 }
-                next = if batch.is_full() { None } else { commands.try_recv().ok() };
+                next = if batch.is_full(self.store.batch_bytes()) { None } else { commands.try_recv().ok() };
             }
             self.finish(batch);
         }
