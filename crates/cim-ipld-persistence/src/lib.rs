@@ -140,4 +140,4 @@ pub use observer::{Event, Observer};
 pub use position::Position;
 #[cfg(feature = "simulation")]
 pub use rules::{Rule, Rules};
-pub use settings::Settings;
+pub use settings::{MemoryBudget, Settings};

@@ -24,8 +24,8 @@ const AUTOMATIC_COLLECTION: Duration = Duration::from_millis(700);
 fn settings(world: &World) -> Settings {
     let mut settings = Settings::default();
     // A few documents.
-    settings.memtable_budget_bytes = 3000;
-    settings.cache_budget_bytes = 1 << 20;
+    settings.memtable_budget_bytes = Some(3000);
+    settings.memory_budget_bytes = 5 << 20;
     settings.write_timeout = Duration::from_secs(20);
     settings.collect_garbage_every = world.plan.collects.then_some(AUTOMATIC_COLLECTION);
     settings.parallel_transfers = const { NonZeroUsize::new(4).expect("4 is not zero") };

@@ -53,6 +53,7 @@ impl EngineBuilder {
         let mut background = vec![tokio::spawn(Arc::clone(&maintenance).keep_folding_displaced())];
         if shared.settings.background {
             background.push(tokio::spawn(Arc::clone(&maintenance).run()));
+            background.push(tokio::spawn(Arc::clone(&maintenance).run_merges()));
             if let Some(every) = shared.settings.collect_garbage_every {
                 background.push(tokio::spawn(Arc::clone(&maintenance).keep_collecting(every)));
             }

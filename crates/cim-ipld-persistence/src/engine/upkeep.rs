@@ -35,9 +35,14 @@ impl Engine {
     }
 
     /// Merges segments of similar size once there are at least eight of them (a full size class),
-    /// and rewrites segments whose documents are mostly deleted, dropping the deleted documents. A
-    /// class is left alone if its segments together exceed the cache budget or the number of
-    /// documents that one segment can hold.
+    /// and rewrites segments whose documents are mostly deleted, dropping the deleted documents.
+    /// Segments of any size are read and written as streams. A merge holds a few bytes per
+    /// document, and combines as many segments of a class as fit into its share of the memory
+    /// budget and into one segment.
+    ///
+    /// With [`Settings::background`](crate::Settings::background) the engine does this
+    /// automatically, beside writes. Writes wait for a merge only if a class has 32 segments that
+    /// no merge of this engine is reading.
     ///
     /// ```
     /// # use std::sync::Arc;

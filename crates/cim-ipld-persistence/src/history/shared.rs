@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) folds_on_closing: AtomicBool,
     /// Decides which process merges a full size class.
     pub(crate) merge_turn: Turn<[u8; 16]>,
+    /// Whether folds, and therefore writes, wait for a merge.
+    pub(crate) is_merging_first: AtomicBool,
     /// The segment of the manifest that this process is publishing. It is cleared once the follower
     /// has read that manifest from the catalog.
     replacement: Mutex<Option<Arc<Replacement>>>,
@@ -118,7 +120,7 @@ pub(crate) enum OwnVerdict {
 impl Shared {
     pub(crate) fn new(objects: Arc<Objects>, settings: Settings, view: View, progress: Progress) -> Self {
         let analyzer = view.read_view.analyzer().clone();
-        let cache = PageCache::new(settings.cache_budget_bytes, settings.parallel_transfers);
+        let cache = PageCache::new(&settings.budget());
         Self {
             objects,
             settings,
@@ -131,6 +133,7 @@ impl Shared {
             turn: Turn::default(),
             folds_on_closing: AtomicBool::new(false),
             merge_turn: Turn::default(),
+            is_merging_first: AtomicBool::new(false),
             replacement: Mutex::default(),
             in_flight: Mutex::default(),
             accepted: Mutex::default(),
@@ -343,7 +346,7 @@ impl Shared {
     pub(crate) fn note_published(&self) {
         let manifest = &self.view().manifest;
         *lock(&self.published) = Some(manifest.digest);
-        if self.progress.read(|progress| progress.memtable_bytes >= self.settings.memtable_budget_bytes.max(1)) {
+        if self.progress.read(|progress| progress.memtable_bytes >= self.settings.budget().memtable_bytes()) {
             // The process that folded continues while the tail exceeds the budget.
             self.turn.claim(manifest.position());
         }

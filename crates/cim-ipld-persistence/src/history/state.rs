@@ -119,7 +119,7 @@ pub(crate) struct Replacement {
 #[derive(Debug)]
 pub(crate) enum Origin {
     Memtable { input: Arc<FoldInput>, document_map: Vec<Option<DocId>>, blocks: Vec<DigestBlock> },
-    Segments { merged: Vec<[u8; 16]>, document_maps: Vec<Vec<Option<DocId>>> },
+    Segments { merged: Vec<[u8; 16]>, document_maps: Arc<[Vec<Option<DocId>>]> },
 }
 
 impl State {
@@ -351,7 +351,7 @@ impl State {
             Origin::Segments { .. } if self.frozen.is_some() => return false,
             Origin::Segments { merged, document_maps } => {
                 let find = |id: &[u8; 16]| self.segments.iter().find(|open| open.handle.entry.id == *id);
-                for (id, document_map) in merged.iter().zip(document_maps) {
+                for (id, document_map) in merged.iter().zip(&**document_maps) {
                     let Some(open) = find(id) else { return false };
                     remap_deletes(&open.deletes, document_map, &mut deletes);
                 }

@@ -5,6 +5,7 @@
 //! sent while the documents of the one before are still being inserted.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cim_ipld_backend::Revision;
 use futures::StreamExt;
@@ -346,17 +347,24 @@ impl Writer {
         if !settings.background {
             return Ok(());
         }
-        let limit = settings.memtable_budget_bytes.max(1).saturating_mul(2);
+        let limit = settings.budget().memtable_bytes().saturating_mul(2);
         let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
         if !self.shared.progress.read(has_room) {
             // Other processes may have a smaller memtable and no reason to fold.
             self.shared.folds.notify_one();
         }
-        let room = self.shared.progress.wait_until(has_room);
-        tokio::time::timeout(settings.write_timeout, room).await.map_err(|_| {
-            let message = "the memtable is full, and folding it did not finish within the write timeout";
-            Error::new(ErrorKind::Unavailable, message)
-        })?
+        loop {
+            let room = self.shared.progress.wait_until(has_room);
+            match tokio::time::timeout(settings.write_timeout, room).await {
+                Ok(room) => return room,
+                // A merge of many segments may take longer.
+                Err(_) if self.shared.is_merging_first.load(Ordering::Relaxed) => {}
+                Err(_) => {
+                    let message = "the memtable is full, and folding it did not finish within the write timeout";
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
+            }
+        }
     }
 }
 

@@ -27,24 +27,32 @@ use crate::history::submit::Submit;
 use crate::objects::Backoff;
 use crate::{Error, ErrorKind, Result};
 use garbage::{Collection, GarbageOptions, GarbageReport};
+use merge::Due;
 
 /// Performs the maintenance of one engine.
 pub(crate) struct Maintenance {
     shared: Arc<Shared>,
     submit: Submit,
     commands: mpsc::Sender<Command>,
-    /// One permit, so that folds and merges do not run concurrently. Closed with the engine.
+    /// One permit, held by a fold, and by a merge while it is published. Closed with the engine.
     turns: Semaphore,
+    /// One permit, held by a merge beside writes. Taken before a turn; closed with the engine.
+    merges: Semaphore,
+    /// Wakes the task that merges when there may be something to merge.
+    merges_due: Notify,
+    merge_inputs: merge::Inputs,
     /// Notified after automatic folds and merges.
     worked: Notify,
 }
 
 impl Maintenance {
     pub(crate) fn new(shared: Arc<Shared>, submit: Submit, commands: mpsc::Sender<Command>) -> Self {
-        Self { shared, submit, commands, turns: Semaphore::new(1), worked: Notify::new() }
+        let (turns, merges) = (Semaphore::new(1), Semaphore::new(1));
+        let (merges_due, merge_inputs, worked) = (Notify::new(), merge::Inputs::default(), Notify::new());
+        Self { shared, submit, commands, turns, merges, merges_due, merge_inputs, worked }
     }
 
-    /// Folds and merges whenever it is woken, until the engine is closed.
+    /// Folds whenever it is woken, until the engine is closed.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
@@ -121,17 +129,17 @@ impl Maintenance {
     }
 
     fn is_fold_due(&self) -> bool {
-        let budget = self.shared.settings.memtable_budget_bytes.max(1);
+        let budget = self.shared.settings.budget().memtable_bytes();
         let (frozen, active) = self.shared.progress.read(|progress| (progress.frozen_bytes, progress.memtable_bytes));
         frozen > 0 || (active >= budget && self.shared.turn.is_due())
     }
 
-    /// Performs a due fold, then at most one due merge, so that blocked writers wait for at most
-    /// one merge and segments do not accumulate. Returns false if nothing was due.
+    /// Performs a due fold and wakes the task that merges. If that task has fallen behind, it then
+    /// performs a merge itself, and writes wait for it. Returns false if nothing was due.
     async fn work(&self) -> Result<bool> {
         let has_folded = self.is_fold_due() && self.fold().await?;
-        let _turn = self.turn().await?;
-        Ok((self.shared.published_last() && merge::step(&self.shared, false).await?) || has_folded)
+        self.merges_due.notify_one();
+        Ok(self.merge_if_behind().await? || has_folded)
     }
 
     /// Finishes the work in progress, performs a fold and a merge if it is this process's turn to
@@ -144,7 +152,9 @@ impl Maintenance {
         {
             tracing::warn!(%error, "folding the journal failed; it is left to another process");
         }
+        let _merging = self.merges.acquire().await;
         let _turn = self.turns.acquire().await;
+        self.merges.close();
         self.turns.close();
     }
 
@@ -153,7 +163,8 @@ impl Maintenance {
         if self.shared.folds_on_closing.load(Ordering::Relaxed) && tail >= SHORT_TAIL_RECORDS {
             self.fold().await?;
         }
-        self.work().await.map(drop)
+        self.work().await?;
+        self.merge_once(Due::Turn).await.map(drop)
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {
@@ -173,13 +184,6 @@ impl Maintenance {
             has_folded = true;
         }
         Ok(has_folded)
-    }
-
-    /// Merges segments until no size class holds too many of them.
-    pub(crate) async fn merge(&self) -> Result<()> {
-        let _turn = self.turn().await?;
-        while merge::step(&self.shared, true).await? {}
-        Ok(())
     }
 
     /// Removes unreachable objects, including those that dead exports kept.

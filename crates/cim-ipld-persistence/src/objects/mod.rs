@@ -37,6 +37,8 @@ pub(crate) struct Objects {
     next_root: Mutex<Option<Root>>,
     write_timeout: Duration,
     pub(crate) parallel_transfers: usize,
+    /// The total size of the pages held by a sequential pass, in bytes.
+    pub(crate) pass_bytes: usize,
     /// Whether an object that the root cannot open counts as damaged. If false, the failure may
     /// also mean that another process has changed the key.
     is_root_final: bool,
@@ -83,7 +85,7 @@ impl Objects {
         rules: Rules,
     ) -> Self {
         let write_timeout = settings.write_timeout;
-        let parallel_transfers = settings.parallel_transfers.get();
+        let budget = settings.budget();
         Self {
             backend,
             layout,
@@ -92,7 +94,8 @@ impl Objects {
             root: ArcSwap::from_pointee(root),
             next_root: Mutex::default(),
             write_timeout,
-            parallel_transfers,
+            parallel_transfers: budget.parallel_transfers().get(),
+            pass_bytes: budget.pass_bytes(),
             is_root_final: false,
             opened_under: Mutex::default(),
         }
@@ -112,6 +115,7 @@ impl Objects {
             next_root: Mutex::default(),
             write_timeout: self.write_timeout,
             parallel_transfers: self.parallel_transfers,
+            pass_bytes: self.pass_bytes,
             is_root_final: true,
             opened_under: Mutex::default(),
         }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use cim_ipld_index::{Page, PageId, PageSource, Progress, SegmentId};
@@ -13,6 +12,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::Objects;
 use super::segments::SegmentHandle;
+use crate::settings::MemoryBudget;
 use crate::{Error, ErrorKind, Result};
 
 type PageKey = (SegmentId, PageId);
@@ -36,15 +36,15 @@ impl Weighter<PageKey, Page> for ByBytes {
 }
 
 impl PageCache {
-    pub(crate) fn new(budget_bytes: usize, parallel: NonZeroUsize) -> Self {
+    pub(crate) fn new(budget: &MemoryBudget) -> Self {
         const ABOUT_ONE_PAGE_BYTES: usize = 64 << 10;
         let options = OptionsBuilder::new()
-            .estimated_items_capacity((budget_bytes / ABOUT_ONE_PAGE_BYTES).max(16))
-            .weight_capacity(budget_bytes as u64)
+            .estimated_items_capacity((budget.cache_bytes() / ABOUT_ONE_PAGE_BYTES).max(16))
+            .weight_capacity(budget.cache_bytes() as u64)
             .build()
             .expect("both capacities are set");
         let cache = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { cache: Arc::new(cache), parallel: parallel.get() }
+        Self { cache: Arc::new(cache), parallel: budget.parallel_transfers().get() }
     }
 
     pub(crate) fn resident_bytes(&self) -> u64 {

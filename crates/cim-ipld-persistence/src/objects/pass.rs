@@ -3,10 +3,12 @@
 //!
 //! When merging or verifying, the index core requests the pages of a class roughly once and in
 //! order. Therefore it is sufficient to hold a few pages of each class, regardless of the size of
-//! the segments.
+//! the segments. If these exceed the buffer, the pages of the class that was used least recently are
+//! dropped.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use cim_ipld_index::{Page, PageClass, PageId, PageSource, SegmentId};
@@ -17,15 +19,22 @@ use super::Objects;
 use super::segments::SegmentHandle;
 use crate::{Error, ErrorKind, Result};
 
-/// The number of pages of a class that are fetched at once, and the number of earlier pages that
-/// are kept.
+/// The maximum number of pages of a class that are fetched at once, and the maximum number of
+/// earlier pages that are kept.
 const WINDOW_PAGES: u32 = 4;
+/// The number of classes of one segment whose pages are requested alternately: a table and the two
+/// streams to which its entries refer, and the lengths.
+const CLASSES_AT_ONCE: usize = 4;
+/// The size of most pages.
+const PAGE_BYTES: usize = 64 << 10;
 
 /// A page source that blocks until a page is fetched. Use it on blocking threads only.
 pub(crate) struct Pass {
     objects: Arc<Objects>,
     segments: HashMap<SegmentId, Arc<SegmentHandle>>,
     source: Source,
+    /// At most [`WINDOW_PAGES`], less if the buffer is small.
+    window_pages: u32,
     state: RefCell<State>,
 }
 
@@ -38,10 +47,58 @@ enum Source {
 
 #[derive(Default)]
 struct State {
-    windows: HashMap<(SegmentId, PageClass), BTreeMap<u32, Page>>,
+    windows: HashMap<(SegmentId, PageClass), Window>,
+    /// The total size of the pages in all windows.
+    held_bytes: usize,
+    /// The number of requests so far.
+    requests: u64,
     read: HashSet<(SegmentId, PageId)>,
     bytes: u64,
     failed: Option<Error>,
+}
+
+/// Consecutive pages of a class.
+#[derive(Default)]
+struct Window {
+    pages: BTreeMap<u32, Page>,
+    /// The number of the last request for one of them.
+    used: u64,
+}
+
+impl State {
+    fn find(&mut self, segment: SegmentId, page: PageId) -> Option<Page> {
+        self.requests += 1;
+        let window = self.windows.get_mut(&(segment, page.class))?;
+        let found = window.pages.get(&page.ordinal)?;
+        window.used = self.requests;
+        Some(found.clone())
+    }
+
+    /// Holds the fetched pages of a class, and drops pages that are not `near` them. If the windows
+    /// together exceed `buffer_bytes`, those used least recently are dropped.
+    fn hold(
+        &mut self,
+        class: (SegmentId, PageClass),
+        near: Range<u32>,
+        fetched: Vec<(u32, Page)>,
+        buffer_bytes: usize,
+    ) {
+        let window = self.windows.entry(class).or_default();
+        window.used = self.requests;
+        let before = held_bytes(&window.pages);
+        window.pages.retain(|ordinal, _| near.contains(ordinal));
+        window.pages.extend(fetched);
+        self.held_bytes = self.held_bytes - before + held_bytes(&window.pages);
+        while self.held_bytes > buffer_bytes {
+            let others = self.windows.iter().filter(|(of, window)| **of != class && !window.pages.is_empty());
+            let Some(least) = others.min_by_key(|(_, window)| window.used).map(|(of, _)| *of) else { return };
+            self.held_bytes -= self.windows.remove(&least).map_or(0, |window| held_bytes(&window.pages));
+        }
+    }
+}
+
+fn held_bytes(pages: &BTreeMap<u32, Page>) -> usize {
+    pages.values().map(|page| page.len()).sum()
 }
 
 impl Pass {
@@ -66,8 +123,16 @@ impl Pass {
         } else {
             Source::Runtime(Handle::current())
         };
+        let windows = 2 * CLASSES_AT_ONCE * segments.len().max(1);
+        let window_pages = u32::try_from(objects.pass_bytes / PAGE_BYTES / windows).unwrap_or(WINDOW_PAGES);
         let segments = segments.into_iter().map(|handle| (handle.id(), handle)).collect();
-        Ok(Self { objects: Arc::clone(objects), segments, source, state: RefCell::default() })
+        Ok(Self {
+            objects: Arc::clone(objects),
+            segments,
+            source,
+            window_pages: window_pages.clamp(1, WINDOW_PAGES),
+            state: RefCell::default(),
+        })
     }
 
     /// Returns the result of a computation over these pages. Fetch errors take precedence over
@@ -136,7 +201,7 @@ impl Pass {
             Error::new(ErrorKind::Damaged, "a page was requested of a segment that this pass does not read")
         })?;
         let (first, class) = (page.ordinal, page.class);
-        let end = handle.page_count(class).min(first.saturating_add(WINDOW_PAGES)).max(first.saturating_add(1));
+        let end = handle.page_count(class).min(first.saturating_add(self.window_pages)).max(first.saturating_add(1));
         let fetched: Vec<(u32, Page)> = match &self.source {
             Source::Fetched(pages) => {
                 let missing =
@@ -149,7 +214,7 @@ impl Pass {
                         .map(|ordinal| async move {
                             (ordinal, self.objects.fetch_page(handle, PageId::new(class, ordinal)).await)
                         })
-                        .buffered(WINDOW_PAGES as usize)
+                        .buffered(self.window_pages as usize)
                         .collect(),
                 );
                 let mut pages = Vec::with_capacity(fetched.len());
@@ -165,22 +230,21 @@ impl Pass {
             }
         };
         let state = &mut *self.state.borrow_mut();
-        let window = state.windows.entry((segment, class)).or_default();
-        window.retain(|ordinal, _| (first.saturating_sub(WINDOW_PAGES)..end).contains(ordinal));
         for (ordinal, page) in &fetched {
             if state.read.insert((segment, PageId::new(class, *ordinal))) {
                 state.bytes += page.len() as u64;
             }
         }
-        window.extend(fetched);
-        Ok(window[&first].clone())
+        let requested = fetched[0].1.clone();
+        let near = first.saturating_sub(self.window_pages)..end;
+        state.hold((segment, class), near, fetched, self.objects.pass_bytes);
+        Ok(requested)
     }
 }
 
 impl PageSource for Pass {
     fn page(&self, segment: SegmentId, page: PageId) -> Option<Page> {
-        let cached = |state: &State| state.windows.get(&(segment, page.class))?.get(&page.ordinal).cloned();
-        if let Some(page) = cached(&self.state.borrow()) {
+        if let Some(page) = self.state.borrow_mut().find(segment, page) {
             return Some(page);
         }
         match self.fetch((segment, page)) {

@@ -140,7 +140,7 @@ const WINDOW_BYTES: u64 = 50;
 async fn persistence_opens_as_cheaply_after_many_processes_that_wrote_once() {
     const MARKS: [u32; 2] = [400, 1_600];
     let mut settings = Settings::default();
-    settings.memtable_budget_bytes = 64 << 10;
+    settings.memtable_budget_bytes = Some(64 << 10);
     let openings = openings(settings, &MARKS, 100).await;
     let [few, many] = openings[..] else { panic!("two marks") };
     assert!(many.operations <= few.operations + 8, "{few:?}, {many:?}");

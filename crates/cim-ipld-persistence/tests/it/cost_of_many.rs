@@ -12,7 +12,7 @@ use crate::support::{cid, encrypted, key};
 
 fn settings() -> Settings {
     let mut settings = Settings::default();
-    settings.memtable_budget_bytes = 400 << 10;
+    settings.memtable_budget_bytes = Some(400 << 10);
     settings
 }
 

@@ -264,7 +264,7 @@ async fn bytes_written(processes: usize) -> u64 {
     let counting = Counting::new(MemoryBackend::new());
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
     let mut settings = Settings::default();
-    settings.memtable_budget_bytes = BUDGET_BYTES;
+    settings.memtable_budget_bytes = Some(BUDGET_BYTES);
     let builder = |settings: &Settings| Engine::builder(Arc::clone(&backend)).settings(settings.clone());
     let mut engines = vec![builder(&settings).create(encrypted()).await.expect("created")];
     while engines.len() < processes {
@@ -308,7 +308,7 @@ async fn history_folds_by_the_writer_that_takes_the_tail_over_the_budget() {
     let shared = Arc::new(MemoryBackend::new());
     let idle = Counting::over(Arc::clone(&shared) as Arc<dyn Backend>);
     let mut settings = by_hand();
-    (settings.background, settings.memtable_budget_bytes) = (true, BUDGET_BYTES);
+    (settings.background, settings.memtable_budget_bytes) = (true, Some(BUDGET_BYTES));
     // The reader gives the writer a fraction of this time to fold.
     settings.write_timeout = Duration::from_secs(30);
     let writer = Engine::builder(shared).settings(settings.clone());

@@ -126,7 +126,7 @@ async fn an_automatic_collection_removes_what_twenty_crashes_left_behind() {
     assert!(left.objects > 20, "the crashes left {left:?}");
     let mut settings = by_hand();
     settings.background = true;
-    settings.memtable_budget_bytes = 1;
+    settings.memtable_budget_bytes = Some(1);
     settings.collect_garbage_every = Some(Duration::ZERO);
     let opened = Engine::open(backend, &IndexName::default(), Some(key(1)), settings).await.expect("opened");
     opened.index(&[document(20, 0)]).await.expect("indexed");

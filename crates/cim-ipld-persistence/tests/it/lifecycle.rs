@@ -137,8 +137,8 @@ async fn persistence_returns_documents_as_they_were_indexed() {
 async fn persistence_folds_and_merges_automatically_within_its_budget() {
     let backend = memory();
     let mut settings = Settings::default();
-    settings.memtable_budget_bytes = 64 << 10;
-    settings.cache_budget_bytes = 1 << 20;
+    settings.memtable_budget_bytes = Some(64 << 10);
+    settings.memory_budget_bytes = 5 << 20;
     let engine = Engine::create(Arc::clone(&backend), &IndexName::default(), encrypted(), settings.clone())
         .await
         .expect("created");
@@ -150,7 +150,7 @@ async fn persistence_folds_and_merges_automatically_within_its_budget() {
     let stats = engine.stats().await.expect("counted");
     assert_eq!(stats.index.documents, 3000);
     assert!(stats.segments > 0, "nothing was folded");
-    assert!(largest < 4 * settings.memtable_budget_bytes, "{largest} bytes");
+    assert!(largest < 4 * settings.budget().memtable_bytes(), "{largest} bytes");
     assert_eq!(total(&engine, "shared").await, 3000);
     drop(engine);
     let engine = Engine::open(backend, &IndexName::default(), Some(key(1)), settings).await.expect("opened");
@@ -197,7 +197,7 @@ async fn persistence_scores_are_the_same_before_and_after_folding() {
 #[tokio::test]
 async fn persistence_folds_a_journal_of_deletes_only() {
     let mut settings = Settings::default();
-    settings.memtable_budget_bytes = 16 << 10;
+    settings.memtable_budget_bytes = Some(16 << 10);
     let engine = Engine::create(memory(), &IndexName::default(), encrypted(), settings).await.expect("created");
     let folded = async {
         while engine.stats().await.expect("counted").generation == 1 {

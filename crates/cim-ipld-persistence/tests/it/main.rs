@@ -21,6 +21,7 @@ mod keyless;
 mod lifecycle;
 mod lost;
 mod merged_away;
+mod merging;
 mod pins;
 mod races;
 mod recovery;

@@ -14,7 +14,7 @@ use crate::staged::{Act, Call, Staged};
 use crate::support::{cid, cids, create, document, documents, open};
 
 /// Creates an index of eight small segments, which one merge turns into a single segment.
-async fn piled_up(backend: &Arc<dyn Backend>) -> Engine {
+pub(crate) async fn piled_up(backend: &Arc<dyn Backend>) -> Engine {
     let engine = create(backend).await;
     for round in 0..8 {
         engine.index(&documents(round * 4..round * 4 + 4)).await.expect("indexed");
@@ -26,7 +26,7 @@ async fn piled_up(backend: &Arc<dyn Backend>) -> Engine {
 
 /// Delays the next read of an object by a minute. The returned receiver is notified when that read
 /// begins. If `then_cut_off` is set, the store is unavailable to the next read of the manifest.
-fn hold_next_page(backend: &FaultInjecting, then_cut_off: bool) -> oneshot::Receiver<()> {
+pub(crate) fn hold_next_page(backend: &FaultInjecting, then_cut_off: bool) -> oneshot::Receiver<()> {
     let (held, is_held) = oneshot::channel();
     let state = Mutex::new((Some(held), then_cut_off));
     backend.when(move |operation| {

@@ -15,7 +15,7 @@ async fn persistence_verifies_and_merges_by_reading_each_page_about_once() {
     let mut settings = by_hand();
     // The cache for searches is far smaller than a segment. Merges and verification hold a few
     // pages of their own.
-    settings.cache_budget_bytes = 4 << 20;
+    settings.memory_budget_bytes = 20 << 20;
     let backend: Arc<dyn Backend> = Arc::new(counting.clone());
     let engine = Engine::create(backend, &IndexName::default(), encrypted(), settings).await.expect("created");
     let long = "ballast ".repeat(400);

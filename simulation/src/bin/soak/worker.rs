@@ -22,7 +22,7 @@ pub(crate) fn key() -> KeySource {
 /// Returns settings with a small memtable, so that there is always something to fold and to merge.
 pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
-    settings.memtable_budget_bytes = 128 << 10;
+    settings.memtable_budget_bytes = Some(128 << 10);
     settings
 }
 

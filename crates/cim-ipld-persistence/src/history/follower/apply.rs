@@ -344,7 +344,7 @@ impl Follower {
     /// Claims the fold if a record of this process pushes the tail over the budget.
     pub(super) fn claim_fold(&mut self, before: usize, writer: WriterId) {
         let settings = &self.shared.settings;
-        let budget = settings.memtable_budget_bytes.max(1);
+        let budget = settings.budget().memtable_bytes();
         let state = self.rebuilding.as_ref().unwrap_or(&self.live);
         if settings.background && before < budget && state.memtable_bytes() >= budget && self.shared.is_own(writer) {
             self.shared.turn.claim(state.manifest.position());
@@ -371,7 +371,7 @@ impl Follower {
         if !settings.background {
             return;
         }
-        if self.live.memtable_bytes().max(self.live.frozen_bytes()) < settings.memtable_budget_bytes.max(1) {
+        if self.live.memtable_bytes().max(self.live.frozen_bytes()) < settings.budget().memtable_bytes() {
             return shared.turn.end();
         }
         const ON_OPENING: std::time::Duration = std::time::Duration::from_secs(1);

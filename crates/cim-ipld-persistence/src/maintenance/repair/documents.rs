@@ -100,7 +100,7 @@ impl Repair<'_> {
     ) -> Result<()> {
         filling.memtable.insert(document)?;
         filling.numbers.push(None);
-        if filling.bytes() >= self.settings.memtable_budget_bytes.max(1) {
+        if filling.bytes() >= self.settings.budget().memtable_bytes() {
             let full = std::mem::replace(filling, self.filling());
             parts.extend(self.finish(full, stored).await?);
         }
@@ -159,7 +159,7 @@ impl Repair<'_> {
             handles.insert(handle.id(), handle);
         }
         let view = ReadView::new(self.analyzer.clone(), open, Vec::new())?;
-        let cache = PageCache::new(self.settings.cache_budget_bytes, self.settings.parallel_transfers);
+        let cache = PageCache::new(&self.settings.budget());
         Ok(Present { view, handles, cache })
     }
 

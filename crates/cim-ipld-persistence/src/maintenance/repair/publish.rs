@@ -232,7 +232,7 @@ impl Repair<'_> {
     /// Folds what is left of the journal, and returns the proposal at the end of the order.
     async fn fold(&self, current: &ManifestVersion, tail: &RepairedTail, stored: &mut Stored) -> Result<Proposal> {
         let objects = self.objects;
-        let cache = PageCache::new(self.settings.cache_budget_bytes, self.settings.parallel_transfers);
+        let cache = PageCache::new(&self.settings.budget());
         let mut state = State::open_at(objects, current.clone(), tail.order.clone(), self.analyzer).await?;
         for changes in &tail.changes {
             let changes = state.locate(objects, &cache, changes.clone()).await?;

@@ -121,7 +121,7 @@ impl Repair<'_> {
                     }
                     filling.memtable.insert_encoded(&document)?;
                     filling.numbers.push(number);
-                    if filling.bytes() >= self.settings.memtable_budget_bytes.max(1) {
+                    if filling.bytes() >= self.settings.budget().memtable_bytes() {
                         let full = std::mem::replace(&mut filling, self.filling());
                         rebuilt.parts.extend(self.finish(full, stored).await?);
                     }

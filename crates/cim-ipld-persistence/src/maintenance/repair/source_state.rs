@@ -114,7 +114,7 @@ impl Repair<'_> {
         manifest.manifest.segments = segments;
         // Only the documents matter, not which records they come from.
         let order = order_without_window(objects.rules, &manifest.manifest.watermark, manifest.manifest.epoch)?;
-        let cache = PageCache::new(self.settings.cache_budget_bytes, self.settings.parallel_transfers);
+        let cache = PageCache::new(&self.settings.budget());
         let mut state = State::open_at(&objects, manifest, order, self.analyzer).await?;
         let (mut journaled, mut position) = (Vec::new(), position);
         for changes in changes {

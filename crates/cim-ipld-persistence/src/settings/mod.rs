@@ -1,5 +1,9 @@
+mod budget;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+pub use budget::MemoryBudget;
 
 /// The tuning parameters of an engine.
 ///
@@ -9,18 +13,21 @@ use std::time::Duration;
 /// use cim_ipld_persistence::Settings;
 ///
 /// let mut settings = Settings::default();
-/// settings.memtable_budget_bytes = 8 << 20;
+/// settings.memory_budget_bytes = 64 << 20;
 /// settings.write_timeout = Duration::from_secs(5);
-/// assert_eq!(settings.cache_budget_bytes, 256 << 20);
+/// assert_eq!(settings.budget().memtable_bytes(), 12 << 20);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The size in bytes at which the memtable is folded into a segment. While a fold or merge is
-    /// under way, writes continue until the memtable holds twice as much plus one record.
-    pub memtable_budget_bytes: usize,
-    /// The maximum number of bytes of decrypted pages kept in memory.
-    pub cache_budget_bytes: usize,
+    /// The memory in bytes for everything that grows with an index or its load: memtables, cached
+    /// pages, merges, the caches of an embedded store, and documents in flight.
+    /// [`MemoryBudget`] divides it. A process needs more, for its code, threads, and what the
+    /// allocator wastes; docs/decisions/0014 has figures.
+    pub memory_budget_bytes: usize,
+    /// The size in bytes at which the memtable is folded into a segment, if that is less than its
+    /// share of the memory budget.
+    pub memtable_budget_bytes: Option<usize>,
     /// Whether this process folds automatically when the memtable exceeds its budget.
     pub background: bool,
     /// How often the process that folds and merges also collects the garbage, like
@@ -43,13 +50,21 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            memtable_budget_bytes: 64 << 20,
-            cache_budget_bytes: 256 << 20,
+            memory_budget_bytes: 256 << 20,
+            memtable_budget_bytes: None,
             background: true,
             collect_garbage_every: None,
             compression_level: None,
             write_timeout: Duration::from_secs(30),
             parallel_transfers: const { NonZeroUsize::new(16).expect("16 is not zero") },
         }
+    }
+}
+
+impl Settings {
+    /// Returns the shares of the memory budget.
+    #[must_use]
+    pub fn budget(&self) -> MemoryBudget {
+        MemoryBudget::new(self)
     }
 }
