@@ -2,6 +2,7 @@
 
 mod archive;
 mod indexes;
+mod memory;
 mod nats;
 mod recovery;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use archive::{CopyArguments, ExportArguments, ImportArguments};
 pub(crate) use indexes::{DropArguments, LsArguments};
+pub(crate) use memory::MemorySize;
 pub(crate) use nats::{BucketArguments, NatsArguments, Storage};
 pub(crate) use recovery::{GcArguments, RepairArguments};
 
@@ -46,6 +48,10 @@ pub(crate) struct GlobalArguments {
     /// How long to wait if another process has the folder open
     #[arg(long, value_name = "SECONDS", global = true, default_value_t = 0, hide_default_value = true)]
     pub(crate) wait: u32,
+    /// Memory for the index: buffered documents, cached pages, merges, the store's caches; such as
+    /// 64M or 1G [default: 256M]
+    #[arg(long, value_name = "SIZE", global = true)]
+    pub(crate) memory: Option<MemorySize>,
     /// Accept key and passphrase files that their group can read, such as secrets mounted into
     /// containers
     #[arg(long, global = true)]

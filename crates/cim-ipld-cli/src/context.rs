@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cim_ipld::envelope::FileAccess;
+use cim_ipld::persistence::Settings;
 use serde::Serialize;
 
-use crate::args::GlobalArguments;
+use crate::args::{GlobalArguments, MemorySize};
 use crate::failure::Result;
 use crate::output::{print_json, print_line};
 use crate::pins::Pins;
@@ -22,11 +23,17 @@ pub(crate) struct Context {
     pub(crate) verbose: bool,
     /// How long to wait if another process has the folder open.
     pub(crate) wait: Duration,
+    pub(crate) settings: Settings,
 }
 
 impl Context {
     pub(crate) fn new(arguments: &GlobalArguments) -> Result<Self> {
+        let mut settings = Settings::default();
+        if let Some(MemorySize(bytes)) = arguments.memory {
+            settings.memory_budget_bytes = bytes;
+        }
         Ok(Self {
+            settings,
             pins: Pins::chosen(&arguments.pin, arguments.verbose)?,
             json: arguments.json,
             key_access: match arguments.key_group_may_read {

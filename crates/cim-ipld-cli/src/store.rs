@@ -56,7 +56,7 @@ impl Place {
             }
             Self::Nats { servers, .. } => Arc::new(self.connect(servers, arguments, nats::new_buckets(buckets)).await?),
         };
-        Ok(self.engine(backend, pin))
+        Ok(self.engine(backend, pin, context))
     }
 
     /// Returns a builder for the existing index.
@@ -66,7 +66,7 @@ impl Place {
         nats: &NatsArguments,
         context: &Context,
     ) -> Result<EngineBuilder> {
-        Ok(self.engine(self.backend(nats, context).await?, pin))
+        Ok(self.engine(self.backend(nats, context).await?, pin, context))
     }
 
     /// Opens the existing store.
@@ -80,8 +80,8 @@ impl Place {
         })
     }
 
-    pub(crate) fn engine(&self, backend: Arc<dyn Backend>, pin: Option<FilePin>) -> EngineBuilder {
-        let engine = Engine::builder(backend).name(self.index());
+    pub(crate) fn engine(&self, backend: Arc<dyn Backend>, pin: Option<FilePin>, context: &Context) -> EngineBuilder {
+        let engine = Engine::builder(backend).name(self.index()).settings(context.settings.clone());
         match pin {
             Some(pin) => engine.pin(Arc::new(pin)),
             None => engine,
@@ -180,7 +180,7 @@ impl StoreArguments {
         let key = self.key(context)?;
         let duplicate = key.as_ref().map(KeySource::duplicate);
         let backend = place.backend(&self.nats, context).await?;
-        let engine = place.engine(Arc::clone(&backend), context.pins.of(&place));
+        let engine = place.engine(Arc::clone(&backend), context.pins.of(&place), context);
         let error = match engine.open(key).await {
             Ok(engine) => return Ok(Opened::Engine(engine)),
             Err(error) => error,
@@ -188,7 +188,7 @@ impl StoreArguments {
         if !matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Lost) {
             return Err(place.unopenable(error));
         }
-        match place.engine(backend, context.pins.of(&place)).open_for_recovery(duplicate).await {
+        match place.engine(backend, context.pins.of(&place), context).open_for_recovery(duplicate).await {
             Ok(recovery) => Ok(Opened::Recovery(recovery, error)),
             Err(_) => Err(place.unopenable(error)),
         }
@@ -237,7 +237,7 @@ impl StoreName {
 }
 
 fn embedded(context: &Context) -> EmbeddedSettings {
-    let mut settings = EmbeddedSettings::default();
+    let mut settings = EmbeddedSettings::within(context.settings.budget().store_bytes() as u64);
     settings.lock_patience = settings.lock_patience.max(context.wait);
     settings
 }

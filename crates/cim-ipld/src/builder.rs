@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "nats")]
 use async_nats::jetstream;
 #[cfg(feature = "embedded")]
-use cim_ipld_embedded::EmbeddedBackend;
+use cim_ipld_embedded::{EmbeddedBackend, EmbeddedSettings};
 #[cfg(feature = "nats")]
 use cim_ipld_nats::NatsBackend;
 use cim_ipld_persistence::backend::{self, Backend};
@@ -171,7 +171,8 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Sets the tuning parameters of the engine.
+    /// Sets the tuning parameters of the engine. A folder opened by this builder keeps to its share of
+    /// the memory budget.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
@@ -310,14 +311,21 @@ impl IndexPersistenceBuilder {
         Ok(if self.accepts_store { engine.accept_store() } else { engine })
     }
 
+    #[cfg(feature = "embedded")]
+    fn embedded(&self) -> EmbeddedSettings {
+        EmbeddedSettings::within(self.settings.budget().store_bytes() as u64)
+    }
+
     #[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "only a folder can be missing"))]
     async fn connect(&self, missing: Missing) -> Result<Arc<dyn Backend>> {
         match &self.store {
             Some(Store::Backend(backend)) => Ok(Arc::clone(backend)),
             #[cfg(feature = "embedded")]
             Some(Store::Folder(folder)) => Ok(Arc::new(match missing {
-                Missing::Create => EmbeddedBackend::open(folder).await?,
-                Missing::Fail => EmbeddedBackend::open_existing(folder).await.map_err(unopened)?,
+                Missing::Create => EmbeddedBackend::open_with(folder, self.embedded()).await?,
+                Missing::Fail => {
+                    EmbeddedBackend::open_existing_with(folder, self.embedded()).await.map_err(unopened)?
+                }
             })),
             #[cfg(feature = "nats")]
             Some(Store::JetStream(context)) => {

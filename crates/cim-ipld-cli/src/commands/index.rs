@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::args::IndexArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::input::{Batch, Plan, Skipped};
+use crate::input::{Batch, InFlight, Plan, Skipped};
 use crate::paths;
 use crate::progress::Progress;
 
@@ -26,8 +26,9 @@ const CONTINUE: &str = "run the command again to continue; documents that are al
 pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<()> {
     let plan = Plan::new(&arguments.paths, arguments.format, context.verbose)?;
     let engine = arguments.at.open(context).await?;
+    let max_bytes = context.settings.budget().input_bytes() as u64;
     let mut progress = Progress::start(plan.total_bytes(), context.json);
-    let skipped = match store(&engine, plan, arguments.batch as usize, &mut progress).await {
+    let skipped = match store(&engine, plan, arguments.batch as usize, max_bytes, &mut progress).await {
         Ok(Stopped::AtTheEnd(skipped)) => skipped,
         Ok(Stopped::Interrupted) => {
             engine.close().await;
@@ -59,16 +60,24 @@ enum Stopped {
 
 /// Stores the batches read by a separate thread, until the end of the input, an error or a signal.
 /// Batches in progress are finished, unless storing one of them fails.
-async fn store(engine: &Engine, plan: Plan, batch_documents: usize, progress: &mut Progress) -> Result<Stopped> {
+async fn store(
+    engine: &Engine,
+    plan: Plan,
+    batch_documents: usize,
+    max_bytes: u64,
+    progress: &mut Progress,
+) -> Result<Stopped> {
     // Files are reconciled with those of earlier runs, if any.
     let fits = plan.has_files() && engine.stats().await?.index.documents > 0;
     let (sender, mut receiver) = mpsc::channel::<Batch>(BATCHES_READ_AHEAD);
-    let reader = tokio::task::spawn_blocking(move || plan.read(batch_documents, sender));
+    let in_flight = InFlight::new(max_bytes);
+    let reader = tokio::task::spawn_blocking(move || plan.read(batch_documents, in_flight, sender));
     let (stop, interruption) = watch_signals()?;
     // In input order, so that N acknowledged documents are the first N of the input.
     let mut acknowledgements = stream::poll_fn(move |context| receiver.poll_recv(context))
         .take_until(stop)
         .map(|mut batch| async move {
+            // The batch is dropped at the end, which allows the reader to read on.
             // Taken before `fit`, because `fit` also adds to the batch the documents that have lost
             // a path, and only the documents read from the input are counted.
             let cids: Vec<Cid> = batch.documents.iter().map(|document| document.cid).collect();

@@ -41,11 +41,11 @@ pub(crate) async fn run(arguments: RepairArguments, context: &Context) -> Result
     let duplicate = key.as_ref().map(KeySource::duplicate);
     let options = RepairOptions::default().dry_run(arguments.dry_run);
     let backend = place.backend(&at.nats, context).await?;
-    let builder = place.engine(Arc::clone(&backend), context.pins.of(&place));
+    let builder = place.engine(Arc::clone(&backend), context.pins.of(&place), context);
     let report = builder.repair(key, &sources, options).await.map_err(|error| place.unopenable(error))?;
     if report.changed_history && !arguments.dry_run {
         // The pin records the former order, and records that were given up must not come back.
-        let builder = place.engine(backend, context.pins.of(&place));
+        let builder = place.engine(backend, context.pins.of(&place), context);
         let engine = builder.accept_store().open(duplicate).await.map_err(|error| place.unopenable(error))?;
         engine.close().await;
     }

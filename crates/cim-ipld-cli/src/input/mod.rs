@@ -1,6 +1,7 @@
 //! The input of `cim index`: JSON lines and files, read as batches of documents.
 
 mod files;
+mod in_flight;
 mod json_fields;
 mod json_line;
 mod skipped;
@@ -19,6 +20,8 @@ use crate::args::Format;
 use crate::failure::{Failure, Result};
 use crate::paths::{self, FilePath};
 
+pub(crate) use self::in_flight::InFlight;
+use self::in_flight::Room;
 pub(crate) use self::skipped::Skipped;
 
 /// The size at which a batch is closed, however few documents it has, so that it fits into one
@@ -31,6 +34,8 @@ pub(crate) struct Batch {
     pub(crate) documents: Vec<Document>,
     /// The size in bytes of the lines and files from which they were read.
     pub(crate) bytes: u64,
+    /// Held until the batch is stored.
+    _room: Option<Room>,
 }
 
 /// The inputs, checked to exist.
@@ -112,8 +117,14 @@ impl Plan {
     /// batches is closed.
     ///
     /// If reading fails, the batch being collected is not sent.
-    pub(crate) fn read(&self, batch_documents: usize, batches: mpsc::Sender<Batch>) -> Result<Skipped> {
-        let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches, paths: HashMap::new() };
+    pub(crate) fn read(
+        &self,
+        batch_documents: usize,
+        in_flight: InFlight,
+        batches: mpsc::Sender<Batch>,
+    ) -> Result<Skipped> {
+        let batch = Batch::default();
+        let mut batcher = Batcher { batch, batch_documents, in_flight, batches, paths: HashMap::new() };
         let mut skipped = Skipped::new(self.verbose);
         for source in &self.sources {
             let read = match source {
@@ -154,6 +165,7 @@ impl From<Failure> for Stop {
 struct Batcher {
     batch: Batch,
     batch_documents: usize,
+    in_flight: InFlight,
     batches: mpsc::Sender<Batch>,
     /// The paths of the files so far.
     paths: HashMap<Cid, Vec<FilePath>>,
@@ -181,10 +193,11 @@ impl Batcher {
     }
 
     fn send(&mut self) -> Result<(), Stop> {
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         if batch.documents.is_empty() {
             return Ok(());
         }
+        batch._room = Some(self.in_flight.reserve(batch.bytes));
         self.batches.blocking_send(batch).map_err(|_| Stop::NotWanted)
     }
 }
@@ -208,7 +221,8 @@ mod tests {
             (3, vec![], vec![]),
         ] {
             let (batches, mut sent) = mpsc::channel(16);
-            let mut batcher = Batcher { batch: Batch::default(), batch_documents, batches, paths: HashMap::new() };
+            let (batch, in_flight) = (Batch::default(), InFlight::new(1 << 30));
+            let mut batcher = Batcher { batch, batch_documents, in_flight, batches, paths: HashMap::new() };
             for (number, bytes) in sizes.iter().enumerate() {
                 let cid = cim_ipld::persistence::content_cid(&number.to_le_bytes());
                 assert!(batcher.add(Document::new(cid), *bytes).is_ok());
