@@ -171,8 +171,8 @@ impl IndexPersistenceBuilder {
         self
     }
 
-    /// Sets the tuning parameters of the engine. A folder opened by this builder keeps to its share of
-    /// the memory budget.
+    /// Sets the tuning parameters of the engine. A folder opened by this builder keeps to its share
+    /// of the memory budget.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self

@@ -4,8 +4,7 @@
 //! A record is sealed only after the one before was judged, so one is in flight at a time. It is
 //! sent while the documents of the one before are still being inserted.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use cim_ipld_backend::Revision;
 use futures::StreamExt;
@@ -344,25 +343,24 @@ impl Writer {
     async fn wait_for_room(&self) -> Result<()> {
         self.shared.check()?;
         let settings = &self.shared.settings;
+        let limit = settings.budget().memtable_bytes().saturating_mul(2);
+        let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
         if !settings.background {
             return Ok(());
         }
-        let limit = settings.budget().memtable_bytes().saturating_mul(2);
-        let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
         if !self.shared.progress.read(has_room) {
             // Other processes may have a smaller memtable and no reason to fold.
             self.shared.folds.notify_one();
         }
         loop {
             let room = self.shared.progress.wait_until(has_room);
-            match tokio::time::timeout(settings.write_timeout, room).await {
-                Ok(room) => return room,
-                // A merge of many segments may take longer.
-                Err(_) if self.shared.is_merging_first.load(Ordering::Relaxed) => {}
-                Err(_) => {
-                    let message = "the memtable is full, and folding it did not finish within the write timeout";
-                    return Err(Error::new(ErrorKind::Unavailable, message));
-                }
+            if let Ok(room) = tokio::time::timeout(settings.write_timeout, room).await {
+                return room;
+            }
+            // A merge of many segments may take longer.
+            if !self.shared.is_merging_first.load(Ordering::Relaxed) {
+                let message = "the memtable is full, and folding it did not finish within the write timeout";
+                return Err(Error::new(ErrorKind::Unavailable, message));
             }
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! When merging or verifying, the index core requests the pages of a class roughly once and in
 //! order. Therefore it is sufficient to hold a few pages of each class, regardless of the size of
-//! the segments. If these exceed the buffer, the pages of the class that was used least recently are
-//! dropped.
+//! the segments. If these exceed the buffer, the pages of the class that was used least recently
+//! are dropped.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -1,8 +1,8 @@
 //! Merges segments, to keep their number small: several segments of one size class become one
 //! segment of the next class, without the deleted documents.
 //!
-//! A merge reads and builds segments beside writes and folds. Only its publication takes a turn with
-//! them, so that the manifests of one process do not compete.
+//! A merge reads and builds segments beside writes and folds. Only its publication takes a turn
+//! with them, so that the manifests of one process do not compete.
 //!
 //! Source: the tiered compaction of log-structured merge trees (O'Neil et al. 1996), as search
 //! engines use it.
