@@ -139,11 +139,38 @@ impl Engine {
     /// * [`Unavailable`](ErrorKind::Unavailable), [`Denied`](ErrorKind::Denied) or
     ///   [`Full`](ErrorKind::Full) as reported by the store.
     pub async fn index(&self, documents: &[Document]) -> Result<Position> {
-        let operations = documents
-            .iter()
-            .map(|document| Ok(Operation::Put(codec::encode(document)?.into())))
-            .collect::<Result<_>>()?;
-        self.write(operations).await
+        self.replace(&[], documents).await
+    }
+
+    /// Removes the documents of `deleted` and adds `documents`, in one atomic write: no process and
+    /// no crash leaves one part of it without the other. A document whose CID is also in `deleted`
+    /// is added.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use cim_ipld_backend::MemoryBackend;
+    /// # use cim_ipld_index::Document;
+    /// # use cim_ipld_persistence::{Engine, Position, Protection, content_cid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = Engine::builder(Arc::new(MemoryBackend::new()));
+    /// # let engine = builder.create(Protection::Plaintext).await?;
+    /// let (draft, finished) = (content_cid(b"draft"), content_cid(b"final"));
+    /// engine.index(&[Document::new(draft).with_text("ebb")]).await?;
+    /// engine.replace(&[draft], &[Document::new(finished).with_text("ebb and flow")]).await?;
+    ///
+    /// let documents = engine.documents(&[draft, finished]).await?;
+    /// assert!(documents[0].is_none() && documents[1].is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The same as for [`index`](Engine::index).
+    pub async fn replace(&self, deleted: &[Cid], documents: &[Document]) -> Result<Position> {
+        let deletions = deleted.iter().map(|cid| Ok(Operation::Delete(content_id::canonical(*cid).to_bytes().into())));
+        let additions = documents.iter().map(|document| Ok(Operation::Put(codec::encode(document)?.into())));
+        self.write(deletions.chain(additions).collect::<Result<_>>()?).await
     }
 
     /// Removes the documents of these CIDs. CIDs that are not indexed are ignored.
@@ -168,8 +195,7 @@ impl Engine {
     /// # Errors
     /// The same as for [`index`](Engine::index).
     pub async fn delete(&self, cids: &[Cid]) -> Result<Position> {
-        self.write(cids.iter().map(|cid| Operation::Delete(content_id::canonical(*cid).to_bytes().into())).collect())
-            .await
+        self.replace(cids, &[]).await
     }
 
     async fn write(&self, operations: Vec<Operation>) -> Result<Position> {
