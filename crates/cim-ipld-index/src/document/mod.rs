@@ -25,7 +25,7 @@ pub const MAX_ATTRIBUTES: usize = 256;
 /// The maximum length of an attribute name, in bytes.
 pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 256;
 /// The maximum number of values in a list attribute.
-pub const MAX_LIST_VALUES: usize = 1024;
+pub const MAX_LIST_VALUES: usize = 16_384;
 /// The maximum length of a keyword attribute, in bytes.
 pub const MAX_KEYWORD_BYTES: usize = 1024;
 /// The maximum size of a document's texts together (title, author, text and attributes), in bytes.
