@@ -188,6 +188,13 @@ pub(crate) struct IndexArguments {
     /// as files
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Remove the indexed files that are gone from the PATHs
+    #[arg(long)]
+    pub(crate) sync: bool,
+    /// Read every file and compare its content, instead of skipping files whose size and time are
+    /// unchanged
+    #[arg(long)]
+    pub(crate) checksum: bool,
     /// Maximum number of documents stored together atomically
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) batch: u32,

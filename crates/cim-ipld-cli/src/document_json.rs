@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::date;
 use serde::Serialize;
 
-use crate::paths::{self, PATHS};
+use crate::following::{PATHS, RESERVED_PREFIX, texts};
 
 /// A document with the fields of a JSON line. Missing fields are omitted.
 #[derive(Debug, Serialize)]
@@ -72,7 +72,10 @@ impl<'a> From<&'a Document> for DocumentJson<'a> {
             size: document.size,
             text: document.text.as_deref(),
             kind,
-            attributes: document.attributes.iter().map(|(name, value)| (name.as_str(), value_json(value))).collect(),
+            attributes: (document.attributes.iter())
+                .filter(|(name, _)| !name.starts_with(RESERVED_PREFIX))
+                .map(|(name, value)| (name.as_str(), value_json(value)))
+                .collect(),
         }
     }
 }
@@ -93,7 +96,7 @@ impl<'a> From<&'a Hit> for HitJson<'a> {
             author: hit.author.as_deref(),
             tags: &hit.tags,
             content_type: hit.content_type.as_deref(),
-            paths: hit.attributes.get(PATHS).into_iter().flat_map(paths::texts).collect(),
+            paths: hit.attributes.get(PATHS).into_iter().flat_map(texts).collect(),
             snippet: hit.snippet.as_ref().map(|snippet| snippet.text.as_str()),
         }
     }

@@ -14,6 +14,16 @@ use crate::input::Skipped;
 use crate::output::{print_json, print_line};
 use crate::shown::one_line;
 
+/// What a run did besides storing documents.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) skipped: Skipped,
+    /// Files that were indexed before and have not changed.
+    pub(crate) unchanged: u64,
+    /// Files that are gone and were removed from the index.
+    pub(crate) removed: u64,
+}
+
 /// Counts the acknowledged documents in the order of the input, and reports them.
 ///
 /// The line `acknowledged N documents` is for programs. It is written and flushed after the first N
@@ -89,17 +99,24 @@ impl Progress {
     }
 
     /// Prints what was skipped, what was stored and how long it took.
-    pub(crate) fn summary(&self, skipped: &Skipped) -> Result<()> {
+    pub(crate) fn summary(&self, done: &Done) -> Result<()> {
         self.clear();
         let seconds = self.started.elapsed().as_secs_f64();
+        let Done { skipped, unchanged, removed } = done;
         if self.json {
             let (documents, bytes) = (self.stored.len(), self.bytes);
             return print_json(&json!({
-                "documents": documents, "bytes": bytes, "seconds": seconds, "skipped": skipped.to_json(),
+                "documents": documents, "bytes": bytes, "seconds": seconds, "unchanged": unchanged, "removed": removed,
+                "skipped": skipped.to_json(),
             }));
         }
         for line in skipped.lines() {
             print_line(one_line(&line))?;
+        }
+        for (count, what) in [(unchanged, "unchanged"), (removed, "removed")] {
+            if *count > 0 {
+                print_line(format!("{count} {} {what}", if *count == 1 { "file" } else { "files" }))?;
+            }
         }
         print_line(format!("{} documents, {} bytes, {seconds:.3} s", self.stored.len(), self.bytes))
     }

@@ -1,6 +1,6 @@
 //! The NATS options.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -48,6 +48,14 @@ pub(crate) struct NatsArguments {
     /// Prefix of the subjects of replies
     #[arg(long, value_name = "SUBJECT")]
     pub(crate) inbox_prefix: Option<String>,
+}
+
+impl NatsArguments {
+    /// Returns the files that hold secrets.
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let files = [&self.creds, &self.nkey, &self.token_file, &self.password_file, &self.tls_key];
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
 }
 
 /// The settings of the buckets of a new index on NATS.

@@ -1,17 +1,22 @@
+use std::collections::{HashSet, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cim_ipld::Cid;
 use cim_ipld::persistence::Engine;
-use futures::stream::{self, StreamExt};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::args::IndexArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::input::{Batch, InFlight, Plan, Skipped};
-use crate::paths;
-use crate::progress::Progress;
+use crate::following::{Change, Follower, PathKey, Records};
+use crate::input::{Batch, Excluded, InFlight, Item, Plan, Reading, Reason, Report};
+use crate::keys::KeyFile;
+use crate::place::Place;
+use crate::progress::{Done, Progress};
 
 /// The number of batches in progress at a time: one being stored, one sealed, others analyzed.
 const BATCHES_IN_FLIGHT: usize = 4;
@@ -25,11 +30,12 @@ const CONTINUE: &str = "run the command again to continue; documents that are al
 
 pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<()> {
     let plan = Plan::new(&arguments.paths, arguments.format, context.verbose)?;
+    let excluded = excluded(&arguments)?;
     let engine = arguments.at.open(context).await?;
-    let max_bytes = context.settings.budget().input_bytes() as u64;
+    let in_flight = InFlight::new(context.settings.budget().input_bytes() as u64);
     let mut progress = Progress::start(plan.total_bytes(), context.json);
-    let skipped = match store(&engine, plan, arguments.batch as usize, max_bytes, &mut progress).await {
-        Ok(Stopped::AtTheEnd(skipped)) => skipped,
+    let done = match write(&engine, plan, in_flight, excluded, &arguments, &mut progress).await {
+        Ok(Stopped::AtTheEnd(done)) => done,
         Ok(Stopped::Interrupted) => {
             engine.close().await;
             progress.stopped_early()?;
@@ -48,58 +54,164 @@ pub(crate) async fn run(arguments: IndexArguments, context: &Context) -> Result<
         })?;
     }
     engine.close().await;
-    progress.clear();
-    progress.summary(&skipped)?;
-    skipped.failure().map_or(Ok(()), Err)
+    progress.summary(&done)?;
+    done.skipped.failure().map_or(Ok(()), Err)
 }
 
-enum Stopped {
-    AtTheEnd(Skipped),
+enum Stopped<T> {
+    AtTheEnd(T),
     Interrupted,
 }
 
-/// Stores the batches read by a separate thread, until the end of the input, an error or a signal.
-/// Batches in progress are finished, unless storing one of them fails.
-async fn store(
+/// Stores the input, and removes what is gone if this is requested.
+async fn write(
     engine: &Engine,
     plan: Plan,
-    batch_documents: usize,
-    max_bytes: u64,
+    in_flight: InFlight,
+    excluded: Excluded,
+    arguments: &IndexArguments,
     progress: &mut Progress,
-) -> Result<Stopped> {
-    // Files are reconciled with those of earlier runs, if any.
-    let fits = plan.has_files() && engine.stats().await?.index.documents > 0;
-    let (sender, mut receiver) = mpsc::channel::<Batch>(BATCHES_READ_AHEAD);
-    let in_flight = InFlight::new(max_bytes);
-    let reader = tokio::task::spawn_blocking(move || plan.read(batch_documents, in_flight, sender));
-    let (stop, interruption) = watch_signals()?;
-    // In input order, so that N acknowledged documents are the first N of the input.
-    let mut acknowledgements = stream::poll_fn(move |context| receiver.poll_recv(context))
-        .take_until(stop)
-        .map(|mut batch| async move {
-            // The batch is dropped at the end, which allows the reader to read on.
-            // Taken before `fit`, because `fit` also adds to the batch the documents that have lost
-            // a path, and only the documents read from the input are counted.
-            let cids: Vec<Cid> = batch.documents.iter().map(|document| document.cid).collect();
-            let gone = if fits { paths::fit(engine, &mut batch.documents).await? } else { Vec::new() };
-            engine.index(&batch.documents).await?;
-            if !gone.is_empty() {
-                engine.delete(&gone).await?;
+) -> Result<Stopped<Done>> {
+    let records = Arc::new(if plan.has_files() { Records::load(engine).await? } else { Records::default() });
+    let follower = Follower::new(Arc::clone(&records), plan.roots());
+    let batch_documents = arguments.batch as usize;
+    let (checksum, records_read) = (arguments.checksum, Arc::clone(&records));
+    let reading = Reading { batch_documents, in_flight, records: records_read, checksum, excluded };
+    let mut writing = Writing::new(engine, follower, progress);
+    let Report { mut skipped, survey } = match writing.store(plan, reading).await? {
+        Stopped::AtTheEnd(report) => report,
+        Stopped::Interrupted => return Ok(Stopped::Interrupted),
+    };
+    let removed = match arguments.sync {
+        true => writing.remove(survey.gone(&records), &records).await?,
+        false => 0,
+    };
+    for path in writing.follower.into_left_out() {
+        skipped.found(Path::new(&path), Reason::Repeated, None);
+    }
+    Ok(Stopped::AtTheEnd(Done { skipped, unchanged: survey.unchanged, removed }))
+}
+
+/// Returns the files and folders that belong to the index, and the secrets that open it.
+fn excluded(arguments: &IndexArguments) -> Result<Excluded> {
+    let key = KeyFile::chosen(&arguments.at.key)?;
+    let store = match arguments.at.place()? {
+        Place::Folder(folder) => Some(folder),
+        Place::Nats { .. } => None,
+    };
+    let own = store.as_deref().into_iter().chain(key.as_ref().map(KeyFile::path));
+    Ok(Excluded::new(own.chain(arguments.at.nats.secret_files())))
+}
+
+/// A stored batch: the documents that were read, and the size of their input.
+type Acknowledged = (Vec<Cid>, u64);
+
+/// Writes batches. Several are in progress at a time, and they are acknowledged in the order of the
+/// input. Whatever order the store accepts them in, the result is the same, because batches that
+/// change the same document are never in progress together.
+struct Writing<'a> {
+    engine: &'a Engine,
+    follower: Follower,
+    progress: &'a mut Progress,
+    in_progress: FuturesOrdered<BoxFuture<'a, Result<Acknowledged>>>,
+    /// The documents that each batch in progress changes.
+    touched: VecDeque<HashSet<Cid>>,
+}
+
+impl<'a> Writing<'a> {
+    fn new(engine: &'a Engine, follower: Follower, progress: &'a mut Progress) -> Self {
+        Self { engine, follower, progress, in_progress: FuturesOrdered::new(), touched: VecDeque::new() }
+    }
+
+    /// Stores the batches read by a separate thread, until the end of the input, an error or a
+    /// signal. Batches in progress are finished, unless storing one of them fails.
+    async fn store(&mut self, plan: Plan, reading: Reading) -> Result<Stopped<Report>> {
+        let (sender, mut batches) = mpsc::channel::<Batch>(BATCHES_READ_AHEAD);
+        let reader = tokio::task::spawn_blocking(move || plan.read(reading, sender));
+        let (mut stop, interruption) = watch_signals()?;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                Some(acknowledged) = self.in_progress.next() => self.acknowledged(acknowledged)?,
+                batch = batches.recv() => match batch {
+                    Some(batch) => self.submit(batch).await?,
+                    None => break,
+                },
             }
-            Ok::<_, Failure>((cids, batch.bytes))
-        })
-        .buffered(if fits { 1 } else { BATCHES_IN_FLIGHT });
-    while let Some(acknowledged) = acknowledgements.next().await {
+        }
+        drop(batches);
+        self.finish().await?;
+        if interruption.load(Ordering::Acquire) {
+            // The reading thread may be blocked on input, so it is not joined.
+            return Ok(Stopped::Interrupted);
+        }
+        let read = reader.await.map_err(|_| Failure::new("reading the input failed", "report this as a bug"))?;
+        read.map(Stopped::AtTheEnd)
+    }
+
+    /// Removes files that are gone, and returns their number.
+    async fn remove(&mut self, gone: HashSet<&PathKey>, records: &Records) -> Result<u64> {
+        let gone = gone.into_iter().filter(|key| self.follower.has(key));
+        let batches = records.by_document(gone);
+        let removed = batches.iter().map(|batch| batch.len() as u64).sum();
+        for keys in batches {
+            let items = keys.into_iter().map(Item::Gone).collect();
+            self.submit(Batch { items, ..Batch::default() }).await?;
+        }
+        self.finish().await?;
+        Ok(removed)
+    }
+
+    /// Starts to write a batch, after those in progress on which it depends.
+    async fn submit(&mut self, batch: Batch) -> Result<()> {
+        let edits = self.follower.take(batch);
+        let touched = edits.touched();
+        while self.touched.len() >= BATCHES_IN_FLIGHT || self.touched.iter().any(|other| !other.is_disjoint(&touched)) {
+            self.wait_for_one().await?;
+        }
+        let change = self.follower.change(self.engine, edits).await?;
+        let engine = self.engine;
+        let mut written = Box::pin(async move {
+            engine.replace(&change.deleted, &change.documents).await?;
+            // The room is released here, so that the reader continues.
+            let Change { read, bytes, room: _room, .. } = change;
+            Ok::<_, Failure>((read, bytes))
+        });
+        // The first poll hands the batch to the writer, so that batches are accepted in the order
+        // of the input.
+        if let std::task::Poll::Ready(acknowledged) = futures::poll!(&mut written) {
+            self.finish().await?;
+            return self.progress_with(acknowledged);
+        }
+        self.in_progress.push_back(written);
+        self.touched.push_back(touched);
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        while !self.in_progress.is_empty() {
+            self.wait_for_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_one(&mut self) -> Result<()> {
+        match self.in_progress.next().await {
+            Some(acknowledged) => self.acknowledged(acknowledged),
+            None => Ok(()),
+        }
+    }
+
+    fn acknowledged(&mut self, acknowledged: Result<Acknowledged>) -> Result<()> {
+        self.touched.pop_front();
+        self.progress_with(acknowledged)
+    }
+
+    fn progress_with(&mut self, acknowledged: Result<Acknowledged>) -> Result<()> {
         let (cids, bytes) = acknowledged?;
-        progress.acknowledged(&cids, bytes)?;
+        if cids.is_empty() { Ok(()) } else { self.progress.acknowledged(&cids, bytes) }
     }
-    drop(acknowledgements);
-    if interruption.load(Ordering::Acquire) {
-        // The reading thread may be blocked on input, so it is not joined.
-        return Ok(Stopped::Interrupted);
-    }
-    let read = reader.await.map_err(|_| Failure::new("reading the input failed", "report this as a bug"))?;
-    read.map(Stopped::AtTheEnd)
 }
 
 /// Returns a future that resolves at the first interrupt or termination signal. A second signal

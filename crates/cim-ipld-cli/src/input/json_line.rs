@@ -13,7 +13,7 @@ use cim_ipld::persistence::content_cid;
 use serde_json::Value;
 
 use super::json_fields::Fields;
-use super::{Batcher, Skipped, Stop, unreadable};
+use super::{Batcher, Item, Skipped, Stop, unreadable};
 use crate::failure::Failure;
 
 /// The maximum length of a line: a document of maximum size with every byte escaped.
@@ -60,7 +60,7 @@ pub(super) fn read(
             let hint = "correct that line and run the command again; documents that are already stored are replaced";
             Failure::new(format!("{place}: line {number}: {what}"), hint)
         })?;
-        batcher.add(document, content.len() as u64)?;
+        batcher.add(Item::Line(document), content.len() as u64)?;
     }
     Ok(())
 }

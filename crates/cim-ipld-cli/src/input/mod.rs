@@ -1,41 +1,72 @@
 //! The input of `cim index`: JSON lines and files, read as batches of documents.
 
+mod excluded;
 mod files;
 mod in_flight;
 mod json_fields;
 mod json_line;
 mod skipped;
 mod text;
+mod walk;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use cim_ipld::Cid;
 use cim_ipld::index::Document;
 use tokio::sync::mpsc;
 
 use crate::args::Format;
 use crate::failure::{Failure, Result};
-use crate::paths::{self, FilePath};
+use crate::following::{FileRecord, PathKey, Records, Survey};
 
-pub(crate) use self::in_flight::InFlight;
-use self::in_flight::Room;
-pub(crate) use self::skipped::Skipped;
+pub(crate) use self::excluded::Excluded;
+pub(crate) use self::in_flight::{InFlight, Room};
+pub(crate) use self::skipped::{Reason, Skipped};
 
 /// The size at which a batch is closed, however few documents it has, so that it fits into one
 /// journal record.
 const BATCH_BYTES: u64 = 512 << 10;
 
-/// Documents that are stored together atomically.
+/// What is stored together atomically.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) documents: Vec<Document>,
-    /// The size in bytes of the lines and files from which they were read.
+    pub(crate) items: Vec<Item>,
+    /// The size in bytes of the lines and files that were read.
     pub(crate) bytes: u64,
     /// Held until the batch is stored.
-    _room: Option<Room>,
+    pub(crate) room: Option<Room>,
+}
+
+/// One part of the input.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Line(Document),
+    /// The document of a file without what follows from its paths, and the record of the file.
+    File(Document, FileRecord),
+    /// A file that was indexed and is gone, or is no longer text.
+    Gone(PathKey),
+}
+
+/// How the inputs are read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) batch_documents: usize,
+    /// Bounds what is read ahead.
+    pub(crate) in_flight: InFlight,
+    /// The files that were indexed before.
+    pub(crate) records: Arc<Records>,
+    /// Read unchanged files too, and compare their content.
+    pub(crate) checksum: bool,
+    pub(crate) excluded: Excluded,
+}
+
+/// What was read and what was not.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) skipped: Skipped,
+    pub(crate) survey: Survey,
 }
 
 /// The inputs, checked to exist.
@@ -113,37 +144,51 @@ impl Plan {
         self.total_bytes
     }
 
+    /// Returns the paths that are searched for files.
+    pub(crate) fn roots(&self) -> Vec<PathKey> {
+        let path = |source: &Source| match source {
+            Source::File(path) | Source::Folder(path, _) => Some(files::canonical(path)),
+            Source::StandardInput | Source::JsonLines(_) => None,
+        };
+        self.sources.iter().filter_map(path).map(|path| PathKey::of(&path)).collect()
+    }
+
     /// Reads the inputs in order, on the calling thread, until all are read or the receiver of the
     /// batches is closed.
     ///
     /// If reading fails, the batch being collected is not sent.
-    pub(crate) fn read(
-        &self,
-        batch_documents: usize,
-        in_flight: InFlight,
-        batches: mpsc::Sender<Batch>,
-    ) -> Result<Skipped> {
-        let batch = Batch::default();
-        let mut batcher = Batcher { batch, batch_documents, in_flight, batches, paths: HashMap::new() };
-        let mut skipped = Skipped::new(self.verbose);
-        for source in &self.sources {
-            let read = match source {
-                Source::StandardInput => {
-                    json_line::read(std::io::stdin().lock(), &"standard input", &mut batcher, &mut skipped)
-                }
-                Source::JsonLines(path) => json_line::read_file(path, &mut batcher, &mut skipped),
-                Source::File(path) => files::read_named(path, &mut batcher, &mut skipped),
-                Source::Folder(path, lines) => files::read_folder(path, *lines, &mut batcher, &mut skipped),
-            };
-            match read {
-                Ok(()) => {}
-                Err(Stop::NotWanted) => return Ok(skipped),
-                Err(Stop::Failed(failure)) => return Err(failure),
-            }
-        }
-        match batcher.send() {
-            Ok(()) | Err(Stop::NotWanted) => Ok(skipped),
+    pub(crate) fn read(&self, reading: Reading, batches: mpsc::Sender<Batch>) -> Result<Report> {
+        let (batch, batch_documents, in_flight) =
+            (Batch::default(), reading.batch_documents, reading.in_flight.clone());
+        let batcher = Batcher { batch, batch_documents, in_flight, batches };
+        let (skipped, survey) = (Skipped::new(self.verbose), Survey::default());
+        let mut reader = Reader { reading, batcher, skipped, survey };
+        self.roots().into_iter().for_each(|root| reader.survey.root(root));
+        let read = self.sources.iter().try_for_each(|source| reader.read(source)).and_then(|()| reader.batcher.send());
+        match read {
+            Ok(()) | Err(Stop::NotWanted) => Ok(Report { skipped: reader.skipped, survey: reader.survey }),
             Err(Stop::Failed(failure)) => Err(failure),
+        }
+    }
+}
+
+/// Reads the inputs.
+struct Reader {
+    reading: Reading,
+    batcher: Batcher,
+    skipped: Skipped,
+    survey: Survey,
+}
+
+impl Reader {
+    fn read(&mut self, source: &Source) -> Result<(), Stop> {
+        match source {
+            Source::StandardInput => {
+                json_line::read(std::io::stdin().lock(), &"standard input", &mut self.batcher, &mut self.skipped)
+            }
+            Source::JsonLines(path) => json_line::read_file(path, &mut self.batcher, &mut self.skipped),
+            Source::File(path) => self.read_named(path),
+            Source::Folder(path, lines) => self.read_folder(path, *lines),
         }
     }
 }
@@ -161,43 +206,33 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Collects documents into batches and sends them.
+/// Collects items into batches and sends them.
 struct Batcher {
     batch: Batch,
     batch_documents: usize,
     in_flight: InFlight,
     batches: mpsc::Sender<Batch>,
-    /// The paths of the files so far.
-    paths: HashMap<Cid, Vec<FilePath>>,
 }
 
 impl Batcher {
-    fn add(&mut self, document: Document, bytes: u64) -> Result<(), Stop> {
+    fn add(&mut self, item: Item, bytes: u64) -> Result<(), Stop> {
         if self.batch.bytes + bytes > BATCH_BYTES {
             self.send()?;
         }
-        self.batch.documents.push(document);
+        self.batch.items.push(item);
         self.batch.bytes += bytes;
-        if self.batch.documents.len() >= self.batch_documents {
+        if self.batch.items.len() >= self.batch_documents {
             self.send()?;
         }
         Ok(())
     }
 
-    /// Adds the document of a file, with all paths under which its bytes were found.
-    fn add_file(&mut self, mut document: Document, path: FilePath, bytes: u64) -> Result<(), Stop> {
-        let paths = self.paths.entry(document.cid).or_default();
-        paths::merge(paths, vec![path]);
-        paths::set(&mut document, paths);
-        self.add(document, bytes)
-    }
-
     fn send(&mut self) -> Result<(), Stop> {
         let mut batch = std::mem::take(&mut self.batch);
-        if batch.documents.is_empty() {
+        if batch.items.is_empty() {
             return Ok(());
         }
-        batch._room = Some(self.in_flight.reserve(batch.bytes));
+        batch.room = Some(self.in_flight.reserve(batch.bytes));
         self.batches.blocking_send(batch).map_err(|_| Stop::NotWanted)
     }
 }
@@ -222,17 +257,17 @@ mod tests {
         ] {
             let (batches, mut sent) = mpsc::channel(16);
             let (batch, in_flight) = (Batch::default(), InFlight::new(1 << 30));
-            let mut batcher = Batcher { batch, batch_documents, in_flight, batches, paths: HashMap::new() };
+            let mut batcher = Batcher { batch, batch_documents, in_flight, batches };
             for (number, bytes) in sizes.iter().enumerate() {
                 let cid = cim_ipld::persistence::content_cid(&number.to_le_bytes());
-                assert!(batcher.add(Document::new(cid), *bytes).is_ok());
+                assert!(batcher.add(Item::Line(Document::new(cid)), *bytes).is_ok());
             }
             assert!(batcher.send().is_ok());
             drop(batcher);
             let mut counts = Vec::new();
             while let Ok(batch) = sent.try_recv() {
-                assert!(batch.documents.len() == 1 || batch.bytes == sized(batch.bytes));
-                counts.push(batch.documents.len());
+                assert!(batch.items.len() == 1 || batch.bytes == sized(batch.bytes));
+                counts.push(batch.items.len());
             }
             assert_eq!(counts, expected, "{batch_documents} {sizes:?}");
         }

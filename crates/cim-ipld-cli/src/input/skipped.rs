@@ -15,15 +15,20 @@ const NAMED_FIELDS: usize = 8;
 
 /// Why a file is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     Binary,
     Unreadable,
     Oversized,
     Malformed,
+    /// The folder of an index, or a file with a secret that opens one.
+    Own,
+    /// Beyond the maximum number of paths of a document.
+    Repeated,
 }
 
 impl Reason {
-    const ALL: [Self; 4] = [Self::Binary, Self::Unreadable, Self::Oversized, Self::Malformed];
+    const ALL: [Self; 6] =
+        [Self::Binary, Self::Unreadable, Self::Oversized, Self::Malformed, Self::Own, Self::Repeated];
 
     fn text(self) -> &'static str {
         match self {
@@ -31,6 +36,8 @@ impl Reason {
             Self::Unreadable => "not readable",
             Self::Oversized => "larger than the maximum document size",
             Self::Malformed => "not JSON lines",
+            Self::Own => "a folder store or a secret of cim",
+            Self::Repeated => "too many files with the same content",
         }
     }
 
@@ -40,6 +47,8 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::Oversized => "oversized",
             Self::Malformed => "malformed",
+            Self::Own => "own",
+            Self::Repeated => "repeated",
         }
     }
 }
@@ -49,7 +58,7 @@ impl Reason {
 pub(crate) struct Skipped {
     verbose: bool,
     files: [u64; Reason::ALL.len()],
-    /// Unreadable and malformed files, and skipped files named on the command line.
+    /// Files that should have been indexed: named on the command line, unreadable or malformed.
     missed: u64,
     unknown_fields: BTreeSet<String>,
 }
@@ -59,10 +68,10 @@ impl Skipped {
         Self { verbose, ..Self::default() }
     }
 
-    /// Notes a skipped file below a folder. Files that are not text are expected there; unreadable
-    /// files count as failures.
-    pub(super) fn found(&mut self, path: &Path, reason: Reason, detail: Option<&dyn Display>) {
-        let is_missed = matches!(reason, Reason::Unreadable | Reason::Malformed);
+    /// Notes a skipped file below a folder. Files that are not text are expected there; files
+    /// that should have been indexed and were not count as failures.
+    pub(crate) fn found(&mut self, path: &Path, reason: Reason, detail: Option<&dyn Display>) {
+        let is_missed = matches!(reason, Reason::Unreadable | Reason::Malformed | Reason::Repeated);
         self.note(path, reason, detail, is_missed);
     }
 

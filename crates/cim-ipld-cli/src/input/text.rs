@@ -21,6 +21,12 @@ pub(super) fn decoded(content: Vec<u8>) -> Option<String> {
     (!text.contains('\0')).then_some(text)
 }
 
+/// Returns whether the beginning of a file proves that it is not text: a zero byte, except in
+/// UTF-16.
+pub(super) fn is_binary(head: &[u8]) -> bool {
+    !matches!(head, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && head.contains(&0)
+}
+
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
     let (units, rest) = bytes.as_chunks::<2>();
     let text = char::decode_utf16(units.iter().map(|pair| unit(*pair))).collect::<Result<String, _>>().ok()?;

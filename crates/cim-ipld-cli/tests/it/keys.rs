@@ -197,7 +197,7 @@ fn a_plaintext_index_has_no_keys() {
 }
 
 /// A file that only its owner can read.
-fn private(store: &Store, name: &str, content: &str) -> String {
+pub(crate) fn private(store: &Store, name: &str, content: &str) -> String {
     let path = store.write(name, content);
     #[cfg(unix)]
     {

@@ -118,7 +118,7 @@ fn assert_is_whole(store: &Store, key: &str, line: &str) {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
 }

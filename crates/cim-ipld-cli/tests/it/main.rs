@@ -3,6 +3,8 @@
 mod archives;
 mod attack;
 mod corpus;
+mod following;
+mod following_kills;
 mod indexes;
 mod indexing;
 mod keys;
@@ -20,4 +22,5 @@ mod refusals;
 mod secrets;
 mod statuses;
 mod store;
+mod tree;
 mod usage;
