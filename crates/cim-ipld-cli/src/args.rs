@@ -5,6 +5,7 @@ mod indexes;
 mod memory;
 mod nats;
 mod recovery;
+mod rm;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(crate) use indexes::{DropArguments, LsArguments};
 pub(crate) use memory::MemorySize;
 pub(crate) use nats::{BucketArguments, NatsArguments, Storage};
 pub(crate) use recovery::{GcArguments, RepairArguments};
+pub(crate) use rm::RmArguments;
 
 use crate::status::Status;
 use crate::store_name::StoreName;
@@ -84,7 +86,7 @@ pub(crate) enum Command {
     Search(SearchArguments),
     /// Print a document; with --json, all of its fields
     Get(GetArguments),
-    /// Remove a document
+    /// Remove documents: by CID, by path or by query
     Rm(RmArguments),
     /// Print statistics of the index
     Stats(ReportArguments),
@@ -238,15 +240,6 @@ pub(crate) struct SearchArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct GetArguments {
-    #[command(flatten)]
-    pub(crate) at: StoreArguments,
-    /// CID of the document, also as ipfs://CID or gateway URL
-    #[arg(value_name = "CID", value_parser = content_id::parse)]
-    pub(crate) cid: Cid,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RmArguments {
     #[command(flatten)]
     pub(crate) at: StoreArguments,
     /// CID of the document, also as ipfs://CID or gateway URL

@@ -13,7 +13,7 @@ use crate::args::IndexArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::following::{Change, Follower, PathKey, Records};
-use crate::input::{Batch, Excluded, InFlight, Item, Plan, Reading, Reason, Report};
+use crate::input::{Batch, Excluded, InFlight, Plan, Reading, Reason, Report};
 use crate::keys::KeyFile;
 use crate::place::Place;
 use crate::progress::{Done, Progress};
@@ -156,8 +156,7 @@ impl<'a> Writing<'a> {
         let batches = records.by_document(gone);
         let removed = batches.iter().map(|batch| batch.len() as u64).sum();
         for keys in batches {
-            let items = keys.into_iter().map(Item::Gone).collect();
-            self.submit(Batch { items, ..Batch::default() }).await?;
+            self.submit(Batch::gone(keys)).await?;
         }
         self.finish().await?;
         Ok(removed)

@@ -27,13 +27,18 @@ pub(crate) async fn run(arguments: SearchArguments, context: &Context) -> Result
     }
 }
 
-fn query(arguments: &SearchArguments) -> Result<Query> {
-    let mut query = Query::parse_typed(&arguments.query).map_err(|error| {
+/// Parses a query that somebody typed.
+pub(super) fn parsed(text: &str) -> Result<Query> {
+    Query::parse_typed(text).map_err(|error| {
         Failure::usage(
             error.to_string(),
             "see the query language with `cim search --help`; in quotes, everything except wildcards is taken literally",
         )
-    })?;
+    })
+}
+
+fn query(arguments: &SearchArguments) -> Result<Query> {
+    let mut query = parsed(&arguments.query)?;
     for tag in &arguments.tags {
         query = query.tag(tag);
     }

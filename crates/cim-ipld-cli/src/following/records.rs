@@ -55,6 +55,11 @@ impl Records {
         self.of(key).iter().map(|(cid, _)| *cid)
     }
 
+    /// Returns the paths within a folder, or the path itself if it is a file.
+    pub(crate) fn within<'a>(&'a self, folder: &'a PathKey) -> impl Iterator<Item = &'a PathKey> {
+        self.by_path.keys().filter(|key| key.is_within(folder))
+    }
+
     /// Returns the paths within any of the folders.
     pub(crate) fn within_any(&self, folders: &HashSet<PathKey>) -> impl Iterator<Item = &PathKey> {
         self.by_path.keys().filter(|key| key.is_within_any(folders))

@@ -22,6 +22,7 @@ use crate::failure::{Failure, Result};
 use crate::following::{FileRecord, PathKey, Records, Survey};
 
 pub(crate) use self::excluded::Excluded;
+pub(crate) use self::files::canonical;
 pub(crate) use self::in_flight::{InFlight, Room};
 pub(crate) use self::skipped::{Reason, Skipped};
 
@@ -47,6 +48,13 @@ pub(crate) enum Item {
     File(Document, FileRecord),
     /// A file that was indexed and is gone, or is no longer text.
     Gone(PathKey),
+}
+
+impl Batch {
+    /// Creates a batch that removes files.
+    pub(crate) fn gone(keys: impl IntoIterator<Item = PathKey>) -> Self {
+        Self { items: keys.into_iter().map(Item::Gone).collect(), ..Self::default() }
+    }
 }
 
 /// How the inputs are read.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use crate::keys::private;
-use crate::program::{cim, done, json};
+use crate::program::{cim, done, json, refused};
 use crate::store::Store;
 use crate::tree::{Tree, index, indexed};
 
@@ -257,4 +257,60 @@ fn records_are_not_shown() {
     let cid = tree.expected().into_keys().next().expect("a document");
     let document = json(["get", &store.name(), &cid, "--json"]);
     assert_eq!(document["attributes"], json!({ "path": [tree.path("a.txt").display().to_string()] }));
+}
+
+#[test]
+fn documents_are_removed_by_cid_by_path_and_by_query() {
+    let store = plaintext();
+    let tree = Tree::beside(&store, "tree");
+    for (name, content) in
+        [("a/1.txt", "whale"), ("a/2.txt", "ship"), ("a/3.txt", "fog"), ("b.txt", "ship"), ("c.txt", "whale shark")]
+    {
+        tree.write(name, content);
+    }
+    index(&store, &[&tree.root()]);
+    let all = tree.expected();
+    let path = |name: &str| tree.path(name).display().to_string();
+    let cid = |name: &str| {
+        let has = |paths: &std::collections::BTreeSet<String>| paths.contains(&path(name));
+        all.iter().find(|(_, paths)| has(paths)).map(|(cid, _)| cid.clone()).expect("a document")
+    };
+    let sorted = |names: &[&str]| {
+        let mut cids: Vec<String> = names.iter().map(|name| cid(name)).collect();
+        cids.sort();
+        cids
+    };
+    for (what, removed, kept, left) in [
+        (vec!["--path".to_owned(), path("a")], sorted(&["a/1.txt", "a/3.txt"]), sorted(&["b.txt"]), 2),
+        (vec!["--path".to_owned(), path("c.txt")], sorted(&["c.txt"]), vec![], 3),
+        (vec!["--path".to_owned(), path("a/2.txt")], vec![], sorted(&["b.txt"]), 4),
+        (vec!["--query".to_owned(), "whale".to_owned()], sorted(&["a/1.txt", "c.txt"]), vec![], 2),
+        (vec!["--query".to_owned(), "narwhal".to_owned()], vec![], vec![], 4),
+        (vec![cid("c.txt"), cid("b.txt")], sorted(&["b.txt", "c.txt"]), vec![], 2),
+    ] {
+        let name = store.name();
+        let rm = |options: &[&str]| {
+            let mut said = json(
+                ["rm", &name, "--json"]
+                    .into_iter()
+                    .chain(what.iter().map(String::as_str))
+                    .chain(options.iter().copied()),
+            );
+            said["removed"].as_array_mut().expect("a list").sort_by_key(ToString::to_string);
+            said
+        };
+        let before = indexed(&store, &[]);
+        let expected = |dry_run: bool| json!({ "removed": removed, "kept": kept, "dry_run": dry_run });
+        assert_eq!(rm(&["--dry-run"]), expected(true), "{what:?}");
+        assert_eq!(indexed(&store, &[]), before, "{what:?}");
+        assert_eq!(rm(&[]), expected(false), "{what:?}");
+        assert_eq!(indexed(&store, &[]).len(), left, "{what:?}");
+        // The files are still there, so that the next run adds them again.
+        index(&store, &[&tree.root()]);
+        assert_eq!(indexed(&store, &[]), all, "{what:?}");
+    }
+    let refusal = refused(["rm", &store.name(), "--path", &path("nothing.txt")]);
+    assert_eq!(refusal.status, 4, "{refusal:?}");
+    let refusal = refused(["rm", &store.name()]);
+    assert_eq!(refusal.status, 2, "{refusal:?}");
 }

@@ -74,7 +74,10 @@ fn every_command_answers_in_json_when_asked() {
     let said: Vec<Value> = indexed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(said[0], json!({ "acknowledged": 1 }));
     assert_eq!(names(&said[1]), ["bytes", "documents", "removed", "seconds", "skipped", "unchanged"]);
-    assert_eq!(json(["rm", &at, &cid, "--key-file", &next, "--json"]), json!({ "removed": cid }));
+    assert_eq!(
+        json(["rm", &at, &cid, "--key-file", &next, "--json"]),
+        json!({ "removed": [cid], "kept": [], "dry_run": false })
+    );
 }
 
 #[test]
