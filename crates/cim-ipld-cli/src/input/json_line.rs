@@ -3,16 +3,17 @@
 //! An error names the position and the expected value and never quotes the line, because the
 //! documents of an encrypted index must not end up in a log.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use cim_ipld::index::{self, Document, MAX_DOCUMENT_BYTES, MAX_KEYWORD_BYTES, Timestamp, content_id};
+use cim_ipld::index::{Document, MAX_DOCUMENT_BYTES, Timestamp, content_id};
 use cim_ipld::persistence::content_cid;
 use serde_json::Value;
 
+use super::json_attributes;
 use super::json_fields::Fields;
+use super::json_mistake::{Mistake, mismatch};
 use super::{Batcher, Item, Skipped, Stop, unreadable};
 use crate::failure::Failure;
 
@@ -21,7 +22,8 @@ const MAX_LINE_BYTES: u64 = 6 * MAX_DOCUMENT_BYTES as u64;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// The UTF-8 byte order mark that some programs write before the first line.
+/// The UTF-8 byte order mark that some programs write before the first line. If files are
+/// concatenated, it is also at the beginning of later lines.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Returns whether the name of a file indicates JSON lines.
@@ -50,34 +52,39 @@ pub(super) fn read(
         if read == 0 {
             break;
         }
+        if is_utf16(&line) {
+            let hint = "convert it, for example with `iconv -f UTF-16 -t UTF-8`";
+            return Err(Failure::new(format!("{place}: line {number}: UTF-16 text, expected UTF-8"), hint).into());
+        }
         let content = line.strip_suffix(b"\n").unwrap_or(&line);
-        let content = if number == 1 { content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content) } else { content };
+        let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
         let content = content.strip_suffix(b"\r").unwrap_or(content);
         if content.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let document = document(content, skipped).map_err(|what| {
-            let hint = "correct that line and run the command again; documents that are already stored are replaced";
-            Failure::new(format!("{place}: line {number}: {what}"), hint)
-        })?;
+        let document = document(content, skipped)
+            .map_err(|mistake| Failure::new(format!("{place}: line {number}: {}", mistake.what), mistake.hint))?;
         batcher.add(Item::Line(document), content.len() as u64)?;
     }
     Ok(())
 }
 
+/// Returns whether a line is UTF-16: with a byte order mark, or with a zero byte beside the first
+/// character, which is ASCII in every line of JSON.
+fn is_utf16(line: &[u8]) -> bool {
+    matches!(line, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{', ..] | [b'{', 0, ..])
+}
+
 /// Parses a line as a JSON object.
-fn fields(line: &[u8]) -> Result<Fields, String> {
-    serde_json::from_slice(line).or_else(|error| {
-        if !error.is_data() {
-            return Err(syntax(&error));
-        }
-        let other: Value = serde_json::from_slice(line).map_err(|error| syntax(&error))?;
-        Err(format!("expected a JSON object, found {}", kind(&other)))
+fn fields(line: &[u8]) -> Result<Fields, Mistake> {
+    serde_json::from_slice(line).map_err(|error| {
+        let other = if error.is_data() { serde_json::from_slice(line) } else { Err(error) };
+        other.map_or_else(|error| Mistake::of_syntax(&error, line), |other| Mistake::no_object(&other))
     })
 }
 
 /// Parses one line. Unknown fields are counted and ignored; `null` is the same as a missing field.
-fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
+fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, Mistake> {
     let mut fields = fields(line)?;
     let cid = match text(&mut fields, "cid")? {
         Some(cid) => content_id::parse(&cid).map_err(|error| format!("cid: {error}"))?,
@@ -92,7 +99,7 @@ fn document(line: &[u8], skipped: &mut Skipped) -> Result<Document, String> {
     document.modified_at = time(&mut fields, "modified_at")?;
     document.size = count(&mut fields, "size")?;
     document.text = text(&mut fields, "text")?;
-    document.attributes = attributes(&mut fields)?;
+    document.attributes = json_attributes::parse(fields.take("attributes"))?;
     for name in &fields.unknown {
         skipped.unknown_field(name);
     }
@@ -158,85 +165,6 @@ fn time(fields: &mut Fields, name: &str) -> Result<Option<Timestamp>, String> {
     })
 }
 
-fn attributes(fields: &mut Fields) -> Result<BTreeMap<String, index::Value>, String> {
-    let attributes = match fields.take("attributes") {
-        None | Some(Value::Null) => return Ok(BTreeMap::new()),
-        Some(Value::Object(attributes)) => attributes,
-        Some(other) => return Err(mismatch("attributes", "an object", &other)),
-    };
-    let mut read = BTreeMap::new();
-    for (name, value) in attributes {
-        if let Some(value) = attribute(value)? {
-            read.insert(name, value);
-        }
-    }
-    Ok(read)
-}
-
-/// Parses the value of an attribute. A string becomes a date if it is a date with year, month and
-/// day.
-fn attribute(value: Value) -> Result<Option<index::Value>, String> {
-    let value = match value {
-        Value::Null => return Ok(None),
-        Value::Array(values) => {
-            let values = values.into_iter().filter(|value| !value.is_null()).map(|value| match value {
-                Value::Array(_) => Err(mismatch("attributes", "no nested lists", &value)),
-                value => item(value),
-            });
-            index::Value::List(values.collect::<Result<_, _>>()?)
-        }
-        Value::String(text) => match text.parse::<Timestamp>() {
-            Ok(time) if text.len() >= "2024-02-29".len() => index::Value::Date(time),
-            _ => string(text),
-        },
-        value => item(value)?,
-    };
-    Ok(Some(value))
-}
-
-fn item(value: Value) -> Result<index::Value, String> {
-    Ok(match value {
-        Value::Bool(truth) => index::Value::Keyword(truth.to_string()),
-        Value::String(text) => string(text),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => index::Value::Integer(whole),
-            (None, Some(number)) => index::Value::Float(number),
-            (None, None) => return Err("attributes: a number is out of range".to_owned()),
-        },
-        other => return Err(mismatch("attributes", "strings, numbers, dates, booleans and lists of them", &other)),
-    })
-}
-
-/// Returns a string that is searchable by word and by exact value, or by word only if it is too
-/// long.
-fn string(text: String) -> index::Value {
-    if text.len() <= MAX_KEYWORD_BYTES { index::Value::String(text) } else { index::Value::Text(text) }
-}
-
-fn mismatch(name: &str, expected: &str, found: &Value) -> String {
-    format!("{name}: expected {expected}, found {}", kind(found))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_f64() => "a number that is not whole",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// Returns the message of serde_json without its line number. The message quotes no input, because
-/// lines are parsed as arbitrary values.
-fn syntax(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    format!("not JSON at column {}: {what}", error.column())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,28 +189,6 @@ mod tests {
                 .with_text("W");
         assert_eq!(read, expected);
         assert_eq!(skipped.lines(), ["ignored 1 unknown fields: lang"]);
-    }
-
-    #[test]
-    fn attributes_are_read_by_what_they_are() {
-        use index::Value::{Date, Float, Integer, Keyword, List, String};
-        for (value, expected) in [
-            (r#""en""#, String("en".into())),
-            (r#""2024""#, String("2024".into())),
-            (r#""1970-01-02""#, Date(Timestamp(86_400_000))),
-            (r#""1970-01-01T00:00:01Z""#, Date(Timestamp(1000))),
-            ("7", Integer(7)),
-            ("1.5", Float(1.5)),
-            ("true", Keyword("true".into())),
-            (r#"["a", 2, null, false]"#, List(vec![String("a".into()), Integer(2), Keyword("false".into())])),
-        ] {
-            let line = format!(r#"{{"attributes":{{"x":{value},"y":null}}}}"#);
-            let read = document(line.as_bytes(), &mut Skipped::default()).expect(&line);
-            assert_eq!(read.attributes, BTreeMap::from([("x".to_owned(), expected)]), "{value}");
-        }
-        let long = format!(r#"{{"attributes":{{"x":"{}"}}}}"#, "a ".repeat(MAX_KEYWORD_BYTES));
-        let read = document(long.as_bytes(), &mut Skipped::default()).expect("a long text is words");
-        assert!(matches!(read.attributes["x"], index::Value::Text(_)));
     }
 
     #[test]
@@ -333,22 +239,50 @@ mod tests {
                 "size: expected a whole number from 0 to 18446744073709551615, found a number that is not whole",
             ),
             ("{\"cid\":\"secret\"}", "cid: invalid CID: not a multibase encoding"),
-            ("{\"attributes\":\"secret\"}", "attributes: expected an object, found a string"),
-            (
-                "{\"attributes\":{\"a\":{\"b\":\"secret\"}}}",
-                "attributes: expected strings, numbers, dates, booleans and lists of them, found an object",
-            ),
-            ("{\"attributes\":{\"a\":[[]]}}", "attributes: expected no nested lists, found an array"),
             (
                 "{\"created_at\":\"secret\"}",
                 "created_at: expected a date such as 2024-02-29 or 2024-02-29T12:00:00Z, or Unix seconds",
             ),
         ] {
             let said = document(line.as_bytes(), &mut Skipped::default()).expect_err(line);
-            assert_eq!(said, expected, "{line}");
+            assert_eq!(said.what, expected, "{line}");
         }
         let long = format!(r#"{{"tags":["{}"]}}"#, "x".repeat(513));
-        let said = document(long.as_bytes(), &mut Skipped::default()).expect_err("the tag is too long");
+        let said = document(long.as_bytes(), &mut Skipped::default()).expect_err("the tag is too long").what;
         assert!(said.contains("512") && !said.contains("xxx"), "{said}");
+    }
+    #[test]
+    fn frequent_mistakes_have_a_hint() {
+        for (line, expected) in [
+            ("{", "`jq -c .`"),
+            (r#"{"title":"secret","#, "`jq -c .`"),
+            (r#"  "title": "secret","#, "`jq -c .`"),
+            ("}", "`jq -c .`"),
+            ("[", "`jq -c '.[]'`"),
+            (r#"[{"title":"secret"}]"#, "`jq -c '.[]'`"),
+            (r#"{"title":"secret"#, "correct that line"),
+        ] {
+            let said = document(line.as_bytes(), &mut Skipped::default()).expect_err(line);
+            assert!(said.hint.contains(expected) && !said.what.contains("secret"), "{line}: {said:?}");
+        }
+        for line in [r#"{"title":"\ud83d"}"#, r#"{"title":"\ud83d\u0041"}"#, r#"{"title":"\ude00"}"#] {
+            let said = document(line.as_bytes(), &mut Skipped::default()).expect_err(line);
+            assert!(said.what.contains("half of a surrogate pair"), "{line}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn utf16_is_recognized() {
+        let units = |text: &str, bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+        for (line, expected) in [
+            (units("\u{feff}{}", u16::to_le_bytes), true),
+            (units("\u{feff}{}", u16::to_be_bytes), true),
+            (units("{}", u16::to_le_bytes), true),
+            (units("{}", u16::to_be_bytes), true),
+            (b"{}".to_vec(), false),
+            ("\u{feff}{}".into(), false),
+        ] {
+            assert_eq!(is_utf16(&line), expected, "{line:?}");
+        }
     }
 }

@@ -3,8 +3,10 @@
 mod excluded;
 mod files;
 mod in_flight;
+mod json_attributes;
 mod json_fields;
 mod json_line;
+mod json_mistake;
 mod skipped;
 mod text;
 mod walk;

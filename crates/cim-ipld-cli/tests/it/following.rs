@@ -249,8 +249,11 @@ fn the_passphrase_of_the_index_is_not_indexed() {
 }
 
 #[test]
-fn records_are_not_shown() {
+fn only_the_program_writes_records() {
     let store = plaintext();
+    let lines = store.write("lines.jsonl", "{\"attributes\":{\"cim.file\":\"/a 0 0\"}}\n");
+    let refusal = refused(["index", &store.name(), &lines]);
+    assert!(refusal.error.contains("reserved"), "{refusal:?}");
     let tree = Tree::beside(&store, "tree");
     tree.write("a.txt", "a");
     index(&store, &[&tree.root()]);

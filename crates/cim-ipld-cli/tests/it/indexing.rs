@@ -84,8 +84,8 @@ fn lines_are_found_by_their_dates_and_attributes() {
     let store = plaintext();
     let lines = concat!(
         "\u{feff}{\"title\":\"one\",\"created_at\":\"2024-01-15\",\"attributes\":{\"lang\":\"en\",\"year\":1999}}\n",
-        "{\"title\":\"two\",\"created_at\":\"2024-01-15T10:30\",\"attributes\":{\"lang\":\"de\",\"due\":\"2024-03-01\"}}\n",
-        "{\"title\":\"three\",\"attributes\":{\"colours\":[\"sea green\",\"red\"],\"done\":true,\"rating\":4.5}}\n",
+        "{\"title\":\"two\",\"created_at\":\"2024-01-15T10:30\",\"attributes\":{\"lang\":\"de\",\"due\":\"2024-03-01\",\"id\":18446744073709551615}}\n",
+        "\u{feff}{\"title\":\"three\",\"attributes\":{\"colours\":[\"sea green\",\"red\"],\"done\":true,\"rating\":4.5}}\n",
         "{\"title\":\"four\",\"text\":\"see localhost:8080\",\"attributes\":{\"done\":false,\"nothing\":null}}\n",
     );
     done(["index", &store.name(), &store.write("lines.jsonl", lines)]);
@@ -97,6 +97,9 @@ fn lines_are_found_by_their_dates_and_attributes() {
         ("lang:(en OR de)", "one two"),
         ("year:[1990 TO 2000]", "one"),
         ("due:>=2024-02", "two"),
+        ("due:\"2024-03-01\"", "two"),
+        ("id:18446744073709551615", "two"),
+        ("id:18446744073709551614", ""),
         ("colours:red", "three"),
         ("colours:\"sea green\"", "three"),
         ("colours:green", "three"),
@@ -175,6 +178,9 @@ fn a_bad_line_stops_the_run_before_its_batch() {
         ("{\"created_at\":\"soon\"}", "created_at: expected a date"),
         ("{\"cid\":\"nothing\"}", "cid: invalid CID"),
         ("\u{fffd}", "not JSON"),
+        ("{\0}\0", "UTF-16 text, expected UTF-8"),
+        ("{\"attributes\":{\"due\":{}}}", "attributes.due: expected a string, number"),
+        ("{\"text\":\"\\ud83d\"}", "not JSON at column"),
     ] {
         let store = plaintext();
         let mut lines = Corpus::generated(16).lines;
