@@ -16,8 +16,7 @@ const PAGE_BYTES: usize = 64 << 10;
 /// | the caches and memtables of an embedded store | 2/16 | 32 MiB | 8 MiB |
 /// | documents and pages in flight: read, encoded or sealed, but not stored | 1/16 | 16 MiB | 4 MiB |
 ///
-/// What is resident of an open segment, about a thousandth of its size, is taken from the share of
-/// the cached pages.
+/// What is resident of an open segment, about a thousandth of its size, is held in addition.
 ///
 /// ```
 /// use cim_ipld_persistence::Settings;
