@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::date;
 use serde::Serialize;
 
-use crate::following::{PATHS, RESERVED_PREFIX, texts};
+use crate::file_records::{PATHS, RESERVED_PREFIX, texts};
 
 /// A document with the fields of a JSON line. Missing fields are omitted.
 #[derive(Debug, Serialize)]

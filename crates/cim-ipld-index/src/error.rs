@@ -31,8 +31,8 @@ pub enum ErrorKind {
     InvalidDocument,
     /// The query or its options are invalid. The message describes what is wrong.
     InvalidQuery,
-    /// The query would exceed one of the [`SearchLimits`](crate::SearchLimits). The message names the
-    /// part of the query and the limit. Simplify that part, or raise the limit.
+    /// The query would exceed one of the [`SearchLimits`](crate::SearchLimits). The message names
+    /// the part of the query and the limit. Simplify that part, or raise the limit.
     QueryTooExpensive,
     /// The search was stopped by its [`Cancellation`](crate::Cancellation).
     Cancelled,

@@ -16,7 +16,7 @@ pub(crate) struct RmArguments {
     /// CID of the document, also as ipfs://CID or gateway URL
     #[arg(value_name = "CID", value_parser = content_id::parse, group = "what")]
     pub(crate) cids: Vec<Cid>,
-    /// Remove the file at this path, or the files below it; a document remains if it has other paths
+    /// Remove the file at this path, or the files below it; a document with other paths remains
     #[arg(long, value_name = "P", group = "what")]
     pub(crate) path: Option<PathBuf>,
     /// Remove the documents that match the query

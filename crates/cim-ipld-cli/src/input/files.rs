@@ -9,7 +9,7 @@ use cim_ipld::index::{Document, MAX_DOCUMENT_BYTES, Timestamp};
 use cim_ipld::persistence::content_cid;
 
 use super::{Excluded, Item, Reader, Reason, Stop, text, unreadable};
-use crate::following::{FileRecord, PathKey, Stamp};
+use crate::file_records::{FileRecord, PathKey, Stamp};
 
 /// The maximum size of a file. The rest of the maximum document size is reserved for the other
 /// fields.

@@ -6,7 +6,7 @@ use cim_ipld::index::{self, MAX_KEYWORD_BYTES};
 use serde_json::Value;
 
 use super::json_mistake::{kind, mismatch};
-use crate::following::RESERVED_PREFIX;
+use crate::file_records::RESERVED_PREFIX;
 
 /// The maximum number of characters of a name in an error.
 const NAME_CHARS: usize = 60;

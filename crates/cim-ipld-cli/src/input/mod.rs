@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::args::Format;
 use crate::failure::{Failure, Result};
-use crate::following::{FileRecord, PathKey, Records, Survey};
+use crate::file_records::{FileRecord, PathKey, Records, Survey};
 
 pub(crate) use self::excluded::Excluded;
 pub(crate) use self::files::canonical;

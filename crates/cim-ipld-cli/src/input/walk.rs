@@ -10,7 +10,7 @@ use ignore::{DirEntry, WalkBuilder};
 
 use super::files::{Found, Outcome, canonical};
 use super::{Excluded, Reader, Reason, Stop, json_line};
-use crate::following::PathKey;
+use crate::file_records::PathKey;
 
 impl Reader {
     /// Reads every text file below a folder, in the order of their names. Titles are paths relative

@@ -1,9 +1,9 @@
 //! Kills runs of `cim index --sync` over a changing folder (SIGKILL) at random moments. At no time
-//! may a file be missing that was indexed and has not changed, and the next run must bring the index
-//! to exactly the state of the folder.
+//! may a file be missing that was indexed and has not changed, and the next run must bring the
+//! index to exactly the state of the folder.
 //!
-//! `CIM_KILLS` sets the number of kills for each store, and `CIM_SEED` repeats a sequence of changes
-//! and kills.
+//! `CIM_KILLS` sets the number of kills for each store, and `CIM_SEED` repeats a sequence of
+//! changes and kills.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};

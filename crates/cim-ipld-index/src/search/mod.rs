@@ -190,15 +190,7 @@ fn find_planned<'a>(
     if fetcher.has_missing() {
         return Ok(None);
     }
-    let (mut total, mut candidates, mut matches) = (0, Vec::new(), Vec::new());
-    for (index, (source, evaluation)) in sources.iter().zip(evaluations).enumerate() {
-        let (count, best) = match evaluation.sorter.is_some() {
-            true => evaluation.sorted(source, scale, &mut matches)?,
-            false => evaluation.best(source, scale, reach, options.total)?,
-        };
-        total += count;
-        candidates.extend(best.into_iter().map(|candidate| Candidate { source: index, ..candidate }));
-    }
+    let Found { total, candidates, matches } = evaluate(&sources, evaluations, scale, reach, options)?;
     meter.enter(Part::Facets);
     let facets = options.facets.iter().map(|facet| facets::count(facet, &sources, &matches, fetcher));
     let facets = facets.collect::<Result<_>>()?;
@@ -206,6 +198,32 @@ fn find_planned<'a>(
     let best = rank::order(&sources, candidates, options, fetcher)?;
     let (collection, planned) = (statistics.collection, Planned::default());
     Ok(Some(TopDocs { total, best, sources, facets, planned, collection }))
+}
+
+/// What the evaluations of all sources find.
+struct Found {
+    total: u64,
+    candidates: Vec<Candidate>,
+    matches: Vec<BitSet>,
+}
+
+fn evaluate<'a>(
+    sources: &[Source<'a>],
+    evaluations: Vec<Evaluation<'a>>,
+    scale: Scale,
+    reach: usize,
+    options: &SearchOptions,
+) -> Result<Found> {
+    let mut found = Found { total: 0, candidates: Vec::new(), matches: Vec::new() };
+    for (index, (source, evaluation)) in sources.iter().zip(evaluations).enumerate() {
+        let (count, best) = match evaluation.sorter.is_some() {
+            true => evaluation.sorted(source, scale, &mut found.matches)?,
+            false => evaluation.best(source, scale, reach, options.total)?,
+        };
+        found.total += count;
+        found.candidates.extend(best.into_iter().map(|candidate| Candidate { source: index, ..candidate }));
+    }
+    Ok(found)
 }
 
 /// Returns the number of best documents that are needed.

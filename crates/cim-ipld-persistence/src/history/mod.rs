@@ -3,6 +3,7 @@
 //! The specification is docs/protocol.md.
 
 pub(crate) mod announced;
+mod backpressure;
 pub(crate) mod change;
 pub(crate) mod follower;
 pub(crate) mod journal;

@@ -4,7 +4,7 @@
 //! A record is sealed only after the one before was judged, so one is in flight at a time. It is
 //! sent while the documents of the one before are still being inserted.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use cim_ipld_backend::Revision;
 use futures::StreamExt;
@@ -12,6 +12,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::backpressure::wait_for_room;
 use super::order::Ignored;
 use super::outcome::outcome_unknown;
 use super::pin::Pin;
@@ -154,7 +155,7 @@ impl Writer {
 
     /// Returns the position at which the operations were accepted.
     async fn write(&mut self, operations: Vec<Operation>, announces: Option<Announcement>) -> Result<u64> {
-        self.wait_for_room().await?;
+        wait_for_room(&self.shared).await?;
         self.pin_identity().await?;
         let mut in_doubt = None;
         let written = self.write_until_accepted(&operations, announces, &mut in_doubt).await;
@@ -336,33 +337,6 @@ impl Writer {
         self.sequence = 0;
         self.is_pinned = self.pin.is_none();
         self.pin_identity().await
-    }
-
-    /// Blocks writes while twice the memtable budget waits to be folded, so that memory stays
-    /// within its limit.
-    async fn wait_for_room(&self) -> Result<()> {
-        self.shared.check()?;
-        let settings = &self.shared.settings;
-        let limit = settings.budget().memtable_bytes().saturating_mul(2);
-        let has_room = |progress: &super::progress::Progress| progress.memtable_bytes + progress.frozen_bytes < limit;
-        if !settings.background {
-            return Ok(());
-        }
-        if !self.shared.progress.read(has_room) {
-            // Other processes may have a smaller memtable and no reason to fold.
-            self.shared.folds.notify_one();
-        }
-        loop {
-            let room = self.shared.progress.wait_until(has_room);
-            if let Ok(room) = tokio::time::timeout(settings.write_timeout, room).await {
-                return room;
-            }
-            // A merge of many segments may take longer.
-            if !self.shared.is_merging_first.load(Ordering::Relaxed) {
-                let message = "the memtable is full, and folding it did not finish within the write timeout";
-                return Err(Error::new(ErrorKind::Unavailable, message));
-            }
-        }
     }
 }
 

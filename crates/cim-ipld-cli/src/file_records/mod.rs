@@ -1,16 +1,14 @@
-//! Follows changing files: the records of what was indexed under each path, and the changes that
-//! bring documents and records up to date in one atomic write.
+//! The records of what was indexed under each path. [`Follower`](crate::follower::Follower) brings
+//! documents and records up to date.
 //!
 //! `docs/decisions/0015-records-of-files.md` explains where the records are and why.
 
-mod follower;
 mod path_key;
-mod record;
+pub(crate) mod record;
 mod records;
 mod stamp;
 mod survey;
 
-pub(crate) use follower::{Change, Follower};
 pub(crate) use path_key::PathKey;
 pub(crate) use record::{FileRecord, PATHS, RESERVED_PREFIX, texts};
 pub(crate) use records::Records;

@@ -17,8 +17,8 @@ const SEPARATOR: &str = if MAIN_SEPARATOR == '\\' { r"\\" } else { "/" };
 
 /// An absolute path as text that is different for different paths, whatever bytes they contain.
 ///
-/// Backslashes are doubled, and bytes that are not UTF-8 are written as `\xNN`. Of a very long path,
-/// the key is the beginning and a digest.
+/// Backslashes are doubled, and bytes that are not UTF-8 are written as `\xNN`. The key of a very
+/// long path is its beginning and a digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PathKey(String);
 
@@ -54,13 +54,13 @@ impl PathKey {
     }
 
     /// Like [`is_within`](Self::is_within) for any of the folders, however many there are.
-    pub(super) fn is_within_any(&self, folders: &HashSet<Self>) -> bool {
+    pub(crate) fn is_within_any(&self, folders: &HashSet<Self>) -> bool {
         let ends = self.0.match_indices(SEPARATOR).flat_map(|(start, end)| [start, start + end.len()]);
         ends.chain([self.0.len()]).any(|end| folders.contains(&self.0[..end]))
     }
 
     /// Returns the path, or `None` if the key is abbreviated.
-    pub(super) fn to_path(&self) -> Option<PathBuf> {
+    pub(crate) fn to_path(&self) -> Option<PathBuf> {
         let mut bytes = Vec::with_capacity(self.0.len());
         let mut rest = self.0.as_bytes();
         while let [first, tail @ ..] = rest {

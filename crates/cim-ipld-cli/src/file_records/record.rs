@@ -65,7 +65,7 @@ impl<'a> RecordText<'a> {
 }
 
 /// Returns the records of a document, in the order of their paths.
-pub(super) fn of(document: &Document) -> Vec<FileRecord> {
+pub(crate) fn of(document: &Document) -> Vec<FileRecord> {
     let values = |name| document.attributes.get(name).into_iter().flat_map(texts);
     let record = |(text, path): (&str, &str)| {
         let text = RecordText::parse(text)?;
@@ -77,7 +77,7 @@ pub(super) fn of(document: &Document) -> Vec<FileRecord> {
 
 /// Sets the records of a document, and everything that follows from them: the title of their names,
 /// the type, and the time of the last modification.
-pub(super) fn set<'a>(document: &mut Document, records: impl Iterator<Item = &'a FileRecord> + Clone) {
+pub(crate) fn set<'a>(document: &mut Document, records: impl Iterator<Item = &'a FileRecord> + Clone) {
     let cid = document.cid;
     let list = |value: &dyn Fn(&FileRecord) -> Value| Value::List(records.clone().map(value).collect());
     document.attributes.insert(RECORDS.to_owned(), list(&|record| Value::Keyword(record.text(&cid))));

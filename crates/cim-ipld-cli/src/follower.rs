@@ -8,9 +8,8 @@ use cim_ipld::Cid;
 use cim_ipld::index::{Document, MAX_LIST_VALUES};
 use cim_ipld::persistence::Engine;
 
-use super::record::{self, FileRecord};
-use super::{PathKey, Records};
 use crate::failure::Result;
+use crate::file_records::{FileRecord, PathKey, Records, record};
 use crate::input::{Batch, Item, Room};
 
 /// Moves paths from document to document. A file belongs to the document of its content: if it has

@@ -51,7 +51,7 @@ impl Records {
         self.by_path.contains_key(key)
     }
 
-    pub(super) fn documents(&self, key: &PathKey) -> impl Iterator<Item = Cid> {
+    pub(crate) fn documents(&self, key: &PathKey) -> impl Iterator<Item = Cid> {
         self.of(key).iter().map(|(cid, _)| *cid)
     }
 
