@@ -229,7 +229,7 @@ pub(crate) struct SearchArguments {
     /// Number of best hits to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Fail if the search needs more than N units of work, of a few nanoseconds each
+    /// Fail if the search needs more than N units of work
     /// [default: 268435456]
     #[arg(long, value_name = "N")]
     pub(crate) max_work: Option<u64>,

@@ -57,7 +57,7 @@ pub struct SearchQuery {
     pub facets: Vec<Facet>,
     /// How snippets are cut: one passage of at most 200 characters by default.
     pub snippet: Option<SnippetOptions>,
-    /// The limits on what the search may cost: by default, about a second of work and 256 MiB of
+    /// The limits on what the search may cost: by default, 2^28 units of work and 256 MiB of
     /// working memory.
     pub limits: SearchLimits,
 }

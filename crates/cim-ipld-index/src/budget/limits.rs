@@ -33,7 +33,7 @@ pub struct SearchLimits {
     /// expand, summed over the parts of the index; 2^20 by default.
     pub expansions: u64,
     /// The maximum amount of work, in units; 2^28 by default. A unit is about one posting, position
-    /// or dictionary entry that is read or compared, and takes a few nanoseconds.
+    /// or dictionary entry that is read or compared.
     pub work: u64,
     /// The maximum size of the working memory for sets, expanded words, cursors and positions, in
     /// bytes; 256 MiB by default. It covers neither the pages of the index nor the results.
@@ -97,8 +97,7 @@ impl SearchLimits {
 }
 
 /// A condition under which a running search stops with [`Cancelled`](crate::ErrorKind::Cancelled).
-/// A search evaluates it every 16,384 units of [work](SearchLimits::work), which take less than a
-/// millisecond.
+/// A search evaluates it every 16,384 units of [work](SearchLimits::work).
 ///
 /// ```
 /// use std::sync::Arc;
