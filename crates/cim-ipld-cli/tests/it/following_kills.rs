@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 
-use crate::kill::number;
+use crate::kill::kills;
 use crate::program::{done, state_home};
 use crate::store::{Store, files_below};
 use crate::tree::{Paths, Tree, indexed};
@@ -35,10 +35,7 @@ fn killed_while_following_into_nats() {
 }
 
 fn check(store: &Store) {
-    let kills = number("CIM_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("a small number"));
-    let seed = number("CIM_SEED").unwrap_or_else(rand::random);
-    eprintln!("CIM_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let (kills, mut random) = kills(KILLS);
     let key = store.init_with_key();
     let options = ["--key-file", key.as_str()];
     let tree = Tree::beside(store, "tree");

@@ -31,10 +31,7 @@ fn killed_while_indexing_into_nats() {
 }
 
 fn check(store: &Store) {
-    let kills = number("CIM_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("a small number"));
-    let seed = number("CIM_SEED").unwrap_or_else(rand::random);
-    eprintln!("CIM_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let (kills, mut random) = kills(KILLS);
     let corpus = Corpus::given_or_generated((kills + 1) * GENERATED_DOCUMENTS_A_RUN);
     let mut chunks = corpus.lines.chunks(corpus.lines.len().div_ceil(kills + 1));
     let key = store.init_with_key();
@@ -118,7 +115,16 @@ fn assert_is_whole(store: &Store, key: &str, line: &str) {
     }
 }
 
-pub(crate) fn number(variable: &str) -> Option<u64> {
+/// Returns the number of kills (`CIM_KILLS`) and the random generator of their moments
+/// (`CIM_SEED`), and prints its seed.
+pub(crate) fn kills(default: usize) -> (usize, StdRng) {
+    let kills = number("CIM_KILLS").map_or(default, |kills| usize::try_from(kills).expect("a small number"));
+    let seed = number("CIM_SEED").unwrap_or_else(rand::random);
+    eprintln!("CIM_SEED={seed}");
+    (kills, StdRng::seed_from_u64(seed))
+}
+
+fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
 }
